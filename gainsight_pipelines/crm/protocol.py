@@ -1,0 +1,110 @@
+"""What a primary CRM has to offer, and the account as the rest of the package knows it.
+
+Nothing here knows Salesforce, HubSpot, a database or Dagster. Every method may raise ``GateClosed`` (not answering),
+``CredentialsRejected``, ``SettingsError`` (a configured field isn't there) or ``TransientError``; no other error leaves
+an implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Literal, Protocol
+
+CRMKind = Literal["salesforce", "hubspot"]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account of the CRM, live or not.
+
+    ``account_id`` is the canonical id: 18 characters for Salesforce, the decimal number for HubSpot.
+    ``gsids`` maps the names of the configured GSID fields to their non-blank values, trimmed.
+    ``merged_into`` is the account that took this one over (Salesforce: MasterRecordId of the deleted record).
+    ``absorbed`` are the ids that were merged into this one (HubSpot: hs_merged_object_ids).
+    """
+
+    account_id: str
+    name: str | None = None
+    domain: str | None = None
+    parent_account_id: str | None = None
+    arr: Decimal | None = None
+    renewal_date: date | None = None
+    owner_id: str | None = None
+    owner_name: str | None = None
+    gsids: Mapping[str, str] = field(default_factory=dict)
+    modified_at: datetime | None = None
+    is_deleted: bool = False
+    merged_into: str | None = None
+    absorbed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPage:
+    """One page of accounts.
+
+    ``bookmark`` is the modification time that is completely read once this page is stored: the next incremental read
+    may start there. None while nothing can be said yet (for example, pages of a read in another order).
+    """
+
+    accounts: tuple[Account, ...]
+    bookmark: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountField:
+    """A field of the CRM's account object, as its live schema describes it."""
+
+    name: str
+    label: str
+    data_type: str
+
+
+class PrimaryCRM(Protocol):
+    """Salesforce or HubSpot: the owner of the account records. Read only."""
+
+    kind: CRMKind
+    sweep_every: timedelta
+    """How often all live accounts have to be read, since increments don't show everything."""
+
+    def organisation(self) -> str:
+        """The id of the Salesforce organisation or HubSpot portal that answers: whose accounts these are."""
+        ...
+
+    def probe(self) -> int:
+        """A light call (seconds, own time-outs, no retries) that proves that the CRM answers.
+
+        Returns:
+            The number of live accounts.
+
+        Raises:
+            GateClosed: the CRM does not answer, or answers with no accounts at all.
+            CredentialsRejected: it answers and refuses the credentials.
+        """
+        ...
+
+    def changed_accounts(self, since: datetime | None) -> Iterator[AccountPage]:
+        """Accounts changed at or after `since` (None: every account), oldest change first, page by page.
+
+        Deleted and merged ones are included as far as the CRM tells of them by their change.
+        """
+        ...
+
+    def live_accounts(self) -> Iterator[AccountPage]:
+        """Every live account with all its fields, page by page: the sweep. What it doesn't hold at its end is gone."""
+        ...
+
+    def account_fields(self) -> list[AccountField]:
+        """The fields of the account object (Salesforce Account, HubSpot company), from the live schema."""
+        ...
+
+    @property
+    def calls(self) -> int:
+        """Number of API calls made so far by this object."""
+        ...
+
+    def close(self) -> None:
+        """Gives connections back."""
+        ...

@@ -1,0 +1,71 @@
+"""The errors that cross module borders, grouped by what mends them.
+
+::
+
+    PipelineError               a sentence (what happened, to which object) and what to do
+    ├── SettingsError           change the settings file or the environment
+    ├── CredentialsRejected     put a new key or token in place, then run again
+    ├── GateClosed              bring the primary CRM back (or configure it), then run again
+    ├── ObjectBusy              somebody else pulls this object: wait for that run
+    ├── PermanentError          running again changes nothing: somebody has to act
+    └── TransientError          running again later may do (retry_after in seconds, if known)
+        └── RateLimited         the API quota is used up for now
+
+Only these reach a user; they become Dagster failures at one border (``orchestration/failures.py``).
+Texts hold no secret and no record values.
+"""
+
+from __future__ import annotations
+
+
+class PipelineError(Exception):
+    """An error that a person can act on.
+
+    Args:
+        message: what happened, to which object; one sentence.
+        todo: what to do about it; one sentence, may be empty.
+    """
+
+    def __init__(self, message: str, todo: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.todo = todo
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.todo}".strip()
+
+
+class SettingsError(PipelineError):
+    """A wrong, missing or contradictory setting."""
+
+
+class CredentialsRejected(PipelineError):
+    """A key, token or password was refused by Gainsight or by the CRM."""
+
+
+class GateClosed(PipelineError):
+    """The primary CRM isn't there: nothing is pulled."""
+
+
+class ObjectBusy(PipelineError):
+    """The object is being pulled by another run."""
+
+
+class PermanentError(PipelineError):
+    """Nothing that a retry mends."""
+
+
+class TransientError(PipelineError):
+    """A retry may mend it.
+
+    Args:
+        retry_after: seconds to wait before the next try, if the other side said so.
+    """
+
+    def __init__(self, message: str, todo: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(message, todo)
+        self.retry_after = retry_after
+
+
+class RateLimited(TransientError):
+    """The API quota of the tenant, or our share of it, is used up for now."""
