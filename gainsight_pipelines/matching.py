@@ -1,0 +1,113 @@
+"""Which account a record belongs to. Pure: no database, no network, no clock.
+
+The order (design decision, requirements M1 and M2): first the CRM id that Gainsight keeps on the company, then the
+account whose GSID field holds the company's Gsid. More than one live account for a GSID is ambiguous and never guessed.
+A deleted account counts for nothing, a merged one leads to the account that took it over.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gainsight_pipelines.crm.ids import hubspot_id, salesforce_id_18
+from gainsight_pipelines.crm.protocol import CRMKind
+
+
+class Method(StrEnum):
+    """How an account was found."""
+
+    DIRECT = "direct"
+    GSID_FIELD = "gsid_field"
+
+
+class Reason(StrEnum):
+    """Why there is no account."""
+
+    NO_COMPANY = "no_company"
+    NO_ACCOUNT = "no_account"
+    AMBIGUOUS = "ambiguous"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What matching found: an account and how, or the reason why not.
+
+    `candidates` are the accounts among which nobody chose. `is_contradicted`: the GSID field names another account
+    than the direct match, which holds.
+    """
+
+    account_id: str | None = None
+    method: Method | None = None
+    reason: Reason | None = None
+    candidates: tuple[str, ...] = ()
+    is_contradicted: bool = False
+
+
+NO_COMPANY = Link(reason=Reason.NO_COMPANY)
+NO_ACCOUNT = Link(reason=Reason.NO_ACCOUNT)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedAccount:
+    """The part of an account that matching looks at; `gsid` is the value of the one field that is asked."""
+
+    account_id: str
+    gsid: str | None = None
+    is_deleted: bool = False
+    merged_into: str | None = None
+
+
+CANONICAL_ID: Mapping[CRMKind, Callable[[str], str | None]] = {"salesforce": salesforce_id_18, "hubspot": hubspot_id}
+
+
+def canonical_gsid(value: str | None) -> str | None:
+    """A GSID without blanks around and in upper case, as Gainsight writes them; None for a blank one."""
+    return (value.strip().upper() or None) if value else None
+
+
+class AccountIndex:
+    """Finds the account of a company, in constant time and without I/O."""
+
+    def __init__(self, crm: CRMKind, accounts: Iterable[IndexedAccount]) -> None:
+        self._canonical_id = CANONICAL_ID[crm]
+        everything = tuple(accounts)
+        self._merged_into = {account.account_id: account.merged_into for account in everything if account.merged_into}
+        self._live = {
+            account.account_id for account in everything if not account.is_deleted and not account.merged_into
+        }
+        holders: defaultdict[str, set[str]] = defaultdict(set)
+        for account in everything:
+            holder = self._master(account.account_id)
+            if holder is not None and (gsid := canonical_gsid(account.gsid)):
+                holders[gsid].add(holder)
+        self._by_gsid = {gsid: tuple(sorted(ids)) for gsid, ids in holders.items()}
+
+    def link(self, company_gsid: str | None, crm_id: str | None) -> Link:
+        """The account of a company by its Gsid and by the CRM id that Gainsight has for it; either may be missing."""
+        gsid = canonical_gsid(company_gsid)
+        if gsid is None and not (crm_id and crm_id.strip()):
+            return NO_COMPANY
+        direct = self._live_account(crm_id)
+        holders = self._by_gsid.get(gsid, ()) if gsid else ()
+        if direct is not None:
+            return Link(direct, Method.DIRECT, is_contradicted=bool(holders) and direct not in holders)
+        if len(holders) == 1:
+            return Link(holders[0], Method.GSID_FIELD)
+        if holders:
+            return Link(reason=Reason.AMBIGUOUS, candidates=holders)
+        return NO_ACCOUNT
+
+    def _live_account(self, crm_id: str | None) -> str | None:
+        account_id = self._canonical_id(crm_id) if crm_id else None
+        return None if account_id is None else self._master(account_id)
+
+    def _master(self, account_id: str) -> str | None:
+        """The live account that this one is, or was merged into, over any number of merges."""
+        seen = set()
+        while account_id in self._merged_into and account_id not in seen:
+            seen.add(account_id)
+            account_id = self._merged_into[account_id]
+        return account_id if account_id in self._live else None

@@ -1,0 +1,94 @@
+"""Bulk writing: rows go by COPY into a temporary table, and from there by one upsert that touches changed rows alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from gainsight_pipelines.store.tables import LINK_COLUMNS, Table
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Rows of one write: inserted or changed, and those that were there already just so."""
+
+    written: int
+    unchanged: int
+
+
+def prepare(connection: psycopg.Connection, table: Table) -> None:
+    """Makes the temporary table that `upsert` fills; it empties itself at the end of each transaction."""
+    connection.execute(
+        sql.SQL(
+            "CREATE TEMP TABLE {staged} ON COMMIT DELETE ROWS AS SELECT {columns} FROM gainsight.{table} WITH NO DATA"
+        ).format(
+            staged=_staged(table),
+            columns=_names((*table.columns, *LINK_COLUMNS)),
+            table=sql.Identifier(table.name),
+        )
+    )
+
+
+def upsert(connection: psycopg.Connection, table: Table, rows: Iterable[Sequence[Any]], run_id: str) -> Written:
+    """Writes rows (the table's columns, then the link columns), no key twice, as part of the open transaction."""
+    staged = 0
+    with connection.cursor() as cursor:
+        with cursor.copy(sql.SQL("COPY {} FROM STDIN").format(_staged(table))) as copy:
+            for row in rows:
+                copy.write_row(row)
+                staged += 1
+        cursor.execute(_upsert_statement(table), {"run_id": run_id})
+        return Written(written=cursor.rowcount, unchanged=staged - cursor.rowcount)
+
+
+def mark_missing_metrics(connection: psycopg.Connection, table: Table, run_id: str) -> int:
+    """Marks rows deleted whose record was just staged without them: a record that no longer has the metric."""
+    return connection.execute(
+        sql.SQL(
+            """UPDATE gainsight.{table} t SET deleted_at = now(), changed_at = now(), run_id = %s
+               FROM (SELECT DISTINCT object, record_id FROM {staged}) read
+               WHERE t.object = read.object AND t.record_id = read.record_id AND t.deleted_at IS NULL
+                 AND NOT EXISTS (SELECT FROM {staged} s WHERE s.object = t.object AND s.record_id = t.record_id
+                                                          AND s.metric = t.metric)"""
+        ).format(table=sql.Identifier(table.name), staged=_staged(table)),
+        (run_id,),
+    ).rowcount
+
+
+def _staged(table: Table) -> sql.Identifier:
+    return sql.Identifier(f"staged_{table.name}")
+
+
+def _names(columns: Iterable[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, columns))
+
+
+@cache
+def _upsert_statement(table: Table) -> sql.Composed:
+    columns = (*table.columns, *LINK_COLUMNS)
+    values = [column for column in columns if column not in table.key]
+    current = sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(column)) for column in values)
+    new = sql.SQL(", ").join(sql.SQL("excluded.{}").format(sql.Identifier(column)) for column in values)
+    assignments = sql.SQL(", ").join(
+        sql.SQL("{0} = excluded.{0}").format(sql.Identifier(column)) for column in (*values, "changed_at", "run_id")
+    )
+    # A row that was marked deleted and is read again is back.
+    return sql.SQL(
+        """INSERT INTO gainsight.{table} AS t ({columns}, changed_at, run_id)
+           SELECT {columns}, now(), %(run_id)s FROM {staged}
+           ON CONFLICT ({key}) DO UPDATE SET {assignments}, deleted_at = NULL
+           WHERE t.deleted_at IS NOT NULL OR ({current}) IS DISTINCT FROM ({new})"""
+    ).format(
+        table=sql.Identifier(table.name),
+        columns=_names(columns),
+        staged=_staged(table),
+        key=_names(table.key),
+        assignments=assignments,
+        current=current,
+        new=new,
+    )

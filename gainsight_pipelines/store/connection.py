@@ -1,0 +1,83 @@
+"""Connections to PostgreSQL, and PostgreSQL's errors in our words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from gainsight_pipelines.errors import PermanentError, PipelineError, TransientError
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+CONNECT_TIMEOUT_SECONDS = 10
+DATABASE_VARIABLE = "GAINSIGHT_PIPELINES_DATABASE_URL"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The database of the product's tables.
+
+    `url` is a libpq URL (``postgresql://…``); it may hold a password, so it is never shown.
+    """
+
+    url: str = field(repr=False)
+
+    @contextmanager
+    def connect(self, purpose: str, *, autocommit: bool = False) -> Iterator[Connection]:
+        """A connection that `pg_stat_activity` shows as `gainsight_pipelines <purpose>`, closed at the end.
+
+        The server notices within a second when this process is killed, even in the middle of a query: else its locks
+        would be held for as long as the query takes.
+
+        Raises:
+            TransientError: the database can't be reached, or went away in the middle.
+            PermanentError: it refuses us, or has no room left.
+        """
+        with translated_errors():
+            connection = psycopg.connect(
+                self.url,
+                autocommit=autocommit,
+                connect_timeout=CONNECT_TIMEOUT_SECONDS,
+                application_name=f"gainsight_pipelines {purpose}"[:63],
+                options="-c client_connection_check_interval=1000 -c timezone=UTC",
+                keepalives_idle=30,
+            )
+            with connection:
+                yield connection
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turns PostgreSQL's own errors into sentences. Errors of the SQL itself are ours and pass through as they are."""
+    try:
+        yield
+    except psycopg.errors.DiskFull as error:
+        raise PermanentError(
+            "The database has no room left: the page was rolled back.", "Free disk space, then run again."
+        ) from error
+    except (psycopg.errors.InvalidPassword, psycopg.errors.InvalidAuthorizationSpecification) as error:
+        raise PermanentError("The database refused the login.", f"Correct {DATABASE_VARIABLE}.") from error
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
+        raise PermanentError(
+            f"The database refused the statement: {error.diag.message_primary}.",
+            "Grant the role what it needs, or use another one.",
+        ) from error
+    except psycopg.OperationalError as error:
+        raise _unreachable(error) from error
+
+
+def _unreachable(error: psycopg.OperationalError) -> PipelineError:
+    text = str(error)
+    if error.sqlstate is None and ("authentication failed" in text or "does not exist" in text):
+        return PermanentError(
+            "The database refused the login, or there is no such role or database.", f"Correct {DATABASE_VARIABLE}."
+        )
+    return TransientError(
+        "The database can't be reached, or the connection to it was lost.",
+        f"See that PostgreSQL runs and that {DATABASE_VARIABLE} points at it, then run again.",
+    )

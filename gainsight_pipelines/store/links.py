@@ -1,0 +1,119 @@
+"""Which CRM id each company has, and the one UPDATE per table that puts stored rows at their right accounts.
+
+The links themselves are made by `matching`; here they are looked up, kept and applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+
+import psycopg
+from psycopg import sql
+
+from gainsight_pipelines.matching import Link
+from gainsight_pipelines.store.tables import Table
+
+LinkColumns = tuple[str | None, str | None, str | None, list[str] | None]
+"""account_id, match_method, unmatched_reason, match_candidates."""
+
+
+def link_columns(link: Link) -> LinkColumns:
+    """A link as the columns that every data table has for it."""
+    return link.account_id, link.method, link.reason, list(link.candidates) or None
+
+
+def known_companies(
+    connection: psycopg.Connection, company_gsids: Iterable[str], unknown_since: datetime
+) -> dict[str, str | None]:
+    """The CRM id of each of these companies that is known; those asked for in vain since then count as known too."""
+    return dict(
+        connection.execute(
+            """SELECT company_gsid, crm_id FROM gainsight.company_link
+               WHERE company_gsid = ANY(%s) AND (is_known OR checked_at >= %s)""",
+            (list(company_gsids), unknown_since),
+        ).fetchall()
+    )
+
+
+def write_companies(
+    connection: psycopg.Connection, crm_ids: Mapping[str, str | None], *, is_known: bool, checked_at: datetime
+) -> None:
+    """Keeps what was learnt of companies: their CRM ids, or (`is_known=False`) that Gainsight doesn't have them."""
+    if crm_ids:
+        connection.execute(
+            """INSERT INTO gainsight.company_link AS l (company_gsid, crm_id, is_known, checked_at)
+               SELECT gsid, crm_id, %s, %s FROM unnest(%s::text[], %s::text[]) AS read (gsid, crm_id)
+               ON CONFLICT (company_gsid) DO UPDATE
+               SET crm_id = excluded.crm_id, is_known = excluded.is_known, checked_at = excluded.checked_at
+               WHERE l.crm_id IS DISTINCT FROM excluded.crm_id OR l.is_known <> excluded.is_known
+                  OR NOT excluded.is_known""",
+            (is_known, checked_at, list(crm_ids), list(crm_ids.values())),
+        )
+
+
+def fingerprint(connection: psycopg.Connection, gsid_field: str | None) -> str:
+    """Changes whenever anything changes that an account link of any row depends on."""
+    row = connection.execute(
+        """SELECT (SELECT coalesce(sum(hashtextextended(company_gsid || ' ' || coalesce(crm_id, ''), 0)::numeric), 0)
+                   FROM gainsight.company_link)
+               || ' ' ||
+                  (SELECT coalesce(sum(hashtextextended(concat_ws(' ', account_id, gsids ->> %(field)s,
+                                       deleted_at IS NOT NULL, coalesce(merged_into, '-')), 0)::numeric), 0)
+                   FROM gainsight.account)
+               || ' ' || coalesce(%(field)s, '')""",
+        {"field": gsid_field},
+    ).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def relink(
+    connection: psycopg.Connection,
+    table: Table,
+    name: str,
+    find: Callable[[str | None, str | None], Link],
+    run_id: str,
+) -> int:
+    """Puts every stored row of an object where it belongs by now; returns how many rows moved.
+
+    Heals unmatched rows, moves those whose company or account was corrected or merged, and lets go of those whose
+    account is gone: one UPDATE, no call to anybody.
+
+    Args:
+        find: the link of a company, by its Gsid and by the CRM id that the row itself names (usually None).
+    """
+    company = sql.Identifier(table.company_column)
+    crm_id = sql.Identifier(table.crm_id_column) if table.crm_id_column else sql.SQL("NULL::text")
+    mine = (
+        sql.SQL("t.{} = {}").format(sql.Identifier(table.object_column), sql.Literal(name))
+        if table.object_column
+        else sql.SQL("true")
+    )
+    names = {"table": sql.Identifier(table.name), "company": company, "crm_id": crm_id, "mine": mine}
+    pairs = connection.execute(
+        sql.SQL("SELECT DISTINCT {company}, {crm_id} FROM gainsight.{table} t WHERE {mine}").format(**names)
+    ).fetchall()
+    connection.execute(
+        """CREATE TEMP TABLE link (company_gsid text, crm_id text, account_id text, match_method text,
+                                   unmatched_reason text, match_candidates text[]) ON COMMIT DROP"""
+    )
+    with connection.cursor() as cursor, cursor.copy("COPY link FROM STDIN") as copy:
+        for pair in pairs:
+            copy.write_row((*pair, *link_columns(find(*pair))))
+    return connection.execute(
+        sql.SQL(
+            """UPDATE gainsight.{table} t
+               SET account_id = l.account_id, match_method = l.match_method, unmatched_reason = l.unmatched_reason,
+                   match_candidates = l.match_candidates, changed_at = now(), run_id = {run_id}
+               FROM link l
+               WHERE {mine} AND t.{company} IS NOT DISTINCT FROM l.company_gsid
+                 AND {row_crm_id} IS NOT DISTINCT FROM l.crm_id
+                 AND (t.account_id, t.match_method, t.unmatched_reason, t.match_candidates)
+                     IS DISTINCT FROM (l.account_id, l.match_method, l.unmatched_reason, l.match_candidates)"""
+        ).format(
+            run_id=sql.Literal(run_id),
+            row_crm_id=sql.SQL("t.{}").format(crm_id) if table.crm_id_column else sql.SQL("NULL::text"),
+            **names,
+        )
+    ).rowcount

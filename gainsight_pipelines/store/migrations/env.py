@@ -1,0 +1,13 @@
+"""What alembic runs for each migration: on the connection that `store.migrate` hands over."""
+
+from __future__ import annotations
+
+from alembic import context
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    version_table="schema_version",
+    version_table_schema="gainsight",
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,16 @@
+"""First tables and views of the data contract. There is no way back but a backup: data would be lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    # The driver's own cursor: it takes several statements at once, SQLAlchemy's execute doesn't.
+    cursor = op.get_bind().connection.cursor()
+    cursor.execute(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))

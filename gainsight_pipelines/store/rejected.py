@@ -1,0 +1,45 @@
+"""Records that can't be stored as rows: kept whole, with the reason, so that nothing is lost without a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any
+
+import orjson
+import psycopg
+
+
+def write_rejected(
+    connection: psycopg.Connection, name: str, rejected: Sequence[tuple[dict[str, Any], str]], run_id: str
+) -> None:
+    """Keeps (record, reason) pairs, each once however often it is read."""
+    if not rejected:
+        return
+    payloads = [to_json(record) for record, _ in rejected]
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            """INSERT INTO gainsight.rejected_record (object, payload_hash, payload, reason, run_id)
+               VALUES (%s, %s, %s, %s, %s)
+               ON CONFLICT (object, payload_hash) DO UPDATE
+               SET last_seen_at = now(), reason = excluded.reason, run_id = excluded.run_id""",
+            [
+                (name, sha256(payload.encode()).hexdigest(), payload, reason, run_id)
+                for payload, (_, reason) in zip(payloads, rejected, strict=True)
+            ],
+        )
+
+
+def to_json(value: Any) -> str:
+    """JSON for a jsonb column: keys sorted, so that equal values give equal text; times as ISO strings."""
+    return orjson.dumps(value, default=_plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, (date, datetime)):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no JSON form here")

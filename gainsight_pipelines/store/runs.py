@@ -1,0 +1,165 @@
+"""The record of each run (`sync_run`) and how far each object has been read (`sync_cursor`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from gainsight_pipelines import __version__
+from gainsight_pipelines.errors import ObjectBusy
+
+PULL = "pull"
+"""Scope of the normal read, ascending by modification."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far one scope of an object has been read.
+
+    `modified_at`, `gsid`: the place to go on at. `window_from`: the start of what this read covers, kept while a read
+    was cut off. `read_started_at`: when, by the other side's clock, the last completed read began. `completed_at`: when
+    the scope was last read to its end. `fingerprint`: what the scope was read, or matched, with.
+    """
+
+    modified_at: datetime | None = None
+    gsid: str | None = None
+    window_from: datetime | None = None
+    read_started_at: datetime | None = None
+    completed_at: datetime | None = None
+    fingerprint: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What `sync_run` keeps of it."""
+        return {
+            "modified_at": self.modified_at.isoformat() if self.modified_at else None,
+            "gsid": self.gsid,
+            "window_from": self.window_from.isoformat() if self.window_from else None,
+        }
+
+    def moved_to(self, **changes: Any) -> Cursor:
+        """A copy with these fields changed."""
+        return replace(self, **changes)
+
+
+CURSOR_COLUMNS: LiteralString = "modified_at, gsid, window_from, read_started_at, completed_at, fingerprint"
+
+
+def take_cursor(connection: psycopg.Connection, name: str, scope: str, run_id: str) -> Cursor:
+    """The stored cursor of a scope, which from now on belongs to this run."""
+    with connection.cursor(row_factory=class_row(Cursor)) as cursor:
+        cursor.execute(
+            f"""INSERT INTO gainsight.sync_cursor AS c (object, scope, run_id) VALUES (%s, %s, %s)
+                ON CONFLICT (object, scope) DO UPDATE SET run_id = excluded.run_id
+                RETURNING {CURSOR_COLUMNS}""",
+            (name, scope, run_id),
+        )
+        found = cursor.fetchone()
+    assert found is not None
+    return found
+
+
+def save_cursor(connection: psycopg.Connection, name: str, scope: str, run_id: str, cursor: Cursor) -> None:
+    """Moves the cursor, as part of the transaction that writes what it stands for.
+
+    Raises:
+        ObjectBusy: another run has taken the object over; the transaction has to be given up.
+    """
+    done = connection.execute(
+        """UPDATE gainsight.sync_cursor
+           SET modified_at = %s, gsid = %s, window_from = %s, read_started_at = %s, completed_at = %s,
+               fingerprint = %s, updated_at = now()
+           WHERE object = %s AND scope = %s AND run_id = %s""",
+        (
+            cursor.modified_at,
+            cursor.gsid,
+            cursor.window_from,
+            cursor.read_started_at,
+            cursor.completed_at,
+            cursor.fingerprint,
+            name,
+            scope,
+            run_id,
+        ),
+    )
+    if done.rowcount != 1:
+        raise ObjectBusy(f"Another run has taken `{name}` over.", "Nothing is lost: it goes on from the last page.")
+
+
+def start_run(connection: psycopg.Connection, run_id: str, name: str, started_at: datetime) -> None:
+    """Leaves the row of a run that has just begun."""
+    connection.execute(
+        """INSERT INTO gainsight.sync_run (run_id, object, status, started_at, product_version)
+           VALUES (%s, %s, 'running', %s, %s)
+           ON CONFLICT (run_id, object) DO UPDATE
+           SET status = 'running', started_at = excluded.started_at, finished_at = NULL, error = NULL""",
+        (run_id, name, started_at, __version__),
+    )
+
+
+def update_run(connection: psycopg.Connection, run_id: str, name: str, values: Mapping[str, Any]) -> None:
+    """Sets columns of the run's row; dictionaries become jsonb."""
+    from psycopg import sql
+
+    assignments = sql.SQL(", ").join(
+        sql.SQL("{} = {}").format(sql.Identifier(column), sql.Placeholder(column)) for column in values
+    )
+    parameters = {key: Jsonb(value) if isinstance(value, dict) else value for key, value in values.items()}
+    connection.execute(
+        sql.SQL("UPDATE gainsight.sync_run SET {} WHERE run_id = %(_run)s AND object = %(_object)s").format(
+            assignments
+        ),
+        {**parameters, "_run": run_id, "_object": name},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A row of `sync_run`, as progress and the banner show it."""
+
+    run_id: str
+    object: str
+    status: str
+    started_at: datetime
+    finished_at: datetime | None
+    window_from: datetime | None
+    records_read: int
+    rows_written: int
+    rows_unchanged: int
+    rows_matched: int
+    rows_unmatched: dict[str, int]
+    records_rejected: int
+    rows_relinked: int
+    is_truncated: bool
+    calls: dict[str, int]
+    details: dict[str, Any]
+    error: str | None
+
+
+RUN_COLUMNS: LiteralString = (
+    "run_id, object, status, started_at, finished_at, window_from, records_read, rows_written, rows_unchanged, "
+    "rows_matched, rows_unmatched, records_rejected, rows_relinked, is_truncated, calls, details, error"
+)
+
+
+def find_run(connection: psycopg.Connection, run_id: str, name: str) -> Run | None:
+    """The row of one run, if it has begun."""
+    with connection.cursor(row_factory=class_row(Run)) as cursor:
+        cursor.execute(
+            f"SELECT {RUN_COLUMNS} FROM gainsight.sync_run WHERE run_id = %s AND object = %s", (run_id, name)
+        )
+        return cursor.fetchone()
+
+
+def latest_runs(connection: psycopg.Connection) -> dict[str, Run]:
+    """The last run of each object that ever ran."""
+    with connection.cursor(row_factory=class_row(Run)) as cursor:
+        cursor.execute(
+            f"SELECT DISTINCT ON (object) {RUN_COLUMNS} FROM gainsight.sync_run ORDER BY object, started_at DESC"
+        )
+        return {run.object: run for run in cursor}

@@ -1,0 +1,34 @@
+"""The tenant's description of its objects, kept for a day so that it isn't asked for by each run."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+KEPT_FOR = timedelta(days=1)
+
+
+def find_schema(connection: psycopg.Connection, object_name: str, now: datetime) -> Any | None:
+    """The stored description (JSON) if it isn't too old."""
+    row = connection.execute(
+        "SELECT description FROM gainsight.object_schema WHERE object = %s AND fetched_at > %s",
+        (object_name.lower(), now - KEPT_FOR),
+    ).fetchone()
+    return row[0] if row else None
+
+
+def keep_schema(connection: psycopg.Connection, object_name: str, description: Any, now: datetime) -> None:
+    """Stores a description that was just fetched."""
+    connection.execute(
+        """INSERT INTO gainsight.object_schema (object, description, fetched_at) VALUES (%s, %s, %s)
+           ON CONFLICT (object) DO UPDATE SET description = excluded.description, fetched_at = excluded.fetched_at""",
+        (object_name.lower(), Jsonb(description), now),
+    )
+
+
+def forget_schema(connection: psycopg.Connection, object_name: str) -> None:
+    """Drops a description that turned out to be out of date."""
+    connection.execute("DELETE FROM gainsight.object_schema WHERE object = %s", (object_name.lower(),))

@@ -1,0 +1,32 @@
+"""Whose data a database holds. A run for anybody else is refused before it reads or writes anything."""
+
+from __future__ import annotations
+
+import psycopg
+
+from gainsight_pipelines.errors import SettingsError
+
+
+def claim(connection: psycopg.Connection, gainsight_host: str, crm: str, crm_organisation: str) -> None:
+    """Makes the database this tenant's if it is nobody's yet.
+
+    Raises:
+        SettingsError: it holds the data of another Gainsight tenant, or of another CRM's accounts.
+    """
+    row = connection.execute(
+        """INSERT INTO gainsight.tenant (gainsight_host, crm, crm_organisation) VALUES (%s, %s, %s)
+           ON CONFLICT (only_row) DO NOTHING RETURNING 1""",
+        (gainsight_host, crm, crm_organisation),
+    ).fetchone()
+    if row:
+        return
+    holder = connection.execute("SELECT gainsight_host, crm, crm_organisation FROM gainsight.tenant").fetchone()
+    assert holder is not None
+    if holder != (gainsight_host, crm, crm_organisation):
+        raise SettingsError(
+            "The database holds the data of Gainsight {} with {} {}; this run is for Gainsight {} with {} {}.".format(
+                *holder, gainsight_host, crm, crm_organisation
+            ),
+            "Use another database for it (GAINSIGHT_PIPELINES_DATABASE_URL), or empty this one with "
+            "`gainsight-pipelines reset --all`.",
+        )
