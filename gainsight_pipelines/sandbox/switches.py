@@ -1,0 +1,193 @@
+"""What tests may turn and look at while the sandbox runs: switches, call counters, and the secrets of one start.
+
+Shared by the three servers and the control endpoint, which all live in one event loop: no locks here. No HTTP, no data.
+"""
+
+from __future__ import annotations
+
+import secrets as random_secrets
+from collections import deque
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+CHOICES: dict[str, tuple[object, ...]] = {
+    "rate_limit_status": (429, 200),
+    "server_error_kind": ("500", "502", "503", "504", "html"),
+    "data_shape": ("records", "list"),
+    "date_format": ("iso", "epoch_ms", "iso_ms"),
+    "no_data": ("records", "legacy", "http400"),
+}
+"""Switches that take one of a few values."""
+
+
+@dataclass(slots=True)
+class Switches:
+    """Faults and variants that the servers play. The defaults are a healthy tenant that never makes a caller wait."""
+
+    gainsight_down: bool = False
+    """Every Gainsight call is answered with the load balancer's 503 page."""
+    gainsight_delay: float = 0.0
+    """Seconds that each Gainsight call takes longer."""
+    reject_key: bool = False
+    ip_refused: bool = False
+    rate_limit_next: int = 0
+    """The next n Gainsight calls are refused with GS_APIG_2404."""
+    rate_limit_status: int = 429
+    """Status of a refusal by rate: 429, or 200 with the code in the body only."""
+    rate_limit_retry_after: str | None = None
+    """Retry-After of a refusal by rate, sent as it stands; None sends none, as the real service seems to."""
+    limit_per_minute: int | None = None
+    """Calls per wall-clock minute; None: no limit. The real tenant: 100."""
+    limit_per_day: int | None = None
+    """Calls per UTC day; None: no limit. The real tenant: 50,000."""
+    server_errors_next: int = 0
+    server_error_kind: str = "500"
+    result_false_next: int = 0
+    """The next n query calls answer HTTP 200 with result:false."""
+    truncate_next: int = 0
+    """The next n query replies break off in the middle of the body."""
+    broken_objects: list[str] = field(default_factory=list)
+    """Objects whose queries answer HTTP 500, as survey_response does on some tenants."""
+    unreadable_fields: list[str] = field(default_factory=list)
+    """`object.Field` names that a query may not select (P_5005), though describe lists them."""
+    data_shape: str = "records"
+    date_format: str = "iso"
+    empty_dates: bool = False
+    """Null dates are shown as empty strings."""
+    no_data: str = "records"
+    """How an empty result looks: {"records": []}, or result:false GSOBJ_1XXX on 200, or GSOBJ_1011 on HTTP 400."""
+    edit_while_reading: int = 0
+    """After each query page, this many random records of the object get the server's time as modification date."""
+    order_by_ignored: bool = False
+    where_ignored: bool = False
+    offset_ignored: bool = False
+    parentheses_refused: bool = False
+    or_refused: bool = False
+    date_fraction_hidden: bool = False
+    """Times are kept, compared and sorted with milliseconds, and shown in whole seconds."""
+    page_cap: int | None = None
+    """No page is longer than this, whatever limit is asked for."""
+    case_drift: bool = False
+    """activity_timeline rows come with keys in other case, without null keys and without `missing_keys`."""
+    missing_keys: list[str] = field(default_factory=lambda: ["CreatedDate"])
+    dirty_text: bool = False
+    r"""Some strings hold \u0000 or a lone surrogate."""
+    timezone: str = "UTC"
+    """The tenant's time zone: that of date literals without an offset."""
+    delete_log: bool = True
+    """Whether record_delete_log exists."""
+    now_offset_seconds: float = 0.0
+    """What the servers' clock is ahead of the real one."""
+
+    crm_down: bool = False
+    crm_reject: bool = False
+    """The CRM refuses the credentials."""
+    crm_delay: float = 0.0
+    crm_empty: bool = False
+    """The CRM answers and has no accounts."""
+    token_lifetime_calls: int | None = None
+    """A CRM access token is refused as expired after this many calls; None: never."""
+
+    def now(self) -> datetime:
+        """The servers' time, aware UTC."""
+        return datetime.now(UTC) + timedelta(seconds=self.now_offset_seconds)
+
+    def update(self, values: dict[str, Any]) -> None:
+        """Sets switches by name.
+
+        Raises:
+            ValueError: a name or value that does not exist; then nothing is set.
+        """
+        checked = {name: self._checked(name, value) for name, value in values.items()}
+        for name, value in checked.items():
+            setattr(self, name, value)
+
+    def reset(self) -> None:
+        """Puts every switch to its default."""
+        fresh = Switches()
+        for each in fields(self):
+            setattr(self, each.name, getattr(fresh, each.name))
+
+    def _checked(self, name: str, value: Any) -> Any:
+        if name not in {each.name for each in fields(self)}:
+            raise ValueError(f"there is no switch {name!r}")
+        if name in CHOICES and value not in CHOICES[name]:
+            raise ValueError(f"switch {name!r} takes one of {CHOICES[name]}, not {value!r}")
+        if name == "timezone":
+            ZoneInfo(str(value))
+        default = getattr(Switches(), name)
+        if isinstance(default, bool) and not isinstance(value, bool):
+            raise ValueError(f"switch {name!r} takes true or false, not {value!r}")
+        return value
+
+
+@dataclass(slots=True)
+class Counters:
+    """Calls that the servers were asked, whether they answered them well or not."""
+
+    calls: dict[str, dict[str, int]] = field(default_factory=dict)
+    """service ("gainsight", "salesforce", "hubspot") → kind (such as "query", "query:company", "token") → calls."""
+    totals: dict[str, int] = field(default_factory=dict)
+    requests: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=2000))
+    """The last Gainsight requests: method, path, body, status, never headers."""
+
+    def count(self, service: str, kind: str, detail: str | None = None) -> None:
+        """Counts one call of `service`, under `kind` and, with a detail, under `kind:detail` as well."""
+        self.totals[service] = self.totals.get(service, 0) + 1
+        kinds = self.calls.setdefault(service, {})
+        for name in (kind, f"{kind}:{detail}") if detail else (kind,):
+            kinds[name] = kinds.get(name, 0) + 1
+
+    def reset(self) -> None:
+        """Forgets all calls."""
+        self.calls.clear()
+        self.totals.clear()
+        self.requests.clear()
+
+
+@dataclass(slots=True, repr=False)
+class SandboxSecrets:
+    """The credentials of one start, all random. Never printed; files that hold them are 0600."""
+
+    gainsight_api_key: str
+    gainsight_m2m_id: str
+    gainsight_m2m_secret: str
+    salesforce_client_id: str
+    salesforce_client_secret: str
+    salesforce_username: str
+    salesforce_password: str
+    salesforce_security_token: str
+    salesforce_private_key_pem: str
+    """RSA private key (PKCS 8, PEM) of the JWT bearer flow; the server needs only its public half."""
+    salesforce_public_key_pem: str
+    hubspot_access_token: str
+
+    @classmethod
+    def random(cls) -> SandboxSecrets:
+        """New credentials, shaped like real ones."""
+        private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        private_pem = private_key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        public_pem = private_key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        token = random_secrets.token_urlsafe
+        return cls(
+            gainsight_api_key=f"E-{random_secrets.token_hex(24)}",
+            gainsight_m2m_id=f"m2m-{random_secrets.token_hex(8)}",
+            gainsight_m2m_secret=token(32),
+            salesforce_client_id=f"3MVG9{token(40)}",
+            salesforce_client_secret=random_secrets.token_hex(32).upper(),
+            salesforce_username="integration@sandbox.example",
+            salesforce_password=token(12),
+            salesforce_security_token=token(18),
+            salesforce_private_key_pem=private_pem.decode(),
+            salesforce_public_key_pem=public_pem.decode(),
+            hubspot_access_token=f"pat-na1-{random_secrets.token_hex(16)}",
+        )
