@@ -1,0 +1,322 @@
+"""What goes wrong in a call to a CRM, in words: the one border where the errors of simple-salesforce, requests,
+hubspot-api-client and urllib3 become ours.
+
+::
+
+    no answer, DNS, TLS, time-out, 5xx, a page that isn't the API's   GateClosed
+    login refused, 401, 403                                           CredentialsRejected
+    the daily or momentary API limit                                  RateLimited
+    a query that took too long                                        TransientError
+    an address or field that cannot be                                SettingsError
+    any other refusal                                                 PermanentError
+
+Texts come from the tables below, from HTTP status and from the vendor's error code alone: a library's own message may
+quote a header (with the token), a URL or a record, so it is neither shown nor chained.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+from gainsight_pipelines.clock import Clock
+from gainsight_pipelines.crm.protocol import CRMKind
+from gainsight_pipelines.errors import (
+    CredentialsRejected,
+    GateClosed,
+    PermanentError,
+    PipelineError,
+    RateLimited,
+    SettingsError,
+    TransientError,
+)
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+LOST_CALL_WAITS = (5.0, 20.0)
+"""Seconds before the second and third try of a call that failed in the middle of a read."""
+
+_SECRET_NAMES = {
+    "salesforce": "SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET (or the JWT key, or the user's password and token)",
+    "hubspot": "HUBSPOT_ACCESS_TOKEN",
+}
+_ADDRESS_NAMES = {"salesforce": "SALESFORCE_INSTANCE_URL", "hubspot": "HUBSPOT_BASE_URL"}
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who was called: for messages. `address` is a host, with a port where it isn't the usual one."""
+
+    kind: CRMKind
+    address: str
+
+    def __str__(self) -> str:
+        return f"{'Salesforce' if self.kind == 'salesforce' else 'HubSpot'} ({self.address})"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an error means: its kind, the end of a sentence that begins with the peer, and what to do."""
+
+    error: type[PipelineError]
+    reason: str
+    todo: str
+
+
+_WAIT = "Bring it back, or wait until it is, then run again."
+_CHECK_ADDRESS = "Check {address_name} and this machine's network, then run again."
+_NEW_SECRET = "Put valid credentials in {secret_name}, then run again."
+_GRANT = "Give the integration's user access to the API and read access to accounts, then run again."
+_LATER = "Run again later, or raise the API limit."
+
+TRANSPORT: tuple[tuple[tuple[str, ...], Verdict], ...] = (
+    (
+        ("NameResolutionError", "gaierror"),
+        Verdict(GateClosed, "does not answer: its host name is not known (DNS)", _CHECK_ADDRESS),
+    ),
+    (
+        ("SSLCertVerificationError", "CertificateError"),
+        Verdict(
+            GateClosed,
+            "does not answer: its TLS certificate is not trusted",
+            "Check {address_name}, or add its authority to the file that REQUESTS_CA_BUNDLE names, then run again.",
+        ),
+    ),
+    (("SSLError",), Verdict(GateClosed, "does not answer: no TLS connection could be made", _CHECK_ADDRESS)),
+    (("ProxyError",), Verdict(GateClosed, "does not answer: the proxy refuses", "Check HTTPS_PROXY and NO_PROXY.")),
+    (
+        ("ConnectTimeoutError", "ConnectTimeout"),
+        Verdict(GateClosed, "does not answer: no connection within the time-out", _CHECK_ADDRESS),
+    ),
+    (
+        ("ReadTimeoutError", "ReadTimeout", "TimeoutError"),
+        Verdict(GateClosed, "does not answer: connected, but no answer within the time-out", _WAIT),
+    ),
+    (("ConnectionRefusedError",), Verdict(GateClosed, "does not answer: connection refused", _CHECK_ADDRESS)),
+    (("NewConnectionError",), Verdict(GateClosed, "does not answer: no connection could be made", _CHECK_ADDRESS)),
+    (
+        ("ProtocolError", "ChunkedEncodingError", "ConnectionResetError", "RemoteDisconnected", "ContentDecodingError"),
+        Verdict(GateClosed, "broke the connection off in the middle of an answer", _WAIT),
+    ),
+    (
+        ("InvalidURL", "InvalidSchema", "MissingSchema", "LocationParseError", "LocationValueError"),
+        Verdict(SettingsError, "has an address that cannot be used", "Correct {address_name}."),
+    ),
+    (
+        ("InvalidHeader",),
+        Verdict(SettingsError, "cannot be sent these credentials: they hold line breaks", "Correct {secret_name}."),
+    ),
+    (
+        ("JSONDecodeError", "ExpatError"),
+        Verdict(
+            GateClosed, "answers with something that is not the API (a log-in or maintenance page?)", _CHECK_ADDRESS
+        ),
+    ),
+    (
+        ("RequestException", "HTTPError"),
+        Verdict(GateClosed, "does not answer: the call failed", _CHECK_ADDRESS),
+    ),
+)
+"""Class names (of the error, or of one that it wraps) → verdict; the first that fits counts."""
+
+CODES: Mapping[str, Verdict] = {
+    # Salesforce, token endpoint: https://help.salesforce.com/s/articleView?id=sf.remoteaccess_oauth_flow_errors.htm
+    "server_error": Verdict(GateClosed, "is not available", _WAIT),
+    "temporarily_unavailable": Verdict(GateClosed, "is not available", _WAIT),
+    # Salesforce, API: "Core Data Types Used in API Calls", StatusCode and ExceptionCode
+    "REQUEST_LIMIT_EXCEEDED": Verdict(RateLimited, "has used up its API calls for these 24 hours", _LATER),
+    "CONCURRENT_REQUEST_LIMIT_EXCEEDED": Verdict(RateLimited, "has too many long calls at this time", _LATER),
+    "LOGIN_RATE_EXCEEDED": Verdict(RateLimited, "refuses more log-ins in this hour", _LATER),
+    "SERVER_UNAVAILABLE": Verdict(GateClosed, "is not available", _WAIT),
+    "URL_NO_LONGER_EXISTS": Verdict(GateClosed, "has moved", _CHECK_ADDRESS),
+    "QUERY_TIMEOUT": Verdict(TransientError, "took too long over the query", "Run again."),
+    "UNABLE_TO_LOCK_ROW": Verdict(TransientError, "is busy with these records", "Run again."),
+    "INVALID_TYPE": Verdict(CredentialsRejected, "does not show accounts to this user", _GRANT),
+    "INVALID_FIELD": Verdict(SettingsError, "does not know one of the account fields", "Run validate to see which."),
+    # HubSpot: category of the error body, https://developers.hubspot.com/docs/api-reference/error-handling
+    "MISSING_SCOPES": Verdict(
+        CredentialsRejected,
+        "does not let this token read what is needed",
+        "Give the private app the scopes crm.objects.companies.read, crm.schemas.companies.read and "
+        "crm.objects.owners.read, then run again.",
+    ),
+}
+"""The vendor's error code → verdict; goes before the status."""
+
+STATUSES: tuple[tuple[range, Verdict], ...] = (
+    (
+        range(300, 400),
+        Verdict(GateClosed, "redirects to another address, which is not followed with credentials", _CHECK_ADDRESS),
+    ),
+    (range(401, 402), Verdict(CredentialsRejected, "rejected the credentials (expired or rotated?)", _NEW_SECRET)),
+    (range(403, 404), Verdict(CredentialsRejected, "refused access", _GRANT)),
+    (range(404, 405), Verdict(GateClosed, "answers, but not as the API", _CHECK_ADDRESS)),
+    (range(407, 408), Verdict(GateClosed, "cannot be reached: the proxy wants a log-in", "Check HTTPS_PROXY.")),
+    (range(408, 409), Verdict(GateClosed, "gave the call up as too slow", _WAIT)),
+    (range(410, 411), Verdict(PermanentError, "no longer offers this version of its API", "Update this package.")),
+    (range(423, 424), Verdict(TransientError, "is locked for a moment", "Run again.")),
+    (range(429, 430), Verdict(RateLimited, "refuses more calls for now", _LATER)),
+    (range(477, 478), Verdict(GateClosed, "is being moved to another data centre", _WAIT)),
+    (range(500, 600), Verdict(GateClosed, "is not available", _WAIT)),
+)
+"""HTTP status → verdict."""
+
+OTHERWISE = Verdict(PermanentError, "refused the call", "Report this with the code above.")
+
+
+def from_status(
+    peer: Peer, status: int, code: str = "", *, detail: str = "", retry_after: float | None = None
+) -> PipelineError:
+    """The error for an answer that isn't a success.
+
+    Args:
+        peer: who answered.
+        status: the HTTP status.
+        code: the vendor's error code, if the answer had one.
+        detail: more that may be shown: never a secret or a record's value.
+        retry_after: seconds after which the other side wants to be asked again.
+    """
+    verdict = CODES.get(code) or next((found for statuses, found in STATUSES if status in statuses), OTHERWISE)
+    return _build(peer, verdict, [f"HTTP {status}" if status else "", code, detail], retry_after)
+
+
+def login_refused(peer: Peer, status: int, code: str, detail: str = "") -> PipelineError:
+    """The error for a log-in that was answered, but not with a session."""
+    if code in CODES or (status >= 402 and status != 403) or 300 <= status < 400:
+        return from_status(peer, status, code, detail=detail)
+    verdict = Verdict(CredentialsRejected, "refused the log-in", _NEW_SECRET)
+    return _build(peer, verdict, [code or f"HTTP {status}", detail], None)
+
+
+def from_exception(peer: Peer, error: BaseException) -> PipelineError | None:
+    """The error for a library's exception; None when it is none of a call's (a bug)."""
+    chain = list(_chain(error))
+    for link in chain:
+        answer = _answer(link)
+        if answer is not None:
+            status, code, detail, retry_after = answer
+            return from_status(peer, status, code, detail=detail, retry_after=retry_after)
+    names = {base.__name__ for link in chain for base in type(link).__mro__}
+    for wanted, verdict in TRANSPORT:
+        if names.intersection(wanted):
+            return _build(peer, verdict, [], None)
+    return None
+
+
+@contextmanager
+def border(peer: Peer) -> Iterator[None]:
+    """Turns what a library raises inside into an error of ours; ours pass through."""
+    try:
+        yield
+    except PipelineError:
+        raise
+    except Exception as error:
+        translated = from_exception(peer, error)
+        if translated is None:
+            raise
+        raise translated from None  # the library's text may quote a header with the token
+
+
+def patiently(ask: Callable[[], T], clock: Clock, waits: tuple[float, ...] = LOST_CALL_WAITS) -> T:
+    """Calls `ask`, again after each wait when the other side was lost; the last error is let through.
+
+    For calls in the middle of a read. The first call of a read fails at once: then the gate is closed.
+    """
+    for wait in waits:
+        try:
+            return ask()
+        except RateLimited:
+            raise
+        except (GateClosed, TransientError) as error:
+            logger.warning("%s Trying again in %g s.", error.message, wait)
+        clock.sleep(wait)
+    return ask()
+
+
+def retry_after_seconds(headers: Mapping[str, str] | None, now: datetime) -> float | None:
+    """Retry-After in seconds, whether written as seconds or as a date; None when absent or unreadable."""
+    text = str((headers or {}).get("Retry-After") or "").strip()
+    if re.fullmatch(r"\d{1,9}(\.\d+)?", text):
+        return float(text)
+    moment = http_date(text)
+    return max(0.0, (moment - now).total_seconds()) if moment else None
+
+
+def http_date(text: str | None) -> datetime | None:
+    """The instant of an HTTP date header in UTC; None when absent or unreadable."""
+    try:
+        moment = parsedate_to_datetime(text or "")
+    except (TypeError, ValueError):
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _build(peer: Peer, verdict: Verdict, facts: list[str], retry_after: float | None) -> PipelineError:
+    shown = ", ".join(fact for fact in facts if fact)
+    message = f"{peer} {verdict.reason}{f' ({shown})' if shown else ''}."
+    todo = verdict.todo.format(address_name=_ADDRESS_NAMES[peer.kind], secret_name=_SECRET_NAMES[peer.kind])
+    if issubclass(verdict.error, TransientError):
+        return verdict.error(message, todo, retry_after=retry_after)
+    return verdict.error(message, todo)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and all that it wraps: causes, contexts, urllib3's `reason`, exceptions among its arguments."""
+    pending, seen = [error], set[int]()
+    while pending:
+        link = pending.pop(0)
+        if id(link) in seen:
+            continue
+        seen.add(id(link))
+        yield link
+        wrapped = (link.__cause__, link.__context__, getattr(link, "reason", None), *link.args)
+        pending.extend(each for each in wrapped if isinstance(each, BaseException))
+
+
+def _answer(error: BaseException) -> tuple[int, str, str, float | None] | None:
+    """Status, code, detail and Retry-After of an exception that stands for an answer of the CRM."""
+    names = {base.__name__ for base in type(error).__mro__}
+    status = getattr(error, "status", None)
+    if not isinstance(status, int) or status < 300:
+        return None
+    if "SalesforceError" in names:
+        code = getattr(error, "code", None) or salesforce_code(getattr(error, "content", None))
+        return status, _plain(code), "", None
+    if "ApiException" in names:
+        body = _object(getattr(error, "body", None))
+        policy = _plain(body.get("policyName"))
+        headers = getattr(error, "headers", None)
+        wait = retry_after_seconds(headers, http_date((headers or {}).get("Date")) or datetime.now(UTC))
+        return status, _plain(body.get("category")), policy, wait
+    return None
+
+
+def salesforce_code(content: object) -> str:
+    """The error code in a Salesforce answer: `[{"errorCode": …}]`, or the token endpoint's `{"error": …}`."""
+    first = content[0] if isinstance(content, list) and content else content
+    if not isinstance(first, Mapping):
+        return ""
+    return _plain(first.get("errorCode") or first.get("error"))
+
+
+def _object(body: object) -> Mapping[str, Any]:
+    if isinstance(body, (bytes, str)):
+        try:
+            body = json.loads(body)
+        except ValueError:
+            return {}
+    return body if isinstance(body, Mapping) else {}
+
+
+def _plain(code: object) -> str:
+    """A code as it may be shown: nothing but a short word, so that no value slips in."""
+    text = str(code or "")
+    return text if re.fullmatch(r"[A-Za-z][A-Za-z0-9_.:-]{0,63}", text) else ""

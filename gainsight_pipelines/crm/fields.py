@@ -1,0 +1,111 @@
+"""Which fields of the CRM's account object are read, and the check that they exist.
+
+What their values mean is values.py's matter; how a CRM is asked for them is salesforce.py's and hubspot.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+
+from gainsight_pipelines.crm.protocol import AccountField
+from gainsight_pipelines.errors import SettingsError
+
+GsidFields = Sequence[str] | Mapping[str, str]
+"""The account fields with GSIDs: names, or names → the setting that names each (for error messages)."""
+
+GSID_SETTING = "common.gsid_field"
+FIELDS_SETTING = "primary_crm.fields"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFieldMap:
+    """The CRM's field for each attribute that the CRM owns; None is the CRM's usual field.
+
+    `arr` and `renewal_date` have no usual field: None leaves them empty. (Salesforce's and HubSpot's annual revenue is
+    the customer's own, not what it pays.)
+    """
+
+    domain: str | None = None
+    parent: str | None = None
+    owner: str | None = None
+    arr: str | None = None
+    renewal_date: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFields:
+    """The fields to read, spelt as the CRM spells them; None where there is none to read.
+
+    `gsids` maps each configured name, spelt as configured, to the CRM's spelling.
+    """
+
+    domain: str | None
+    parent: str | None
+    owner: str | None
+    arr: str | None
+    renewal_date: str | None
+    gsids: Mapping[str, str]
+
+    def names(self) -> list[str]:
+        """Each field once, in a stable order."""
+        single = (self.domain, self.parent, self.owner, self.arr, self.renewal_date)
+        return list(dict.fromkeys(name for name in (*single, *self.gsids.values()) if name))
+
+
+def live_fields(
+    wanted: AccountFieldMap,
+    usual: AccountFieldMap,
+    gsid_fields: GsidFields,
+    described: Sequence[AccountField],
+    account_object: str,
+) -> LiveFields:
+    """Looks the configured fields up in the live schema, without regard to case.
+
+    A usual field that isn't there (hidden from the integration's user) is left out; a configured one is an error.
+
+    Args:
+        wanted: the configured fields.
+        usual: the CRM's usual ones.
+        gsid_fields: the configured GSID fields.
+        described: the live schema.
+        account_object: what to call the object in messages ("Salesforce Account").
+
+    Raises:
+        SettingsError: naming each setting whose field doesn't exist, with near matches.
+    """
+    known = {field.name.lower(): field.name for field in described}
+    settings = gsid_fields if isinstance(gsid_fields, Mapping) else dict.fromkeys(gsid_fields, GSID_SETTING)
+    problems: list[str] = []
+
+    def find(setting: str, name: str) -> str | None:
+        found = known.get(name.strip().lower())
+        if found is None:
+            problems.append(f"{setting}: {account_object} has no field {name!r}{_near(name, described)}")
+        return found
+
+    found: dict[str, str | None] = {}
+    for attribute in (field.name for field in fields(AccountFieldMap)):
+        configured, default = getattr(wanted, attribute), getattr(usual, attribute)
+        if configured:
+            found[attribute] = find(f"{FIELDS_SETTING}.{attribute}", configured)
+        else:
+            found[attribute] = known.get(default.lower()) if default else None
+    gsids = {name: find(setting, name) for name, setting in settings.items()}
+    if problems:
+        raise SettingsError(
+            "; ".join(problems) + ".",
+            "Name a field that exists there, or let the integration's user read it (a hidden field looks like none).",
+        )
+    return LiveFields(**found, gsids={name: field for name, field in gsids.items() if field})
+
+
+def _near(name: str, described: Iterable[AccountField]) -> str:
+    spellings: dict[str, str] = {}
+    for field in described:
+        spellings.setdefault(field.label.lower(), field.name)
+        spellings[field.name.lower()] = field.name
+    close = get_close_matches(name.strip().lower(), spellings, n=6, cutoff=0.6)
+    names = list(dict.fromkeys(spellings[match] for match in close))[:3]
+    return f" (did you mean {' or '.join(names)}?)" if names else ""

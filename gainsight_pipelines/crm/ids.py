@@ -1,0 +1,69 @@
+"""The ids of accounts in both CRMs, in the one form in which the rest of the package compares them.
+
+Only the shape of an id is judged here; whether an account with it exists is the account index's question.
+"""
+
+from __future__ import annotations
+
+import re
+
+_SALESFORCE = re.compile(r"[0-9A-Za-z]{15}(?:[A-Za-z0-5]{3})?")
+_HUBSPOT = re.compile(r"([0-9]{1,20})(?:\.0+)?")
+_CHECKSUM = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+
+
+def salesforce_id_18(value: str) -> str | None:
+    """The case-safe 18-character form of a Salesforce id.
+
+    The three last characters hold the case of the first fifteen, five each: bit i is set where character i is an
+    upper-case letter (https://help.salesforce.com/s/articleView?id=000383751). So an 18-character id that a
+    spreadsheet has upper- or lower-cased is still the same id, while 15-character ids differ by case.
+
+    Args:
+        value: an id of 15 or 18 characters; blanks around it are dropped.
+
+    Returns:
+        18 characters, or None when `value` cannot be an id: wrong length or characters, or a suffix that contradicts
+        the first fifteen (a digit marked as upper case; letters in mixed case that the suffix doesn't confirm).
+    """
+    text = value.strip()
+    if not _SALESFORCE.fullmatch(text):
+        return None
+    short, suffix = text[:15], text[15:].upper()
+    if not suffix:
+        return short + _checksum(short)
+    restored = _restore_case(short, suffix)
+    # Mixed case was not lost on the way: if the suffix says otherwise, one of the two is wrong, and nobody knows which.
+    mixed = short not in (short.upper(), short.lower())
+    if mixed and restored != short:
+        return None
+    return restored + suffix if _checksum(restored) == suffix else None
+
+
+def hubspot_id(value: str) -> str | None:
+    """The canonical form of a HubSpot record id: its decimal digits.
+
+    Args:
+        value: the id as text; blanks around it, leading zeros and a ".0" (an id kept in a number field) are dropped.
+
+    Returns:
+        The digits, or None when `value` isn't a positive whole number.
+    """
+    match = _HUBSPOT.fullmatch(value.strip())
+    if match is None or not (number := int(match[1])):
+        return None
+    return str(number)
+
+
+def _checksum(short: str) -> str:
+    return "".join(
+        _CHECKSUM[sum(1 << i for i, character in enumerate(short[start : start + 5]) if character.isupper())]
+        for start in (0, 5, 10)
+    )
+
+
+def _restore_case(short: str, suffix: str) -> str:
+    return "".join(
+        character.upper() if _CHECKSUM.index(suffix[i // 5]) >> (i % 5) & 1 else character.lower()
+        for i, character in enumerate(short)
+    )
