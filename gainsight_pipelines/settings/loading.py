@@ -1,0 +1,320 @@
+"""From a settings file to ``Settings``: each section validated by itself, whatever state the others are in.
+
+Nothing here raises for what a person can do wrong with the file: the mistakes are kept and come up where a section is
+asked for. No secret is read here, see ``secrets.py``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.settings import mistakes
+from gainsight_pipelines.settings.document import MAX_BYTES, Document, DocumentError, parse
+from gainsight_pipelines.settings.models import (
+    SECTIONS,
+    ActivitySettings,
+    CommonSettings,
+    CompanySettings,
+    GainsightSettings,
+    PrimaryCRMSettings,
+    ProductUsageSettings,
+    SchedulesSettings,
+    Section,
+    SurveysSettings,
+)
+from gainsight_pipelines.settings.values import OBJECT_NAME, near_match
+
+PATH_VARIABLE = "GAINSIGHT_PIPELINES_SETTINGS"
+DEFAULT_NAME = "gainsight.yaml"
+PULLS = ("company", "activity", "surveys", "product_usage")
+"""The sections that stand for pulls, in the order in which they are shown."""
+
+_WITHOUT_SECTION: Mapping[str, Section] = {"common": CommonSettings(), "schedules": SchedulesSettings()}
+S = TypeVar("S", bound=Section)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the settings file says. Immutable; a changed file is seen by loading again.
+
+    Attributes:
+        path: where the file is, or was looked for; None for settings that came from no file.
+        file_error: why no section could be read at all.
+        errors: what is wrong, by section. A misspelt section stands under the one that was probably meant, if that
+            one isn't there, else under its own name.
+    """
+
+    path: Path | None = None
+    file_error: SettingsError | None = None
+    errors: Mapping[str, SettingsError] = field(default_factory=dict)
+    _sections: Mapping[str, Section] = field(default_factory=dict)
+    _surveys_if_broken: tuple[str, ...] = ()
+    _disabled: frozenset[str] = frozenset()
+
+    @property
+    def gainsight(self) -> GainsightSettings | None:
+        """The tenant; None: not configured. Raises SettingsError if broken, as all of these do."""
+        return self._get("gainsight", GainsightSettings)
+
+    @property
+    def primary_crm(self) -> PrimaryCRMSettings | None:
+        """The CRM that owns the accounts; None: not connected."""
+        return self._get("primary_crm", PrimaryCRMSettings)
+
+    @property
+    def common(self) -> CommonSettings:
+        """What holds for all objects; the defaults where the section is missing."""
+        return self._get("common", CommonSettings) or CommonSettings()
+
+    @property
+    def company(self) -> CompanySettings | None:
+        """The company pull; None: not enabled."""
+        return self._get("company", CompanySettings)
+
+    @property
+    def activity(self) -> ActivitySettings | None:
+        """The activity pull; None: not enabled."""
+        return self._get("activity", ActivitySettings)
+
+    @property
+    def surveys(self) -> SurveysSettings | None:
+        """The survey pulls; None: not enabled."""
+        return self._get("surveys", SurveysSettings)
+
+    @property
+    def product_usage(self) -> ProductUsageSettings | None:
+        """The product usage pull; None: not enabled."""
+        return self._get("product_usage", ProductUsageSettings)
+
+    @property
+    def schedules(self) -> SchedulesSettings:
+        """When the pulls run; the defaults where the section is missing."""
+        return self._get("schedules", SchedulesSettings) or SchedulesSettings()
+
+    def object_names(self) -> tuple[str, ...]:
+        """The pulls that are configured and not disabled: company, activity, survey_<object> …, product_usage.
+
+        A broken section counts, so that its pull stays visible and fails with the reason; "surveys" stands for survey
+        rows whose objects can't be told.
+        """
+        names: list[str] = []
+        for section in PULLS:
+            if section in self._disabled or (section not in self._sections and section not in self.errors):
+                continue
+            names += self._survey_names() if section == "surveys" else [section]
+        return tuple(names)
+
+    def effective(self, section: str | None = None) -> dict[str, Any]:
+        """The settings as they hold, defaults filled in, as JSON-able data without a secret.
+
+        Args:
+            section: the name of one section; None: all of them, null where missing, with the broken ones under
+                "errors" instead.
+
+        Raises:
+            SettingsError: no such section, that section is broken or isn't in the file, or the file can't be used.
+        """
+        if section is not None:
+            return self._effective_section(section)
+        if self.file_error is not None:
+            raise self.file_error
+        data: dict[str, Any] = {}
+        for name in SECTIONS:
+            if name not in self.errors:
+                model = self._sections.get(name) or _WITHOUT_SECTION.get(name)
+                data[name] = None if model is None else model.model_dump(mode="json")
+        if self.errors:
+            data["errors"] = {name: str(error) for name, error in self.errors.items()}
+        return data
+
+    def _effective_section(self, section: str) -> dict[str, Any]:
+        if section not in SECTIONS:
+            near = near_match(section, SECTIONS)
+            hint = f"Did you mean {near}? " if near else ""
+            raise SettingsError(f"There is no section {section}.", f"{hint}The sections are {', '.join(SECTIONS)}.")
+        model = self._get(section, SECTIONS[section]) or _WITHOUT_SECTION.get(section)
+        if model is None:
+            raise SettingsError(
+                f"The settings file has no section {section}.", f"Add {section}: to {self.path or DEFAULT_NAME}."
+            )
+        return model.model_dump(mode="json")
+
+    def _get(self, name: str, kind: type[S]) -> S | None:
+        if self.file_error is not None:
+            raise self.file_error
+        if name in self.errors:
+            raise self.errors[name]
+        model = self._sections.get(name)
+        return model if isinstance(model, kind) else None
+
+    def _survey_names(self) -> list[str]:
+        model = self._sections.get("surveys")
+        if isinstance(model, SurveysSettings):
+            return [survey_name(row.object) for row in model.objects]
+        return list(self._surveys_if_broken) or ["surveys"]
+
+
+def survey_name(gainsight_object: str) -> str:
+    """The name of the pull of one survey object: lower-case, fit for an asset name."""
+    return f"survey_{gainsight_object.casefold()}"
+
+
+def section_of(object_name: str) -> str:
+    """The settings section that configures a pull."""
+    return "surveys" if object_name.startswith("survey_") else object_name
+
+
+def settings_path(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the settings file is: as given, else GAINSIGHT_PIPELINES_SETTINGS, else ./gainsight.yaml; absolute."""
+    return (path or Path(environ.get(PATH_VARIABLE) or DEFAULT_NAME)).expanduser().absolute()
+
+
+def load_settings(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Reads the settings file. Never raises for what a person can do wrong: see ``Settings.file_error`` and ``errors``.
+
+    Args:
+        path: the file; None: where ``settings_path`` says.
+        environ: the environment to take the path from.
+    """
+    try:
+        where = settings_path(path, environ)
+    except (OSError, RuntimeError):  # no such user's home, or the working directory is gone
+        return Settings(path=path, file_error=SettingsError("The path of the settings file can't be resolved."))
+    try:
+        text = _read(where)
+    except SettingsError as error:
+        return Settings(path=where, file_error=error)
+    return parse_settings(text, where)
+
+
+def parse_settings(text: str, path: Path | None = None) -> Settings:
+    """Settings from the text of a file, as ``load_settings`` gives them: for checking a text before it is written.
+
+    Args:
+        text: the YAML.
+        path: where the text is from, for messages.
+    """
+    name = str(path or "The settings text")
+    try:
+        document = parse(text)
+    except DocumentError as error:
+        return Settings(path=path, file_error=SettingsError(f"{name} can't be read as YAML: {error}.", "Correct it."))
+    if document.data is None and not document.problems:
+        todo = "Start from gainsight.example.yaml."
+        return Settings(path=path, file_error=SettingsError(f"{name} is empty.", todo))
+    if not isinstance(document.data, dict):
+        message = f"{name} isn't a mapping of sections."
+        return Settings(path=path, file_error=SettingsError(message, f"The sections are {', '.join(SECTIONS)}."))
+    return _validated(document, path)
+
+
+def _read(path: Path) -> str:
+    """The text of the settings file."""
+    try:
+        if not path.exists():
+            todo = f"Copy gainsight.example.yaml there, or name another file in {PATH_VARIABLE}."
+            raise SettingsError(f"There is no settings file {path}.", todo)
+        if not path.is_file():
+            raise SettingsError(f"{path} isn't a file.", f"Name the settings file in {PATH_VARIABLE}.")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no such path"
+        raise SettingsError(f"The settings file {path} can't be read: {reason}.", "Let this user read it.") from None
+    if len(content) > MAX_BYTES:
+        raise SettingsError(f"{path} is larger than 1 MB: that is no settings file.", f"Look at {PATH_VARIABLE}.")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path} isn't UTF-8 text.", "Save it as UTF-8.") from None
+
+
+def _validated(document: Document, path: Path | None) -> Settings:
+    """Each section by itself."""
+    data: dict[str, Any] = document.data
+    sections: dict[str, Section] = {}
+    wrong: dict[str, list[mistakes.Mistake]] = {}
+    for name in dict.fromkeys((*data, *_problem_keys(document))):
+        if name not in SECTIONS:
+            home = _meant(name, data)
+            wrong.setdefault(home, []).append(mistakes.unknown_section(name, document))
+            continue
+        found = list(mistakes.problems(name, document))
+        model = _section(name, data.get(name), document, found)
+        if found:
+            wrong.setdefault(name, []).extend(found)
+        elif model is not None:
+            sections[name] = model
+    return Settings(
+        path=path,
+        errors={name: _error(name, found, path) for name, found in wrong.items()},
+        _sections=sections,
+        _surveys_if_broken=tuple(_survey_rows(data.get("surveys"))),
+        _disabled=frozenset(name for name in PULLS if _is_disabled(name, data, sections)),
+    )
+
+
+def _section(name: str, value: object, document: Document, found: list[mistakes.Mistake]) -> Section | None:
+    """The model of a section, or None; what is wrong with it is added to `found`."""
+    if value is None:
+        value = {}
+    if not isinstance(value, dict):
+        found.append(mistakes.not_a_mapping(name, value, document))
+        return None
+    if name == "primary_crm" and all(item is None for item in value.values()) and set(value) <= {"kind"}:
+        return None  # a section whose kind is left empty: not connected
+    try:
+        return SECTIONS[name].model_validate(value)
+    except ValidationError as error:
+        found.extend(mistakes.invalid(name, error, document))
+        return None
+
+
+def _problem_keys(document: Document) -> list[str]:
+    """First keys of places that the document couldn't keep, some of which are not in the data."""
+    return [str(problem.path[0]) for problem in document.problems if problem.path]
+
+
+def _meant(name: str, data: Mapping[str, Any]) -> str:
+    """The section under which an unknown top-level key is reported."""
+    near = None if mistakes.looks_secret(name) else near_match(name, SECTIONS)
+    return name if near is None or near in data else near
+
+
+def _error(section: str, found: Iterable[mistakes.Mistake], path: Path | None) -> SettingsError:
+    """All mistakes of a section as one error, one line each."""
+    lines = [str(mistake) for mistake in found]
+    name = path.name if path else "the settings text"
+    todo = f"Correct {path or 'it'}."
+    if len(lines) == 1:
+        return SettingsError(f"{name}, {lines[0]}", todo)
+    listed = "\n".join(f"  {line}" for line in lines)
+    return SettingsError(f"{name} has {len(lines)} mistakes in {section}:\n{listed}", f"\n{todo}")
+
+
+def _is_disabled(name: str, data: Mapping[str, Any], sections: Mapping[str, Section]) -> bool:
+    """Whether a pull is switched off. A broken section counts as on unless it says `enabled: false` by itself."""
+    if name in sections:
+        return not getattr(sections[name], "enabled", True)
+    raw = data.get(name)
+    return isinstance(raw, dict) and raw.get("enabled") is False
+
+
+def _survey_rows(raw: object) -> list[str]:
+    """Names of the survey pulls of a section that is broken; nothing if one of its rows can't be told."""
+    rows = raw.get("objects") if isinstance(raw, dict) else None
+    names: dict[str, None] = {}
+    for row in rows if isinstance(rows, list) else ():
+        name = row.get("object") if isinstance(row, dict) else None
+        if not isinstance(name, str) or not re.fullmatch(OBJECT_NAME, name) or len(name) > 255:
+            return []
+        names[survey_name(name)] = None
+    return list(names)

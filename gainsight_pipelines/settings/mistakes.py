@@ -1,0 +1,190 @@
+"""What is wrong with a section, as sentences: the place, the value, what would do. No secret gets into them.
+
+A value is never shown where a key on its way looks like a secret's, nor for a key that isn't a setting.
+"""
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from gainsight_pipelines.settings.document import Document, Path
+from gainsight_pipelines.settings.models import SECTIONS, Section, Takes
+from gainsight_pipelines.settings.values import near_match
+
+_SECRET = re.compile(
+    r"api_?key|token|passw|secret|credential|private_?key|(^|_)(pwd|auth|authorization)(_|$)", re.IGNORECASE
+)
+_MAX_SHOWN = 60
+
+_SECRET_VARIABLES: Mapping[str, tuple[tuple[str, str], ...]] = {
+    # section → (what the key holds, variable); the first hit counts, the last one is the section's usual secret
+    "primary_crm": (
+        ("security", "SALESFORCE_SECURITY_TOKEN"),
+        ("token", "HUBSPOT_ACCESS_TOKEN"),
+        ("passw", "SALESFORCE_PASSWORD"),
+        ("private", "SALESFORCE_PRIVATE_KEY_FILE"),
+        ("", "SALESFORCE_CLIENT_SECRET"),
+    ),
+    "": (("", "GAINSIGHT_API_KEY"),),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One wrong thing in the file; `text` is a sentence without its full stop."""
+
+    line: int | None
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.text}." if self.line is None else f"line {self.line}: {self.text}."
+
+
+def looks_secret(key: str) -> bool:
+    """Whether a key is named like one that holds a secret."""
+    return _SECRET.search(key.replace("-", "_").replace(" ", "_")) is not None
+
+
+def unknown_section(name: str, document: Document) -> Mistake:
+    """A top-level key that is no section."""
+    return Mistake(document.line((name,)), _unknown((name,), SECTIONS))
+
+
+def not_a_mapping(section: str, value: object, document: Document) -> Mistake:
+    """A section that holds a scalar or a list. The value isn't shown: it may be a key put in the wrong place."""
+    kind = "a list" if isinstance(value, list) else "a single value"
+    keys = ", ".join(SECTIONS[section].model_fields)
+    return Mistake(document.line((section,)), f"{section} is {kind}; it takes a mapping with the settings {keys}")
+
+
+def problems(section: str, document: Document) -> Iterator[Mistake]:
+    """What the document itself couldn't keep of a section."""
+    for problem in document.problems:
+        if problem.path[:1] == (section,):
+            yield Mistake(document.line(problem.path), f"{place(problem.path)} {problem.text}")
+
+
+def invalid(section: str, error: ValidationError, document: Document) -> Iterator[Mistake]:
+    """What pydantic found in a section."""
+    for details in error.errors(include_url=False):
+        path = (section, *(part for part in details["loc"] if part != "[key]"))
+        yield Mistake(document.line(path), _sentence(path, details))
+
+
+def place(path: Path) -> str:
+    """A place of the file as a person would write it: surveys.objects[1].object."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{_shortened(part)}" if text else _shortened(part)
+    return text
+
+
+def shown(value: object) -> str:
+    """A value as it may stand in a message: short, printable, on one line."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, dict | list | tuple):
+        return f"a {'mapping' if isinstance(value, dict) else 'list'} with {len(value)} entries"
+    try:
+        return _shortened(repr(value) if isinstance(value, str) else str(value))
+    except ValueError:  # an integer too long for Python to print
+        return "a very long number"
+
+
+def _sentence(path: Path, details: ErrorDetails) -> str:
+    kind, keys = details["type"], [part for part in path if isinstance(part, str)]
+    model, field = _field(path)
+    if kind == "extra_forbidden":
+        return _unknown(path, model.model_fields if model else ())
+    if kind == "missing":
+        return f"{place(path)} is missing; {_takes(field)}"
+    if any(looks_secret(key) for key in keys):
+        return f"{place(path)} has a value that will not do; {_takes(field)}. {_belongs(path)}"
+    reason = str(details["ctx"]["error"]) if kind == "value_error" and "ctx" in details else ""
+    if len(path) == 1 and reason:  # a rule over several settings of the section
+        return f"{path[0]}.{reason}"
+    if reason:
+        return f"{place(path)} {reason}"
+    return f"{place(path)} is {_wrong(path, details)}; {_near(path, details)}{_takes(field)}"
+
+
+def _wrong(path: Path, details: ErrorDetails) -> str:
+    value = details["input"]
+    if path == ("gainsight", "base_url") and isinstance(value, str):
+        return "not an address"
+    return shown(value)
+
+
+def _near(path: Path, details: ErrorDetails) -> str:
+    value, known = details["input"], []
+    if not isinstance(value, str):
+        return ""
+    if details["type"] == "literal_error":
+        known = re.findall(r"'([^']*)'", str(details.get("ctx", {}).get("expected", "")))
+    elif path == ("schedules", "timezone"):
+        known = sorted(zoneinfo.available_timezones())
+    near = near_match(value, known)
+    return f"probably {near} was meant; " if near else ""
+
+
+def _unknown(path: Path, known: Mapping[str, object] | tuple[()]) -> str:
+    key, where = str(path[-1]), place(path)
+    if looks_secret(key):
+        return f"{where} is not a setting. {_belongs(path)}"
+    near = near_match(key, known)
+    kind = "sections" if len(path) == 1 else "settings"
+    hint = f"probably {near} was meant; " if near else ""
+    return f"{where} is not a setting; {hint}the {kind} here are {', '.join(known)}"
+
+
+def _belongs(path: Path) -> str:
+    section, key = str(path[0]), str(path[-1]).casefold()
+    variables = _SECRET_VARIABLES.get(section, _SECRET_VARIABLES[""])
+    if len(path) == 1 and "gainsight" not in key:
+        variables = tuple(pair for pair in (*_SECRET_VARIABLES["primary_crm"][:-1], *variables))
+    name = next(variable for part, variable in variables if part in key)
+    return f"A secret belongs in the environment variable {name} (or in .env), never in the settings file"
+
+
+def _takes(field: FieldInfo | None) -> str:
+    takes = next((item for item in field.metadata if isinstance(item, Takes)), None) if field else None
+    return f"it takes {takes.text}" if takes else "it takes something else"
+
+
+def _field(path: Path) -> tuple[type[Section] | None, FieldInfo | None]:
+    """The model that holds the last key of a path, and the innermost field on the way there."""
+    model: type[Section] | None = SECTIONS.get(str(path[0]))
+    holder, field = model, None
+    for part in path[1:]:
+        if isinstance(part, int):
+            continue
+        holder = model
+        if model is None or part not in model.model_fields:
+            break
+        field = model.model_fields[part]
+        model = _model_in(field.annotation)
+    return holder, field
+
+
+def _model_in(annotation: Any) -> type[Section] | None:
+    """The model inside of an optional, a list or a plain annotation; None for a scalar."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    if get_origin(annotation) in {Union, UnionType, tuple, Annotated}:
+        inner = (_model_in(item) for item in get_args(annotation) if item is not NoneType)
+        return next((model for model in inner if model), None)
+    return None
+
+
+def _shortened(text: str) -> str:
+    printable = text if text.isprintable() else ascii(text)[1:-1]
+    return printable if len(printable) <= _MAX_SHOWN else f"{printable[: _MAX_SHOWN - 1]}…"

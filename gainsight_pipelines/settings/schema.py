@@ -1,0 +1,22 @@
+"""JSON Schema of the settings file, for editors. Made from the models; nothing is written by hand here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ConfigDict, create_model
+
+from gainsight_pipelines.settings.models import SECTIONS
+
+
+def settings_schema() -> dict[str, Any]:
+    """The schema (draft 2020-12) of a whole settings file. Every section may be missing or empty."""
+    fields: dict[str, Any] = {name: (model | None, None) for name, model in SECTIONS.items()}
+    document = create_model("SettingsFile", __config__=ConfigDict(extra="forbid"), **fields)
+    schema = document.model_json_schema()
+    schema.pop("description", None)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "gainsight_pipelines settings",
+    }

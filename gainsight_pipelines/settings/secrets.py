@@ -1,0 +1,162 @@
+"""Keys, tokens and passwords: out of the environment, ``.env`` beside the settings file, or a file that either names.
+
+Read anew by each ``Secrets.read``, so that a rotated key needs no restart. Nothing is exported into ``os.environ``, and
+no repr, error or log line holds a value.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gainsight_pipelines.errors import SettingsError
+
+_OURS = ("GAINSIGHT_", "SALESFORCE_", "HUBSPOT_")
+_MAX_BYTES = 100_000
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Layer:
+    """One source of variables: the environment, or .env."""
+
+    values: Mapping[str, str]
+    folder: Path | None
+    """What a relative NAME_FILE is relative to; None: the working directory."""
+
+    def get(self, name: str) -> str | None:
+        """The value of a variable here; NAME_FILE wins over NAME. Empty counts as not set."""
+        variable = f"{name}_FILE"
+        if name.startswith(_OURS) and (path := self.values.get(variable)):
+            return _content(variable, Path(path), self.folder)
+        return self.values.get(name) or None
+
+    def names(self) -> Iterator[str]:
+        for name, value in self.values.items():
+            if value:
+                yield name
+                if name.startswith(_OURS) and name.endswith("_FILE"):
+                    yield name.removesuffix("_FILE")
+
+
+class Secrets:
+    """The secrets as they are at one moment."""
+
+    __slots__ = ("_dotenv_path", "_layers")
+
+    def __init__(self, layers: tuple[_Layer, ...], dotenv_path: Path) -> None:
+        self._layers = layers
+        self._dotenv_path = dotenv_path
+
+    @classmethod
+    def read(cls, settings_path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Secrets:
+        """Reads the environment and `.env`; the environment wins.
+
+        Args:
+            settings_path: the settings file, beside which `.env` lies; None: the working directory.
+            environ: the environment.
+
+        Raises:
+            SettingsError: there is a `.env` that can't be read.
+        """
+        folder = settings_path.absolute().parent if settings_path else Path.cwd()
+        dotenv_path = folder / ".env"
+        layers = (_Layer(dict(environ), None), _Layer(_dotenv(dotenv_path), folder))
+        return cls(layers, dotenv_path)
+
+    def get(self, name: str) -> str | None:
+        """A variable's value, None if it isn't set.
+
+        Raises:
+            SettingsError: NAME_FILE names a file that is missing, empty or unreadable.
+        """
+        return next((value for layer in self._layers if (value := layer.get(name)) is not None), None)
+
+    def require(self, name: str) -> str:
+        """A variable's value.
+
+        Raises:
+            SettingsError: it isn't set, or NAME_FILE names a file that is missing, empty or unreadable.
+        """
+        value = self.get(name)
+        if value is None:
+            where = f"Set it in the environment or in {self._dotenv_path}"
+            raise SettingsError(f"{name} is not set.", f"{where}, or name a file that holds it in {name}_FILE.")
+        return value
+
+    def environment(self) -> Mapping[str, str]:
+        """All variables, the environment over .env; a NAME_FILE is read when its NAME is asked for."""
+        return _Environment(self)
+
+    def names(self) -> tuple[str, ...]:
+        """The names of all variables that are set, sorted."""
+        return tuple(sorted({name for layer in self._layers for name in layer.names()}))
+
+    def __repr__(self) -> str:
+        return f"Secrets({', '.join(name for name in self.names() if name.startswith(_OURS))})"
+
+
+class _Environment(Mapping[str, str]):
+    """``Secrets`` as a mapping. Lazy, so that a missing file of the CRM not in use stops nobody."""
+
+    __slots__ = ("_secrets",)
+
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
+
+    def __getitem__(self, name: str) -> str:
+        value = self._secrets.get(name)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._secrets.names())
+
+    def __len__(self) -> int:
+        return len(self._secrets.names())
+
+    def __repr__(self) -> str:
+        return repr(self._secrets)
+
+
+def _dotenv(path: Path) -> dict[str, str]:
+    """The variables of a .env file, as they stand there: a $ in a password is a $."""
+    text = _text(path, missing_ok=True, what=str(path))
+    if text is None:
+        return {}
+    from dotenv import dotenv_values
+
+    values = dotenv_values(stream=io.StringIO(text), interpolate=False)
+    return {name: value for name, value in values.items() if value}
+
+
+def _content(variable: str, path: Path, folder: Path | None) -> str:
+    """The secret in a file that a variable names."""
+    where = path if folder is None else folder / path
+    what = f"The file {where} that {variable} names"
+    text = (_text(where, missing_ok=False, what=what) or "").strip()
+    if not text:
+        raise SettingsError(f"{what} is empty.", "Put the secret into it.")
+    return text
+
+
+def _text(path: Path, *, missing_ok: bool, what: str) -> str | None:
+    try:
+        with path.expanduser().open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+    except FileNotFoundError:
+        if missing_ok:
+            return None
+        raise SettingsError(f"{what} is not there.", "Create it, or unset the variable.") from None
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or "no such path"
+        raise SettingsError(f"{what} can't be read: {reason}.", "Let this user read it.") from None
+    if len(content) > _MAX_BYTES:
+        raise SettingsError(f"{what} is too large for a secret.", "Look at what it is.")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{what} isn't UTF-8 text.", "Save it as UTF-8.") from None

@@ -1,0 +1,119 @@
+"""Checks of single values that pydantic's own types don't cover. Each raises ValueError with the end of a sentence.
+
+An empty ValueError stands for "see what the setting takes". No text here holds a part of an address that may be secret.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+import zoneinfo
+from collections.abc import Callable, Iterable
+from datetime import date
+from urllib.parse import SplitResult, urlsplit
+
+OBJECT_NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
+FIELD_NAME = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"
+FIELD_WORDS = "the API name of a field (letters, digits, _ and .)"
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+_ADDRESS = "it takes an address like https://your-tenant.gainsightcloud.com"
+
+
+def near_match(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant, without regard to case; None if there is none."""
+    by_key = {name.casefold(): name for name in known}
+    close = difflib.get_close_matches(word.strip().casefold(), by_key, n=1, cutoff=0.7)
+    return by_key[close[0]] if close else None
+
+
+def base_url(value: object) -> str:
+    """A base URL without its trailing slash: https, or http on a loopback address."""
+    if not isinstance(value, str):
+        raise ValueError  # noqa: TRY004 (pydantic turns ValueError, not TypeError, into an error of the file)
+    url, host = _split(value.strip())
+    if url.username is not None or url.password is not None:
+        raise ValueError(f"holds a user name or password, which never belong in the settings file; {_ADDRESS}")
+    if url.query or url.fragment or value.strip()[-1] in "?#":
+        raise ValueError(f"goes on after ? or #; {_ADDRESS}")
+    if url.scheme == "http" and not is_loopback(host):
+        raise ValueError(f"begins with http://, which only a loopback address may; {_ADDRESS}")
+    return url._replace(path=url.path.rstrip("/")).geturl()
+
+
+def _split(text: str) -> tuple[SplitResult, str]:
+    """The parts of an address and its host, which must look like one."""
+    try:
+        url = urlsplit(text)
+        host, port = url.hostname or "", url.port
+    except ValueError:
+        raise ValueError(f"isn't an address; {_ADDRESS}") from None
+    if url.scheme not in {"https", "http"}:
+        raise ValueError(f"doesn't begin with https://; {_ADDRESS}")
+    is_name = _HOST_NAME.fullmatch(host) or _ip(host) is not None
+    if not is_name or port == 0 or not text.isascii() or re.search(r"[\s\\\x00-\x1f]", text):
+        raise ValueError(f"has no usable host name; {_ADDRESS}")
+    return url, host
+
+
+def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine: localhost, 127.0.0.0/8 or ::1."""
+    ip = _ip(host)
+    return host.casefold() == "localhost" if ip is None else ip.is_loopback
+
+
+def field_names(value: object) -> object:
+    """A list of field names, each once."""
+    if not isinstance(value, list | tuple):
+        raise ValueError  # noqa: TRY004
+    for number, name in enumerate(value, start=1):
+        if not isinstance(name, str) or len(name) > 255 or not re.fullmatch(FIELD_NAME, name):
+            raise ValueError(f"has an entry (number {number}) that isn't {FIELD_WORDS}; it takes all, or such a list")
+    each_once(value, str, "field")
+    return value
+
+
+def each_once(names: Iterable[str], key: Callable[[str], str], what: str, why: str = "") -> None:
+    """Refuses names that are the same once compared by `key`."""
+    seen: dict[str, str] = {}
+    for name in names:
+        first = seen.setdefault(key(name), name)
+        if first is not name:
+            same = f"{name} twice" if first == name else f"{first} and {name}, which are the same"
+            raise ValueError(f"has the {what} {same}" + (f" ({why})" if why else ""))
+
+
+def timezone(value: str) -> str:
+    """The name of a time zone that exists on this machine."""
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError from None
+    return value
+
+
+def cron(value: str) -> str:
+    """A cron expression that Dagster takes."""
+    # Only where somebody sets one: the import takes most of a second.
+    import dagster as dg
+
+    try:
+        dg.ScheduleDefinition(name="cron_check", job_name="cron_check", cron_schedule=value)
+    except Exception:  # noqa: BLE001 (the vendored croniter has its own errors beside Dagster's)
+        raise ValueError from None
+    return value
+
+
+def day(value: str) -> date:
+    """A date written as text."""
+    try:
+        return date.fromisoformat(value.strip())
+    except ValueError:
+        raise ValueError from None  # without Python's own words
