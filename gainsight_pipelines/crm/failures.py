@@ -45,10 +45,14 @@ LOST_CALL_WAITS = (5.0, 20.0)
 """Seconds before the second and third try of a call that failed in the middle of a read."""
 
 _SECRET_NAMES = {
-    "salesforce": "SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET (or the JWT key, or the user's password and token)",
+    "salesforce": "SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET (or the JWT key, or the user's password)",
     "hubspot": "HUBSPOT_ACCESS_TOKEN",
 }
 _ADDRESS_NAMES = {"salesforce": "SALESFORCE_INSTANCE_URL", "hubspot": "HUBSPOT_BASE_URL"}
+
+
+class QueryForgotten(PermanentError):
+    """Salesforce no longer holds the result whose next page was asked for: the reader starts the query again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,7 @@ CODES: Mapping[str, Verdict] = {
     "LOGIN_RATE_EXCEEDED": Verdict(RateLimited, "refuses more log-ins in this hour", _LATER),
     "SERVER_UNAVAILABLE": Verdict(GateClosed, "is not available", _WAIT),
     "URL_NO_LONGER_EXISTS": Verdict(GateClosed, "has moved", _CHECK_ADDRESS),
+    "INVALID_QUERY_LOCATOR": Verdict(QueryForgotten, "has forgotten the query", "Run again."),
     "QUERY_TIMEOUT": Verdict(TransientError, "took too long over the query", "Run again."),
     "UNABLE_TO_LOCK_ROW": Verdict(TransientError, "is busy with these records", "Run again."),
     "INVALID_TYPE": Verdict(CredentialsRejected, "does not show accounts to this user", _GRANT),
@@ -169,6 +174,27 @@ STATUSES: tuple[tuple[range, Verdict], ...] = (
 )
 """HTTP status → verdict."""
 
+LOGIN_HINTS: Mapping[str, str] = {
+    "no client credentials user enabled": "In the connected app, enable the client credentials flow and name its "
+    "run-as user, then run again.",
+    "request not supported on this domain": "Set SALESFORCE_INSTANCE_URL to the My Domain address "
+    "(https://yours.my.salesforce.com), then run again.",
+    "user hasn't approved this consumer": "In the connected app, admit the integration's user beforehand "
+    "(admin-approved users), then run again.",
+    "audience is invalid": "Set SALESFORCE_LOGIN_URL to https://login.salesforce.com, or to "
+    "https://test.salesforce.com for a sandbox, then run again.",
+    "invalid assertion": "Check that SALESFORCE_JWT_KEY_FILE is the key of the connected app's certificate and that "
+    "this machine's clock is right, then run again.",
+    "inactive user": "Activate the integration's user in Salesforce, then run again.",
+    "inactive_user": "Activate the integration's user in Salesforce, then run again.",
+    "invalid_login": "Check SALESFORCE_USERNAME, SALESFORCE_PASSWORD and SALESFORCE_SECURITY_TOKEN (a new password "
+    "brings a new token), then run again.",
+    "login_must_use_security_token": "Put the user's current security token in SALESFORCE_SECURITY_TOKEN, then run "
+    "again.",
+    "api_disabled_for_org": "Give the integration's user the permission API Enabled, then run again.",
+}
+"""What Salesforce says to a refused log-in (description or code, lower case) → what to do."""
+
 OTHERWISE = Verdict(PermanentError, "refused the call", "Report this with the code above.")
 
 
@@ -189,11 +215,18 @@ def from_status(
 
 
 def login_refused(peer: Peer, status: int, code: str, detail: str = "") -> PipelineError:
-    """The error for a log-in that was answered, but not with a session."""
+    """The error for a log-in that was answered, but not with a session.
+
+    Args:
+        peer: who answered.
+        status: the HTTP status.
+        code: the vendor's error code.
+        detail: the vendor's description; chooses the hint and is not shown.
+    """
     if code in CODES or (status >= 402 and status != 403) or 300 <= status < 400:
-        return from_status(peer, status, code, detail=detail)
-    verdict = Verdict(CredentialsRejected, "refused the log-in", _NEW_SECRET)
-    return _build(peer, verdict, [code or f"HTTP {status}", detail], None)
+        return from_status(peer, status, code)
+    hint = LOGIN_HINTS.get(detail.strip().lower()) or LOGIN_HINTS.get(code.lower()) or _NEW_SECRET
+    return _build(peer, Verdict(CredentialsRejected, "refused the log-in", hint), [code or f"HTTP {status}"], None)
 
 
 def from_exception(peer: Peer, error: BaseException) -> PipelineError | None:
@@ -241,13 +274,16 @@ def patiently(ask: Callable[[], T], clock: Clock, waits: tuple[float, ...] = LOS
     return ask()
 
 
-def retry_after_seconds(headers: Mapping[str, str] | None, now: datetime) -> float | None:
-    """Retry-After in seconds, whether written as seconds or as a date; None when absent or unreadable."""
+def retry_after_seconds(headers: Mapping[str, str] | None) -> float | None:
+    """Retry-After in seconds, whether written as seconds or as a date (then from the answer's own Date on).
+
+    None when absent or unreadable.
+    """
     text = str((headers or {}).get("Retry-After") or "").strip()
     if re.fullmatch(r"\d{1,9}(\.\d+)?", text):
         return float(text)
-    moment = http_date(text)
-    return max(0.0, (moment - now).total_seconds()) if moment else None
+    until, answered = http_date(text), http_date((headers or {}).get("Date"))
+    return max(0.0, (until - answered).total_seconds()) if until and answered else None
 
 
 def http_date(text: str | None) -> datetime | None:
@@ -293,9 +329,7 @@ def _answer(error: BaseException) -> tuple[int, str, str, float | None] | None:
     if "ApiException" in names:
         body = _object(getattr(error, "body", None))
         policy = _plain(body.get("policyName"))
-        headers = getattr(error, "headers", None)
-        wait = retry_after_seconds(headers, http_date((headers or {}).get("Date")) or datetime.now(UTC))
-        return status, _plain(body.get("category")), policy, wait
+        return status, _plain(body.get("category")), policy, retry_after_seconds(getattr(error, "headers", None))
     return None
 
 

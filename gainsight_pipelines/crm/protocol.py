@@ -1,8 +1,8 @@
 """What a primary CRM has to offer, and the account as the rest of the package knows it.
 
 Nothing here knows Salesforce, HubSpot, a database or Dagster. Every method may raise ``GateClosed`` (not answering),
-``CredentialsRejected``, ``SettingsError`` (a configured field isn't there) or ``TransientError``; no other error leaves
-an implementation.
+``CredentialsRejected``, ``SettingsError`` (a configured field isn't there), ``TransientError`` (``RateLimited`` among
+them) or ``PermanentError`` (a refusal that nobody has foreseen); no other error leaves an implementation.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class AccountPage:
     """One page of accounts.
 
     ``bookmark`` is the modification time that is completely read once this page is stored: the next incremental read
-    may start there. None while nothing can be said yet (for example, pages of a read in another order).
+    may start there. None while nothing can be said yet (for example, pages of a read in another order). It never goes
+    back within one read, nor behind `since`. The last page's may lie after its last account: see finished_bookmark.
     """
 
     accounts: tuple[Account, ...]
@@ -88,7 +89,9 @@ class PrimaryCRM(Protocol):
     def changed_accounts(self, since: datetime | None) -> Iterator[AccountPage]:
         """Accounts changed at or after `since` (None: every account), oldest change first, page by page.
 
-        Deleted and merged ones are included as far as the CRM tells of them by their change.
+        Deleted and merged ones are included as far as the CRM tells of them by their change. `since` is a bookmark:
+        the implementation itself starts earlier by as much as its changes may become visible late. So accounts may
+        come again, also within one read; storing them twice changes nothing. Nothing new: no page at all.
         """
         ...
 
@@ -108,3 +111,24 @@ class PrimaryCRM(Protocol):
     def close(self) -> None:
         """Gives connections back."""
         ...
+
+
+def finished_bookmark(
+    last: datetime | None, answered_at: datetime | None, overlap: timedelta, unit: timedelta
+) -> datetime | None:
+    """The bookmark after a read that reached its end, for implementations.
+
+    Args:
+        last: the latest change that was read.
+        answered_at: when the read began, by the CRM's own clock; None if it didn't say.
+        overlap: how far before a bookmark the next read will start.
+        unit: the resolution of change times.
+
+    Returns:
+        When `last` is so old that nothing more can become visible at or before it, the bookmark from which the next
+        read starts just after `last`, so that nothing new means nothing read; else `last`.
+    """
+    if last is None or answered_at is None:
+        return last
+    beyond = last + unit + overlap
+    return beyond if beyond <= answered_at else last

@@ -1,0 +1,168 @@
+"""The configured CRM with the credentials of the environment. The only place that knows the variables' names.
+
+Importing this is cheap: the vendors' libraries are loaded with the first connection.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from gainsight_pipelines.clock import Clock
+from gainsight_pipelines.crm.fields import AccountFieldMap, GsidFields
+from gainsight_pipelines.crm.protocol import CRMKind, PrimaryCRM
+from gainsight_pipelines.errors import SettingsError
+
+if TYPE_CHECKING:
+    from gainsight_pipelines.crm.salesforce_session import SalesforceCredentials
+
+SALESFORCE_CHOICES = (
+    "SALESFORCE_INSTANCE_URL, SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET (client credentials); or "
+    "SALESFORCE_JWT_KEY_FILE, SALESFORCE_CLIENT_ID and SALESFORCE_USERNAME (JWT bearer); or "
+    "SALESFORCE_USERNAME, SALESFORCE_PASSWORD and SALESFORCE_SECURITY_TOKEN (legacy)"
+)
+
+
+def from_environment(
+    kind: CRMKind, environ: Mapping[str, str], fields: AccountFieldMap, gsid_fields: GsidFields, clock: Clock
+) -> PrimaryCRM:
+    """The CRM of that kind, with the credentials that the environment holds or whose files it names (NAME_FILE).
+
+    Nothing is called yet.
+
+    Args:
+        kind: which CRM.
+        environ: the environment, .env included.
+        fields: account fields to read where they aren't the usual ones.
+        gsid_fields: account fields that may hold a GSID; names, or names → the setting that names each.
+        clock: the source of time.
+
+    Raises:
+        SettingsError: naming the variables that are missing or wrong.
+    """
+    variables = Variables(environ)
+    if kind == "salesforce":
+        from gainsight_pipelines.crm.salesforce import Salesforce
+
+        return Salesforce(_salesforce_credentials(variables), fields, gsid_fields, clock)
+    from gainsight_pipelines.crm.hubspot import HubSpot
+    from gainsight_pipelines.crm.hubspot_calls import DEFAULT_BASE_URL, HubSpotCredentials
+
+    (token,) = variables.all_of("HUBSPOT_ACCESS_TOKEN")
+    credentials = HubSpotCredentials(token, variables.address("HUBSPOT_BASE_URL") or DEFAULT_BASE_URL)
+    return HubSpot(credentials, fields, gsid_fields, clock)
+
+
+class Variables:
+    """Reads variables: NAME, or else the file that NAME_FILE names. Blank is the same as not set."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def get(self, name: str) -> str | None:
+        """The value, without blanks around it; None when it isn't set."""
+        value = self._environ.get(name, "").strip()
+        file = self._environ.get(f"{name}_FILE", "").strip()
+        if not value and file:
+            value = _content(f"{name}_FILE", file)
+        if any(ord(character) < 32 or ord(character) == 127 for character in value):
+            raise SettingsError(f"{name} holds a line break or another control character.", "Correct it.")
+        return value or None
+
+    def all_of(self, *names: str) -> tuple[str, ...]:
+        """The values of all these variables.
+
+        Raises:
+            SettingsError: naming those that aren't set.
+        """
+        values = {name: self.get(name) for name in names}
+        missing = [name for name, value in values.items() if value is None]
+        if missing:
+            raise _not_set(missing)
+        return tuple(value for value in values.values() if value is not None)
+
+    def address(self, name: str, *, plain_loopback: bool = True) -> str | None:
+        """The address in this variable, without path: https, or http on this machine where `plain_loopback`."""
+        value = self.get(name)
+        return None if value is None else _origin(name, value, plain_loopback)
+
+    def is_given(self, name: str) -> bool:
+        """Whether the variable exists at all, be it empty."""
+        return name in self._environ or f"{name}_FILE" in self._environ
+
+
+def _salesforce_credentials(variables: Variables) -> SalesforceCredentials:
+    from gainsight_pipelines.crm import salesforce_session as session
+
+    instance = variables.address("SALESFORCE_INSTANCE_URL", plain_loopback=False)
+    login = variables.address("SALESFORCE_LOGIN_URL", plain_loopback=False)
+    if variables.get("SALESFORCE_JWT_KEY_FILE"):
+        key_file, client_id, username = variables.all_of(
+            "SALESFORCE_JWT_KEY_FILE", "SALESFORCE_CLIENT_ID", "SALESFORCE_USERNAME"
+        )
+        _content("SALESFORCE_JWT_KEY_FILE", key_file)
+        return session.JwtBearer(Path(key_file), client_id, username, login or session.DEFAULT_LOGIN_URL, instance)
+    if variables.get("SALESFORCE_CLIENT_SECRET") or variables.get("SALESFORCE_CLIENT_ID"):
+        address, client_id, secret = variables.all_of(
+            "SALESFORCE_INSTANCE_URL", "SALESFORCE_CLIENT_ID", "SALESFORCE_CLIENT_SECRET"
+        )
+        return session.ClientCredentials(instance or address, client_id, secret)
+    if variables.get("SALESFORCE_USERNAME") or variables.get("SALESFORCE_PASSWORD"):
+        needed = ["SALESFORCE_USERNAME", "SALESFORCE_PASSWORD"]
+        # Within the organisation's trusted networks there is no token: set, but empty.
+        if not variables.is_given("SALESFORCE_SECURITY_TOKEN"):
+            needed.append("SALESFORCE_SECURITY_TOKEN")
+        username, password, *_ = variables.all_of(*needed)
+        token = variables.get("SALESFORCE_SECURITY_TOKEN") or ""
+        return session.UsernamePassword(username, password, token, login or instance or session.DEFAULT_LOGIN_URL)
+    raise SettingsError("No credentials for Salesforce are set.", f"Set {SALESFORCE_CHOICES}.")
+
+
+def _not_set(names: Iterable[str]) -> SettingsError:
+    names = list(names)
+    return SettingsError(
+        f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not set.",
+        "Set it in the environment or in .env, or name a file that holds it in NAME_FILE."
+        if len(names) == 1
+        else "Set them in the environment or in .env, or name files that hold them in NAME_FILE.",
+    )
+
+
+def _content(name: str, file: str) -> str:
+    try:
+        return Path(file).expanduser().read_text("utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = type(error).__name__
+    raise SettingsError(
+        f"The file that {name} names cannot be read ({reason}).", "Correct the path or the permissions."
+    )
+
+
+def _origin(name: str, value: str, plain_loopback: bool) -> str:
+    try:
+        parts = urlsplit(value if "://" in value else f"https://{value}")
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        host, port = "", None
+    if not host or any(character.isspace() for character in value):
+        raise SettingsError(f"{name} is not an address.", "Write it like https://yours.example.com.")
+    if parts.username or parts.password:
+        raise SettingsError(f"{name} holds a user name or password.", "Write the address without them.")
+    if parts.scheme != "https" and not (parts.scheme == "http" and plain_loopback and _is_loopback(host)):
+        allowed = "https, or http on a loopback address" if plain_loopback else "https"
+        raise SettingsError(f"{name} begins with {parts.scheme}://; it has to be {allowed}.", "Correct it.")
+    if host.endswith(".lightning.force.com"):
+        good = host.removesuffix(".lightning.force.com")
+        raise SettingsError(f"{name} is the address of a page.", f"Set it to https://{good}.my.salesforce.com.")
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}{f':{port}' if port else ''}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

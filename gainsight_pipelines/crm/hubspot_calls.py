@@ -1,0 +1,167 @@
+"""The calls to HubSpot: one connection pool, time-outs, certificates, waiting when HubSpot says wait.
+
+What is asked for, and what the answers mean, is hubspot.py's matter.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property, partial
+from typing import Any
+from urllib.parse import urlsplit
+
+from gainsight_pipelines.clock import Clock
+from gainsight_pipelines.crm.failures import Peer, border, http_date, patiently
+from gainsight_pipelines.errors import GateClosed, RateLimited
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_BASE_URL = "https://api.hubapi.com"
+
+TIMEOUTS = (5.0, 60.0)
+"""Seconds for connecting and for each read."""
+PROBE_TIMEOUTS = (3.0, 10.0)
+
+SEARCH_INTERVAL = 0.2
+"""Seconds between searches: HubSpot allows five a second, for the whole portal."""
+RATE_LIMIT_WAITS = (1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds to wait after a 429 that doesn't say how long; after the last one the call fails."""
+LONGEST_WAIT = 30.0
+"""Seconds: a longer wait is left to the next run. (The daily limit is renewed at midnight.)"""
+OWNER_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class HubSpotCredentials:
+    """A private app's access token, and where to send it."""
+
+    access_token: str = field(repr=False)
+    base_url: str = DEFAULT_BASE_URL
+
+
+class HubSpotCalls:
+    """hubspot-api-client as it is used here: every answer as parsed JSON, every error one of ours.
+
+    The library's models are passed over (`_preload_content=False`): they refuse answers that lack a field, and its
+    error handling fails on some answers and prints others.
+
+    `answered_at` is the server's own time of its last answer, None if it didn't say.
+    """
+
+    def __init__(self, credentials: HubSpotCredentials, clock: Clock) -> None:
+        self.peer = Peer("hubspot", urlsplit(credentials.base_url).netloc)
+        self.count = 0
+        self.answered_at: datetime | None = None
+        self._credentials = credentials
+        self._clock = clock
+        self._searched_at: float | None = None
+
+    def close(self) -> None:
+        """Gives connections back."""
+        if "_search_api" in self.__dict__:
+            self._pool.clear()
+
+    def account_details(self) -> Mapping[str, Any]:
+        """The portal's own data. The library has no method for this call."""
+        return self._ask(
+            self._search_api.api_client.call_api, "/account-info/v3/details", "GET", auth_settings=["oauth2"]
+        )
+
+    def search(self, request: Mapping[str, Any], *, probe: bool = False) -> Mapping[str, Any]:
+        """Searches companies; a probe has short time-outs and never waits."""
+        if not probe:
+            self._space_searches()
+        return self._ask(self._search_api.do_search, public_object_search_request=dict(request), probe=probe)
+
+    def list_companies(self, limit: int, after: str | None, properties: Sequence[str]) -> Mapping[str, Any]:
+        """One page of the companies that aren't archived."""
+        from hubspot.crm.companies import BasicApi
+
+        api = BasicApi(self._search_api.api_client)
+        return self._ask(api.get_page, limit=limit, after=after, properties=list(properties), archived="false")
+
+    def properties(self) -> Mapping[str, Any]:
+        """The properties that companies have."""
+        from hubspot.crm.properties import CoreApi
+
+        return self._ask(CoreApi(self._search_api.api_client).get_all, object_type="companies")
+
+    def owners(self, *, archived: bool) -> Iterator[Mapping[str, Any]]:
+        """All owners, active or archived."""
+        from hubspot.crm.owners import OwnersApi
+
+        api = OwnersApi(self._search_api.api_client)
+        after: str | None = None
+        while True:
+            page = patiently(partial(self._owner_page, api, after, archived), self._clock)
+            yield from page.get("results") or []
+            following = ((page.get("paging") or {}).get("next") or {}).get("after")
+            if following is None or str(following) == after:
+                return
+            after = str(following)
+
+    def _owner_page(self, api: Any, after: str | None, archived: bool) -> Mapping[str, Any]:
+        return self._ask(api.get_page, limit=OWNER_PAGE, after=after, archived=str(archived).lower())
+
+    def _ask(self, method: Callable[..., Any], *args: Any, probe: bool = False, **kwargs: Any) -> Mapping[str, Any]:
+        """One call, repeated as often as HubSpot asks to wait a little."""
+        timeouts = PROBE_TIMEOUTS if probe else TIMEOUTS
+        for wait in () if probe else RATE_LIMIT_WAITS:
+            try:
+                return self._ask_once(method, *args, timeouts=timeouts, **kwargs)
+            except RateLimited as error:
+                asked = error.retry_after if error.retry_after is not None else wait
+                if "DAILY" in error.message or asked > LONGEST_WAIT:
+                    raise
+                logger.info("%s Waiting %g s.", error.message, asked)
+            self._clock.sleep(max(asked, SEARCH_INTERVAL))
+        return self._ask_once(method, *args, timeouts=timeouts, **kwargs)
+
+    def _ask_once(
+        self, method: Callable[..., Any], *args: Any, timeouts: tuple[float, float], **kwargs: Any
+    ) -> Mapping[str, Any]:
+        with border(self.peer):
+            self.count += 1
+            response = method(*args, **kwargs, _preload_content=False, _request_timeout=timeouts)
+            self.answered_at = http_date(response.headers.get("Date"))
+            answer = json.loads(response.data)
+        if not isinstance(answer, dict):
+            raise GateClosed(f"{self.peer} answers, but not as the API.", "Check HUBSPOT_BASE_URL.")
+        return answer
+
+    def _space_searches(self) -> None:
+        if self._searched_at is not None:
+            rest = self._searched_at + SEARCH_INTERVAL - self._clock.monotonic()
+            if rest > 0:
+                self._clock.sleep(rest)
+        self._searched_at = self._clock.monotonic()
+
+    @cached_property
+    def _search_api(self) -> Any:
+        """The companies' search; its ApiClient, with the one connection pool, serves the other calls as well."""
+        from hubspot import HubSpot as Client
+        from requests.utils import get_environ_proxies, select_proxy
+
+        address = self._credentials.base_url
+        authorities = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+        directory = bool(authorities) and os.path.isdir(str(authorities))
+        api = Client(
+            access_token=self._credentials.access_token,
+            host=address,
+            # urllib3 knows neither this variable nor the proxy's; requests does, and so does the rest of the package.
+            ssl_ca_cert=None if directory else authorities,
+            proxy=select_proxy(address, get_environ_proxies(address)),
+            retry=False,  # no repetition and no redirect behind our back
+        ).crm.companies.search_api
+        if directory:
+            api.api_client.rest_client.pool_manager.connection_pool_kw["ca_cert_dir"] = authorities
+        return api
+
+    @property
+    def _pool(self) -> Any:
+        return self._search_api.api_client.rest_client.pool_manager

@@ -1,0 +1,276 @@
+"""Salesforce as the primary CRM, through simple-salesforce. Read only: nothing here can change a record.
+
+What to read is fields.py's matter, what values mean values.py's, what errors mean failures.py's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gainsight_pipelines.clock import Clock
+from gainsight_pipelines.crm.failures import Peer, QueryForgotten, border, patiently
+from gainsight_pipelines.crm.fields import AccountFieldMap, GsidFields, LiveFields, live_fields
+from gainsight_pipelines.crm.ids import salesforce_id_18
+from gainsight_pipelines.crm.protocol import Account, AccountField, AccountPage, CRMKind, finished_bookmark
+from gainsight_pipelines.crm.values import UnreadableValues, normalise_domain, parse_time, text_or_none
+from gainsight_pipelines.errors import GateClosed, PipelineError, TransientError
+
+if TYPE_CHECKING:
+    from gainsight_pipelines.crm.salesforce_session import SalesforceCredentials
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT = 5.0
+READ_TIMEOUT = 130.0
+"""Seconds. Salesforce itself gives a query up after 120 s."""
+PROBE_TIMEOUTS = (3.0, 10.0)
+"""Seconds for connecting and reading of a probe."""
+
+OVERLAP = timedelta(minutes=15)
+"""How far before the time asked for an incremental read starts. SystemModstamp is set when a transaction saves the
+record, but the record can be seen only after its commit: up to ten minutes later for a long one, after rows with later
+stamps have been read. The rest is reserve for bulk loads."""
+STAMP_UNIT = timedelta(seconds=1)
+"""The API shows SystemModstamp in whole seconds."""
+
+USUAL_FIELDS = AccountFieldMap(domain="Website", parent="ParentId", owner="OwnerId")
+
+
+class Salesforce:
+    """A Salesforce organisation's accounts.
+
+    Nothing is called before the first method; the session is opened then, and opened again when it expires, in the
+    middle of a read too. Not for use by several threads at once.
+
+    Args:
+        credentials: how to log in.
+        fields: the account fields to read where they aren't the usual ones.
+        gsid_fields: the account fields that may hold a GSID.
+        clock: the source of time.
+    """
+
+    kind: CRMKind = "salesforce"
+    sweep_every = timedelta(days=7)
+
+    def __init__(
+        self, credentials: SalesforceCredentials, fields: AccountFieldMap, gsid_fields: GsidFields, clock: Clock
+    ) -> None:
+        from gainsight_pipelines.crm.salesforce_session import SalesforceSession
+
+        self._session = SalesforceSession(credentials, clock, (CONNECT_TIMEOUT, READ_TIMEOUT))
+        self._peer: Peer = self._session.peer
+        self._fields = fields
+        self._gsid_fields = gsid_fields
+        self._clock = clock
+        self._client: Any = None
+        self._read_from: datetime | None = None
+        """When the server answered the first call of the query being read, by its own clock."""
+
+    def __repr__(self) -> str:
+        return f"Salesforce({self._peer.address!r})"
+
+    @property
+    def calls(self) -> int:
+        """Number of HTTP requests made so far, log-ins included."""
+        return self._session.calls
+
+    def close(self) -> None:
+        """Gives connections back; the token is forgotten."""
+        self._client = None
+        self._session.close()
+
+    def organisation(self) -> str:
+        """The organisation's 18-character id (00D…)."""
+        answer = self._call(lambda client: client.query("SELECT Id FROM Organization LIMIT 1"))
+        records = answer.get("records") or [{}]
+        found = salesforce_id_18(str(records[0].get("Id") or ""))
+        if found is None:
+            raise GateClosed(f"{self._peer} does not tell its organisation's id.", "Check SALESFORCE_INSTANCE_URL.")
+        return found
+
+    def probe(self) -> int:
+        """Counts the live accounts, with short time-outs and no second try."""
+        self._session.timeouts = PROBE_TIMEOUTS
+        try:
+            count = int(self._call(lambda client: client.query("SELECT COUNT() FROM Account")).get("totalSize") or 0)
+        finally:
+            self._session.timeouts = (CONNECT_TIMEOUT, READ_TIMEOUT)
+        if not count:
+            raise GateClosed(
+                f"{self._peer} answers, but shows no accounts.",
+                "Give the integration's user read access to accounts (View All), then run again.",
+            )
+        return count
+
+    def account_fields(self) -> list[AccountField]:
+        """The fields of Account that the integration's user may see."""
+        return [
+            AccountField(name, str(each.get("label") or name), str(each.get("type") or "string"))
+            for name, each in self._described.items()
+        ]
+
+    def changed_accounts(self, since: datetime | None) -> Iterator[AccountPage]:
+        """Accounts with a SystemModstamp at or after `since` less OVERLAP, in its order; deleted and merged ones too.
+
+        Deleted accounts are shown as long as the recycle bin holds them (15 days, less when it overflows).
+        """
+        reached = since - OVERLAP if since else None
+        last: datetime | None = None
+        fresh = True
+        while True:
+            try:
+                for page, seen, done in self._changed_pages(reached, fresh):
+                    last = max(filter(None, (last, seen)), default=None)
+                    if done:
+                        last = finished_bookmark(last, self._read_from, OVERLAP, STAMP_UNIT)
+                    if page:
+                        # What lies before `since` was read at the last time, so a bookmark never goes back behind it.
+                        yield AccountPage(page, max(filter(None, (last, since)), default=None))
+                    fresh = False
+                return
+            except QueryForgotten:
+                if last is None or last == reached:
+                    raise self._lost_query() from None
+                reached = last
+
+    def live_accounts(self) -> Iterator[AccountPage]:
+        """Every account that isn't deleted, in the order of the ids."""
+        plan = self._plan
+        after: str | None = None
+        first = True
+        with self._reported() as values:
+            while True:
+                where = f"WHERE Id > '{after}' " if after else ""
+                start = after
+                try:
+                    for records, _ in self._query(f"{_select(plan, self._owner_name)} {where}ORDER BY Id", first):
+                        accounts = tuple(self._account(record, values) for record in records)
+                        after = accounts[-1].account_id if accounts else after
+                        first = False
+                        if accounts:
+                            yield AccountPage(accounts, None)
+                    return
+                except QueryForgotten:
+                    if after == start:
+                        raise self._lost_query() from None
+
+    def _changed_pages(
+        self, reached: datetime | None, first: bool
+    ) -> Iterator[tuple[tuple[Account, ...], datetime | None, bool]]:
+        """Pages with the stamp up to which all has been read, and whether they are the last."""
+        where = f"WHERE SystemModstamp >= {_soql_time(reached)} " if reached else ""
+        select = f"{_select(self._plan, self._owner_name)} {where}ORDER BY SystemModstamp, Id"
+        with self._reported() as values:
+            for records, done in self._query(select, first, include_deleted=True):
+                accounts = tuple(self._account(record, values) for record in records)
+                stamps = [account.modified_at for account in accounts if account.modified_at]
+                # An account edited since the query began shows its new stamp in its old place: that stamp says nothing
+                # about the accounts behind it.
+                settled = [stamp for stamp in stamps if self._read_from is None or stamp <= self._read_from]
+                yield accounts, max(settled, default=None), done
+
+    def _query(self, soql: str, first: bool, *, include_deleted: bool = False) -> Iterator[tuple[list[Any], bool]]:
+        """The pages of a query, and whether each is the last; only the very first call of a read fails at once."""
+
+        def begin() -> Any:
+            return self._call(lambda client: client.query(soql, include_deleted=include_deleted))
+
+        answer = begin() if first else patiently(begin, self._clock)
+        self._read_from = self._session.answered_at
+        while True:
+            following = None if answer.get("done", True) else answer.get("nextRecordsUrl")
+            yield answer.get("records") or [], not following
+            if not following:
+                return
+            answer = patiently(partial(self._next_page, following), self._clock)
+
+    def _next_page(self, following: str) -> Any:
+        return self._call(lambda client: client.query_more(following, identifier_is_url=True))
+
+    def _call(self, ask: Callable[[Any], T]) -> T:
+        """One call, with a new session if the old one has expired."""
+        from simple_salesforce.exceptions import SalesforceExpiredSession
+
+        with border(self._peer):
+            self._client = self._client or self._session.log_in()
+            try:
+                return ask(self._client)
+            except SalesforceExpiredSession:
+                self._client = None
+            self._client = self._session.log_in()
+            return ask(self._client)
+
+    @cached_property
+    def _described(self) -> dict[str, dict[str, Any]]:
+        answer = self._call(lambda client: client.Account.describe())
+        return {str(each["name"]): each for each in answer.get("fields") or []}
+
+    @cached_property
+    def _plan(self) -> LiveFields:
+        described = self.account_fields()
+        plan = live_fields(self._fields, USUAL_FIELDS, self._gsid_fields, described, "Salesforce's Account")
+        if not plan.domain:
+            logger.warning("%s hides Account.Website from this user: accounts have no domain", self._peer)
+        return plan
+
+    @cached_property
+    def _owner_name(self) -> str | None:
+        """The path of the owner's name, where the owner is a lookup (Owner.Name)."""
+        relationship = self._described.get(self._plan.owner or "", {}).get("relationshipName")
+        return f"{relationship}.Name" if relationship else None
+
+    def _account(self, record: Mapping[str, Any], values: UnreadableValues) -> Account:
+        plan = self._plan
+        owner = text_or_none(record.get(plan.owner)) if plan.owner else None
+        owner_name = owner
+        if self._owner_name:
+            owner_name = text_or_none((record.get(self._owner_name.split(".")[0]) or {}).get("Name"))
+            owner = salesforce_id_18(owner or "")
+        website = record.get(plan.domain) if plan.domain else None
+        gsids = {name: text_or_none(record.get(spelling)) for name, spelling in plan.gsids.items()}
+        return Account(
+            account_id=_id(record),
+            name=text_or_none(record.get("Name")),
+            domain=normalise_domain(website if isinstance(website, str) else None),
+            parent_account_id=salesforce_id_18(str(record.get(plan.parent) or "")) if plan.parent else None,
+            arr=values.number(plan.arr, record.get(plan.arr)) if plan.arr else None,
+            renewal_date=values.day(plan.renewal_date, record.get(plan.renewal_date)) if plan.renewal_date else None,
+            owner_id=owner if self._owner_name else None,
+            owner_name=owner_name,
+            gsids={name: value for name, value in gsids.items() if value},
+            modified_at=parse_time(record.get("SystemModstamp")),
+            is_deleted=bool(record.get("IsDeleted")),
+            merged_into=salesforce_id_18(str(record.get("MasterRecordId") or "")),
+        )
+
+    @contextmanager
+    def _reported(self) -> Iterator[UnreadableValues]:
+        values = UnreadableValues()
+        try:
+            yield values
+        finally:
+            values.report("Salesforce")
+
+    def _lost_query(self) -> PipelineError:
+        return TransientError(f"{self._peer} forgets its queries before they are read.", "Run again.")
+
+
+def _select(plan: LiveFields, owner_name: str | None) -> str:
+    """The SELECT. Every name in it comes from the live schema or from here, so nothing needs quoting."""
+    names = ["Id", "Name", "SystemModstamp", "IsDeleted", "MasterRecordId", *plan.names()]
+    names += [owner_name] if owner_name else []
+    return f"SELECT {', '.join(dict.fromkeys(names))} FROM Account"
+
+
+def _soql_time(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _id(record: Mapping[str, Any]) -> str:
+    return salesforce_id_18(str(record.get("Id") or "")) or str(record.get("Id"))

@@ -1,0 +1,193 @@
+"""Logging in to Salesforce: the three kinds of credentials, the HTTP session with its time-outs, the token.
+
+What is asked with the session is salesforce.py's matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from gainsight_pipelines.clock import Clock
+from gainsight_pipelines.crm.failures import Peer, http_date, login_refused, salesforce_code
+from gainsight_pipelines.errors import GateClosed, SettingsError
+
+DEFAULT_LOGIN_URL = "https://login.salesforce.com"
+JWT_LIFE = timedelta(minutes=3)
+"""Salesforce accepts no longer one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCredentials:
+    """OAuth 2.0 client credentials flow; `instance_url` is the My Domain address."""
+
+    instance_url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+
+    @property
+    def login_address(self) -> str:
+        """Where the log-in is done."""
+        return self.instance_url
+
+
+@dataclass(frozen=True, slots=True)
+class JwtBearer:
+    """OAuth 2.0 JWT bearer flow with the private key (PEM) of the connected app's certificate.
+
+    `login_url` is the audience; the token is asked for at `instance_url` if that is given, else at `login_url`.
+    """
+
+    key_file: Path
+    client_id: str
+    username: str
+    login_url: str = DEFAULT_LOGIN_URL
+    instance_url: str | None = None
+
+    @property
+    def login_address(self) -> str:
+        """Where the log-in is done."""
+        return self.instance_url or self.login_url
+
+
+@dataclass(frozen=True, slots=True)
+class UsernamePassword:
+    """SOAP log-in with password and security token ("" within the organisation's trusted networks).
+
+    Legacy: Salesforce has announced the end of SOAP login() for summer 2027.
+    `login_url` may be login.salesforce.com, test.salesforce.com or the My Domain address.
+    """
+
+    username: str
+    password: str = field(repr=False)
+    security_token: str = field(repr=False)
+    login_url: str = DEFAULT_LOGIN_URL
+
+    @property
+    def login_address(self) -> str:
+        """Where the log-in is done."""
+        return self.login_url
+
+
+SalesforceCredentials = ClientCredentials | JwtBearer | UsernamePassword
+
+
+class SalesforceSession(requests.Session):
+    """A requests session that logs in: time-outs on every request, no redirect followed, requests counted.
+
+    `timeouts` (connect and read, in seconds) may be changed at any time; `answered_at` is the server's own time of its
+    last answer, None if it didn't say.
+    """
+
+    def __init__(self, credentials: SalesforceCredentials, clock: Clock, timeouts: tuple[float, float]) -> None:
+        super().__init__()
+        self.credentials = credentials
+        self.timeouts = timeouts
+        self.calls = 0
+        self.answered_at: datetime | None = None
+        self.peer = Peer("salesforce", urlsplit(credentials.login_address).netloc)
+        self._clock = clock
+        # Else requests would put a log-in from ~/.netrc for this host in the token's place.
+        self.auth = _as_it_is
+
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        """As requests does it, with time-outs, and without following a redirect: it would get the token too."""
+        kwargs.setdefault("timeout", self.timeouts)
+        kwargs["allow_redirects"] = False
+        self.calls += 1
+        response = super().request(*args, **kwargs)
+        self.answered_at = http_date(response.headers.get("Date"))
+        return response
+
+    def log_in(self) -> Any:
+        """A new simple_salesforce.Salesforce with a fresh token.
+
+        Raises:
+            CredentialsRejected: the log-in was refused; what the libraries raise is left to `failures.border`.
+        """
+        from simple_salesforce.api import Salesforce as Client
+
+        match self.credentials:
+            case ClientCredentials(client_id=client_id, client_secret=secret):
+                form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret}
+                token, address = self._token(form)
+            case JwtBearer() as credentials:
+                assertion = _signed(credentials, self._clock.now() + JWT_LIFE)
+                form = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": assertion}
+                token, address = self._token(form)
+            case UsernamePassword() as credentials:
+                token, address = self._soap_token(credentials)
+        if urlsplit(address).scheme != "https":
+            raise GateClosed(f"{self.peer} names an instance without https.", "Check SALESFORCE_INSTANCE_URL.")
+        return Client(instance_url=address, session_id=token, session=self, parse_float=Decimal)
+
+    def _token(self, form: Mapping[str, str]) -> tuple[str, str]:
+        """Asks the token endpoint: token and address of the instance.
+
+        simple-salesforce's own token log-in builds the address from a domain of salesforce.com, and no other.
+        """
+        address = self.credentials.login_address
+        answer = self.post(f"{address}/services/oauth2/token", data=form, headers={"Accept": "application/json"})
+        try:
+            body = answer.json()
+        except ValueError:
+            body = None
+        body = body if isinstance(body, dict) else {}
+        if answer.status_code != 200:
+            description = str(body.get("error_description") or "")
+            raise login_refused(self.peer, answer.status_code, salesforce_code(body), description)
+        token = body.get("access_token")
+        if not isinstance(token, str) or not token:
+            raise GateClosed(f"{self.peer} answers, but not as the API.", "Check SALESFORCE_INSTANCE_URL.")
+        return token, str(body.get("instance_url") or address)
+
+    def _soap_token(self, credentials: UsernamePassword) -> tuple[str, str]:
+        from simple_salesforce.exceptions import SalesforceAuthenticationFailed
+        from simple_salesforce.login import SalesforceLogin
+
+        try:
+            # Without a "scratch" address the library logs in at a domain of salesforce.com, and no other.
+            token, instance = SalesforceLogin(
+                username=credentials.username,
+                password=credentials.password,
+                security_token=credentials.security_token,
+                scratch_url=credentials.login_url,
+                session=self,
+            )
+        except SalesforceAuthenticationFailed as error:
+            # When the answer isn't XML, the library puts its HTTP status in the code's place.
+            status, code = (error.code, "") if isinstance(error.code, int) else (401, str(error.code or ""))
+            refusal = login_refused(self.peer, status, code)
+        else:
+            return token, f"https://{instance}"
+        raise refusal
+
+
+def _signed(credentials: JwtBearer, expires_at: datetime) -> str:
+    import jwt
+
+    claims = {
+        "iss": credentials.client_id,
+        "sub": credentials.username,
+        "aud": credentials.login_url,
+        "exp": int(expires_at.timestamp()),
+    }
+    try:
+        return jwt.encode(claims, credentials.key_file.read_bytes(), algorithm="RS256")
+    except Exception as error:  # pyjwt, cryptography and the file system each have their own
+        reason = type(error).__name__
+    raise SettingsError(
+        f"SALESFORCE_JWT_KEY_FILE does not hold a readable RSA private key ({reason}).",
+        "Name a PEM file with the private key of the connected app's certificate, without a passphrase.",
+    )
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
