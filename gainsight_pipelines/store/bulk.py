@@ -46,17 +46,16 @@ def upsert(connection: psycopg.Connection, table: Table, rows: Iterable[Sequence
         return Written(written=cursor.rowcount, unchanged=staged - cursor.rowcount)
 
 
-def mark_missing_metrics(connection: psycopg.Connection, table: Table, run_id: str) -> int:
-    """Marks rows deleted whose record was just staged without them: a record that no longer has the metric."""
+def mark_missing_metrics(
+    connection: psycopg.Connection, gainsight_object: str, record_ids: Sequence[str], run_id: str
+) -> int:
+    """Marks usage rows deleted whose record was just read and staged without them: it no longer has that metric."""
     return connection.execute(
-        sql.SQL(
-            """UPDATE gainsight.{table} t SET deleted_at = now(), changed_at = now(), run_id = %s
-               FROM (SELECT DISTINCT object, record_id FROM {staged}) read
-               WHERE t.object = read.object AND t.record_id = read.record_id AND t.deleted_at IS NULL
-                 AND NOT EXISTS (SELECT FROM {staged} s WHERE s.object = t.object AND s.record_id = t.record_id
-                                                          AND s.metric = t.metric)"""
-        ).format(table=sql.Identifier(table.name), staged=_staged(table)),
-        (run_id,),
+        """UPDATE gainsight.usage_metric t SET deleted_at = now(), changed_at = now(), run_id = %s
+           WHERE object = %s AND record_id = ANY(%s) AND deleted_at IS NULL
+             AND NOT EXISTS (SELECT FROM staged_usage_metric s
+                             WHERE s.object = t.object AND s.record_id = t.record_id AND s.metric = t.metric)""",
+        (run_id, gainsight_object, list(record_ids)),
     ).rowcount
 
 

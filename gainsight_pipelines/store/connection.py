@@ -28,9 +28,10 @@ class Store:
     url: str = field(repr=False)
 
     @contextmanager
-    def connect(self, purpose: str, *, autocommit: bool = False) -> Iterator[Connection]:
+    def connect(self, purpose: str) -> Iterator[Connection]:
         """A connection that `pg_stat_activity` shows as `gainsight_pipelines <purpose>`, closed at the end.
 
+        Every statement commits by itself; what belongs together stands in a `connection.transaction()` block.
         The server notices within a second when this process is killed, even in the middle of a query: else its locks
         would be held for as long as the query takes.
 
@@ -41,7 +42,7 @@ class Store:
         with translated_errors():
             connection = psycopg.connect(
                 self.url,
-                autocommit=autocommit,
+                autocommit=True,
                 connect_timeout=CONNECT_TIMEOUT_SECONDS,
                 application_name=f"gainsight_pipelines {purpose}"[:63],
                 options="-c client_connection_check_interval=1000 -c timezone=UTC",

@@ -36,6 +36,11 @@ def known_companies(
     )
 
 
+def crm_ids(connection: psycopg.Connection) -> dict[str, str | None]:
+    """The CRM id of every company that is known."""
+    return dict(connection.execute("SELECT company_gsid, crm_id FROM gainsight.company_link").fetchall())
+
+
 def write_companies(
     connection: psycopg.Connection, crm_ids: Mapping[str, str | None], *, is_known: bool, checked_at: datetime
 ) -> None:
@@ -71,7 +76,7 @@ def fingerprint(connection: psycopg.Connection, gsid_field: str | None) -> str:
 def relink(
     connection: psycopg.Connection,
     table: Table,
-    name: str,
+    gainsight_object: str,
     find: Callable[[str | None, str | None], Link],
     run_id: str,
 ) -> int:
@@ -83,37 +88,46 @@ def relink(
     Args:
         find: the link of a company, by its Gsid and by the CRM id that the row itself names (usually None).
     """
-    company = sql.Identifier(table.company_column)
-    crm_id = sql.Identifier(table.crm_id_column) if table.crm_id_column else sql.SQL("NULL::text")
-    mine = (
-        sql.SQL("t.{} = {}").format(sql.Identifier(table.object_column), sql.Literal(name))
+    names = {
+        "table": sql.Identifier(table.name),
+        "company": sql.SQL("coalesce(t.{}, '')").format(sql.Identifier(table.company_column)),
+        "crm_id": sql.SQL("coalesce(t.{}, '')").format(sql.Identifier(table.crm_id_column))
+        if table.crm_id_column
+        else sql.SQL("''"),
+        "mine": sql.SQL("t.{} = {}").format(sql.Identifier(table.object_column), sql.Literal(gainsight_object))
         if table.object_column
-        else sql.SQL("true")
-    )
-    names = {"table": sql.Identifier(table.name), "company": company, "crm_id": crm_id, "mine": mine}
-    pairs = connection.execute(
-        sql.SQL("SELECT DISTINCT {company}, {crm_id} FROM gainsight.{table} t WHERE {mine}").format(**names)
+        else sql.SQL("true"),
+        "run_id": sql.Literal(run_id),
+    }
+    stored = connection.execute(
+        sql.SQL(
+            """SELECT DISTINCT {company}, {crm_id}, account_id, match_method, unmatched_reason, match_candidates
+               FROM gainsight.{table} t WHERE {mine}"""
+        ).format(**names)
     ).fetchall()
+    moved = {}
+    for company, crm_id, *link in stored:
+        right = link_columns(find(company or None, crm_id or None))
+        if tuple(link) != right:
+            moved[company, crm_id] = right
+    if not moved:
+        return 0
     connection.execute(
-        """CREATE TEMP TABLE link (company_gsid text, crm_id text, account_id text, match_method text,
-                                   unmatched_reason text, match_candidates text[]) ON COMMIT DROP"""
+        """CREATE TEMP TABLE moved_link (company_gsid text, crm_id text, account_id text, match_method text,
+                                         unmatched_reason text, match_candidates text[]) ON COMMIT DROP"""
     )
-    with connection.cursor() as cursor, cursor.copy("COPY link FROM STDIN") as copy:
-        for pair in pairs:
-            copy.write_row((*pair, *link_columns(find(*pair))))
+    with connection.cursor() as cursor, cursor.copy("COPY moved_link FROM STDIN") as copy:
+        for key, columns in moved.items():
+            copy.write_row((*key, *columns))
+    # Blanks stand for nulls in the keys, so that PostgreSQL can join by hash.
     return connection.execute(
         sql.SQL(
             """UPDATE gainsight.{table} t
                SET account_id = l.account_id, match_method = l.match_method, unmatched_reason = l.unmatched_reason,
                    match_candidates = l.match_candidates, changed_at = now(), run_id = {run_id}
-               FROM link l
-               WHERE {mine} AND t.{company} IS NOT DISTINCT FROM l.company_gsid
-                 AND {row_crm_id} IS NOT DISTINCT FROM l.crm_id
+               FROM moved_link l
+               WHERE {mine} AND {company} = l.company_gsid AND {crm_id} = l.crm_id
                  AND (t.account_id, t.match_method, t.unmatched_reason, t.match_candidates)
                      IS DISTINCT FROM (l.account_id, l.match_method, l.unmatched_reason, l.match_candidates)"""
-        ).format(
-            run_id=sql.Literal(run_id),
-            row_crm_id=sql.SQL("t.{}").format(crm_id) if table.crm_id_column else sql.SQL("NULL::text"),
-            **names,
-        )
+        ).format(**names)
     ).rowcount

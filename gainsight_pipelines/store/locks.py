@@ -35,7 +35,7 @@ def object_lock(store: Store, name: str, run_id: str) -> Iterator[Lock]:
     Raises:
         ObjectBusy: another run holds it.
     """
-    with store.connect(f"pull {name} {run_id}", autocommit=True) as connection:
+    with store.connect(f"pull {name} {run_id}") as connection:
         key = f"gainsight_pipelines pull {name}"
         row = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (key,)).fetchone()
         if row is None or not row[0]:
@@ -46,7 +46,7 @@ def object_lock(store: Store, name: str, run_id: str) -> Iterator[Lock]:
 @contextmanager
 def account_lock(store: Store, run_id: str) -> Iterator[Lock]:
     """Takes the lock of the account table, waiting for a refresh under way."""
-    with store.connect(f"accounts {run_id}", autocommit=True) as connection:
+    with store.connect(f"accounts {run_id}") as connection:
         connection.execute("SELECT pg_advisory_lock(hashtextextended('gainsight_pipelines accounts', 0))")
         yield Lock(connection, "account")
 

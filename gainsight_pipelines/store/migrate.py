@@ -34,7 +34,7 @@ def migrate(store: Store) -> None:
     Raises:
         PermanentError: the database was written by a newer version, or the role may not change the schema.
     """
-    with store.connect("migrate", autocommit=True) as connection:
+    with store.connect("migrate") as connection:
         if _is_current(connection):
             return
         connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))

@@ -102,6 +102,16 @@ def start_run(connection: psycopg.Connection, run_id: str, name: str, started_at
     )
 
 
+def end_abandoned(connection: psycopg.Connection, name: str, run_id: str) -> None:
+    """Marks earlier runs of the object failed that never ended: whoever holds the object's lock knows them dead."""
+    connection.execute(
+        """UPDATE gainsight.sync_run SET status = 'failed', finished_at = now(),
+                  error = 'The run was killed, or its machine went down. The next run goes on from its last page.'
+           WHERE object = %s AND status = 'running' AND run_id <> %s""",
+        (name, run_id),
+    )
+
+
 def update_run(connection: psycopg.Connection, run_id: str, name: str, values: Mapping[str, Any]) -> None:
     """Sets columns of the run's row; dictionaries become jsonb."""
     from psycopg import sql

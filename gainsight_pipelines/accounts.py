@@ -1,0 +1,134 @@
+"""Keeps the account table as the primary CRM has it. This refresh is also the gate of every pull.
+
+It runs at the start of each pull, under a lock of its own, and before any call to Gainsight: when the CRM doesn't
+answer, nothing is pulled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+
+from gainsight_pipelines.clock import Clock
+from gainsight_pipelines.crm.protocol import AccountPage, PrimaryCRM
+from gainsight_pipelines.errors import GateClosed
+from gainsight_pipelines.store import accounts as table
+from gainsight_pipelines.store import tenant
+from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.locks import account_lock
+from gainsight_pipelines.store.runs import Cursor, save_cursor, take_cursor
+
+OBJECT = "account"
+CHANGES, SWEEP = "changes", "sweep"
+MAY_VANISH_AT_LEAST, MAY_VANISH_SHARE = 100, 0.1
+"""A sweep that misses more accounts than the larger of these is taken for incomplete, not for deletions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What a refresh did: rows that changed, live accounts by now, and what people should know of it."""
+
+    changed: int
+    live: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """One refresh: where from, where to, for whom.
+
+    `fingerprint` stands for the account fields that the settings ask for: when it changes, all accounts are read again.
+    `is_vanishing_accepted`: a person said that a sweep may mark any number of accounts deleted.
+    """
+
+    store: Store
+    crm: PrimaryCRM
+    clock: Clock
+    gainsight_host: str
+    fingerprint: str
+    run_id: str
+    report: Callable[[str], None]
+    is_vanishing_accepted: bool = False
+
+    def run(self, since: datetime) -> Refreshed:
+        """Refreshes the account table, unless another run began to do so after `since` and finished.
+
+        Raises:
+            GateClosed: the CRM doesn't answer, or has no accounts.
+            CredentialsRejected: it refuses the credentials.
+            SettingsError: the database holds another tenant's data, or a configured CRM field isn't there.
+        """
+        organisation = self.crm.organisation()
+        with account_lock(self.store, self.run_id), self.store.connect(f"accounts {self.run_id}") as connection:
+            tenant.claim(connection, self.gainsight_host, self.crm.kind, organisation)
+            cursor = take_cursor(connection, OBJECT, CHANGES, self.run_id)
+            is_same = cursor.fingerprint == self.fingerprint
+            read_at = cursor.read_started_at if cursor.completed_at is not None and is_same else None
+            if read_at is not None and read_at >= since:
+                return Refreshed(changed=0, live=self._live(connection))
+            table.prepare(connection)
+            return self._read(connection, cursor if is_same else Cursor())
+
+    def _read(self, connection: psycopg.Connection, cursor: Cursor) -> Refreshed:
+        started_at = self.clock.now()
+        sweep = take_cursor(connection, OBJECT, SWEEP, self.run_id)
+        is_complete = cursor.modified_at is None
+        is_sweep_due = (
+            is_complete or sweep.completed_at is None or started_at - sweep.completed_at >= self.crm.sweep_every
+        )
+        changed = 0
+        cursor = cursor.moved_to(fingerprint=self.fingerprint, read_started_at=started_at, completed_at=None)
+        for page in self.crm.changed_accounts(cursor.modified_at):
+            if page.bookmark is not None:
+                cursor = cursor.moved_to(modified_at=page.bookmark)
+            with connection.transaction():
+                changed += self._write(connection, page, is_seen=is_complete)
+                save_cursor(connection, OBJECT, CHANGES, self.run_id, cursor)
+        notes: tuple[str, ...] = ()
+        if is_sweep_due:
+            if not is_complete:
+                for page in self.crm.live_accounts():
+                    with connection.transaction():
+                        changed += self._write(connection, page, is_seen=True)
+            with connection.transaction():
+                vanished, notes = self._mark_vanished(connection, started_at)
+                changed += vanished
+                save_cursor(
+                    connection, OBJECT, SWEEP, self.run_id, Cursor(read_started_at=started_at, completed_at=started_at)
+                )
+        with connection.transaction():
+            finished = cursor.moved_to(modified_at=cursor.modified_at or started_at, completed_at=self.clock.now())
+            save_cursor(connection, OBJECT, CHANGES, self.run_id, finished)
+        return Refreshed(changed=changed, live=self._live(connection), notes=notes)
+
+    def _write(self, connection: psycopg.Connection, page: AccountPage, *, is_seen: bool) -> int:
+        if is_seen:
+            table.note_seen(
+                connection,
+                (a.account_id for a in page.accounts if not a.is_deleted and not a.merged_into),
+            )
+        changed = table.write_accounts(connection, self.crm.kind, page.accounts, self.run_id, self.clock.now())
+        self.report(f"accounts: {len(page.accounts)} read, {changed} changed")
+        return changed
+
+    def _mark_vanished(self, connection: psycopg.Connection, started_at: datetime) -> tuple[int, tuple[str, ...]]:
+        unseen, live = table.count_unseen(connection, started_at)
+        allowed = max(MAY_VANISH_AT_LEAST, int(live * MAY_VANISH_SHARE))
+        if unseen > allowed and not self.is_vanishing_accepted:
+            return 0, (
+                f"The CRM showed {live - unseen} of {live} accounts that it had before; so many are not taken for"
+                " deleted. If they are, run once with --accept-deletions; else see what the CRM's user may read.",
+            )
+        return table.mark_unseen(connection, started_at, self.run_id, self.clock.now()), ()
+
+    def _live(self, connection: psycopg.Connection) -> int:
+        live = table.live_accounts(connection)
+        if live == 0:
+            raise GateClosed(
+                f"{self.crm.kind.title()} answers but shows no accounts, so nothing is pulled.",
+                "See that the CRM's user may read its accounts, then run again.",
+            )
+        return live

@@ -1,0 +1,120 @@
+"""Settings and secrets made into the things that a pull talks to. Secrets are read here, at the start of each run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from gainsight_pipelines.clock import Clock
+from gainsight_pipelines.crm.connect import from_environment
+from gainsight_pipelines.crm.fields import AccountFieldMap
+from gainsight_pipelines.crm.protocol import PrimaryCRM
+from gainsight_pipelines.errors import GateClosed, SettingsError
+from gainsight_pipelines.gainsight.client import GainsightClient
+from gainsight_pipelines.objects.catalog import find_pull
+from gainsight_pipelines.settings import PULLS, Secrets, Settings
+from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
+from gainsight_pipelines.store.migrate import migrate
+from gainsight_pipelines.sync import Options, Prepared, Services
+
+API_KEY_VARIABLE = "GAINSIGHT_API_KEY"
+
+
+def open_store(secrets: Secrets) -> Store:
+    """The store that the environment names, migrated if need be.
+
+    Raises:
+        SettingsError: none is named.
+        PipelineError: it can't be reached, or can't be migrated.
+    """
+    url = secrets.get(DATABASE_VARIABLE)
+    if url is None:
+        raise SettingsError(
+            f"{DATABASE_VARIABLE} is not set, so there is no database to write to.",
+            "Set it, or start through `gainsight-pipelines dev`, which brings a database of its own.",
+        )
+    store = Store(url)
+    migrate(store)
+    return store
+
+
+def connect_gainsight(settings: Settings, secrets: Secrets, clock: Clock) -> GainsightClient:
+    """A client for the tenant of the settings. Nothing is called yet.
+
+    Raises:
+        SettingsError: no tenant is set, or no key.
+    """
+    gainsight = settings.gainsight
+    if gainsight is None:
+        raise SettingsError(
+            "The settings name no Gainsight tenant.", "Set `gainsight.base_url`, like https://your-tenant.gainsightcloud.com."
+        )
+    return GainsightClient(gainsight.base_url, secrets.require(API_KEY_VARIABLE), clock=clock)
+
+
+def connect_crm(settings: Settings, secrets: Secrets, clock: Clock) -> PrimaryCRM:
+    """The primary CRM of the settings. Nothing is called yet.
+
+    Raises:
+        GateClosed: none is configured.
+        SettingsError: its section is broken, or its credentials are missing.
+    """
+    primary = settings.primary_crm
+    if primary is None:
+        raise GateClosed(
+            "No primary CRM is connected, so nothing is pulled.",
+            "Set `primary_crm.kind` to salesforce or hubspot: it owns the accounts that Gainsight's data are added to.",
+        )
+    return from_environment(
+        primary.kind, secrets.environment(), AccountFieldMap(**primary.fields.model_dump()), gsid_fields(settings), clock
+    )
+
+
+def gsid_fields(settings: Settings) -> Mapping[str, str]:
+    """CRM account fields that may hold a GSID, each with the setting that names it. Broken sections name none."""
+    found: dict[str, str] = {}
+    for section in ("common", *PULLS):
+        if section in settings.errors:
+            continue
+        model = getattr(settings, section)
+        name = model.gsid_field if model is not None else None
+        if name is not None:
+            found.setdefault(name, f"{section}.gsid_field")
+    return found
+
+
+def prepare(settings: Settings, name: str, secrets: Secrets, store: Store, clock: Clock, *, is_vanishing_accepted: bool) -> Prepared:
+    """A pull with everything that it talks to.
+
+    Raises:
+        SettingsError: its section, or one that it needs, is broken; a secret is missing.
+        GateClosed: no primary CRM is configured.
+    """
+    pull = find_pull(settings, name)
+    crm = connect_crm(settings, secrets, clock)
+    gainsight = connect_gainsight(settings, secrets, clock)
+    assert settings.gainsight is not None
+    assert settings.primary_crm is not None
+    company = settings.company if "company" not in settings.errors else None
+    options = Options(
+        gainsight_host=urlsplit(settings.gainsight.base_url).hostname or "",
+        common_gsid_field=settings.common.gsid_field if settings.common else None,
+        crm_id_field=company.crm_id_field if company else None,
+        account_fingerprint=_fingerprint([settings.primary_crm.fields.model_dump(), sorted(gsid_fields(settings))]),
+        overlap=timedelta(minutes=settings.gainsight.overlap_minutes),
+        is_vanishing_accepted=is_vanishing_accepted,
+    )
+    return Prepared(pull, Services(store, gainsight, crm, clock), options)
+
+
+def _fingerprint(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def read_secrets(settings: Settings) -> Secrets:
+    """The secrets as they are now."""
+    return Secrets.read(settings.path, os.environ)

@@ -1,0 +1,70 @@
+"""Companies: Gainsight's attributes of accounts that the CRM already has (requirements A1 and A2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from gainsight_pipelines.gainsight.metadata import Field, ObjectSchema
+from gainsight_pipelines.objects.fields import (
+    Record,
+    configured_field,
+    identifier,
+    instant,
+    text,
+    typed_reader,
+)
+from gainsight_pipelines.objects.pull import COMPANY_OBJECT, CompanyFields, Row, Window, cursor_field, selected
+from gainsight_pipelines.settings import CompanySettings
+from gainsight_pipelines.store.rejected import to_json
+from gainsight_pipelines.store.tables import COMPANY, Table
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyPull:
+    """The pull of Gainsight's companies."""
+
+    settings: CompanySettings
+    name: str = "company"
+    title: str = "Account / Company"
+    description: str = "Gainsight's company attributes, added to the accounts of the primary CRM."
+    gainsight_object: str = COMPANY_OBJECT
+    table: Table = COMPANY
+    limit: int | None = None
+
+    @property
+    def gsid_field(self) -> str | None:
+        return self.settings.gsid_field
+
+    def mapper(self, schema: ObjectSchema, crm_id_field: str | None) -> CompanyMapper:
+        attributes = self.settings.attributes
+        if attributes != "all":
+            for name in attributes:
+                configured_field(schema, name, "company.attributes")
+        wanted = [field for field in schema.fields.values() if not field.is_hidden] if attributes == "all" else None
+        names = [field.name for field in wanted] if wanted is not None else list(attributes)
+        return CompanyMapper(schema, tuple(names), crm_id_field)
+
+
+class CompanyMapper:
+    """A company becomes one row: its name, its CRM id, and every attribute asked for."""
+
+    def __init__(self, schema: ObjectSchema, attributes: tuple[str, ...], crm_id_field: str | None) -> None:
+        self.cursor_field = cursor_field(schema)
+        self.custom_fields: tuple[Field, ...] = ()
+        self.company = CompanyFields("Gsid", crm_id_field)
+        self._attributes = [(name, typed_reader(schema.fields[name])) for name in selected(schema, *attributes)]
+        self.select = selected(schema, "Gsid", "Name", self.cursor_field, crm_id_field, *attributes)
+
+    def window(self, now: datetime, kept_since: datetime | None) -> Window:
+        return Window()
+
+    def rows(self, record: Record) -> list[Row]:
+        gsid = identifier(record).upper()
+        modified_at = instant(record, self.cursor_field)
+        attributes = {name: read(record.get(name)) for name, read in self._attributes}
+        return [(gsid, self.company.crm_id_of(record), text(record.get("Name")), to_json(attributes), modified_at)]
+
+    def details(self) -> dict[str, Any]:
+        return {"attributes": len(self._attributes)}

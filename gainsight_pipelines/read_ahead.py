@@ -1,0 +1,35 @@
+"""Reads one item ahead of its consumer, so that the network and the database work at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from threading import Thread
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def read_ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items, each fetched while the one before is being used.
+
+    The threads are daemons: a consumer that gives up (an error, Ctrl-C) never waits for an answer from the network.
+    """
+    end = object()
+    upcoming = _later(lambda: next(items, end))
+    while (item := upcoming.result()) is not end:
+        upcoming = _later(lambda: next(items, end))
+        yield item  # type: ignore[misc]
+
+
+def _later(call: Callable[[], T]) -> Future[T]:
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=run, name="read-ahead", daemon=True).start()
+    return future
