@@ -1,0 +1,379 @@
+"""The keeper: the small process that owns an embedded PostgreSQL server for as long as somebody uses it.
+
+``embedded.py`` starts this file by its path, with the standard library alone. The keeper is the server's parent: it
+makes the data folder where there is none, starts the server, says so on its standard output, and ends the server when
+the last process that uses it is gone, however that process ended. All of this rests on three lock files (flock: the
+kernel gives them back, whatever is killed):
+
+* ``users.lock``, shared: one for each user of the server. The keeper asks for it exclusively, gets it when nobody is
+  left, and holds it until the server is down; so a newcomer waits for that moment, and who holds a share never has the
+  server stopped under him.
+* ``keeper.lock``, exclusive: there is a keeper. Who gets it starts one, and hands the lock over.
+* ``server.lock``, exclusive: handed down to the server and all of its processes. Who gets it knows that none of them is
+  left, so that ``postmaster.pid`` is stale, whatever process has that number by now.
+
+What is not here: connections, databases, messages for people (``embedded.py``).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import NoReturn
+
+USERS_LOCK = "users.lock"
+KEEPER_LOCK = "keeper.lock"
+SERVER_LOCK = "server.lock"
+SERVER_LOG = "server.log"
+DATA_FOLDER = "data"
+SOCKET_NAME = ".s.PGSQL.5432"
+SUPERUSER = "postgres"
+
+_OLD_SERVER_SECONDS = 30.0  # for the processes of a server whose keeper was killed to go
+_FAST_STOP_SECONDS = (
+    60.0  # a fast stop writes a checkpoint; after this long we stop without (safe, a slower next start)
+)
+_POLL_SECONDS = 0.01
+_LOG_BYTES = 5_000_000
+_CLONE_NEWUSER = 0x10000000
+_PR_SET_PDEATHSIG = 1
+
+_INITDB = (
+    f"--username={SUPERUSER}",
+    "--auth-local=trust",  # the socket lies in a folder that only we can enter
+    "--auth-host=reject",
+    "--encoding=UTF8",
+    "--locale=C",
+    "--locale-provider=builtin",  # no dependence on the machine's locales
+    "--builtin-locale=C.UTF-8",
+    "--data-checksums",
+    "--no-instructions",
+)
+
+# Given on the command line, which no configuration file overrides.
+_SETTINGS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "port": "5432",
+    "fsync": "on",
+    "max_connections": "100",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "client_connection_check_interval": "1000",  # a killed client's query, and its locks, end within a second
+    "logging_collector": "off",
+    "log_error_verbosity": "terse",  # details and statements of errors can hold record values
+    "log_min_error_statement": "panic",
+    "cluster_name": "gainsight-pipelines",
+}
+
+
+class _Failed(Exception):
+    """The server could not be started; what is to be told to the one who asked for it."""
+
+    def __init__(self, step: str, detail: str = "") -> None:
+        super().__init__(step, detail)
+        self.report: dict[str, object] = {"failed": step, "detail": detail}
+
+
+def main(spec: dict[str, object]) -> None:
+    """Runs a keeper from start to end.
+
+    Args:
+        spec: folder, socket_folder, bin (paths), isolation ("none", "namespace", "system user"), system_user,
+            settings (of the server) and keeper_lock, the number of the file handle that came with it.
+    """
+    if os.fork():
+        # The keeper is nobody's child, so that who ends a tree of processes doesn't end the server of others.
+        os._exit(0)
+    keeper = _Keeper(spec)
+    try:
+        keeper.start()
+    except _Failed as error:
+        _tell(error.report)
+    except OSError as error:
+        _tell(_Failed("files", f"{error.strerror}: {error.filename}").report)
+    except Exception as error:  # noqa: BLE001  # nobody else would tell
+        _tell(_Failed("start", repr(error)).report)
+    else:
+        _tell({"ready": keeper.postmaster})
+        keeper.wait()
+    finally:
+        keeper.clean_up()
+        os._exit(0)  # gives the locks back; the waiting thread has no say
+
+
+class _Keeper:
+    def __init__(self, spec: dict[str, object]) -> None:
+        self.folder = str(spec["folder"])
+        self.data = os.path.join(self.folder, DATA_FOLDER)
+        self.socket_folder = str(spec["socket_folder"])
+        self.bin = str(spec["bin"])
+        self.isolation = str(spec["isolation"])
+        self.system_user = str(spec["system_user"])
+        settings = spec["settings"]
+        assert isinstance(settings, dict)
+        self.settings = {**_SETTINGS, **settings}
+        os.set_inheritable(int(str(spec["keeper_lock"])), False)  # ours alone, the server doesn't get it
+        self.postmaster = 0
+        self.exit_status: int | None = None
+        self.stopping = False
+
+    def start(self) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: self.stop())
+        server_lock = self._take_server_lock()
+        self._give_files_to_server()
+        self._start_log()
+        if not os.path.exists(self.data):
+            self._init()
+        self._remove_stale_files()
+        self.postmaster = self._spawn_server(server_lock)
+        os.close(server_lock)  # from here on it says that the server lives, not that the keeper does
+        threading.Thread(target=self._stop_after_last_user, daemon=True).start()
+        self._wait_until_ready()
+
+    def wait(self) -> None:
+        """Returns when the server is gone."""
+        while not self._has_ended(block=True):
+            pass
+
+    def stop(self) -> None:
+        """Asks the server for a fast stop; insists later. Idempotent, called from the thread and from a signal."""
+        if self.stopping or not self.postmaster:
+            self.stopping = True
+            return
+        self.stopping = True
+        _kill(self.postmaster, signal.SIGINT)
+        timer = threading.Timer(_FAST_STOP_SECONDS, _kill, (self.postmaster, signal.SIGQUIT))
+        timer.daemon = True
+        timer.start()
+
+    def clean_up(self) -> None:
+        """Removes the private socket folder, if there is one and nobody put anything else there."""
+        if self.socket_folder != self.folder and self.exit_status is not None:
+            try:
+                os.rmdir(self.socket_folder)
+            except OSError:
+                pass
+
+    def _take_server_lock(self) -> int:
+        lock = os.open(os.path.join(self.folder, SERVER_LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        deadline = time.monotonic() + _OLD_SERVER_SECONDS
+        asked_to_stop = False
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return lock
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise _Failed("old server") from None
+                if sys.platform != "linux" and not asked_to_stop:  # on Linux it was told by the kernel
+                    asked_to_stop = True
+                    self._run("pg_ctl", "stop", "--mode=fast", "--no-wait", f"--pgdata={self.data}")
+                time.sleep(_POLL_SECONDS)
+
+    def _start_log(self) -> None:
+        path = os.path.join(self.folder, SERVER_LOG)
+        if os.path.exists(path) and os.path.getsize(path) > _LOG_BYTES:
+            os.replace(path, path + ".1")
+        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(log, 2)
+        os.close(log)
+
+    def _init(self) -> None:
+        """Makes the data folder beside its place and moves it there: a killed initdb leaves nothing half-made."""
+        new = self.data + ".new"
+        shutil.rmtree(new, ignore_errors=True)
+        if self._run("initdb", *_INITDB, f"--pgdata={new}"):
+            shutil.rmtree(new, ignore_errors=True)
+            raise _Failed("initdb")
+        os.rename(new, self.data)
+
+    def _remove_stale_files(self) -> None:
+        # We hold server.lock, so no process of our server is left. One that somebody started by hand on this folder
+        # holds its shared memory block, which PostgreSQL itself checks.
+        for path in (
+            os.path.join(self.data, "postmaster.pid"),
+            os.path.join(self.socket_folder, SOCKET_NAME),
+            os.path.join(self.socket_folder, SOCKET_NAME + ".lock"),
+        ):
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                pass
+
+    def _spawn_server(self, server_lock: int) -> int:
+        arguments = ["-D", self.data, "-k", self.socket_folder]
+        for name, value in self.settings.items():
+            arguments += ["-c", f"{name}={value}"]
+        return self._spawn("postgres", *arguments, keep=server_lock)
+
+    def _run(self, program: str, *arguments: str) -> int:
+        return os.waitpid(self._spawn(program, *arguments), 0)[1]
+
+    def _spawn(self, program: str, *arguments: str, keep: int | None = None) -> int:
+        keeper = os.getpid()
+        child = os.fork()  # before any thread is started
+        if child:
+            return child
+        try:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
+            os.dup2(2, 1)
+            if keep is not None:
+                os.set_inheritable(keep, True)
+            self._leave_root()
+            _die_with_parent(keeper)
+            path = os.path.join(self.bin, program)
+            os.execve(path, [path, *arguments], environment())  # the full path: they look for each other beside it
+        except BaseException as error:  # noqa: BLE001  # whatever it is, this process must not go on as a second keeper
+            os.write(2, f"{program}: {error}\n".encode())
+        finally:
+            os._exit(127)
+
+    def _leave_root(self) -> None:
+        """PostgreSQL refuses to run as root, and should: see ``embedded.py``."""
+        if self.isolation == "namespace":
+            enter_user_namespace()
+        elif self.isolation == "system user":
+            entry = pwd.getpwnam(self.system_user)
+            os.setgroups([])
+            os.setgid(entry.pw_gid)
+            os.setuid(entry.pw_uid)
+            _check_reach(self.folder, os.path.join(self.bin, "postgres"))
+
+    def _give_files_to_server(self) -> None:
+        """Under root: the files' owner is who the server runs as, also where that was another one before."""
+        if self.isolation == "none":
+            return
+        user, group = 0, 0
+        if self.isolation == "system user":
+            entry = pwd.getpwnam(self.system_user)
+            user, group = entry.pw_uid, entry.pw_gid
+        for path in (self.folder, self.socket_folder):
+            os.chown(path, user, group)
+        if os.path.exists(self.data) and os.stat(self.data).st_uid != user:
+            for parent, _, files in os.walk(self.data):
+                for name in (".", *files):
+                    os.chown(os.path.join(parent, name), user, group, follow_symlinks=False)
+
+    def _wait_until_ready(self) -> None:
+        """Until ``postmaster.pid`` says so, which the server writes last."""
+        while not self._has_ended(block=False):
+            if self.stopping:
+                _kill(self.postmaster, signal.SIGINT)  # may have been asked for before there was anything to stop
+            if read_socket_folder(self.folder) is not None:
+                return
+            time.sleep(_POLL_SECONDS)
+        raise _Failed("start")
+
+    def _has_ended(self, *, block: bool) -> bool:
+        if self.exit_status is None:
+            pid, status = os.waitpid(self.postmaster, 0 if block else os.WNOHANG)
+            if pid:
+                self.exit_status = status
+        return self.exit_status is not None
+
+    def _stop_after_last_user(self) -> None:
+        lock = os.open(os.path.join(self.folder, USERS_LOCK), os.O_RDWR | os.O_CLOEXEC)
+        fcntl.flock(lock, fcntl.LOCK_EX)  # never given back: newcomers wait until the keeper is gone
+        self.stop()
+
+
+def read_socket_folder(folder: str) -> str | None:
+    """Where the server that last started in ``folder`` says it listens, if it got that far. It may be gone since."""
+    try:
+        with open(os.path.join(folder, DATA_FOLDER, "postmaster.pid"), encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return lines[4] if len(lines) >= 8 and lines[7].strip() == "ready" else None
+
+
+def enter_user_namespace() -> None:
+    """Gives this process a user namespace in which it is an ordinary user: root's files stay, root's powers are gone.
+
+    Raises:
+        OSError: the machine doesn't allow it (many containers).
+    """
+    user, group = os.geteuid(), os.getegid()
+    ordinary = next(entry for entry in pwd.getpwall() if entry.pw_uid)  # initdb wants an id that has a name, any name
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_CLONE_NEWUSER):
+        raise OSError(ctypes.get_errno(), "unshare")
+    for name, text in (
+        ("setgroups", "deny"),
+        ("uid_map", f"{ordinary.pw_uid} {user} 1"),
+        ("gid_map", f"{ordinary.pw_gid} {group} 1"),
+    ):
+        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+            file.write(text)
+
+
+def _die_with_parent(parent: int) -> None:
+    """A killed keeper takes its server along (a fast stop). Linux only; elsewhere the next keeper stops it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT), 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+def _check_reach(*paths: str) -> None:
+    for path in paths:
+        if not os.access(path, os.X_OK):
+            raise PermissionError(f"the user {pwd.getpwuid(os.getuid()).pw_name} can't reach {path}")
+
+
+def environment() -> dict[str, str]:
+    """No PG* variables, no secrets."""
+    wanted = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+    return {"LC_ALL": "C", **{name: os.environ[name] for name in wanted if name in os.environ}}
+
+
+def _kill(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def _tell(report: dict[str, object]) -> None:
+    """To the one who asked; he may be gone, or not listen any more."""
+    try:
+        os.write(1, json.dumps(report).encode() + b"\n")
+    except OSError:
+        pass
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 1)
+    os.close(nothing)
+
+
+def probe_user_namespace() -> bool:
+    """Whether ``enter_user_namespace`` works here; tried by a process of its own."""
+    command = [sys.executable, "-I", "-S", __file__, "probe"]
+    return not subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+
+
+def _probe() -> NoReturn:
+    try:
+        enter_user_namespace()
+    except (OSError, StopIteration):
+        sys.exit(1)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "probe":
+        _probe()
+    main(json.loads(sys.argv[1]))
