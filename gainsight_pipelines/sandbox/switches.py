@@ -120,8 +120,8 @@ class Switches:
             raise ValueError(f"switch {name!r} takes one of {CHOICES[name]}, not {value!r}")
         if name == "timezone":
             ZoneInfo(str(value))
-        default = getattr(Switches(), name)
-        if isinstance(default, bool) and not isinstance(value, bool):
+        is_flag = isinstance(getattr(Switches(), name), bool)
+        if is_flag and value not in (True, False):
             raise ValueError(f"switch {name!r} takes true or false, not {value!r}")
         return value
 
