@@ -96,6 +96,8 @@ TRANSPORT: tuple[tuple[tuple[str, ...], Verdict], ...] = (
     ),
     (("SSLError",), Verdict(GateClosed, "does not answer: no TLS connection could be made", _CHECK_ADDRESS)),
     (("ProxyError",), Verdict(GateClosed, "does not answer: the proxy refuses", "Check HTTPS_PROXY and NO_PROXY.")),
+    (("ConnectionRefusedError",), Verdict(GateClosed, "does not answer: connection refused", _CHECK_ADDRESS)),
+    (("NewConnectionError",), Verdict(GateClosed, "does not answer: no connection could be made", _CHECK_ADDRESS)),
     (
         ("ConnectTimeoutError", "ConnectTimeout"),
         Verdict(GateClosed, "does not answer: no connection within the time-out", _CHECK_ADDRESS),
@@ -104,8 +106,6 @@ TRANSPORT: tuple[tuple[tuple[str, ...], Verdict], ...] = (
         ("ReadTimeoutError", "ReadTimeout", "TimeoutError"),
         Verdict(GateClosed, "does not answer: connected, but no answer within the time-out", _WAIT),
     ),
-    (("ConnectionRefusedError",), Verdict(GateClosed, "does not answer: connection refused", _CHECK_ADDRESS)),
-    (("NewConnectionError",), Verdict(GateClosed, "does not answer: no connection could be made", _CHECK_ADDRESS)),
     (
         ("ProtocolError", "ChunkedEncodingError", "ConnectionResetError", "RemoteDisconnected", "ContentDecodingError"),
         Verdict(GateClosed, "broke the connection off in the middle of an answer", _WAIT),

@@ -89,8 +89,9 @@ class Salesforce:
         """The organisation's 18-character id (00D…)."""
         answer = self._call(lambda client: client.query("SELECT Id FROM Organization LIMIT 1"))
         records = answer.get("records") or [{}]
-        found = salesforce_id_18(str(records[0].get("Id") or ""))
-        if found is None:
+        text = str(records[0].get("Id") or "")
+        found = salesforce_id_18(text) or text
+        if not found:
             raise GateClosed(f"{self._peer} does not tell its organisation's id.", "Check SALESFORCE_INSTANCE_URL.")
         return found
 

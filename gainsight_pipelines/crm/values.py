@@ -19,9 +19,10 @@ logger = logging.getLogger(__name__)
 _WEB_SCHEME = re.compile(r"(?:https?:)?/{1,3}", re.IGNORECASE)
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _TOP_LEVEL = re.compile(r"[a-z]{2,63}|xn--[a-z0-9-]{1,59}")
-_GROUPED = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-_PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
-_MILLISECONDS = re.compile(r"-?\d{5,15}")
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?", re.ASCII)
+_PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})?", re.ASCII)
+_MILLISECONDS = re.compile(r"-?\d{5,15}", re.ASCII)
+_LARGEST_EXPONENT = 30
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -31,11 +32,11 @@ def normalise_domain(website: str | None) -> str | None:
     Lower case, without scheme, `www.`, port, path and trailing dots; international names in punycode (IDNA 2008, as
     browsers do it). E-mail addresses, IP addresses, host names without a dot and whatever else is no domain are None.
     """
-    text = (website or "").strip()
+    text = (website or "").strip().replace("\\", "/")
     match = _WEB_SCHEME.match(text)
     text = text[match.end() :] if match else text
     try:
-        authority = urlsplit("//" + text.replace("\\", "/")).netloc
+        authority = urlsplit("//" + text).netloc
     except ValueError:
         return None
     host = re.sub(r":\d*$", "", authority.strip())
@@ -50,7 +51,10 @@ def normalise_domain(website: str | None) -> str | None:
 
 
 def parse_number(value: object) -> Decimal | None:
-    """A finite number from what an API or a person wrote: 12, 12.5, "12.5", "1,200.50", "1e6"; else None."""
+    """A number from what an API or a person wrote: 12, 12.5, "12.5", "1,200.50", "1e6"; else None.
+
+    Beyond 10^30 (or nearer to zero than 10^-30) it is taken for a slip.
+    """
     if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
         return None
     text = str(value).strip()
@@ -62,7 +66,7 @@ def parse_number(value: object) -> Decimal | None:
         number = Decimal(text)
     except InvalidOperation:
         return None
-    return number if number.is_finite() else None
+    return number if abs(number.adjusted()) <= _LARGEST_EXPONENT else None
 
 
 def parse_date(value: object) -> date | None:

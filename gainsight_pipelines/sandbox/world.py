@@ -12,7 +12,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-SALESFORCE_ORGANISATION = "00D5g000004sandEAC"
+SALESFORCE_ORGANISATION = "00D5g000004sandEAA"
 HUBSPOT_PORTAL = 8640311
 
 
