@@ -29,7 +29,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 from gainsight_pipelines.clock import SystemClock
@@ -58,18 +58,21 @@ _logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def embedded_server(folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[EmbeddedServer]:
+def embedded_server(
+    folder: Path, settings: Mapping[str, str] | None = None, *, temporary: bool = False
+) -> Iterator[EmbeddedServer]:
     """The server in ``folder``, running until the last of its users leaves.
 
     Args:
         folder: made if missing, 0700; nothing else may lie in it.
         settings: PostgreSQL settings for who starts it (tests: fsync off); no effect on a server that runs already.
+        temporary: the folder is removed with the server's end; also without effect where it runs already.
 
     Raises:
         PermanentError: the folder or the machine can't be used as it is.
         TransientError: it didn't start in time.
     """
-    server = EmbeddedServer(folder, settings)
+    server = EmbeddedServer(folder, settings, temporary=temporary)
     server.open()
     try:
         yield server
@@ -80,9 +83,17 @@ def embedded_server(folder: Path, settings: Mapping[str, str] | None = None) -> 
 class EmbeddedServer:
     """One user's hold on the server in a folder: ``open``, ``url``, ``close``; the process's end closes too."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None, clock: Clock | None = None) -> None:
-        self.folder = Path(os.path.abspath(folder.expanduser()))
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, str] | None = None,
+        *,
+        temporary: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
+        self.folder = folder.expanduser().resolve()
         self._settings = dict(settings or {})
+        self._temporary = temporary
         self._clock = clock or SystemClock()
         self._share: int | None = None
         self._socket_folder = ""
@@ -92,10 +103,8 @@ class EmbeddedServer:
         if self._share is not None:
             return
         with ExitStack() as undo, _told_to_people(self.folder):
-            _prepare_folder(self.folder)
-            share = os.open(self.folder / keeper.USERS_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            share = self._take_share()
             undo.callback(os.close, share)
-            self._wait_for_share(share)
             self._socket_folder = self._find_or_start()
             self._create_databases()
             undo.pop_all()
@@ -122,10 +131,16 @@ class EmbeddedServer:
             stack.callback(os.close, lock)
             return not _try_lock(lock, fcntl.LOCK_SH)
 
-    def _wait_for_share(self, share: int) -> None:
-        """The keeper holds the lock while it stops a server that nobody used any more."""
+    def _take_share(self) -> int:
+        """Held by the keeper while it stops a server that nobody uses; it may remove the folder then."""
         deadline = self._clock.monotonic() + _START_SECONDS
-        while not _try_lock(share, fcntl.LOCK_SH):
+        while True:
+            _prepare_folder(self.folder)
+            path = self.folder / keeper.USERS_LOCK
+            share = _open_lock(path)
+            if _try_lock(share, fcntl.LOCK_SH) and path.exists() and os.path.samestat(os.fstat(share), path.stat()):
+                return share
+            os.close(share)
             if self._clock.monotonic() > deadline:
                 raise TransientError(
                     f"The PostgreSQL server in {self.folder} has been stopping for {_START_SECONDS:.0f} s.",
@@ -140,7 +155,7 @@ class EmbeddedServer:
             lock = _open_lock(self.folder / keeper.KEEPER_LOCK)
             try:
                 if _try_lock(lock, fcntl.LOCK_EX):
-                    return _start(self.folder, self._settings, lock, self._clock)
+                    return _start(self.folder, self._settings, lock, self._clock, temporary=self._temporary)
             finally:
                 os.close(lock)
             socket_folder = keeper.read_socket_folder(str(self.folder))
@@ -192,7 +207,7 @@ def _prepare_folder(folder: Path) -> None:
         )
 
 
-def _start(folder: Path, settings: Mapping[str, str], lock: int, clock: Clock) -> str:
+def _start(folder: Path, settings: Mapping[str, str], lock: int, clock: Clock, *, temporary: bool) -> str:
     """Starts a keeper, which takes ``lock`` over, and waits for its report."""
     isolation = _isolation(first_use=not (folder / keeper.DATA_FOLDER).exists())
     socket_folder = _socket_folder(folder)
@@ -204,6 +219,7 @@ def _start(folder: Path, settings: Mapping[str, str], lock: int, clock: Clock) -
         "isolation": isolation,
         "system_user": _SYSTEM_USER,
         "settings": dict(settings),
+        "temporary": temporary,
         "keeper_lock": lock,
     }
     process = subprocess.Popen(
@@ -216,10 +232,8 @@ def _start(folder: Path, settings: Mapping[str, str], lock: int, clock: Clock) -
         cwd="/",
         env=keeper.environment(),
     )
-    assert process.stdout is not None
-    with process.stdout as pipe:
-        process.wait()  # it goes on as nobody's child
-        report = _read_report(pipe, folder, clock)
+    with process:  # which waits for its end, at once: the keeper goes on as nobody's child
+        report = _read_report(cast("IO[bytes]", process.stdout), folder, clock)
     if "ready" not in report:
         raise _start_error(folder, report, log_end)
     return str(socket_folder)
@@ -342,7 +356,7 @@ def _runtime_folders() -> Iterator[Path]:
     if runtime and os.geteuid() != 0:  # under root the server may be somebody else, who can't get in there
         yield Path(runtime)
     yield Path(tempfile.gettempdir())
-    yield Path("/tmp")  # only a folder of our own within it is used
+    yield Path("/tmp")  # noqa: S108  # only a folder of our own within it is used
 
 
 def _make_private(folder: Path) -> bool:
@@ -377,12 +391,12 @@ def _is_suitable(folder: Path) -> bool:
 
 def _answers(folder: Path, socket_folder: str) -> bool:
     """Whether a connection works, and leads to the server of this very folder."""
-    import psycopg2  # type: ignore[import-untyped]
+    import psycopg2
 
     try:
         with closing(_connect(socket_folder)) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT current_setting('data_directory')")
-            return os.path.samefile(cursor.fetchone()[0], folder / keeper.DATA_FOLDER)
+            return (folder / keeper.DATA_FOLDER).samefile(cursor.fetchone()[0])
     except psycopg2.OperationalError as error:
         if "too many clients" in str(error):
             raise TransientError(

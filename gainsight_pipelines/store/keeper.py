@@ -17,6 +17,7 @@ What is not here: connections, databases, messages for people (``embedded.py``).
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import json
@@ -28,7 +29,7 @@ import subprocess
 import sys
 import threading
 import time
-from typing import NoReturn
+from typing import NoReturn, cast
 
 USERS_LOCK = "users.lock"
 KEEPER_LOCK = "keeper.lock"
@@ -89,7 +90,8 @@ def main(spec: dict[str, object]) -> None:
 
     Args:
         spec: folder, socket_folder, bin (paths), isolation ("none", "namespace", "system user"), system_user,
-            settings (of the server) and keeper_lock, the number of the file handle that came with it.
+            settings (of the server), temporary (remove the folder at the end) and keeper_lock, the number of the file
+            handle that came with it.
     """
     if os.fork():
         # The keeper is nobody's child, so that who ends a tree of processes doesn't end the server of others.
@@ -119,13 +121,13 @@ class _Keeper:
         self.bin = str(spec["bin"])
         self.isolation = str(spec["isolation"])
         self.system_user = str(spec["system_user"])
-        settings = spec["settings"]
-        assert isinstance(settings, dict)
-        self.settings = {**_SETTINGS, **settings}
+        self.temporary = bool(spec["temporary"])
+        self.settings = {**_SETTINGS, **cast("dict[str, str]", spec["settings"])}
         os.set_inheritable(int(str(spec["keeper_lock"])), False)  # ours alone, the server doesn't get it
         self.postmaster = 0
         self.exit_status: int | None = None
         self.stopping = False
+        self.unused = False
 
     def start(self) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -159,12 +161,12 @@ class _Keeper:
         timer.start()
 
     def clean_up(self) -> None:
-        """Removes the private socket folder, if there is one and nobody put anything else there."""
+        """Removes the private socket folder, if there is one, and the data folder if that was the wish."""
         if self.socket_folder != self.folder and self.exit_status is not None:
-            try:
+            with contextlib.suppress(OSError):
                 os.rmdir(self.socket_folder)
-            except OSError:
-                pass
+        if self.temporary and self.unused:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _take_server_lock(self) -> int:
         lock = os.open(os.path.join(self.folder, SERVER_LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -207,10 +209,8 @@ class _Keeper:
             os.path.join(self.socket_folder, SOCKET_NAME),
             os.path.join(self.socket_folder, SOCKET_NAME + ".lock"),
         ):
-            try:
+            with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
-            except FileNotFoundError:
-                pass
 
     def _spawn_server(self, server_lock: int) -> int:
         arguments = ["-D", self.data, "-k", self.socket_folder]
@@ -236,7 +236,7 @@ class _Keeper:
             self._leave_root()
             _die_with_parent(keeper)
             path = os.path.join(self.bin, program)
-            os.execve(path, [path, *arguments], environment())  # the full path: they look for each other beside it
+            os.execve(path, [path, *arguments], environment())  # noqa: S606  # in full: they look beside it
         except BaseException as error:  # noqa: BLE001  # whatever it is, this process must not go on as a second keeper
             os.write(2, f"{program}: {error}\n".encode())
         finally:
@@ -288,6 +288,7 @@ class _Keeper:
     def _stop_after_last_user(self) -> None:
         lock = os.open(os.path.join(self.folder, USERS_LOCK), os.O_RDWR | os.O_CLOEXEC)
         fcntl.flock(lock, fcntl.LOCK_EX)  # never given back: newcomers wait until the keeper is gone
+        self.unused = True
         self.stop()
 
 
@@ -342,18 +343,14 @@ def environment() -> dict[str, str]:
 
 
 def _kill(pid: int, number: signal.Signals) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass
 
 
 def _tell(report: dict[str, object]) -> None:
     """To the one who asked; he may be gone, or not listen any more."""
-    try:
+    with contextlib.suppress(OSError):
         os.write(1, json.dumps(report).encode() + b"\n")
-    except OSError:
-        pass
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 1)
     os.close(nothing)

@@ -1,0 +1,52 @@
+"""Fixtures that give a test a real PostgreSQL: one server for all workers of a run, a fresh database for each test.
+
+The server is the product's own embedded one, which counts its users itself: the first worker that needs it starts it,
+the last one's end stops it and removes its folder, whatever became of the others. It writes without fsync, which
+nothing here tests. What is in a database is the tests' business.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from gainsight_pipelines.store.embedded import EmbeddedServer, embedded_server
+
+_QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[EmbeddedServer]:
+    """The one server of this test run, shared by its workers."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
+    folder = Path(tempfile.gettempdir()) / f"gainsight-tests-{run[:12]}"
+    with embedded_server(folder, _QUICK, temporary=True) as server:
+        yield server
+
+
+@pytest.fixture
+def database_url(postgres_server: EmbeddedServer) -> Iterator[str]:
+    """The URL (``postgresql://…``) of an empty database, dropped after the test."""
+    with fresh_database(postgres_server) as database:
+        yield postgres_server.url(database)
+
+
+@contextmanager
+def fresh_database(server: EmbeddedServer, template: str = "template0") -> Iterator[str]:
+    """The name of a new database, a copy of ``template`` (nobody may be connected to that), dropped at the end."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        # file_copy would force a checkpoint, which waits for all that the other tests wrote
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY wal_log')
+    try:
+        yield name
+    finally:
+        with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
