@@ -1,0 +1,501 @@
+"""The HTTP side of Gainsight: one session, one place for retries, limits on everything that comes back.
+
+Speaks the calls of Gainsight's "Data Management APIs" (object list, describe) and of the Read API of "Custom Object
+API" and "Company API". Knows nothing of paging (reader.py) and of quotas: ``before_call`` is asked before each request.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import orjson
+import requests
+import urllib3.exceptions
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from gainsight_pipelines.clock import Clock
+from gainsight_pipelines.errors import PermanentError, PipelineError, RateLimited, SettingsError, TransientError
+from gainsight_pipelines.gainsight.answers import NotJson, Renamer, decode, looks_like_a_web_page, records_of
+from gainsight_pipelines.gainsight.errors import (
+    SlowAnswer,
+    TooLargeAnswer,
+    UnknownObject,
+    code_of,
+    error_of,
+    is_no_data,
+    text_of,
+)
+from gainsight_pipelines.gainsight.metadata import (
+    ObjectInfo,
+    ObjectSchema,
+    PicklistOption,
+    object_infos,
+    object_schema,
+    picklist_options,
+)
+from gainsight_pipelines.gainsight.query import Query, check_object_name
+
+CONNECT_TIMEOUT = 10.0  # seconds
+READ_TIMEOUT = 60.0  # seconds without a byte; public clients use 15 to 300
+MAX_ANSWER_SECONDS = 300.0  # from sending to the last byte, however steadily it drips
+MAX_RESPONSE_BYTES = 64 * 1024 * 1024  # decoded; 5,000 timeline entries of 1.6 KB are 8 MB
+
+MAX_TRIES = 5  # of one call, after transient failures
+FIRST_BACKOFF = 1.0  # seconds, doubled with each try
+LONGEST_BACKOFF = 30.0  # seconds
+MAX_RATE_LIMIT_WAITS = 3  # windows of a minute; after that it is the day's limit that is gone
+LONGEST_WAIT = 120.0  # seconds that an answer may ask to wait before it is handed on as an error
+
+_CHUNK = 256 * 1024
+_OBJECT_LIST = "/v1/meta/services/objects/list?po=company&em=false"
+# ic: no children, cl: no child levels, idd: with details; the flags that public clients send in production.
+_DESCRIBE = "/v1/meta/services/objects/{name}/describe?ic=false&cl=0&idd=true&ihc=false&piec=false"
+_DROPDOWN = "/v1/meta/services/dropdowns/{category}"
+_QUERY = "/v1/data/objects/query/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The answer to one query.
+
+    ``records`` are keyed by the names as selected; keys that the tenant left out are missing. ``server_time`` is the
+    answer's Date header (else the clock's time), aware, UTC. ``cleaned`` counts strings, keys and numbers that
+    PostgreSQL would not have taken. ``limit`` is the limit that was sent in the end (a retry may ask for less).
+    """
+
+    records: list[dict[str, Any]]
+    server_time: datetime
+    size_bytes: int
+    cleaned: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    content_type: str
+    server_time: datetime
+    retry_after: float | None
+    location: str
+    body: bytes
+
+
+class _AccessKey(AuthBase):
+    """Sets the key on a request. As the session's auth it also keeps requests from looking into ``~/.netrc``."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["accesskey"] = self._key
+        return request
+
+
+def checked_base_url(url: str) -> str:
+    """The base URL without a slash at its end: https, or http on a loopback address, a host and nothing behind it.
+
+    Raises:
+        SettingsError: with what would do.
+    """
+    parts = urlsplit(url.strip())
+    host = parts.hostname
+    try:
+        port = parts.port
+    except ValueError:
+        host = port = None
+    if not host or parts.scheme not in ("https", "http"):
+        raise SettingsError(
+            "gainsight.base_url is no web address", "Write it like https://your-tenant.gainsightcloud.com."
+        )
+    if parts.username or parts.password:
+        raise SettingsError("gainsight.base_url holds a user name or password", "Leave out everything before the host.")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise SettingsError("gainsight.base_url goes on after the host", f"Write only {parts.scheme}://{host}.")
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise SettingsError("gainsight.base_url is http, over which the key would be readable", "Write https://.")
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}:{port}" if port else f"{parts.scheme}://{shown}"
+
+
+class GainsightClient:
+    """One connection to one tenant. Not for two threads at once; any single thread may use it.
+
+    Args:
+        base_url: see :func:`checked_base_url`.
+        api_key: goes into the ``accesskey`` header, nowhere else.
+        clock: for waits and durations.
+        before_call: called with the kind of call before each request (retries too); may wait, may raise RateLimited.
+        connect_timeout: seconds.
+        read_timeout: seconds without a byte.
+        max_response_bytes: of a decoded body.
+        max_answer_seconds: from sending to the last byte.
+        user_agent: how we introduce ourselves.
+
+    Raises:
+        SettingsError: a base URL or a key that can't be used.
+    """
+
+    def __init__(  # noqa: PLR0913 - plain values in place of a settings object
+        self,
+        base_url: str,
+        api_key: str,
+        *,
+        clock: Clock,
+        before_call: Callable[[str], None] = lambda kind: None,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        read_timeout: float = READ_TIMEOUT,
+        max_response_bytes: int = MAX_RESPONSE_BYTES,
+        max_answer_seconds: float = MAX_ANSWER_SECONDS,
+        user_agent: str = "gainsight-pipelines",
+    ) -> None:
+        self.base_url = checked_base_url(base_url)
+        self.calls: Counter[str] = Counter()
+        self.bytes_received = 0
+        self._clock = clock
+        self._before_call = before_call
+        self._timeout = (connect_timeout, read_timeout)
+        self._max_bytes = max_response_bytes
+        self._max_seconds = max_answer_seconds
+        self._has_answered = False
+        self._session = requests.Session()
+        self._session.auth = _AccessKey(_checked_key(api_key))
+        self._session.headers.update(
+            {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
+        )
+        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.base_url!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Gives the connection back."""
+        self._session.close()
+
+    def list_objects(self) -> list[ObjectInfo]:
+        """The objects that the key can see, readable or not.
+
+        Raises:
+            PipelineError: as the tree in gainsight/errors.py.
+        """
+        envelope = self._ask("metadata", "list of objects", "GET", _OBJECT_LIST)
+        return object_infos(envelope.get("data"))
+
+    def describe(self, object_name: str) -> ObjectSchema:
+        """One object with its fields.
+
+        Raises:
+            UnknownObject: the tenant has none of that name.
+            PipelineError: as the tree in gainsight/errors.py.
+        """
+        path = _DESCRIBE.format(name=check_object_name(object_name))
+        envelope = self._ask("metadata", f"describe of {object_name}", "GET", path)
+        schema = object_schema(envelope.get("data"), object_name)
+        if schema is None:
+            raise UnknownObject(
+                f"Gainsight's describe of {object_name} doesn't hold that object",
+                "Pick a name from `gainsight-pipelines objects`.",
+            )
+        return schema
+
+    def picklist_options(self, category_id: str) -> tuple[PicklistOption, ...]:
+        """The items of a picklist's category (:attr:`Field.picklist_category`), inactive ones included.
+
+        Raises:
+            PipelineError: as the tree in gainsight/errors.py.
+        """
+        path = _DROPDOWN.format(category=check_object_name(category_id))
+        return picklist_options(self._ask("metadata", "picklist", "GET", path).get("data"))
+
+    def query(
+        self,
+        object_name: str,
+        query: Query,
+        *,
+        kind: str = "query",
+        shrink: Callable[[Query, SlowAnswer], Query | None] | None = None,
+    ) -> Page:
+        """The records that answer a query; "no data" is an empty page.
+
+        Args:
+            object_name: which object.
+            query: what to ask.
+            kind: under which the call is counted: query, links, sweep, probe, ….
+            shrink: after a time-out, a 5xx or an answer over a limit: gives a smaller query for the next try, or None
+                if it can't be made smaller.
+
+        Raises:
+            UnknownObject, UnknownField, PipelineError: as the tree in gainsight/errors.py.
+        """
+        path = _QUERY.format(name=check_object_name(object_name))
+        what = f"query of {object_name}"
+        tries = _Tries(self._clock)
+        while True:
+            try:
+                answer = self._send(kind, what, "POST", path, orjson.dumps(query.body()))
+                return self._page(answer, what, query)
+            except SlowAnswer as error:
+                smaller = shrink(query, error) if shrink is not None else None
+                if smaller is None and isinstance(error, TooLargeAnswer):
+                    raise PermanentError(error.message, error.todo) from None
+                query = smaller or query
+                tries.wait_or_raise(error)
+            except TransientError as error:
+                tries.wait_or_raise(error)
+
+    def _page(self, answer: _Answer, what: str, query: Query) -> Page:
+        envelope, cleaned = self._envelope(answer, what, may_be_empty=True)
+        try:
+            records = records_of(envelope)
+        except NotJson as error:
+            raise PermanentError(f"Gainsight's answer to the {what} can't be read: {error}") from None
+        return Page(
+            records=Renamer(query.select).rename(records),
+            server_time=answer.server_time,
+            size_bytes=len(answer.body),
+            cleaned=cleaned,
+            limit=query.limit,
+        )
+
+    def _ask(self, kind: str, what: str, method: str, path: str) -> Mapping[str, Any]:
+        tries = _Tries(self._clock)
+        while True:
+            try:
+                envelope, _ = self._envelope(self._send(kind, what, method, path, None), what)
+                return envelope
+            except TransientError as error:
+                tries.wait_or_raise(error)
+
+    def _send(self, kind: str, what: str, method: str, path: str, body: bytes | None) -> _Answer:
+        """One request and its whole body. Raises TransientError for what the network does."""
+        self._before_call(kind)
+        self.calls[kind] += 1
+        started = self._clock.monotonic()
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        try:
+            # A redirect would carry the key to another host: it is an error with the address to set instead.
+            response = self._session.request(
+                method,
+                self.base_url + path,
+                data=body,
+                headers=headers,
+                timeout=self._timeout,
+                stream=True,
+                allow_redirects=False,
+            )
+            return self._read(response, what, started)
+        except PipelineError:
+            self._session.close()
+            raise
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            # The connection may hold the rest of a broken answer: the next try gets a new one.
+            self._session.close()
+            raise _network_error(error, what, self.base_url) from None
+
+    def _read(self, response: requests.Response, what: str, started: float) -> _Answer:
+        chunks, size = [], 0
+        with response:
+            # read1 gives what has arrived: with read() a slow drip would never come back to the time limit.
+            while chunk := response.raw.read1(_CHUNK, decode_content=True):
+                chunks.append(chunk)
+                size += len(chunk)
+                self.bytes_received += len(chunk)
+                if size > self._max_bytes:
+                    raise TooLargeAnswer(
+                        f"Gainsight's answer to the {what} is larger than {self._max_bytes:,} bytes",
+                        "Ask for fewer fields or records.",
+                    )
+                if self._clock.monotonic() - started > self._max_seconds:
+                    raise SlowAnswer(
+                        f"Gainsight's answer to the {what} takes longer than {self._max_seconds:g} seconds",
+                        "It is worth another try later.",
+                    )
+        server_time = self._server_time(response.headers.get("Date"))
+        return _Answer(
+            status=response.status_code,
+            content_type=response.headers.get("Content-Type", ""),
+            server_time=server_time,
+            retry_after=_retry_after(response.headers.get("Retry-After"), server_time),
+            location=response.headers.get("Location", ""),
+            body=b"".join(chunks),
+        )
+
+    def _envelope(self, answer: _Answer, what: str, *, may_be_empty: bool = False) -> tuple[dict[str, Any], int]:
+        """The JSON object of a good answer, and what was cleaned in it. Raises the error that another one means."""
+        if 300 <= answer.status < 400:
+            raise _redirected(answer.location, self.base_url)
+        try:
+            envelope, cleaned = decode(answer.body)
+        except NotJson as error:
+            raise self._no_json(answer, what, error) from None
+        if answer.status < 300 and envelope.get("result") is True:
+            self._has_answered = True
+            return envelope, cleaned
+        if may_be_empty and answer.status < 500 and is_no_data(code_of(envelope), text_of(envelope)):
+            return {"data": []}, 0
+        raise self._refusal(answer, envelope, what)
+
+    def _refusal(self, answer: _Answer, envelope: Mapping[str, Any], what: str) -> PipelineError:
+        error = error_of(answer.status, envelope, what=what, retry_after=answer.retry_after)
+        if isinstance(error, RateLimited) and error.retry_after is None:
+            # Fixed windows by the wall clock, theirs rather than ours.
+            error.retry_after = 60.0 - answer.server_time.second + random.uniform(0.1, 1.5)  # noqa: S311 - jitter
+        return error
+
+    def _no_json(self, answer: _Answer, what: str, error: NotJson) -> PipelineError:
+        self._session.close()
+        if answer.status >= 400:
+            return self._refusal(answer, {}, what)
+        if looks_like_a_web_page(answer.content_type, answer.body):
+            message = f"a web page came in place of Gainsight's answer to the {what}"
+            if self._has_answered:
+                return TransientError(message, "A gateway is in the way; it is worth another try later.")
+            return PermanentError(
+                message, "Check gainsight.base_url (the tenant's own host) and proxies or logins on the way."
+            )
+        return TransientError(f"Gainsight's answer to the {what} is damaged: {error}", "It is worth another try later.")
+
+    def _server_time(self, header: str | None) -> datetime:
+        if header:
+            try:
+                moment = parsedate_to_datetime(header)
+                return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+            except (ValueError, OverflowError):
+                pass
+        return self._clock.now()
+
+
+class _Tries:
+    """How often one call has failed, and how long to wait before it is tried again."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._failures = 0
+        self._waits = 0
+
+    def wait_or_raise(self, error: TransientError) -> None:
+        """Waits before the next try.
+
+        Raises:
+            TransientError: the error itself, when it has been tried often enough or is asked to wait too long.
+        """
+        if isinstance(error, RateLimited):
+            self._waits += 1
+            is_over = self._waits > MAX_RATE_LIMIT_WAITS
+        else:
+            self._failures += 1
+            is_over = self._failures >= MAX_TRIES
+        seconds = error.retry_after
+        if seconds is None:
+            longest = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** max(self._failures - 1, 0))
+            seconds = longest * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+        if is_over or seconds > LONGEST_WAIT:
+            raise error
+        self._clock.sleep(max(seconds, 0.0))
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _checked_key(key: str) -> str:
+    stripped = key.strip()
+    if not stripped:
+        raise SettingsError("the Gainsight API key is empty", "Set GAINSIGHT_API_KEY or GAINSIGHT_API_KEY_FILE.")
+    if not stripped.isascii() or not stripped.isprintable() or " " in stripped:
+        raise SettingsError(
+            "the Gainsight API key holds characters that no key has (blanks, line ends, quotes of a text editor)",
+            "Copy it again.",
+        )
+    return stripped
+
+
+def _retry_after(header: str | None, server_time: datetime) -> float | None:
+    """Seconds out of a Retry-After header, which holds seconds or a date (RFC 9110, 10.2.3)."""
+    if not header:
+        return None
+    text = header.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max((moment - server_time).total_seconds(), 0.0)
+
+
+def _redirected(location: str, base_url: str) -> PermanentError:
+    parts = urlsplit(location)
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or host == urlsplit(base_url).hostname:
+        return PermanentError(
+            "the base URL redirects, as a login page or a wrong address does",
+            "Check gainsight.base_url: it has to be the tenant's own host.",
+        )
+    target = f"{host}:{port}" if port else host
+    return PermanentError(
+        f"the base URL redirects to host {target}: set that as gainsight.base_url",
+        "The key was not sent there; make sure that the host is your tenant's.",
+    )
+
+
+def _network_error(error: Exception, what: str, base_url: str) -> PipelineError:
+    host = urlsplit(base_url).netloc
+    if isinstance(error, requests.exceptions.SSLError):
+        return PermanentError(
+            f"the certificate of {host} isn't trusted",
+            "Check gainsight.base_url, or point REQUESTS_CA_BUNDLE to your company's certificate authority.",
+        )
+    if isinstance(error, requests.exceptions.ConnectTimeout | urllib3.exceptions.ConnectTimeoutError):
+        return TransientError(f"{host} takes no connection", "Check the network; it is worth another try later.")
+    if _is_read_timeout(error):
+        return SlowAnswer(f"Gainsight didn't answer the {what} in time", "It is worth another try later.")
+    if isinstance(error, requests.exceptions.ProxyError):
+        return TransientError(f"the proxy on the way to {host} fails", "Check HTTPS_PROXY.")
+    if _is_unknown_host(error):
+        return TransientError(f"the host {host} isn't known", "Check gainsight.base_url and the network.")
+    if isinstance(error, requests.exceptions.ConnectionError) and "refused" in str(error).casefold():
+        return TransientError(f"{host} refuses connections", "Check gainsight.base_url and the network.")
+    return TransientError(
+        f"the connection to {host} was lost in the middle of the {what}", "It is worth another try later."
+    )
+
+
+def _is_read_timeout(error: Exception) -> bool:
+    if isinstance(error, requests.exceptions.ReadTimeout | urllib3.exceptions.ReadTimeoutError | TimeoutError):
+        return True
+    cause = error.args[0] if error.args else None
+    return isinstance(cause, urllib3.exceptions.ReadTimeoutError)
+
+
+def _is_unknown_host(error: Exception) -> bool:
+    cause = error.args[0] if error.args else None
+    reason = getattr(cause, "reason", None)
+    return isinstance(reason, urllib3.exceptions.NameResolutionError)

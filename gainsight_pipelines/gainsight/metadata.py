@@ -1,0 +1,243 @@
+"""What a tenant says about its objects and fields: the object list, describe, picklist options, lookups.
+
+Plain frozen types with a JSON form of their own (a describe is kept for a day), and the tolerant reading of Gainsight's
+answers ("Data Management APIs" documentation). No HTTP here, and no judgement about what an object is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from gainsight_pipelines.gainsight.query import is_field_name
+
+PICKLIST_TYPES = frozenset({"PICKLIST", "MULTISELECTDROPDOWNLIST"})
+NUMERIC_TYPES = frozenset({"NUMBER", "PERCENTAGE", "CURRENCY", "JSONNUMBER"})
+DATE_TYPES = frozenset({"DATE", "DATETIME"})
+
+
+@dataclass(frozen=True, slots=True)
+class PicklistOption:
+    """One item of a picklist: records hold ``value`` (a GSID), people know ``label``; inactive items stay in records."""
+
+    value: str
+    label: str
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of an object.
+
+    ``data_type`` is Gainsight's own (STRING, NUMBER, DATETIME, LOOKUP, PICKLIST, …; unknown ones occur).
+    ``lookup_path`` is what leads through a lookup (``GsCompanyId__gr``): ``GsCompanyId__gr.Name`` may be selected.
+    ``picklist_category`` is the category id to ask for options that the describe left out.
+    """
+
+    name: str
+    label: str
+    data_type: str
+    is_filterable: bool = True
+    is_sortable: bool = True
+    is_hidden: bool = False
+    is_formula: bool = False
+    is_rich_text: bool = False
+    group: str = ""
+    is_lookup: bool = False
+    lookup_object: str | None = None
+    lookup_path: str | None = None
+    picklist_category: str | None = None
+    options: tuple[PicklistOption, ...] = ()
+
+    @property
+    def is_picklist(self) -> bool:
+        """Whether records hold ids of picklist items here."""
+        return self.data_type in PICKLIST_TYPES
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether records hold numbers here."""
+        return self.data_type in NUMERIC_TYPES
+
+    @property
+    def is_date(self) -> bool:
+        """Whether records hold days or date-times here."""
+        return self.data_type in DATE_TYPES
+
+    def label_of(self, value: str) -> str:
+        """The label of a picklist item's id; the id itself if the item was deleted (its id stays in records)."""
+        return next((option.label for option in self.options if option.value == value), value)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectSchema:
+    """One object with its fields, keyed by name as the tenant spells it."""
+
+    name: str
+    label: str
+    fields: Mapping[str, Field]
+    object_type: str = ""
+    key_prefix: str | None = None
+    _by_name: dict[str, Field] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for one in self.fields.values():
+            self._by_name.setdefault(one.name.casefold(), one)
+
+    def field(self, name: str) -> Field | None:
+        """The field of that name, whatever its case."""
+        return self.fields.get(name) or self._by_name.get(name.casefold())
+
+    def to_json(self) -> dict[str, Any]:
+        """The schema as a JSON object, for :meth:`from_json`."""
+        return {
+            "name": self.name,
+            "label": self.label,
+            "object_type": self.object_type,
+            "key_prefix": self.key_prefix,
+            "fields": [asdict(one) for one in self.fields.values()],
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> ObjectSchema:
+        """The schema that :meth:`to_json` wrote, of this version of the package.
+
+        Raises:
+            ValueError: another version wrote it; describe the object again.
+        """
+        try:
+            fields = [
+                Field(**{**one, "options": tuple(PicklistOption(**option) for option in one["options"])})
+                for one in document["fields"]
+            ]
+            return cls(
+                name=document["name"],
+                label=document["label"],
+                fields={one.name: one for one in fields},
+                object_type=document["object_type"],
+                key_prefix=document["key_prefix"],
+            )
+        except (KeyError, TypeError):
+            raise ValueError("the kept describe has another form") from None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One line of the object list. ``object_type``: STANDARD, CUSTOM or SYSTEM."""
+
+    name: str
+    label: str
+    object_type: str
+    is_readable: bool = True
+
+
+def object_infos(data: object) -> list[ObjectInfo]:
+    """The object list out of an answer's ``data``. Lines without a usable name are left out."""
+    infos = []
+    for node in _nodes(data, "objects"):
+        name = node.get("objectName")
+        if isinstance(name, str) and is_field_name(name):
+            infos.append(
+                ObjectInfo(
+                    name, _text(node, "label") or name, _text(node, "objectType"), node.get("readable") is not False
+                )
+            )
+    return infos
+
+
+def object_schema(data: object, name: str) -> ObjectSchema | None:
+    """The described object of that name (any case) out of an answer's ``data``; None if it isn't there.
+
+    A describe may hold other objects as well; deleted fields are left out, hidden ones are kept and say so.
+    """
+    nodes = [node for node in _nodes(data, "objects") if isinstance(node.get("fields"), list)]
+    node = next((node for node in nodes if _text(node, "objectName").casefold() == name.casefold()), None)
+    if node is None:
+        return None
+    fields = [one for one in map(_field_of, node["fields"]) if one is not None]
+    return ObjectSchema(
+        name=_text(node, "objectName"),
+        label=_text(node, "label") or name,
+        fields={one.name: one for one in fields},
+        object_type=_text(node, "objectType"),
+        key_prefix=_text(node, "keyPrefix") or None,
+    )
+
+
+def picklist_options(data: object) -> tuple[PicklistOption, ...]:
+    """The options of a category out of the ``data`` of a dropdown call; deleted items are kept as inactive."""
+    items = data.get("childItems") if isinstance(data, Mapping) else None
+    return tuple(
+        PicklistOption(item["gsid"], _text(item, "name"), item.get("active") is not False and not item.get("deleted"))
+        for item in (items if isinstance(items, list) else [])
+        if isinstance(item, Mapping) and isinstance(item.get("gsid"), str)
+    )
+
+
+def _nodes(data: object, key: str) -> list[Mapping[str, Any]]:
+    """The objects of a metadata answer: a list by the documents; a single one or a keyed list is taken as well."""
+    if isinstance(data, Mapping):
+        inner = data.get(key)
+        data = inner if isinstance(inner, list) else [data]
+    return [node for node in data if isinstance(node, Mapping)] if isinstance(data, list) else []
+
+
+def _field_of(node: object) -> Field | None:
+    if not isinstance(node, Mapping):
+        return None
+    name = node.get("fieldName")
+    meta = _mapping(node, "meta")
+    if not isinstance(name, str) or not is_field_name(name) or node.get("deleted") or meta.get("deleted"):
+        return None
+    properties = _mapping(meta, "properties")
+    data_type = _text(node, "dataType").upper()
+    is_lookup = meta.get("hasLookup") is True or data_type == "LOOKUP"
+    lookup = _mapping(meta, "lookupDetail") or _mapping(properties, "lookupDetail") or _mapping(node, "lookupDetail")
+    return Field(
+        name=name,
+        label=_text(node, "label") or name,
+        data_type=data_type,
+        is_filterable=meta.get("filterable") is not False,
+        is_sortable=meta.get("sortable") is not False,
+        is_hidden=meta.get("hidden") is True,
+        is_formula=meta.get("formulaField") is True,
+        is_rich_text=meta.get("richText") is True,
+        group=_text(meta, "fieldGroupType"),
+        is_lookup=is_lookup,
+        lookup_object=_lookup_object(lookup, properties) if is_lookup else None,
+        lookup_path=_lookup_path(lookup, name) if is_lookup else None,
+        picklist_category=_text(properties, "PICKLIST_CATEGORY_ID") or None,
+        options=_options(node.get("options")),
+    )
+
+
+def _lookup_object(lookup: Mapping[str, Any], properties: Mapping[str, Any]) -> str | None:
+    objects = lookup.get("lookupObjects")
+    for one in objects if isinstance(objects, list) else []:
+        if isinstance(one, Mapping) and isinstance(one.get("objectName"), str):
+            return str(one["objectName"])
+    return _text(_mapping(properties, "autoSuggestDetails"), "object") or None
+
+
+def _lookup_path(lookup: Mapping[str, Any], name: str) -> str:
+    path = _text(lookup, "lookupName")
+    return path if is_field_name(path) else f"{name}__gr"
+
+
+def _options(items: object) -> tuple[PicklistOption, ...]:
+    return tuple(
+        PicklistOption(str(item["value"]), _text(item, "label"), item.get("active") is not False)
+        for item in (items if isinstance(items, list) else [])
+        if isinstance(item, Mapping) and item.get("value") is not None
+    )
+
+
+def _mapping(node: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = node.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(node: Mapping[str, Any], key: str) -> str:
+    value = node.get(key)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,234 @@
+"""Single pages for the reader: asks for one, adapts its size, and judges whether it is what was asked for.
+
+How pages follow one another is in reader.py and whole.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any, Literal
+
+import orjson
+
+from gainsight_pipelines.errors import PermanentError
+from gainsight_pipelines.gainsight.client import GainsightClient, Page
+from gainsight_pipelines.gainsight.errors import SlowAnswer, TooLargeAnswer
+from gainsight_pipelines.gainsight.query import MAX_LIMIT, Condition, Direction, Operator, Query
+from gainsight_pipelines.gainsight.reading import ReadPlan, Report
+from gainsight_pipelines.gainsight.values import parse_datetime, whole_second
+
+Record = dict[str, Any]
+Identity = str | bytes
+
+SMALLEST_PAGE = 100  # records, after time-outs and 5xx; a shorter page ends a read
+SMALLEST_LARGE_PAGE = 10  # records, where single records are so large that even 100 are too much
+COMFORTABLE_BYTES = 16 * 1024 * 1024  # of one answer: two of them are in memory, as bytes and as objects
+GOOD_PAGES_TO_GROW = 4
+
+
+class NotHonoured(Exception):
+    """The tenant answered another question than the one that was asked.
+
+    Args:
+        part: ``where``, ``orderBy``, ``dates`` (conditions on dates alone) or ``order of pages``.
+        finding: what was seen, as the end of a sentence.
+    """
+
+    def __init__(self, part: Literal["where", "orderBy", "dates", "paging"], finding: str) -> None:
+        super().__init__(finding)
+        self.part = part
+        self.finding = finding
+
+
+class Columns:
+    """The names of a plan as they are selected: cursor, id and filters in the spelling of the selection."""
+
+    def __init__(self, plan: ReadPlan) -> None:
+        by_folded: dict[str, str] = {}
+        for name in plan.select:
+            by_folded.setdefault(name.casefold(), name)
+        added: list[str] = []
+
+        def spelt(name: str) -> str:
+            known = by_folded.get(name.casefold())
+            if known is None:
+                by_folded[name.casefold()] = known = name
+                added.append(name)
+            return known
+
+        self.cursor = spelt(plan.cursor_field) if plan.cursor_field is not None else None
+        self.id = spelt(plan.id_field) if plan.id_field is not None else None
+        self.filters = tuple(replace(condition, field=spelt(condition.field)) for condition in plan.filters)
+        self.select = (*plan.select, *added)
+
+    def identity(self, record: Record) -> Identity:
+        """What names a record: its id, else its content (records without one are kept aside by the caller)."""
+        name = record.get(self.id) if self.id is not None else None
+        return name if isinstance(name, str) and name else orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+
+    def ids(self, records: Sequence[Record]) -> list[str]:
+        """The ids of the records.
+
+        Raises:
+            NotHonoured: one has none, so that no order by it can be judged.
+        """
+        if self.id is None:
+            raise NotHonoured("orderBy", "the object has no id to order by")
+        ids = [record.get(self.id) for record in records]
+        if not all(isinstance(one, str) and one for one in ids):
+            raise NotHonoured("orderBy", f"records came without {self.id}")
+        return [one for one in ids if isinstance(one, str)]
+
+    def seconds(self, records: Sequence[Record]) -> list[datetime]:
+        """The second of each record's cursor.
+
+        A value that can't be read counts as the one before it: such a record stands where it stands, and is the
+        caller's to keep aside.
+
+        Raises:
+            NotHonoured: a record has none, though only dated ones were asked for.
+        """
+        assert self.cursor is not None
+        seconds: list[datetime] = []
+        unread = 0
+        for record in records:
+            try:
+                instant = parse_datetime(record.get(self.cursor))
+            except ValueError:
+                unread += 1
+                if seconds:
+                    seconds.append(seconds[-1])
+                continue
+            if instant is None:
+                raise NotHonoured("where", f"records without {self.cursor} came, though only dated ones were asked for")
+            second = whole_second(instant)
+            while len(seconds) < unread:  # unreadable ones at the head of the page
+                seconds.append(second)
+            seconds.append(second)
+        if records and not seconds:
+            raise NotHonoured("orderBy", f"no {self.cursor} of a whole page can be read")
+        return seconds
+
+    def check_filters(self, records: Sequence[Record], filters: Sequence[Condition]) -> None:
+        """Raises :class:`NotHonoured` if a record doesn't fulfil a filter; what can't be decided here passes."""
+        for condition in filters:
+            if any(condition.field in record for record in records):
+                for record in records:
+                    if not condition.holds(record) and condition.is_decidable(record):
+                        raise NotHonoured(
+                            "where", f"records came that {condition.field} {condition.operator} leaves out"
+                        )
+
+    def apply_filters(self, records: list[Record], filters: Sequence[Condition]) -> list[Record]:
+        """The records that fulfil the filters, for tenants that don't apply them.
+
+        Raises:
+            PermanentError: a filter names labels of a picklist, and the records hold its ids.
+        """
+        for condition in filters:
+            # A field that no record of the page shows decides nothing: then all are kept, so that none is lost.
+            if not any(condition.field in record for record in records):
+                continue
+            for record in records:
+                if not condition.is_decidable(record):
+                    raise PermanentError(
+                        f"the tenant ignores conditions, and {condition.field} shows picklist ids where the filter has"
+                        " labels, so the filter can't be applied here either",
+                        f"Put the ids of the picklist's items into the filter on {condition.field}.",
+                    )
+            records = [record for record in records if condition.holds(record)]
+        return records
+
+
+class Pages:
+    """Asks for pages of one object, with a size that shrinks when the tenant can't answer and grows back."""
+
+    def __init__(
+        self, client: GainsightClient, plan: ReadPlan, columns: Columns, page_size: int, report: Report
+    ) -> None:
+        self.size = self._full_size = max(1, min(page_size, MAX_LIMIT))
+        self.largest = 0  # records of the longest page so far: the tenant caps no lower than this
+        self._client = client
+        self._plan = plan
+        self._columns = columns
+        self._report = report
+        self._good_pages = 0
+
+    def ask(
+        self,
+        where: Sequence[Condition],
+        order_by: Sequence[str] = (),
+        *,
+        offset: int = 0,
+        at_most: int | None = None,
+        kind: str | None = None,
+    ) -> Page:
+        """One page, ascending by the fields of ``order_by``."""
+        directions: tuple[tuple[str, Direction], ...] = tuple((name, "asc") for name in order_by)
+        query = Query(
+            select=self._columns.select,
+            where=tuple(where),
+            order_by=directions,
+            limit=self.size if at_most is None else max(1, min(self.size, at_most)),
+            offset=offset,
+        )
+        page = self._client.query(self._plan.object_name, query, kind=kind or self._plan.kind, shrink=self._shrink)
+        self._adapt(page, was_shrunk=page.limit < query.limit)
+        self.largest = max(self.largest, len(page.records))
+        return page
+
+    def _shrink(self, query: Query, error: SlowAnswer) -> Query | None:
+        smallest = SMALLEST_LARGE_PAGE if isinstance(error, TooLargeAnswer) else SMALLEST_PAGE
+        if query.limit <= smallest:
+            return None
+        self.size = max(smallest, query.limit // 2)
+        self._good_pages = 0
+        self._report(f"{error.message}: asking for {self.size} records at a time instead of {query.limit}")
+        return query.with_limit(self.size)
+
+    def _adapt(self, page: Page, *, was_shrunk: bool) -> None:
+        count = len(page.records)
+        if page.size_bytes > COMFORTABLE_BYTES and count > SMALLEST_PAGE:
+            self.size = max(SMALLEST_PAGE, count // 2)
+            self._good_pages = 0
+            self._report(
+                f"a page of {self._plan.object_name} has {page.size_bytes / 1e6:.0f} MB:"
+                f" asking for {self.size} records at a time"
+            )
+            return
+        if self.size >= self._full_size or was_shrunk:
+            return
+        self._good_pages += 1
+        if self._good_pages >= GOOD_PAGES_TO_GROW and page.size_bytes * 2 <= COMFORTABLE_BYTES:
+            self.size = min(self.size * 2, self._full_size)
+            self._good_pages = 0
+            self._report(f"asking for {self.size} records of {self._plan.object_name} at a time again")
+
+
+def is_short(page: Page) -> bool:
+    """Whether a page ends a read by its length alone: so few records that no tenant would cap there."""
+    return len(page.records) < min(SMALLEST_PAGE, page.limit)
+
+
+def is_ascending(ids: Sequence[str]) -> bool:
+    """Whether ids are in order, by either way in which a database may order them; equal neighbours are."""
+    if all(left <= right for left, right in pairwise(ids)):
+        return True
+    folded = [one.casefold() for one in ids]
+    return all(left <= right for left, right in pairwise(folded))
+
+
+def comes_after(one: str, other: str) -> bool:
+    """Whether an id comes after another, by the same tolerance as :func:`is_ascending`."""
+    return one != other and (one > other or one.casefold() > other.casefold())
+
+
+def within_second(field: str, second: datetime) -> tuple[Condition, Condition]:
+    """The conditions for one whole second, whatever fractions are kept: never EQ a time."""
+    return (
+        Condition(field, Operator.GTE, (second,)),
+        Condition(field, Operator.LT, (second + timedelta(seconds=1),)),
+    )

@@ -1,0 +1,391 @@
+"""Reads what changed in a Gainsight object, page by page: the order of questions, and trust that is checked.
+
+Keyset paging, ascending on (cursor, Gsid), so that records edited meanwhile move to the end and are seen again::
+
+    cursor GTE t                      leave out what was just read in that second; again with the last second …
+    a second fills a page             drain it: GTE s AND LT s+1s AND Gsid GT the last, by Gsid alone; then GTE s+1s
+    fewer than 100 records            the end; after any other page the next is asked for until nothing new comes
+    not what was asked for            the object is read whole (whole.py), and the caller is told
+
+Dates may be kept finer than they are shown, so no time is ever compared for equality, and order is judged by whole
+seconds. (A tenant that shows a time rounded up, not cut off, is not provided for.) All readers are generators that hold
+one page; a caller may run them in a thread, one page ahead of its writing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+from gainsight_pipelines.gainsight.client import GainsightClient, Page
+from gainsight_pipelines.gainsight.pages import (
+    Columns,
+    Identity,
+    NotHonoured,
+    Pages,
+    Record,
+    comes_after,
+    is_ascending,
+    is_short,
+    within_second,
+)
+from gainsight_pipelines.gainsight.query import Condition, Operator
+from gainsight_pipelines.gainsight.reading import (
+    ONE_SECOND,
+    PAGE_SIZE,
+    Position,
+    ReadPage,
+    ReadPlan,
+    Report,
+    end_of_read,
+    start_of_pull,
+)
+from gainsight_pipelines.gainsight.values import parse_datetime, whole_second
+from gainsight_pipelines.gainsight.whole import WholeRead
+
+__all__ = [
+    "PAGE_SIZE",
+    "Position",
+    "ReadPage",
+    "ReadPlan",
+    "Report",
+    "end_of_read",
+    "read_by_ids",
+    "read_changed",
+    "read_whole",
+    "read_without_modified",
+    "start_of_pull",
+]
+
+IDS_PER_CALL = 200
+
+
+def _say_nothing(sentence: str) -> None:
+    """The report of a caller that wants none."""
+
+
+def read_changed(
+    client: GainsightClient, plan: ReadPlan, *, page_size: int = PAGE_SIZE, report: Report = _say_nothing
+) -> Iterator[ReadPage]:
+    """The records whose cursor lies at the plan's start or later, oldest first; calls: pages + 1.
+
+    Records without a date are not among them (:func:`read_without_modified`), except where the tenant has to be read
+    whole. A record may come twice when it is edited meanwhile, or when the read begins anew.
+
+    Raises:
+        CannotReadCompletely: the tenant honours nothing by which the read could be proved complete.
+        PipelineError: as the tree in gainsight/errors.py.
+    """
+    if plan.cursor_field is None or plan.id_field is None:
+        yield from read_whole(client, plan, page_size=page_size, report=report)
+        return
+    columns = Columns(plan)
+    pages = Pages(client, plan, columns, page_size, report)
+    found: NotHonoured | None = None
+    has_given = False
+    if not plan.is_whole:
+        reading = _CursorRead(plan, columns, pages)
+        try:
+            yield from reading.read()
+            return
+        except NotHonoured as error:
+            found = error
+            has_given = reading.has_given
+            report(
+                f"{plan.object_name}: {error.finding}, so {_PARTS[error.part]} can't be trusted in this tenant;"
+                " reading the object whole"
+            )
+    yield from WholeRead(plan, columns, pages, report, found=found, has_given=has_given).read()
+
+
+def read_whole(
+    client: GainsightClient, plan: ReadPlan, *, page_size: int = PAGE_SIZE, report: Report = _say_nothing
+) -> Iterator[ReadPage]:
+    """All records of an object (within the plan's filters and start), in no particular order.
+
+    For objects without a cursor, sweeps and full reads into staging: complete, or an error. Look at ``is_restart``.
+
+    Raises:
+        CannotReadCompletely, PipelineError: as :func:`read_changed`.
+    """
+    columns = Columns(plan)
+    pages = Pages(client, plan, columns, page_size, report)
+    yield from WholeRead(plan, columns, pages, report).read()
+
+
+def read_without_modified(
+    client: GainsightClient, plan: ReadPlan, *, page_size: int = PAGE_SIZE, report: Report = _say_nothing
+) -> Iterator[ReadPage]:
+    """The records whose cursor is null, by Gsid; ``start`` and the limit of the plan count for nothing here.
+
+    Raises:
+        CannotReadCompletely, PipelineError: as :func:`read_changed`.
+    """
+    if plan.cursor_field is None:
+        raise ValueError("an object without a cursor is read whole")
+    only_null = Condition(plan.cursor_field, Operator.IS_NULL)
+    inner = replace(plan, cursor_field=None, start=None, limit=None, filters=(*plan.filters, only_null))
+    yield from read_whole(client, inner, page_size=page_size, report=report)
+
+
+def read_by_ids(
+    client: GainsightClient,
+    object_name: str,
+    select: tuple[str, ...],
+    id_field: str,
+    ids: Iterable[str],
+    *,
+    kind: str = "links",
+    report: Report = _say_nothing,
+) -> Iterator[list[dict[str, Any]]]:
+    """The records with these ids, 200 ids a call; ids that nobody has are simply not among them.
+
+    Args:
+        client: whom to ask.
+        object_name: which object.
+        select: wanted fields; ``id_field`` is added.
+        id_field: a field that is unique in the object.
+        ids: in any number and order; asked for once each.
+        kind: under which the client counts the calls.
+        report: takes sentences about how it goes.
+
+    Raises:
+        CannotReadCompletely, PipelineError: as :func:`read_changed`.
+    """
+    wanted = list(dict.fromkeys(ids))
+    plan = ReadPlan(object_name, select, cursor_field=None, id_field=id_field, kind=kind)
+    columns = Columns(plan)
+    pages = Pages(client, plan, columns, PAGE_SIZE, report)
+    for index in range(0, len(wanted), IDS_PER_CALL):
+        try:
+            yield from _batch_by_ids(pages, columns, wanted[index : index + IDS_PER_CALL])
+        except NotHonoured as found:
+            report(f"{object_name}: {found.finding}, so conditions can't be trusted in this tenant; reading it whole")
+            rest = {one.casefold() for one in wanted[index:]}
+            for page in WholeRead(plan, columns, pages, report, found=found).read():
+                kept = [one for one in page.records if str(one.get(columns.id or "")).casefold() in rest]
+                if kept:
+                    yield kept
+            return
+
+
+def _batch_by_ids(pages: Pages, columns: Columns, batch: list[str]) -> Iterator[list[Record]]:
+    assert columns.id is not None
+    missing = {one.casefold(): one for one in batch}
+    while missing:
+        page = pages.ask((Condition(columns.id, Operator.IN, tuple(missing.values())),), (columns.id,))
+        came = [one.casefold() for one in columns.ids(page.records)]
+        if not all(one in missing for one in came):
+            raise NotHonoured("where", f"records came that {columns.id} IN leaves out")
+        if page.records:
+            yield page.records
+        for one in came:
+            missing.pop(one, None)
+        if is_short(page):
+            return
+        # A tenant may cap pages: what is missing is asked for until nothing comes.
+
+
+_PARTS = {
+    "where": "conditions",
+    "orderBy": "the order of pages",
+    "dates": "conditions on dates (time zones)",
+    "paging": "pages",
+}
+
+
+class _CursorRead:
+    """One read by the cursor. ``has_given``: whether it has given records to the caller yet."""
+
+    def __init__(self, plan: ReadPlan, columns: Columns, pages: Pages) -> None:
+        assert columns.cursor is not None
+        assert columns.id is not None
+        self.has_given = False
+        self._plan = plan
+        self._columns = columns
+        self._cursor = columns.cursor
+        self._id = columns.id
+        self._pages = pages
+        self._position = plan.start
+        self._is_draining = plan.start is not None and plan.start.gsid is not None
+        # What was read of the position's second; of a second with more records than a page it is drained instead.
+        self._seen: set[Identity] = set()
+        self._left = plan.limit
+        self._must_probe = plan.is_first_read
+
+    def read(self) -> Iterator[ReadPage]:
+        """The pages. Raises NotHonoured when the tenant has to be read another way."""
+        while True:
+            given = self._drain() if self._is_draining else self._go_on()
+            if given is None:
+                continue
+            self.has_given = self.has_given or bool(given.records)
+            yield given
+            if given.is_last:
+                return
+
+    def _go_on(self) -> ReadPage | None:
+        """One page from the position on; None if it shows that a second has to be drained."""
+        page = self._ask_from_position()
+        seconds = self._columns.seconds(page.records)
+        self._check(page, seconds)
+        if self._must_probe and page.records:
+            self._probe(page.records, seconds)
+            self._must_probe = False
+        fresh = self._without_seen(page.records, seconds)
+        if not is_short(page):
+            second = self._second_to_drain(page, seconds, fresh)
+            if second is not None:
+                self._start_draining(second)
+                return None
+        if self._left is not None and len(fresh) > self._left:
+            return self._cut(page, fresh)
+        self._move_on(page.records, seconds)
+        return self._give(page, [record for record, _ in fresh], is_last=is_short(page) or not fresh)
+
+    def _drain(self) -> ReadPage | None:
+        """One page of the second that is being drained; None if it holds nothing new."""
+        assert self._position is not None
+        second, last = self._position.modified, self._position.gsid
+        after = () if last is None else (Condition(self._id, Operator.GT, (last,)),)
+        where = (*self._columns.filters, *within_second(self._cursor, second), *after)
+        page = self._pages.ask(where, (self._id,), at_most=self._at_most())
+        ids = self._columns.ids(page.records)
+        self._check_drained(page, ids, second, last)
+        fresh = [record for record, one in zip(page.records, ids, strict=True) if one not in self._seen]
+        if self._left is not None and len(fresh) > self._left:
+            fresh = fresh[: self._left]
+            self._position = Position(second, self._columns.ids(fresh)[-1] if fresh else last)
+            return self._give(page, fresh, is_last=True, is_truncated=True)
+        if is_short(page):
+            self._position, self._is_draining = Position(second + ONE_SECOND), False
+            self._seen.clear()
+        else:
+            self._position = Position(second, ids[-1])
+        return self._give(page, fresh, is_last=False) if fresh else None
+
+    def _ask_from_position(self) -> Page:
+        if self._position is None:
+            # Not GTE some early day: whatever has a date has to come.
+            bound = Condition(self._cursor, Operator.IS_NOT_NULL)
+        else:
+            bound = Condition(self._cursor, Operator.GTE, (self._position.modified,))
+        return self._pages.ask((*self._columns.filters, bound), (self._cursor, self._id), at_most=self._at_most())
+
+    def _at_most(self) -> int | None:
+        """With a limit: what is left, what will come again, and one more that shows whether there is more."""
+        return None if self._left is None else self._left + len(self._seen) + 1
+
+    def _check(self, page: Page, seconds: Sequence[datetime]) -> None:
+        start = self._position
+        if start is not None and any(second < start.modified for second in seconds):
+            raise NotHonoured("where", f"records from before the {self._cursor} that was asked for came")
+        self._columns.check_filters(page.records, self._columns.filters)
+        if any(left > right for left, right in pairwise(seconds)):
+            raise NotHonoured("orderBy", f"a page ordered by {self._cursor} came in another order")
+
+    def _check_drained(self, page: Page, ids: Sequence[str], second: datetime, last: str | None) -> None:
+        if any(one != second for one in self._columns.seconds(page.records)):
+            raise NotHonoured("where", f"records from outside the second of {self._cursor} that was asked for came")
+        self._columns.check_filters(page.records, self._columns.filters)
+        if not is_ascending(ids):
+            raise NotHonoured("orderBy", f"a page ordered by {self._id} came in another order")
+        if ids and last is not None and not comes_after(ids[0], last):
+            raise NotHonoured("where", f"records came that {self._id} GT leaves out")
+
+    def _without_seen(self, records: Sequence[Record], seconds: Sequence[datetime]) -> list[tuple[Record, datetime]]:
+        if not self._seen or self._position is None:
+            return list(zip(records, seconds, strict=True))
+        read = self._position.modified
+        return [
+            (record, second)
+            for record, second in zip(records, seconds, strict=True)
+            if second != read or self._columns.identity(record) not in self._seen
+        ]
+
+    def _second_to_drain(
+        self, page: Page, seconds: Sequence[datetime], fresh: Sequence[tuple[Record, datetime]]
+    ) -> datetime | None:
+        """The second that has to be drained since reading on by the cursor would not get past it, if there is one."""
+        count = len(page.records)
+        if seconds[0] == seconds[-1]:
+            is_full = count >= page.limit or self._left is not None
+            # The same records again and as many as ever came at once: a tenant that caps pages may hold back others.
+            is_stuck = not fresh and (count >= self._pages.largest or count < len(self._seen))
+            return seconds[0] if is_full or is_stuck else None
+        if self._left and len(fresh) > self._left and fresh[0][1] == fresh[self._left][1]:
+            # Cut off within one second, the next read would begin and end with the same records.
+            return fresh[0][1]
+        return None
+
+    def _start_draining(self, second: datetime) -> None:
+        if self._position is None or self._position.modified != second:
+            self._seen.clear()
+        self._position, self._is_draining = Position(second), True
+
+    def _cut(self, page: Page, fresh: Sequence[tuple[Record, datetime]]) -> ReadPage:
+        """The last page of a read that reached its limit; everything before the next record's second is stored then."""
+        assert self._left is not None
+        self._position = Position(fresh[self._left][1])
+        records = [record for record, _ in fresh[: self._left]]
+        return self._give(page, records, is_last=True, is_truncated=True)
+
+    def _move_on(self, records: Sequence[Record], seconds: Sequence[datetime]) -> None:
+        if not records:
+            return
+        last = seconds[-1]
+        if self._position is None or self._position.modified != last:
+            self._seen.clear()
+        for record, second in zip(reversed(records), reversed(seconds), strict=True):
+            if second != last:
+                break
+            self._seen.add(self._columns.identity(record))
+        self._position = Position(last)
+
+    def _give(self, page: Page, records: list[Record], *, is_last: bool, is_truncated: bool = False) -> ReadPage:
+        if self._left is not None:
+            self._left -= len(records)
+        return ReadPage(
+            records=records,
+            position=self._position,
+            server_time=page.server_time,
+            size_bytes=page.size_bytes,
+            is_last=is_last,
+            cleaned=page.cleaned,
+            is_truncated=is_truncated,
+        )
+
+    def _probe(self, records: Sequence[Record], seconds: Sequence[datetime]) -> None:
+        """Asks for one known record by the second of its own time; it must come back, else zones are mixed up.
+
+        A record that was edited meanwhile has left that second, so a second one is tried before anything is concluded.
+        """
+        for index in (0, len(records) // 2):
+            record, second = records[index], seconds[index]
+            name = record.get(self._id)
+            if not isinstance(name, str) or not name or self._second_of(record) != second:
+                continue
+            by_name = Condition(self._id, Operator.EQ, (name,))
+            if self._comes_back(name, (*within_second(self._cursor, second), by_name)) is not None:
+                return
+            now = self._comes_back(name, (by_name,))
+            if now is not None and self._second_of(now) == second:
+                raise NotHonoured("dates", f"a known record doesn't come back by the second of its own {self._cursor}")
+
+    def _comes_back(self, name: str, where: tuple[Condition, ...]) -> Record | None:
+        page = self._pages.ask(where, at_most=1, kind="probe")
+        for record in page.records:
+            if record.get(self._id) != name:
+                raise NotHonoured("where", f"records came that {self._id} EQ leaves out")
+            return record
+        return None
+
+    def _second_of(self, record: Record) -> datetime | None:
+        try:
+            instant = parse_datetime(record.get(self._cursor))
+        except ValueError:
+            return None
+        return None if instant is None else whole_second(instant)
