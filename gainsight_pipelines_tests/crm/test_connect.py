@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gainsight_pipelines.crm.connect import Variables, from_environment
+from gainsight_pipelines.crm.fields import AccountFieldMap
+from gainsight_pipelines.crm.hubspot import HubSpot
+from gainsight_pipelines.crm.hubspot_calls import HubSpotCredentials
+from gainsight_pipelines.crm.salesforce import Salesforce
+from gainsight_pipelines.crm.salesforce_session import ClientCredentials, JwtBearer, UsernamePassword
+from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines_tests.crm.conftest import TestClock
+
+CLIENT = {
+    "SALESFORCE_INSTANCE_URL": "https://acme.my.salesforce.com/",
+    "SALESFORCE_CLIENT_ID": "client",
+    "SALESFORCE_CLIENT_SECRET": "secret",
+}
+LEGACY = {"SALESFORCE_USERNAME": "ada@acme.com", "SALESFORCE_PASSWORD": "pass", "SALESFORCE_SECURITY_TOKEN": "token"}
+HOST = "https://acme.my.salesforce.com"
+
+
+def credentials(kind: Any, environ: Mapping[str, str]) -> Any:
+    crm = from_environment(kind, environ, AccountFieldMap(), ["Gainsight_GSID__c"], TestClock())
+    crm.close()
+    assert crm.calls == 0
+    if isinstance(crm, HubSpot):
+        return crm._calls._credentials
+    assert isinstance(crm, Salesforce)
+    return crm._session.credentials
+
+
+def refusal(kind: Any, environ: Mapping[str, str]) -> str:
+    with pytest.raises(SettingsError) as caught:
+        credentials(kind, environ)
+    assert "s3cr3t" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        (CLIENT, ClientCredentials(HOST, "client", "secret")),
+        (CLIENT | LEGACY, ClientCredentials(HOST, "client", "secret")),
+        (LEGACY, UsernamePassword("ada@acme.com", "pass", "token", "https://login.salesforce.com")),
+        (LEGACY | {"SALESFORCE_SECURITY_TOKEN": ""}, UsernamePassword("ada@acme.com", "pass", "")),
+        (
+            LEGACY | {"SALESFORCE_LOGIN_URL": "https://test.salesforce.com"},
+            UsernamePassword("ada@acme.com", "pass", "token", "https://test.salesforce.com"),
+        ),
+        (LEGACY | {"SALESFORCE_INSTANCE_URL": HOST}, UsernamePassword("ada@acme.com", "pass", "token", HOST)),
+    ],
+)
+def test_salesforce(environ: Mapping[str, str], expected: object) -> None:
+    assert credentials("salesforce", environ) == expected
+
+
+def test_salesforce_jwt(tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    key.write_text("-----BEGIN PRIVATE KEY-----")
+    environ = {"SALESFORCE_JWT_KEY_FILE": str(key), "SALESFORCE_CLIENT_ID": "c", "SALESFORCE_USERNAME": "ada@acme.com"}
+    assert credentials("salesforce", environ) == JwtBearer(key, "c", "ada@acme.com")
+    environ |= {"SALESFORCE_LOGIN_URL": "test.salesforce.com", "SALESFORCE_INSTANCE_URL": f"{HOST}/path"}
+    assert credentials("salesforce", environ) == JwtBearer(
+        key, "c", "ada@acme.com", "https://test.salesforce.com", HOST
+    )
+    key.unlink()
+    assert "SALESFORCE_JWT_KEY_FILE" in refusal("salesforce", environ)
+
+
+def test_hubspot() -> None:
+    token = {"HUBSPOT_ACCESS_TOKEN": " pat \n"}
+    assert credentials("hubspot", token) == HubSpotCredentials("pat", "https://api.hubapi.com")
+    local = token | {"HUBSPOT_BASE_URL": "http://127.0.0.1:8000/"}
+    assert credentials("hubspot", local) == HubSpotCredentials("pat", "http://127.0.0.1:8000")
+
+
+def test_secrets_from_files(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("pat\n")
+    assert credentials("hubspot", {"HUBSPOT_ACCESS_TOKEN_FILE": str(file)}) == HubSpotCredentials("pat")
+    both = {"HUBSPOT_ACCESS_TOKEN": "direct", "HUBSPOT_ACCESS_TOKEN_FILE": str(file)}
+    assert credentials("hubspot", both) == HubSpotCredentials("direct")
+    file.unlink()
+    assert "The file that HUBSPOT_ACCESS_TOKEN_FILE names" in refusal(
+        "hubspot", {"HUBSPOT_ACCESS_TOKEN_FILE": str(file)}
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "environ", "text"),
+    [
+        ("hubspot", {}, "HUBSPOT_ACCESS_TOKEN is not set."),
+        ("hubspot", {"HUBSPOT_ACCESS_TOKEN": " "}, "HUBSPOT_ACCESS_TOKEN is not set."),
+        ("hubspot", {"HUBSPOT_ACCESS_TOKEN": "s3cr3t\nx"}, "line break"),
+        ("hubspot", {"HUBSPOT_ACCESS_TOKEN": "t", "HUBSPOT_BASE_URL": "http://hub.example"}, "has to be https"),
+        ("hubspot", {"HUBSPOT_ACCESS_TOKEN": "t", "HUBSPOT_BASE_URL": "ftp://127.0.0.1"}, "has to be https"),
+        ("salesforce", {}, "No credentials for Salesforce are set. Set SALESFORCE_INSTANCE_URL"),
+        (
+            "salesforce",
+            {"SALESFORCE_CLIENT_ID": "c"},
+            "SALESFORCE_INSTANCE_URL, SALESFORCE_CLIENT_SECRET are not set.",
+        ),
+        ("salesforce", CLIENT | {"SALESFORCE_CLIENT_SECRET": ""}, "SALESFORCE_CLIENT_SECRET is not set."),
+        ("salesforce", {"SALESFORCE_USERNAME": "a"}, "SALESFORCE_PASSWORD, SALESFORCE_SECURITY_TOKEN are not set."),
+        ("salesforce", {"SALESFORCE_JWT_KEY_FILE": "k"}, "SALESFORCE_CLIENT_ID, SALESFORCE_USERNAME are not set."),
+        ("salesforce", CLIENT | {"SALESFORCE_INSTANCE_URL": "http://127.0.0.1"}, "it has to be https."),
+        ("salesforce", CLIENT | {"SALESFORCE_INSTANCE_URL": "https://u:s3cr3t@x.com"}, "user name or password"),
+        ("salesforce", CLIENT | {"SALESFORCE_INSTANCE_URL": "https://"}, "is not an address"),
+        ("salesforce", CLIENT | {"SALESFORCE_INSTANCE_URL": "https://x:port"}, "is not an address"),
+        (
+            "salesforce",
+            CLIENT | {"SALESFORCE_INSTANCE_URL": "https://acme.lightning.force.com/lightning/page/home"},
+            "https://acme.my.salesforce.com",
+        ),
+    ],
+)
+def test_what_is_missing_or_wrong_is_named(kind: str, environ: Mapping[str, str], text: str) -> None:
+    assert text in refusal(kind, environ)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost:8080", "[::1]:8080", "crm.localhost"])
+def test_plain_http_on_this_machine(host: str) -> None:
+    assert Variables({"A": f"http://{host}/x"}).address("A") == f"http://{host}"
+
+
+def test_importing_loads_no_vendor_library() -> None:
+    heavy = "('requests', 'simple_salesforce', 'hubspot', 'urllib3', 'jwt')"
+    code = f"import sys, gainsight_pipelines.crm.connect; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
