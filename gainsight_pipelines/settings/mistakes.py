@@ -31,7 +31,7 @@ _SECRET_VARIABLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("security", "SALESFORCE_SECURITY_TOKEN"),
         ("token", "HUBSPOT_ACCESS_TOKEN"),
         ("passw", "SALESFORCE_PASSWORD"),
-        ("private", "SALESFORCE_PRIVATE_KEY_FILE"),
+        ("private", "SALESFORCE_JWT_KEY_FILE"),
         ("", "SALESFORCE_CLIENT_SECRET"),
     ),
     "": (("", "GAINSIGHT_API_KEY"),),

@@ -23,22 +23,25 @@ class _Layer:
     """One source of variables: the environment, or .env."""
 
     values: Mapping[str, str]
-    folder: Path | None
-    """What a relative NAME_FILE is relative to; None: the working directory."""
+    folder: Path
+    """What a relative NAME_FILE is relative to."""
 
     def get(self, name: str) -> str | None:
-        """The value of a variable here; NAME_FILE wins over NAME. Empty counts as not set."""
+        """The value of a variable here; NAME_FILE wins over NAME. Blank counts as not set."""
         variable = f"{name}_FILE"
         if name.startswith(_OURS) and (path := self.values.get(variable)):
-            return _content(variable, Path(path), self.folder)
-        return self.values.get(name) or None
+            return _content(variable, self.folder / path)
+        value = self.values.get(name)
+        if value and name.startswith(_OURS) and name.endswith("_FILE"):
+            return str(self.folder / value)
+        return value or None
 
     def names(self) -> Iterator[str]:
-        for name, value in self.values.items():
-            if value:
-                yield name
-                if name.startswith(_OURS) and name.endswith("_FILE"):
-                    yield name.removesuffix("_FILE")
+        """What is set here, be it blank; NAME as well where there is only NAME_FILE."""
+        for name in self.values:
+            yield name
+            if name.startswith(_OURS) and name.endswith("_FILE"):
+                yield name.removesuffix("_FILE")
 
 
 class Secrets:
@@ -61,9 +64,12 @@ class Secrets:
         Raises:
             SettingsError: there is a `.env` that can't be read.
         """
-        folder = settings_path.absolute().parent if settings_path else Path.cwd()
-        dotenv_path = folder / ".env"
-        layers = (_Layer(dict(environ), None), _Layer(_dotenv(dotenv_path), folder))
+        dotenv_path = Path(".env").absolute() if settings_path is None else settings_path.absolute().with_name(".env")
+        of_environment = {name: value.strip() for name, value in environ.items()}
+        layers = (
+            _Layer(of_environment, Path()),
+            _Layer(_dotenv(dotenv_path), dotenv_path.parent),
+        )
         return cls(layers, dotenv_path)
 
     def get(self, name: str) -> str | None:
@@ -87,7 +93,10 @@ class Secrets:
         return value
 
     def environment(self) -> Mapping[str, str]:
-        """All variables, the environment over .env; a NAME_FILE is read when its NAME is asked for."""
+        """All variables, the environment over .env; a NAME_FILE is read when its NAME is asked for.
+
+        What is set but blank is there as an empty text.
+        """
         return _Environment(self)
 
     def names(self) -> tuple[str, ...]:
@@ -108,9 +117,12 @@ class _Environment(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         value = self._secrets.get(name)
-        if value is None:
+        if value is None and name not in self:
             raise KeyError(name)
-        return value
+        return value or ""
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._secrets.names()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._secrets.names())
@@ -130,14 +142,13 @@ def _dotenv(path: Path) -> dict[str, str]:
     from dotenv import dotenv_values
 
     values = dotenv_values(stream=io.StringIO(text), interpolate=False)
-    return {name: value for name, value in values.items() if value}
+    return {name: (value or "").strip() for name, value in values.items()}
 
 
-def _content(variable: str, path: Path, folder: Path | None) -> str:
+def _content(variable: str, path: Path) -> str:
     """The secret in a file that a variable names."""
-    where = path if folder is None else folder / path
-    what = f"The file {where} that {variable} names"
-    text = (_text(where, missing_ok=False, what=what) or "").strip()
+    what = f"The file {path} that {variable} names"
+    text = (_text(path, missing_ok=False, what=what) or "").strip()
     if not text:
         raise SettingsError(f"{what} is empty.", "Put the secret into it.")
     return text
@@ -145,13 +156,13 @@ def _content(variable: str, path: Path, folder: Path | None) -> str:
 
 def _text(path: Path, *, missing_ok: bool, what: str) -> str | None:
     try:
-        with path.expanduser().open("rb") as file:
+        with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
         if missing_ok:
             return None
         raise SettingsError(f"{what} is not there.", "Create it, or unset the variable.") from None
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "no such path"
         raise SettingsError(f"{what} can't be read: {reason}.", "Let this user read it.") from None
     if len(content) > _MAX_BYTES:

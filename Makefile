@@ -1,0 +1,62 @@
+# The one list of tasks. Each does its own set-up in .venv; all it needs is make and Python 3.11 or later.
+.DEFAULT_GOAL := help
+.SUFFIXES:
+SHELL := /bin/sh
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed.stamp
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+PYTEST_WORKERS ?= auto
+ARGS ?=
+
+.PHONY: help
+help: ## this list (ARGS="…" goes on to the command behind a target)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(INSTALLED) ## everything once on made-up data: local Gainsight and CRM, four pulls, what came of them
+	@$(BIN)/gainsight-pipelines demo $(ARGS)
+
+# Without settings of one's own, the UI opens on the sandbox.
+.PHONY: dev
+dev: $(INSTALLED) ## Dagster's UI on gainsight.yaml, or on the sandbox where there is none
+	@$(BIN)/gainsight-pipelines dev $(if $(GAINSIGHT_PIPELINES_SETTINGS)$(wildcard gainsight.yaml),,--sandbox) $(ARGS)
+
+.PHONY: test
+test: $(INSTALLED) ## all tests, in parallel (one: make test ARGS="-k name", PYTEST_WORKERS=0)
+	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses 4 --dist worksteal $(ARGS)
+
+.PHONY: check
+check: $(INSTALLED) ## lint, format, types, import contracts
+	@echo "ruff check"; $(BIN)/python -m ruff check --quiet .
+	@echo "ruff format"; $(BIN)/python -m ruff format --quiet --check .
+	@echo "mypy"; $(BIN)/python -m mypy
+	@echo "import contracts"; $(BIN)/lint-imports
+
+.PHONY: format
+format: $(INSTALLED) ## what ruff can put right by itself
+	@$(BIN)/python -m ruff check --fix --quiet . ; $(BIN)/python -m ruff format .
+
+# No addresses and no machine's own files in it: where packages come from is pip's own configuration.
+.PHONY: lock
+lock: $(INSTALLED) ## requirements.lock anew from pyproject.toml (ARGS=--upgrade: newest versions)
+	@CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m piptools compile --quiet --all-extras --strip-extras --allow-unsafe \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
+		--output-file requirements.lock $(ARGS) pyproject.toml
+
+.PHONY: clean
+clean: ## away with .venv, caches and builds; data and settings stay
+	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find gainsight_pipelines gainsight_pipelines_tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is made last: an install that was cut off is done again.
+$(INSTALLED): requirements.lock pyproject.toml setup.cfg
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or later is needed; name one with make PYTHON=…" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv \
+		|| { echo "This Python can't make virtual environments: install python3-venv." >&2; exit 1; }
+	@echo "Installing into .venv: $$(grep -c == requirements.lock) packages, a minute or two, this once …"
+	@$(PIP) install --quiet --requirement requirements.lock
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
