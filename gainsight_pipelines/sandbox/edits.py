@@ -41,7 +41,8 @@ class Editor:
         """Applies one edit.
 
         `{"object": name, "action": "update"|"insert"|"delete"|"touch", "gsid": …, "values": {…}, "truth": {…}}`:
-        a record; insert makes a Gsid unless one is given; touch gives `count` random records the modification date `at`.
+        a record; insert makes a Gsid unless one is given; touch gives `count` random records the modification date
+        `at`.
         `{"account": key|null, "action": "update"|"insert"|"delete"|"merge", "values": {…}, "into": key}`: an account.
         Either may have `"links": [{"company": gsid, "account": key|"self"|null, "method": …, "reason": …}]`, the truth
         about companies after the edit; method is one for both CRMs or a dict by CRM.
@@ -88,7 +89,7 @@ class Editor:
         if action == "touch":
             at = parse_moment(edit["at"], ZoneInfo("UTC")) if "at" in edit else None
             return {"gsids": self.touch_random(table, int(edit.get("count", 1)), at)}
-        values = {name: value for name, value in (self._value(table, *item) for item in edit.get("values", {}).items())}
+        values = dict(self._value(table, name, value) for name, value in edit.get("values", {}).items())
         if action == "insert":
             return self._insert(table, edit, values)
         record = self._engine.record(table.name, str(edit.get("gsid")))

@@ -38,6 +38,7 @@ DESCRIBE_PATH = "/v1/meta/services/objects/describe"
 OBJECT_PREFIX = "/v1/meta/services/objects/"
 DROPDOWN_PREFIX = "/v1/meta/services/dropdowns/"
 QUERY_PREFIX = "/v1/data/objects/query/"
+EXACT_PATHS = {TOKEN_PATH: "token", LIST_PATH: "list", DESCRIBE_PATH: "describe"}
 TOKEN_SECONDS = 86_400
 ISO_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS | orjson.OPT_NON_STR_KEYS
 GATEWAY_TEXTS = {"502": "Bad Gateway", "503": "Service Temporarily Unavailable", "504": "Gateway Time-out"}
@@ -64,7 +65,7 @@ def gainsight_app(
     )
 
 
-class _Refusal(Exception):
+class _RefusedError(Exception):
     """An answer that ends a request early."""
 
     def __init__(self, response: Response) -> None:
@@ -75,7 +76,7 @@ class _Refusal(Exception):
 class _CutResponse(Response):
     """Promises its whole body and sends half of it."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(self.body)).encode())]
         headers.append((b"content-encoding", b"identity"))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -132,7 +133,7 @@ class _Service:
         request_id = f"{random_secrets.token_hex(16)}"
         try:
             response = self._respond(request, path, body, request_id)
-        except _Refusal as refusal:
+        except _RefusedError as refusal:
             response = refusal.response
         response.headers["x-gs-request-id"] = response.headers["x-request-id"] = request_id
         response.headers["date"] = format_datetime(self._switches.now(), usegmt=True)
@@ -144,30 +145,30 @@ class _Service:
 
     def _respond(self, request: Request, path: str, body: bytes, request_id: str) -> Response:
         self._play_faults(request_id)
-        if path == TOKEN_PATH and request.method == "POST":
+        kind, detail = _kind(path)
+        route = (kind, request.method)
+        if route == ("token", "POST"):
             return self._token(request, body, request_id)
         self._authorise(request, request_id)
-        if path == LIST_PATH and request.method in {"GET", "POST"}:
+        if route in {("list", "GET"), ("list", "POST")}:
             return self._list(request_id)
-        if path == DESCRIBE_PATH and request.method == "POST":
-            return self._describe(_json(body).get("objectNames"), request_id)
-        if path.startswith(OBJECT_PREFIX) and path.endswith("/describe") and request.method == "GET":
-            return self._describe([path.removeprefix(OBJECT_PREFIX).removesuffix("/describe")], request_id)
-        if path.startswith(DROPDOWN_PREFIX) and request.method == "GET":
-            return self._dropdown(path.removeprefix(DROPDOWN_PREFIX), request_id)
-        if path.startswith(QUERY_PREFIX) and request.method == "POST":
-            return self._query(path.removeprefix(QUERY_PREFIX), body, request_id)
-        return _error(404, "GS_APIG_1000", "Not Found", request_id, message="Not Found")
+        if route in {("describe", "GET"), ("describe", "POST")} and (detail is None) == (request.method == "POST"):
+            return self._describe([detail] if detail else _json(body).get("objectNames"), request_id)
+        if route == ("dropdown", "GET"):
+            return self._dropdown(str(detail), request_id)
+        if route == ("query", "POST"):
+            return self._query(str(detail), body, request_id)
+        raise _RefusedError(_error(404, "GS_APIG_1000", "Not Found", request_id, message="Not Found"))
 
     # -- faults and access ----------------------------------------------------------------------------------------
 
     def _play_faults(self, request_id: str) -> None:
         switches = self._switches
         if switches.gainsight_down:
-            raise _Refusal(_gateway_page(503))
+            raise _RefusedError(_gateway_page(503))
         if switches.server_errors_next > 0:
             switches.server_errors_next -= 1
-            raise _Refusal(_server_error(switches.server_error_kind, request_id))
+            raise _RefusedError(_server_error(switches.server_error_kind, request_id))
         within = self._limiter.allows()
         if switches.rate_limit_next > 0:
             switches.rate_limit_next -= 1
@@ -176,10 +177,10 @@ class _Service:
             response = _error(switches.rate_limit_status, "GS_APIG_2404", "API rate limit exceeded", request_id)
             if switches.rate_limit_retry_after is not None:
                 response.headers["retry-after"] = switches.rate_limit_retry_after
-            raise _Refusal(response)
+            raise _RefusedError(response)
         if switches.ip_refused:
             text = "IP Address does not lie in range of whitelisted ips"
-            raise _Refusal(_error(403, "GS_APIG_2402", text, request_id))
+            raise _RefusedError(_error(403, "GS_APIG_2402", text, request_id))
 
     def _authorise(self, request: Request, request_id: str) -> None:
         key = request.headers.get("accesskey", "")
@@ -188,7 +189,7 @@ class _Service:
         if not allowed and scheme.lower() == "bearer":
             allowed = self._tokens.get(token, datetime.min.replace(tzinfo=UTC)) > self._switches.now()
         if self._switches.reject_key or not allowed:
-            raise _Refusal(_error(401, "GS_APIG_2401", "Unauthorized", request_id, message="Unauthorized"))
+            raise _RefusedError(_error(401, "GS_APIG_2401", "Unauthorized", request_id, message="Unauthorized"))
 
     def _token(self, request: Request, body: bytes, request_id: str) -> Response:
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
@@ -328,18 +329,16 @@ class _Service:
 
 
 def _kind(path: str) -> tuple[str, str | None]:
-    """What a path asks for: kind of call, and object where there is one."""
-    if path == TOKEN_PATH:
-        return "token", None
-    if path == LIST_PATH:
-        return "list", None
+    """What a path asks for: kind of call, and object or category where there is one."""
+    if path in EXACT_PATHS:
+        return EXACT_PATHS[path], None
     if path.startswith(QUERY_PREFIX):
         return "query", path.removeprefix(QUERY_PREFIX).lower()
-    if path == DESCRIBE_PATH:
-        return "describe", None
     if path.startswith(OBJECT_PREFIX) and path.endswith("/describe"):
         return "describe", path.removeprefix(OBJECT_PREFIX).removesuffix("/describe").lower()
-    return ("dropdown" if path.startswith(DROPDOWN_PREFIX) else "other"), None
+    if path.startswith(DROPDOWN_PREFIX):
+        return "dropdown", path.removeprefix(DROPDOWN_PREFIX)
+    return "other", None
 
 
 def _same(given: str, expected: str) -> bool:
@@ -371,7 +370,7 @@ def _envelope(result: bool, code: str | None, description: str | None, request_i
 
 
 def _error(status: int, code: str, description: str, request_id: str, message: str | None = None) -> Response:
-    if code.startswith("GS_APIG") or code.startswith("GU_"):
+    if code.startswith(("GS_APIG", "GU_")):
         # The gateway's own refusals are shorter than the object service's.
         content: dict[str, Any] = {
             "result": False,
@@ -393,7 +392,7 @@ def _server_error(kind: str, request_id: str) -> Response:
 
 def _gateway_page(status: int) -> Response:
     text = f"{status} {GATEWAY_TEXTS[str(status)]}"
-    page = f"<html>\r\n<head><title>{text}</title></head>\r\n<body>\r\n<center><h1>{text}</h1></center>\r\n</body>\r\n</html>"
+    page = f"<html>\r\n<head><title>{text}</title></head>\r\n<body><center><h1>{text}</h1></center></body>\r\n</html>"
     return Response(page, status, media_type="text/html")
 
 

@@ -1,0 +1,35 @@
+"""`python -m gainsight_pipelines.sandbox`: the command line of the sandbox, nothing else."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gainsight_pipelines.sandbox.generate import Size
+from gainsight_pipelines.sandbox.server import Options, run
+
+
+def main() -> None:
+    """Reads the arguments and serves."""
+    parser = argparse.ArgumentParser(prog="python -m gainsight_pipelines.sandbox", description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True, help="where the files that say where and how go")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed and time give the same data")
+    parser.add_argument("--port-base", type=int, default=0, help="first of four ports; 0: free ones")
+    parser.add_argument("--activities", type=int, default=Size().activities)
+    parser.add_argument("--accounts", type=int, default=Size().accounts)
+    parser.add_argument("--now", type=_moment, default=None, help="time that the data end at (ISO); default: now")
+    arguments = parser.parse_args()
+    if arguments.accounts < 40 or arguments.activities < 60:
+        parser.error("at least 40 accounts and 60 activities: fewer have no room for every kind of link")
+    size = Size.of(arguments.accounts, arguments.activities)
+    run(Options(arguments.folder, arguments.seed, arguments.port_base, size, arguments.now))
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+if __name__ == "__main__":
+    main()
