@@ -1,0 +1,258 @@
+"""Child processes of which nothing stays behind, whatever ends: a child, this process, or the terminal.
+
+A `ProcessGroup` knows its processes by a mark in their environment, which every descendant inherits, also one that
+makes a session of its own and loses its parent (code servers of ``dagster dev``). On the way out the children get a
+TERM and time to end what they started themselves; what is left after that is killed. Should this process be killed, a watcher
+does the same: a tiny process that holds the other end of a pipe. Services that are meant to outlive a command (the
+embedded server's keeper) start with an environment of their own and as nobody's child, so that no group finds them.
+
+What the processes do, and what their end means, is for those who start them. This file also runs by its path, as the
+watcher: the standard library and psutil, nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import IO, TYPE_CHECKING, Any, Self, cast
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import FrameType, TracebackType
+
+    import psutil
+
+__all__ = ["Ended", "ProcessGroup"]
+
+GRACE_SECONDS = 10.0
+
+_MARK = "GAINSIGHT_PIPELINES_PROCESS_GROUPS"
+_ORPHANS_SECONDS = 2.0  # for those whose parent didn't end them, and for all of them once this process is dead
+_KILL_SECONDS = 10.0  # a process that hangs in the kernel can't be ended by anybody
+_POLL_SECONDS = 0.02
+_DONE = b"."
+
+
+class Ended(SystemExit):
+    """TERM or HUP: raised where the main thread is, so that everything is cleaned up on the way out."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+
+
+class ProcessGroup:
+    """Starts processes and ends them, with all that they started. A context manager: leaving it is `stop`.
+
+    In the main thread, TERM and HUP raise `Ended` within the context, as Ctrl-C raises KeyboardInterrupt; a further
+    signal while it stops means: now.
+
+    Args:
+        grace_seconds: from the TERM to a child to its KILL, where it doesn't end by itself.
+    """
+
+    def __init__(self, grace_seconds: float = GRACE_SECONDS) -> None:
+        self._grace_seconds = grace_seconds
+        self._token = uuid.uuid4().hex
+        self._children: list[subprocess.Popen[bytes]] = []
+        self._ended: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
+        self._watcher: subprocess.Popen[bytes] | None = None
+        self._handlers: dict[int, Any] = {}
+        self._in_a_hurry = False
+
+    def __enter__(self) -> Self:
+        self._set_handlers(_raise_ended)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self.stop()
+        finally:
+            self._restore_handlers()
+
+    def start(
+        self,
+        args: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        *,
+        stdout: int | IO[bytes] | None = None,
+        stderr: int | IO[bytes] | None = None,
+        cwd: Path | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """Starts a child in a session of its own, without standard input.
+
+        Args:
+            args: the program and its arguments.
+            env: its environment; None for ours.
+            stdout: as in `subprocess.Popen`; None for ours.
+            stderr: the same.
+            cwd: its working directory; None for ours.
+
+        Raises:
+            OSError: there is no such program.
+        """
+        if self._watcher is None:
+            self._watcher = _start_watcher(self._token)
+        child = subprocess.Popen(
+            args,
+            env=_marked(os.environ if env is None else env, self._token),
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=cwd,
+            start_new_session=True,
+        )
+        self._children.append(child)
+        threading.Thread(target=self._await_end, args=(child,), daemon=True).start()
+        return child
+
+    def wait_any(self, timeout: float | None = None) -> subprocess.Popen[bytes] | None:
+        """The next child that ended, each once, in the order of their ends; None if none did within the time."""
+        try:
+            return self._ended.get(timeout=timeout)
+        except queue.Empty:
+            return None
+
+    def stop(self, grace_seconds: float | None = None) -> None:
+        """Ends all processes of the group and returns when none is left. May be called again."""
+        if self._watcher is None:
+            return
+        self._set_handlers(self._hurry)
+        for child in self._children:
+            with contextlib.suppress(ProcessLookupError):
+                child.terminate()
+        grace = self._grace_seconds if grace_seconds is None else grace_seconds
+        self._wait(grace, lambda: all(child.poll() is not None for child in self._children))
+        _end_all(self._token, 0.0 if self._in_a_hurry else _ORPHANS_SECONDS)
+        _dismiss(self._watcher)
+        self._watcher = None
+
+    def _await_end(self, child: subprocess.Popen[bytes]) -> None:
+        child.wait()
+        self._ended.put(child)
+
+    def _wait(self, seconds: float, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition() and not self._in_a_hurry and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+
+    def _hurry(self, number: int, frame: FrameType | None) -> None:
+        self._in_a_hurry = True
+
+    def _set_handlers(self, handler: Callable[[int, FrameType | None], None]) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        numbers = [signal.SIGTERM, signal.SIGHUP]
+        if handler == self._hurry:
+            numbers.append(signal.SIGINT)
+        for number in numbers:
+            if signal.getsignal(number) in (signal.SIG_IGN, None):
+                continue  # nohup, or a job in the background of a script: stays so
+            before = signal.signal(number, handler)
+            self._handlers.setdefault(number, before)
+
+    def _restore_handlers(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers.clear()
+
+
+def _raise_ended(number: int, _frame: FrameType | None) -> None:
+    raise Ended(number)
+
+
+def _marked(env: Mapping[str, str], token: str) -> dict[str, str]:
+    """With the group's mark beside those of the groups around it: each finds its own."""
+    return {**env, _MARK: f"{env.get(_MARK, os.environ.get(_MARK, ''))} {token}".strip()}
+
+
+def _start_watcher(token: str) -> subprocess.Popen[bytes]:
+    env = {name: value for name, value in os.environ.items() if name in ("PATH", "LD_LIBRARY_PATH", _MARK)}
+    return subprocess.Popen(
+        [sys.executable, "-I", __file__, token],
+        env=env,
+        stdin=subprocess.PIPE,  # closed by the kernel when we are gone; nobody else holds this end
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        start_new_session=True,
+    )
+
+
+def _dismiss(watcher: subprocess.Popen[bytes]) -> None:
+    pipe = cast("IO[bytes]", watcher.stdin)
+    with contextlib.suppress(BrokenPipeError):  # somebody killed it
+        pipe.write(_DONE)
+        pipe.flush()
+    with contextlib.suppress(BrokenPipeError):
+        pipe.close()
+    watcher.wait()
+
+
+def _watch(token: str) -> None:
+    """The watcher's life: reads until the group says that all is done, or is no more."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    if not os.read(0, 1):
+        _end_all(token, _ORPHANS_SECONDS)
+
+
+def _end_all(token: str, grace_seconds: float) -> None:
+    """TERM to all that carry the mark, KILL to what is left, until nothing is: they may start others meanwhile."""
+    members = list(_members(token))
+    if grace_seconds:
+        _signal(members, signal.SIGTERM)
+        deadline = time.monotonic() + grace_seconds
+        while members and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+            members = list(_members(token))
+    deadline = time.monotonic() + _KILL_SECONDS
+    while members and time.monotonic() < deadline:
+        _signal(members, signal.SIGKILL)
+        time.sleep(_POLL_SECONDS)
+        members = list(_members(token))
+
+
+def _members(token: str) -> Iterator[psutil.Process]:
+    """Living processes that carry the mark, and their descendants, should one have emptied its environment."""
+    import psutil
+
+    seen = {os.getpid()}
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if token not in process.environ().get(_MARK, "").split():
+                continue
+            for member in (process, *process.children(recursive=True)):
+                if member.pid not in seen and _is_alive(member):
+                    seen.add(member.pid)
+                    yield member
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    import psutil
+
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
+    import psutil
+
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.send_signal(number)
+
+
+if __name__ == "__main__":
+    _watch(sys.argv[1])

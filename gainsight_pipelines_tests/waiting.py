@@ -1,0 +1,29 @@
+"""Waiting for a condition of the real world, with a deadline: what tests with real processes do instead of sleeping."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import psutil
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> float:
+    """Returns how long it took.
+
+    Raises:
+        AssertionError: it didn't come true in time.
+    """
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() - start < seconds, f"not within {seconds} s: {condition}"
+        time.sleep(0.01)
+    return time.monotonic() - start
+
+
+def is_alive(pid: int) -> bool:
+    """A zombie isn't."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
