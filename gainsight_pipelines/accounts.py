@@ -6,7 +6,7 @@ answer, nothing is pulled.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,6 +21,7 @@ from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.locks import account_lock
 from gainsight_pipelines.store.runs import Cursor, save_cursor, take_cursor
 
+logger = logging.getLogger("gainsight_pipelines")
 OBJECT = "account"
 CHANGES, SWEEP = "changes", "sweep"
 MAY_VANISH_AT_LEAST, MAY_VANISH_SHARE = 100, 0.1
@@ -50,7 +51,6 @@ class Refresh:
     gainsight_host: str
     fingerprint: str
     run_id: str
-    report: Callable[[str], None]
     is_vanishing_accepted: bool = False
 
     def run(self, since: datetime) -> Refreshed:
@@ -111,17 +111,18 @@ class Refresh:
                 (a.account_id for a in page.accounts if not a.is_deleted and not a.merged_into),
             )
         changed = table.write_accounts(connection, self.crm.kind, page.accounts, self.run_id, self.clock.now())
-        self.report(f"accounts: {len(page.accounts)} read, {changed} changed")
+        logger.info("accounts: %s read, %s changed", len(page.accounts), changed)
         return changed
 
     def _mark_vanished(self, connection: psycopg.Connection, started_at: datetime) -> tuple[int, tuple[str, ...]]:
         unseen, live = table.count_unseen(connection, started_at)
         allowed = max(MAY_VANISH_AT_LEAST, int(live * MAY_VANISH_SHARE))
         if unseen > allowed and not self.is_vanishing_accepted:
-            return 0, (
+            note = (
                 f"The CRM showed {live - unseen} of {live} accounts that it had before; so many are not taken for"
-                " deleted. If they are, run once with --accept-deletions; else see what the CRM's user may read.",
+                " deleted. If they are, run once with --accept-deletions; else see what the CRM's user may read."
             )
+            return 0, (note,)
         return table.mark_unseen(connection, started_at, self.run_id, self.clock.now()), ()
 
     def _live(self, connection: psycopg.Connection) -> int:

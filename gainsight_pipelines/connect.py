@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from urllib.parse import urlsplit
 
+from gainsight_pipelines.accounts import Refresh
 from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.crm.connect import from_environment
 from gainsight_pipelines.crm.fields import AccountFieldMap
@@ -19,7 +20,7 @@ from gainsight_pipelines.objects.catalog import find_pull
 from gainsight_pipelines.settings import PULLS, Secrets, Settings
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
 from gainsight_pipelines.store.migrate import migrate
-from gainsight_pipelines.sync import Options, Prepared, Services
+from gainsight_pipelines.sync import Prepared, Services
 
 API_KEY_VARIABLE = "GAINSIGHT_API_KEY"
 
@@ -50,9 +51,7 @@ def connect_gainsight(settings: Settings, secrets: Secrets, clock: Clock) -> Gai
     """
     gainsight = settings.gainsight
     if gainsight is None:
-        raise SettingsError(
-            "The settings name no Gainsight tenant.", "Set `gainsight.base_url`, like https://your-tenant.gainsightcloud.com."
-        )
+        raise _no_tenant()
     return GainsightClient(gainsight.base_url, secrets.require(API_KEY_VARIABLE), clock=clock)
 
 
@@ -69,9 +68,8 @@ def connect_crm(settings: Settings, secrets: Secrets, clock: Clock) -> PrimaryCR
             "No primary CRM is connected, so nothing is pulled.",
             "Set `primary_crm.kind` to salesforce or hubspot: it owns the accounts that Gainsight's data are added to.",
         )
-    return from_environment(
-        primary.kind, secrets.environment(), AccountFieldMap(**primary.fields.model_dump()), gsid_fields(settings), clock
-    )
+    fields = AccountFieldMap(**primary.fields.model_dump())
+    return from_environment(primary.kind, secrets.environment(), fields, gsid_fields(settings), clock)
 
 
 def gsid_fields(settings: Settings) -> Mapping[str, str]:
@@ -87,28 +85,70 @@ def gsid_fields(settings: Settings) -> Mapping[str, str]:
     return found
 
 
-def prepare(settings: Settings, name: str, secrets: Secrets, store: Store, clock: Clock, *, is_vanishing_accepted: bool) -> Prepared:
-    """A pull with everything that it talks to.
+def account_refresh(
+    settings: Settings,
+    store: Store,
+    crm: PrimaryCRM,
+    clock: Clock,
+    run_id: str,
+    *,
+    is_vanishing_accepted: bool = False,
+) -> Refresh:
+    """The refresh of the account table from this CRM, ready to run. The settings name a CRM and a tenant."""
+    primary, tenant = settings.primary_crm, settings.gainsight
+    assert primary is not None
+    if tenant is None:
+        raise _no_tenant()
+    return Refresh(
+        store=store,
+        crm=crm,
+        clock=clock,
+        gainsight_host=urlsplit(tenant.base_url).hostname or "",
+        fingerprint=_fingerprint([primary.fields.model_dump(), sorted(gsid_fields(settings))]),
+        run_id=run_id,
+        is_vanishing_accepted=is_vanishing_accepted,
+    )
+
+
+def prepare(
+    settings: Settings,
+    name: str,
+    run_id: str,
+    store: Store,
+    crm: Callable[[], PrimaryCRM],
+    gainsight: Callable[[], GainsightClient],
+    clock: Clock,
+    *,
+    is_vanishing_accepted: bool = False,
+) -> Prepared:
+    """A pull with everything that it talks to; the CRM comes first, as without it nothing is pulled.
 
     Raises:
         SettingsError: its section, or one that it needs, is broken; a secret is missing.
         GateClosed: no primary CRM is configured.
     """
     pull = find_pull(settings, name)
-    crm = connect_crm(settings, secrets, clock)
-    gainsight = connect_gainsight(settings, secrets, clock)
-    assert settings.gainsight is not None
-    assert settings.primary_crm is not None
+    services = Services(store=store, crm=crm(), gainsight=gainsight(), clock=clock)
+    tenant = settings.gainsight
+    assert tenant is not None
     company = settings.company if "company" not in settings.errors else None
-    options = Options(
-        gainsight_host=urlsplit(settings.gainsight.base_url).hostname or "",
-        common_gsid_field=settings.common.gsid_field if settings.common else None,
+    return Prepared(
+        pull=pull,
+        services=services,
+        refresh=account_refresh(
+            settings, store, services.crm, clock, run_id, is_vanishing_accepted=is_vanishing_accepted
+        ),
+        gsid_field=pull.gsid_field or settings.common.gsid_field,
         crm_id_field=company.crm_id_field if company else None,
-        account_fingerprint=_fingerprint([settings.primary_crm.fields.model_dump(), sorted(gsid_fields(settings))]),
-        overlap=timedelta(minutes=settings.gainsight.overlap_minutes),
-        is_vanishing_accepted=is_vanishing_accepted,
+        overlap=timedelta(minutes=tenant.overlap_minutes),
     )
-    return Prepared(pull, Services(store, gainsight, crm, clock), options)
+
+
+def _no_tenant() -> SettingsError:
+    return SettingsError(
+        "The settings name no Gainsight tenant.",
+        "Set `gainsight.base_url`, like https://your-tenant.gainsightcloud.com.",
+    )
 
 
 def _fingerprint(value: object) -> str:

@@ -28,7 +28,7 @@ def _later(call: Callable[[], T]) -> Future[T]:
     def run() -> None:
         try:
             future.set_result(call())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again where the result is asked for
             future.set_exception(error)
 
     Thread(target=run, name="read-ahead", daemon=True).start()

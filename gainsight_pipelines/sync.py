@@ -23,11 +23,12 @@ from gainsight_pipelines.gainsight.errors import UnknownField
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
 from gainsight_pipelines.gainsight.reader import (
     Position,
-    ReadPage,
     ReadPlan,
+    end_of_read,
     read_by_ids,
     read_changed,
     read_without_modified,
+    start_of_pull,
 )
 from gainsight_pipelines.matching import AccountIndex, Link
 from gainsight_pipelines.objects.fields import BadRecord, first_named
@@ -60,27 +61,12 @@ class Services:
     clock: Clock
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the settings say beyond the object's own section.
-
-    `account_fingerprint` stands for the CRM fields that are read; `crm_id_field` is the company's field with the CRM
-    id, None where none is set; `overlap`: how far before its last read a read begins again.
-    """
-
-    gainsight_host: str
-    common_gsid_field: str | None
-    crm_id_field: str | None
-    account_fingerprint: str
-    overlap: timedelta
-    is_vanishing_accepted: bool = False
-
-
 @dataclass(slots=True)
 class SyncReport:
     """What a pull did.
 
-    Counts are records (`read`, `rejected`) or rows (the others) of this run. `calls` are API calls by kind; `details`
+    Counts are records (`read`, `rejected`) or rows (the others) of this run; `accounts` are the CRM's live ones.
+    `calls` are API calls by kind; `cleaned` counts strings that PostgreSQL would not have taken as they were; `details`
     what the object's mapper has to tell; `notes` what people should know.
     """
 
@@ -88,6 +74,7 @@ class SyncReport:
     run_id: str
     status: str = "running"
     since: datetime | None = None
+    accounts: int = 0
     read: int = 0
     written: int = 0
     unchanged: int = 0
@@ -95,6 +82,7 @@ class SyncReport:
     unmatched: Counter[str] = field(default_factory=Counter)
     contradicted: int = 0
     rejected: int = 0
+    cleaned: int = 0
     relinked: int = 0
     is_truncated: bool = False
     calls: dict[str, int] = field(default_factory=dict)
@@ -126,17 +114,27 @@ class SyncReport:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A pull with all that it needs, ready to begin."""
+    """A pull with all that it needs, ready to begin.
+
+    `refresh` brings the account table up to date first; `gsid_field`: the CRM field that matching falls back to;
+    `crm_id_field`: the company's field with the CRM id, None where none is set; `overlap`: how far before its last
+    read a read begins again.
+    """
 
     pull: ObjectPull
     services: Services
-    options: Options
+    refresh: Refresh
+    gsid_field: str | None
+    crm_id_field: str | None
+    overlap: timedelta
 
 
 def sync(store: Store, clock: Clock, name: str, run_id: str, prepare: Callable[[], Prepared]) -> SyncReport:
     """Pulls one object, from where the last pull of it came to, and leaves a row in `sync_run` whatever happens.
 
     Args:
+        store: where everything lands.
+        clock: the source of time.
         name: the pull's name.
         run_id: names this run; the same one as Dagster's.
         prepare: makes the pull out of settings and secrets. What it raises fails this run like any other error.
@@ -185,7 +183,8 @@ def _leave_record(
         "status": report.status,
         "finished_at": finished_at,
         "error": error,
-        "details": report.details | ({"notes": report.notes} if report.notes else {}),
+        "details": report.details
+        | {"cleaned_strings": report.cleaned, "contradicted_links": report.contradicted, "notes": report.notes},
     }
     try:
         if connection.broken:
@@ -211,7 +210,7 @@ class _Run:
     ) -> None:
         self.pull = prepared.pull
         self.services = prepared.services
-        self.options = prepared.options
+        self.prepared = prepared
         self.connection = connection
         self.lock = lock
         self.report = report
@@ -247,23 +246,11 @@ class _Run:
         self.report.bytes_received = self.services.gainsight.bytes_received
 
     def _refresh_accounts(self) -> AccountIndex:
-        refresh = Refresh(
-            store=self.services.store,
-            crm=self.services.crm,
-            clock=self.services.clock,
-            gainsight_host=self.options.gainsight_host,
-            fingerprint=self.options.account_fingerprint,
-            run_id=self.report.run_id,
-            report=logger.info,
-            is_vanishing_accepted=self.options.is_vanishing_accepted,
-        )
-        for text in refresh.run(since=self.started_at).notes:
+        refreshed = self.prepared.refresh.run(since=self.started_at)
+        self.report.accounts = refreshed.live
+        for text in refreshed.notes:
             self.note(text)
-        return AccountIndex(self.services.crm.kind, indexed_accounts(self.connection, self._gsid_field))
-
-    @property
-    def _gsid_field(self) -> str | None:
-        return self.pull.gsid_field or self.options.common_gsid_field
+        return AccountIndex(self.services.crm.kind, indexed_accounts(self.connection, self.prepared.gsid_field))
 
     def _schema(self, object_name: str) -> ObjectSchema:
         now = self.services.clock.now()
@@ -276,7 +263,7 @@ class _Run:
 
     def _crm_id_field(self) -> str | None:
         """The company's field with the CRM id: as set, else for Salesforce the one named SfdcAccountId in any case."""
-        configured = self.options.crm_id_field
+        configured = self.prepared.crm_id_field
         if configured is None and self.services.crm.kind != "salesforce":
             return None
         schema = self._schema(COMPANY_OBJECT)
@@ -292,91 +279,87 @@ class _Run:
         """The pull itself: what was created or changed since the last one, oldest change first."""
         cursor = take_cursor(self.connection, self.pull.name, PULL, self.report.run_id)
         self.report.cursor_before = cursor
-        is_first = cursor.modified_at is None
         window = mapper.window(self.started_at, cursor.window_from)
         self.report.since = window.since
-        if cursor.completed_at is not None:
-            cursor = self._begin_again(cursor)
-        start = Position(cursor.modified_at, cursor.gsid) if cursor.modified_at else None
-        if start is None and window.start is not None:
-            start = Position(window.start.replace(microsecond=0), None)
-        cursor = cursor.moved_to(completed_at=None, window_from=window.since)
-        plan = self._plan(mapper, window, start, is_first=is_first)
-        last: ReadPage | None = None
+        start = self._start(cursor, window)
+        plan = self._plan(
+            mapper, window, start=start, is_first_read=cursor.modified_at is None, is_whole=cursor.is_whole
+        )
+        # While the read is under way completed_at is empty, so that a run that is killed goes on at its last page.
+        cursor = cursor.moved_to(
+            window_from=window.since,
+            read_started_at=cursor.read_started_at if cursor.completed_at is None else None,
+            completed_at=None,
+        )
         is_anything_read = False
         for page in read_ahead(read_changed(self.services.gainsight, plan, report=self.note)):
-            last = page
-            if cursor.read_started_at is None:
-                cursor = cursor.moved_to(read_started_at=page.server_time)
+            cursor = cursor.moved_to(read_started_at=cursor.read_started_at or page.server_time, is_whole=page.is_whole)
             if page.position is not None:
                 cursor = cursor.moved_to(modified_at=page.position.modified, gsid=page.position.gsid)
-                is_anything_read = True
-            write(page.records, PULL, cursor)
-        self.report.is_truncated = last is not None and last.is_truncated
-        if not self.report.is_truncated:
-            cursor = self._finished(cursor, is_anything_read=is_anything_read)
-        save_cursor(self.connection, self.pull.name, PULL, self.report.run_id, cursor)
+            is_anything_read |= bool(page.records)
+            self.report.cleaned += page.cleaned
+            self.report.is_truncated |= page.is_truncated
+            if not page.is_last:
+                write(page.records, PULL, cursor)
+            else:
+                if not page.is_truncated:
+                    cursor = self._finished(cursor, is_anything_read=is_anything_read)
+                write(page.records, PULL, cursor)
         self.report.cursor_after = cursor
 
-    def _begin_again(self, cursor: Cursor) -> Cursor:
-        """Where a new read begins: at its cursor, or some minutes before the last read if that is earlier.
-
-        Rows can become visible after rows that are later than they: bulk jobs, long transactions.
-        """
-        overlapping = cursor.modified_at
-        if cursor.modified_at is not None and cursor.read_started_at is not None:
-            overlapping = min(cursor.modified_at, cursor.read_started_at.replace(microsecond=0) - self.options.overlap)
-        return cursor.moved_to(modified_at=overlapping, gsid=None, read_started_at=None, window_from=None)
+    def _start(self, cursor: Cursor, window: Window) -> Position | None:
+        """Where the read begins: at the cursor, with an overlap where it is a new read and not the rest of the last."""
+        if cursor.modified_at is None:
+            return None if window.start is None else Position(window.start.replace(microsecond=0))
+        position = Position(cursor.modified_at, cursor.gsid)
+        if cursor.completed_at is None:
+            return position
+        return start_of_pull(position, cursor.read_started_at, self.prepared.overlap)
 
     def _finished(self, cursor: Cursor, *, is_anything_read: bool) -> Cursor:
-        """The cursor after a complete read: past its last second once nothing can appear there any more."""
-        read_at = cursor.read_started_at or self.services.clock.now()
-        last = cursor.modified_at
-        if is_anything_read and last is not None and last < read_at - self.options.overlap:
-            last += timedelta(seconds=1)
+        """The cursor after a complete read."""
+        position = Position(cursor.modified_at, cursor.gsid) if cursor.modified_at else None
+        if is_anything_read and cursor.read_started_at is not None:
+            position = end_of_read(position, cursor.read_started_at, self.prepared.overlap)
         return cursor.moved_to(
-            modified_at=last, gsid=None, window_from=None, read_started_at=read_at, completed_at=self.started_at
+            modified_at=position.modified if position else None,
+            gsid=position.gsid if position else None,
+            window_from=None,
+            completed_at=self.started_at,
         )
 
     def _read_daily(self, mapper: Mapper, write: _PageWriter) -> None:
         """Once a day: records that comparisons of dates leave out, because they have none."""
         window = mapper.window(self.started_at, None)
-        plan = self._plan(mapper, window, None, is_first=False)
         if self._is_due(NULLS):
+            plan = self._plan(mapper, Window(), kind="daily")
             for page in read_without_modified(self.services.gainsight, plan, report=self.note):
-                write(page.records, NULLS, Cursor())
-            self._done(NULLS)
+                write(page.records, NULLS, Cursor(completed_at=self.started_at if page.is_last else None))
         if window.undated_filters and self._is_due(UNDATED):
-            undated = self._plan(mapper, Window(filters=window.undated_filters), None, is_first=False)
-            for page in read_changed(self.services.gainsight, undated, report=self.note):
-                write(page.records, UNDATED, Cursor())
+            plan = self._plan(mapper, Window(filters=window.undated_filters), kind="daily")
+            for page in read_changed(self.services.gainsight, plan, report=self.note):
                 self.report.is_truncated |= page.is_truncated
-            self._done(UNDATED)
+                write(page.records, UNDATED, Cursor(completed_at=self.started_at if page.is_last else None))
 
     def _is_due(self, scope: str) -> bool:
         cursor = take_cursor(self.connection, self.pull.name, scope, self.report.run_id)
         return cursor.completed_at is None or self.started_at - cursor.completed_at >= DAILY
 
-    def _done(self, scope: str) -> None:
-        done = Cursor(completed_at=self.started_at)
-        save_cursor(self.connection, self.pull.name, scope, self.report.run_id, done)
-
-    def _plan(self, mapper: Mapper, window: Window, start: Position | None, *, is_first: bool) -> ReadPlan:
+    def _plan(self, mapper: Mapper, window: Window, **how: Any) -> ReadPlan:
         return ReadPlan(
             object_name=self.pull.gainsight_object,
             select=mapper.select,
             cursor_field=mapper.cursor_field,
             filters=window.filters,
-            start=start,
-            is_first_read=is_first,
             limit=self.pull.limit,
+            **how,
         )
 
     def _relink(self, index: AccountIndex) -> None:
         """Heals and corrects the links of what is stored already, if anything that they depend on has changed."""
         with self.connection.transaction():
             before = take_cursor(self.connection, self.pull.name, LINKS, self.report.run_id)
-            now = links.fingerprint(self.connection, self._gsid_field)
+            now = links.fingerprint(self.connection, self.prepared.gsid_field)
             if before.fingerprint == now:
                 return
             crm_ids = links.crm_ids(self.connection)
@@ -398,9 +381,7 @@ class _Run:
 class _PageWriter:
     """Maps, matches and writes one page, with the cursor and the run's counters, in one transaction."""
 
-    def __init__(
-        self, run: _Run, mapper: Mapper, index: AccountIndex, crm_id_field: str | None
-    ) -> None:
+    def __init__(self, run: _Run, mapper: Mapper, index: AccountIndex, crm_id_field: str | None) -> None:
         self._run = run
         self._mapper = mapper
         self._index = index

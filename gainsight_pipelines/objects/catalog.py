@@ -12,6 +12,7 @@ from gainsight_pipelines.objects.pull import ObjectPull
 from gainsight_pipelines.objects.survey import SurveyPull
 from gainsight_pipelines.settings import Settings, section_of, survey_name
 
+
 def configured_pulls(settings: Settings) -> dict[str, ObjectPull | SettingsError]:
     """Each enabled pull by its name; the error in its place where its section is broken, so that the others go on."""
     found: dict[str, ObjectPull | SettingsError] = {}
@@ -31,7 +32,8 @@ def find_pull(settings: Settings, name: str) -> ObjectPull:
         if pull.name == name:
             return pull
     raise SettingsError(
-        f"There is no configured object {name!r}.", f"The settings have: {', '.join(settings.object_names()) or 'none'}."
+        f"There is no configured object {name!r}.",
+        f"The settings have: {', '.join(settings.object_names()) or 'none'}.",
     )
 
 

@@ -130,9 +130,7 @@ class AggregateMapper(UsageMapper):
         self._secondary = [
             _field(schema, name, "additional_value_fields") for name in aggregate.additional_value_fields
         ]
-        self.select = selected(
-            schema, *self.select, self._metric, self._value, self._dimension, *self._secondary
-        )
+        self.select = selected(schema, *self.select, self._metric, self._value, self._dimension, *self._secondary)
 
     def rows(self, record: Record) -> list[Row]:
         metric = text(record.get(self._metric))

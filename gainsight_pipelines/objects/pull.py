@@ -127,6 +127,7 @@ class ObjectPull(Protocol):
         """A mapper for this tenant's schema.
 
         Args:
+            schema: the object as the tenant describes it.
             crm_id_field: the company's field with the CRM id, if there is one.
 
         Raises:
@@ -135,9 +136,7 @@ class ObjectPull(Protocol):
         ...
 
 
-def company_fields(
-    schema: ObjectSchema, configured: str | None, place: str, crm_id_field: str | None
-) -> CompanyFields:
+def company_fields(schema: ObjectSchema, configured: str | None, place: str, crm_id_field: str | None) -> CompanyFields:
     """How this object names its company: by the configured field, GsCompanyId, or its only lookup to company."""
     field = configured_field(schema, configured, place) if configured else first_named(schema, ["gscompanyid"])
     if field is None:
@@ -171,7 +170,7 @@ def cursor_field(schema: ObjectSchema) -> str:
 
 
 def selected(schema: ObjectSchema, *names: str | None) -> tuple[str, ...]:
-    """The names of those fields that exist, as the tenant writes them, each once; lookup paths are taken as they are."""
+    """The names of those fields that exist, as the tenant writes them, each once; lookup paths as they are."""
     found: dict[str, None] = {}
     for name in names:
         if name is None:

@@ -15,7 +15,9 @@ COLUMNS = (
     "account_id, crm, name, domain, parent_account_id, arr, renewal_date, owner_id, owner_name, gsids, "
     "crm_modified_at, deleted_at, merged_into"
 )
-STAGE = f"CREATE TEMP TABLE staged_account ON COMMIT DELETE ROWS AS SELECT {COLUMNS} FROM gainsight.account WITH NO DATA"
+STAGE = (
+    f"CREATE TEMP TABLE staged_account ON COMMIT DELETE ROWS AS SELECT {COLUMNS} FROM gainsight.account WITH NO DATA"
+)
 
 UPSERT = f"""
 INSERT INTO gainsight.account AS t ({COLUMNS}, changed_at, run_id)

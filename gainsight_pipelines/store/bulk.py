@@ -1,4 +1,4 @@
-"""Bulk writing: rows go by COPY into a temporary table, and from there by one upsert that touches changed rows alone."""
+"""Bulk writing: rows go by COPY into a temporary table, and on by one upsert that touches changed rows alone."""
 
 from __future__ import annotations
 

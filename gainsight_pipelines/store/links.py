@@ -86,6 +86,10 @@ def relink(
     account is gone: one UPDATE, no call to anybody.
 
     Args:
+        connection: in the middle of a transaction.
+        table: where the rows lie.
+        gainsight_object: whose rows, where several objects share the table.
+        run_id: left on the rows that move.
         find: the link of a company, by its Gsid and by the CRM id that the row itself names (usually None).
     """
     names = {

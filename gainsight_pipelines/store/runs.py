@@ -32,6 +32,7 @@ class Cursor:
     window_from: datetime | None = None
     read_started_at: datetime | None = None
     completed_at: datetime | None = None
+    is_whole: bool = False
     fingerprint: str | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -47,7 +48,7 @@ class Cursor:
         return replace(self, **changes)
 
 
-CURSOR_COLUMNS: LiteralString = "modified_at, gsid, window_from, read_started_at, completed_at, fingerprint"
+CURSOR_COLUMNS: LiteralString = "modified_at, gsid, window_from, read_started_at, completed_at, is_whole, fingerprint"
 
 
 def take_cursor(connection: psycopg.Connection, name: str, scope: str, run_id: str) -> Cursor:
@@ -73,7 +74,7 @@ def save_cursor(connection: psycopg.Connection, name: str, scope: str, run_id: s
     done = connection.execute(
         """UPDATE gainsight.sync_cursor
            SET modified_at = %s, gsid = %s, window_from = %s, read_started_at = %s, completed_at = %s,
-               fingerprint = %s, updated_at = now()
+               is_whole = %s, fingerprint = %s, updated_at = now()
            WHERE object = %s AND scope = %s AND run_id = %s""",
         (
             cursor.modified_at,
@@ -81,6 +82,7 @@ def save_cursor(connection: psycopg.Connection, name: str, scope: str, run_id: s
             cursor.window_from,
             cursor.read_started_at,
             cursor.completed_at,
+            cursor.is_whole,
             cursor.fingerprint,
             name,
             scope,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import psycopg
+from psycopg import sql
 
-from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.errors import ObjectBusy, SettingsError
 
 
 def claim(connection: psycopg.Connection, gainsight_host: str, crm: str, crm_organisation: str) -> None:
@@ -30,3 +31,23 @@ def claim(connection: psycopg.Connection, gainsight_host: str, crm: str, crm_org
             "Use another database for it (GAINSIGHT_PIPELINES_DATABASE_URL), or empty this one with "
             "`gainsight-pipelines reset --all`.",
         )
+
+
+def empty(connection: psycopg.Connection) -> None:
+    """Empties every table of the product, so that the database is nobody's again.
+
+    Raises:
+        ObjectBusy: something is being pulled.
+    """
+    with connection.transaction():
+        running = connection.execute(
+            """SELECT application_name FROM pg_stat_activity
+               WHERE application_name LIKE 'gainsight_pipelines pull %' AND datname = current_database()"""
+        ).fetchone()
+        if running is not None:
+            raise ObjectBusy(f"`{running[0].split()[2]}` is being pulled.", "Wait for it to end, or stop it.")
+        tables = connection.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'gainsight' AND tablename <> 'schema_version'"
+        ).fetchall()
+        names = sql.SQL(", ").join(sql.Identifier("gainsight", name) for (name,) in tables)
+        connection.execute(sql.SQL("TRUNCATE {}").format(names))

@@ -172,6 +172,7 @@ CREATE TABLE gainsight.sync_cursor (
     window_from       timestamptz,
     read_started_at   timestamptz,
     completed_at      timestamptz,
+    is_whole          boolean NOT NULL DEFAULT false,
     fingerprint       text,
     run_id            text NOT NULL,
     updated_at        timestamptz NOT NULL DEFAULT now(),

@@ -1,0 +1,141 @@
+"""The commands of `gainsight-pipelines`: what each takes and prints. The work is done elsewhere, imported when used."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+from gainsight_pipelines import __version__
+from gainsight_pipelines.errors import PipelineError
+
+app = App(
+    name="gainsight-pipelines",
+    version=__version__,
+    help="Gainsight data, matched to the accounts of Salesforce or HubSpot, in PostgreSQL, run by Dagster.",
+)
+
+SettingsPath = Annotated[
+    Path | None,
+    Parameter(name="--settings", help="The settings file; else GAINSIGHT_PIPELINES_SETTINGS, else ./gainsight.yaml."),
+]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON document on stdout.")]
+CrmKind = Annotated[Literal["salesforce", "hubspot"], Parameter(help="Which CRM the sandbox plays.")]
+
+
+def main() -> None:
+    """Runs the command; ends with 0, 1 for what failed, 2 for a command that isn't one, 130 for Ctrl-C."""
+    try:
+        status = app(exit_on_error=False)
+    except CycloptsError:
+        sys.exit(2)
+    except PipelineError as error:
+        print(f"gainsight-pipelines: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(status or 0)
+
+
+@app.command
+def run(
+    *objects: Annotated[str, Parameter(help="company, activity, surveys, survey_<object> or product_usage.")],
+    everything: Annotated[bool, Parameter(name="--all", negative="", help="Every configured object.")] = False,
+    accept_deletions: Annotated[
+        bool, Parameter(negative="", help="Let a sweep mark any number of accounts deleted.")
+    ] = False,
+    settings: SettingsPath = None,
+    json: Json = False,
+) -> int:
+    """Pull objects now, one process each, as Dagster runs that the UI shows. Exit status 1 if one failed."""
+    from gainsight_pipelines.cli.commands import run_command
+
+    return run_command(objects, everything=everything, accept_deletions=accept_deletions, path=settings, as_json=json)
+
+
+@app.command
+def status(*, settings: SettingsPath = None, json: Json = False) -> int:
+    """Show the last run of each configured object."""
+    from gainsight_pipelines.cli.commands import status_command
+
+    return status_command(path=settings, as_json=json)
+
+
+@app.command
+def demo(*, crm: CrmKind = "salesforce", json: Json = False) -> int:
+    """See it work: an embedded PostgreSQL, a local Gainsight and CRM, all four pulls, and what came of them."""
+    from gainsight_pipelines.cli.demo import demo_command
+
+    return demo_command(crm, as_json=json)
+
+
+@app.command
+def dev(
+    *,
+    sandbox: Annotated[bool, Parameter(negative="", help="On a local Gainsight and CRM with made-up data.")] = False,
+    crm: CrmKind = "salesforce",
+    port: Annotated[int, Parameter(help="Of the UI.")] = 3000,
+    settings: SettingsPath = None,
+) -> int:
+    """Open the Dagster UI and its daemon on the settings file. Ctrl-C ends everything that this started."""
+    from gainsight_pipelines.cli.dev import dev_command
+
+    return dev_command(is_sandbox=sandbox, crm=crm, port=port, path=settings)
+
+
+@app.command
+def sandbox(*, crm: CrmKind = "salesforce", folder: Path | None = None) -> int:
+    """Run the local Gainsight, Salesforce and HubSpot by themselves, until Ctrl-C."""
+    from gainsight_pipelines.cli.sandbox import sandbox_command
+
+    return sandbox_command(crm, folder)
+
+
+@app.command
+def migrate(*, settings: SettingsPath = None) -> int:
+    """Bring the database to this version. Every command does so by itself where its role may."""
+    from gainsight_pipelines.cli.commands import migrate_command
+
+    return migrate_command(path=settings)
+
+
+@app.command
+def reset(
+    *,
+    everything: Annotated[bool, Parameter(name="--all", negative="", help="Say that all of it shall go.")] = False,
+    settings: SettingsPath = None,
+) -> int:
+    """Empty the product's tables, so that the database can hold another tenant's data. Needs --all."""
+    from gainsight_pipelines.cli.commands import reset_command
+
+    return reset_command(is_confirmed=everything, path=settings)
+
+
+@app.command
+def schema() -> None:
+    """Print the JSON Schema of the settings file, for editors."""
+    from gainsight_pipelines.cli.output import print_json
+    from gainsight_pipelines.settings import settings_schema
+
+    print_json(settings_schema())
+
+
+settings_app = App(name="settings", help="Look at the settings.")
+app.command(settings_app)
+
+
+@settings_app.command(name="show")
+def settings_show(section: str | None = None, *, settings: SettingsPath = None) -> None:
+    """Print the settings as they hold, defaults filled in, as JSON. Never a secret.
+
+    Parameters
+    ----------
+    section:
+        One section of the file; all of them without it.
+    """
+    from gainsight_pipelines.cli.output import print_json
+    from gainsight_pipelines.settings import load_settings
+
+    print_json(load_settings(settings).effective(section))

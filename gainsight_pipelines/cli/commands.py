@@ -1,0 +1,142 @@
+"""The commands on the settings file: run, status, migrate, reset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gainsight_pipelines.cli import output
+from gainsight_pipelines.cli.runs import chosen, run_pulls
+from gainsight_pipelines.cli.workspace import Workspace, open_workspace
+from gainsight_pipelines.clock import SystemClock
+from gainsight_pipelines.errors import PermanentError, SettingsError
+from gainsight_pipelines.store import runs
+from gainsight_pipelines.store.locks import is_locked
+from gainsight_pipelines.store.runs import Run
+from gainsight_pipelines.store.tenant import empty
+
+RUN_COLUMNS = ("object", "status", "read", "matched", "unmatched", "written", "unchanged", "calls", "seconds")
+NUMBERS = ("read", "matched", "written", "unchanged", "calls", "seconds")
+ATTENTION = ("failed", "gated")
+
+
+def run_command(
+    names: Sequence[str], *, everything: bool, accept_deletions: bool, path: Path | None, as_json: bool
+) -> int:
+    """Pulls, waits, prints; 1 if a pull failed."""
+    if bool(names) == everything:
+        raise SettingsError("Say which objects to run, or --all.", "For example: gainsight-pipelines run company.")
+    with open_workspace(path) as workspace:
+        wanted = chosen(workspace, names, everything=everything)
+        results = run_pulls(workspace, wanted, SystemClock(), accept_deletions=accept_deletions)
+    return print_results(results, as_json=as_json)
+
+
+def print_results(results: list[dict[str, Any]], *, as_json: bool, title: str = "") -> int:
+    """Prints what pulls came to, as a table or as JSON; returns the exit status that says whether one failed."""
+    if as_json:
+        output.print_json({"gate": gate_of(results), "objects": results})
+    else:
+        rows = [_result_row(result) for result in results]
+        output.print_table(output.table_of(title, RUN_COLUMNS, rows, right=NUMBERS))
+        for result in results:
+            if result["error"]:
+                output.say(f"{result['object']}: {result['error']}")
+    return 1 if any(result["status"] == "failed" for result in results) else 0
+
+
+def gate_of(results: list[dict[str, Any]]) -> str:
+    """Whether the primary CRM let the pulls through."""
+    return "closed" if any(result.get("is_gated") for result in results) else "open"
+
+
+def _result_row(result: dict[str, Any]) -> tuple[str, ...]:
+    def number(key: str) -> str:
+        value = result.get(key)
+        return "" if value is None else f"{value:,}"
+
+    return (
+        result["object"],
+        output.PILLS[result["status"]],
+        number("read"),
+        number("matched"),
+        output.reasons(result.get("unmatched") or {}),
+        number("written"),
+        number("unchanged"),
+        number("calls"),
+        number("seconds"),
+    )
+
+
+def status_command(*, path: Path | None, as_json: bool) -> int:
+    """Prints the banner: a row per configured object."""
+    with open_workspace(path) as workspace:
+        if workspace.settings.file_error is not None:
+            raise workspace.settings.file_error
+        rows = banner(workspace)
+    if as_json:
+        output.print_json({"objects": rows})
+        return 0
+    now = SystemClock().now()
+    table = output.table_of(
+        "Object sync status",
+        ("object", "status", "when", "read", "unmatched", "note"),
+        [_banner_row(row, now) for row in rows],
+        right=("read",),
+    )
+    output.print_table(table)
+    return 0
+
+
+def banner(workspace: Workspace) -> list[dict[str, Any]]:
+    """The last run of each configured object; one whose process is gone counts as failed."""
+    with workspace.store.connect("status") as connection:
+        latest = runs.latest_runs(connection)
+        rows = []
+        for name in workspace.settings.object_names():
+            run = latest.get(name)
+            if run is None:
+                rows.append({"object": name, "status": "never", "error": None})
+                continue
+            is_dead = run.status == "running" and not is_locked(connection, name)
+            rows.append(_banner_document(run, is_dead=is_dead))
+    return rows
+
+
+def _banner_document(run: Run, *, is_dead: bool) -> dict[str, Any]:
+    document = output.run_document(run.object, run.run_id, run)
+    document |= {"started_at": run.started_at, "finished_at": run.finished_at}
+    if run.status == "running":
+        document["status"] = "failed" if is_dead else "running"
+        document["error"] = "The run was killed. Run again: it goes on from its last page." if is_dead else None
+    return document
+
+
+def _banner_row(row: dict[str, Any], now: Any) -> tuple[str, ...]:
+    if row["status"] == "never":
+        note = f"Never synced: run `gainsight-pipelines run {row['object']}`, or wait for its schedule."
+        return row["object"], "[dim]Never[/]", "", "", "", note
+    if row["finished_at"] is not None:
+        when = f"{'Completed' if row['status'] == 'completed' else 'Ended'} {output.ago(row['finished_at'], now)}"
+    else:
+        when = f"Started {output.ago(row['started_at'], now)}"
+    read, unmatched = f"{row['read']:,}", output.reasons(row["unmatched"])
+    return row["object"], output.PILLS[row["status"]], when, read, unmatched, row["error"] or ""
+
+
+def migrate_command(*, path: Path | None) -> int:
+    """Opening the workspace migrates."""
+    with open_workspace(path):
+        output.say("The database is at this program's version.")
+    return 0
+
+
+def reset_command(*, is_confirmed: bool, path: Path | None) -> int:
+    """Empties every table of the product."""
+    if not is_confirmed:
+        raise PermanentError("Nothing was emptied.", "Say `reset --all`: everything that was pulled is lost.")
+    with open_workspace(path) as workspace, workspace.store.connect("reset") as connection:
+        empty(connection)
+    output.say("The product's tables are empty.")
+    return 0

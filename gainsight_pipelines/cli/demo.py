@@ -1,0 +1,53 @@
+"""`demo`: everything at work on a machine that has nothing of it yet, without a network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gainsight_pipelines.cli import output
+from gainsight_pipelines.cli.commands import print_results
+from gainsight_pipelines.cli.runs import run_pulls
+from gainsight_pipelines.cli.sandbox import sandbox_folder, start_sandbox
+from gainsight_pipelines.cli.workspace import Workspace, open_workspace
+from gainsight_pipelines.clock import SystemClock
+from gainsight_pipelines.processes import ProcessGroup
+
+SAMPLE = """
+SELECT name, domain, arr, renewal_date, owner_name, jsonb_array_length(companies), activities, surveys,
+       usage_metrics, last_activity_at::date
+FROM gainsight.account_360 WHERE arr IS NOT NULL ORDER BY arr DESC, account_id LIMIT 6
+"""
+SAMPLE_COLUMNS = (
+    "account", "domain", "ARR", "renewal", "owner", "companies", "activities", "surveys", "usage", "last activity"
+)  # fmt: skip
+NEXT = """Next:
+  make dev                          the Dagster UI on this sandbox
+  cp gainsight.example.yaml gainsight.yaml && cp .env.example .env
+                                    your own tenant: fill them in, then `gainsight-pipelines run --all`"""
+
+
+def demo_command(crm: str, *, as_json: bool) -> int:
+    """Starts the sandbox and a database, runs all pulls as Dagster runs, and shows what came of them."""
+    folder = sandbox_folder(crm)
+    with ProcessGroup() as group:
+        output.say(f"Starting a local Gainsight and {crm.title()}, and PostgreSQL …")
+        running, _ = start_sandbox(group, folder, crm)
+        with open_workspace(running.settings_path, folder=folder, environ=running.environ) as workspace:
+            output.say("Pulling …")
+            results = run_pulls(workspace, workspace.settings.object_names(), SystemClock())
+            status = print_results(results, as_json=as_json, title=f"Gainsight → PostgreSQL, accounts of {crm.title()}")
+            if not as_json:
+                output.print_table(_sample(workspace))
+                output.say(NEXT)
+    return status
+
+
+def _sample(workspace: Workspace) -> Any:
+    with workspace.store.connect("sample") as connection:
+        rows = connection.execute(SAMPLE).fetchall()
+    numbers = ("ARR", "companies", "activities", "surveys", "usage")
+    texts = [
+        [f"{value:,}" if isinstance(value, int) else str(value if value is not None else "") for value in row]
+        for row in rows
+    ]
+    return output.table_of("account_360: largest accounts", SAMPLE_COLUMNS, texts, right=numbers)

@@ -1,0 +1,77 @@
+"""`dev`: the Dagster UI and its daemon, with everything that they need, for as long as somebody looks at it."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from subprocess import Popen
+
+from gainsight_pipelines.cli import output
+from gainsight_pipelines.cli.sandbox import sandbox_folder, start_sandbox
+from gainsight_pipelines.cli.workspace import Workspace, open_workspace
+from gainsight_pipelines.clock import Clock, SystemClock
+from gainsight_pipelines.errors import PermanentError
+from gainsight_pipelines.orchestration.instance import LOCATION, create_storage
+from gainsight_pipelines.processes import ProcessGroup
+
+HOST = "127.0.0.1"
+CHECK_SECONDS = 1.0
+START_SECONDS = 120.0
+
+
+def dev_command(*, is_sandbox: bool, crm: str, port: int, path: Path | None) -> int:
+    """Runs the UI and the daemon until Ctrl-C, or until one of the processes ends by itself."""
+    _check_port(port)
+    clock = SystemClock()
+    with ProcessGroup() as group, _workspace(group, path, crm if is_sandbox else None) as workspace:
+        create_storage(workspace.environ)
+        command = [sys.executable, "-m", "dagster", "dev", "-m", LOCATION, "-h", HOST, "-p", str(port)]
+        dagster = group.start([*command, "--log-level", "warning"], env=workspace.environ, cwd=workspace.folder)
+        if _wait_until_open(port, dagster, clock):
+            output.say(f"Dagster UI: http://{HOST}:{port}/asset-groups   (Ctrl-C ends everything)")
+        for name, error in workspace.settings.errors.items():
+            output.say(f"{name}: {error}")
+        if workspace.settings.file_error is not None:
+            output.say(str(workspace.settings.file_error))
+        while (ended := group.wait_any(timeout=CHECK_SECONDS)) is None:
+            if not workspace.is_database_running():
+                raise PermanentError(
+                    "The database has stopped.", "Look into its log in the data folder, then start again."
+                )
+        raise PermanentError(f"A process ended by itself (exit status {ended.returncode}).", "See what it says above.")
+
+
+@contextmanager
+def _workspace(group: ProcessGroup, path: Path | None, sandbox_crm: str | None) -> Iterator[Workspace]:
+    with ExitStack() as stack:
+        if sandbox_crm is None:
+            yield stack.enter_context(open_workspace(path))
+        else:
+            folder = sandbox_folder(sandbox_crm)
+            running, _ = start_sandbox(group, folder, sandbox_crm)
+            yield stack.enter_context(open_workspace(running.settings_path, folder=folder, environ=running.environ))
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise PermanentError(
+                f"Port {port} can't be used: {error.strerror}.", "Choose another one with --port."
+            ) from None
+
+
+def _wait_until_open(port: int, process: Popen[bytes], clock: Clock) -> bool:
+    """Whether somebody answers at the port before the process ends or time is up."""
+    deadline = clock.monotonic() + START_SECONDS
+    while process.poll() is None and clock.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, port)) == 0:
+                return True
+        clock.sleep(0.2)
+    return False

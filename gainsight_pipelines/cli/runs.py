@@ -1,0 +1,163 @@
+"""Runs pulls: one process per object, each a Dagster run of its own, with live progress read from `sync_run`."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import Popen
+from typing import IO, Any
+
+from gainsight_pipelines.cli import output
+from gainsight_pipelines.cli.workspace import Workspace
+from gainsight_pipelines.clock import Clock
+from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.orchestration.instance import create_storage
+from gainsight_pipelines.processes import ProcessGroup
+from gainsight_pipelines.store import runs
+from gainsight_pipelines.store.runs import Run
+
+POLL_SECONDS = 0.2
+QUIET_SECONDS = 5.0
+"""Between two lines about an object that goes on, where there is no terminal to draw on."""
+
+STOP_SECONDS = 10.0
+"""What a pull has for rolling its page back when it is told to end."""
+
+
+@dataclass(slots=True)
+class Started:
+    """A pull in a process of its own; `log` holds what it prints."""
+
+    name: str
+    run_id: str
+    process: Popen[bytes]
+    log: IO[bytes] = field(repr=False)
+    run: Run | None = None
+
+    def result(self) -> dict[str, Any]:
+        """How it ended, as `--json` gives it."""
+        document = output.run_document(self.name, self.run_id, self.run)
+        if self.run is None or self.run.status == "running":
+            document["error"] = (
+                f"The run ended without a result (exit status {self.process.returncode}). {self._tail()}"
+            )
+        return document
+
+    def _tail(self) -> str:
+        self.log.seek(0)
+        lines = self.log.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+
+def chosen(workspace: Workspace, names: Sequence[str], *, everything: bool) -> list[str]:
+    """The pulls that a person named; `surveys` stands for all of its rows.
+
+    Raises:
+        SettingsError: the settings have no such object, or none at all.
+    """
+    known = workspace.settings.object_names()
+    if workspace.settings.file_error is not None:
+        raise workspace.settings.file_error
+    if not known:
+        raise SettingsError(
+            "The settings enable no object.", "Add a section for company, activity, surveys or product_usage."
+        )
+    if everything:
+        return list(known)
+    found: list[str] = []
+    for name in names:
+        matches = [each for each in known if each == name or (name == "surveys" and each.startswith("survey"))]
+        if not matches:
+            raise SettingsError(f"{name!r} is not a configured object.", f"The settings have: {', '.join(known)}.")
+        found += matches
+    return list(dict.fromkeys(found))
+
+
+def run_pulls(
+    workspace: Workspace, names: Sequence[str], clock: Clock, *, accept_deletions: bool = False
+) -> list[dict[str, Any]]:
+    """Runs these pulls at the same time and waits for them; one's failure leaves the others alone.
+
+    Returns:
+        A document per object, in the order of `names`.
+    """
+    create_storage(workspace.environ)
+    # They are ended with this process, however it ends; on Ctrl-C each rolls back its page and leaves its record.
+    with ProcessGroup(grace_seconds=STOP_SECONDS) as group:
+        started = [_start(workspace, group, name, accept_deletions=accept_deletions) for name in names]
+        _watch(workspace, started, clock)
+    return [each.result() for each in started]
+
+
+def _start(workspace: Workspace, group: ProcessGroup, name: str, *, accept_deletions: bool) -> Started:
+    run_id = str(uuid.uuid4())
+    command = [sys.executable, "-m", "gainsight_pipelines.orchestration.run_object", name, run_id]
+    log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the run
+    process = group.start(
+        [*command, *(["--accept-deletions"] if accept_deletions else [])],
+        env=workspace.environ,
+        stdout=log,
+        stderr=log,
+        cwd=Path.cwd(),
+    )
+    return Started(name, run_id, process, log)
+
+
+def _watch(workspace: Workspace, started: list[Started], clock: Clock) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(stderr=True)
+    with workspace.store.connect("progress") as connection:
+
+        def refresh() -> bool:
+            is_any_running = False
+            for each in started:
+                is_running = each.process.poll() is None
+                each.run = runs.find_run(connection, each.run_id, each.name) or each.run
+                is_any_running |= is_running
+            return is_any_running
+
+        if console.is_terminal:
+            with Live(console=console, refresh_per_second=5, transient=True) as live:
+                while refresh():
+                    live.update(_progress_table(started, clock))
+                    clock.sleep(POLL_SECONDS)
+        else:
+            shown: dict[str, tuple[str, float]] = {}
+            while refresh():
+                _say_changes(started, shown, clock)
+                clock.sleep(POLL_SECONDS)
+            _say_changes(started, shown, clock)
+
+
+def _progress_table(started: list[Started], clock: Clock) -> Any:
+    rows = []
+    for each in started:
+        run = each.run
+        begun = f"{(clock.now() - run.started_at).total_seconds():.0f} s" if run and run.finished_at is None else ""
+        rows.append(
+            (
+                each.name,
+                output.PILLS[run.status if run else "waiting"],
+                f"{run.records_read:,}" if run else "",
+                f"{run.rows_written:,}" if run else "",
+                begun,
+            )
+        )
+    return output.table_of("", ("object", "status", "read", "written", "for"), rows, right=("read", "written", "for"))
+
+
+def _say_changes(started: list[Started], shown: dict[str, tuple[str, float]], clock: Clock) -> None:
+    """A line for each object whose status changed, or that has gone on for a while."""
+    for each in started:
+        status = each.run.status if each.run else "waiting"
+        last, at = shown.get(each.name, ("", 0.0))
+        if status != last or (status == "running" and clock.monotonic() - at > QUIET_SECONDS):
+            shown[each.name] = (status, clock.monotonic())
+            read = f", {each.run.records_read:,} read" if each.run else ""
+            output.say(f"{each.name}: {status}{read}")

@@ -1,0 +1,78 @@
+"""Where a command works: settings file, data folder, databases, and the environment that its child processes get."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gainsight_pipelines.connect import open_store
+from gainsight_pipelines.orchestration.instance import HOME_VARIABLE, STORAGE_VARIABLE, prepare_home, storage_url
+from gainsight_pipelines.settings import PATH_VARIABLE, Secrets, Settings, load_settings, settings_path
+from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
+
+if TYPE_CHECKING:
+    from gainsight_pipelines.store.embedded import EmbeddedServer
+
+DATA_FOLDER = ".gainsight_pipelines"
+"""Beside the settings file: the embedded server's data, Dagster's home."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Everything a command needs, open.
+
+    `environ` is what child processes run with. It may hold secrets; no part of it becomes an argument of a process.
+    """
+
+    settings: Settings
+    folder: Path
+    store: Store
+    environ: Mapping[str, str] = field(repr=False)
+    server: EmbeddedServer | None
+
+    def is_database_running(self) -> bool:
+        """Whether the embedded server is still there; one of the user's own is not our concern."""
+        return self.server is None or self.server.is_running()
+
+
+@contextmanager
+def open_workspace(
+    path: Path | None = None, *, folder: Path | None = None, environ: Mapping[str, str] = os.environ
+) -> Iterator[Workspace]:
+    """Opens databases (the embedded server where none is set) and migrates the product's.
+
+    Args:
+        path: the settings file; None: as the environment says.
+        folder: the data folder; None: the one beside the settings file.
+        environ: the environment to work in, and for child processes.
+
+    Raises:
+        PipelineError: a database can't be started, reached or migrated.
+    """
+    environ = dict(environ)
+    file = settings_path(path, environ)
+    secrets = Secrets.read(file, environ)
+    data = folder or file.parent / DATA_FOLDER
+    server: EmbeddedServer | None = None
+    with ExitStack() as stack:
+        product, dagster = secrets.get(DATABASE_VARIABLE), secrets.get(STORAGE_VARIABLE)
+        if product is None or dagster is None:
+            from gainsight_pipelines.store.embedded import embedded_server
+
+            data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            server = stack.enter_context(embedded_server(data / "postgres"))
+            product = product or server.url("gainsight")
+            dagster = dagster or server.url("dagster", "psycopg2")
+        environ = environ | {
+            PATH_VARIABLE: str(file),
+            DATABASE_VARIABLE: product,
+            STORAGE_VARIABLE: storage_url(dagster),
+        }
+        if not environ.get(HOME_VARIABLE):
+            environ[HOME_VARIABLE] = str(prepare_home(data / "dagster"))
+        store = open_store(Secrets.read(file, environ))
+        yield Workspace(load_settings(file, environ), data, store, environ, server)

@@ -1,0 +1,52 @@
+"""The Dagster instance: its home, its configuration and its storage's tables."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from gainsight_pipelines.store.connection import Store
+
+HOME_VARIABLE = "DAGSTER_HOME"
+STORAGE_VARIABLE = "DAGSTER_POSTGRES_URL"
+LOCATION = "gainsight_pipelines.definitions"
+"""The code location, as workspace.yaml names it."""
+
+REPOSITORY_TAG = {".dagster/repository": f"__repository__@{LOCATION}"}
+"""With this tag a job's own page lists a run that was started from here."""
+
+LOCK = 7_104_202
+
+
+def prepare_home(folder: Path) -> Path:
+    """Makes a folder Dagster's home, with the configuration of this project."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    shutil.copyfile(Path(__file__).with_name("dagster.yaml"), folder / "dagster.yaml")
+    return folder
+
+
+def storage_url(url: str) -> str:
+    """A PostgreSQL address with the driver that dagster-postgres needs."""
+    scheme, _, rest = url.partition("://")
+    return f"postgresql+psycopg2://{rest}" if scheme in ("postgresql", "postgres") else url
+
+
+def create_storage(environ: Mapping[str, str]) -> None:
+    """Makes the tables of Dagster's storage if there are none yet.
+
+    Under a lock, and before any process that uses them starts: several that open a fresh database at once crash in
+    Dagster's own migration. In a process of its own, as Dagster takes its configuration from the environment.
+
+    Raises:
+        TransientError: the database can't be reached.
+    """
+    plain = "postgresql://" + environ[STORAGE_VARIABLE].partition("://")[2]
+    with Store(plain).connect("dagster storage") as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
+        row = connection.execute("SELECT to_regclass('event_logs') IS NOT NULL").fetchone()
+        if row is None or not row[0]:
+            command = "import dagster; dagster.DagsterInstance.get().__exit__(None, None, None)"
+            subprocess.run([sys.executable, "-c", command], env=dict(environ), check=True)

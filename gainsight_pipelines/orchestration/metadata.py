@@ -1,0 +1,51 @@
+"""What a materialization shows in the UI: numbers that it plots over time, and tables that people look at."""
+
+from typing import Any
+
+import dagster as dg
+
+from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.samples import sample_rows, unmatched_totals
+from gainsight_pipelines.sync import SyncReport
+
+
+def materialization_metadata(report: SyncReport, store: Store, table: str, gainsight_object: str) -> dict[str, Any]:
+    """The metadata of one pull."""
+    with store.connect(f"metadata {report.object}") as connection:
+        totals = unmatched_totals(connection, gainsight_object)
+        columns, rows = sample_rows(connection, table, gainsight_object)
+    calls = sum(report.calls.values()) - report.calls.get("crm", 0)
+    metadata: dict[str, Any] = {
+        "rows_read": report.read,
+        "rows_written": report.written,
+        "rows_unchanged": report.unchanged,
+        "matched": report.matched,
+        "unmatched": sum(report.unmatched.values()),
+        "unmatched_in_all": sum(totals.values()),
+        "relinked": report.relinked,
+        "rejected": report.rejected,
+        "gainsight_calls": calls,
+        "crm_calls": report.calls.get("crm", 0),
+        "seconds": round(report.seconds, 2),
+        "rows_per_second": round(report.read / report.seconds, 1) if report.seconds else 0.0,
+        "response_limit_reached": report.is_truncated,
+        "unmatched_by_reason": _table(("reason", "rows"), sorted(totals.items())),
+        "sample": _table(columns, rows),
+        "details": dg.MetadataValue.json(report.details),
+        "dagster/table_name": f"gainsight.{table}",
+    }
+    if report.since is not None:
+        metadata["window_from"] = dg.MetadataValue.timestamp(report.since)
+    if report.notes:
+        metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in report.notes))
+    return metadata
+
+
+def _table(columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> dg.TableMetadataValue:
+    schema = dg.TableSchema(columns=[dg.TableColumn(name) for name in columns])
+    records = [dg.TableRecord({name: _plain(value) for name, value in zip(columns, row, strict=True)}) for row in rows]
+    return dg.MetadataValue.table(records=records, schema=schema)
+
+
+def _plain(value: object) -> str | int | float | bool | None:
+    return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)

@@ -1,0 +1,52 @@
+"""The three resources that every asset shares: Gainsight, the primary CRM and the store.
+
+None of them holds a secret: each reads what it needs at the start of a run, so a new key needs no restart, and there is
+nothing that a repr, the UI or an event could show.
+"""
+
+import dagster as dg
+
+from gainsight_pipelines import connect
+from gainsight_pipelines.clock import SystemClock
+from gainsight_pipelines.crm.protocol import PrimaryCRM
+from gainsight_pipelines.gainsight.client import GainsightClient
+from gainsight_pipelines.settings import Settings, load_settings
+from gainsight_pipelines.store.connection import Store
+
+
+class SettingsResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """What the others have in common: where the settings file is."""
+
+    settings_path: str | None = None
+
+    def settings(self) -> Settings:
+        """The settings file as it is now."""
+        from pathlib import Path
+
+        return load_settings(Path(self.settings_path) if self.settings_path else None)
+
+
+class GainsightResource(SettingsResource):
+    """The Gainsight tenant of the settings, with the key of the environment."""
+
+    def connect(self) -> GainsightClient:
+        """A new client; nothing is called yet."""
+        settings = self.settings()
+        return connect.connect_gainsight(settings, connect.read_secrets(settings), SystemClock())
+
+
+class PrimaryCRMResource(SettingsResource):
+    """The Salesforce or HubSpot that owns the accounts."""
+
+    def connect(self) -> PrimaryCRM:
+        """A new connection; nothing is called yet."""
+        settings = self.settings()
+        return connect.connect_crm(settings, connect.read_secrets(settings), SystemClock())
+
+
+class StoreResource(SettingsResource):
+    """The PostgreSQL database that everything lands in."""
+
+    def open(self) -> Store:
+        """The database, migrated if need be."""
+        return connect.open_store(connect.read_secrets(self.settings()))

@@ -1,0 +1,29 @@
+"""One pull as a Dagster run in this process: `python -m gainsight_pipelines.orchestration.run_object NAME RUN_ID`.
+
+What `run` and `demo` start, a process per object. The exit status tells whether the run succeeded; a run that found its
+object being pulled by another one counts as such. No daemon is needed, and the UI shows the run like any other.
+"""
+
+import sys
+
+import dagster as dg
+
+from gainsight_pipelines.orchestration.assets import job_name
+from gainsight_pipelines.orchestration.instance import REPOSITORY_TAG
+
+
+def main(name: str, run_id: str, *, accept_deletions: bool) -> int:
+    """Runs the pull; returns the process's exit status."""
+    from gainsight_pipelines.definitions import defs
+
+    job = defs.resolve_job_def(job_name(name))
+    config = {"ops": {f"gainsight__{name}": {"config": {"accept_deletions": True}}}} if accept_deletions else None
+    with dg.DagsterInstance.get() as instance:
+        result = job.execute_in_process(
+            run_config=config, instance=instance, run_id=run_id, raise_on_error=False, tags=REPOSITORY_TAG
+        )
+    return 0 if result.success else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2], accept_deletions="--accept-deletions" in sys.argv[3:]))
