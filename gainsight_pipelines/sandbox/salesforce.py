@@ -1,7 +1,7 @@
 """A Salesforce over HTTP: logins, queries with paging, describe, limits. Read only.
 
 Spoken closely enough that simple-salesforce works on it unchanged: the token endpoint (client credentials, JWT bearer),
-the SOAP partner login, the REST API of any version from 20 to 70. What would change something is counted in
+the SOAP partner login, the REST API of any version from 31 to 67. What would change something is counted in
 `World.crm_writes` and refused. The objects are in salesforce_objects, the query language in soql.
 """
 
@@ -46,7 +46,7 @@ LOCATOR_SECONDS = 15 * 60
 DAILY_CALLS = 100_000
 MAX_URI = 16_384
 """Longest URI that Salesforce takes; a longer query is refused before anybody reads it."""
-VERSIONS = range(20, 71)
+VERSIONS = range(31, 68)
 WRITE_METHODS = ["POST", "PATCH", "PUT", "DELETE"]
 JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
@@ -227,7 +227,7 @@ class _Salesforce:
     async def versions(self, request: Request) -> Response:
         """GET /services/data: needs no login."""
         return JSONResponse(
-            [{"label": f"v{v}", "url": f"/services/data/v{v}.0", "version": f"{v}.0"} for v in VERSIONS]
+            [{"label": _release(v), "url": f"/services/data/v{v}.0", "version": f"{v}.0"} for v in VERSIONS]
         )
 
     async def resources(self, request: Request) -> Response:
@@ -456,6 +456,12 @@ def _origin(request: Request) -> str:
 
 def _base(request: Request) -> str:
     return f"/services/data/v{request.path_params['version']}"
+
+
+def _release(version: int) -> str:
+    """The name of a release: 59 is Winter '24, 60 Spring '24, 61 Summer '24."""
+    year = 24 + (version - 60) // 3 + (version % 3 == 2)
+    return f"{('Spring', 'Summer', 'Winter')[version % 3]} '{year:02d}"
 
 
 def _is_version(text: str) -> bool:

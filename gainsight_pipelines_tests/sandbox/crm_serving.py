@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -48,11 +49,26 @@ def small_world() -> World:
     return world
 
 
+def renew(world: World) -> None:
+    """Puts a world that a server holds back to the small world."""
+    fresh = small_world()
+    for each in fields(World):
+        setattr(world, each.name, getattr(fresh, each.name))
+
+
 @contextmanager
 def served(app: Starlette, authority: trustme.CA | None = None) -> Iterator[str]:
     """Runs an app on a loopback port in a thread; over HTTPS with a certificate of `authority`. Gives its base URL."""
     factory = None if authority is None else _certified_by(authority)
-    config = uvicorn.Config(app, log_level="critical", lifespan="off", ws="none", ssl_context_factory=factory)
+    config = uvicorn.Config(
+        app,
+        log_level="critical",
+        lifespan="off",
+        ws="none",
+        loop="asyncio",
+        ssl_context_factory=None if authority is None else _certified_by(authority),
+        timeout_graceful_shutdown=1,  # clients that keep connections open don't get the 30 s of a TLS farewell
+    )
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     server = uvicorn.Server(config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -28,7 +28,7 @@ from simple_salesforce.login import SalesforceLogin
 from gainsight_pipelines.sandbox.salesforce import salesforce_app
 from gainsight_pipelines.sandbox.switches import Counters, SandboxSecrets, Switches
 from gainsight_pipelines.sandbox.world import SALESFORCE_ORGANISATION, World, salesforce_id
-from gainsight_pipelines_tests.sandbox.crm_serving import authority_file, served, small_world
+from gainsight_pipelines_tests.sandbox.crm_serving import authority_file, renew, served, small_world
 
 ORDERED = "SELECT Id, SystemModstamp FROM Account ORDER BY SystemModstamp, Id"
 
@@ -60,6 +60,7 @@ class Served:
 
     def session(self) -> requests.Session:
         session = requests.Session()
+        session.headers["Connection"] = "close"  # an exception that a test looks at would keep its connection open
         session.mount("https://", ToSandbox(self.url))
         return session
 
@@ -85,24 +86,25 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def secrets() -> SandboxSecrets:
-    return SandboxSecrets.random()
-
-
-@pytest.fixture(scope="module")
 def authority() -> trustme.CA:
     return trustme.CA()
 
 
-@pytest.fixture
-def sandbox(
-    secrets: SandboxSecrets, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Served]:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority_file(authority, tmp_path)))
-    world, switches, counters = small_world(), Switches(), Counters()
-    app = salesforce_app(world, switches, counters, secrets, batch_size=4)
-    with served(app, authority) as url:
+@pytest.fixture(scope="module")
+def running(authority: trustme.CA) -> Iterator[Served]:
+    world, switches, counters, secrets = small_world(), Switches(), Counters(), SandboxSecrets.random()
+    with served(salesforce_app(world, switches, counters, secrets, batch_size=4), authority) as url:
         yield Served(url, world, switches, counters, secrets)
+
+
+@pytest.fixture
+def sandbox(running: Served, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Served:
+    # requests prefers this to session.verify, and it may be set on the machine already.
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority_file(authority, tmp_path)))
+    renew(running.world)
+    running.switches.reset()
+    running.counters.reset()
+    return running
 
 
 def live_ids(world: World) -> set[str]:
@@ -296,7 +298,7 @@ def test_batch_size_is_a_wish(authority: trustme.CA, sandbox: Served) -> None:
         )
     app = salesforce_app(sandbox.world, sandbox.switches, sandbox.counters, sandbox.secrets)
     with served(app, authority) as url:
-        client = Served(url, sandbox.world, sandbox.switches, sandbox.counters, sandbox.secrets).by_client()
+        client = replace(sandbox, url=url).by_client()
         assert client.query("SELECT Id FROM Account")["done"]
         page = client.query("SELECT Id FROM Account", headers={"Sforce-Query-Options": "batchSize=10"})
         assert len(page["records"]) == 200  # the least that Salesforce gives
@@ -308,7 +310,7 @@ def test_locators_end(sandbox: Served, authority: trustme.CA) -> None:
         sandbox.world, sandbox.switches, sandbox.counters, sandbox.secrets, batch_size=4, clock=lambda: seconds[0]
     )
     with served(app, authority) as url:
-        client = Served(url, sandbox.world, sandbox.switches, sandbox.counters, sandbox.secrets).by_client()
+        client = replace(sandbox, url=url).by_client()
         first = client.query(ORDERED)["nextRecordsUrl"]
         seconds[0] += 800
         second = client.query_more(first, identifier_is_url=True)["nextRecordsUrl"]
@@ -392,7 +394,7 @@ def test_limits_versions_and_usage_header(sandbox: Served) -> None:
     client.query("SELECT Id FROM Organization")
     assert client.api_usage["api-usage"].used == sandbox.counters.totals["salesforce"]
     versions = requests.get(f"{sandbox.url}/services/data/", timeout=10).json()
-    assert {"label": "v59.0", "url": "/services/data/v59.0", "version": "59.0"} in versions
+    assert {"label": "Winter '24", "url": "/services/data/v59.0", "version": "59.0"} in versions
     assert client.is_sandbox() is False
 
 
@@ -429,9 +431,9 @@ def test_down_rejecting_and_empty(sandbox: Served) -> None:
 
 
 def test_delay_is_felt(sandbox: Served) -> None:
-    sandbox.switches.crm_delay = 5
+    sandbox.switches.crm_delay = 0.5
     with pytest.raises(requests.exceptions.ReadTimeout):
-        requests.get(f"{sandbox.url}/services/data", timeout=0.2)
+        requests.get(f"{sandbox.url}/services/data", timeout=0.1)
 
 
 def test_unknown_paths_and_versions_are_404(sandbox: Served) -> None:
