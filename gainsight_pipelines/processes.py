@@ -2,9 +2,9 @@
 
 A `ProcessGroup` knows its processes by a mark in their environment, which every descendant inherits, also one that
 makes a session of its own and loses its parent (code servers of ``dagster dev``). On the way out the children get a
-TERM and time to end what they started themselves; what is left after that is killed. Should this process be killed, a watcher
-does the same: a tiny process that holds the other end of a pipe. Services that are meant to outlive a command (the
-embedded server's keeper) start with an environment of their own and as nobody's child, so that no group finds them.
+TERM and time to end what they started themselves; what is left after that is killed. Should this process be killed, a
+watcher does the same: a tiny process that holds the other end of a pipe. Services that are meant to outlive a command
+(the embedded server's keeper) start with an environment of their own and as nobody's child: no group finds them.
 
 What the processes do, and what their end means, is for those who start them. This file also runs by its path, as the
 watcher: the standard library and psutil, nothing else.
