@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from gainsight_pipelines.store.runs import Run
 
+WIDE = 250
 PILLS: Mapping[str, str] = {
     "running": "[blue]Running[/]",
     "completed": "[green]Completed[/]",
@@ -38,7 +39,9 @@ def print_table(table: Table) -> None:
     from rich.console import Console
 
     console = Console()
-    console.print(table, soft_wrap=not console.is_terminal)
+    if not console.is_terminal:  # a file or a pipe: nothing is to be cut off
+        console = Console(width=WIDE)
+    console.print(table)
 
 
 def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> Table:

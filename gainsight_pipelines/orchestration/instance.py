@@ -48,5 +48,5 @@ def create_storage(environ: Mapping[str, str]) -> None:
         connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
         row = connection.execute("SELECT to_regclass('event_logs') IS NOT NULL").fetchone()
         if row is None or not row[0]:
-            command = "import dagster; dagster.DagsterInstance.get().__exit__(None, None, None)"
+            command = "import dagster\nwith dagster.DagsterInstance.get(): pass"
             subprocess.run([sys.executable, "-c", command], env=dict(environ), check=True)
