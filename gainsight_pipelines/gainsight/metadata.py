@@ -19,7 +19,7 @@ DATE_TYPES = frozenset({"DATE", "DATETIME"})
 
 @dataclass(frozen=True, slots=True)
 class PicklistOption:
-    """One item of a picklist: records hold ``value`` (a GSID), people know ``label``; inactive items stay in records."""
+    """One item of a picklist: records hold ``value`` (a GSID), people know ``label``; inactive ones stay in records."""
 
     value: str
     label: str

@@ -1,0 +1,22 @@
+"""Clocks for tests: the machine's time, waits that are only written down."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+
+class RecordingClock:
+    """A clock whose waits take no time; ``sleeps`` holds their seconds."""
+
+    def __init__(self) -> None:
+        self.sleeps: list[float] = []
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)

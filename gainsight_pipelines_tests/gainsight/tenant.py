@@ -1,0 +1,137 @@
+"""A Gainsight tenant in a hundred lines, over a real socket, with the habits that the reader has to cope with.
+
+Written from the public documents and the field notes alone; it shares no code with the package or its sandbox.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Row = dict[str, Any]  # "ModifiedDate" as a datetime with fractions, or None; the rest as shown
+
+
+@dataclass
+class Tenant:
+    """The rows and the habits; ``asked`` holds the bodies of the queries."""
+
+    rows: list[Row] = field(default_factory=list)
+    cursor: str = "ModifiedDate"
+    ignores_where: bool = False
+    ignores_order: bool = False
+    ignores_offset: bool = False
+    shuffles: bool = False  # without an order, another one at each call
+    cap: int | None = None
+    shift: timedelta = timedelta(0)  # of the zone in which literals are read
+    shows: str = "iso"  # iso, iso_ms, epoch
+    shape: str = "records"
+    drops_key: str | None = None
+    lower_keys: bool = False
+    fails_above: int | None = None  # 503 for larger limits
+    now: datetime | None = None
+    before_answer: Callable[[Tenant, dict[str, Any]], None] = lambda tenant, body: None
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    url: str = ""
+    _random: random.Random = field(default_factory=lambda: random.Random(7))
+
+    def answer(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        self.asked.append(body)
+        # Names of fields are taken in any case, as the documents' samples show.
+        spelt = {name.casefold(): name for row in self.rows[:1] for name in row}
+        self.before_answer(self, body)
+        if self.fails_above is not None and body["limit"] > self.fails_above:
+            return 503, {"result": False, "errorCode": "GU_1101", "errorDesc": "Oops, something went wrong..."}
+        rows = list(self.rows)
+        if not self.ignores_where:
+            for condition in body.get("where", {}).get("conditions", []):
+                condition = condition | {"name": spelt.get(condition["name"].casefold(), "?")}
+                rows = [row for row in rows if self._holds(row, condition)]
+        if not self.ignores_order:
+            for name, direction in reversed(list(body.get("orderBy", {}).items())):
+                key = spelt.get(name.casefold(), "?")
+                rows.sort(key=lambda row: (row.get(key) is None, row.get(key)), reverse=direction == "desc")
+        elif self.shuffles:
+            self._random.shuffle(rows)
+        offset = 0 if self.ignores_offset else body.get("offset", 0)
+        limit = body["limit"] if self.cap is None else min(body["limit"], self.cap)
+        records = [self._shown(row, body["select"], spelt) for row in rows[offset : offset + limit]]
+        return 200, {"result": True, "data": {"records": records} if self.shape == "records" else records}
+
+    def _holds(self, row: Row, condition: dict[str, Any]) -> bool:
+        actual, values = row.get(condition["name"]), condition["value"]
+        operator = condition["operator"]
+        if operator == "IS_NULL":
+            return actual is None
+        if operator == "IS_NOT_NULL":
+            return actual is not None
+        if actual is None:
+            return False
+        if isinstance(actual, datetime):
+            values = [datetime.fromisoformat(value) + self.shift for value in values]
+        match operator:
+            case "GTE":
+                return bool(actual >= values[0])
+            case "GT":
+                return bool(actual > values[0])
+            case "LT":
+                return bool(actual < values[0])
+            case "EQ" | "IN":
+                return actual in values
+        raise AssertionError(operator)
+
+    def _shown(self, row: Row, select: list[str], spelt: dict[str, str]) -> Row:
+        shown = {name: self._value(row.get(spelt.get(name.casefold(), "?"))) for name in select if name != self.drops_key}
+        return {name.lower(): value for name, value in shown.items()} if self.lower_keys else shown
+
+    def _value(self, value: Any) -> Any:
+        if not isinstance(value, datetime):
+            return value
+        match self.shows:
+            case "iso_ms":
+                return value.strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}+0000"
+            case "epoch":
+                return int(value.timestamp()) * 1000 + value.microsecond // 1000
+        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@contextmanager
+def serving(tenant: Tenant) -> Iterator[Tenant]:
+    """The tenant on a port of its own, for the time of the block."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else each answer waits 40 ms for an acknowledgement
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            status, document = tenant.answer(body)
+            content = json.dumps(document).encode()
+            self.send_response_only(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Date", format_datetime(tenant.now or datetime.now(UTC), usegmt=True))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    tenant.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield tenant
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
