@@ -130,8 +130,16 @@ ACCOUNT_FIELDS: tuple[Field, ...] = (
     Field("Is_Strategic__c", "Strategic", "boolean", lambda a: a.key % 10 == 0, nillable=False),
 )
 
+_INTEGRATION_OWNER = Owner(0, "Integration", "User", "integration@sandbox.example")
+
+
+def _user_id(owner: Owner) -> str:
+    """The Salesforce id of a user."""
+    return INTEGRATION_USER if owner is _INTEGRATION_OWNER else salesforce_id(owner.key, "005")
+
+
 USER_FIELDS: tuple[Field, ...] = (
-    Field("Id", "User ID", "id", lambda u: _user_id(u), 18, updateable=False, nillable=False),
+    Field("Id", "User ID", "id", _user_id, 18, updateable=False, nillable=False),
     Field("Username", "Username", "string", lambda u: u.email, 80, nillable=False),
     Field("LastName", "Last Name", "string", lambda u: u.last_name, 80, nillable=False),
     Field("FirstName", "First Name", "string", lambda u: u.first_name, 40),
@@ -165,14 +173,6 @@ FIELDS: dict[str, tuple[Field, ...]] = {
 }
 """The fields of each object, by its name."""
 KEY_PREFIXES = {"Account": "001", "User": "005", "Organization": "00D"}
-
-
-def _user_id(owner: Owner) -> str:
-    """The Salesforce id of a user."""
-    return INTEGRATION_USER if owner is _INTEGRATION_OWNER else salesforce_id(owner.key, "005")
-
-
-_INTEGRATION_OWNER = Owner(0, "Integration", "User", "integration@sandbox.example")
 
 
 class SalesforceObjects:

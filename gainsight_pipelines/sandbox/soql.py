@@ -32,9 +32,21 @@ class SoqlError(Exception):
 # --- schema ---------------------------------------------------------------------------------------------------------
 
 ColumnType = Literal[
-    "id", "reference", "string", "url", "textarea", "phone", "email", "picklist", "boolean", "int", "double", "currency",
-    "date", "datetime",
-]  # fmt: skip
+    "id",
+    "reference",
+    "string",
+    "url",
+    "textarea",
+    "phone",
+    "email",
+    "picklist",
+    "boolean",
+    "int",
+    "double",
+    "currency",
+    "date",
+    "datetime",
+]
 _TEXT = {"string", "url", "textarea", "phone", "email", "picklist"}
 _NUMBER = {"int", "double", "currency"}
 _ID = {"id", "reference"}
@@ -148,7 +160,7 @@ class Name:
 
 
 @dataclass(frozen=True, slots=True)
-class Literal_:
+class Constant:
     """A value as written: its kind (string, number, date, datetime, boolean, null) and its source text."""
 
     kind: str
@@ -161,7 +173,7 @@ class Comparison:
 
     name: Name
     operator: str
-    values: tuple[Literal_, ...]
+    values: tuple[Constant, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +319,7 @@ class _Parser:
         operator = self.next().text.replace("<>", "!=")
         return Comparison(name, operator, (self.literal(),))
 
-    def values(self) -> tuple[Literal_, ...]:
+    def values(self) -> tuple[Constant, ...]:
         self.expect("(")
         values = [self.literal()]
         while self.accept(","):
@@ -315,7 +327,7 @@ class _Parser:
         self.expect(")")
         return tuple(values)
 
-    def literal(self) -> Literal_:
+    def literal(self) -> Constant:
         token = self.token
         if token.kind in ("string", "number", "date", "datetime"):
             kind = token.kind
@@ -326,7 +338,7 @@ class _Parser:
         else:
             raise self.unexpected()
         self.next()
-        return Literal_(kind, token.text)
+        return Constant(kind, token.text)
 
     def order(self) -> tuple[Order, ...]:
         orders = []
@@ -429,7 +441,7 @@ def plan(query: Query, entities: Mapping[str, Entity]) -> Plan:
     if query.offset > MAX_OFFSET:
         raise SoqlError("NUMBER_OUTSIDE_VALID_RANGE", f"Maximum SOQL offset allowed is {MAX_OFFSET}")
     paths = [_resolve(query, entity, name) for name in query.names] + _grouped(query, entity)
-    _check_duplicates(query, paths)
+    _check_duplicates(paths)
     counted = _resolve(query, entity, query.count_of[0]) if query.count_of else None
     where = _predicate(query, entity, query.where) if query.where else lambda row: True
     order = tuple((_resolve(query, entity, order.name), order) for order in query.order)
@@ -451,7 +463,7 @@ def _no_type(name: str) -> str:
     )
 
 
-def _check_duplicates(query: Query, paths: Sequence[_Path]) -> None:
+def _check_duplicates(paths: Sequence[_Path]) -> None:
     seen: set[tuple[str, ...]] = set()
     for path in paths:
         key = (*(r.name for r in path.relationships), path.column.name)
@@ -624,7 +636,7 @@ def _wrong_type(query: Query, column: Column, name: Name) -> SoqlError:
     return SoqlError("INVALID_FIELD", located(query.text, name.start, complaint))
 
 
-def _operand(query: Query, column: Column, name: Name, literal: Literal_) -> Any:
+def _operand(query: Query, column: Column, name: Name, literal: Constant) -> Any:
     """A literal as something to compare the column's values with."""
     if literal.kind == "null":
         return None
@@ -640,7 +652,7 @@ def _operand(query: Query, column: Column, name: Name, literal: Literal_) -> Any
     return comparable(column.type, _value(query, name, literal))
 
 
-def _value(query: Query, name: Name, literal: Literal_) -> Any:
+def _value(query: Query, name: Name, literal: Constant) -> Any:
     if literal.kind == "number":
         return Decimal(literal.text)
     if literal.kind == "boolean":
