@@ -1,5 +1,6 @@
-"""What goes wrong in a call to a CRM, in words: the one border where the errors of simple-salesforce, requests,
-hubspot-api-client and urllib3 become ours.
+"""What goes wrong in a call to a CRM, in words.
+
+The one border where the errors of simple-salesforce, requests, hubspot-api-client and urllib3 become ours.
 
 ::
 
@@ -77,7 +78,7 @@ class Verdict:
 
 _WAIT = "Bring it back, or wait until it is, then run again."
 _CHECK_ADDRESS = "Check {address_name} and this machine's network, then run again."
-_NEW_SECRET = "Put valid credentials in {secret_name}, then run again."
+_RENEW = "Put valid credentials in {secret_name}, then run again."
 _GRANT = "Give the integration's user access to the API and read access to accounts, then run again."
 _LATER = "Run again later, or raise the API limit."
 
@@ -161,7 +162,7 @@ STATUSES: tuple[tuple[range, Verdict], ...] = (
         range(300, 400),
         Verdict(GateClosed, "redirects to another address, which is not followed with credentials", _CHECK_ADDRESS),
     ),
-    (range(401, 402), Verdict(CredentialsRejected, "rejected the credentials (expired or rotated?)", _NEW_SECRET)),
+    (range(401, 402), Verdict(CredentialsRejected, "rejected the credentials (expired or rotated?)", _RENEW)),
     (range(403, 404), Verdict(CredentialsRejected, "refused access", _GRANT)),
     (range(404, 405), Verdict(GateClosed, "answers, but not as the API", _CHECK_ADDRESS)),
     (range(407, 408), Verdict(GateClosed, "cannot be reached: the proxy wants a log-in", "Check HTTPS_PROXY.")),
@@ -225,7 +226,7 @@ def login_refused(peer: Peer, status: int, code: str, detail: str = "") -> Pipel
     """
     if code in CODES or (status >= 402 and status != 403) or 300 <= status < 400:
         return from_status(peer, status, code)
-    hint = LOGIN_HINTS.get(detail.strip().lower()) or LOGIN_HINTS.get(code.lower()) or _NEW_SECRET
+    hint = LOGIN_HINTS.get(detail.strip().lower()) or LOGIN_HINTS.get(code.lower()) or _RENEW
     return _build(peer, Verdict(CredentialsRejected, "refused the log-in", hint), [code or f"HTTP {status}"], None)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -148,8 +149,8 @@ class HubSpotCalls:
         from requests.utils import get_environ_proxies, select_proxy
 
         address = self._credentials.base_url
-        authorities = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-        directory = bool(authorities) and os.path.isdir(str(authorities))
+        authorities = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or None
+        directory = authorities is not None and Path(authorities).is_dir()
         api = Client(
             access_token=self._credentials.access_token,
             host=address,

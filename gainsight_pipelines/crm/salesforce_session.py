@@ -181,7 +181,7 @@ def _signed(credentials: JwtBearer, expires_at: datetime) -> str:
     }
     try:
         return jwt.encode(claims, credentials.key_file.read_bytes(), algorithm="RS256")
-    except Exception as error:  # pyjwt, cryptography and the file system each have their own
+    except (jwt.PyJWTError, ValueError, TypeError, OSError) as error:
         reason = type(error).__name__
     raise SettingsError(
         f"SALESFORCE_JWT_KEY_FILE does not hold a readable RSA private key ({reason}).",

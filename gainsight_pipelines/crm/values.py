@@ -70,8 +70,10 @@ def parse_number(value: object) -> Decimal | None:
 
 
 def parse_date(value: object) -> date | None:
-    """A calendar day from `YYYY-MM-DD`, an ISO time (its day in UTC) or epoch milliseconds (as HubSpot keeps dates:
-    midnight UTC of that day); else None."""
+    """A calendar day from `YYYY-MM-DD`, an ISO time (its day in UTC) or epoch milliseconds; else None.
+
+    HubSpot keeps a date as midnight UTC of that day.
+    """
     text = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
     if len(text) == len("YYYY-MM-DD") and not text.isdigit():
         try:

@@ -37,4 +37,7 @@ def test_every_missing_field_is_named_with_its_setting() -> None:
     assert "primary_crm.fields.domain: Salesforce's Account has no field 'Web_site' (did you mean Website?)" in message
     assert "primary_crm.fields.arr: Salesforce's Account has no field 'ARR' (did you mean Annual_Recurring" in message
     assert "primary_crm.fields.renewal_date: Salesforce's Account has no field 'zzz';" in message
-    assert "surveys.gsid_field: Salesforce's Account has no field 'Gainsight_GSID' (did you mean Gainsight_GSID__c?)" in message
+    assert (
+        "surveys.gsid_field: Salesforce's Account has no field 'Gainsight_GSID' (did you mean Gainsight_GSID__c?)"
+        in message
+    )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -174,8 +175,10 @@ def test_an_account_with_all_its_fields(crm: Salesforce, organisation: Organisat
         ),
     )
     assert queries(server) == [
-        "SELECT Id, Name, SystemModstamp, IsDeleted, MasterRecordId, Website, ParentId, OwnerId, ARR__c, "
-        "Renewal_Date__c, Gainsight_GSID__c, Owner.Name FROM Account ORDER BY SystemModstamp, Id"
+        (
+            "SELECT Id, Name, SystemModstamp, IsDeleted, MasterRecordId, Website, ParentId, OwnerId, ARR__c, "
+            "Renewal_Date__c, Gainsight_GSID__c, Owner.Name FROM Account ORDER BY SystemModstamp, Id"
+        )
     ]
     assert server.requests[-1].path == "/services/data/v59.0/queryAll/"
 
@@ -189,7 +192,9 @@ def test_arr_is_never_guessed(server: Server, organisation: Organisation, clock:
     assert server.requests[-1].path == "/services/data/v59.0/query/"
 
 
-def test_increments_overlap_and_end_behind_what_was_read(crm: Salesforce, organisation: Organisation, server: Server) -> None:
+def test_increments_overlap_and_end_behind_what_was_read(
+    crm: Salesforce, organisation: Organisation, server: Server
+) -> None:
     since = datetime(2026, 3, 1, 10, 15, tzinfo=UTC)
     organisation.pages["any"] = [
         [record(1, "2026-03-01T10:00:00"), record(2, "2026-03-01T10:20:00")],
@@ -311,7 +316,11 @@ SAYINGS = [
     (Answer([{"errorCode": "REQUEST_LIMIT_EXCEEDED"}], 403), RateLimited, "has used up its API calls"),
     (Answer([{"errorCode": "API_DISABLED_FOR_ORG"}], 403), CredentialsRejected, "refused access.*API_DISABLED"),
     (Answer([{"errorCode": "INVALID_SESSION_ID"}], 401), CredentialsRejected, "rejected the credentials"),
-    (Answer([{"errorCode": "INVALID_TYPE", "message": "SELECT 42"}], 400), CredentialsRejected, "does not show accounts"),
+    (
+        Answer([{"errorCode": "INVALID_TYPE", "message": "SELECT 42"}], 400),
+        CredentialsRejected,
+        "does not show accounts",
+    ),
     (Answer([{"errorCode": "QUERY_TIMEOUT"}], 400), TransientError, "took too long"),
     (Answer([{"errorCode": "SERVER_UNAVAILABLE"}], 503), GateClosed, "is not available"),
     (Answer(b"<html>maintenance</html>", 200), GateClosed, "not the API"),
@@ -373,9 +382,7 @@ def test_jwt_bearer(server: Server, organisation: Organisation, tmp_path: Path) 
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     file = tmp_path / "key.pem"
     file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     credentials = JwtBearer(file, "client", "ada@acme.com", "https://test.salesforce.com", server.address)
     clock = TestClock()
@@ -398,13 +405,13 @@ def test_jwt_bearer(server: Server, organisation: Organisation, tmp_path: Path) 
 def test_jwt_key_that_is_none(server: Server, clock: TestClock, tmp_path: Path) -> None:
     file = tmp_path / "key.pem"
     file.write_text("no key")
-    with connected(server, clock, credentials=JwtBearer(file, "c", "u", server.address)) as crm:
-        with pytest.raises(SettingsError, match="SALESFORCE_JWT_KEY_FILE"):
-            crm.probe()
+    jwt_connection = partial(connected, server, clock, credentials=JwtBearer(file, "c", "u", server.address))
+    no_key = pytest.raises(SettingsError, match="SALESFORCE_JWT_KEY_FILE")
+    with jwt_connection() as crm, no_key:
+        crm.probe()
     file.unlink()
-    with connected(server, clock, credentials=JwtBearer(file, "c", "u", server.address)) as crm:
-        with pytest.raises(SettingsError, match="SALESFORCE_JWT_KEY_FILE"):
-            crm.probe()
+    with jwt_connection() as crm, no_key:
+        crm.probe()
 
 
 SOAP = (
@@ -435,7 +442,8 @@ def test_password_log_in(server: Server, organisation: Organisation, clock: Test
     bad = UsernamePassword("ada@acme.com", "wr0ngpass", "T0KEN", server.address)
     with connected(server, clock, credentials=bad) as crm, pytest.raises(CredentialsRejected) as caught:
         crm.probe()
-    assert "INVALID_LOGIN" in str(caught.value) and "SALESFORCE_PASSWORD" in str(caught.value)
+    assert "INVALID_LOGIN" in str(caught.value)
+    assert "SALESFORCE_PASSWORD" in str(caught.value)
     assert "wr0ngpass" not in str(caught.value) + repr(bad) + repr(crm)
     organisation.before = lambda request: Answer(b"<html>not xml", 503)
     with connected(server, clock, credentials=good) as crm, pytest.raises(GateClosed, match="HTTP 503"):
@@ -448,12 +456,11 @@ def test_missing_fields_are_named_with_their_settings(server: Server, clock: Tes
     with connected(server, clock, fields=fields, gsid_fields=gsids) as crm, pytest.raises(SettingsError) as caught:
         list(crm.changed_accounts(None))
     assert "primary_crm.fields.arr: Salesforce's Account has no field 'ARR_c' (did you mean ARR__c" in str(caught.value)
-    assert "activity.gsid_field: " in str(caught.value) and "did you mean Gainsight_GSID__c" in str(caught.value)
+    assert "activity.gsid_field: " in str(caught.value)
+    assert "did you mean Gainsight_GSID__c" in str(caught.value)
 
 
-def test_not_answering(
-    server: Server, clock: TestClock, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_not_answering(server: Server, clock: TestClock, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch) -> None:
     def reason(address: str) -> str:
         crm = Salesforce(ClientCredentials(address, "client", SECRET), AccountFieldMap(), [], clock)
         with pytest.raises(GateClosed) as caught:

@@ -1,0 +1,165 @@
+"""Salesforce against the sandbox's, which was written from Salesforce's documents by somebody else."""
+
+from __future__ import annotations
+
+import gc
+import ssl
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import trustme
+
+from gainsight_pipelines.clock import SystemClock
+from gainsight_pipelines.crm.connect import from_environment
+from gainsight_pipelines.crm.fields import AccountFieldMap
+from gainsight_pipelines.crm.protocol import Account, PrimaryCRM
+from gainsight_pipelines.errors import CredentialsRejected, GateClosed
+from gainsight_pipelines.sandbox.generate import Size, account_truth, generate
+from gainsight_pipelines.sandbox.salesforce import salesforce_app
+from gainsight_pipelines.sandbox.switches import Counters, SandboxSecrets, Switches
+from gainsight_pipelines.sandbox.world import SALESFORCE_ORGANISATION, World, salesforce_id
+from gainsight_pipelines_tests.sandbox.crm_serving import served
+
+FIELDS = AccountFieldMap(arr="ARR__c", renewal_date="Renewal_Date__c")
+GSID = "Gainsight_GSID__c"
+
+
+@dataclass
+class Sandbox:
+    """A running Salesforce, and the environments with which to log in to it."""
+
+    address: str
+    world: World
+    switches: Switches
+    counters: Counters
+    environments: dict[str, dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def secrets() -> SandboxSecrets:
+    return SandboxSecrets.random()
+
+
+@pytest.fixture
+def sandbox(tls: ssl.SSLContext, authority: trustme.CA, secrets: SandboxSecrets, tmp_path: Path) -> Iterator[Sandbox]:
+    world, switches, counters = generate(7, datetime.now(UTC), Size.of(300, 10)), Switches(), Counters()
+    key = tmp_path / "key.pem"
+    key.write_text(secrets.salesforce_private_key_pem)
+    with served(salesforce_app(world, switches, counters, secrets, batch_size=40), authority) as address:
+        client = {"SALESFORCE_INSTANCE_URL": address, "SALESFORCE_CLIENT_ID": secrets.salesforce_client_id}
+        environments = {
+            "client credentials": client | {"SALESFORCE_CLIENT_SECRET": secrets.salesforce_client_secret},
+            "jwt": client | {"SALESFORCE_JWT_KEY_FILE": str(key), "SALESFORCE_USERNAME": secrets.salesforce_username},
+            "password": {
+                "SALESFORCE_LOGIN_URL": address,
+                "SALESFORCE_USERNAME": secrets.salesforce_username,
+                "SALESFORCE_PASSWORD": secrets.salesforce_password,
+                "SALESFORCE_SECURITY_TOKEN": secrets.salesforce_security_token,
+            },
+        }
+        yield Sandbox(address, world, switches, counters, environments)
+    with warnings.catch_warnings():
+        # uvicorn ends its loop without waiting for the last TLS connections: their warnings would hit another test.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+@contextmanager
+def connected(sandbox: Sandbox, way: str = "client credentials", **changed: str) -> Iterator[PrimaryCRM]:
+    crm = from_environment("salesforce", sandbox.environments[way] | changed, FIELDS, [GSID], SystemClock())
+    try:
+        yield crm
+    finally:
+        crm.close()
+
+
+def as_truth(account: Account) -> dict[str, object]:
+    return {
+        "name": account.name,
+        "domain": account.domain,
+        "parent_account_id": account.parent_account_id,
+        "arr": account.arr,
+        "renewal_date": account.renewal_date.isoformat() if account.renewal_date else None,
+        "owner_id": account.owner_id,
+        "owner_name": account.owner_name,
+        "gsid": account.gsids.get(GSID),
+        "deleted": account.is_deleted,
+        "merged_into": account.merged_into,
+    }
+
+
+def truth(world: World) -> dict[str, dict[str, object]]:
+    rows = account_truth(world)["salesforce"]
+    for row in rows.values():
+        del row["key"]
+        row["arr"] = Decimal(row["arr"]) if row["arr"] is not None else None
+    return rows
+
+
+@pytest.mark.parametrize("way", ["client credentials", "jwt", "password"])
+def test_every_account_as_it_is(sandbox: Sandbox, way: str) -> None:
+    with connected(sandbox, way) as crm:
+        assert crm.organisation() == SALESFORCE_ORGANISATION
+        live = sum(not row["deleted"] for row in truth(sandbox.world).values())
+        assert crm.probe() == live
+        pages = list(crm.changed_accounts(None))
+        assert len(pages) > 3
+        read = {account.account_id: as_truth(account) for page in pages for account in page.accounts}
+        assert read == truth(sandbox.world)
+        swept = {account.account_id: as_truth(account) for page in crm.live_accounts() for account in page.accounts}
+        assert swept == {key: row for key, row in truth(sandbox.world).items() if not row["deleted"]}
+        assert crm.calls == sandbox.counters.totals["salesforce"]
+    assert sandbox.world.crm_writes == 0
+
+
+def test_increments(sandbox: Sandbox) -> None:
+    for account in sandbox.world.accounts.values():
+        account.modified_at = min(account.modified_at, datetime.now(UTC) - timedelta(days=2))
+    with connected(sandbox) as crm:
+        bookmark = list(crm.changed_accounts(None))[-1].bookmark
+        assert list(crm.changed_accounts(bookmark)) == []
+        changed = sandbox.world.accounts[5]
+        changed.name, changed.modified_at = "Renamed", datetime.now(UTC)
+        deleted = sandbox.world.accounts[6]
+        deleted.deleted_at = deleted.modified_at = datetime.now(UTC)
+        (page,) = crm.changed_accounts(bookmark)
+        assert {account.account_id: (account.name, account.is_deleted) for account in page.accounts} == {
+            salesforce_id(5): ("Renamed", changed.deleted_at is not None),
+            salesforce_id(6): (deleted.name, True),
+        }
+
+
+def test_tokens_that_expire_all_the_time(sandbox: Sandbox) -> None:
+    with connected(sandbox) as crm:
+        sandbox.switches.token_lifetime_calls = 2
+        read = {account.account_id for page in crm.changed_accounts(None) for account in page.accounts}
+        assert read == set(truth(sandbox.world))
+    assert sandbox.counters.calls["salesforce"]["token"] > 2
+
+
+def test_the_gate(sandbox: Sandbox) -> None:
+    with connected(sandbox) as crm:
+        sandbox.switches.crm_empty = True
+        with pytest.raises(GateClosed, match="shows no accounts"):
+            crm.probe()
+        sandbox.switches.crm_empty = False
+        assert crm.probe() > 0
+        sandbox.switches.crm_down = True
+        with pytest.raises(GateClosed):
+            crm.probe()
+    sandbox.switches.crm_down, sandbox.switches.crm_reject = False, True
+    for way in sandbox.environments:
+        with connected(sandbox, way) as crm, pytest.raises(CredentialsRejected):
+            crm.probe()
+    sandbox.switches.crm_reject = False
+    for way, name in (("client credentials", "SALESFORCE_CLIENT_SECRET"), ("password", "SALESFORCE_PASSWORD")):
+        with connected(sandbox, way, **{name: "wr0ng-one"}) as crm, pytest.raises(CredentialsRejected) as caught:
+            crm.probe()
+        assert "wr0ng-one" not in str(caught.value)
+        assert name in str(caught.value)
