@@ -29,10 +29,12 @@ test: $(INSTALLED) ## all tests, in parallel (one: make test ARGS="-k name", PYT
 
 .PHONY: check
 check: $(INSTALLED) ## lint, format, types, import contracts
-	@echo "ruff check"; $(BIN)/python -m ruff check --quiet .
-	@echo "ruff format"; $(BIN)/python -m ruff format --quiet --check .
-	@echo "mypy"; $(BIN)/python -m mypy
-	@echo "import contracts"; $(BIN)/lint-imports
+	@status=0; \
+	for tool in "ruff check --quiet" "ruff format --quiet --check" mypy; do \
+		echo "$$tool"; $(BIN)/python -m $$tool || status=1; \
+	done; \
+	echo "import contracts"; $(BIN)/lint-imports --no-logo || status=1; \
+	exit $$status
 
 .PHONY: format
 format: $(INSTALLED) ## what ruff can put right by itself

@@ -84,10 +84,11 @@ def each_once(names: Iterable[str], key: Callable[[str], str], what: str, why: s
     """Refuses names that are the same once compared by `key`."""
     seen: dict[str, str] = {}
     for name in names:
-        first = seen.setdefault(key(name), name)
-        if first is not name:
+        first = seen.get(key(name))
+        if first is not None:
             same = f"{name} twice" if first == name else f"{first} and {name}, which are the same"
             raise ValueError(f"has the {what} {same}" + (f" ({why})" if why else ""))
+        seen[key(name)] = name
 
 
 def timezone(value: str) -> str:

@@ -1,0 +1,138 @@
+"""Secrets: where they come from, which source wins, that they are read anew and never shown."""
+
+from __future__ import annotations
+
+import copy
+import os
+from pathlib import Path
+
+import pytest
+
+from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.settings import Secrets
+
+NAME = "GAINSIGHT_API_KEY"
+
+
+@pytest.fixture
+def settings_path(tmp_path: Path) -> Path:
+    return tmp_path / "gainsight.yaml"
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_the_environment_wins_over_the_file_beside_the_settings(settings_path: Path, tmp_path: Path) -> None:
+    write(tmp_path / ".env", f"{NAME}=from-dotenv\nHUBSPOT_ACCESS_TOKEN='with $dollar ${{HOME}}'\n")
+    assert Secrets.read(settings_path, {}).require(NAME) == "from-dotenv"
+    assert Secrets.read(settings_path, {NAME: "from-environment"}).require(NAME) == "from-environment"
+    assert Secrets.read(settings_path, {NAME: "  "}).require(NAME) == "from-dotenv"
+    assert Secrets.read(settings_path, {}).get("HUBSPOT_ACCESS_TOKEN") == "with $dollar ${HOME}"
+    assert NAME not in os.environ
+
+
+def test_without_a_settings_path_the_working_directory_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / ".env", f"{NAME}=here\n")
+    monkeypatch.chdir(tmp_path)
+    assert Secrets.read(None, {}).require(NAME) == "here"
+
+
+def test_a_named_file_wins_over_the_variable_beside_it(settings_path: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "key", "\n from-file \n")
+    assert Secrets.read(settings_path, {NAME: "plain", f"{NAME}_FILE": str(file)}).require(NAME) == "from-file"
+
+
+def test_the_environment_wins_over_a_file_named_in_dotenv(settings_path: Path, tmp_path: Path) -> None:
+    write(tmp_path / "key", "from-file")
+    write(tmp_path / ".env", f"{NAME}_FILE=key\n")
+    assert Secrets.read(settings_path, {NAME: "plain"}).require(NAME) == "plain"
+    assert Secrets.read(settings_path, {}).require(NAME) == "from-file"
+
+
+def test_a_rotated_key_is_seen_by_the_next_reading(settings_path: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "key", "old")
+    environ = {f"{NAME}_FILE": str(file)}
+    assert Secrets.read(settings_path, environ).require(NAME) == "old"
+    write(file, "new")
+    assert Secrets.read(settings_path, environ).require(NAME) == "new"
+    write(tmp_path / ".env", f"{NAME}=one\n")
+    assert Secrets.read(settings_path, {}).require(NAME) == "one"
+    write(tmp_path / ".env", f"{NAME}=two\n")
+    assert Secrets.read(settings_path, {}).require(NAME) == "two"
+
+
+def test_what_is_not_set_is_named_with_what_to_do(settings_path: Path, tmp_path: Path) -> None:
+    secrets = Secrets.read(settings_path, {NAME: ""})
+    assert secrets.get(NAME) is None
+    with pytest.raises(SettingsError) as caught:
+        secrets.require(NAME)
+    assert str(caught.value).startswith(f"{NAME} is not set.")
+    assert str(tmp_path / ".env") in str(caught.value)
+    assert f"{NAME}_FILE" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "is not there"),
+        (b" \n", "is empty"),
+        (b"\xff\xff", "isn't UTF-8"),
+        (b"k" * 100_001, "too large"),
+    ],
+)
+def test_a_named_file_that_will_not_do_says_so(settings_path: Path, content: bytes | None, words: str) -> None:
+    file = settings_path.with_name("key")
+    if content is not None:
+        file.write_bytes(content)
+    secrets = Secrets.read(settings_path, {NAME: "plain", f"{NAME}_FILE": str(file)})
+    with pytest.raises(SettingsError) as caught:
+        secrets.require(NAME)
+    assert words in str(caught.value)
+    assert str(file) in str(caught.value)
+    assert f"{NAME}_FILE" in str(caught.value)
+
+
+def test_a_folder_is_no_secret(settings_path: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="can't be read"):
+        Secrets.read(settings_path, {f"{NAME}_FILE": str(tmp_path)}).require(NAME)
+
+
+def test_a_dotenv_that_cannot_be_read_says_so(settings_path: Path, tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()
+    with pytest.raises(SettingsError, match=r"\.env can't be read"):
+        Secrets.read(settings_path, {})
+
+
+def test_the_environment_for_the_crm_is_a_mapping_of_all(settings_path: Path, tmp_path: Path) -> None:
+    write(tmp_path / "secret", "from-file")
+    write(tmp_path / ".env", "SALESFORCE_CLIENT_SECRET_FILE=secret\nSALESFORCE_SECURITY_TOKEN=\nSSL_CERT_FILE=none\n")
+    environment = Secrets.read(settings_path, {"SALESFORCE_CLIENT_ID": "id"}).environment()
+    assert environment["SALESFORCE_CLIENT_ID"] == "id"
+    assert environment["SALESFORCE_CLIENT_SECRET"] == "from-file"
+    assert environment["SALESFORCE_CLIENT_SECRET_FILE"] == str(tmp_path / "secret")
+    assert environment["SSL_CERT_FILE"] == "none"
+    assert "SSL_CERT" not in environment
+    assert environment.get("SALESFORCE_SECURITY_TOKEN") == ""
+    assert "SALESFORCE_SECURITY_TOKEN" in environment
+    assert "SALESFORCE_PASSWORD" not in environment
+    assert set(environment) >= {"SALESFORCE_CLIENT_ID", "SALESFORCE_CLIENT_SECRET"}
+    assert len(environment) == len(list(environment))
+
+
+def test_a_missing_file_of_the_other_crm_stops_nobody(settings_path: Path) -> None:
+    environment = Secrets.read(
+        settings_path, {"HUBSPOT_ACCESS_TOKEN_FILE": "nowhere", "SALESFORCE_CLIENT_ID": "id"}
+    ).environment()
+    assert environment.get("SALESFORCE_CLIENT_ID") == "id"
+    with pytest.raises(SettingsError, match="HUBSPOT_ACCESS_TOKEN_FILE"):
+        environment.get("HUBSPOT_ACCESS_TOKEN")
+
+
+def test_nothing_shows_a_value(settings_path: Path, tmp_path: Path) -> None:
+    write(tmp_path / ".env", "SALESFORCE_PASSWORD=hunter2\n")
+    secrets = Secrets.read(settings_path, {NAME: "hunter2"})
+    shown = [repr(secrets), str(secrets), f"{secrets.environment()!r}", repr(copy.copy(secrets)), repr(secrets._layers)]
+    assert not [text for text in shown if "hunter2" in text]
+    assert NAME in repr(secrets)

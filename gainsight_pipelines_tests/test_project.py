@@ -1,0 +1,84 @@
+"""The project's own files: they agree with each other and with the code, and hold nothing of one machine."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+LOCK = (ROOT / "requirements.lock").read_text("utf-8")
+NEEDED = [Requirement(line) for line in PROJECT["dependencies"]]
+FOR_DEVELOPERS = [Requirement(line) for lines in PROJECT["optional-dependencies"].values() for line in lines]
+
+
+@pytest.mark.parametrize("needed", [*NEEDED, *FOR_DEVELOPERS], ids=str)
+def test_the_lock_has_what_the_project_asks_for(needed: Requirement) -> None:
+    pins = dict(re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", LOCK, re.MULTILINE))
+    pinned = {canonicalize_name(name): Version(version) for name, version in pins.items()}
+    version = pinned.get(canonicalize_name(needed.name))
+    assert version is not None, "missing in requirements.lock: make lock"
+    assert version in needed.specifier, "requirements.lock is older than pyproject.toml: make lock"
+
+
+def test_the_lock_holds_no_address_and_no_path() -> None:
+    for line in LOCK.splitlines():
+        assert re.fullmatch(r"#.*| +# .*|[A-Za-z0-9_.-]+==[A-Za-z0-9_.+!-]+( ; .*)?|", line), line
+        assert "://" not in line, line
+
+
+def test_whatever_the_package_imports_is_declared() -> None:
+    declared = {canonicalize_name(needed.name) for needed in NEEDED}
+    distributions = packages_distributions()
+    missing = set()
+    for path in (ROOT / "gainsight_pipelines").rglob("*.py"):
+        for name in imported(ast.parse(path.read_text("utf-8"))):
+            owners = {canonicalize_name(owner) for owner in distributions.get(name, ())}
+            known = name == "gainsight_pipelines" or name in sys.stdlib_module_names
+            if not known and not owners & declared:
+                missing.add(f"{name} ({path.relative_to(ROOT)})")
+    assert missing == set()
+
+
+def imported(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def test_each_dependency_says_why() -> None:
+    text = (ROOT / "pyproject.toml").read_text("utf-8")
+    listed = text[text.index("dependencies = [") : text.index("[project.scripts]")]
+    lines = re.findall(r'^    "[A-Za-z].*', listed, re.MULTILINE)
+    assert len(lines) == len(NEEDED) + len(FOR_DEVELOPERS)
+    assert [line for line in lines if not re.search(r'", +# \w', line)] == []
+
+
+def test_help_is_what_make_does_by_itself() -> None:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    shown = subprocess.run(["make"], cwd=ROOT, env=environ, capture_output=True, text=True, check=True).stdout
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    assert {line.split()[1] for line in shown.splitlines()} == targets
+    assert targets >= {"help", "demo", "dev", "test", "check", "lock", "clean"}
+
+
+def test_the_example_environment_is_empty_where_a_secret_belongs() -> None:
+    for line in (ROOT / ".env.example").read_text("utf-8").splitlines():
+        name, _, value = line.removeprefix("#").partition("=")
+        if re.search(r"KEY$|SECRET$|TOKEN$|PASSWORD$", name):
+            assert value == "", line
