@@ -268,7 +268,7 @@ def _start_error(folder: Path, report: Mapping[str, Any], log_end: int) -> Pipel
         return PermanentError(f"Somebody else runs a PostgreSQL server on {folder}.", "Stop that server first.")
     step = "prepared" if report["failed"] == "initdb" else "started"
     return PermanentError(
-        f"The PostgreSQL server in {folder} could not be {step}: {detail or 'no reason given'}",
+        f"The PostgreSQL server in {folder} could not be {step}: {detail.rstrip('.') or 'no reason given'}.",
         f"More may be in {folder / keeper.SERVER_LOG}. {OWN_SERVER}",
     )
 

@@ -174,6 +174,7 @@ def test_under_root_without_namespaces_it_is_a_system_users(folder: Path, monkey
     folder.parent.chmod(0o711)
     with embedded_server(folder) as server:
         keep_a_row(server.url("gainsight"))
+    wait_until(lambda: not server_processes(folder))
     with monkeypatch.context() as changed:
         changed.setattr(keeper, "probe_user_namespace", lambda: False)
         changed.setattr(embedded, "_SYSTEM_USER", "nobody")  # stands in for one that would have to be made
@@ -184,6 +185,7 @@ def test_under_root_without_namespaces_it_is_a_system_users(folder: Path, monkey
                 assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         except PermanentError as error:
             assert "can't reach" in error.message  # noqa: PT017  # this checkout lies where only root gets in
+    wait_until(lambda: not server_processes(folder))
     with embedded_server(folder) as server:  # and back
         assert count(server.url("gainsight")) == 1
         assert folder.stat().st_uid == 0
@@ -331,14 +333,11 @@ def test_unusual_paths(folder: Path, name: str) -> None:
 
 
 def test_a_private_socket_folder_that_somebody_else_prepared(folder: Path, tmp_path: Path) -> None:
-    for trap in (
-        lambda path: path.symlink_to(tmp_path),
-        lambda path: path.mkdir(mode=0o755),
-        lambda path: path.touch(),
-    ):
-        path = folder.parent / f"trap{id(trap)}"
-        trap(path)
-        assert not embedded._make_private(path)
+    link, open_to_all, file = (folder.parent / name for name in ("link", "open", "file"))
+    link.symlink_to(tmp_path)
+    open_to_all.mkdir(mode=0o755)
+    file.touch()
+    assert not any(embedded._make_private(path) for path in (link, open_to_all, file))
     assert embedded._make_private(folder.parent / "fresh")
 
 
