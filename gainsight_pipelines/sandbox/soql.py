@@ -133,19 +133,14 @@ def _tokens(query: str) -> list[Token]:
     while position < len(query):
         match = _TOKEN.match(query, position)
         if match is None:
-            raise SoqlError("MALFORMED_QUERY", _bad_character(query, position))
+            complaint = f"unexpected token: '{query[position]}'"
+            raise SoqlError("MALFORMED_QUERY", located(query, position, complaint))
         kind = match.lastgroup or ""
         if kind != "space":
             tokens.append(Token(kind, match.group(), position))
         position = match.end()
     tokens.append(Token("end", "<EOF>", len(query)))
     return tokens
-
-
-def _bad_character(query: str, position: int) -> str:
-    if query[position] == "'":
-        return located(query, position, "line breaks not allowed in string literals or unterminated string")
-    return located(query, position, f"unexpected token: '{query[position]}'")
 
 
 # --- what a query says ----------------------------------------------------------------------------------------------

@@ -59,7 +59,6 @@ def renew(world: World) -> None:
 @contextmanager
 def served(app: Starlette, authority: trustme.CA | None = None) -> Iterator[str]:
     """Runs an app on a loopback port in a thread; over HTTPS with a certificate of `authority`. Gives its base URL."""
-    factory = None if authority is None else _certified_by(authority)
     config = uvicorn.Config(
         app,
         log_level="critical",
