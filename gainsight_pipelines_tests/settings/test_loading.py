@@ -60,8 +60,8 @@ def test_a_whole_file_gives_every_section_with_its_defaults() -> None:
 
 def test_missing_sections_are_not_configured() -> None:
     settings = parse_settings("common: {}")
-    assert settings.gainsight is settings.primary_crm is settings.company is settings.activity is None
-    assert settings.surveys is settings.product_usage is None
+    sections = (settings.gainsight, settings.primary_crm, settings.company, settings.activity, settings.surveys)
+    assert (*sections, settings.product_usage) == (None,) * 6
     assert settings.schedules.company is None
     assert settings.object_names() == ()
 
