@@ -9,7 +9,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import requests
 
@@ -49,7 +49,7 @@ class RunningSandbox:
         answer: dict[str, Any] = self._get("/calls")
         return answer
 
-    def requests(self, last: int = 200) -> list[dict[str, Any]]:
+    def gainsight_requests(self, last: int = 200) -> list[dict[str, Any]]:
         """The last Gainsight requests: method, path, query, body, status."""
         answer: list[dict[str, Any]] = self._get("/requests", last=last)
         return answer
@@ -91,7 +91,7 @@ class RunningSandbox:
         if self.process.stdout:
             self.process.stdout.close()
 
-    def __enter__(self) -> RunningSandbox:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:

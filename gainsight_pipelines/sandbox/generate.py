@@ -163,7 +163,8 @@ class _Generator:
     def _make_accounts(self) -> None:
         rng = self._rng
         names = _company_names(rng, self._size.accounts)
-        for key, name in enumerate(names, start=1):
+        for key, own_name in enumerate(names, start=1):
+            name = own_name
             parent = rng.randrange(1, key) if key > 5 and rng.random() < 0.18 else None
             if parent is not None:
                 base = self._world.accounts[parent].name
@@ -211,7 +212,7 @@ class _Generator:
         masters = keys[: len(merged)]
         self._retire([*deleted_unreachable, *deleted_moved, *deleted_shadow])
         for key in deleted_unreachable:
-            self._add_company(key, None, None, "no_account", crm_key=key)
+            self._add_company(None, None, None, "no_account", crm_key=key)
         for key, live in zip(deleted_moved, moved_to, strict=True):
             company = self._add_company(live, "gsid_field", "gsid_field", None, crm_key=key)
             self._world.accounts[live].gsid = company.gsid

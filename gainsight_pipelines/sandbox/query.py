@@ -41,7 +41,7 @@ OPERATORS = {"EQ", "NE", "LT", "GT", "LTE", "GTE", "CONTAINS", "DOES_NOT_CONTAIN
 TEXT_OPERATORS = {"CONTAINS", "DOES_NOT_CONTAINS", "STARTS_WITH", "ENDS_WITH"}
 RANGE_OPERATORS = {"EQ", "GT", "GTE", "LT", "LTE", "BTW"}
 DATE_FORMATS = ("%m-%d-%Y", "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S.%f")
-EXPRESSION_TOKEN = re.compile(r"\s*(?:(\()|(\))|(AND\b|OR\b)|([A-Z]\b))", re.IGNORECASE)
+EXPRESSION_TOKEN = re.compile(r"\s*(?:(\()|(\))|((?i:AND|OR)\b)|([A-Z]\b))")
 
 Record = dict[str, Any]
 Predicate = Callable[[Record], bool]

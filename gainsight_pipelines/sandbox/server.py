@@ -1,6 +1,6 @@
 """Starts the sandbox: makes the world, serves all of it in one event loop, writes the files that say where.
 
-Files in the folder: sandbox.json (addresses, no secrets), sandbox.env and its two variants (credentials),
+Files in the folder: sandbox.json (addresses, no secrets), sandbox.env and its variants (credentials),
 gainsight.salesforce.yaml and gainsight.hubspot.yaml (settings for this sandbox), truth.json, ca.pem, ca-bundle.pem,
 salesforce-jwt.pem. All 0600.
 """
@@ -32,10 +32,10 @@ from gainsight_pipelines.sandbox.control import control_app
 from gainsight_pipelines.sandbox.edits import Editor
 from gainsight_pipelines.sandbox.gainsight import gainsight_app
 from gainsight_pipelines.sandbox.generate import Size, generate
+from gainsight_pipelines.sandbox.hubspot import hubspot_app
 from gainsight_pipelines.sandbox.query import Engine
 from gainsight_pipelines.sandbox.salesforce import salesforce_app
 from gainsight_pipelines.sandbox.switches import Counters, SandboxSecrets, Switches
-from gainsight_pipelines.sandbox.world import World
 
 SERVICES = ("gainsight", "salesforce", "hubspot", "control")
 """In the order of their ports when a base is given."""
@@ -126,7 +126,7 @@ class _Sandbox:
         return {
             "gainsight": gainsight_app(world, switches, counters, secrets, self._engine, self._editor),
             "salesforce": salesforce_app(world, switches, counters, secrets),
-            "hubspot": _hubspot(world, switches, counters, secrets),
+            "hubspot": hubspot_app(world, switches, counters, secrets),
             "control": control_app(world, switches, counters, self._editor),
         }
 
@@ -179,7 +179,7 @@ class _Sandbox:
         return state
 
     def _environments(self, folder: Path, urls: dict[str, str]) -> dict[str, dict[str, str]]:
-        """Variables by file: client credentials, and Salesforce's two other ways to log in."""
+        """Variables by file: client credentials, Salesforce's two other ways to log in, and Gainsight's other one."""
         secrets = self._secrets
         shared = {
             "GAINSIGHT_API_KEY": secrets.gainsight_api_key,
@@ -199,6 +199,10 @@ class _Sandbox:
             | login
             | {"SALESFORCE_JWT_KEY_FILE": str(folder / "salesforce-jwt.pem")},
             "sandbox.password.env": shared | login | password,
+            "sandbox.m2m.env": {
+                "GAINSIGHT_CLIENT_ID": secrets.gainsight_m2m_id,
+                "GAINSIGHT_CLIENT_SECRET": secrets.gainsight_m2m_secret,
+            },
         }
 
 
@@ -288,14 +292,3 @@ def _write(path: Path, content: bytes) -> None:
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
     temporary.replace(path)
-
-
-def _hubspot(world: World, switches: Switches, counters: Counters, secrets: SandboxSecrets) -> Starlette:
-    import importlib
-
-    try:
-        module = importlib.import_module("gainsight_pipelines.sandbox.hubspot")
-    except ImportError:
-        return Starlette()
-    app: Starlette = module.hubspot_app(world, switches, counters, secrets)
-    return app

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-FIRST_NAMES = (
-    "Amara Bruno Chiara Dmitri Eszter Farid Greta Hiro Ingrid Jonas Katya Lamar Mireille Nadia Oskar Priya Quentin "
-    "Renata Søren Tomás Ulrike Valeria Wendell Ximena Yusuf Zofia Anselm Beatriz Corin Delphine"
-).split()
-LAST_NAMES = (
-    "Abernethy Bakshi Castellan Dragomir Eklund Farnsby Grünewald Hollenbeck Ishiguro-Wells Jankovic Kowalczuk Lindqvist "
-    "Mbeki-Stone Nakagawa Okonjo Pellegrino Quillfeather Rasmussen Sorensen Tarkovsky Underhill Vasquez Whitlock Yamane "
-    "Zambrano Ashdown Birkhoff Calloway"
-).split()
-COMPANY_FIRST = (
-    "Alder Basalt Cobalt Delta Ember Fjord Granite Harbor Indigo Juniper Kestrel Lumen Meridian Nimbus Orchard Pinnacle "
-    "Quarry Ridge Summit Tundra Umber Vantage Willow Xylo Yarrow Zephyr Birch Cinder Drift Elm Foxglove Glacier"
-).split()
-COMPANY_SECOND = (
+
+def _each(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+FIRST_NAMES = _each(
+    "Amara Bruno Chiara Dmitri Eszter Farid Greta Hiro Ingrid Jonas Katya Lamar Mireille Nadia Oskar Priya "
+    "Quentin Renata Søren Tomás Ulrike Valeria Wendell Ximena Yusuf Zofia Anselm Beatriz Corin Delphine"
+)
+LAST_NAMES = _each(
+    "Abernethy Bakshi Castellan Dragomir Eklund Farnsby Grünewald Hollenbeck Ishiguro-Wells Jankovic Kowalczuk "
+    "Lindqvist Mbeki-Stone Nakagawa Okonjo Pellegrino Quillfeather Rasmussen Sorensen Tarkovsky Underhill "
+    "Vasquez Whitlock Yamane Zambrano Ashdown Birkhoff Calloway"
+)
+COMPANY_FIRST = _each(
+    "Alder Basalt Cobalt Delta Ember Fjord Granite Harbor Indigo Juniper Kestrel Lumen Meridian Nimbus "
+    "Orchard Pinnacle Quarry Ridge Summit Tundra Umber Vantage Willow Xylo Yarrow Zephyr Birch Cinder Drift Elm "
+    "Foxglove Glacier"
+)
+COMPANY_SECOND = _each(
     "Analytics Biotech Cargo Dynamics Energy Foods Grid Health Insurance Joinery Kinetics Labs Mobility Networks "
     "Optics Payments Robotics Systems Telecom Utilities Ventures Works"
-).split()
+)
 COMPANY_ENDINGS = ("Inc.", "GmbH", "Ltd", "AG", "S.A.", "LLC", "Group", "")
 REGIONS = ("EMEA", "NA", "APAC", "LATAM")
 CHILD_ENDINGS = ("Nordics", "Iberia", "UK", "Benelux", "Canada", "Japan", "Federal", "Brasil")
