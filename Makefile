@@ -30,8 +30,8 @@ test: $(INSTALLED) ## all tests, in parallel (one: make test ARGS="-k name", PYT
 .PHONY: check
 check: $(INSTALLED) ## lint, format, types, import contracts
 	@status=0; \
-	for tool in "ruff check --quiet" "ruff format --quiet --check" mypy; do \
-		echo "$$tool"; $(BIN)/python -m $$tool || status=1; \
+	for tool in "ruff check --quiet --output-format concise" "ruff format --check --quiet" mypy; do \
+		echo "$${tool%% --*}"; $(BIN)/python -m $$tool || status=1; \
 	done; \
 	echo "import contracts"; $(BIN)/lint-imports --no-logo || status=1; \
 	exit $$status
