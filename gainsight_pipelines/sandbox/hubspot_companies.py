@@ -154,9 +154,10 @@ class Companies:
         found = None if account.parent is None else self._survivor(account.parent)
         return found if found is not None and is_live(found) else None
 
-    def _parent(self, account: CrmAccount) -> str | None:
-        parent = self.parent(account)
-        return None if parent is None else hubspot_id(parent.key)
+    @staticmethod
+    def _parent(account: CrmAccount) -> str | None:
+        # As the world has it: who deletes or merges a parent there says what becomes of its children.
+        return None if account.parent is None else hubspot_id(account.parent)
 
     def _merged(self, account: CrmAccount) -> str | None:
         """All ids that this company took over, those that its losers had taken over too."""
