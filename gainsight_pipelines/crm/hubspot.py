@@ -2,7 +2,7 @@
 
 What to read is fields.py's matter, what values mean values.py's, what errors mean failures.py's; how calls are made,
 timed and spaced is hubspot_calls.py's. Facts about search come from
-https://developers.hubspot.com/docs/api-reference/search/guide.
+https://developers.hubspot.com/docs/api-reference/2026-03/crm/search-the-crm.
 """
 
 from __future__ import annotations

@@ -6,18 +6,22 @@ Only the shape of an id is judged here; whether an account with it exists is the
 from __future__ import annotations
 
 import re
+import string
 
 _SALESFORCE = re.compile(r"[0-9A-Za-z]{15}(?:[A-Za-z0-5]{3})?")
 _HUBSPOT = re.compile(r"([0-9]{1,20})(?:\.0+)?")
-_CHECKSUM = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+# A checksum's character ↔ the case of the five that it stands for, "1" for an upper-case letter: "01000" is C.
+_CASES_OF = {character: f"{bits:05b}"[::-1] for bits, character in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ012345")}
+_BY_CASES = {cases: character for character, cases in _CASES_OF.items()}
+_CASES = {ord(character): "1" if character.isupper() else "0" for character in string.ascii_letters + string.digits}
 
 
 def salesforce_id_18(value: str) -> str | None:
     """The case-safe 18-character form of a Salesforce id.
 
     The three last characters hold the case of the first fifteen, five each: bit i is set where character i is an
-    upper-case letter (https://help.salesforce.com/s/articleView?id=000383751). So an 18-character id that a
-    spreadsheet has upper- or lower-cased is still the same id, while 15-character ids differ by case.
+    upper-case letter, as Salesforce's formula function CASESAFEID does it. So an 18-character id that a spreadsheet
+    has upper- or lower-cased is still the same id, while 15-character ids differ by case.
 
     Args:
         value: an id of 15 or 18 characters; blanks around it are dropped.
@@ -30,13 +34,13 @@ def salesforce_id_18(value: str) -> str | None:
     if not _SALESFORCE.fullmatch(text):
         return None
     short, suffix = text[:15], text[15:].upper()
-    if not suffix:
-        return short + _checksum(short)
-    restored = _restore_case(short, suffix)
-    # Mixed case was not lost on the way: if the suffix says otherwise, one of the two is wrong, and nobody knows which.
-    mixed = short not in (short.upper(), short.lower())
-    if mixed and restored != short:
+    checksum = _checksum(short)
+    if suffix in ("", checksum):
+        return short + checksum
+    # Mixed case was not lost on the way: since the suffix says otherwise, one of the two is wrong, nobody knows which.
+    if short not in (short.upper(), short.lower()):
         return None
+    restored = _restore_case(short, suffix)
     return restored + suffix if _checksum(restored) == suffix else None
 
 
@@ -56,14 +60,12 @@ def hubspot_id(value: str) -> str | None:
 
 
 def _checksum(short: str) -> str:
-    return "".join(
-        _CHECKSUM[sum(1 << i for i, character in enumerate(short[start : start + 5]) if character.isupper())]
-        for start in (0, 5, 10)
-    )
+    cases = short.translate(_CASES)
+    return _BY_CASES[cases[:5]] + _BY_CASES[cases[5:10]] + _BY_CASES[cases[10:]]
 
 
 def _restore_case(short: str, suffix: str) -> str:
+    cases = "".join(_CASES_OF[character] for character in suffix)
     return "".join(
-        character.upper() if _CHECKSUM.index(suffix[i // 5]) >> (i % 5) & 1 else character.lower()
-        for i, character in enumerate(short)
+        character.upper() if case == "1" else character.lower() for character, case in zip(short, cases, strict=True)
     )

@@ -20,6 +20,8 @@ from gainsight_pipelines.crm.failures import Peer, http_date, login_refused, sal
 from gainsight_pipelines.errors import GateClosed, SettingsError
 
 DEFAULT_LOGIN_URL = "https://login.salesforce.com"
+API_VERSION = "59.0"
+"""Not the library's default: SOAP log-in ends with version 64.0, and a new version may show other fields."""
 JWT_LIFE = timedelta(minutes=3)
 """Salesforce accepts no longer one."""
 
@@ -61,7 +63,8 @@ class JwtBearer:
 class UsernamePassword:
     """SOAP log-in with password and security token ("" within the organisation's trusted networks).
 
-    Legacy: Salesforce has announced the end of SOAP login() for summer 2027.
+    Legacy: Salesforce ends SOAP login() with the Summer '27 release; new organisations have it switched off
+    (https://help.salesforce.com/s/articleView?id=005132110).
     `login_url` may be login.salesforce.com, test.salesforce.com or the My Domain address.
     """
 
@@ -126,7 +129,7 @@ class SalesforceSession(requests.Session):
                 token, address = self._soap_token(credentials)
         if urlsplit(address).scheme != "https":
             raise GateClosed(f"{self.peer} names an instance without https.", "Check SALESFORCE_INSTANCE_URL.")
-        return Client(instance_url=address, session_id=token, session=self, parse_float=Decimal)
+        return Client(instance_url=address, session_id=token, version=API_VERSION, session=self, parse_float=Decimal)
 
     def _token(self, form: Mapping[str, str]) -> tuple[str, str]:
         """Asks the token endpoint: token and address of the instance.
@@ -158,6 +161,7 @@ class SalesforceSession(requests.Session):
                 username=credentials.username,
                 password=credentials.password,
                 security_token=credentials.security_token,
+                sf_version=API_VERSION,
                 scratch_url=credentials.login_url,
                 session=self,
             )

@@ -14,7 +14,9 @@ SHORT = st.text(string.ascii_letters + string.digits, min_size=15, max_size=15)
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        # Examples of Salesforce's own documents and of simple public converters.
+        # Published examples of converted ids.
+        ("a0D30000001n7Pi", "a0D30000001n7PiEAI"),
+        ("0019000000B98de", "0019000000B98deAAB"),
         ("001A0000006Vm9r", "001A0000006Vm9rIAC"),
         ("00530000003M1Jf", "00530000003M1JfAAK"),
         ("  001A0000006Vm9r\n", "001A0000006Vm9rIAC"),
