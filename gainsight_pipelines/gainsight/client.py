@@ -454,7 +454,8 @@ def _redirected(location: str, base_url: str) -> PermanentError:
         host, port = parts.hostname, parts.port
     except ValueError:
         host = port = None
-    if not host or host == urlsplit(base_url).hostname:
+    own = urlsplit(base_url)
+    if not host or (host == own.hostname and port == own.port):
         return PermanentError(
             "the base URL redirects, as a login page or a wrong address does",
             "Check gainsight.base_url: it has to be the tenant's own host.",

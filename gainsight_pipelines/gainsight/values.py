@@ -187,6 +187,8 @@ def _parse_other_text(text: str) -> datetime | None:
         month, day, year, rest = month_first.groups()
         text = f"{year}-{int(month):02d}-{int(day):02d}{rest}"
     text = _SPACED_OFFSET.sub("", text)
+    if text.endswith("z"):
+        text = text[:-1] + "Z"
     try:
         return _in_utc(datetime.fromisoformat(text))
     except ValueError:

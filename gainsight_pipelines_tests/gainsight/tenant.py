@@ -88,7 +88,9 @@ class Tenant:
         raise AssertionError(operator)
 
     def _shown(self, row: Row, select: list[str], spelt: dict[str, str]) -> Row:
-        shown = {name: self._value(row.get(spelt.get(name.casefold(), "?"))) for name in select if name != self.drops_key}
+        shown = {
+            name: self._value(row.get(spelt.get(name.casefold(), "?"))) for name in select if name != self.drops_key
+        }
         return {name.lower(): value for name, value in shown.items()} if self.lower_keys else shown
 
     def _value(self, value: Any) -> Any:

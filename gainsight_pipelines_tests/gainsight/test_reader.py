@@ -140,7 +140,9 @@ def test_rows_without_a_date_have_a_pass_of_their_own(tenant, client):
 def test_a_second_with_more_rows_than_a_page_is_drained(tenant, client, said, ties, cap):
     tenant.rows, tenant.cap = make_rows(1_500), cap
     for row in tenant.rows[140 : 140 + ties]:
-        row["ModifiedDate"] = MORNING + timedelta(seconds=7 * 140, milliseconds=random.Random(row["Gsid"]).randrange(1000))
+        row["ModifiedDate"] = MORNING + timedelta(
+            seconds=7 * 140, milliseconds=random.Random(row["Gsid"]).randrange(1000)
+        )
     read = Read(read_changed(client, plan_of(), page_size=300, report=said.append))
     assert set(read.gsids) == set(all_gsids(tenant))
     assert len(read.gsids) == len(set(read.gsids))
