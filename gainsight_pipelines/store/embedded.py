@@ -127,6 +127,8 @@ class EmbeddedServer:
     def is_running(self) -> bool:
         """Whether the server is still there: it ends under its users only by a crash or by force."""
         with ExitStack() as stack:
+            if not self.folder.exists():
+                return False
             lock = _open_lock(self.folder / keeper.KEEPER_LOCK)
             stack.callback(os.close, lock)
             return not _try_lock(lock, fcntl.LOCK_SH)
