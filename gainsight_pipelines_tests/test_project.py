@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -67,6 +69,23 @@ def test_each_dependency_says_why() -> None:
     lines = re.findall(r'^    "[A-Za-z].*', listed, re.MULTILINE)
     assert len(lines) == len(NEEDED) + len(FOR_DEVELOPERS)
     assert [line for line in lines if not re.search(r'", +# \S', line)] == []
+
+
+def test_every_file_of_the_package_is_in_the_wheel(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    files = ["pyproject.toml", "setup.cfg", "README.md", "LICENSE"]
+    source.mkdir()
+    for name in files:
+        shutil.copy(ROOT / name, source)
+    shutil.copytree(
+        ROOT / "gainsight_pipelines", source / "gainsight_pipelines", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    command = [sys.executable, "-c", "from setuptools.build_meta import build_wheel; build_wheel('..')"]
+    subprocess.run(command, cwd=source, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    paths = (source / "gainsight_pipelines").rglob("*")
+    assert packed == {str(path.relative_to(source)) for path in paths if path.is_file()}
 
 
 def test_help_is_what_make_does_by_itself() -> None:
