@@ -53,6 +53,7 @@ MAX_TRIES = 5  # of one call, after transient failures
 FIRST_BACKOFF = 1.0  # seconds, doubled with each try
 LONGEST_BACKOFF = 30.0  # seconds
 MAX_RATE_LIMIT_WAITS = 3  # windows of a minute; after that it is the day's limit that is gone
+WEB_PAGES_TO_DOUBT_THE_HOST = 3  # before any answer: a page once may be maintenance, always it is the wrong address
 LONGEST_WAIT = 120.0  # seconds that an answer may ask to wait before it is handed on as an error
 
 _CHUNK = 256 * 1024
@@ -168,6 +169,7 @@ class GainsightClient:
         self._max_bytes = max_response_bytes
         self._max_seconds = max_answer_seconds
         self._has_answered = False
+        self._web_pages = 0
         self._session = requests.Session()
         self._session.auth = _AccessKey(_checked_key(api_key))
         self._session.headers.update(
@@ -366,7 +368,8 @@ class GainsightClient:
             return self._refusal(answer, {}, what)
         if looks_like_a_web_page(answer.content_type, answer.body):
             message = f"a web page came in place of Gainsight's answer to the {what}"
-            if self._has_answered:
+            self._web_pages += 1
+            if self._has_answered or self._web_pages < WEB_PAGES_TO_DOUBT_THE_HOST:
                 return TransientError(message, "A gateway is in the way; it is worth another try later.")
             return PermanentError(
                 message, "Check gainsight.base_url (the tenant's own host) and proxies or logins on the way."

@@ -52,8 +52,8 @@ class Tenant:
         rows = list(self.rows)
         if not self.ignores_where:
             for condition in body.get("where", {}).get("conditions", []):
-                condition = condition | {"name": spelt.get(condition["name"].casefold(), "?")}
-                rows = [row for row in rows if self._holds(row, condition)]
+                name = spelt.get(condition["name"].casefold(), "?")
+                rows = [row for row in rows if self._holds(row.get(name), condition)]
         if not self.ignores_order:
             for name, direction in reversed(list(body.get("orderBy", {}).items())):
                 key = spelt.get(name.casefold(), "?")
@@ -65,9 +65,8 @@ class Tenant:
         records = [self._shown(row, body["select"], spelt) for row in rows[offset : offset + limit]]
         return 200, {"result": True, "data": {"records": records} if self.shape == "records" else records}
 
-    def _holds(self, row: Row, condition: dict[str, Any]) -> bool:
-        actual, values = row.get(condition["name"]), condition["value"]
-        operator = condition["operator"]
+    def _holds(self, actual: Any, condition: dict[str, Any]) -> bool:
+        values, operator = condition["value"], condition["operator"]
         if operator == "IS_NULL":
             return actual is None
         if operator == "IS_NOT_NULL":
