@@ -25,6 +25,7 @@ MAX_CONDITIONS = 26  # one alias each, single capitals in every documented sampl
 
 _OBJECT_NAME = re.compile(r"[A-Za-z0-9_]{1,128}")
 _FIELD_NAME = re.compile(r"[A-Za-z0-9_]{1,128}(\.[A-Za-z0-9_]{1,128}){0,3}")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _PICKLIST_ITEM = re.compile(r"1I00[0-9A-Z]{32}(;1I00[0-9A-Z]{32})*")
 _ALIAS = re.compile(r"[A-Z]")
 _EXPRESSION_PART = re.compile(r"\s*(?:(\()|(\))|(AND|OR)\b|([A-Z])\b)\s*", re.IGNORECASE)
@@ -135,7 +136,8 @@ class Condition:
 
         In doubt a record is kept, so that nothing is lost where the documents are silent: text compares without regard
         to case, except in negative operators; null fulfils negative operators; a time shown as second s may be kept as
-        a fraction later, so ``GT s`` holds for it; an upper bound that is a day includes that day; a value that can't
+        a fraction later, so ``GT s`` holds for it; an upper bound that is a day includes that day, and a day any bound
+        within it; a value that can't
         be read holds. Other comparisons with null don't hold (SQL).
         """
         actual = record.get(self.field)
@@ -415,7 +417,7 @@ def _holds_in_order(actual: Any, operator: Operator, values: tuple[Value, ...]) 
     value = values[0]
     try:
         if isinstance(value, date):
-            return _holds_in_time(parse_datetime(actual), operator, value)
+            return _holds_in_time(actual, operator, value)
         if isinstance(value, int | float | Decimal) and not isinstance(actual, str | bool):
             number, bound = parse_number(actual), parse_number(value)
             return number is None or bound is None or _in_order(number, operator, bound)
@@ -431,15 +433,20 @@ def _holds_for_text(actual: Any, operator: Operator, value: str) -> bool:
     if re.match(r"\d{4}-\d{2}-\d{2}", value):
         bound = parse_datetime(value)
         day = bound.date() if bound is not None and len(value) == len("2026-01-31") else None
-        return bound is None or _holds_in_time(parse_datetime(actual), operator, day or bound)
+        return bound is None or _holds_in_time(actual, operator, day or bound)
     number, limit = parse_number(actual), parse_number(value)
     # The order of text depends on the server's collation: in doubt kept.
     return number is None or limit is None or isinstance(actual, str) or _in_order(number, operator, limit)
 
 
-def _holds_in_time(instant: datetime | None, operator: Operator, value: date) -> bool:
+def _holds_in_time(actual: Any, operator: Operator, value: date) -> bool:
+    instant = parse_datetime(actual)
     if instant is None:
         return False
+    if isinstance(value, datetime) and isinstance(actual, str) and _DAY.fullmatch(actual):
+        # A day beside a time within it: whether the server takes the day's beginning or its whole is not documented.
+        day = value.astimezone(UTC).date()
+        return instant.date() <= day if operator in (Operator.LT, Operator.LTE) else instant.date() >= day
     if isinstance(value, datetime):
         second, bound = _second(instant), _second(value)
         return second >= bound if operator is Operator.GT else _in_order(second, operator, bound)

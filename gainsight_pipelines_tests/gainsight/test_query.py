@@ -184,6 +184,13 @@ def test_days_hold_as_whole_days(day, distance, has_time):
     assert holds("EQ", bound, actual=shown) == (day == bound)
 
 
+@pytest.mark.parametrize("operator", ["GTE", "GT", "LT", "LTE"])
+def test_a_day_holds_for_a_time_within_it(operator):
+    assert holds(operator, TEN, actual="2026-01-31")
+    assert holds(operator, TEN, actual="2026-01-30") == (operator in ("LT", "LTE"))
+    assert holds(operator, TEN, actual="2026-02-01") == (operator in ("GTE", "GT"))
+
+
 @given(st.integers(-5, 5) | st.floats(-5, 5), st.integers(-5, 5))
 def test_numbers_hold_as_numbers(actual, bound):
     assert holds("GT", bound, actual=actual) == (actual > bound)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -488,3 +489,21 @@ def test_a_position_is_a_whole_second_in_utc():
         Position(datetime(2026, 1, 31, 10))  # noqa: DTZ001 - that is the point
     with pytest.raises(ValueError, match="whole second in UTC"):
         Position(MORNING + timedelta(milliseconds=1))
+
+
+def test_a_reader_may_be_run_by_another_thread_and_holds_one_page(tenant, client):
+    tenant.rows = make_rows(1_000)
+    pages = read_changed(client, plan_of(), page_size=250)
+    first = next(pages)
+    with ThreadPoolExecutor(1) as pool:
+        rest = pool.submit(lambda: list(pages)).result(30)
+    gsids = [record["Gsid"] for page in [first, *rest] for record in page.records]
+    assert Counter(gsids) == all_gsids(tenant)
+
+
+def test_nothing_is_asked_before_the_first_page_is_wanted(tenant, client):
+    tenant.rows = make_rows(600)
+    pages = read_changed(client, plan_of(), page_size=250)
+    assert tenant.asked == []
+    next(pages)
+    assert len(tenant.asked) == 1
