@@ -80,7 +80,7 @@ class UsageMapper(ABC):
         self.cursor_field = cursor_field(schema)
         self.company = company
         self._observed_at = _observed_at(schema, settings.observed_at_field)
-        self._left_out: Counter[str] = Counter()
+        self._odd_values: Counter[str] = Counter()
         self.custom_fields: tuple[Field, ...] = ()
         self.select = selected(schema, "Gsid", self.cursor_field, self._observed_at, *company.selected)
 
@@ -91,7 +91,7 @@ class UsageMapper(ABC):
     def rows(self, record: Record) -> list[Row]: ...
 
     def details(self) -> dict[str, Any]:
-        return {"values_left_out": dict(self._left_out)}
+        return {"values_odd_values": dict(self._odd_values)}
 
     def _row(
         self, record: Record, metric: str, value: Any, *, dimension: str | None = None, secondary: str = "{}"
@@ -138,8 +138,7 @@ class AggregateMapper(UsageMapper):
             raise BadRecord(f"{self._metric} is blank")
         value = number(record, self._value)
         if value is None:
-            self._left_out["blank value"] += 1
-            return []
+            self._odd_values["blank value"] += 1
         dimension = text(record.get(self._dimension)) if self._dimension else None
         secondary = {name: self._secondary_value(record, name) for name in self._secondary}
         return [self._row(record, metric, value, dimension=dimension, secondary=to_json(secondary))]
@@ -149,10 +148,10 @@ class AggregateMapper(UsageMapper):
         try:
             value = number(record, name)
         except BadRecord:
-            self._left_out["secondary value not a number"] += 1
+            self._odd_values["secondary value not a number"] += 1
             return None
         if value is None:
-            self._left_out["secondary value blank"] += 1
+            self._odd_values["secondary value blank"] += 1
         return value
 
 
@@ -179,7 +178,7 @@ class WideMapper(UsageMapper):
         for metric in self._metrics:
             value = number(record, metric)
             if value is None:
-                self._left_out["blank value"] += 1
+                self._odd_values["blank value"] += 1
             else:
                 rows.append(self._row(record, metric, value))
         return rows

@@ -69,6 +69,9 @@ def translated_errors() -> Iterator[None]:
             "Grant the role what it needs, or use another one.",
         ) from error
     except psycopg.OperationalError as error:
+        # No SQLSTATE: the connection failed or broke. 08: connection, 53: resources, 57P: the server is going down.
+        if error.sqlstate is not None and not error.sqlstate.startswith(("08", "53", "57P")):
+            raise
         raise _unreachable(error) from error
 
 

@@ -44,11 +44,15 @@ def crm_ids(connection: psycopg.Connection) -> dict[str, str | None]:
 def write_companies(
     connection: psycopg.Connection, crm_ids: Mapping[str, str | None], *, is_known: bool, checked_at: datetime
 ) -> None:
-    """Keeps what was learnt of companies: their CRM ids, or (`is_known=False`) that Gainsight doesn't have them."""
+    """Keeps what was learnt of companies: their CRM ids, or (`is_known=False`) that Gainsight doesn't have them.
+
+    In the order of their Gsids, so that pulls that write the same companies at once wait for each other in one order
+    and never both.
+    """
     if crm_ids:
         connection.execute(
             """INSERT INTO gainsight.company_link AS l (company_gsid, crm_id, is_known, checked_at)
-               SELECT gsid, crm_id, %s, %s FROM unnest(%s::text[], %s::text[]) AS read (gsid, crm_id)
+               SELECT gsid, crm_id, %s, %s FROM unnest(%s::text[], %s::text[]) AS read (gsid, crm_id) ORDER BY gsid
                ON CONFLICT (company_gsid) DO UPDATE
                SET crm_id = excluded.crm_id, is_known = excluded.is_known, checked_at = excluded.checked_at
                WHERE l.crm_id IS DISTINCT FROM excluded.crm_id OR l.is_known <> excluded.is_known

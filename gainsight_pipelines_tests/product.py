@@ -1,0 +1,105 @@
+"""The product as its users run it: the command line in processes of its own, on a sandbox and databases of the test."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import yaml
+
+from gainsight_pipelines.store.embedded import EmbeddedServer
+from gainsight_pipelines_tests.databases import fresh_database
+from gainsight_pipelines_tests.sandbox_process import RunningSandbox
+
+REAL_PREFIXES = ("GAINSIGHT_", "SALESFORCE_", "HUBSPOT_", "DAGSTER_")
+RUN_SECONDS = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A command that has ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """What it printed as JSON."""
+        return json.loads(self.out)
+
+    def object(self, name: str) -> dict[str, Any]:
+        """The result of one pull."""
+        found: dict[str, Any] = next(each for each in self.document["objects"] if each["object"] == name)
+        return found
+
+
+@dataclass(slots=True)
+class Product:
+    """An installation: a folder with settings, databases, and the sandbox's credentials in the environment."""
+
+    folder: Path
+    database_url: str
+    env: dict[str, str] = field(repr=False)
+
+    @property
+    def settings_path(self) -> Path:
+        return self.folder / "gainsight.yaml"
+
+    def settings(self) -> dict[str, Any]:
+        """The settings file's content."""
+        content: dict[str, Any] = yaml.safe_load(self.settings_path.read_text())
+        return content
+
+    def write_settings(self, content: Mapping[str, Any]) -> None:
+        """Replaces the settings file."""
+        self.settings_path.write_text(yaml.safe_dump(dict(content)))
+
+    def command(self, *arguments: str, **env: str | None) -> Finished:
+        """Runs `gainsight-pipelines` and waits for its end; `env` changes variables, None removes one."""
+        done = subprocess.run(
+            [sys.executable, "-m", "gainsight_pipelines.cli", *arguments],
+            cwd=self.folder,
+            env={key: value for key, value in {**self.env, **env}.items() if value is not None},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=RUN_SECONDS,
+            check=False,
+        )
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    def run(self, *names: str, **env: str | None) -> Finished:
+        """Pulls these objects, or all."""
+        return self.command("run", *(names or ("--all",)), "--json", **env)
+
+    def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Asks the product's database."""
+        with psycopg.connect(self.database_url) as connection:
+            return connection.execute(statement, parameters).fetchall()  # type: ignore[arg-type]
+
+
+@contextmanager
+def product_on(
+    folder: Path, server: EmbeddedServer, sandbox: RunningSandbox, kind: str = "salesforce"
+) -> Iterator[Product]:
+    """The product with the settings that the sandbox makes for that CRM, and databases of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "gainsight.yaml").write_text(sandbox.settings_file(kind).read_text())
+    with fresh_database(server) as data, fresh_database(server) as dagster:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(REAL_PREFIXES)}
+        env = {
+            **kept,
+            **sandbox.env,
+            "GAINSIGHT_PIPELINES_DATABASE_URL": server.url(data),
+            "DAGSTER_POSTGRES_URL": server.url(dagster),
+        }
+        yield Product(folder, server.url(data), env)
