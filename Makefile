@@ -25,7 +25,7 @@ dev: $(INSTALLED) ## Dagster's UI on gainsight.yaml, or on the sandbox where the
 
 .PHONY: test
 test: $(INSTALLED) ## all tests, in parallel (one: make test ARGS="-k name", PYTEST_WORKERS=0)
-	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses 4 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses 4 --dist loadscope $(ARGS)
 
 .PHONY: check
 check: $(INSTALLED) ## lint, format, types, import contracts

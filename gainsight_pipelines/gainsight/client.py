@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
+from threading import Lock
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -170,6 +171,7 @@ class GainsightClient:
         self._max_seconds = max_answer_seconds
         self._has_answered = False
         self._web_pages = 0
+        self._one_at_a_time = Lock()
         self._session = requests.Session()
         self._session.auth = _AccessKey(_checked_key(api_key))
         self._session.headers.update(
@@ -287,7 +289,14 @@ class GainsightClient:
                 tries.wait_or_raise(error)
 
     def _send(self, kind: str, what: str, method: str, path: str, body: bytes | None) -> _Answer:
-        """One request and its whole body. Raises TransientError for what the network does."""
+        """One request and its whole body, one at a time: a reader in a thread of its own shares the client.
+
+        Raises TransientError for what the network does.
+        """
+        with self._one_at_a_time:
+            return self._send_now(kind, what, method, path, body)
+
+    def _send_now(self, kind: str, what: str, method: str, path: str, body: bytes | None) -> _Answer:
         self._before_call(kind)
         self.calls[kind] += 1
         started = self._clock.monotonic()

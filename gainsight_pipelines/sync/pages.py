@@ -1,0 +1,135 @@
+"""One page on its way into the database: mapped, matched and written together with the cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from gainsight_pipelines.gainsight.reader import read_by_ids
+from gainsight_pipelines.matching import AccountIndex, Link
+from gainsight_pipelines.objects.fields import BadRecord
+from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Mapper, Row
+from gainsight_pipelines.store import bulk, links, runs
+from gainsight_pipelines.store.links import link_columns
+from gainsight_pipelines.store.rejected import write_rejected
+from gainsight_pipelines.store.runs import Cursor, save_cursor
+from gainsight_pipelines.store.tables import USAGE_METRIC
+from gainsight_pipelines.sync.context import PullContext, logger
+
+UNKNOWN_FOR = timedelta(days=1)
+"""How long a company that Gainsight doesn't have is not asked for again."""
+
+
+class PageWriter:
+    """Maps, matches and writes one page, with the cursor and the run's counters, in one transaction."""
+
+    def __init__(self, context: PullContext, mapper: Mapper, index: AccountIndex, crm_id_field: str | None) -> None:
+        self._context = context
+        self._mapper = mapper
+        self._index = index
+        self._crm_id_field = crm_id_field
+        self._company_position = context.pull.table.position(context.pull.table.company_column)
+        crm_id_column = context.pull.table.crm_id_column
+        self._crm_id_position = context.pull.table.position(crm_id_column) if crm_id_column else None
+        self._crm_ids: dict[str, str | None] = {}
+
+    def __call__(self, records: list[dict[str, Any]], scope: str, cursor: Cursor) -> None:
+        context, report, connection = self._context, self._context.report, self._context.connection
+        rows, rejected = self._map(records)
+        learnt = self._crm_ids_of_page(records)
+        unknown = self._look_up({row[self._company_position] for row in rows.values()} - learnt.keys())
+        self._crm_ids |= learnt
+        context.lock.confirm()
+        with connection.transaction():
+            checked_at = context.services.clock.now()
+            links.write_companies(connection, learnt, is_known=True, checked_at=checked_at)
+            links.write_companies(connection, unknown, is_known=False, checked_at=checked_at)
+            written = bulk.upsert(connection, context.pull.table, self._linked(rows), report.run_id)
+            if context.pull.table is USAGE_METRIC:
+                record_ids = [str(record["Gsid"]) for record in records if record.get("Gsid")]
+                bulk.mark_missing_metrics(connection, context.pull.gainsight_object, record_ids, report.run_id)
+            write_rejected(connection, context.pull.name, rejected, report.run_id)
+            save_cursor(connection, context.pull.name, scope, report.run_id, cursor)
+            report.read += len(records)
+            report.rejected += len(rejected)
+            report.written += written.written
+            report.unchanged += written.unchanged
+            context.count_calls()
+            runs.update_run(connection, report.run_id, context.pull.name, report.columns())
+        logger.info("%s: %s read, %s written", context.pull.name, f"{report.read:,}", f"{report.written:,}")
+
+    def _map(
+        self, records: list[dict[str, Any]]
+    ) -> tuple[dict[tuple[Any, ...], Row], list[tuple[dict[str, Any], str]]]:
+        """The page's rows by key (the last of a key is the newest), and what can't be stored, with the reason."""
+        rows: dict[tuple[Any, ...], Row] = {}
+        rejected: list[tuple[dict[str, Any], str]] = []
+        key_length = len(self._context.pull.table.key)
+        for record in records:
+            try:
+                for row in self._mapper.rows(record):
+                    rows[row[:key_length]] = row
+            except BadRecord as error:
+                rejected.append((record, str(error)))
+        return rows, rejected
+
+    def _crm_ids_of_page(self, records: list[dict[str, Any]]) -> dict[str, str | None]:
+        """The companies' CRM ids that came with the page."""
+        company = self._mapper.company
+        if company.crm_id is None or company.is_row_crm_id:
+            return {}
+        found = {}
+        for record in records:
+            if (gsid := company.gsid_of(record)) is not None:
+                found[gsid] = company.crm_id_of(record)
+        return {gsid: crm_id for gsid, crm_id in found.items() if self._crm_ids.get(gsid, "") != crm_id}
+
+    def _look_up(self, gsids: set[str | None]) -> dict[str, str | None]:
+        """Finds the CRM ids of companies that nothing is known of yet: in the database, else by asking Gainsight.
+
+        Returns:
+            Those that Gainsight does not have.
+        """
+        company = self._mapper.company
+        missing = {gsid for gsid in gsids if gsid is not None and gsid not in self._crm_ids}
+        if self._crm_id_field is None or (company.crm_id is not None and not company.is_row_crm_id) or not missing:
+            return {}
+        context = self._context
+        now = context.services.clock.now()
+        self._crm_ids |= links.known_companies(context.connection, missing, now - UNKNOWN_FOR)
+        missing -= self._crm_ids.keys()
+        asked = read_by_ids(
+            context.services.gainsight,
+            COMPANY_OBJECT,
+            ("Gsid", self._crm_id_field),
+            "Gsid",
+            sorted(missing),
+            kind="links",
+        )
+        found = {
+            str(record["Gsid"]).upper(): record.get(self._crm_id_field) or None for page in asked for record in page
+        }
+        links.write_companies(context.connection, found, is_known=True, checked_at=now)
+        unknown = dict.fromkeys(missing - found.keys())
+        self._crm_ids |= found | unknown
+        return unknown
+
+    def _linked(self, rows: dict[tuple[Any, ...], Row]) -> Iterator[tuple[Any, ...]]:
+        """The rows with their accounts, counted."""
+        report = self._context.report
+        cache: dict[tuple[Any, Any], tuple[Link, Any]] = {}
+        for row in rows.values():
+            gsid = row[self._company_position]
+            own = row[self._crm_id_position] if self._crm_id_position is not None else None
+            found = cache.get((gsid, own))
+            if found is None:
+                link = self._index.link(gsid, own or self._crm_ids.get(gsid))
+                found = cache[gsid, own] = (link, link_columns(link))
+            link, columns = found
+            if link.reason is None:
+                report.matched += 1
+                report.contradicted += link.is_contradicted
+            else:
+                report.unmatched[link.reason.value] += 1
+            yield row + columns

@@ -1,0 +1,61 @@
+"""What a pull did: counted while it runs, kept in `sync_run`, shown by Dagster and by the command line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from gainsight_pipelines.store.runs import Cursor
+
+
+@dataclass(slots=True)
+class SyncReport:
+    """What a pull did.
+
+    Counts are records (`read`, `rejected`) or rows (the others) of this run; `accounts` are the CRM's live ones.
+    `calls` are API calls by kind; `cleaned` counts strings that PostgreSQL would not have taken as they were; `details`
+    what the object's mapper has to tell; `notes` what people should know.
+    """
+
+    object: str
+    run_id: str
+    status: str = "running"
+    since: datetime | None = None
+    accounts: int = 0
+    read: int = 0
+    written: int = 0
+    unchanged: int = 0
+    matched: int = 0
+    unmatched: Counter[str] = field(default_factory=Counter)
+    contradicted: int = 0
+    rejected: int = 0
+    cleaned: int = 0
+    relinked: int = 0
+    is_truncated: bool = False
+    calls: dict[str, int] = field(default_factory=dict)
+    bytes_received: int = 0
+    seconds: float = 0.0
+    details: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    cursor_before: Cursor | None = None
+    cursor_after: Cursor | None = None
+
+    def columns(self) -> dict[str, Any]:
+        """The report as columns of `sync_run`."""
+        return {
+            "window_from": self.since,
+            "records_read": self.read,
+            "rows_written": self.written,
+            "rows_unchanged": self.unchanged,
+            "rows_matched": self.matched,
+            "rows_unmatched": dict(self.unmatched),
+            "records_rejected": self.rejected,
+            "rows_relinked": self.relinked,
+            "is_truncated": self.is_truncated,
+            "calls": self.calls,
+            "bytes_received": self.bytes_received,
+            "cursor_before": self.cursor_before.as_json() if self.cursor_before else None,
+            "cursor_after": self.cursor_after.as_json() if self.cursor_after else None,
+        }

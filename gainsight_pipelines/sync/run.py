@@ -1,0 +1,164 @@
+"""One pull from its lock to its record in `sync_run`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import psycopg
+
+from gainsight_pipelines.clock import Clock
+from gainsight_pipelines.errors import GateClosed, ObjectBusy, PipelineError, SettingsError
+from gainsight_pipelines.gainsight.errors import UnknownField
+from gainsight_pipelines.matching import AccountIndex, Link
+from gainsight_pipelines.objects.fields import first_named
+from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Mapper
+from gainsight_pipelines.store import bulk, links, runs, schemas
+from gainsight_pipelines.store.accounts import indexed_accounts
+from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.custom_fields import register_fields
+from gainsight_pipelines.store.locks import object_lock
+from gainsight_pipelines.store.runs import Cursor, save_cursor, take_cursor
+from gainsight_pipelines.sync.context import Prepared, PullContext, logger
+from gainsight_pipelines.sync.pages import PageWriter
+from gainsight_pipelines.sync.reads import read_changes, read_daily
+from gainsight_pipelines.sync.report import SyncReport
+
+LINKS = "links"
+"""Scope of `sync_cursor` that holds with what the stored rows were matched last."""
+
+
+def sync(store: Store, clock: Clock, name: str, run_id: str, prepare: Callable[[], Prepared]) -> SyncReport:
+    """Pulls one object, from where the last pull of it came to, and leaves a row in `sync_run` whatever happens.
+
+    Args:
+        store: where everything lands.
+        clock: the source of time.
+        name: the pull's name.
+        run_id: names this run; the same one as Dagster's.
+        prepare: makes the pull out of settings and secrets. What it raises fails this run like any other error.
+
+    Raises:
+        ObjectBusy: another run pulls the object.
+        GateClosed: the primary CRM isn't there; no call was made to Gainsight.
+        PipelineError: whatever else a person can act on. What was written before stays, and the next run goes on there.
+    """
+    report = SyncReport(name, run_id)
+    started_at, started = clock.now(), clock.monotonic()
+    error_text: str | None = None
+    with store.connect(f"sync {name} {run_id}") as connection:
+        runs.start_run(connection, run_id, name, started_at)
+        context: PullContext | None = None
+        try:
+            prepared = prepare()
+            with object_lock(store, name, run_id) as lock:
+                runs.end_abandoned(connection, name, run_id)
+                context = PullContext(prepared, connection, lock, report, started_at)
+                _pull_all(context)
+            report.status = "completed"
+            return report
+        except BaseException as error:
+            report.status = _status_after(error)
+            error_text = str(error) or type(error).__name__
+            raise
+        finally:
+            report.seconds = clock.monotonic() - started
+            if context is not None:
+                context.count_calls()
+                context.services.close()
+            _leave_record(store, connection, report, clock.now(), error_text)
+
+
+def _status_after(error: BaseException) -> str:
+    if isinstance(error, ObjectBusy):
+        return "skipped"
+    return "gated" if isinstance(error, GateClosed) else "failed"
+
+
+def _leave_record(
+    store: Store, connection: psycopg.Connection, report: SyncReport, finished_at: datetime, error: str | None
+) -> None:
+    """Writes the outcome into `sync_run`, on a connection of its own if the run's is gone."""
+    values = report.columns() | {
+        "status": report.status,
+        "finished_at": finished_at,
+        "error": error,
+        "details": report.details
+        | {"cleaned_strings": report.cleaned, "contradicted_links": report.contradicted, "notes": report.notes},
+    }
+    try:
+        if connection.broken:
+            with store.connect(f"record {report.object}") as another:
+                runs.update_run(another, report.run_id, report.object, values)
+        else:
+            runs.update_run(connection, report.run_id, report.object, values)
+    except (psycopg.Error, PipelineError):
+        # The database itself is gone: the error that is under way already says so, and must not be replaced.
+        logger.warning("%s: the outcome of the run could not be written to sync_run", report.object)
+
+
+def _pull_all(context: PullContext) -> None:
+    """Everything that a pull does."""
+    index = _refresh_accounts(context)
+    schema = context.schema(context.pull.gainsight_object)
+    crm_id_field = _crm_id_field(context)
+    mapper = context.pull.mapper(schema, crm_id_field)
+    bulk.prepare(context.connection, context.pull.table)
+    write = PageWriter(context, mapper, index, crm_id_field)
+    try:
+        read_changes(context, mapper, write)
+        read_daily(context, mapper, write)
+    except UnknownField:
+        # The schema changed since it was kept: the next run asks for it again.
+        schemas.forget_schema(context.connection, context.pull.gainsight_object)
+        raise
+    _relink(context, index)
+    _register_fields(context, mapper)
+    context.report.details = mapper.details()
+
+
+def _refresh_accounts(context: PullContext) -> AccountIndex:
+    refreshed = context.prepared.refresh.run(since=context.started_at)
+    context.report.accounts = refreshed.live
+    for text in refreshed.notes:
+        context.note(text)
+    return AccountIndex(context.services.crm.kind, indexed_accounts(context.connection, context.prepared.gsid_field))
+
+
+def _crm_id_field(context: PullContext) -> str | None:
+    """The company's field with the CRM id: as set, else for Salesforce the one named SfdcAccountId in any case."""
+    configured = context.prepared.crm_id_field
+    if configured is None and context.services.crm.kind != "salesforce":
+        return None
+    schema = context.schema(COMPANY_OBJECT)
+    found = schema.field(configured) if configured else first_named(schema, ["sfdcaccountid"])
+    if configured and found is None:
+        raise SettingsError(
+            f"`company.crm_id_field` names the field {configured!r}, which Gainsight's company doesn't have.",
+            "Choose the company's field with the CRM's account id, or remove the setting.",
+        )
+    return found.name if found else None
+
+
+def _relink(context: PullContext, index: AccountIndex) -> None:
+    """Heals and corrects the links of what is stored already, if anything that they depend on has changed."""
+    with context.connection.transaction():
+        before = take_cursor(context.connection, context.pull.name, LINKS, context.report.run_id)
+        now = links.fingerprint(context.connection, context.prepared.gsid_field)
+        if before.fingerprint == now:
+            return
+        crm_ids = links.crm_ids(context.connection)
+
+        def find(company_gsid: str | None, crm_id: str | None) -> Link:
+            return index.link(company_gsid, crm_id or (crm_ids.get(company_gsid) if company_gsid else None))
+
+        context.report.relinked = links.relink(
+            context.connection, context.pull.table, context.pull.gainsight_object, find, context.report.run_id
+        )
+        done = Cursor(completed_at=context.started_at, fingerprint=now)
+        save_cursor(context.connection, context.pull.name, LINKS, context.report.run_id, done)
+
+
+def _register_fields(context: PullContext, mapper: Mapper) -> None:
+    fields = [(found.name, found.label, found.data_type) for found in mapper.custom_fields]
+    register_fields(context.connection, context.pull.table.name, context.pull.gainsight_object, fields)
