@@ -48,7 +48,7 @@ def print_results(results: list[dict[str, Any]], *, as_json: bool, title: str = 
 
 def gate_of(results: list[dict[str, Any]]) -> str:
     """Whether the primary CRM let the pulls through."""
-    return "closed" if any(result.get("is_gated") for result in results) else "open"
+    return "closed" if any(result.get("gated") for result in results) else "open"
 
 
 def _result_row(result: dict[str, Any]) -> tuple[str, ...]:

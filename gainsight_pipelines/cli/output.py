@@ -64,6 +64,7 @@ def run_document(name: str, run_id: str, run: Run | None) -> dict[str, Any]:
     return {
         "object": name,
         "status": "failed" if run.status in ("gated", "running") else run.status,
+        "gated": run.status == "gated",
         "read": run.records_read,
         "matched": run.rows_matched,
         "unmatched": run.rows_unmatched,

@@ -1,0 +1,181 @@
+"""What a user can get wrong, each with the sentence that it has to give: no traceback, nothing half written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from gainsight_pipelines.store.embedded import EmbeddedServer
+from gainsight_pipelines_tests.product import Finished, Product, product_on
+from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
+
+NAMES = ["company", "activity", "survey_survey_response", "product_usage"]
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox]:
+    with start_sandbox(tmp_path_factory.mktemp("sandbox"), activities=300, accounts=60) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def installed(
+    tmp_path_factory: pytest.TempPathFactory, postgres_server: EmbeddedServer, sandbox: RunningSandbox
+) -> Iterator[Product]:
+    with product_on(tmp_path_factory.mktemp("project"), postgres_server, sandbox) as product:
+        yield product
+
+
+@pytest.fixture
+def product(installed: Product, sandbox: RunningSandbox) -> Iterator[Product]:
+    """The installation with its settings as they were, and a sandbox without faults."""
+    settings = installed.settings_path.read_text()
+    sandbox.reset()
+    yield installed
+    installed.settings_path.write_text(settings)
+    sandbox.reset()
+
+
+def failed(done: Finished, *parts: str) -> None:
+    """One sentence on stderr with these parts, no traceback, exit status 1, nothing on stdout."""
+    assert done.status == 1, done
+    assert "Traceback" not in done.err
+    for part in parts:
+        assert part in done.err, done.err
+
+
+def object_failed(done: Finished, name: str, *parts: str) -> None:
+    assert done.status == 1, done
+    result = done.object(name)
+    assert result["status"] == "failed"
+    for part in parts:
+        assert part in result["error"], result["error"]
+    assert "Traceback" not in result["error"]
+
+
+def changed(product: Product, section: str, **values: Any) -> None:
+    settings = product.settings()
+    settings[section] = {**settings[section], **values}
+    product.write_settings(settings)
+
+
+def test_no_settings_file(product: Product) -> None:
+    done = product.command("run", "--all", GAINSIGHT_PIPELINES_SETTINGS="nowhere.yaml")
+    failed(done, "nowhere.yaml", "gainsight.example.yaml")
+
+
+def test_unknown_key_breaks_its_own_section_alone(product: Product) -> None:
+    changed(product, "activity", reporting_categoris={"email": "EMAIL"})
+    done = product.run("activity", "company")
+    object_failed(done, "activity", "activity.reporting_categoris", "reporting_categories")
+    assert done.object("company")["status"] == "completed"
+
+
+def test_wrong_type(product: Product) -> None:
+    changed(product, "surveys", lookback_days=90)
+    object_failed(product.run("surveys"), "survey_survey_response", "surveys.lookback_days", "90", "1 to 30")
+
+
+def test_gainsight_as_primary_crm(product: Product) -> None:
+    changed(product, "primary_crm", kind="gainsight")
+    object_failed(product.run("company"), "company", "primary_crm.kind", "salesforce or hubspot")
+
+
+def test_no_key(product: Product) -> None:
+    object_failed(product.run("company", GAINSIGHT_API_KEY=None), "company", "GAINSIGHT_API_KEY", ".env")
+
+
+def test_wrong_key(product: Product) -> None:
+    done = product.run("company", GAINSIGHT_API_KEY="wrong-key-of-nobody")
+    object_failed(done, "company", "the API key was rejected (expired or rotated): set the new key and run again")
+    assert "wrong-key-of-nobody" not in done.out + done.err
+
+
+def test_no_crm_configured(product: Product, sandbox: RunningSandbox) -> None:
+    settings = product.settings()
+    del settings["primary_crm"]
+    product.write_settings(settings)
+    done = product.run()
+    for name in NAMES:
+        object_failed(done, name, "No primary CRM is connected, so nothing is pulled.", "primary_crm.kind")
+    assert done.document["gate"] == "closed"
+    assert sandbox.calls()["totals"].get("gainsight", 0) == 0
+
+
+def test_crm_down_stops_all_pulls_before_any_gainsight_call(product: Product, sandbox: RunningSandbox) -> None:
+    before = product.query(ROWS)
+    sandbox.switch(crm_down=True)
+    done = product.run()
+    for name in NAMES:
+        object_failed(done, name, "Salesforce")
+    assert done.document["gate"] == "closed"
+    assert sandbox.calls()["totals"].get("gainsight", 0) == 0
+    assert product.query(ROWS) == before
+
+
+def test_crm_rejects_the_credentials(product: Product, sandbox: RunningSandbox) -> None:
+    done = product.run("company", SALESFORCE_CLIENT_SECRET="not-the-secret")
+    object_failed(done, "company", "SALESFORCE_CLIENT_SECRET")
+    assert sandbox.calls()["totals"].get("gainsight", 0) == 0
+    assert "not-the-secret" not in done.out + done.err
+
+
+def test_unknown_object_on_the_command_line(product: Product) -> None:
+    failed(product.command("run", "acount"), "'acount' is not a configured object", *NAMES)
+
+
+def test_unknown_object_in_gainsight(product: Product) -> None:
+    changed(product, "product_usage", object="no_such_object__gc")
+    object_failed(product.run("product_usage"), "product_usage", "no_such_object__gc")
+
+
+def test_a_crm_field_that_is_not_there(product: Product) -> None:
+    changed(product, "common", gsid_field="Gainsight_GSDI__c")
+    object_failed(product.run("company"), "company", "common.gsid_field", "Gainsight_GSDI__c", "Gainsight_GSID__c")
+
+
+def test_a_gainsight_field_that_is_not_there(product: Product) -> None:
+    settings = product.settings()
+    settings["product_usage"]["aggregate"]["metric_name_field"] = "MetricNam__gc"
+    product.write_settings(settings)
+    object_failed(
+        product.run("product_usage"), "product_usage", "product_usage.aggregate.metric_name_field", "MetricName__gc"
+    )
+
+
+def test_database_not_reachable(product: Product) -> None:
+    url = "postgresql://nobody:hidden-password@127.0.0.1:1/none"
+    done = product.run(GAINSIGHT_PIPELINES_DATABASE_URL=url)
+    failed(done, "database can't be reached", "GAINSIGHT_PIPELINES_DATABASE_URL")
+    assert "hidden-password" not in done.err
+
+
+def test_gainsight_down(product: Product, sandbox: RunningSandbox) -> None:
+    sandbox.switch(ip_refused=True)
+    object_failed(product.run("company"), "company", "IP")
+
+
+def test_another_tenants_data(product: Product) -> None:
+    assert product.run("company").status == 0
+    changed(
+        product, "gainsight", base_url=product.settings()["gainsight"]["base_url"].replace("127.0.0.1", "localhost")
+    )
+    object_failed(product.run("company"), "company", "holds the data of Gainsight 127.0.0.1", "reset --all")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["rnu"], ["run", "--al"], ["demo", "--crm", "gainsight"], ["dev", "--port", "x"]]
+)
+def test_a_command_that_is_none(product: Product, arguments: list[str]) -> None:
+    done = product.command(*arguments)
+    assert done.status == 2
+    assert "Traceback" not in done.err
+    assert not done.out
+
+
+ROWS = """
+SELECT (SELECT count(*) FROM gainsight.account), (SELECT count(*) FROM gainsight.company),
+       (SELECT count(*) FROM gainsight.activity), (SELECT count(*) FROM gainsight.usage_metric)
+"""
