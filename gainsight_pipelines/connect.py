@@ -20,6 +20,7 @@ from gainsight_pipelines.objects.catalog import find_pull
 from gainsight_pipelines.settings import PULLS, Secrets, Settings
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
 from gainsight_pipelines.store.migrate import migrate
+from gainsight_pipelines.store.quota import Quota
 from gainsight_pipelines.sync import Prepared, Services
 
 API_KEY_VARIABLE = "GAINSIGHT_API_KEY"
@@ -43,8 +44,8 @@ def open_store(secrets: Secrets) -> Store:
     return store
 
 
-def connect_gainsight(settings: Settings, secrets: Secrets, clock: Clock) -> GainsightClient:
-    """A client for the tenant of the settings. Nothing is called yet.
+def connect_gainsight(settings: Settings, secrets: Secrets, clock: Clock, store: Store) -> GainsightClient:
+    """A client for the tenant of the settings, within our share of its quota. Nothing is called yet.
 
     Raises:
         SettingsError: no tenant is set, or no key.
@@ -52,7 +53,8 @@ def connect_gainsight(settings: Settings, secrets: Secrets, clock: Clock) -> Gai
     gainsight = settings.gainsight
     if gainsight is None:
         raise _no_tenant()
-    return GainsightClient(gainsight.base_url, secrets.require(API_KEY_VARIABLE), clock=clock)
+    quota = Quota(store, clock, gainsight.quota_share)
+    return GainsightClient(gainsight.base_url, secrets.require(API_KEY_VARIABLE), clock=clock, before_call=quota)
 
 
 def connect_crm(settings: Settings, secrets: Secrets, clock: Clock) -> PrimaryCRM:
@@ -116,7 +118,7 @@ def prepare(
     run_id: str,
     store: Store,
     crm: Callable[[], PrimaryCRM],
-    gainsight: Callable[[], GainsightClient],
+    gainsight: Callable[[Store], GainsightClient],
     clock: Clock,
     *,
     is_vanishing_accepted: bool = False,
@@ -128,7 +130,7 @@ def prepare(
         GateClosed: no primary CRM is configured.
     """
     pull = find_pull(settings, name)
-    services = Services(store=store, crm=crm(), gainsight=gainsight(), clock=clock)
+    services = Services(store=store, crm=crm(), gainsight=gainsight(store), clock=clock)
     tenant = settings.gainsight
     assert tenant is not None
     company = settings.company if "company" not in settings.errors else None

@@ -29,10 +29,10 @@ class SettingsResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 class GainsightResource(SettingsResource):
     """The Gainsight tenant of the settings, with the key of the environment."""
 
-    def connect(self) -> GainsightClient:
-        """A new client; nothing is called yet."""
+    def connect(self, store: Store) -> GainsightClient:
+        """A new client, which keeps its count of calls in the store; nothing is called yet."""
         settings = self.settings()
-        return connect.connect_gainsight(settings, connect.read_secrets(settings), SystemClock())
+        return connect.connect_gainsight(settings, connect.read_secrets(settings), SystemClock(), store)
 
 
 class PrimaryCRMResource(SettingsResource):

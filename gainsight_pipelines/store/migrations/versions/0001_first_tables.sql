@@ -186,6 +186,14 @@ CREATE TABLE gainsight.object_schema (
     fetched_at        timestamptz NOT NULL
 );
 
+-- Calls to Gainsight by window of the wall clock (a minute, a day), from every process on this database.
+CREATE TABLE gainsight.api_quota (
+    window_start      timestamptz NOT NULL,
+    window_seconds    integer NOT NULL,
+    calls             integer NOT NULL,
+    PRIMARY KEY (window_start, window_seconds)
+);
+
 CREATE VIEW gainsight.unmatched_record AS
 SELECT 'company' AS object, gsid AS record_id, gsid AS company_gsid, unmatched_reason AS reason,
        match_candidates AS candidates, first_seen_at
