@@ -27,6 +27,15 @@ dev: $(INSTALLED) ## Dagster's UI on gainsight.yaml, or on the sandbox where the
 test: $(INSTALLED) ## all tests, in parallel (one: make test ARGS="-k name", PYTEST_WORKERS=0)
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses 4 --dist loadscope $(ARGS)
 
+# The browser comes from the system's packages: as root, or with sudo where that asks no question.
+.PHONY: browser
+browser: ## Chromium for the tests of the UI and for screenshots, where there is none yet (apt-get)
+	@if ! command -v chromium >/dev/null; then \
+		if [ "$$(id -u)" = 0 ]; then as_root=; else as_root="sudo -n"; fi; \
+		export DEBIAN_FRONTEND=noninteractive; \
+		$$as_root apt-get update -qq && $$as_root apt-get install -y -qq --no-install-recommends chromium; \
+	fi
+
 .PHONY: check
 check: $(INSTALLED) ## lint, format, types, import contracts
 	@status=0; \
