@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["gainsight_pipelines_tests.databases"]
+pytest_plugins = ["gainsight_pipelines_tests.databases", "gainsight_pipelines_tests.pulling"]

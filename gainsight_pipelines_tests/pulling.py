@@ -1,0 +1,123 @@
+"""Pulls in the test's own process: quicker than the command line, and the test holds settings, clock and database.
+
+Everything still goes over sockets to a sandbox and into a real PostgreSQL. What a command or Dagster adds is tested
+through `product` instead.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import yaml
+
+from gainsight_pipelines import connect
+from gainsight_pipelines.settings import Settings, parse_settings
+from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
+from gainsight_pipelines.store.embedded import EmbeddedServer
+from gainsight_pipelines.sync import Prepared, SyncReport, sync
+from gainsight_pipelines_tests.databases import fresh_database
+from gainsight_pipelines_tests.product import REAL_PREFIXES
+from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
+
+
+@dataclass(slots=True)
+class ShiftedClock:
+    """The machine's clock, ahead of it by what the test says; never waits."""
+
+    ahead: timedelta = timedelta(0)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        self.ahead += timedelta(seconds=seconds)
+
+
+@dataclass(slots=True)
+class Pulling:
+    """An installation whose pulls run in this process. `content` is the settings file; change it as you like."""
+
+    sandbox: RunningSandbox
+    store: Store
+    content: dict[str, Any]
+    clock: ShiftedClock = field(default_factory=ShiftedClock)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings as the product reads them."""
+        return parse_settings(yaml.safe_dump(self.content))
+
+    def prepared(self, name: str, run_id: str) -> Callable[[], Prepared]:
+        """What makes the pull, as each way of starting one does it."""
+        settings = self.settings
+        secrets = connect.read_secrets(settings)
+        return lambda: connect.prepare(
+            settings,
+            name,
+            run_id,
+            self.store,
+            lambda: connect.connect_crm(settings, secrets, self.clock),
+            lambda store: connect.connect_gainsight(settings, secrets, self.clock, store),
+            self.clock,
+        )
+
+    def pull(self, name: str, run_id: str | None = None) -> SyncReport:
+        """Pulls one object; raises what the pull raises."""
+        run = run_id or uuid.uuid4().hex
+        return sync(self.store, self.clock, name, run, self.prepared(name, run))
+
+    def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Asks the product's database."""
+        with psycopg.connect(self.store.url) as connection:
+            return connection.execute(statement, parameters).fetchall()  # type: ignore[arg-type]
+
+    def truth(self, object_name: str) -> dict[str, dict[str, Any]]:
+        """What the sandbox knows of the records of an object, by Gsid."""
+        records: dict[str, dict[str, Any]] = self.sandbox.truth()["records"][object_name]
+        return records
+
+    def account_ids(self, kind: str = "salesforce") -> dict[int, str]:
+        """The CRM's account id by the number that the truth has for an account."""
+        return {each["key"]: account_id for account_id, each in self.sandbox.truth()["accounts"][kind].items()}
+
+
+@contextmanager
+def pulling_on(server: EmbeddedServer, sandbox: RunningSandbox, kind: str = "salesforce") -> Iterator[Pulling]:
+    """Pulls on the sandbox's settings for that CRM, with an empty database and the sandbox's credentials in the
+    environment."""
+    with fresh_database(server) as database, pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(REAL_PREFIXES)]:
+            patch.delenv(name)
+        for name, value in {**sandbox.env, DATABASE_VARIABLE: server.url(database)}.items():
+            patch.setenv(name, value)
+        content: dict[str, Any] = yaml.safe_load(Path(sandbox.settings_file(kind)).read_text())
+        store = connect.open_store(connect.read_secrets(parse_settings(yaml.safe_dump(content))))
+        yield Pulling(sandbox, store, content)
+
+
+@pytest.fixture(scope="module")
+def small_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox]:
+    """A small world, one for the tests of a module; what they edit stays."""
+    with start_sandbox(tmp_path_factory.mktemp("sandbox"), activities=300, accounts=60) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def pulling(small_sandbox: RunningSandbox, postgres_server: EmbeddedServer) -> Iterator[Pulling]:
+    """Pulls on the small world with Salesforce, an empty database and a healthy tenant."""
+    small_sandbox.reset()
+    with pulling_on(postgres_server, small_sandbox) as found:
+        yield found
