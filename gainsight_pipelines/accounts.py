@@ -13,7 +13,7 @@ from datetime import datetime
 import psycopg
 
 from gainsight_pipelines.clock import Clock
-from gainsight_pipelines.crm.protocol import AccountPage, PrimaryCRM
+from gainsight_pipelines.crm.protocol import CRM_NAMES, AccountPage, PrimaryCRM
 from gainsight_pipelines.errors import GateClosed
 from gainsight_pipelines.store import accounts as table
 from gainsight_pipelines.store import tenant
@@ -129,7 +129,7 @@ class Refresh:
         live = table.live_accounts(connection)
         if live == 0:
             raise GateClosed(
-                f"{self.crm.kind.title()} answers but shows no accounts, so nothing is pulled.",
+                f"{CRM_NAMES[self.crm.kind]} answers but shows no accounts, so nothing is pulled.",
                 "See that the CRM's user may read its accounts, then run again.",
             )
         return live

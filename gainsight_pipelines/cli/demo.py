@@ -10,6 +10,7 @@ from gainsight_pipelines.cli.runs import run_pulls
 from gainsight_pipelines.cli.sandbox import sandbox_folder, start_sandbox
 from gainsight_pipelines.cli.workspace import Workspace, open_workspace
 from gainsight_pipelines.clock import SystemClock
+from gainsight_pipelines.crm.protocol import CRM_NAMES, CRMKind
 from gainsight_pipelines.processes import ProcessGroup
 
 SAMPLE = """
@@ -26,16 +27,16 @@ NEXT = """Next:
                                     your own tenant: fill them in, then `gainsight-pipelines run --all`"""
 
 
-def demo_command(crm: str, *, as_json: bool) -> int:
+def demo_command(crm: CRMKind, *, as_json: bool) -> int:
     """Starts the sandbox and a database, runs all pulls as Dagster runs, and shows what came of them."""
     folder = sandbox_folder(crm)
     with ProcessGroup() as group:
-        output.say(f"Starting a local Gainsight and {crm.title()}, and PostgreSQL …")
+        output.say(f"Starting a local Gainsight and {CRM_NAMES[crm]}, and PostgreSQL …")
         running, _ = start_sandbox(group, folder, crm)
         with open_workspace(running.settings_path, folder=folder, environ=running.environ) as workspace:
             output.say("Pulling …")
             results = run_pulls(workspace, workspace.settings.object_names(), SystemClock())
-            status = print_results(results, as_json=as_json, title=f"Gainsight → PostgreSQL, accounts of {crm.title()}")
+            status = print_results(results, as_json=as_json, title=f"Gainsight → PostgreSQL, accounts of {CRM_NAMES[crm]}")
             if not as_json:
                 output.print_table(_sample(workspace))
                 output.say(NEXT)

@@ -15,6 +15,9 @@ from typing import Literal, Protocol
 
 CRMKind = Literal["salesforce", "hubspot"]
 
+CRM_NAMES: Mapping[CRMKind, str] = {"salesforce": "Salesforce", "hubspot": "HubSpot"}
+"""As people write them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Account:

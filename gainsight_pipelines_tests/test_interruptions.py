@@ -1,0 +1,131 @@
+"""Pulls that are killed or stopped in the middle: the next run goes on from the last page and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from gainsight_pipelines.store.embedded import EmbeddedServer
+from gainsight_pipelines_tests.product import Product, product_on
+from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
+from gainsight_pipelines_tests.waiting import is_alive, wait_until
+
+ACTIVITIES = 2400
+PAGE = 200
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox]:
+    with start_sandbox(tmp_path_factory.mktemp("sandbox"), activities=ACTIVITIES, accounts=60) as running:
+        yield running
+
+
+@pytest.fixture
+def product(tmp_path: Path, postgres_server: EmbeddedServer, sandbox: RunningSandbox) -> Iterator[Product]:
+    sandbox.reset()
+    with product_on(tmp_path, postgres_server, sandbox) as product:
+        yield product
+
+
+def started(product: Product, sandbox: RunningSandbox) -> subprocess.Popen[str]:
+    """A pull of activities that has stored some pages and is far from its end."""
+    assert product.run("company").status == 0
+    sandbox.switch(page_cap=PAGE, gainsight_delay=0.25)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gainsight_pipelines.cli", "run", "activity", "--json"],
+        cwd=product.folder,
+        env=product.env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_until(lambda: stored(product) >= 2 * PAGE or process.poll() is not None, 40)
+    assert process.poll() is None, process.communicate()
+    return process
+
+
+def stored(product: Product) -> int:
+    ((count,),) = product.query("SELECT count(*) FROM gainsight.activity")
+    return int(count)
+
+
+def goes_on_to_the_end(product: Product, sandbox: RunningSandbox, before: int) -> None:
+    sandbox.reset()
+    result = product.run("activity")
+    assert result.status == 0, result.err
+    # It began at the last page, not at the first.
+    assert result.object("activity")["read"] <= ACTIVITIES - before + PAGE
+    truth = sandbox.truth("activity_timeline")
+    assert {row[0] for row in product.query("SELECT activity_id FROM gainsight.activity")} == set(truth)
+
+
+def test_kill_9_of_the_pull(product: Product, sandbox: RunningSandbox) -> None:
+    process = started(product, sandbox)
+    pull = next(
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if "run_object" in " ".join(child.cmdline())
+    )
+    pull.send_signal(signal.SIGKILL)
+    out, _ = process.communicate(timeout=40)
+    assert process.returncode == 1
+    assert "The run ended without a result" in out
+    before = stored(product)
+    assert 0 < before < ACTIVITIES
+    goes_on_to_the_end(product, sandbox, before)
+    errors = product.query("SELECT error FROM gainsight.sync_run WHERE status = 'failed'")
+    assert len(errors) == 1
+    assert "killed" in errors[0][0]
+
+
+def test_kill_9_of_the_command_ends_the_pull_too(product: Product, sandbox: RunningSandbox) -> None:
+    process = started(product, sandbox)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.communicate()
+    wait_until(lambda: not any(is_alive(child.pid) for child in children), 20)
+    before = stored(product)
+    assert before < ACTIVITIES
+    goes_on_to_the_end(product, sandbox, before)
+
+
+def test_ctrl_c(product: Product, sandbox: RunningSandbox) -> None:
+    process = started(product, sandbox)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=40)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    ((status, error),) = product.query("SELECT status, error FROM gainsight.sync_run WHERE object = 'activity'")
+    assert (status, bool(error)) == ("failed", True)
+    goes_on_to_the_end(product, sandbox, stored(product))
+
+
+def test_two_runs_of_one_object_never_overlap(product: Product, sandbox: RunningSandbox) -> None:
+    process = started(product, sandbox)
+    second = product.run("activity")
+    assert second.object("activity")["status"] == "skipped", second
+    assert "is being pulled by run" in second.object("activity")["error"]
+    assert second.status == 0
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_a_rotated_key_goes_on_where_it_was(product: Product, sandbox: RunningSandbox) -> None:
+    """Requirement C3: nothing lost, no retries, and the next run goes on."""
+    process = started(product, sandbox)
+    sandbox.switch(reject_key=True)
+    out, _ = process.communicate(timeout=40)
+    assert process.returncode == 1
+    assert "the API key was rejected (expired or rotated)" in out
+    before = stored(product)
+    assert 0 < before < ACTIVITIES
+    goes_on_to_the_end(product, sandbox, before)
