@@ -36,7 +36,8 @@ def demo_command(crm: CRMKind, *, as_json: bool) -> int:
         with open_workspace(running.settings_path, folder=folder, environ=running.environ) as workspace:
             output.say("Pulling …")
             results = run_pulls(workspace, workspace.settings.object_names(), SystemClock())
-            status = print_results(results, as_json=as_json, title=f"Gainsight → PostgreSQL, accounts of {CRM_NAMES[crm]}")
+            title = f"Gainsight → PostgreSQL, accounts of {CRM_NAMES[crm]}"
+            status = print_results(results, as_json=as_json, title=title)
             if not as_json:
                 output.print_table(_sample(workspace))
                 output.say(NEXT)
