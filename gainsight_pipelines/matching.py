@@ -2,7 +2,8 @@
 
 The order (design decision, requirements M1 and M2): first the CRM id that Gainsight keeps on the company, then the
 account whose GSID field holds the company's Gsid. More than one live account for a GSID is ambiguous and never guessed.
-A deleted account counts for nothing, a merged one leads to the account that took it over.
+A deleted account counts for nothing, a merged one leads to the account that took it over. Rows that carry a key of
+their own (usage by CRM id or by domain) are matched by that.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from gainsight_pipelines.crm.ids import hubspot_id, salesforce_id_18
 from gainsight_pipelines.crm.protocol import CRMKind
+from gainsight_pipelines.crm.values import normalise_domain
 
 
 class Method(StrEnum):
@@ -21,6 +24,7 @@ class Method(StrEnum):
 
     DIRECT = "direct"
     GSID_FIELD = "gsid_field"
+    DOMAIN = "domain"
 
 
 class Reason(StrEnum):
@@ -58,6 +62,7 @@ class IndexedAccount:
     gsid: str | None = None
     is_deleted: bool = False
     merged_into: str | None = None
+    domain: str | None = None
 
 
 CANONICAL_ID: Mapping[CRMKind, Callable[[str], str | None]] = {"salesforce": salesforce_id_18, "hubspot": hubspot_id}
@@ -84,6 +89,7 @@ class AccountIndex:
             if holder is not None and (gsid := canonical_gsid(account.gsid)):
                 holders[gsid].add(holder)
         self._by_gsid = {gsid: tuple(sorted(ids)) for gsid, ids in holders.items()}
+        self._domains = [(account.account_id, account.domain) for account in everything if account.domain]
 
     def link(self, company_gsid: str | None, crm_id: str | None) -> Link:
         """The account of a company by its Gsid and by the CRM id that Gainsight has for it; either may be missing."""
@@ -99,6 +105,40 @@ class AccountIndex:
         if holders:
             return Link(reason=Reason.AMBIGUOUS, candidates=holders)
         return NO_ACCOUNT
+
+    def link_by_domain(self, domain: str | None) -> Link:
+        """The account that has this domain, or a website at it; for rows whose own key is one."""
+        wanted = normalise_domain(domain)
+        if wanted is None:
+            return NO_COMPANY
+        found = self._by_domain.get(wanted, ())
+        if len(found) == 1:
+            return Link(found[0], Method.DOMAIN)
+        return Link(reason=Reason.AMBIGUOUS, candidates=found) if found else NO_ACCOUNT
+
+    def link_of(self, company_gsid: str | None, key: str | None, key_kind: str | None, crm_id: str | None) -> Link:
+        """The account of a row: by its own key where it has one, else by its company.
+
+        Args:
+            company_gsid: the company's Gsid.
+            key: the row's own key to its account, if rows of this kind have one.
+            key_kind: what that key is: `domain`, or a CRM id.
+            crm_id: the CRM id that Gainsight has for the company.
+        """
+        if key_kind == "domain":
+            by_domain = self.link_by_domain(key)
+            return by_domain if company_gsid is None or by_domain.reason is None else self.link(company_gsid, crm_id)
+        return self.link(company_gsid, key or crm_id)
+
+    @cached_property
+    def _by_domain(self) -> dict[str, tuple[str, ...]]:
+        """Made when the first domain is asked for: most pulls never do."""
+        holders: defaultdict[str, set[str]] = defaultdict(set)
+        for account_id, domain in self._domains:
+            holder, normal = self._master(account_id), normalise_domain(domain)
+            if holder is not None and normal is not None:
+                holders[normal].add(holder)
+        return {domain: tuple(sorted(ids)) for domain, ids in holders.items()}
 
     def _live_account(self, crm_id: str | None) -> str | None:
         account_id = self._canonical_id(crm_id) if crm_id else None

@@ -29,6 +29,7 @@ from gainsight_pipelines.gainsight.answers import NotJson, Renamer, decode, look
 from gainsight_pipelines.gainsight.errors import (
     SlowAnswer,
     TooLargeAnswer,
+    UnknownField,
     UnknownObject,
     code_of,
     error_of,
@@ -255,7 +256,7 @@ class GainsightClient:
         while True:
             try:
                 answer = self._send(kind, what, "POST", path, orjson.dumps(query.body()))
-                return self._page(answer, what, query)
+                return self._page(answer, object_name, what, query)
             except SlowAnswer as error:
                 smaller = shrink(query, error) if shrink is not None else None
                 if smaller is None and isinstance(error, TooLargeAnswer):
@@ -265,8 +266,12 @@ class GainsightClient:
             except TransientError as error:
                 tries.wait_or_raise(error)
 
-    def _page(self, answer: _Answer, what: str, query: Query) -> Page:
-        envelope, cleaned = self._envelope(answer, what, may_be_empty=True)
+    def _page(self, answer: _Answer, object_name: str, what: str, query: Query) -> Page:
+        try:
+            envelope, cleaned = self._envelope(answer, what, may_be_empty=True)
+        except UnknownField as refused:
+            refused.names(object_name, query.select)
+            raise
         try:
             records = records_of(envelope)
         except NotJson as error:

@@ -25,7 +25,7 @@ Company and Custom Object APIs"; GS_APIG_2402 and GS_APIG_2404 from public clien
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gainsight_pipelines.errors import (
@@ -78,7 +78,24 @@ class UnknownObject(PermanentError):
 
 
 class UnknownField(PermanentError):
-    """The tenant's object has no such field (any more): the cached describe is to be asked for again."""
+    """The tenant's object has no such field (any more), or the key may not read it.
+
+    Attributes:
+        object_name: the object that was queried; "" where that isn't known.
+        fields: those of the selected names that the refusal names.
+        said: the refusal in Gainsight's words, which may hold values of records: to be looked through, never shown.
+    """
+
+    object_name = ""
+    fields: tuple[str, ...] = ()
+    said = ""
+
+    def names(self, object_name: str, select: Sequence[str]) -> None:
+        """Says what was asked for, so that the refused names can be told."""
+        self.object_name = object_name
+        self.fields = tuple(
+            name for name in select if re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.])", self.said, re.IGNORECASE)
+        )
 
 
 class CannotReadCompletely(PermanentError):
@@ -126,10 +143,12 @@ def error_of(status: int, envelope: Mapping[str, Any], *, what: str, retry_after
             "Pick a name from `gainsight-pipelines objects`.",
         )
     if code in _UNKNOWN_FIELD_CODES or (status < 500 and _UNKNOWN_FIELD_TEXT.search(text)):
-        return UnknownField(
+        refused = UnknownField(
             f"Gainsight refused a field in the {what}{_in_words(code, text)}",
             "Look the field up with `gainsight-pipelines fields OBJECT`.",
         )
+        refused.said = text
+        return refused
     return _error_by_status(status, code, f"Gainsight refused the {what}{_in_words(code, text, status)}", retry_after)
 
 

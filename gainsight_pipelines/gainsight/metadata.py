@@ -6,8 +6,8 @@ answers ("Data Management APIs" documentation). No HTTP here, and no judgement a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from gainsight_pipelines.gainsight.query import is_field_name
@@ -72,13 +72,18 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class ObjectSchema:
-    """One object with its fields, keyed by name as the tenant spells it."""
+    """One object with its fields, keyed by name as the tenant spells it.
+
+    ``unreadable``: names of fields, or paths through lookups, that the tenant refused though it describes them; such
+    fields are not among ``fields``.
+    """
 
     name: str
     label: str
     fields: Mapping[str, Field]
     object_type: str = ""
     key_prefix: str | None = None
+    unreadable: frozenset[str] = frozenset()
     _by_name: dict[str, Field] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -88,6 +93,12 @@ class ObjectSchema:
     def field(self, name: str) -> Field | None:
         """The field of that name, whatever its case."""
         return self.fields.get(name) or self._by_name.get(name.casefold())
+
+    def without(self, refused: Iterable[str]) -> ObjectSchema:
+        """The schema less the fields that the tenant refused, which it remembers."""
+        unreadable = self.unreadable | {name.casefold() for name in refused}
+        fields = {name: one for name, one in self.fields.items() if name.casefold() not in unreadable}
+        return replace(self, fields=fields, unreadable=unreadable)
 
     def to_json(self) -> dict[str, Any]:
         """The schema as a JSON object, for :meth:`from_json`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,9 +19,18 @@ from gainsight_pipelines.objects.fields import (
     typed_reader,
 )
 from gainsight_pipelines.objects.html_text import html_text
-from gainsight_pipelines.objects.pull import Row, Window, company_fields, cursor_field, selected
-from gainsight_pipelines.settings import ActivitySettings
+from gainsight_pipelines.objects.pull import (
+    Basis,
+    CompanyFields,
+    Row,
+    Window,
+    company_fields,
+    cursor_field,
+    selected,
+)
+from gainsight_pipelines.settings import ActivitySettings, category_key
 from gainsight_pipelines.store.rejected import to_json
+from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import ACTIVITY, Table
 
 STANDARD_FIELDS = (
@@ -35,6 +44,10 @@ STANDARD_FIELDS = (
     "InternalAttendees",
     "ExternalAttendees",
 )
+ACTIVITY_OBJECT = "activity_timeline"
+RELATIONSHIP_COMPANY = "CompanyId"
+"""The relationship's lookup to its company, the same in every tenant."""
+
 CUSTOM_PREFIX, CUSTOM_SUFFIX = "ant__", "__gc"
 
 
@@ -46,7 +59,7 @@ class ActivityPull:
     name: str = "activity"
     title: str = "Activity"
     description: str = "Timeline entries (meetings, calls, e-mails, updates) as activities of the account."
-    gainsight_object: str = "activity_timeline"
+    gainsight_object: str = ACTIVITY_OBJECT
     table: Table = ACTIVITY
     limit: int | None = None
 
@@ -62,16 +75,15 @@ class ActivityMapper:
     """A timeline entry becomes one row of source `timeline`."""
 
     def __init__(self, settings: ActivitySettings, schema: ObjectSchema, crm_id_field: str | None) -> None:
-        self._source_object = "activity_timeline"
+        self._source_object = ACTIVITY_OBJECT
+        self._types = {category_key(name): kind for name, kind in settings.reporting_categories.items()}
         self._lookback_days = settings.initial_lookback_days
         self._categories = CategoryMapping(settings.reporting_categories)
-        self.cursor_field = cursor_field(schema)
-        self.company = company_fields(schema, None, "activity", crm_id_field)
+        self.cursor_field: str | None = cursor_field(schema)
+        self.company = _company(schema, crm_id_field)
         self._category, self._read_category = _category(schema.field("ReportingCategory"))
-        author = schema.field("AuthorId")
-        path = author.lookup_path if author else None
-        self._author = f"{path}.Name" if path else None
-        self._author_email = f"{path}.Email" if path else None
+        self._author = _author(schema, "Name", "UserName")
+        self._author_email = _author(schema, "Email", "UserEmail")
         self._has_plain_text = schema.field("NotesPlainText") is not None
         self.custom_fields = tuple(field for field in schema.fields.values() if _is_custom(field))
         self._customs = [(field.name, typed_reader(field)) for field in self.custom_fields]
@@ -121,11 +133,43 @@ class ActivityMapper:
             )
         ]
 
+    def basis(self) -> Basis:
+        # Not the path to the CRM id: which company has which is kept and refreshed apart from the records.
+        fields = tuple(name for name in self.select if name != self.company.crm_id)
+        return Basis(
+            self._source_object,
+            fields,
+            self._lookback_days,
+            mapping={"activity.reporting_categories": dict(sorted(self._types.items()))},
+        )
+
+    def remaps(self, former: Basis) -> tuple[Remap, ...] | None:
+        types = CategoryMapping(self._types)
+        return (Remap(("reporting_category",), ("activity_type",), lambda name: (types.activity_type(name).value,)),)
+
     def details(self) -> dict[str, Any]:
         return {
             "categories": dict(self._categories.seen.most_common(50)),
             "unmapped_categories": dict(self._categories.unmapped.most_common(50)),
         }
+
+
+def _company(schema: ObjectSchema, crm_id_field: str | None) -> CompanyFields:
+    """The company that an entry names; entries of a relationship, or of what hangs on one, may name only that."""
+    company = company_fields(schema, None, "activity", crm_id_field)
+    relationship = schema.field("GsRelationshipId")
+    if relationship is None or relationship.lookup_path is None:
+        return company
+    through = selected(schema, f"{relationship.lookup_path}.{RELATIONSHIP_COMPANY}")
+    return replace(company, through=through[0]) if through else company
+
+
+def _author(schema: ObjectSchema, shown: str, plain: str) -> str | None:
+    """Where something about the author stands: on the user that AuthorId looks up, else in a field of the entry."""
+    author = schema.field("AuthorId")
+    if author is not None and author.lookup_path and (path := selected(schema, f"{author.lookup_path}.{shown}")):
+        return path[0]
+    return next(iter(selected(schema, plain)), None)
 
 
 def _category(field: Field | None) -> tuple[str | None, Any]:

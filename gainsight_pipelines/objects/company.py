@@ -15,10 +15,14 @@ from gainsight_pipelines.objects.fields import (
     text,
     typed_reader,
 )
-from gainsight_pipelines.objects.pull import COMPANY_OBJECT, CompanyFields, Row, Window, cursor_field, selected
+from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Basis, CompanyFields, Row, Window, cursor_field, selected
 from gainsight_pipelines.settings import CompanySettings
 from gainsight_pipelines.store.rejected import to_json
+from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import COMPANY, Table
+
+NAME_SUFFIX = "__name"
+"""Attribute `Csm` is the user's Gsid, `Csm__name` what the lookup shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +48,31 @@ class CompanyPull:
                 configured_field(schema, name, "company.attributes")
         wanted = [field for field in schema.fields.values() if not field.is_hidden] if attributes == "all" else None
         names = [field.name for field in wanted] if wanted is not None else list(attributes)
-        return CompanyMapper(schema, tuple(names), crm_id_field)
+        return CompanyMapper(schema, tuple(names), crm_id_field, attributes)
 
 
 class CompanyMapper:
     """A company becomes one row: its name, its CRM id, and every attribute asked for."""
 
-    def __init__(self, schema: ObjectSchema, attributes: tuple[str, ...], crm_id_field: str | None) -> None:
-        self.cursor_field = cursor_field(schema)
+    def __init__(
+        self,
+        schema: ObjectSchema,
+        attributes: tuple[str, ...],
+        crm_id_field: str | None,
+        setting: str | tuple[str, ...] = "all",
+    ) -> None:
+        self.cursor_field: str | None = cursor_field(schema)
         self.custom_fields: tuple[Field, ...] = ()
         self.company = CompanyFields("Gsid", crm_id_field)
-        self._attributes = [(name, typed_reader(schema.fields[name])) for name in selected(schema, *attributes)]
-        self.select = selected(schema, "Gsid", "Name", self.cursor_field, crm_id_field, *attributes)
+        self._setting = setting
+        fields = [schema.fields[name] for name in selected(schema, *attributes)]
+        self._attributes = [(field.name, field.name, typed_reader(field)) for field in fields]
+        for field in fields:
+            # Beside the id that a lookup holds, the name that it shows.
+            if path := selected(schema, f"{field.lookup_path}.Name" if field.lookup_path else None):
+                self._attributes.append((f"{field.name}{NAME_SUFFIX}", path[0], text))
+        paths = (path for _, path, _ in self._attributes)
+        self.select = selected(schema, "Gsid", "Name", self.cursor_field, crm_id_field, *paths)
 
     def window(self, now: datetime, kept_since: datetime | None) -> Window:
         return Window()
@@ -63,8 +80,17 @@ class CompanyMapper:
     def rows(self, record: Record) -> list[Row]:
         gsid = identifier(record).upper()
         modified_at = instant(record, self.cursor_field)
-        attributes = {name: read(record.get(name)) for name, read in self._attributes}
+        attributes = {name: read(record.get(path)) for name, path, read in self._attributes}
         return [(gsid, self.company.crm_id_of(record), text(record.get("Name")), to_json(attributes), modified_at)]
+
+    def basis(self) -> Basis:
+        setting = self._setting if isinstance(self._setting, str) else sorted(self._setting)
+        # The CRM id's field is named too: stored companies have the ids of another one.
+        mapping = {"company.attributes": setting, "company.crm_id_field": self.company.crm_id}
+        return Basis(COMPANY_OBJECT, self.select, mapping=mapping)
+
+    def remaps(self, former: Basis) -> tuple[Remap, ...] | None:
+        return None
 
     def details(self) -> dict[str, Any]:
         return {"attributes": len(self._attributes)}

@@ -40,6 +40,11 @@ def configured_field(schema: ObjectSchema, name: str, place: str) -> Field:
         SettingsError: the object has no such field.
     """
     found = schema.field(name)
+    if found is None and name.casefold() in schema.unreadable:
+        raise SettingsError(
+            f"`{place}` names the field {name!r} of Gainsight object `{schema.name}`, which the API key may not read.",
+            "Give the key's user the right to read it, or choose another field.",
+        )
     if found is None:
         near = get_close_matches(name.lower(), [field.lower() for field in schema.fields], n=3)
         names = [field for field in schema.fields if field.lower() in near]

@@ -1,4 +1,8 @@
-"""Product usage: any object with usage rows, as metrics that roll up per account (requirements P1, P2 and P4)."""
+"""Product usage: any object with usage rows, as metrics that roll up per account (requirements P1, P2 and P4).
+
+An object without Gsid or ModifiedDate has nothing by which its changes can be followed, so it is read whole. Where it
+has no Gsid, its rows are named by what they hold: the account's key, dimension, metric and date of observation.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,9 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any, Literal
 
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import Field, ObjectSchema
@@ -26,19 +32,25 @@ from gainsight_pipelines.objects.fields import (
 )
 from gainsight_pipelines.objects.pull import (
     COMPANY_OBJECT,
+    Basis,
     CompanyFields,
     Row,
     Window,
     company_fields,
-    cursor_field,
     selected,
 )
 from gainsight_pipelines.settings import AggregateSettings, ProductUsageSettings
 from gainsight_pipelines.store.rejected import to_json
+from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import USAGE_METRIC, Table
 
 SECTION = "product_usage"
 OBSERVED_NAMES = ("observeddate", "observedat", "observationdate", "usagedate", "date", "snapshotdate", "weekdate")
+MODIFIED_NAMES = ("lastmodifieddate", "modifieddate")
+OWN_NAMES = ("id", "recordid", "rowid", "externalid")
+"""Fields that name a row of an object without Gsid."""
+
+DOMAIN_NAMES = frozenset({"domain", "accountdomain", "companydomain", "website", "accountwebsite"})
 CRM_ID_NAMES = frozenset({"accountid", "sfdcaccountid", "salesforceaccountid", "hubspotcompanyid", "crmid"})
 
 
@@ -77,12 +89,20 @@ class UsageMapper(ABC):
     def __init__(self, settings: ProductUsageSettings, schema: ObjectSchema, company: CompanyFields) -> None:
         self._object = settings.object
         self._product_name = settings.product_name
-        self.cursor_field = cursor_field(schema)
+        self._settings = settings
+        self._id_field = "Gsid" if schema.field("Gsid") is not None else None
+        modified = first_named(schema, MODIFIED_NAMES)
+        self._modified_field = modified.name if modified else None
+        self.cursor_field = self._modified_field if self._id_field is not None else None
         self.company = company
         self._observed_at = _observed_at(schema, settings.observed_at_field)
+        own_name = first_named(schema, OWN_NAMES) if self._id_field is None else None
+        self._own_name = own_name.name if own_name else None
         self._odd_values: Counter[str] = Counter()
         self.custom_fields: tuple[Field, ...] = ()
-        self.select = selected(schema, "Gsid", self.cursor_field, self._observed_at, *company.selected)
+        self.select = selected(
+            schema, self._id_field, self._own_name, self._modified_field, self._observed_at, *company.selected
+        )
 
     def window(self, now: datetime, kept_since: datetime | None) -> Window:
         return Window()
@@ -91,23 +111,73 @@ class UsageMapper(ABC):
     def rows(self, record: Record) -> list[Row]: ...
 
     def details(self) -> dict[str, Any]:
-        return {"values_odd_values": dict(self._odd_values)}
+        return {"observed_at_field": self._observed_at, "odd_values": dict(self._odd_values)}
+
+    def basis(self) -> Basis:
+        # Not the path to the CRM id: which company has which is kept and refreshed apart from the records.
+        is_path = self.company.key_kind is None
+        fields = tuple(name for name in self.select if not (is_path and name == self.company.crm_id))
+        aggregate = self._settings.aggregate
+        return Basis(
+            self._object,
+            fields,
+            mapping={
+                "product_usage.product_name": self._product_name,
+                "product_usage.aggregate": aggregate.model_dump(mode="json") if aggregate else None,
+                "product_usage.company_field": self.company.gsid,
+                "product_usage.observed_at_field": self._observed_at,
+            },
+        )
+
+    def remaps(self, former: Basis) -> tuple[Remap, ...] | None:
+        now = self.basis().mapping
+        if any(former.mapping.get(name) != now[name] for name in now if name != "product_usage.product_name"):
+            return None
+        return (Remap((), ("product_name",), lambda: (self._product_name,)),)
+
+    def _record_id(self, record: Record, *parts: str | None) -> str:
+        """What names a row: the record's Gsid, else a hash of what tells it from others."""
+        if self._id_field is not None:
+            return identifier(record)
+        own = text(record.get(self._own_name)) if self._own_name else None
+        observed = instant(record, self._observed_at)
+        named = [own, self.company.gsid_of(record), self.company.crm_id_of(record)]
+        named += [observed.isoformat() if observed else None, *parts]
+        return sha256("\x1f".join(part or "" for part in named).encode()).hexdigest()[:32]
+
+    def _number(self, record: Record, name: str, what: str) -> Decimal | None:
+        """A number; what isn't one is counted and left out, so that the rest of the record is kept."""
+        try:
+            value = number(record, name)
+        except BadRecord:
+            self._odd_values[f"{what} not a number"] += 1
+            return None
+        if value is None:
+            self._odd_values[f"{what} blank"] += 1
+        return value
 
     def _row(
-        self, record: Record, metric: str, value: Any, *, dimension: str | None = None, secondary: str = "{}"
+        self,
+        record: Record,
+        metric: str,
+        value: Any,
+        *,
+        record_id: str,
+        dimension: str | None = None,
+        secondary: str = "{}",
     ) -> Row:
         return (
             self._object,
-            identifier(record),
+            record_id,
             metric,
             self.company.gsid_of(record),
-            self.company.crm_id_of(record) if self.company.is_row_crm_id else None,
+            self.company.crm_id_of(record) if self.company.key_kind is not None else None,
             self._product_name,
             dimension,
             value,
             secondary,
             instant(record, self._observed_at),
-            instant(record, self.cursor_field),
+            instant(record, self._modified_field),
         )
 
 
@@ -136,23 +206,19 @@ class AggregateMapper(UsageMapper):
         metric = text(record.get(self._metric))
         if metric is None:
             raise BadRecord(f"{self._metric} is blank")
-        value = number(record, self._value)
-        if value is None:
-            self._odd_values["blank value"] += 1
-        dimension = text(record.get(self._dimension)) if self._dimension else None
-        secondary = {name: self._secondary_value(record, name) for name in self._secondary}
-        return [self._row(record, metric, value, dimension=dimension, secondary=to_json(secondary))]
-
-    def _secondary_value(self, record: Record, name: str) -> Any:
-        """A secondary value as a number; what isn't one is left out and counted, the metric itself is kept."""
         try:
-            value = number(record, name)
+            value = number(record, self._value)
         except BadRecord:
-            self._odd_values["secondary value not a number"] += 1
-            return None
+            self._odd_values["value not a number"] += 1
+            raise
         if value is None:
-            self._odd_values["secondary value blank"] += 1
-        return value
+            self._odd_values["value blank"] += 1
+        dimension = text(record.get(self._dimension)) if self._dimension else None
+        secondary = {name: self._number(record, name, "secondary value") for name in self._secondary}
+        record_id = self._record_id(record, dimension)
+        return [
+            self._row(record, metric, value, record_id=record_id, dimension=dimension, secondary=to_json(secondary))
+        ]
 
 
 class WideMapper(UsageMapper):
@@ -164,7 +230,10 @@ class WideMapper(UsageMapper):
         self._metrics = [
             field.name
             for field in schema.fields.values()
-            if field.data_type in NUMBER_TYPES and not field.is_hidden and field.name.lower() not in SYSTEM_FIELDS
+            if field.data_type in NUMBER_TYPES
+            and not field.is_hidden
+            and field.name.lower() not in SYSTEM_FIELDS
+            and field.name != self._own_name
         ]
         if not self._metrics:
             raise SettingsError(
@@ -174,13 +243,12 @@ class WideMapper(UsageMapper):
         self.select = selected(schema, *self.select, *self._metrics)
 
     def rows(self, record: Record) -> list[Row]:
+        record_id = self._record_id(record)
         rows = []
         for metric in self._metrics:
-            value = number(record, metric)
-            if value is None:
-                self._odd_values["blank value"] += 1
-            else:
-                rows.append(self._row(record, metric, value))
+            value = self._number(record, metric, "value")
+            if value is not None:
+                rows.append(self._row(record, metric, value, record_id=record_id))
         return rows
 
 
@@ -191,7 +259,7 @@ def _field(schema: ObjectSchema, name: str, setting: str) -> str:
 def _key_fields(
     schema: ObjectSchema, settings: ProductUsageSettings, aggregate: AggregateSettings, crm_id_field: str | None
 ) -> CompanyFields:
-    """How the aggregate key leads to an account: as the CRM's own id, or as the company's Gsid."""
+    """How the aggregate key leads to an account: as the CRM's own id, the account's domain, or the company's Gsid."""
     key = configured_field(schema, aggregate.key, f"{SECTION}.aggregate.key")
     kind = aggregate.key_kind if aggregate.key_kind != "auto" else _detected_kind(key)
     if kind == "gsid":
@@ -201,18 +269,20 @@ def _key_fields(
         if settings.company_field
         else None
     )
-    return CompanyFields(company, key.name, is_row_crm_id=True)
+    return CompanyFields(company, key.name, key_kind=kind)
 
 
-def _detected_kind(key: Field) -> str:
+def _detected_kind(key: Field) -> Literal["crm_id", "gsid", "domain"]:
     if key.data_type == "SFDCID" or normal_name(key.name) in CRM_ID_NAMES:
         return "crm_id"
     if (key.lookup_object or "").lower() == COMPANY_OBJECT or normal_name(key.name) in {"gscompanyid", "companygsid"}:
         return "gsid"
+    if key.data_type == "URL" or normal_name(key.name) in DOMAIN_NAMES:
+        return "domain"
     raise SettingsError(
-        f"Whether `{SECTION}.aggregate.key` ({key.name}, type {key.data_type}) holds the CRM's account ids or"
-        " Gainsight's GSIDs can't be told from its schema.",
-        f"Set `{SECTION}.aggregate.key_kind` to crm_id or gsid.",
+        f"Whether `{SECTION}.aggregate.key` ({key.name}, type {key.data_type}) holds the CRM's account ids,"
+        " Gainsight's GSIDs or domains can't be told from its schema.",
+        f"Set `{SECTION}.aggregate.key_kind` to crm_id, gsid or domain.",
     )
 
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import Field, ObjectSchema
 from gainsight_pipelines.gainsight.query import Condition
 from gainsight_pipelines.objects.fields import Record, configured_field, first_named, text
+from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import Table
 
 Row = tuple[Any, ...]
 """Values in the order of `Table.columns`."""
 
 COMPANY_OBJECT = "company"
+
+KeyKind = Literal["crm_id", "domain"]
+"""What a record's own key to its account is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,32 +42,60 @@ class Window:
 class CompanyFields:
     """The fields by which a record names its company: its Gsid, and its CRM id where the page brings it along.
 
-    `is_row_crm_id`: the CRM id is the record's own value, not one that Gainsight keeps on the company.
+    `through`: a path to the company for records whose own field is empty (a relationship's company).
+    `key_kind`: not None where `crm_id` is the record's own key to its account, not one that Gainsight keeps on the
+    company: a CRM id or a domain.
     """
 
     gsid: str | None
     crm_id: str | None = None
-    is_row_crm_id: bool = False
+    through: str | None = None
+    key_kind: KeyKind | None = None
 
     @property
     def selected(self) -> tuple[str, ...]:
         """The fields to ask for."""
-        return tuple(name for name in (self.gsid, self.crm_id) if name)
+        return tuple(name for name in (self.gsid, self.crm_id, self.through) if name)
 
-    def gsid_of(self, record: Record) -> str | None:
-        """The Gsid of the record's company, in upper case as Gainsight writes it."""
+    def own_gsid_of(self, record: Record) -> str | None:
+        """The Gsid of the company that the record itself names, in upper case as Gainsight writes it."""
         found = text(record.get(self.gsid)) if self.gsid else None
         return found.upper() if found else None
 
+    def gsid_of(self, record: Record) -> str | None:
+        """The Gsid of the record's company, reached through something else where the record itself names none."""
+        found = self.own_gsid_of(record)
+        if found is None and self.through is not None:
+            found = text(record.get(self.through))
+            return found.upper() if found else None
+        return found
+
     def crm_id_of(self, record: Record) -> str | None:
-        """The CRM id that came with the record."""
+        """The CRM id, or other key, that came with the record."""
         return text(record.get(self.crm_id)) if self.crm_id else None
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What an object's rows depend on besides its records. Kept with the cursor, compared by the next run.
+
+    Limits, schedules and whatever only matching needs are no part of it. `fields`: asked for. `lookback_days`: of the
+    first read; None: everything. `choice`: other settings that choose records. `mapping`: settings by which records
+    become rows. The values of both are JSON, by the name of the setting.
+    """
+
+    object_name: str
+    fields: tuple[str, ...] = ()
+    lookback_days: int | None = None
+    choice: Mapping[str, Any] = field(default_factory=dict)
+    mapping: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Mapper(Protocol):
     """Turns the records of one run into rows. Made anew for each run; counts what people want to know of it."""
 
-    cursor_field: str
+    cursor_field: str | None
+    """None: the object has nothing by which changes or records can be told, so it is read whole by each run."""
     select: tuple[str, ...]
     company: CompanyFields
     custom_fields: tuple[Field, ...]
@@ -77,6 +110,17 @@ class Mapper(Protocol):
 
         Raises:
             BadRecord: it can't be stored; the reason goes with it into `rejected_record`.
+        """
+        ...
+
+    def basis(self) -> Basis:
+        """What the rows of this mapper depend on."""
+        ...
+
+    def remaps(self, former: Basis) -> tuple[Remap, ...] | None:
+        """How stored rows that were mapped by a former basis become rows of this one.
+
+        None: they don't hold what that takes, so the records are to be read again.
         """
         ...
 
@@ -170,13 +214,17 @@ def cursor_field(schema: ObjectSchema) -> str:
 
 
 def selected(schema: ObjectSchema, *names: str | None) -> tuple[str, ...]:
-    """The names of those fields that exist, as the tenant writes them, each once; lookup paths as they are."""
+    """The names of those fields that exist, as the tenant writes them, each once; lookup paths as they are.
+
+    What the tenant refused before, though it describes it, is left out.
+    """
     found: dict[str, None] = {}
     for name in names:
         if name is None:
             continue
         if "." in name:
-            found[name] = None
+            if name.casefold() not in schema.unreadable:
+                found[name] = None
         elif (field := schema.field(name)) is not None:
             found[field.name] = None
     return tuple(found)

@@ -26,10 +26,11 @@ from gainsight_pipelines.objects.fields import (
     text,
     typed_reader,
 )
-from gainsight_pipelines.objects.pull import Row, Window, company_fields, cursor_field, selected
+from gainsight_pipelines.objects.pull import Basis, Row, Window, company_fields, cursor_field, selected
 from gainsight_pipelines.settings import SurveyObject, SurveysSettings
 from gainsight_pipelines.settings.models import SurveyField
 from gainsight_pipelines.store.rejected import to_json
+from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import ACTIVITY, Table
 
 MAPPED_FIELDS: tuple[SurveyField, ...] = get_args(SurveyField)
@@ -91,7 +92,7 @@ class SurveyMapper:
         self._lookback = timedelta(days=settings.lookback_days)
         self._pinned_type = row.survey_type
         self._object = row.object
-        self.cursor_field = cursor_field(schema)
+        self.cursor_field: str | None = cursor_field(schema)
         self.company = company_fields(schema, row.company_field, "surveys.objects[].company_field", crm_id_field)
         self._fields = _detected(schema, row.field_mappings)
         self._scores = _scores(schema, row.field_mappings.get("score"))
@@ -158,6 +159,33 @@ class SurveyMapper:
                 instant(record, self.cursor_field),
             )
         ]
+
+    def basis(self) -> Basis:
+        # Not the path to the CRM id: which company has which is kept and refreshed apart from the records.
+        fields = tuple(name for name in self.select if name != self.company.crm_id)
+        mapping = {name: field.name for name, field in self._fields.items() if field is not None}
+        return Basis(
+            self._object,
+            fields,
+            self._lookback.days,
+            mapping={
+                "surveys.objects[].field_mappings": mapping | {"score": [name for name, _ in self._scores]},
+                "surveys.objects[].survey_type": self._pinned_type,
+            },
+        )
+
+    def remaps(self, former: Basis) -> tuple[Remap, ...] | None:
+        now = self.basis().mapping
+        name = "surveys.objects[].field_mappings"
+        pinned = self._pinned_type
+        if former.mapping.get(name) != now[name] or pinned is None:
+            return None
+        is_nps = pinned.upper() == "NPS"
+        return (
+            Remap(
+                ("score",), ("survey_type", "nps_group"), lambda score: (pinned, nps_group(score) if is_nps else None)
+            ),
+        )
 
     def details(self) -> dict[str, Any]:
         mappings: dict[str, Any] = {name: field.name for name, field in self._fields.items() if field is not None}

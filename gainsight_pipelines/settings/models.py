@@ -319,9 +319,9 @@ class AggregateSettings(Section):
         FieldName, Field(description="Field by which rows are grouped and resolved to an account."), Takes(_FIELD)
     ]
     key_kind: Annotated[
-        Literal["auto", "crm_id", "gsid"],
-        Field(description="What the key holds: an account id of the CRM, a GSID, or told by its values."),
-        Takes("auto, crm_id or gsid"),
+        Literal["auto", "crm_id", "gsid", "domain"],
+        Field(description="What the key holds: the CRM's account id, a GSID, the account's domain; auto: by its type."),
+        Takes("auto, crm_id, gsid or domain"),
     ] = "auto"
     dimension_field: Annotated[
         FieldName | None, Field(description="Field that splits the metrics."), Takes(f"{_FIELD}, or null")

@@ -124,7 +124,8 @@ def mark_unseen(connection: psycopg.Connection, stored_before: datetime, run_id:
 def indexed_accounts(connection: psycopg.Connection, gsid_field: str | None) -> Iterator[IndexedAccount]:
     """All accounts, as matching looks at them, with the value of one GSID field."""
     for row in connection.execute(
-        "SELECT account_id, gsids ->> %s, deleted_at IS NOT NULL, merged_into FROM gainsight.account", (gsid_field,)
+        "SELECT account_id, gsids ->> %s, deleted_at IS NOT NULL, merged_into, domain FROM gainsight.account",
+        (gsid_field,),
     ):
         yield IndexedAccount(*row)
 

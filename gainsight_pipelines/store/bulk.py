@@ -46,6 +46,14 @@ def upsert(connection: psycopg.Connection, table: Table, rows: Iterable[Sequence
         return Written(written=cursor.rowcount, unchanged=staged - cursor.rowcount)
 
 
+def write_staged(connection: psycopg.Connection, table: Table, run_id: str) -> Written:
+    """Writes the rows that the transaction has put into the temporary table by itself."""
+    row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(_staged(table))).fetchone()
+    assert row is not None
+    written = connection.execute(_upsert_statement(table), {"run_id": run_id}).rowcount
+    return Written(written=written, unchanged=int(row[0]) - written)
+
+
 def mark_missing_metrics(
     connection: psycopg.Connection, gainsight_object: str, record_ids: Sequence[str], run_id: str
 ) -> int:

@@ -61,13 +61,18 @@ def write_companies(
         )
 
 
+def forget_crm_ids(connection: psycopg.Connection) -> None:
+    """Drops what was learnt of all companies; they are to be read again."""
+    connection.execute("UPDATE gainsight.company_link SET crm_id = NULL WHERE crm_id IS NOT NULL")
+
+
 def fingerprint(connection: psycopg.Connection, gsid_field: str | None) -> str:
     """Changes whenever anything changes that an account link of any row depends on."""
     row = connection.execute(
         """SELECT (SELECT coalesce(sum(hashtextextended(company_gsid || ' ' || coalesce(crm_id, ''), 0)::numeric), 0)
                    FROM gainsight.company_link)
                || ' ' ||
-                  (SELECT coalesce(sum(hashtextextended(concat_ws(' ', account_id, gsids ->> %(field)s,
+                  (SELECT coalesce(sum(hashtextextended(concat_ws(' ', account_id, gsids ->> %(field)s, domain,
                                        deleted_at IS NOT NULL, coalesce(merged_into, '-')), 0)::numeric), 0)
                    FROM gainsight.account)
                || ' ' || coalesce(%(field)s, '')""",
@@ -94,13 +99,13 @@ def relink(
         table: where the rows lie.
         gainsight_object: whose rows, where several objects share the table.
         run_id: left on the rows that move.
-        find: the link of a company, by its Gsid and by the CRM id that the row itself names (usually None).
+        find: the link of a company, by its Gsid and by the row's own key to its account (usually None).
     """
     names = {
         "table": sql.Identifier(table.name),
         "company": sql.SQL("coalesce(t.{}, '')").format(sql.Identifier(table.company_column)),
-        "crm_id": sql.SQL("coalesce(t.{}, '')").format(sql.Identifier(table.crm_id_column))
-        if table.crm_id_column
+        "crm_id": sql.SQL("coalesce(t.{}, '')").format(sql.Identifier(table.key_column))
+        if table.key_column
         else sql.SQL("''"),
         "mine": sql.SQL("t.{} = {}").format(sql.Identifier(table.object_column), sql.Literal(gainsight_object))
         if table.object_column

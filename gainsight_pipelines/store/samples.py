@@ -28,6 +28,31 @@ def unmatched_totals(connection: psycopg.Connection, gainsight_object: str) -> d
     )
 
 
+def unmatched_examples(connection: psycopg.Connection, gainsight_object: str, size: int = 3) -> dict[str, list[str]]:
+    """A few stored records without an account for each reason: the company that they name, or their own id."""
+    return dict(
+        connection.execute(
+            """SELECT reason, array_agg(coalesce(company_gsid, record_id) ORDER BY record_id)
+               FROM (SELECT reason, company_gsid, record_id,
+                            row_number() OVER (PARTITION BY reason ORDER BY record_id) AS number
+                     FROM gainsight.unmatched_record WHERE object = %s) u
+               WHERE number <= %s GROUP BY reason""",
+            (gainsight_object, size),
+        ).fetchall()
+    )
+
+
+def accounts_with_several_companies(connection: psycopg.Connection, size: int = 5) -> dict[str, Any]:
+    """How many accounts have more than one Gainsight company, and the companies of a few of them."""
+    rows = connection.execute(
+        """SELECT account_id, array_agg(gsid ORDER BY gsid), count(*) OVER ()
+           FROM gainsight.company WHERE account_id IS NOT NULL AND deleted_at IS NULL
+           GROUP BY account_id HAVING count(*) > 1 ORDER BY account_id LIMIT %s""",
+        (size,),
+    ).fetchall()
+    return {"accounts": rows[0][2], "examples": {row[0]: row[1] for row in rows}} if rows else {}
+
+
 def sample_rows(
     connection: psycopg.Connection, table: str, gainsight_object: str, size: int = 5
 ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,21 +12,30 @@ from psycopg.types.json import Jsonb
 KEPT_FOR = timedelta(days=1)
 
 
-def find_schema(connection: psycopg.Connection, object_name: str, now: datetime) -> Any | None:
-    """The stored description (JSON) if it isn't too old."""
+def find_schema(connection: psycopg.Connection, object_name: str, now: datetime) -> tuple[Any, list[str]] | None:
+    """The stored description (JSON) if it isn't too old, and the names in it that the tenant refused since."""
     row = connection.execute(
-        "SELECT description FROM gainsight.object_schema WHERE object = %s AND fetched_at > %s",
+        "SELECT description, unreadable FROM gainsight.object_schema WHERE object = %s AND fetched_at > %s",
         (object_name.lower(), now - KEPT_FOR),
     ).fetchone()
-    return row[0] if row else None
+    return (row[0], row[1]) if row else None
 
 
 def keep_schema(connection: psycopg.Connection, object_name: str, description: Any, now: datetime) -> None:
     """Stores a description that was just fetched."""
     connection.execute(
         """INSERT INTO gainsight.object_schema (object, description, fetched_at) VALUES (%s, %s, %s)
-           ON CONFLICT (object) DO UPDATE SET description = excluded.description, fetched_at = excluded.fetched_at""",
+           ON CONFLICT (object) DO UPDATE
+           SET description = excluded.description, fetched_at = excluded.fetched_at, unreadable = '{}'""",
         (object_name.lower(), Jsonb(description), now),
+    )
+
+
+def note_unreadable(connection: psycopg.Connection, object_name: str, names: Iterable[str]) -> None:
+    """Remembers names that the tenant refused though it describes them, until the object is described again."""
+    connection.execute(
+        "UPDATE gainsight.object_schema SET unreadable = unreadable || %s::text[] WHERE object = %s",
+        (list(names), object_name.lower()),
     )
 
 

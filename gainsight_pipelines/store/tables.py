@@ -16,15 +16,17 @@ class Table:
     """A data table of schema `gainsight`.
 
     `columns` are those that a record fills, in the order of the rows that `objects/` makes, keys first.
-    `company_column` names the company, `crm_id_column` (if any) the CRM id that is used in its place.
-    `object_column` tells which pull a row belongs to, where several share the table.
+    `company_column` names the company, `key_column` (if any) the row's own key to its account, used in its place.
+    `id_column` names the Gainsight record. `object_column` tells which pull a row belongs to, where several share the
+    table.
     """
 
     name: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
     company_column: str = "company_gsid"
-    crm_id_column: str | None = None
+    key_column: str | None = None
+    id_column: str = "gsid"
     object_column: str | None = None
 
     def position(self, column: str) -> int:
@@ -64,6 +66,7 @@ ACTIVITY = Table(
         "custom_fields",
         "modified_at",
     ),
+    id_column="activity_id",
     object_column="source_object",
 )
 
@@ -75,7 +78,7 @@ USAGE_METRIC = Table(
         "record_id",
         "metric",
         "company_gsid",
-        "crm_id",
+        "account_key",
         "product_name",
         "dimension",
         "value",
@@ -83,7 +86,8 @@ USAGE_METRIC = Table(
         "observed_at",
         "modified_at",
     ),
-    crm_id_column="crm_id",
+    key_column="account_key",
+    id_column="record_id",
     object_column="object",
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import psycopg
@@ -11,9 +11,11 @@ import psycopg
 from gainsight_pipelines.accounts import Refresh
 from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.crm.protocol import PrimaryCRM
+from gainsight_pipelines.errors import PermanentError
 from gainsight_pipelines.gainsight.client import GainsightClient
-from gainsight_pipelines.gainsight.metadata import ObjectSchema
-from gainsight_pipelines.objects.pull import ObjectPull
+from gainsight_pipelines.gainsight.errors import UnknownField
+from gainsight_pipelines.gainsight.metadata import ObjectSchema, PicklistOption
+from gainsight_pipelines.objects.pull import Mapper, ObjectPull
 from gainsight_pipelines.store import schemas
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.locks import Lock
@@ -43,7 +45,8 @@ class Prepared:
 
     `refresh` brings the account table up to date first; `gsid_field`: the CRM field that matching falls back to;
     `crm_id_field`: the company's field with the CRM id, None where none is set; `overlap`: how far before its last
-    read a read begins again.
+    read a read begins again; `is_full`: a person said to read everything again; `is_vanishing_accepted`: a person said
+    that any number of rows may be gone.
     """
 
     pull: ObjectPull
@@ -52,6 +55,8 @@ class Prepared:
     gsid_field: str | None
     crm_id_field: str | None
     overlap: timedelta
+    is_full: bool = False
+    is_vanishing_accepted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ class PullContext:
     lock: Lock
     report: SyncReport
     started_at: datetime
+    described: set[str] = field(default_factory=set)
 
     @property
     def pull(self) -> ObjectPull:
@@ -89,7 +95,59 @@ class PullContext:
         now = self.services.clock.now()
         kept = schemas.find_schema(self.connection, object_name, now)
         if kept is not None:
-            return ObjectSchema.from_json(kept)
-        schema = self.services.gainsight.describe(object_name)
+            description, unreadable = kept
+            try:
+                return ObjectSchema.from_json(description).without(unreadable)
+            except ValueError:  # another version of this program kept it
+                pass
+        schema = self._with_options(self.services.gainsight.describe(object_name))
+        self.described.add(object_name.lower())
         schemas.keep_schema(self.connection, object_name, schema.to_json(), now)
         return schema
+
+    def _with_options(self, schema: ObjectSchema) -> ObjectSchema:
+        """The schema with the options of picklists that describe left out; a category that can't be had keeps ids."""
+        found: dict[str, tuple[PicklistOption, ...]] = {}
+        fields = dict(schema.fields)
+        for name, field_ in schema.fields.items():
+            category = field_.picklist_category
+            if not field_.is_picklist or field_.options or category is None:
+                continue
+            if category not in found:
+                try:
+                    found[category] = self.services.gainsight.picklist_options(category)
+                except PermanentError as error:
+                    found[category] = ()
+                    self.note(f"The options of `{name}` can't be read, so its values stay ids. {error}")
+            fields[name] = replace(field_, options=found[category])
+        return replace(schema, fields=fields)
+
+    def leave_out(self, refused: UnknownField, mapper: Mapper | None) -> bool:
+        """Takes note of fields that the tenant refused, so that another try can do without them.
+
+        The object is described anew first, once in a run: a field may just be gone. What the refusal doesn't name is
+        taken to be one of the names behind lookups.
+
+        Returns:
+            Whether another try is worth it.
+        """
+        object_name = refused.object_name or self.pull.gainsight_object
+        if is_new := object_name.lower() not in self.described:
+            schemas.forget_schema(self.connection, object_name)
+        schema = self.schema(object_name)
+        names = refused.fields
+        if not names and not is_new and mapper is not None:
+            names = tuple(name for name in mapper.select if "." in name)
+        still = [
+            name
+            for name in names
+            if ("." in name or schema.field(name) is not None) and name.casefold() not in schema.unreadable
+        ]
+        if still:
+            schemas.note_unreadable(self.connection, object_name, still)
+            self.report.details.setdefault("unreadable_fields", []).extend(still)
+            self.note(
+                f"Gainsight refuses {', '.join(f'`{name}`' for name in still)} of `{object_name}`, so that is left out"
+                " until the object is described again, in a day."
+            )
+        return bool(still) or is_new

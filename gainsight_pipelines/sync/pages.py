@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +10,7 @@ from gainsight_pipelines.gainsight.reader import read_by_ids
 from gainsight_pipelines.matching import AccountIndex, Link
 from gainsight_pipelines.objects.fields import BadRecord
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Mapper, Row
-from gainsight_pipelines.store import bulk, links, runs
+from gainsight_pipelines.store import bulk, links, runs, snapshot
 from gainsight_pipelines.store.links import link_columns
 from gainsight_pipelines.store.rejected import write_rejected
 from gainsight_pipelines.store.runs import Cursor, save_cursor
@@ -30,8 +30,9 @@ class PageWriter:
         self._index = index
         self._crm_id_field = crm_id_field
         self._company_position = context.pull.table.position(context.pull.table.company_column)
-        crm_id_column = context.pull.table.crm_id_column
-        self._crm_id_position = context.pull.table.position(crm_id_column) if crm_id_column else None
+        key_column = context.pull.table.key_column
+        self._key_position = context.pull.table.position(key_column) if key_column else None
+        self._key_kind = mapper.company.key_kind
         self._crm_ids: dict[str, str | None] = {}
 
     def __call__(self, records: list[dict[str, Any]], scope: str, cursor: Cursor) -> None:
@@ -45,7 +46,7 @@ class PageWriter:
             checked_at = context.services.clock.now()
             links.write_companies(connection, learnt, is_known=True, checked_at=checked_at)
             links.write_companies(connection, unknown, is_known=False, checked_at=checked_at)
-            written = bulk.upsert(connection, context.pull.table, self._linked(rows), report.run_id)
+            written = bulk.upsert(connection, context.pull.table, self._linked(rows.values()), report.run_id)
             if context.pull.table is USAGE_METRIC:
                 record_ids = [str(record["Gsid"]) for record in records if record.get("Gsid")]
                 bulk.mark_missing_metrics(connection, context.pull.gainsight_object, record_ids, report.run_id)
@@ -58,6 +59,35 @@ class PageWriter:
             context.count_calls()
             runs.update_run(connection, report.run_id, context.pull.name, report.columns())
         logger.info("%s: %s read, %s written", context.pull.name, f"{report.read:,}", f"{report.written:,}")
+
+    def stage(self, records: list[dict[str, Any]], *, is_restart: bool) -> None:
+        """Maps and matches a page of a snapshot, and puts it aside. Its rows may have keys in common."""
+        context, report, connection = self._context, self._context.report, self._context.connection
+        if is_restart:
+            report.read = report.rejected = report.matched = report.contradicted = 0
+            report.unmatched.clear()
+        rows: list[Row] = []
+        rejected: list[tuple[dict[str, Any], str]] = []
+        for record in records:
+            try:
+                rows += self._mapper.rows(record)
+            except BadRecord as error:
+                rejected.append((record, str(error)))
+        learnt = self._crm_ids_of_page(records)
+        unknown = self._look_up({row[self._company_position] for row in rows} - learnt.keys())
+        self._crm_ids |= learnt
+        context.lock.confirm()
+        with connection.transaction():
+            checked_at = context.services.clock.now()
+            links.write_companies(connection, learnt, is_known=True, checked_at=checked_at)
+            links.write_companies(connection, unknown, is_known=False, checked_at=checked_at)
+            snapshot.add(connection, self._linked(rows), is_restart=is_restart)
+            write_rejected(connection, context.pull.name, rejected, report.run_id)
+            report.read += len(records)
+            report.rejected += len(rejected)
+            context.count_calls()
+            runs.update_run(connection, report.run_id, context.pull.name, report.columns())
+        logger.info("%s: %s read", context.pull.name, f"{report.read:,}")
 
     def _map(
         self, records: list[dict[str, Any]]
@@ -77,11 +107,11 @@ class PageWriter:
     def _crm_ids_of_page(self, records: list[dict[str, Any]]) -> dict[str, str | None]:
         """The companies' CRM ids that came with the page."""
         company = self._mapper.company
-        if company.crm_id is None or company.is_row_crm_id:
+        if company.crm_id is None or company.key_kind is not None:
             return {}
         found = {}
         for record in records:
-            if (gsid := company.gsid_of(record)) is not None:
+            if (gsid := company.own_gsid_of(record)) is not None:
                 found[gsid] = company.crm_id_of(record)
         return {gsid: crm_id for gsid, crm_id in found.items() if self._crm_ids.get(gsid, "") != crm_id}
 
@@ -93,7 +123,7 @@ class PageWriter:
         """
         company = self._mapper.company
         missing = {gsid for gsid in gsids if gsid is not None and gsid not in self._crm_ids}
-        if self._crm_id_field is None or (company.crm_id is not None and not company.is_row_crm_id) or not missing:
+        if self._crm_id_field is None or company.gsid is None or not missing:
             return {}
         context = self._context
         now = context.services.clock.now()
@@ -115,16 +145,16 @@ class PageWriter:
         self._crm_ids |= found | unknown
         return unknown
 
-    def _linked(self, rows: dict[tuple[Any, ...], Row]) -> Iterator[tuple[Any, ...]]:
+    def _linked(self, rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
         """The rows with their accounts, counted."""
         report = self._context.report
         cache: dict[tuple[Any, Any], tuple[Link, Any]] = {}
-        for row in rows.values():
+        for row in rows:
             gsid = row[self._company_position]
-            own = row[self._crm_id_position] if self._crm_id_position is not None else None
+            own = row[self._key_position] if self._key_position is not None else None
             found = cache.get((gsid, own))
             if found is None:
-                link = self._index.link(gsid, own or self._crm_ids.get(gsid))
+                link = self._index.link_of(gsid, own, self._key_kind, self._crm_ids.get(gsid))
                 found = cache[gsid, own] = (link, link_columns(link))
             link, columns = found
             if link.reason is None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from gainsight_pipelines.gainsight.query import Condition, Operator
 from gainsight_pipelines.gainsight.reader import (
     Position,
     ReadPlan,
@@ -16,6 +18,7 @@ from gainsight_pipelines.gainsight.reader import (
 from gainsight_pipelines.objects.pull import Mapper, Window
 from gainsight_pipelines.read_ahead import read_ahead
 from gainsight_pipelines.store.runs import PULL, Cursor, take_cursor
+from gainsight_pipelines.sync.changes import REREAD, Changes
 from gainsight_pipelines.sync.context import PullContext
 from gainsight_pipelines.sync.pages import PageWriter
 
@@ -61,6 +64,37 @@ def read_changes(context: PullContext, mapper: Mapper, write: PageWriter) -> Non
     context.report.cursor_after = cursor
 
 
+def read_again(context: PullContext, mapper: Mapper, write: PageWriter, changes: Changes) -> bool:
+    """A second read, beside the pull's own cursor, for what changed settings affect. Taken up where it was cut off.
+
+    Returns:
+        Whether it came to its end; else the next run goes on with it.
+    """
+    name, run_id = context.pull.name, context.report.run_id
+    cursor = take_cursor(context.connection, name, REREAD, run_id)
+    if cursor.fingerprint != changes.target or cursor.completed_at is not None:
+        cursor = Cursor(fingerprint=changes.target)
+    window = mapper.window(context.started_at, None)
+    if changes.until is not None and mapper.cursor_field is not None:
+        before = Condition(mapper.cursor_field, Operator.LT, (changes.until,))
+        window = replace(window, filters=(*window.filters, before))
+    begins_at = Position(changes.start.replace(microsecond=0)) if changes.start else None
+    start = Position(cursor.modified_at, cursor.gsid) if cursor.modified_at else begins_at
+    is_whole = take_cursor(context.connection, name, PULL, run_id).is_whole
+    plan = _plan(context, mapper, window, start=start, limit=context.pull.limit, is_whole=is_whole)
+    is_done = False
+    for page in read_ahead(read_changed(context.services.gainsight, plan, report=context.note)):
+        if page.position is not None:
+            cursor = cursor.moved_to(modified_at=page.position.modified, gsid=page.position.gsid)
+        context.report.cleaned += page.cleaned
+        context.report.is_truncated |= page.is_truncated
+        if page.is_last and not page.is_truncated:
+            is_done = True
+            cursor = cursor.moved_to(completed_at=context.started_at)
+        write(page.records, REREAD, cursor)
+    return is_done
+
+
 def _start(context: PullContext, cursor: Cursor, window: Window) -> Position | None:
     """Where the read begins: at the cursor, with an overlap where it is a new read and not the rest of the last."""
     if cursor.modified_at is None:
@@ -84,14 +118,14 @@ def _finished(context: PullContext, cursor: Cursor, *, is_anything_read: bool) -
     )
 
 
-def read_daily(context: PullContext, mapper: Mapper, write: PageWriter) -> None:
-    """Once a day: records that comparisons of dates leave out, because they have none."""
+def read_daily(context: PullContext, mapper: Mapper, write: PageWriter, *, is_forced: bool = False) -> None:
+    """Once a day, or when everything is read again: records that comparisons of dates leave out, having none."""
     window = mapper.window(context.started_at, None)
-    if _is_due(context, NULLS):
+    if _is_due(context, NULLS) or is_forced:
         plan = _plan(context, mapper, Window(), kind="daily")
         for page in read_without_modified(context.services.gainsight, plan, report=context.note):
             write(page.records, NULLS, Cursor(completed_at=context.started_at if page.is_last else None))
-    if window.undated_filters and _is_due(context, UNDATED):
+    if window.undated_filters and (_is_due(context, UNDATED) or is_forced):
         plan = _plan(context, mapper, Window(filters=window.undated_filters), kind="daily")
         for page in read_changed(context.services.gainsight, plan, report=context.note):
             context.report.is_truncated |= page.is_truncated

@@ -10,19 +10,31 @@ import psycopg
 from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.errors import GateClosed, ObjectBusy, PipelineError, SettingsError
 from gainsight_pipelines.gainsight.errors import UnknownField
+from gainsight_pipelines.gainsight.metadata import ObjectSchema
+from gainsight_pipelines.gainsight.reader import ReadPlan, read_whole
 from gainsight_pipelines.matching import AccountIndex, Link
-from gainsight_pipelines.objects.fields import first_named
+from gainsight_pipelines.objects.fields import first_named, text
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Mapper
 from gainsight_pipelines.store import bulk, links, runs, schemas
 from gainsight_pipelines.store.accounts import indexed_accounts
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.custom_fields import register_fields
+from gainsight_pipelines.store.deletions import mark_object
 from gainsight_pipelines.store.locks import object_lock
+from gainsight_pipelines.store.remap import remap
 from gainsight_pipelines.store.runs import Cursor, save_cursor, take_cursor
+from gainsight_pipelines.store.samples import accounts_with_several_companies, unmatched_examples
+from gainsight_pipelines.store.tables import COMPANY
+from gainsight_pipelines.sync.changes import Changes, begin, finish
 from gainsight_pipelines.sync.context import Prepared, PullContext, logger
+from gainsight_pipelines.sync.deletions import find_deletions
 from gainsight_pipelines.sync.pages import PageWriter
-from gainsight_pipelines.sync.reads import read_changes, read_daily
+from gainsight_pipelines.sync.reads import read_again, read_changes, read_daily
 from gainsight_pipelines.sync.report import SyncReport
+from gainsight_pipelines.sync.snapshot import read_snapshot
+
+COMPANY_LINKS = "company_link"
+"""Stands in `sync_cursor` for the table of companies' CRM ids, which all pulls share."""
 
 LINKS = "links"
 """Scope of `sync_cursor` that holds with what the stored rows were matched last."""
@@ -100,28 +112,91 @@ def _leave_record(
 def _pull_all(context: PullContext) -> None:
     """Everything that a pull does."""
     index = _refresh_accounts(context)
-    schema = context.schema(context.pull.gainsight_object)
-    crm_id_field = _crm_id_field(context)
-    mapper = context.pull.mapper(schema, crm_id_field)
     bulk.prepare(context.connection, context.pull.table)
-    write = PageWriter(context, mapper, index, crm_id_field)
-    try:
-        read_changes(context, mapper, write)
-        read_daily(context, mapper, write)
-    except UnknownField:
-        # The schema changed since it was kept: the next run asks for it again.
+    if context.prepared.is_full:
         schemas.forget_schema(context.connection, context.pull.gainsight_object)
-        raise
-    _relink(context, index)
+    mapper = _read(context, index)
+    _relink(context, index, mapper)
     _register_fields(context, mapper)
-    context.report.details = mapper.details()
+    context.report.details |= mapper.details()
+    _look_at_rows(context)
+
+
+def _read(context: PullContext, index: AccountIndex) -> Mapper:
+    """Reads and writes; again without them where the tenant refuses fields that it describes."""
+    mapper: Mapper | None = None
+    while True:
+        try:
+            schema = context.schema(context.pull.gainsight_object)
+            crm_id_field = _crm_id_field(context)
+            _keep_crm_ids(context, crm_id_field)
+            mapper = context.pull.mapper(schema, crm_id_field)
+            _read_as(context, mapper, schema, PageWriter(context, mapper, index, crm_id_field))
+            return mapper
+        except UnknownField as refused:
+            if not context.leave_out(refused, mapper):
+                raise
+
+
+def _read_as(context: PullContext, mapper: Mapper, schema: ObjectSchema, write: PageWriter) -> None:
+    """Everything that this mapper reads: what is new, what changed settings affect, what is gone."""
+    changes = begin(context, mapper, schema)
+    if changes.former_object is not None:
+        _let_go(context, changes.former_object)
+    if mapper.cursor_field is None:
+        read_snapshot(context, mapper, write)
+        finish(context, changes)
+        return
+    read_changes(context, mapper, write)
+    read_daily(context, mapper, write, is_forced=changes.is_from_the_beginning)
+    if changes.remaps:
+        _remap(context, changes)
+    if changes.rereads:
+        which = f"those last changed before {changes.until:%Y-%m-%d}" if changes.until else "all records"
+        context.report.details["reread"] = changes.rereads
+        context.note(f"Reading {which} again: {'; '.join(changes.rereads)}.")
+        if not read_again(context, mapper, write, changes):
+            context.note("The limit was reached meanwhile: the next run goes on with reading again.")
+            return
+    finish(context, changes)
+    find_deletions(context, mapper)
+
+
+def _remap(context: PullContext, changes: Changes) -> None:
+    """Applies changed mappings to what is stored; Gainsight isn't asked for it."""
+    why = "; ".join(changes.remap_reasons)
+    with context.connection.transaction():
+        table, name = context.pull.table, context.pull.gainsight_object
+        changed = sum(remap(context.connection, table, name, how, context.report.run_id) for how in changes.remaps)
+    context.report.details["remapped"] = changed
+    context.note(f"{changed:,} stored rows were mapped anew, without calling Gainsight: {why}.")
+
+
+def _let_go(context: PullContext, former: str) -> None:
+    """Another object was pulled under this name: its rows leave the views, and the new one is read from its start."""
+    with context.connection.transaction():
+        gone = mark_object(context.connection, context.pull.table, former, context.report.run_id)
+    context.note(
+        f"`{context.pull.gainsight_object}` takes the place of `{former}`, whose {gone:,} rows are marked deleted."
+    )
+
+
+def _look_at_rows(context: PullContext) -> None:
+    """What people want to know of the stored rows, whichever run wrote them."""
+    examples = unmatched_examples(context.connection, context.pull.gainsight_object)
+    if examples:
+        context.report.details["unmatched_examples"] = examples
+    if context.pull.table is COMPANY:
+        several = accounts_with_several_companies(context.connection)
+        if several:
+            context.report.details["accounts_with_several_companies"] = several
 
 
 def _refresh_accounts(context: PullContext) -> AccountIndex:
     refreshed = context.prepared.refresh.run(since=context.started_at)
     context.report.accounts = refreshed.live
-    for text in refreshed.notes:
-        context.note(text)
+    for sentence in refreshed.notes:
+        context.note(sentence)
     return AccountIndex(context.services.crm.kind, indexed_accounts(context.connection, context.prepared.gsid_field))
 
 
@@ -140,7 +215,30 @@ def _crm_id_field(context: PullContext) -> str | None:
     return found.name if found else None
 
 
-def _relink(context: PullContext, index: AccountIndex) -> None:
+def _keep_crm_ids(context: PullContext, crm_id_field: str | None) -> None:
+    """Reads which CRM id each company has again when another field of the company holds it by now."""
+    connection, run_id, now = context.connection, context.report.run_id, crm_id_field or "(none)"
+    with connection.transaction():
+        kept = take_cursor(connection, COMPANY_LINKS, LINKS, run_id)
+        if kept.fingerprint == now:
+            return
+        if kept.fingerprint is not None:
+            links.forget_crm_ids(connection)
+            if crm_id_field is not None:
+                plan = ReadPlan(COMPANY_OBJECT, ("Gsid", crm_id_field), cursor_field=None, kind="links")
+                for page in read_whole(context.services.gainsight, plan, report=context.note):
+                    found = {
+                        str(record["Gsid"]).upper(): text(record.get(crm_id_field))
+                        for record in page.records
+                        if record.get("Gsid")
+                    }
+                    checked_at = context.services.clock.now()
+                    links.write_companies(connection, found, is_known=True, checked_at=checked_at)
+            context.note(f"The company's field with the CRM id is now {now}: the ids of all companies were read again.")
+        save_cursor(connection, COMPANY_LINKS, LINKS, run_id, Cursor(fingerprint=now))
+
+
+def _relink(context: PullContext, index: AccountIndex, mapper: Mapper) -> None:
     """Heals and corrects the links of what is stored already, if anything that they depend on has changed."""
     with context.connection.transaction():
         before = take_cursor(context.connection, context.pull.name, LINKS, context.report.run_id)
@@ -148,9 +246,10 @@ def _relink(context: PullContext, index: AccountIndex) -> None:
         if before.fingerprint == now:
             return
         crm_ids = links.crm_ids(context.connection)
+        key_kind = mapper.company.key_kind
 
-        def find(company_gsid: str | None, crm_id: str | None) -> Link:
-            return index.link(company_gsid, crm_id or (crm_ids.get(company_gsid) if company_gsid else None))
+        def find(company_gsid: str | None, key: str | None) -> Link:
+            return index.link_of(company_gsid, key, key_kind, crm_ids.get(company_gsid) if company_gsid else None)
 
         context.report.relinked = links.relink(
             context.connection, context.pull.table, context.pull.gainsight_object, find, context.report.run_id

@@ -87,13 +87,15 @@ CREATE TABLE gainsight.activity (
 );
 CREATE INDEX activity_account ON gainsight.activity (account_id, occurred_at);
 CREATE INDEX activity_company ON gainsight.activity (company_gsid);
+CREATE INDEX activity_unmatched ON gainsight.activity (source_object)
+    WHERE account_id IS NULL AND deleted_at IS NULL;
 
 CREATE TABLE gainsight.usage_metric (
     object            text NOT NULL,
     record_id         text NOT NULL,
     metric            text NOT NULL,
     company_gsid      text,
-    crm_id            text,
+    account_key       text,
     product_name      text NOT NULL,
     dimension         text,
     value             numeric,
@@ -113,6 +115,8 @@ CREATE TABLE gainsight.usage_metric (
 );
 CREATE INDEX usage_metric_account ON gainsight.usage_metric (account_id, observed_at);
 CREATE INDEX usage_metric_company ON gainsight.usage_metric (company_gsid);
+CREATE INDEX usage_metric_unmatched ON gainsight.usage_metric (object)
+    WHERE account_id IS NULL AND deleted_at IS NULL;
 
 CREATE TABLE gainsight.custom_field (
     entity            text NOT NULL,
@@ -183,7 +187,8 @@ CREATE TABLE gainsight.sync_cursor (
 CREATE TABLE gainsight.object_schema (
     object            text PRIMARY KEY,
     description       jsonb NOT NULL,
-    fetched_at        timestamptz NOT NULL
+    fetched_at        timestamptz NOT NULL,
+    unreadable        text[] NOT NULL DEFAULT '{}'
 );
 
 -- Calls to Gainsight by window of the wall clock (a minute, a day), from every process on this database.
@@ -214,9 +219,19 @@ FROM gainsight.usage_metric
 WHERE account_id IS NOT NULL AND deleted_at IS NULL AND value IS NOT NULL
 GROUP BY account_id, product_name, dimension, metric;
 
+CREATE VIEW gainsight.product_usage_weekly AS
+SELECT account_id, product_name, dimension, metric,
+       date_trunc('week', observed_at AT TIME ZONE 'UTC')::date AS week,
+       (array_agg(value ORDER BY observed_at DESC, record_id DESC))[1] AS last,
+       sum(value) AS sum, avg(value) AS average, min(value) AS min, max(value) AS max, count(*) AS rows
+FROM gainsight.usage_metric
+WHERE account_id IS NOT NULL AND deleted_at IS NULL AND value IS NOT NULL AND observed_at IS NOT NULL
+GROUP BY account_id, product_name, dimension, metric, week;
+
 CREATE VIEW gainsight.account_360 AS
 SELECT a.account_id, a.crm, a.name, a.domain, a.parent_account_id, a.arr, a.renewal_date, a.owner_id, a.owner_name,
        coalesce(c.companies, '[]'::jsonb) AS companies,
+       coalesce(jsonb_array_length(c.companies), 0) > 1 AS has_several_companies,
        coalesce(t.activities, 0) AS activities, t.last_activity_at,
        coalesce(t.surveys, 0) AS surveys, t.last_survey_at,
        coalesce(u.usage_metrics, 0) AS usage_metrics, u.last_usage_at

@@ -1,0 +1,120 @@
+"""Rows whose record Gainsight no longer has: marked with `deleted_at`, never removed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+import psycopg
+from psycopg import sql
+
+from gainsight_pipelines.store.tables import Table
+
+
+def mark_logged(
+    connection: psycopg.Connection,
+    table: Table,
+    gainsight_object: str,
+    deleted: Mapping[str, datetime | None],
+    run_id: str,
+) -> int:
+    """Marks the rows of records that Gainsight logged as deleted, unless they were changed after that.
+
+    Args:
+        connection: in the middle of a transaction.
+        table: where the rows lie.
+        gainsight_object: whose rows, where several objects share the table.
+        deleted: Gsid → when it was deleted.
+        run_id: left on the rows.
+    """
+    marked = connection.execute(
+        sql.SQL(
+            """UPDATE gainsight.{table} t
+               SET deleted_at = coalesce(l.deleted_on, now()), changed_at = now(), run_id = %s
+               FROM unnest(%s::text[], %s::timestamptz[]) AS l (id, deleted_on)
+               WHERE t.{id} = l.id AND {mine} AND t.deleted_at IS NULL
+                 AND (t.modified_at IS NULL OR l.deleted_on IS NULL OR t.modified_at <= l.deleted_on)"""
+        ).format(**_names(table, gainsight_object)),
+        (run_id, list(deleted), list(deleted.values())),
+    ).rowcount
+    forget_companies(connection, table)
+    return marked
+
+
+def prepare_sweep(connection: psycopg.Connection) -> None:
+    """Makes the temporary table of the ids that a sweep sees."""
+    connection.execute("DROP TABLE IF EXISTS seen_record")
+    connection.execute("CREATE TEMP TABLE seen_record (id text)")
+
+
+def note_seen(connection: psycopg.Connection, ids: Iterable[str], *, is_restart: bool) -> None:
+    """Remembers what a sweep has seen; a sweep that begins anew forgets what it saw before."""
+    if is_restart:
+        connection.execute("TRUNCATE seen_record")
+    with connection.cursor() as cursor, cursor.copy("COPY seen_record FROM STDIN") as copy:
+        for each in ids:
+            copy.write_row((each,))
+
+
+def count_unseen(
+    connection: psycopg.Connection, table: Table, gainsight_object: str, stored_before: datetime
+) -> tuple[int, int]:
+    """How many live rows, stored before the sweep began, it did not see; and how many are live in all."""
+    connection.execute("ANALYZE seen_record")
+    row = connection.execute(
+        sql.SQL(
+            """SELECT count(*) FILTER (WHERE t.first_seen_at < %s AND s.id IS NULL), count(*)
+               FROM gainsight.{table} t LEFT JOIN (SELECT DISTINCT id FROM seen_record) s ON s.id = t.{id}
+               WHERE {mine} AND t.deleted_at IS NULL"""
+        ).format(**_names(table, gainsight_object)),
+        (stored_before,),
+    ).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])
+
+
+def mark_unseen(
+    connection: psycopg.Connection, table: Table, gainsight_object: str, stored_before: datetime, run_id: str
+) -> int:
+    """Marks the rows that a complete sweep did not see, as part of the open transaction."""
+    marked = connection.execute(
+        sql.SQL(
+            """UPDATE gainsight.{table} t SET deleted_at = now(), changed_at = now(), run_id = %s
+               WHERE {mine} AND t.deleted_at IS NULL AND t.first_seen_at < %s
+                 AND NOT EXISTS (SELECT FROM seen_record s WHERE s.id = t.{id})"""
+        ).format(**_names(table, gainsight_object)),
+        (run_id, stored_before),
+    ).rowcount
+    forget_companies(connection, table)
+    return marked
+
+
+def mark_object(connection: psycopg.Connection, table: Table, gainsight_object: str, run_id: str) -> int:
+    """Marks all rows of an object that is no longer the one to be pulled."""
+    return connection.execute(
+        sql.SQL(
+            """UPDATE gainsight.{table} t SET deleted_at = now(), changed_at = now(), run_id = %s
+               WHERE {mine} AND t.deleted_at IS NULL"""
+        ).format(**_names(table, gainsight_object)),
+        (run_id,),
+    ).rowcount
+
+
+def forget_companies(connection: psycopg.Connection, table: Table) -> None:
+    """Deleted companies lead to no account any more: what their other records are matched by goes with them."""
+    if table.name == "company":
+        connection.execute(
+            """UPDATE gainsight.company_link l SET crm_id = NULL, is_known = false, checked_at = now()
+               FROM gainsight.company c
+               WHERE c.gsid = l.company_gsid AND c.deleted_at IS NOT NULL AND (l.is_known OR l.crm_id IS NOT NULL)"""
+        )
+
+
+def _names(table: Table, gainsight_object: str) -> dict[str, sql.Composable]:
+    return {
+        "table": sql.Identifier(table.name),
+        "id": sql.Identifier(table.id_column),
+        "mine": sql.SQL("t.{} = {}").format(sql.Identifier(table.object_column), sql.Literal(gainsight_object))
+        if table.object_column
+        else sql.SQL("true"),
+    }

@@ -1,0 +1,192 @@
+"""What a pull has to do beyond reading what is new, because settings or the tenant's schema changed since the last one.
+
+What stored rows depend on (`Basis`) is kept with the cursor. While a change is being applied, rows of both kinds are
+stored, so all bases that rows may have are kept until it is done: a run that is killed, or settings that are changed
+back half-way, leave nothing mixed up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from gainsight_pipelines.gainsight.metadata import ObjectSchema
+from gainsight_pipelines.objects.pull import Basis, Mapper
+from gainsight_pipelines.store.remap import Remap
+from gainsight_pipelines.store.runs import PULL, Cursor, save_cursor, take_cursor
+from gainsight_pipelines.sync.context import PullContext
+
+SETTINGS, REREAD = "settings", "reread"
+"""Scopes of `sync_cursor`: what stored rows depend on, and how far a second read has come."""
+
+SHOWN = 5
+
+
+@dataclass(slots=True)
+class Changes:
+    """What is to be done after the normal pull.
+
+    `rereads`: why records are to be read again; none: they need not. `start`, `until`: only those last changed since
+    and before. `remaps`: columns of stored rows that follow from others, and why. `former_object`: another object was
+    pulled under this name, so nothing that is stored counts.
+    """
+
+    basis: Basis
+    rereads: list[str] = field(default_factory=list)
+    start: datetime | None = None
+    until: datetime | None = None
+    remaps: tuple[Remap, ...] = ()
+    remap_reasons: list[str] = field(default_factory=list)
+    former_object: str | None = None
+
+    @property
+    def target(self) -> str:
+        """Names this reread, so that one that was cut off is taken up and no other."""
+        document = [asdict(self.basis), self.until.isoformat() if self.until else None]
+        return hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+    @property
+    def is_from_the_beginning(self) -> bool:
+        """Whether everything is read again."""
+        return bool(self.rereads) and self.until is None
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the scope `settings` keeps: bases of stored rows (None: unknown, so read again), and the types of fields."""
+
+    bases: tuple[Basis | None, ...] = ()
+    types: Mapping[str, str] = field(default_factory=dict)
+
+    def to_text(self) -> str:
+        document = {"bases": [asdict(basis) if basis else None for basis in self.bases], "types": dict(self.types)}
+        return orjson.dumps(document, option=orjson.OPT_SORT_KEYS).decode()
+
+    @classmethod
+    def from_text(cls, text: str | None) -> Remembered:
+        if text is None:
+            return cls()
+        document = orjson.loads(text)
+        return cls(tuple(_basis(each) for each in document["bases"]), document["types"])
+
+
+def _basis(document: dict[str, Any] | None) -> Basis | None:
+    return Basis(**{**document, "fields": tuple(document["fields"])}) if document is not None else None
+
+
+def begin(context: PullContext, mapper: Mapper, schema: ObjectSchema) -> Changes:
+    """Compares what stored rows depend on with what new ones will, and remembers both until `finish`."""
+    connection, name, run_id = context.connection, context.pull.name, context.report.run_id
+    with connection.transaction():
+        kept = take_cursor(connection, name, SETTINGS, run_id)
+        remembered = Remembered.from_text(kept.fingerprint)
+        pulled = take_cursor(connection, name, PULL, run_id)
+        # As JSON gives it back, and in one order, so that equal ones are equal.
+        asked = mapper.basis()
+        basis = _basis(orjson.loads(orjson.dumps(asdict(replace(asked, fields=tuple(sorted(asked.fields)))))))
+        assert basis is not None
+        changes = Changes(basis)
+        _note_drift(context, remembered.types, schema)
+        is_first = pulled.modified_at is None and pulled.completed_at is None
+        bases = () if is_first else remembered.bases
+        if context.prepared.is_full and not is_first:
+            bases = (*(each for each in bases if each is not None), None)
+            save_cursor(connection, name, PULL, run_id, pulled.moved_to(is_whole=False))
+            take_cursor(connection, name, REREAD, run_id)
+            save_cursor(connection, name, REREAD, run_id, Cursor())
+        former = next((each.object_name for each in bases if each and each.object_name != basis.object_name), None)
+        if former is not None:
+            changes.former_object = former
+            bases = ()
+            for scope in (PULL, "nulls", "undated", REREAD, "deletions"):
+                take_cursor(connection, name, scope, run_id)
+                save_cursor(connection, name, scope, run_id, Cursor())
+        starts_at = kept.window_from
+        if not bases:
+            starts_at = mapper.window(context.started_at, None).start
+        for each in bases:
+            _compare(changes, mapper, each)
+        _bound(changes, bases, starts_at, mapper.window(context.started_at, None).start)
+        changes.rereads = list(dict.fromkeys(changes.rereads))
+        if basis not in bases:
+            bases = (*bases, basis)
+        remembered = Remembered(bases, {each.name: each.data_type for each in schema.fields.values()})
+        save_cursor(connection, name, SETTINGS, run_id, Cursor(fingerprint=remembered.to_text(), window_from=starts_at))
+    return changes
+
+
+def finish(context: PullContext, changes: Changes) -> None:
+    """Remembers that all stored rows have this basis by now, and where the earliest read of them began."""
+    connection, name, run_id = context.connection, context.pull.name, context.report.run_id
+    with connection.transaction():
+        kept = take_cursor(connection, name, SETTINGS, run_id)
+        remembered = replace(Remembered.from_text(kept.fingerprint), bases=(changes.basis,))
+        if changes.rereads:
+            kept = kept.moved_to(window_from=changes.start)
+        save_cursor(connection, name, SETTINGS, run_id, kept.moved_to(fingerprint=remembered.to_text()))
+
+
+def _compare(changes: Changes, mapper: Mapper, former: Basis | None) -> None:
+    """Adds what it takes to bring rows of a former basis to this one."""
+    basis = changes.basis
+    if former is None:
+        changes.rereads.append("reading everything again was asked for")
+        return
+    asked_before = {name.casefold() for name in former.fields}
+    if new := [name for name in basis.fields if name.casefold() not in asked_before]:
+        more = f" and {len(new) - SHOWN} more" if len(new) > SHOWN else ""
+        changes.rereads.append(f"fields are asked for that were not before: {', '.join(new[:SHOWN])}{more}")
+    for name in sorted({*former.choice, *basis.choice}):
+        if former.choice.get(name) != basis.choice.get(name):
+            changes.rereads.append(f"`{name}` changed")
+    different = [
+        name
+        for name in sorted({*former.mapping, *basis.mapping})
+        if former.mapping.get(name) != basis.mapping.get(name)
+    ]
+    if different:
+        named = ", ".join(f"`{name}`" for name in different)
+        remaps = mapper.remaps(former)
+        if remaps is None:
+            changes.rereads.append(f"{named} changed, and stored rows don't hold what that takes")
+        else:
+            changes.remaps = remaps
+            changes.remap_reasons.append(f"{named} changed")
+
+
+def _bound(
+    changes: Changes, bases: tuple[Basis | None, ...], starts_at: datetime | None, start: datetime | None
+) -> None:
+    """Where a reread begins and ends: over all that is stored, or before it if only that is to be added."""
+    days = changes.basis.lookback_days
+    changes.start = None if starts_at is None or start is None else min(starts_at, start)
+    if any(each and each.lookback_days and (days is None or days > each.lookback_days) for each in bases):
+        changes.until = starts_at if not changes.rereads else None
+        changes.start = start
+        changes.rereads.append("the first read is to go further back")
+
+
+def _note_drift(context: PullContext, former: Mapping[str, str], schema: ObjectSchema) -> None:
+    """Notices fields that are new, gone or of another type since the last pull."""
+    now = {each.name: each.data_type for each in schema.fields.values()}
+    if not former or former == now:
+        return
+    drift: dict[str, Any] = {
+        "new": sorted(now.keys() - former.keys()),
+        "gone": sorted(name for name in former.keys() - now.keys() if name.casefold() not in schema.unreadable),
+        "retyped": {
+            name: f"{former[name]} → {now[name]}" for name in sorted(now) if former.get(name, now[name]) != now[name]
+        },
+    }
+    if any(drift.values()):
+        context.report.details["schema_drift"] = drift
+        words = [f"{what}: {', '.join(drift[what])}" for what in ("new", "gone") if drift[what]]
+        words += [f"{name} was {types.replace(' → ', ', is now ')}" for name, types in drift["retyped"].items()]
+        context.note(
+            f"The fields of Gainsight object `{schema.name}` changed since the last pull ({'; '.join(words)})."
+        )

@@ -1,0 +1,141 @@
+"""Finds out which stored records Gainsight no longer has: rows of deleted ones just don't come any more.
+
+Once a day by the tenant's log of deletions, which it keeps for 15 days; where it has none, or the last look is too long
+ago, once a week by a sweep over all Gsids.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from gainsight_pipelines.gainsight.errors import UnknownObject
+from gainsight_pipelines.gainsight.metadata import ObjectSchema
+from gainsight_pipelines.gainsight.query import Condition, Operator
+from gainsight_pipelines.gainsight.reader import ReadPlan, read_whole
+from gainsight_pipelines.gainsight.values import parse_datetime
+from gainsight_pipelines.objects.fields import text
+from gainsight_pipelines.objects.pull import Mapper
+from gainsight_pipelines.store import deletions
+from gainsight_pipelines.store.runs import Cursor, save_cursor, take_cursor
+from gainsight_pipelines.sync.context import PullContext
+
+DELETIONS = "deletions"
+"""Scope of `sync_cursor`: `completed_at` is the last look, `modified_at` the last sweep."""
+
+LOGS = ("record_delete_log", "record_delete_log_high_volume")
+"""The second may be absent where the first is there."""
+
+LOOK_EVERY, SWEEP_EVERY = timedelta(days=1), timedelta(days=7)
+LOG_KEPT_FOR, LOG_OVERLAP = timedelta(days=14), timedelta(days=1)
+"""A day less than Gainsight keeps it; entries may show up late."""
+
+MAY_VANISH_AT_LEAST, MAY_VANISH_SHARE = 100, 0.1
+"""A sweep that misses more rows than the larger of these is taken for incomplete, not for deletions."""
+
+
+def find_deletions(context: PullContext, mapper: Mapper) -> None:
+    """Marks the rows of deleted records, if it is time to look."""
+    if mapper.cursor_field is None:
+        return  # read whole: what is gone is seen there
+    connection, name, run_id, now = context.connection, context.pull.name, context.report.run_id, context.started_at
+    cursor = take_cursor(connection, name, DELETIONS, run_id)
+    looked_at, swept_at = cursor.completed_at, cursor.modified_at
+    is_asked_for = context.prepared.is_vanishing_accepted
+    if looked_at is None:
+        # Nothing was stored before this run.
+        save_cursor(connection, name, DELETIONS, run_id, Cursor(completed_at=now, modified_at=now))
+        return
+    if now - looked_at < LOOK_EVERY and not is_asked_for:
+        return
+    is_log_enough = now - looked_at < LOG_KEPT_FOR and not is_asked_for and _read_logs(context, looked_at)
+    if not is_log_enough and (
+        is_asked_for or swept_at is None or now - swept_at >= SWEEP_EVERY or now - looked_at >= LOG_KEPT_FOR
+    ):
+        _sweep(context)
+        swept_at = now
+    take_cursor(connection, name, DELETIONS, run_id)
+    save_cursor(connection, name, DELETIONS, run_id, Cursor(completed_at=now, modified_at=swept_at))
+
+
+def _read_logs(context: PullContext, looked_at: datetime) -> bool:
+    """Marks what the logs name; False if the tenant has no log."""
+    deleted: dict[str, datetime | None] = {}
+    has_log = False
+    for log in LOGS:
+        try:
+            schema = context.schema(log)
+        except UnknownObject:
+            continue
+        try:
+            deleted |= _logged(context, schema, looked_at - LOG_OVERLAP)
+        except UnknownObject:  # described from what was kept, and gone since
+            continue
+        has_log = True
+    if deleted:
+        context.lock.confirm()
+        with context.connection.transaction():
+            marked = deletions.mark_logged(
+                context.connection,
+                context.pull.table,
+                context.pull.gainsight_object,
+                deleted,
+                context.report.run_id,
+            )
+        _report(context, marked)
+    return has_log
+
+
+def _logged(context: PullContext, schema: ObjectSchema, since: datetime) -> dict[str, datetime | None]:
+    plan = ReadPlan(
+        schema.name,
+        ("RecordId", "ObjectName", "DeletedOn"),
+        cursor_field=None,
+        filters=(Condition("DeletedOn", Operator.GTE, (since,)),),
+        id_field="Gsid" if schema.field("Gsid") else None,
+        kind="deletions",
+    )
+    found: dict[str, datetime | None] = {}
+    for page in read_whole(context.services.gainsight, plan, report=context.note):
+        for record in page.records:
+            gsid = text(record.get("RecordId"))
+            # The log writes `Company` where the object's name is `company`.
+            if gsid and (text(record.get("ObjectName")) or "").lower() == context.pull.gainsight_object.lower():
+                found[gsid] = _moment(record.get("DeletedOn"))
+    return found
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        return parse_datetime(value)
+    except ValueError:
+        return None
+
+
+def _sweep(context: PullContext) -> None:
+    """Reads all Gsids and marks the rows that none of them names."""
+    connection, table, name = context.connection, context.pull.table, context.pull.gainsight_object
+    plan = ReadPlan(name, ("Gsid",), cursor_field=None, kind="sweep")
+    deletions.prepare_sweep(connection)
+    for page in read_whole(context.services.gainsight, plan, report=context.note):
+        seen = (str(record["Gsid"]) for record in page.records if record.get("Gsid"))
+        ids = (gsid.upper() for gsid in seen) if table.id_column == table.company_column else seen
+        deletions.note_seen(connection, ids, is_restart=page.is_restart)
+    unseen, live = deletions.count_unseen(connection, table, name, context.started_at)
+    allowed = max(MAY_VANISH_AT_LEAST, int(live * MAY_VANISH_SHARE))
+    if unseen > allowed and not context.prepared.is_vanishing_accepted:
+        context.report.details["vanished"] = unseen
+        context.note(
+            f"Gainsight showed {live - unseen:,} of {live:,} stored rows of `{name}`; so many are not taken for"
+            " deleted. If they are, run once with --accept-deletions; else see what the API key may read."
+        )
+        return
+    context.lock.confirm()
+    with connection.transaction():
+        marked = deletions.mark_unseen(connection, table, name, context.started_at, context.report.run_id)
+    _report(context, marked)
+
+
+def _report(context: PullContext, marked: int) -> None:
+    if marked:
+        context.report.details["deleted"] = context.report.details.get("deleted", 0) + marked
+        context.note(f"{marked:,} rows are marked deleted: Gainsight no longer has their records.")

@@ -1,0 +1,48 @@
+"""Objects that have nothing by which changes can be followed: read whole by each run, and swapped in at the end."""
+
+from __future__ import annotations
+
+from gainsight_pipelines.errors import PermanentError
+from gainsight_pipelines.gainsight.reader import ReadPlan, read_whole
+from gainsight_pipelines.objects.pull import Mapper
+from gainsight_pipelines.read_ahead import read_ahead
+from gainsight_pipelines.store import snapshot
+from gainsight_pipelines.store.runs import PULL, Cursor, save_cursor, take_cursor
+from gainsight_pipelines.sync.context import PullContext
+from gainsight_pipelines.sync.pages import PageWriter
+
+LEAST_SHARE = 0.5
+"""Of the rows that are stored: a read with fewer is taken for a mistake of the tenant's."""
+
+
+def read_snapshot(context: PullContext, mapper: Mapper, write: PageWriter) -> None:
+    """Reads the whole object aside, and puts it in the place of what is stored if it can be trusted.
+
+    Raises:
+        PermanentError: it has so few rows that it is not taken over; nothing was changed.
+    """
+    connection, name, run_id = context.connection, context.pull.name, context.report.run_id
+    context.report.cursor_before = take_cursor(connection, name, PULL, run_id)
+    id_field = "Gsid" if "Gsid" in mapper.select else None
+    plan = ReadPlan(context.pull.gainsight_object, mapper.select, cursor_field=None, id_field=id_field)
+    snapshot.prepare(connection)
+    for page in read_ahead(read_whole(context.services.gainsight, plan, report=context.note)):
+        context.report.cleaned += page.cleaned
+        write.stage(page.records, is_restart=page.is_restart)
+    rows, stored = snapshot.compare(connection, context.pull.gainsight_object)
+    if rows < stored * LEAST_SHARE and not context.prepared.is_vanishing_accepted:
+        raise PermanentError(
+            f"`{context.pull.gainsight_object}` came with {rows:,} rows in the place of {stored:,}, so they were not"
+            " taken over and the stored ones stay.",
+            "If the others are really gone, run once with --accept-deletions; else see what the API key may read.",
+        )
+    context.lock.confirm()
+    cursor = Cursor(completed_at=context.started_at, is_whole=True)
+    with connection.transaction():
+        written, gone = snapshot.swap(connection, context.pull.gainsight_object, run_id)
+        save_cursor(connection, name, PULL, run_id, cursor)
+    context.report.written += written.written
+    context.report.unchanged += written.unchanged
+    context.report.cursor_after = cursor
+    if gone:
+        context.report.details["deleted"] = gone
