@@ -69,5 +69,5 @@ $(INSTALLED): requirements.lock pyproject.toml setup.cfg
 		|| { echo "This Python can't make virtual environments: install python3-venv." >&2; exit 1; }
 	@echo "Installing into .venv: $$(grep -c == requirements.lock) packages, a minute or two, this once …"
 	@$(PIP) install --quiet --requirement requirements.lock
-	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@PYTHONWARNINGS=ignore::UserWarning $(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
