@@ -112,7 +112,7 @@ def account_refresh(
     )
 
 
-def prepare(
+def prepare(  # noqa: PLR0913 - what a pull is made of
     settings: Settings,
     name: str,
     run_id: str,
@@ -122,6 +122,7 @@ def prepare(
     clock: Clock,
     *,
     is_vanishing_accepted: bool = False,
+    is_full: bool = False,
 ) -> Prepared:
     """A pull with everything that it talks to; the CRM comes first, as without it nothing is pulled.
 
@@ -143,6 +144,8 @@ def prepare(
         gsid_field=pull.gsid_field or settings.common.gsid_field,
         crm_id_field=company.crm_id_field if company else None,
         overlap=timedelta(minutes=tenant.overlap_minutes),
+        is_full=is_full,
+        is_vanishing_accepted=is_vanishing_accepted,
     )
 
 

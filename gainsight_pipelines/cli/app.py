@@ -44,15 +44,40 @@ def run(
     *objects: Annotated[str, Parameter(help="company, activity, surveys, survey_<object> or product_usage.")],
     everything: Annotated[bool, Parameter(name="--all", negative="", help="Every configured object.")] = False,
     accept_deletions: Annotated[
-        bool, Parameter(negative="", help="Let a sweep mark any number of accounts deleted.")
+        bool,
+        Parameter(negative="", help="Look for deletions now, and let any number of rows be marked deleted."),
     ] = False,
+    full: Annotated[bool, Parameter(negative="", help="Read everything again after the normal pull.")] = False,
     settings: SettingsPath = None,
     json: Json = False,
 ) -> int:
     """Pull objects now, one process each, as Dagster runs that the UI shows. Exit status 1 if one failed."""
     from gainsight_pipelines.cli.commands import run_command
 
-    return run_command(objects, everything=everything, accept_deletions=accept_deletions, path=settings, as_json=json)
+    given = {"--accept-deletions": accept_deletions, "--full": full}
+    flags = [flag for flag, is_given in given.items() if is_given]
+    return run_command(objects, everything=everything, flags=flags, path=settings, as_json=json)
+
+
+@app.command
+def unmatched(
+    name: Annotated[
+        str | None, Parameter(help="company, activity, survey_<object> or product_usage; all else.")
+    ] = None,
+    /,
+    *,
+    reason: Annotated[
+        Literal["no_company", "no_account", "ambiguous"] | None, Parameter(help="Only those with this reason.")
+    ] = None,
+    limit: Annotated[int, Parameter(help="How many to show.")] = 50,
+    csv: Annotated[Path | None, Parameter(help="Write all of them into this file.")] = None,
+    settings: SettingsPath = None,
+    json: Json = False,
+) -> int:
+    """List the records that have no account, with the reason. They are matched by themselves once one exists."""
+    from gainsight_pipelines.cli.commands import unmatched_command
+
+    return unmatched_command(name, reason=reason, limit=limit, file=csv, path=settings, as_json=json)
 
 
 @app.command

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from gainsight_pipelines.cli.runs import chosen, run_pulls
 from gainsight_pipelines.cli.workspace import Workspace, open_workspace
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import PermanentError, SettingsError
+from gainsight_pipelines.objects.catalog import find_pull
 from gainsight_pipelines.store import runs
 from gainsight_pipelines.store.locks import is_locked
 from gainsight_pipelines.store.runs import Run
+from gainsight_pipelines.store.samples import UNMATCHED_COLUMNS, unmatched_counts, unmatched_rows
 from gainsight_pipelines.store.tenant import empty
 
 RUN_COLUMNS = ("object", "status", "read", "matched", "unmatched", "written", "unchanged", "calls", "seconds")
@@ -22,15 +25,64 @@ ATTENTION = ("failed", "gated")
 
 
 def run_command(
-    names: Sequence[str], *, everything: bool, accept_deletions: bool, path: Path | None, as_json: bool
+    names: Sequence[str], *, everything: bool, flags: Sequence[str], path: Path | None, as_json: bool
 ) -> int:
     """Pulls, waits, prints; 1 if a pull failed."""
     if bool(names) == everything:
         raise SettingsError("Say which objects to run, or --all.", "For example: gainsight-pipelines run company.")
     with open_workspace(path) as workspace:
         wanted = chosen(workspace, names, everything=everything)
-        results = run_pulls(workspace, wanted, SystemClock(), accept_deletions=accept_deletions)
+        results = run_pulls(workspace, wanted, SystemClock(), flags=flags)
     return print_results(results, as_json=as_json)
+
+
+def unmatched_command(
+    name: str | None, *, reason: str | None, limit: int, file: Path | None, path: Path | None, as_json: bool
+) -> int:
+    """Prints the stored records that have no account, or writes them into a CSV file."""
+    with open_workspace(path) as workspace:
+        found = _gainsight_object(workspace, name) if name else None
+        with workspace.store.connect("unmatched") as connection:
+            if file is not None:
+                count = _export(file, unmatched_rows(connection, found, reason))
+                output.say(f"{count:,} records without an account are in {file}.")
+                return 0
+            rows = list(unmatched_rows(connection, found, reason, limit))
+            totals = unmatched_counts(connection, found, reason)
+    shown = sum(totals.values())
+    if as_json:
+        records = [dict(zip(UNMATCHED_COLUMNS, row, strict=True)) for row in rows]
+        output.print_json({"total": shown, "reasons": totals, "records": records})
+        return 0
+    texts = [tuple(_shown(value) for value in row) for row in rows]
+    output.print_table(output.table_of(f"{output.reasons(totals)} without an account", UNMATCHED_COLUMNS, texts))
+    if shown > len(rows):
+        output.say(f"{len(rows):,} of {shown:,} are shown: --limit shows more, --csv FILE writes all.")
+    return 0
+
+
+def _gainsight_object(workspace: Workspace, name: str) -> str:
+    """The Gainsight object behind the name of a pull; another name is taken for that of an object itself."""
+    if name in workspace.settings.object_names():
+        return find_pull(workspace.settings, name).gainsight_object
+    return name
+
+
+def _export(file: Path, rows: Iterable[tuple[Any, ...]]) -> int:
+    count = 0
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(UNMATCHED_COLUMNS)
+        for row in rows:
+            writer.writerow([_shown(value) for value in row])
+            count += 1
+    return count
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return "; ".join(map(str, value))
+    return "" if value is None else str(value)
 
 
 def print_results(results: list[dict[str, Any]], *, as_json: bool, title: str = "") -> int:

@@ -78,9 +78,11 @@ def chosen(workspace: Workspace, names: Sequence[str], *, everything: bool) -> l
 
 
 def run_pulls(
-    workspace: Workspace, names: Sequence[str], clock: Clock, *, accept_deletions: bool = False
+    workspace: Workspace, names: Sequence[str], clock: Clock, *, flags: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
     """Runs these pulls at the same time and waits for them; one's failure leaves the others alone.
+
+    `flags` are those of `orchestration.run_object`.
 
     Returns:
         A document per object, in the order of `names`.
@@ -88,17 +90,17 @@ def run_pulls(
     create_storage(workspace.environ)
     # They are ended with this process, however it ends; on Ctrl-C each rolls back its page and leaves its record.
     with ProcessGroup(grace_seconds=STOP_SECONDS) as group:
-        started = [_start(workspace, group, name, accept_deletions=accept_deletions) for name in names]
+        started = [_start(workspace, group, name, flags) for name in names]
         _watch(workspace, started, clock)
     return [each.result() for each in started]
 
 
-def _start(workspace: Workspace, group: ProcessGroup, name: str, *, accept_deletions: bool) -> Started:
+def _start(workspace: Workspace, group: ProcessGroup, name: str, flags: Sequence[str]) -> Started:
     run_id = str(uuid.uuid4())
     command = [sys.executable, "-m", "gainsight_pipelines.orchestration.run_object", name, run_id]
     log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the run
     process = group.start(
-        [*command, *(["--accept-deletions"] if accept_deletions else [])],
+        [*command, *flags],
         env=workspace.environ,
         stdout=log,
         stderr=log,

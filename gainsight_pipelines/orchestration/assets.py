@@ -23,7 +23,10 @@ class PullConfig(dg.Config):
     """What a person can say for one run."""
 
     accept_deletions: bool = False
-    """Let a sweep mark any number of accounts deleted."""
+    """Look for deletions now, and let any number of accounts and records be marked deleted."""
+
+    full_refresh: bool = False
+    """Read everything again after the normal pull, as `run --full` does."""
 
 
 def asset_key(name: str) -> dg.AssetKey:
@@ -107,6 +110,7 @@ def pull_asset(name: str, pull: ObjectPull | SettingsError) -> dg.AssetsDefiniti
                     gainsight.connect,
                     clock,
                     is_vanishing_accepted=config.accept_deletions,
+                    is_full=config.full_refresh,
                 )
 
             report = sync(database, clock, name, context.run_id, prepare)

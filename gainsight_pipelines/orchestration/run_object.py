@@ -5,19 +5,24 @@ object being pulled by another one counts as such. No daemon is needed, and the 
 """
 
 import sys
+from collections.abc import Sequence
 
 import dagster as dg
 
 from gainsight_pipelines.orchestration.assets import job_name
 from gainsight_pipelines.orchestration.instance import REPOSITORY_TAG
 
+FLAGS = {"--accept-deletions": "accept_deletions", "--full": "full_refresh"}
+"""What follows the run's id, and the run config that it stands for."""
 
-def main(name: str, run_id: str, *, accept_deletions: bool) -> int:
+
+def main(name: str, run_id: str, flags: Sequence[str] = ()) -> int:
     """Runs the pull; returns the process's exit status."""
     from gainsight_pipelines.definitions import defs
 
     job = defs.resolve_job_def(job_name(name))
-    config = {"ops": {f"gainsight__{name}": {"config": {"accept_deletions": True}}}} if accept_deletions else None
+    said = {FLAGS[flag]: True for flag in flags}
+    config = {"ops": {f"gainsight__{name}": {"config": said}}} if said else None
     with dg.DagsterInstance.get() as instance:
         result = job.execute_in_process(
             run_config=config, instance=instance, run_id=run_id, raise_on_error=False, tags=REPOSITORY_TAG
@@ -26,4 +31,4 @@ def main(name: str, run_id: str, *, accept_deletions: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2], accept_deletions="--accept-deletions" in sys.argv[3:]))
+    sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3:]))

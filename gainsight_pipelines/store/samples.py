@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import psycopg
@@ -26,6 +26,40 @@ def unmatched_totals(connection: psycopg.Connection, gainsight_object: str) -> d
             (gainsight_object,),
         ).fetchall()
     )
+
+
+def unmatched_counts(
+    connection: psycopg.Connection, gainsight_object: str | None, reason: str | None
+) -> dict[str, int]:
+    """How many stored records have no account, by reason; of one object or one reason where they are named."""
+    return dict(
+        connection.execute(
+            """SELECT reason, count(*) FROM gainsight.unmatched_record
+               WHERE (%(object)s::text IS NULL OR object = %(object)s)
+                 AND (%(reason)s::text IS NULL OR reason = %(reason)s)
+               GROUP BY reason ORDER BY reason""",
+            {"object": gainsight_object, "reason": reason},
+        ).fetchall()
+    )
+
+
+UNMATCHED_COLUMNS = ("object", "record_id", "company_gsid", "company_name", "reason", "candidates", "first_seen_at")
+
+
+def unmatched_rows(
+    connection: psycopg.Connection, gainsight_object: str | None, reason: str | None, limit: int | None = None
+) -> Iterator[tuple[Any, ...]]:
+    """Stored records without an account, as `UNMATCHED_COLUMNS`, the newest first."""
+    with connection.transaction(), connection.cursor("unmatched") as cursor:
+        cursor.execute(
+            """SELECT u.object, u.record_id, u.company_gsid, c.name, u.reason, u.candidates, u.first_seen_at
+               FROM gainsight.unmatched_record u LEFT JOIN gainsight.company c ON c.gsid = u.company_gsid
+               WHERE (%(object)s::text IS NULL OR u.object = %(object)s)
+                 AND (%(reason)s::text IS NULL OR u.reason = %(reason)s)
+               ORDER BY u.first_seen_at DESC, u.object, u.record_id LIMIT %(limit)s""",
+            {"object": gainsight_object, "reason": reason, "limit": limit},
+        )
+        yield from cursor
 
 
 def unmatched_examples(connection: psycopg.Connection, gainsight_object: str, size: int = 3) -> dict[str, list[str]]:
