@@ -86,6 +86,11 @@ class Product:
         with psycopg.connect(self.database_url) as connection:
             return connection.execute(statement, parameters).fetchall()  # type: ignore[arg-type]
 
+    def query_and_commit(self, statement: str, parameters: Sequence[Any] = ()) -> None:
+        """Changes the product's database behind its back."""
+        with psycopg.connect(self.database_url) as connection:
+            connection.execute(statement, parameters)  # type: ignore[arg-type]
+
 
 @contextmanager
 def product_on(

@@ -1,0 +1,107 @@
+"""The smaller commands: what they print, what they do, and that they refuse to do it by accident."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from gainsight_pipelines.store.embedded import EmbeddedServer
+from gainsight_pipelines_tests.product import Product, product_on
+from gainsight_pipelines_tests.sandbox_process import start_sandbox
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory, postgres_server: EmbeddedServer) -> Iterator[Product]:
+    folder = tmp_path_factory.mktemp("commands")
+    with (
+        start_sandbox(folder / "sandbox", activities=300, accounts=60) as sandbox,
+        product_on(folder / "project", postgres_server, sandbox) as product,
+    ):
+        yield product
+
+
+@pytest.mark.parametrize("command", ["", "run", "status", "demo", "dev", "sandbox", "migrate", "reset", "schema"])
+def test_help_says_what_a_command_does(product: Product, command: str) -> None:
+    done = product.command(*command.split(), "--help")
+    assert done.status == 0
+    assert done.out.startswith("Usage: gainsight-pipelines")
+    assert len(done.out.splitlines()[2]) > 30
+    assert not done.err
+
+
+def test_schema_is_a_json_schema_of_the_settings(product: Product) -> None:
+    done = product.command("schema")
+    assert set(product.settings()) <= set(json.loads(done.out)["properties"])
+
+
+def test_settings_show_fills_in_defaults(product: Product) -> None:
+    shown = json.loads(product.command("settings", "show", "surveys").out)
+    assert shown["mode"] == "single"
+    assert shown["objects"][0]["object"] == "survey_response"
+    unknown = product.command("settings", "show", "survey")
+    assert unknown.status == 1
+    assert "surveys" in unknown.err
+
+
+def test_never_synced_says_what_to_do(product: Product) -> None:
+    """Requirement B5."""
+    done = product.command("status")
+    assert done.status == 0
+    assert "Never synced" in done.out
+    assert "gainsight-pipelines run company" in done.out
+
+
+def test_reset_needs_to_be_meant_and_empties_everything(product: Product) -> None:
+    assert product.run("company").status == 0
+    refused = product.command("reset")
+    assert refused.status == 1
+    assert "--all" in refused.err
+    assert product.query("SELECT count(*) > 0 FROM gainsight.company") == [(True,)]
+    assert product.command("reset", "--all").status == 0
+    assert product.query("SELECT count(*) FROM gainsight.company") == [(0,)]
+    assert product.query("SELECT count(*) FROM gainsight.tenant") == [(0,)]
+    assert product.run("company").status == 0
+
+
+def test_a_newer_database_is_refused(product: Product) -> None:
+    assert product.command("migrate").status == 0
+    version = product.query("SELECT version_num FROM gainsight.schema_version")
+    product.query_and_commit("UPDATE gainsight.schema_version SET version_num = '9999'")
+    done = product.command("status")
+    product.query_and_commit("UPDATE gainsight.schema_version SET version_num = %s", version[0])
+    assert done.status == 1
+    assert "9999" in done.err
+    assert "newer" in done.err
+
+
+def test_run_needs_objects_or_all(product: Product) -> None:
+    done = product.command("run")
+    assert done.status == 1
+    assert "--all" in done.err
+
+
+def test_sandbox_by_itself_says_where_it_is(product: Product) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gainsight_pipelines.cli", "sandbox"],
+        cwd=product.folder,
+        env=product.env,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if "Ctrl-C" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert any(line.startswith("gainsight ") and "http://127.0.0.1" in line for line in lines)
+    assert "Traceback" not in rest
