@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from gainsight_pipelines.sandbox.generate import NO_COMPANY, account_truth
 from gainsight_pipelines.sandbox.query import DELETE_LOG, Engine, Record, UnknownObject, millisecond_of, parse_moment
-from gainsight_pipelines.sandbox.schema import BASE36
+from gainsight_pipelines.sandbox.schema import BASE36, describe_field
 from gainsight_pipelines.sandbox.switches import Switches
 from gainsight_pipelines.sandbox.words import EXPECTED_TYPES
 from gainsight_pipelines.sandbox.world import CrmAccount, GainsightTable, World
@@ -43,6 +43,8 @@ class Editor:
         `{"object": name, "action": "update"|"insert"|"delete"|"touch", "gsid": …, "values": {…}, "truth": {…}}`:
         a record; insert makes a Gsid unless one is given; touch gives `count` random records the modification date
         `at`.
+        `{"object": name, "action": "describe", "field": {"fieldName": …, "dataType": …, "gone": true, "values": […]}}`:
+        the tenant's schema; without a trace in the records' dates. `values` are dealt out to the records in turn.
         `{"account": key|null, "action": "update"|"insert"|"delete"|"merge", "values": {…}, "into": key}`: an account.
         Either may have `"links": [{"company": gsid, "account": key|"self"|null, "method": …, "reason": …}]`, the truth
         about companies after the edit; method is one for both CRMs or a dict by CRM.
@@ -89,6 +91,8 @@ class Editor:
         if action == "touch":
             at = parse_moment(edit["at"], ZoneInfo("UTC")) if "at" in edit else None
             return {"gsids": self.touch_random(table, int(edit.get("count", 1)), at)}
+        if action == "describe":
+            return self._describe(table, dict(edit["field"]))
         values = dict(self._value(table, name, value) for name, value in edit.get("values", {}).items())
         if action == "insert":
             return self._insert(table, edit, values)
@@ -103,6 +107,31 @@ class Editor:
         self._engine.touched(table.name, membership=False)
         self._update_truth(table, record, values, edit.get("truth"))
         return {"gsid": record["Gsid"]}
+
+    def _describe(self, table: GainsightTable, changes: dict[str, Any]) -> dict[str, Any]:
+        """Changes what describe says of a field, adds one, or (`"gone": true`) takes it away."""
+        name = changes.pop("fieldName")
+        fields = table.describe["fields"]
+        known = next((each for each in fields if each["fieldName"].lower() == name.lower()), None)
+        if changes.pop("gone", False):
+            fields.remove(known)
+        else:
+            values = changes.pop("values", None)
+            if known is None or "lookup" in changes:
+                data_type, lookup = changes.pop("dataType", "STRING"), changes.pop("lookup", None)
+                meta = {"lookup": lookup} if lookup else {}
+                node = describe_field(name, data_type, changes.pop("label", None), "CUSTOM", **meta)
+                node["objectName"] = table.name
+                fields[:] = [each for each in fields if each is not known] + [node]
+                known = node
+            known.update(changes)
+            for number, record in enumerate(table.records):
+                if values:
+                    record[name] = values[number % len(values)]
+                else:
+                    record.setdefault(name, None)
+        self._engine.described(table.name)
+        return {"object": table.name}
 
     def _insert(self, table: GainsightTable, edit: dict[str, Any], values: Record) -> dict[str, Any]:
         prefix = table.describe.get("keyPrefix", "1X01" + "0" * 14)

@@ -137,6 +137,12 @@ class Engine:
             self._by_gsid[table_name] = index
         return index.get(gsid)
 
+    def described(self, table_name: str) -> None:
+        """Forgets what was derived from a table's fields."""
+        self._fields.pop(table_name, None)
+        self._lookups.pop(table_name, None)
+        self._orders.clear()
+
     def field(self, table: GainsightTable, name: str) -> dict[str, Any] | None:
         """The description of a field, by its name in any case."""
         known = self._fields.get(table.name)

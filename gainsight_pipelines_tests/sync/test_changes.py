@@ -1,0 +1,210 @@
+"""Settings and schemas that change between two pulls: what is read again or mapped anew, and what the run says."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from gainsight_pipelines.errors import PipelineError, SettingsError
+from gainsight_pipelines.sync import SyncReport, sync
+from gainsight_pipelines_tests.pulling import Pulling
+
+
+def pull_full(pulling: Pulling, name: str) -> SyncReport:
+    run_id = uuid.uuid4().hex
+    prepare = pulling.prepared(name, run_id)
+    return sync(pulling.store, pulling.clock, name, run_id, lambda: replace(prepare(), is_full=True))
+
+
+def queries(pulling: Pulling, object_name: str) -> int:
+    found: int = pulling.sandbox.calls()["calls"]["gainsight"].get(f"query:{object_name}", 0)
+    return found
+
+
+def notes(report: SyncReport) -> str:
+    return " ".join(report.notes)
+
+
+def types(pulling: Pulling) -> Counter[tuple[str, str]]:
+    return Counter(
+        pulling.query("SELECT reporting_category, activity_type FROM gainsight.activity WHERE source = 'timeline'")
+    )
+
+
+def test_a_changed_mapping_is_applied_to_stored_rows_without_calling_gainsight(pulling: Pulling) -> None:
+    pulling.pull("activity")
+    before = types(pulling)
+    assert any(category and category.strip().lower() == "call" for category, _ in before)
+    pulling.content["activity"] = {
+        **pulling.content["activity"],
+        "reporting_categories": {"call": "EMAIL", "meeting": "MEETING"},
+    }
+    pulling.sandbox.reset()
+    report = pulling.pull("activity")
+    assert queries(pulling, "activity_timeline") == 1
+    after = types(pulling)
+    assert sum(after.values()) == sum(before.values())
+    for category, kind in after:
+        expected = {"call": "EMAIL", "meeting": "MEETING"}.get((category or "").strip().lower(), "TYPE_MANUAL")
+        assert kind == expected
+    assert report.details["remapped"] > 0
+    assert "without calling Gainsight: `activity.reporting_categories` changed" in notes(report)
+    assert pulling.pull("activity").details.get("remapped") is None
+
+
+def test_attributes_that_are_asked_for_later_are_read_for_all_companies(pulling: Pulling) -> None:
+    pulling.content["company"] = {"enabled": True, "attributes": ["Name", "Region__gc"]}
+    pulling.pull("company")
+    assert {
+        tuple(row[0])
+        for row in pulling.query("SELECT DISTINCT array(SELECT jsonb_object_keys(attributes)) FROM gainsight.company")
+    } == {("Name", "Region__gc")}
+    pulling.content["company"]["attributes"] = ["Name", "Region__gc", "Seats__gc"]
+    report = pulling.pull("company")
+    rows = pulling.query("SELECT (attributes ->> 'Seats__gc')::int FROM gainsight.company")
+    assert all(seats for (seats,) in rows)
+    assert "`company.attributes` changed" in notes(report) and "Seats__gc" in notes(report)
+    pulling.sandbox.reset()
+    pulling.pull("company")
+    assert queries(pulling, "company") == 1
+
+
+def test_a_longer_look_back_reads_what_lies_before_and_nothing_twice(pulling: Pulling) -> None:
+    pulling.content["activity"]["initial_lookback_days"] = 20
+    first = pulling.pull("activity")
+    truth = pulling.truth("activity_timeline")
+    assert 0 < first.read < len(truth)
+    pulling.content["activity"]["initial_lookback_days"] = None
+    second = pulling.pull("activity")
+    assert "go further back" in notes(second)
+    assert {row[0] for row in pulling.query("SELECT activity_id FROM gainsight.activity")} == set(truth)
+    # The records at the very edge, and those of the overlap, may come twice.
+    assert second.read <= len(truth) - first.read + 20
+    assert second.unchanged <= 20
+
+
+def test_full_reads_everything_again_and_is_taken_up_when_it_was_cut_off(pulling: Pulling) -> None:
+    everything = pulling.pull("company").read
+    pulling.sandbox.edit(
+        {"object": "company", "action": "describe", "field": {"fieldName": "Region__gc", "values": ["Moon"]}}
+    )
+    assert pulling.pull("company").written == 0
+    pulling.sandbox.switch(broken_objects=["company"])
+    with pytest.raises(PipelineError):
+        pull_full(pulling, "company")
+    pulling.sandbox.reset()
+    report = pulling.pull("company")
+    assert report.written == everything
+    assert "asked for" in notes(report)
+    assert {row[0] for row in pulling.query("SELECT attributes ->> 'Region__gc' FROM gainsight.company")} == {"Moon"}
+    assert pull_full(pulling, "company").unchanged >= everything
+    assert pulling.pull("company").read == 0
+
+
+def test_settings_that_are_changed_back_half_way_leave_nothing_mixed_up(pulling: Pulling) -> None:
+    pulling.pull("activity")
+    before = types(pulling)
+    mapping = dict(pulling.content["activity"])
+    pulling.content["activity"] = {**mapping, "reporting_categories": {"call": "EMAIL"}}
+    pulling.sandbox.edit({"object": "activity_timeline", "action": "touch", "count": 40})
+    pulling.sandbox.switch(broken_objects=["record_delete_log"])
+    pulling.clock.ahead += timedelta(days=2)  # the look for deletions is due, and fails at the end of the run
+    with pytest.raises(PipelineError):
+        pulling.pull("activity")
+    pulling.sandbox.reset()
+    pulling.content["activity"] = mapping
+    pulling.pull("activity")
+    assert types(pulling) == before
+
+
+def test_another_usage_object_takes_the_place_of_the_former(pulling: Pulling) -> None:
+    pulling.pull("product_usage")
+    assert pulling.query("SELECT count(*) FROM gainsight.product_usage")[0][0] > 0
+    usage = pulling.content["product_usage"]
+    pulling.content["product_usage"] = {"enabled": True, "object": "product_usage_wide__gc"}
+    report = pulling.pull("product_usage")
+    assert "takes the place of `product_usage__gc`" in notes(report)
+    live = pulling.query("SELECT DISTINCT object FROM gainsight.usage_metric WHERE deleted_at IS NULL")
+    assert live == [("product_usage_wide__gc",)]
+    pulling.content["product_usage"] = usage
+    pulling.pull("product_usage")
+    assert pulling.query("SELECT count(DISTINCT record_id) FROM gainsight.usage_metric WHERE deleted_at IS NULL") == [
+        (len(pulling.truth("product_usage__gc")),)
+    ]
+
+
+def test_another_product_name_is_applied_to_stored_rows(pulling: Pulling) -> None:
+    pulling.pull("product_usage")
+    pulling.content["product_usage"]["product_name"] = "Rocket"
+    report = pulling.pull("product_usage")
+    assert report.read <= 10  # the overlap
+    assert pulling.query("SELECT DISTINCT product_name FROM gainsight.usage_metric") == [("Rocket",)]
+
+
+def test_another_crm_id_field_leads_to_other_accounts(pulling: Pulling) -> None:
+    pulling.pull("activity")
+    pulling.content["company"]["crm_id_field"] = "HubSpot_Company_ID__gc"  # no account of Salesforce has such an id
+    report = pulling.pull("activity")
+    assert "ids of all companies were read again" in notes(report)
+    assert pulling.query("SELECT count(*) FROM gainsight.activity WHERE match_method = 'direct'") == [(0,)]
+
+
+def change_schema(pulling: Pulling, object_name: str, **field: Any) -> None:
+    pulling.sandbox.edit({"object": object_name, "action": "describe", "field": field})
+    pulling.clock.ahead += timedelta(days=1, hours=1)
+
+
+def test_drift_of_the_schema_is_noticed_and_stops_nothing_else(pulling: Pulling) -> None:
+    pulling.pull("company")
+    change_schema(pulling, "company", fieldName="Moons__gc", dataType="NUMBER", values=[3])
+    change_schema(pulling, "company", fieldName="Employees", gone=True)
+    change_schema(pulling, "company", fieldName="Seats__gc", dataType="STRING")
+    report = pulling.pull("company")
+    assert report.details["schema_drift"] == {
+        "new": ["Moons__gc"],
+        "gone": ["Employees"],
+        "retyped": {"Seats__gc": "NUMBER → STRING"},
+    }
+    assert "Moons__gc" in notes(report)
+    rows = pulling.query("SELECT attributes ->> 'Moons__gc', attributes ? 'Employees' FROM gainsight.company")
+    assert set(rows) == {("3", False)}
+    assert "schema_drift" not in pulling.pull("company").details
+
+
+def test_a_field_that_is_gone_stops_only_what_names_it(pulling: Pulling) -> None:
+    pulling.content["company"]["attributes"] = ["Name", "Lost__gc"]
+    change_schema(pulling, "company", fieldName="Lost__gc", dataType="STRING")
+    pulling.pull("company")
+    change_schema(pulling, "company", fieldName="Lost__gc", gone=True)
+    with pytest.raises(SettingsError, match="Lost__gc"):
+        pulling.pull("company")
+    assert pulling.pull("activity").status == "completed"
+
+
+def test_unreadable_fields_are_left_out_and_named(pulling: Pulling) -> None:
+    pulling.sandbox.switch(unreadable_fields=["company.Arr", "company.Tags", "activity_timeline.Duration"])
+    report = pulling.pull("company")
+    assert set(report.details["unreadable_fields"]) == {"Arr", "Tags"}
+    assert "`Arr`" in notes(report)
+    assert pulling.query("SELECT count(*) FROM gainsight.company") == [(len(pulling.truth("company")),)]
+    assert pulling.query("SELECT count(*) FROM gainsight.company WHERE attributes ?| array['Arr', 'Tags']") == [(0,)]
+    assert pulling.pull("activity").details["unreadable_fields"] == ["Duration"]
+    pulling.sandbox.reset()
+    assert pulling.pull("company").calls["query"] == 1
+    pulling.clock.ahead += timedelta(days=1, hours=1)
+    assert "Arr" in notes(pulling.pull("company"))
+    assert pulling.query("SELECT count(*) FROM gainsight.company WHERE attributes ? 'Arr'") == [
+        (len(pulling.truth("company")),)
+    ]
+
+
+def test_a_field_that_the_settings_name_and_the_key_may_not_read_is_an_error(pulling: Pulling) -> None:
+    pulling.content["company"]["attributes"] = ["Name", "Arr"]
+    pulling.sandbox.switch(unreadable_fields=["company.Arr"])
+    with pytest.raises(SettingsError, match="API key may not read"):
+        pulling.pull("company")
