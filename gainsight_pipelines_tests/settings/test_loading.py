@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from datetime import date
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.settings import SECTIONS, Settings, load_settings, parse_settings, section_of, settings_schema
 
 ROOT = Path(__file__).parents[2]
+NOBODY = 65534
+"""The user id of nobody, on Linux and elsewhere."""
 
 WHOLE = """
 gainsight: {base_url: https://acme.gainsightcloud.com/}
@@ -175,12 +178,20 @@ def test_a_folder_is_no_settings_file(tmp_path: Path) -> None:
     assert "isn't a file" in str(load_settings(tmp_path, {}).file_error)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_file_that_may_not_be_read_says_so(tmp_path: Path) -> None:
-    path = tmp_path / "gainsight.yaml"
-    path.write_text("common: {}")
-    path.chmod(0)
-    assert "can't be read" in str(load_settings(path, {}).file_error)
+def test_a_file_that_may_not_be_read_says_so() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "gainsight.yaml"
+        path.write_text("common: {}")
+        path.chmod(0)
+        Path(folder).chmod(0o755)
+        me = os.geteuid()
+        if me == 0:
+            os.seteuid(NOBODY)  # root reads everything
+        try:
+            error = load_settings(path, {}).file_error
+        finally:
+            os.seteuid(me)
+    assert "can't be read" in str(error)
 
 
 def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
