@@ -2,4 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+
 pytest_plugins = ["gainsight_pipelines_tests.databases", "gainsight_pipelines_tests.pulling"]
+
+# A shell that starts tests in the background makes them ignore Ctrl-C, and with them every process that they start;
+# those that test Ctrl-C need it as it is in a terminal.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
