@@ -1,0 +1,115 @@
+"""Records that Gainsight no longer has (requirement A1: an account shows no company that is gone)."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from datetime import timedelta
+
+from gainsight_pipelines.sync import SyncReport, sync
+from gainsight_pipelines_tests.pulling import Pulling
+
+DAY, WEEK = timedelta(days=1, minutes=1), timedelta(days=7, minutes=1)
+
+
+def gone(pulling: Pulling, table: str, column: str) -> set[str]:
+    return {row[0] for row in pulling.query(f"SELECT {column} FROM gainsight.{table} WHERE deleted_at IS NOT NULL")}
+
+
+def later(pulling: Pulling, time: timedelta) -> None:
+    """Lets time pass, for the tenant as well."""
+    pulling.clock.ahead += time
+    pulling.sandbox.switch(now_offset_seconds=pulling.clock.ahead.total_seconds())
+
+
+def delete(pulling: Pulling, object_name: str, count: int, **having: object) -> set[str]:
+    records = [gsid for gsid, each in pulling.truth(object_name).items() if having.items() <= each.items()]
+    chosen = records[:count]
+    pulling.sandbox.edit(*({"object": object_name, "action": "delete", "gsid": gsid} for gsid in chosen))
+    return set(chosen)
+
+
+def pull_accepting(pulling: Pulling, name: str) -> SyncReport:
+    run_id = uuid.uuid4().hex
+    prepare = pulling.prepared(name, run_id)
+    return sync(pulling.store, pulling.clock, name, run_id, lambda: replace(prepare(), is_vanishing_accepted=True))
+
+
+def test_deleted_companies_are_marked_by_the_tenants_log(pulling: Pulling) -> None:
+    pulling.pull("company")
+    pulling.pull("activity")
+    deleted = delete(pulling, "company", 2, reason=None)
+    later(pulling, DAY)
+    report = pulling.pull("company")
+    assert gone(pulling, "company", "gsid") == deleted
+    assert report.details["deleted"] == 2
+    assert report.calls["deletions"] == 1
+    companies = pulling.query("SELECT jsonb_array_elements(companies) ->> 'gsid' FROM gainsight.account_360")
+    assert not {gsid for (gsid,) in companies} & deleted
+    # What was matched by the company's CRM id has no account any more.
+    pulling.pull("activity")
+    reasons = pulling.query(
+        "SELECT DISTINCT match_method FROM gainsight.activity WHERE company_gsid = ANY(%s)", (list(deleted),)
+    )
+    assert ("direct",) not in reasons
+    assert pulling.pull("company").calls == {"query": 1, "crm": report.calls["crm"]}
+
+
+def test_deletions_of_any_object_are_found(pulling: Pulling) -> None:
+    for name, object_name, table, column in (
+        ("activity", "activity_timeline", "activity", "activity_id"),
+        ("survey_survey_response", "survey_response", "activity", "activity_id"),
+        ("product_usage", "product_usage__gc", "usage_metric", "record_id"),
+    ):
+        pulling.pull(name)
+        before = {row[0] for row in pulling.query(f"SELECT {column} FROM gainsight.{table}")}
+        already = gone(pulling, table, column)
+        deleted = delete(pulling, object_name, 3)
+        later(pulling, DAY)
+        pulling.pull(name)
+        assert gone(pulling, table, column) - already == deleted & before
+
+
+def test_without_a_log_a_weekly_sweep_finds_them(pulling: Pulling) -> None:
+    pulling.sandbox.switch(delete_log=False)
+    pulling.pull("company")
+    deleted = delete(pulling, "company", 2)
+    later(pulling, DAY)
+    assert "sweep" not in pulling.pull("company").calls
+    assert gone(pulling, "company", "gsid") == set()
+    later(pulling, WEEK)
+    report = pulling.pull("company")
+    assert report.calls["sweep"] == 1
+    assert gone(pulling, "company", "gsid") == deleted
+
+
+def test_a_log_that_has_forgotten_gives_place_to_a_sweep(pulling: Pulling) -> None:
+    pulling.pull("company")
+    deleted = delete(pulling, "company", 1)
+    later(pulling, timedelta(days=20))
+    assert pulling.pull("company").calls["sweep"] == 1
+    assert gone(pulling, "company", "gsid") == deleted
+
+
+def test_a_sweep_that_misses_too_much_marks_nothing_until_told_so(pulling: Pulling) -> None:
+    pulling.sandbox.switch(delete_log=False)
+    pulling.content["activity"]["initial_lookback_days"] = None
+    pulling.pull("activity")
+    deleted = delete(pulling, "activity_timeline", 120)
+    later(pulling, WEEK)
+    report = pulling.pull("activity")
+    assert gone(pulling, "activity", "activity_id") == set()
+    assert report.details["vanished"] == 120
+    assert "--accept-deletions" in " ".join(report.notes)
+    pull_accepting(pulling, "activity")
+    assert gone(pulling, "activity", "activity_id") == deleted
+
+
+def test_a_record_that_comes_back_is_live_again(pulling: Pulling) -> None:
+    pulling.pull("company")
+    gsid = next(iter(pulling.truth("company")))
+    with pulling.store.connect("test") as connection:
+        connection.execute("UPDATE gainsight.company SET deleted_at = now() WHERE gsid = %s", (gsid,))
+    pulling.sandbox.edit({"object": "company", "gsid": gsid, "values": {"Employees": 7}})
+    pulling.pull("company")
+    assert gone(pulling, "company", "gsid") == set()

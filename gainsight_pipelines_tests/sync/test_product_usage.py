@@ -1,0 +1,192 @@
+"""Product usage (requirements P1, P2, P4): flat and wide rows, keys of any kind, objects without Gsid."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from gainsight_pipelines.errors import PermanentError
+from gainsight_pipelines.sync import Prepared, sync
+from gainsight_pipelines_tests.pulling import Pulling
+
+FACTS = {"enabled": True, "object": "health_scorecard_fact", "product_name": "health"}
+WIDE = {"enabled": True, "object": "product_usage_wide__gc", "product_name": "rockets"}
+
+
+def flat(**aggregate: Any) -> dict[str, Any]:
+    names = {"metric_name_field": "MetricName__gc", "metric_value_field": "MetricValue__gc"}
+    return {"enabled": True, "object": "product_usage__gc", "aggregate": {**names, **aggregate}}
+
+
+def test_p2_flat_rows_by_the_crms_own_id(pulling: Pulling) -> None:
+    pulling.content["product_usage"] = flat(
+        key="AccountId", dimension_field="Dimension__gc", additional_value_fields=["SecondaryValue__gc"]
+    )
+    report = pulling.pull("product_usage")
+    accounts = pulling.account_ids()
+    stored = pulling.query(
+        """SELECT record_id, account_id, unmatched_reason, metric, value::float, dimension,
+                  secondary ->> 'SecondaryValue__gc' FROM gainsight.usage_metric"""
+    )
+    assert {row[0]: row[1:] for row in stored} == {
+        gsid: (
+            accounts[each["by_crm_id"]["account"]] if each["by_crm_id"]["account"] else None,
+            each["by_crm_id"]["reason"],
+            each["metric"],
+            each["value"],
+            each["dimension"],
+            each["secondary"] if each["secondary"] in ("12", "3.5") else None,
+        )
+        for gsid, each in pulling.truth("product_usage__gc").items()
+    }
+    odd = report.details["odd_values"]
+    secondaries = [each["secondary"] for each in pulling.truth("product_usage__gc").values()]
+    assert odd["secondary value not a number"] == secondaries.count("n/a")
+    assert odd["secondary value blank"] == sum(not (each or "").strip() for each in secondaries)
+    assert odd["value blank"] == sum(each["value"] is None for each in pulling.truth("product_usage__gc").values())
+
+
+def test_p2_flat_rows_by_domain(pulling: Pulling) -> None:
+    domains = [each["domain"] for each in pulling.sandbox.truth()["accounts"]["salesforce"].values() if each["domain"]]
+    values = [f"https://www.{domains[0]}/x", domains[1].upper(), "nobody.example", None]
+    pulling.sandbox.edit(
+        {
+            "object": "product_usage__gc",
+            "action": "describe",
+            "field": {"fieldName": "Account_Domain__gc", "dataType": "STRING", "values": values},
+        }
+    )
+    pulling.content["product_usage"] = flat(key="Account_Domain__gc")
+    pulling.pull("product_usage")
+    stored = pulling.query(
+        """SELECT account_key, min(match_method), min(unmatched_reason), count(DISTINCT account_id)
+           FROM gainsight.usage_metric GROUP BY account_key ORDER BY account_key NULLS LAST"""
+    )
+    by_key = {row[0]: row[1:] for row in stored}
+    live = {
+        each["domain"]
+        for each in pulling.sandbox.truth()["accounts"]["salesforce"].values()
+        if not each["deleted"] and not each["merged_into"]
+    }
+    for value, domain in zip(values[:2], domains[:2], strict=True):
+        assert by_key[value] == (("domain", None, 1) if domain in live else (None, "no_account", 0))
+    assert by_key["nobody.example"] == (None, "no_account", 0)
+    assert by_key[None] == (None, "no_company", 0)
+
+
+def test_p4_each_numeric_field_of_wide_rows_is_a_metric(pulling: Pulling) -> None:
+    pulling.content["product_usage"] = WIDE
+    pulling.pull("product_usage")
+    stored = pulling.query("SELECT record_id, metric, value::float, product_name FROM gainsight.usage_metric")
+    assert {(row[0], row[1]): row[2] for row in stored} == {
+        (gsid, metric): value
+        for gsid, each in pulling.truth("product_usage_wide__gc").items()
+        for metric, value in each["metrics"].items()
+        if value is not None
+    }
+    assert {row[3] for row in stored} == {"rockets"}
+
+
+def test_p1_views_roll_up_per_account(pulling: Pulling) -> None:
+    pulling.pull("product_usage")
+    accounts = pulling.account_ids()
+    expected: dict[tuple[Any, ...], list[tuple[str, float]]] = {}
+    for each in pulling.truth("product_usage__gc").values():
+        if each["reason"] is None and each["value"] is not None:
+            key = (accounts[each["account"]], each["dimension"], each["metric"])
+            expected.setdefault(key, []).append((each["observed_at"], each["value"]))
+    rolled = pulling.query("SELECT account_id, dimension, metric, sum, rows FROM gainsight.product_usage")
+    assert {row[:3]: (float(row[3]), row[4]) for row in rolled} == {
+        key: (pytest.approx(sum(value for _, value in rows)), len(rows)) for key, rows in expected.items()
+    }
+    weekly = pulling.query(
+        "SELECT account_id, dimension, metric, week::text, sum, rows FROM gainsight.product_usage_weekly"
+    )
+    weeks: dict[tuple[Any, ...], list[float]] = {}
+    for key, rows in expected.items():
+        for observed_at, value in rows:  # the sandbox observes on Mondays
+            weeks.setdefault((*key, observed_at[:10]), []).append(value)
+    assert {row[:4]: (float(row[4]), row[5]) for row in weekly} == {
+        key: (pytest.approx(sum(values)), len(values)) for key, values in weeks.items()
+    }
+
+
+def live(pulling: Pulling) -> list[tuple[Any, ...]]:
+    return sorted(
+        pulling.query(
+            """SELECT company_gsid, metric, value, observed_at::date::text, account_id IS NOT NULL
+               FROM gainsight.usage_metric WHERE deleted_at IS NULL"""
+        )
+    )
+
+
+def test_an_object_without_gsid_and_modified_date_is_read_whole(pulling: Pulling) -> None:
+    pulling.content["product_usage"] = FACTS
+    first = pulling.pull("product_usage")
+    assert first.read == first.written == 40
+    rows = live(pulling)
+    assert {row[1] for row in rows} == {"Score"}
+    companies = pulling.truth("company")
+    assert all(row[4] == (companies[row[0]]["account"] is not None) for row in rows)
+    second = pulling.pull("product_usage")
+    assert (second.read, second.written, second.unchanged) == (40, 0, 40)
+    assert live(pulling) == rows
+
+
+def test_identical_rows_are_all_kept(pulling: Pulling) -> None:
+    """Without Gsid nothing tells them apart but how many there are."""
+    pulling.content["product_usage"] = FACTS
+    for name in ("Id", "SnapshotDate"):
+        pulling.sandbox.edit(
+            {"object": "health_scorecard_fact", "action": "describe", "field": {"fieldName": name, "gone": True}}
+        )
+    gsid = next(iter(pulling.truth("company")))
+    pulling.sandbox.edit(
+        {
+            "object": "health_scorecard_fact",
+            "action": "describe",
+            "field": {"fieldName": "GsCompanyId", "dataType": "LOOKUP", "lookup": "company", "values": [gsid]},
+        },
+        {
+            "object": "health_scorecard_fact",
+            "action": "describe",
+            "field": {"fieldName": "Score", "dataType": "NUMBER", "values": [5, 5, 7]},
+        },
+    )
+    pulling.pull("product_usage")
+    assert sorted(value for _, _, value, _, _ in live(pulling)) == [Decimal(5)] * 27 + [Decimal(7)] * 13
+    again = pulling.pull("product_usage")
+    assert (again.written, again.unchanged) == (0, 40)
+
+
+def test_a_read_with_few_rows_is_not_swapped_in_unless_told_so(pulling: Pulling) -> None:
+    pulling.content["product_usage"] = {"enabled": True, "object": "product_usage_wide__gc"}
+    pulling.sandbox.edit(
+        {"object": "product_usage_wide__gc", "action": "describe", "field": {"fieldName": "ModifiedDate", "gone": True}}
+    )
+    pulling.pull("product_usage")
+    before = live(pulling)
+    gsids = list(pulling.truth("product_usage_wide__gc"))
+    pulling.sandbox.edit(
+        *(
+            {"object": "product_usage_wide__gc", "action": "delete", "gsid": gsid}
+            for number, gsid in enumerate(gsids)
+            if number % 3
+        )
+    )
+    with pytest.raises(PermanentError, match="--accept-deletions"):
+        pulling.pull("product_usage")
+    assert live(pulling) == before
+    run_id = uuid.uuid4().hex
+    prepare = pulling.prepared("product_usage", run_id)
+
+    def accepting() -> Prepared:
+        return replace(prepare(), is_vanishing_accepted=True)
+
+    report = sync(pulling.store, pulling.clock, "product_usage", run_id, accepting)
+    assert report.details["deleted"] > 0
+    assert len(live(pulling)) < len(before)
