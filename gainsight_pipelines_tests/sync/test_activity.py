@@ -1,0 +1,123 @@
+"""The timeline (requirements T1 and T2), held against the sandbox's truth."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from gainsight_pipelines_tests.pulling import Pulling
+from gainsight_pipelines_tests.sync.test_company import ask
+
+
+def stored(pulling: Pulling, column: str) -> dict[str, Any]:
+    return dict(pulling.query(f"SELECT activity_id, {column} FROM gainsight.activity WHERE source = 'timeline'"))
+
+
+def everything(pulling: Pulling) -> None:
+    pulling.content["activity"]["initial_lookback_days"] = None
+
+
+def test_t1_t2_entries_are_typed_by_their_category(pulling: Pulling) -> None:
+    everything(pulling)
+    report = pulling.pull("activity")
+    truth = pulling.truth("activity_timeline")
+    assert stored(pulling, "activity_type") == {gsid: each["activity_type"] for gsid, each in truth.items()}
+    counted = report.details["categories"]
+    assert sum(counted.values()) == len(truth)
+    assert set(report.details["unmapped_categories"]) <= set(counted)
+
+
+@pytest.mark.parametrize("kind", ["picklist", "lookup"])
+def test_t1_a_category_may_be_a_picklist_or_a_lookup(pulling: Pulling, kind: str) -> None:
+    everything(pulling)
+    users = ask(pulling, "gsuser", "Name")
+    items = {
+        "picklist": {"1I00A": "Call", "1I00B": "Meeting", "1I00C": "Something Else"},
+        "lookup": {gsid: each["Name"] for gsid, each in list(users.items())[:3]},
+    }[kind]
+    field: dict[str, Any] = {"fieldName": "ReportingCategory", "values": list(items)}
+    if kind == "picklist":
+        field |= {"dataType": "PICKLIST", "options": [{"value": id_, "label": name} for id_, name in items.items()]}
+    else:
+        field |= {"dataType": "LOOKUP", "lookup": "gsuser"}
+    pulling.sandbox.edit({"object": "activity_timeline", "action": "describe", "field": field})
+    names = list(items.values())
+    pulling.content["activity"]["reporting_categories"] = {names[0].upper(): "EMAIL", f" {names[1]}": "MEETING"}
+    pulling.pull("activity")
+    rows = pulling.query("SELECT DISTINCT reporting_category, activity_type FROM gainsight.activity")
+    assert set(rows) == {(names[0], "EMAIL"), (names[1], "MEETING"), (names[2], "TYPE_MANUAL")}
+
+
+def test_t1_authors_attendees_duration_and_text(pulling: Pulling) -> None:
+    everything(pulling)
+    pulling.pull("activity")
+    asked = ask(
+        pulling, "activity_timeline", "AuthorId__gr.Name", "AuthorId__gr.Email", "Duration", "InternalAttendees",
+        "ExternalAttendees", "Notes", "NotesPlainText", "Ant__CustomNumber__c", "Ant__Competitor_Mentioned__c",
+    )  # fmt: skip
+    rows = pulling.query(
+        """SELECT activity_id, author, author_email, duration_minutes::int, internal_attendees, external_attendees,
+                  body, body_text, custom_fields FROM gainsight.activity"""
+    )
+    assert {row[0]: row[1:8] for row in rows} == {
+        gsid: (
+            each["AuthorId__gr.Name"],
+            each["AuthorId__gr.Email"],
+            each["Duration"],
+            [each["InternalAttendees"]] if each["InternalAttendees"] else None,
+            [each["ExternalAttendees"]] if each["ExternalAttendees"] else None,
+            each["Notes"],
+            each["NotesPlainText"],
+        )
+        for gsid, each in asked.items()
+    }
+    for row in rows:
+        assert row[8]["Ant__CustomNumber__c"] == asked[row[0]]["Ant__CustomNumber__c"]
+        assert row[8]["Ant__Competitor_Mentioned__c"] is asked[row[0]]["Ant__Competitor_Mentioned__c"]
+        assert row[8].get("Ant__Sentiment__c") in (None, "Positive", "Neutral", "Negative")
+
+
+def test_t1_plain_text_is_made_of_the_notes_where_the_tenant_has_none(pulling: Pulling) -> None:
+    pulling.sandbox.edit(
+        {"object": "activity_timeline", "action": "describe", "field": {"fieldName": "NotesPlainText", "gone": True}}
+    )
+    pulling.pull("activity")
+    texts = stored(pulling, "body_text")
+    assert texts and all(text and "<p" not in text and "<div" not in text for text in texts.values())
+
+
+def test_t1_entries_of_a_relationship_reach_the_account_through_its_company(pulling: Pulling) -> None:
+    everything(pulling)
+    relationships = {gsid: each for gsid, each in pulling.truth("relationship").items() if each["reason"] is None}
+    gsid, where = next(iter(relationships.items()))
+    records = list(pulling.truth("activity_timeline"))[:2]
+    for record, relationship in zip(records, (gsid, None), strict=True):
+        pulling.sandbox.edit(
+            {
+                "object": "activity_timeline",
+                "gsid": record,
+                "values": {"GsCompanyId": None, "GsRelationshipId": relationship, "ContextName": "CTA"},
+            }
+        )
+    pulling.pull("activity")
+    rows = {
+        row[0]: row[1:]
+        for row in pulling.query(
+            "SELECT activity_id, company_gsid, account_id, unmatched_reason FROM gainsight.activity"
+        )
+    }
+    assert rows[records[0]] == (where["company"], pulling.account_ids()[where["account"]], None)
+    assert rows[records[1]] == (None, None, "no_company")
+
+
+def test_t1_the_first_read_goes_back_as_far_as_the_settings_say(pulling: Pulling) -> None:
+    pulling.content["activity"]["initial_lookback_days"] = 60
+    report = pulling.pull("activity")
+    assert report.since is not None
+    asked = ask(pulling, "activity_timeline", "LastModifiedDate")
+    start = f"{pulling.clock.now() - timedelta(days=60):%Y-%m-%dT%H:%M:%S}"
+    expected = {gsid for gsid, each in asked.items() if each["LastModifiedDate"] is None
+                or each["LastModifiedDate"] >= start}  # fmt: skip
+    assert stored(pulling, "activity_id").keys() == expected

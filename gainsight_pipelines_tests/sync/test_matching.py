@@ -1,0 +1,157 @@
+"""Matching over the life of a tenant (requirements M1 to M4): what heals, what moves, what is said about the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines_tests.pulling import Pulling
+
+
+def links(pulling: Pulling) -> dict[str, tuple[Any, ...]]:
+    rows = pulling.query("SELECT activity_id, account_id, match_method, unmatched_reason FROM gainsight.activity")
+    return {row[0]: row[1:] for row in rows}
+
+
+def expected(pulling: Pulling, object_name: str = "activity_timeline") -> dict[str, tuple[Any, ...]]:
+    accounts = pulling.account_ids()
+    return {
+        gsid: (accounts.get(each["account"]), each["method"]["salesforce"], each["reason"])
+        for gsid, each in pulling.truth(object_name).items()
+    }
+
+
+@pytest.fixture
+def pulled(pulling: Pulling) -> Pulling:
+    """Everything of the timeline is stored."""
+    pulling.content["activity"]["initial_lookback_days"] = None
+    pulling.pull("activity")
+    assert links(pulling) == expected(pulling)
+    return pulling
+
+
+def company(pulling: Pulling, **having: Any) -> str:
+    named = {each["company"] for each in pulling.truth("activity_timeline").values()}
+    found = (
+        gsid
+        for gsid, each in pulling.truth("company").items()
+        if gsid in named and all(each.get(name) == value for name, value in having.items())
+    )
+    return next(found)
+
+
+def direct(pulling: Pulling) -> str:
+    """A company that its CRM id alone leads to an account: no GSID field names it."""
+    held = {each["gsid"] for each in pulling.sandbox.truth()["accounts"]["salesforce"].values()}
+    named = {each["company"] for each in pulling.truth("activity_timeline").values()} - held
+    method = {"salesforce": "direct", "hubspot": "direct"}
+    return next(gsid for gsid, each in pulling.truth("company").items() if gsid in named and each["method"] == method)
+
+
+def free_account(pulling: Pulling) -> tuple[int, str]:
+    """A live account that no company belongs to and whose GSID field is empty."""
+    taken = {each["account"] for each in pulling.truth("company").values()}
+    return next(
+        (each["key"], account_id)
+        for account_id, each in pulling.sandbox.truth()["accounts"]["salesforce"].items()
+        if each["key"] not in taken and not each["deleted"] and not each["merged_into"] and each["gsid"] is None
+    )
+
+
+def test_m1_both_ways_lead_to_the_account(pulled: Pulling) -> None:
+    methods = {method for _, method, _ in links(pulled).values()}
+    assert methods == {"direct", "gsid_field", None}
+
+
+def test_m4_unmatched_rows_heal_once_the_account_exists(pulled: Pulling) -> None:
+    gsid = company(pulled, reason="no_account")
+    rows = [record for record, each in pulled.truth("activity_timeline").items() if each["company"] == gsid]
+    pulled.sandbox.edit({"account": None, "action": "insert", "values": {"name": "New", "gsid": gsid}})
+    report = pulled.pull("activity")
+    assert report.relinked == len(rows) > 0
+    assert report.calls.get("links", 0) == 0
+    assert links(pulled) == expected(pulled)
+    assert all(links(pulled)[record][1] == "gsid_field" for record in rows)
+
+
+def test_rows_move_when_the_company_gets_another_crm_id(pulled: Pulling) -> None:
+    gsid = direct(pulled)
+    key, account_id = free_account(pulled)
+    pulled.sandbox.edit(
+        {
+            "object": "company",
+            "gsid": gsid,
+            "values": {"SfdcAccountId": account_id},
+            "truth": {"account": key, "method": {"salesforce": "direct", "hubspot": "direct"}, "reason": None},
+        }
+    )
+    pulled.pull("company")
+    report = pulled.pull("activity")
+    assert report.relinked > 0
+    assert links(pulled) == expected(pulled)
+
+
+def test_rows_move_when_the_gsid_field_names_another_account(pulled: Pulling) -> None:
+    gsid = company(pulled, method={"salesforce": "gsid_field", "hubspot": "gsid_field"}, reason=None)
+    former = pulled.truth("company")[gsid]["account"]
+    key, account_id = free_account(pulled)
+    pulled.sandbox.edit(
+        {"account": former, "values": {"gsid": None}},
+        {
+            "account": key,
+            "values": {"gsid": gsid},
+            "links": [{"company": gsid, "account": key, "method": "gsid_field", "reason": None}],
+        },
+    )
+    holders = [
+        each for each in pulled.sandbox.truth()["accounts"]["salesforce"].values() if each["gsid"] == gsid
+        and not each["deleted"]
+    ]  # fmt: skip
+    assert len(holders) == 1
+    assert pulled.pull("activity").relinked > 0
+    assert links(pulled) == expected(pulled)
+    assert account_id in {account for account, _, _ in links(pulled).values()}
+
+
+def test_rows_follow_an_account_that_is_merged_and_leave_one_that_is_deleted(pulled: Pulling) -> None:
+    merged = pulled.truth("company")[direct(pulled)]["account"]
+    into, master = free_account(pulled)
+    pulled.sandbox.edit({"account": merged, "action": "merge", "into": into})
+    pulled.pull("activity")
+    assert links(pulled) == expected(pulled)
+    assert master in {account for account, _, _ in links(pulled).values()}
+    lost = pulled.truth("company")[direct(pulled)]["account"]
+    pulled.sandbox.edit({"account": lost, "action": "delete"})
+    pulled.pull("activity")
+    lost_id = pulled.account_ids()[lost]
+    assert lost_id not in {account for account, _, _ in links(pulled).values()}
+
+
+def test_m2_an_objects_own_field_takes_the_place_of_the_common_one(pulling: Pulling) -> None:
+    common = pulling.content["common"]["gsid_field"]
+    pulling.content["activity"] |= {"gsid_field": common, "initial_lookback_days": None}
+    pulling.content["common"]["gsid_field"] = None
+    pulling.pull("activity")
+    assert links(pulling) == expected(pulling)
+    pulling.pull("company")
+    assert pulling.query("SELECT count(*) FROM gainsight.company WHERE match_method = 'gsid_field'") == [(0,)]
+
+
+def test_m3_a_field_that_the_crm_does_not_have_is_an_error(pulling: Pulling) -> None:
+    pulling.content["activity"]["gsid_field"] = "No_Such_Field__c"
+    with pytest.raises(SettingsError, match="No_Such_Field__c"):
+        pulling.pull("activity")
+
+
+def test_m4_reasons_are_shown_with_examples(pulled: Pulling) -> None:
+    report = pulled.pull("activity")
+    examples = report.details["unmatched_examples"]
+    assert set(examples) == {"no_account", "no_company", "ambiguous"}
+    named = {each["company"] for each in pulled.truth("activity_timeline").values()}
+    assert set(examples["no_account"]) <= named
+    assert set(examples["no_company"]) <= set(pulled.truth("activity_timeline"))
+    reasons = dict(pulled.query("SELECT reason, count(*) FROM gainsight.unmatched_record GROUP BY reason"))
+    truth = pulled.truth("activity_timeline").values()
+    assert reasons == {reason: sum(each["reason"] == reason for each in truth) for reason in reasons}
