@@ -10,7 +10,7 @@ from gainsight_pipelines.errors import ObjectBusy, PipelineError, SettingsError
 from gainsight_pipelines.objects.pull import ObjectPull
 from gainsight_pipelines.orchestration.failures import as_failure
 from gainsight_pipelines.orchestration.logs import log_to_stderr
-from gainsight_pipelines.orchestration.metadata import materialization_metadata
+from gainsight_pipelines.orchestration.metadata import materialization_metadata, table_metadata
 from gainsight_pipelines.orchestration.resources import GainsightResource, PrimaryCRMResource, StoreResource
 from gainsight_pipelines.settings import Settings
 from gainsight_pipelines.sync import Prepared, sync
@@ -52,7 +52,7 @@ def account_asset(settings: Settings) -> dg.SourceAsset:
         key=ACCOUNT,
         group_name=CRM_GROUP,
         description=description,
-        metadata={"dagster/table_name": "gainsight.account"},
+        metadata=table_metadata("account"),
         tags={"dagster/kind/salesforce": ""} if _kind(settings) == "salesforce" else {},
     )
     def account(
@@ -84,7 +84,7 @@ def pull_asset(name: str, pull: ObjectPull | SettingsError) -> dg.AssetsDefiniti
         deps=[ACCOUNT],
         kinds={"gainsight", "postgres"},
         pool=f"gainsight_{name}",
-        metadata={"dagster/table_name": f"gainsight.{table}"} if table else {},
+        metadata=table_metadata(table) if table else {},
         tags={"settings": "broken"} if is_broken else {},
         output_required=False,
     )

@@ -5,8 +5,18 @@ from typing import Any
 import dagster as dg
 
 from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.contract import RELATIONS
 from gainsight_pipelines.store.samples import sample_rows, unmatched_totals
 from gainsight_pipelines.sync import SyncReport
+
+
+def table_metadata(table: str) -> dict[str, Any]:
+    """What an asset says of the table that it fills, whether it ever ran or not: its name and its columns."""
+    columns = [
+        dg.TableColumn(name, type=kind, description=meaning)
+        for name, (kind, meaning) in RELATIONS[table].columns.items()
+    ]
+    return {"dagster/table_name": f"gainsight.{table}", "dagster/column_schema": dg.TableSchema(columns=columns)}
 
 
 def materialization_metadata(report: SyncReport, store: Store, table: str, gainsight_object: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import psycopg
 
 from gainsight_pipelines.errors import PermanentError
 from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.contract import comment
 
 SCRIPTS = Path(__file__).parent / "migrations"
 LOCK = 7_104_201
@@ -40,6 +41,7 @@ def migrate(store: Store) -> None:
         connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
         if not _is_current(connection):
             _upgrade(store)
+            comment(connection)
 
 
 def _is_current(connection: psycopg.Connection) -> bool:

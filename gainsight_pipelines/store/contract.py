@@ -1,0 +1,307 @@
+"""What each table and column of the data contract means.
+
+The one source of PostgreSQL's comments, of the column schema on the Dagster assets and of docs/data-contract.md:
+`python -m gainsight_pipelines.store.contract` prints that page. Types are PostgreSQL's, taken from the migrations by a
+test that holds both against each other; nothing here makes a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table or view. `columns`: name → (type, meaning), in the order of the database."""
+
+    meaning: str
+    columns: Mapping[str, tuple[str, str]]
+    is_view: bool = False
+
+
+TEXT, TIME, JSON, NUMBER, COUNT, FLAG = "text", "timestamp with time zone", "jsonb", "numeric", "bigint", "boolean"
+
+_DELETED = (TIME, "Since when Gainsight no longer has the record; empty while it has.")
+_FIRST_SEEN = (TIME, "When the row was written first.")
+_CHANGED = {
+    "first_seen_at": _FIRST_SEEN,
+    "changed_at": (TIME, "When the row last changed; what downstream models go on from."),
+    "run_id": (TEXT, "The run that changed it, as in `sync_run`."),
+}
+_ACCOUNT_ID = (TEXT, "The account (`account.account_id`); empty: none was found.")
+_LINK = {
+    "account_id": _ACCOUNT_ID,
+    "match_method": (
+        TEXT,
+        "How the account was found: `direct` (CRM id), `gsid_field` (GSID on the CRM account), `domain`.",
+    ),
+    "unmatched_reason": (
+        TEXT,
+        "Why there is no account: `no_company` (none is named), `no_account`, `ambiguous` (several).",
+    ),
+    "match_candidates": ("text[]", "The accounts among which nobody chose, if ambiguous."),
+}
+_MODIFIED = (TIME, "When Gainsight last changed the record.")
+_COMPANY_GSID = (TEXT, "The Gainsight company that the record names, in upper case.")
+_ROLLED_UP = {
+    "last": (NUMBER, "The value that was observed last."),
+    "sum": (NUMBER, "Sum of the values."),
+    "average": (NUMBER, "Average of the values."),
+    "min": (NUMBER, "Smallest value."),
+    "max": (NUMBER, "Largest value."),
+    "rows": (COUNT, "How many values there are."),
+}
+_METRIC = {
+    "account_id": (TEXT, "The account."),
+    "product_name": (TEXT, "The product, as the settings name it."),
+    "dimension": (TEXT, "What splits the metric; empty without a dimension."),
+    "metric": (TEXT, "Name of the metric."),
+}
+_OWNED = {
+    "name": (TEXT, "Name of the account."),
+    "domain": (TEXT, "Domain of its website: lower case, without scheme, www, port and path."),
+    "parent_account_id": (TEXT, "The account that it belongs to."),
+    "arr": (NUMBER, "Annual recurring revenue, from the CRM field that the settings name."),
+    "renewal_date": ("date", "Date of the next renewal, from the CRM field that the settings name."),
+    "owner_id": (TEXT, "The CRM user who owns it."),
+    "owner_name": (TEXT, "Name of that user."),
+}
+
+RELATIONS: Mapping[str, Relation] = {
+    "account": Relation(
+        "The accounts of the primary CRM, which owns them. Only the CRM reader writes here.",
+        {
+            "account_id": (TEXT, "The CRM's id of the account: 18 characters with Salesforce, a number with HubSpot."),
+            "crm": (TEXT, "`salesforce` or `hubspot`."),
+            **_OWNED,
+            "gsids": (JSON, "GSIDs by the CRM field that holds them."),
+            "crm_modified_at": (TIME, "When the CRM last changed the account."),
+            "deleted_at": (TIME, "Since when the CRM no longer has it; merged accounts are deleted too."),
+            "merged_into": (TEXT, "The account that took it over."),
+            **_CHANGED,
+        },
+    ),
+    "company": Relation(
+        "Gainsight's companies with their attributes, at the account they belong to. An account may have several.",
+        {
+            "gsid": (TEXT, "Gainsight's id of the company."),
+            "crm_id": (TEXT, "The CRM id that Gainsight has for it, as it stands there."),
+            "name": (TEXT, "Name of the company."),
+            "attributes": (
+                JSON,
+                (
+                    "Its fields by API name, typed: picklists as labels, multi-selects as lists, dates as ISO text;"
+                    " beside the id of a lookup `X`, `X__name` is what the lookup shows."
+                ),
+            ),
+            **_LINK,
+            "modified_at": _MODIFIED,
+            "deleted_at": _DELETED,
+            **_CHANGED,
+        },
+    ),
+    "activity": Relation(
+        "Timeline entries and survey responses as activities of the account.",
+        {
+            "activity_id": (TEXT, "Gainsight's id of the entry or response."),
+            "source": (TEXT, "`timeline` or `survey`."),
+            "source_object": (TEXT, "The Gainsight object that it comes from."),
+            "company_gsid": _COMPANY_GSID,
+            "activity_type": (TEXT, "`EMAIL`, `MEETING`, `TYPE_MANUAL` or `SURVEY`."),
+            "reporting_category": (TEXT, "The timeline entry's category, as Gainsight writes it."),
+            "survey_type": (TEXT, "`NPS`, `CSAT`, `CES` or another type of survey."),
+            "nps_group": (TEXT, "`promoter`, `passive` or `detractor`."),
+            "score": (NUMBER, "The score that the response gives."),
+            "subject": (TEXT, "Subject, or the survey's name."),
+            "body": (TEXT, "Notes as HTML, or the response's comment."),
+            "body_text": (TEXT, "The same as plain text."),
+            "occurred_at": (TIME, "When it took place, or was answered."),
+            "duration_minutes": (NUMBER, "How long it took."),
+            "author": (TEXT, "Who wrote it, or responded."),
+            "author_email": (TEXT, "E-mail address of that person."),
+            "internal_attendees": ("text[]", "Attendees of one's own company."),
+            "external_attendees": ("text[]", "Attendees of the customer."),
+            "custom_fields": (JSON, "Custom fields by API name, typed; registered in `custom_field`."),
+            **_LINK,
+            "modified_at": _MODIFIED,
+            "deleted_at": _DELETED,
+            **_CHANGED,
+        },
+    ),
+    "usage_metric": Relation(
+        "Product usage: one row for each metric of each usage record.",
+        {
+            "object": (TEXT, "The Gainsight object that it comes from."),
+            "record_id": (TEXT, "Gainsight's id of the record; a hash of what tells it apart where it has none."),
+            "metric": (TEXT, "Name of the metric."),
+            "company_gsid": _COMPANY_GSID,
+            "account_key": (
+                TEXT,
+                "The record's own key to its account (CRM id or domain), if rows are grouped by one.",
+            ),
+            "product_name": (TEXT, "The product, as the settings name it."),
+            "dimension": (TEXT, "What splits the metric; empty without a dimension."),
+            "value": (NUMBER, "The value; empty if it is blank."),
+            "secondary": (JSON, "Secondary values by field."),
+            "observed_at": (TIME, "When it was observed."),
+            **_LINK,
+            "modified_at": _MODIFIED,
+            "deleted_at": _DELETED,
+            **_CHANGED,
+        },
+    ),
+    "custom_field": Relation(
+        "The custom fields whose values are kept.",
+        {
+            "entity": (TEXT, "The table that keeps the values."),
+            "source_object": (TEXT, "The Gainsight object of the field."),
+            "name": (TEXT, "API name of the field."),
+            "label": (TEXT, "Its label."),
+            "data_type": (TEXT, "Its type in Gainsight."),
+            "first_seen_at": (TIME, "When it was registered."),
+            "last_seen_at": (TIME, "When a pull last found it."),
+        },
+    ),
+    "rejected_record": Relation(
+        "Records that can't be stored as rows, kept whole with the reason.",
+        {
+            "object": (TEXT, "The pull that met it."),
+            "payload_hash": (TEXT, "Tells it from others."),
+            "payload": (JSON, "The record as it came."),
+            "reason": (TEXT, "Why it can't be stored."),
+            "first_seen_at": (TIME, "When it came first."),
+            "last_seen_at": (TIME, "When it came last."),
+            "run_id": (TEXT, "The run that met it last."),
+        },
+    ),
+    "sync_run": Relation(
+        "Every run of every object, also those that were gated or skipped.",
+        {
+            "run_id": (TEXT, "The same as Dagster's."),
+            "object": (TEXT, "The pull."),
+            "status": (TEXT, "`running`, `completed`, `failed`, `gated` or `skipped`."),
+            "started_at": (TIME, "When it began."),
+            "finished_at": (TIME, "When it ended."),
+            "window_from": (TIME, "The earliest date that it covers."),
+            "records_read": (COUNT, "Records that Gainsight gave."),
+            "rows_written": (COUNT, "Rows that are new or changed."),
+            "rows_unchanged": (COUNT, "Rows that were there just so."),
+            "rows_matched": (COUNT, "Rows with an account."),
+            "rows_unmatched": (JSON, "Rows without, by reason."),
+            "records_rejected": (COUNT, "Records that went into `rejected_record`."),
+            "rows_relinked": (COUNT, "Stored rows that moved to another account, or found one."),
+            "is_truncated": (FLAG, "Whether the limit was reached and there is more."),
+            "calls": (JSON, "API calls by kind."),
+            "bytes_received": (COUNT, "What Gainsight sent."),
+            "details": (JSON, "What else there is to tell: notes, categories, changed fields, examples."),
+            "error": (TEXT, "Why it failed, and what to do."),
+            "product_version": (TEXT, "The version that ran."),
+            "cursor_before": (JSON, "Where the read began."),
+            "cursor_after": (JSON, "Where it came to."),
+        },
+    ),
+    "sync_cursor": Relation(
+        "How far each object has been read.",
+        {
+            "object": (TEXT, "The pull."),
+            "scope": (TEXT, "Which of its reads: `pull`, `reread`, `settings`, `links`, `deletions` and others."),
+            "modified_at": (TIME, "The change that it came to."),
+            "gsid": (TEXT, "The record within that second, if it is being read record by record."),
+            "window_from": (TIME, "The start of what it covers."),
+            "read_started_at": (TIME, "When, by the other side's clock, the last read began."),
+            "completed_at": (TIME, "When it was last read to its end."),
+            "is_whole": (FLAG, "Whether the tenant has to be read whole."),
+            "fingerprint": (TEXT, "What it was read or matched with."),
+            "run_id": (TEXT, "The run that owns it."),
+            "updated_at": (TIME, "When it moved last."),
+        },
+    ),
+    "unmatched_record": Relation(
+        "Live records without an account, of all tables. They are matched by themselves once there is one.",
+        {
+            "object": (TEXT, "The Gainsight object."),
+            "record_id": (TEXT, "Gainsight's id of the record."),
+            "company_gsid": _COMPANY_GSID,
+            "reason": _LINK["unmatched_reason"],
+            "candidates": _LINK["match_candidates"],
+            "first_seen_at": _FIRST_SEEN,
+        },
+        is_view=True,
+    ),
+    "product_usage": Relation(
+        "The roll-up of usage: per account, product, dimension and metric, over all time.",
+        {**_METRIC, **_ROLLED_UP, "observed_at": (TIME, "When it was observed last.")},
+        is_view=True,
+    ),
+    "product_usage_weekly": Relation(
+        "The weekly trend of usage: per account, product, dimension, metric and week.",
+        {**_METRIC, "week": ("date", "The Monday (UTC) that the week begins with."), **_ROLLED_UP},
+        is_view=True,
+    ),
+    "account_360": Relation(
+        "One row for each live account: the CRM's columns as they are, and what Gainsight adds.",
+        {
+            "account_id": (TEXT, "The CRM's id of the account."),
+            "crm": (TEXT, "`salesforce` or `hubspot`."),
+            **_OWNED,
+            "companies": (JSON, "Its Gainsight companies: an array of gsid, name and attributes."),
+            "has_several_companies": (FLAG, "Whether Gainsight has more than one company for the account."),
+            "activities": (COUNT, "Timeline entries."),
+            "last_activity_at": (TIME, "When the latest of them took place."),
+            "surveys": (COUNT, "Survey responses."),
+            "last_survey_at": (TIME, "When the latest was given."),
+            "usage_metrics": (COUNT, "Rows of usage."),
+            "last_usage_at": (TIME, "When usage was observed last."),
+        },
+        is_view=True,
+    ),
+}
+
+
+def comment(connection: psycopg.Connection) -> None:
+    """Writes the meanings into the database, where every client shows them."""
+    for name, relation in RELATIONS.items():
+        kind = sql.SQL("VIEW" if relation.is_view else "TABLE")
+        target = sql.Identifier("gainsight", name)
+        connection.execute(sql.SQL("COMMENT ON {} {} IS {}").format(kind, target, sql.Literal(relation.meaning)))
+        for column, (_, meaning) in relation.columns.items():
+            connection.execute(
+                sql.SQL("COMMENT ON COLUMN {} IS {}").format(
+                    sql.Identifier("gainsight", name, column), sql.Literal(meaning)
+                )
+            )
+
+
+INTRODUCTION = """\
+# Data contract
+
+<!-- Written by `python -m gainsight_pipelines.store.contract > docs/data-contract.md`; a test holds it against the
+database. -->
+
+The product writes into schema `gainsight` of PostgreSQL. These names are its API: a change is a migration, and is named
+in the changelog. Tables that are not listed here are the product's own business.
+
+Columns ending in `_at` are UTC timestamps. A record lies in one table, matched or not: without an account, `account_id`
+is empty and `unmatched_reason` says why; views leave such rows, and deleted ones, out. Rows are never removed, they get
+`deleted_at`. `changed_at` and `run_id` change only with the row.
+"""
+
+
+def page() -> str:
+    """docs/data-contract.md."""
+    parts = [INTRODUCTION]
+    for name, relation in RELATIONS.items():
+        parts.append(f"\n## {name}{' (view)' if relation.is_view else ''}\n\n{relation.meaning}\n")
+        parts.append("\n| column | type | meaning |\n|---|---|---|\n")
+        parts += [f"| {column} | {kind} | {meaning} |\n" for column, (kind, meaning) in relation.columns.items()]
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(page())

@@ -1,0 +1,61 @@
+"""The data contract: database, comments, page and the bulk writer's tables say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from gainsight_pipelines.store import contract
+from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.migrate import migrate
+from gainsight_pipelines.store.tables import DATA_TABLES, LINK_COLUMNS
+
+INTERNAL = {"tenant", "company_link", "object_schema", "api_quota", "gate", "schema_version"}
+"""Tables that are no part of the contract."""
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[psycopg.Connection]:
+    store = Store(database_url)
+    migrate(store)
+    with store.connect("test") as connection:
+        yield connection
+
+
+def test_the_database_has_what_the_contract_says(connection: psycopg.Connection) -> None:
+    rows = connection.execute(
+        """SELECT c.relname, c.relkind, obj_description(c.oid), a.attname, format_type(a.atttypid, a.atttypmod),
+                  col_description(c.oid, a.attnum)
+           FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+           WHERE c.relnamespace = 'gainsight'::regnamespace AND c.relkind IN ('r', 'v')
+           ORDER BY c.relname, a.attnum"""
+    ).fetchall()
+    found: dict[str, tuple[str, str, dict[str, tuple[str, str]]]] = {}
+    for name, kind, meaning, column, data_type, column_meaning in rows:
+        if name not in INTERNAL:
+            found.setdefault(name, (kind, meaning, {}))[2][column] = (data_type, column_meaning)
+    assert found == {
+        name: ("v" if relation.is_view else "r", relation.meaning, dict(relation.columns))
+        for name, relation in contract.RELATIONS.items()
+    }
+    for name, relation in contract.RELATIONS.items():
+        assert list(found[name][2]) == list(relation.columns), f"order of the columns of {name}"
+
+
+def test_the_page_is_current() -> None:
+    assert (ROOT / "docs" / "data-contract.md").read_text(encoding="utf-8") == contract.page(), (
+        "run: python -m gainsight_pipelines.store.contract > docs/data-contract.md"
+    )
+
+
+def test_the_bulk_writer_knows_columns_that_exist() -> None:
+    for table in DATA_TABLES:
+        columns = contract.RELATIONS[table.name].columns
+        assert set(table.columns) | set(LINK_COLUMNS) <= set(columns)
+        assert table.columns[: len(table.key)] == table.key
+        assert {table.company_column, table.id_column} <= set(columns)
