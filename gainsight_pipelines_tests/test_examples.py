@@ -1,0 +1,111 @@
+"""Each example settings file, as it stands but for the tenant's address, on the sandbox: what comes is the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gainsight_pipelines.settings import parse_settings
+from gainsight_pipelines.store.embedded import EmbeddedServer
+from gainsight_pipelines_tests.pulling import Pulling, pulling_on
+from gainsight_pipelines_tests.sandbox_process import RunningSandbox
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+Example = Callable[[str], Any]
+
+
+@pytest.fixture
+def example(small_sandbox: RunningSandbox, postgres_server: EmbeddedServer) -> Example:
+    """Pulls with the settings of an example."""
+
+    @contextmanager
+    def on(name: str) -> Iterator[Pulling]:
+        content = yaml.safe_load((EXAMPLES / name).read_text(encoding="utf-8"))
+        small_sandbox.reset()
+        with pulling_on(postgres_server, small_sandbox, content["primary_crm"]["kind"]) as pulling:
+            content["gainsight"]["base_url"] = pulling.content["gainsight"]["base_url"]
+            pulling.content = content
+            yield pulling
+
+    return on
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_example_is_valid(path: Path) -> None:
+    settings = parse_settings(path.read_text(encoding="utf-8"))
+    assert settings.file_error is None
+    assert not settings.errors
+    assert settings.object_names()
+
+
+def test_flat_usage_rows_by_account_with_a_dimension(example: Example) -> None:
+    with example("usage-aggregated.yaml") as pulling:
+        pulling.pull("product_usage")
+        accounts = pulling.account_ids()
+        expected: dict[tuple[Any, ...], list[float]] = {}
+        for each in pulling.truth("product_usage__gc").values():
+            where = each["by_crm_id"]
+            if where["reason"] is None and each["value"] is not None:
+                key = (accounts[where["account"]], "Workbench", each["dimension"], each["metric"])
+                expected.setdefault(key, []).append(each["value"])
+        rows = pulling.query(
+            "SELECT account_id, product_name, dimension, metric, sum::float, rows FROM gainsight.product_usage"
+        )
+        assert expected
+        assert {row[:4]: row[4:] for row in rows} == {
+            key: (pytest.approx(sum(values)), len(values)) for key, values in expected.items()
+        }
+
+
+def test_usage_in_wide_rows(example: Example) -> None:
+    with example("usage-wide.yaml") as pulling:
+        pulling.pull("product_usage")
+        accounts = pulling.account_ids()
+        expected: dict[tuple[str, str], list[float]] = {}
+        for each in pulling.truth("product_usage_wide__gc").values():
+            if each["reason"] is None:
+                for metric, value in each["metrics"].items():
+                    if value is not None:
+                        expected.setdefault((accounts[each["account"]], metric), []).append(value)
+        rows = pulling.query("SELECT account_id, metric, sum::float, rows FROM gainsight.product_usage")
+        assert expected
+        assert {row[:2]: row[2:] for row in rows} == {
+            key: (pytest.approx(sum(values)), len(values)) for key, values in expected.items()
+        }
+
+
+def test_hubspot_by_the_gsid_alone(example: Example) -> None:
+    with example("hubspot-gsid.yaml") as pulling:
+        pulling.pull("company")
+        holders: dict[str, list[str]] = {}
+        for account_id, each in pulling.sandbox.truth()["accounts"]["hubspot"].items():
+            master = each["merged_into"] or account_id
+            if (
+                each["gsid"]
+                and (each["merged_into"] or not each["deleted"])
+                and master not in holders.get(each["gsid"], [])
+            ):
+                holders.setdefault(each["gsid"], []).append(master)
+        rows = pulling.query("SELECT gsid, account_id, match_method, unmatched_reason FROM gainsight.company")
+        expected = {}
+        for gsid in pulling.truth("company"):
+            found = holders.get(gsid, [])
+            expected[gsid] = (
+                (found[0], "gsid_field", None)
+                if len(found) == 1
+                else (None, None, "ambiguous" if found else "no_account")
+            )
+        assert {row[0]: row[1:] for row in rows} == expected
+        assert any(method == "gsid_field" for _, method, _ in expected.values())
+        names = pulling.query(
+            "SELECT DISTINCT array(SELECT jsonb_object_keys(attributes) ORDER BY 1) FROM gainsight.company"
+        )
+        assert names == [(["Arr", "Csm", "Csm__name", "Industry", "Name", "Stage"],)]
+        pulling.pull("activity")
+        reasons = pulling.query("SELECT DISTINCT match_method FROM gainsight.activity WHERE account_id IS NOT NULL")
+        assert reasons == [("gsid_field",)]
