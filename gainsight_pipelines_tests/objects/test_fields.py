@@ -1,0 +1,85 @@
+"""Values by the type that describe gives them: nothing is lost, nothing raises."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.objects.fields import configured_field, normal_name, texts, typed_reader
+from gainsight_pipelines.objects.pull import selected
+from gainsight_pipelines.store.rejected import to_json
+from gainsight_pipelines_tests.objects.schemas import lookup, picklist, plain, schema_of
+
+TYPES = ["STRING", "NUMBER", "CURRENCY", "PERCENTAGE", "BOOLEAN", "DATE", "DATETIME", "LOOKUP", "JSON", "WHATEVER"]
+TEXT = st.text(st.characters(codec="utf-8"))
+SCALARS = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXT | st.floats(allow_nan=False)
+JSON_VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.sampled_from(TYPES), JSON_VALUES)
+def test_any_value_of_any_type_has_a_json_form(data_type: str, value: Any) -> None:
+    to_json(typed_reader(plain("X", data_type))(value))
+
+
+@given(JSON_VALUES)
+def test_any_value_of_a_picklist_has_a_json_form(value: Any) -> None:
+    to_json(typed_reader(picklist("X", a="A"))(value))
+    to_json(typed_reader(picklist("X", multiple=True, a="A"))(value))
+
+
+@pytest.mark.parametrize(
+    ("data_type", "value", "expected"),
+    [
+        ("NUMBER", "1.50", Decimal("1.50")),
+        ("NUMBER", "n/a", "n/a"),
+        ("BOOLEAN", "false", False),
+        ("DATE", "2026-01-31", date(2026, 1, 31)),
+        ("DATETIME", "2026-01-31T10:00:00Z", datetime(2026, 1, 31, 10, tzinfo=UTC)),
+        ("STRING", "", None),
+        ("DATE", "", None),
+    ],
+)
+def test_values_have_the_type_of_their_field(data_type: str, value: Any, expected: Any) -> None:
+    assert typed_reader(plain("X", data_type))(value) == expected
+
+
+def test_picklists_show_labels_and_ids_that_have_none() -> None:
+    assert typed_reader(picklist("X", i1="One"))("i1") == "One"
+    assert typed_reader(picklist("X", i1="One"))("i9") == "i9"
+    several = typed_reader(picklist("X", multiple=True, i1="One", i2="Two"))
+    assert several("i1;i2") == several(["i1", "i2"]) == ["One", "Two"]
+    assert several("i9;i2") == ["i9", "Two"]
+    assert several("") is None
+
+
+@given(st.lists(st.text(st.characters(exclude_characters=";,", codec="utf-8"))))
+def test_texts_are_the_same_however_they_are_joined(parts: list[str]) -> None:
+    expected = [part.strip() for part in parts if part.strip()] or None
+    assert texts(parts) == texts(";".join(parts)) == texts(",".join(parts)) == expected
+
+
+def test_names_are_compared_without_suffixes() -> None:
+    names = ("MetricName__gc", "metric_name", "Metric Name")
+    assert {normal_name(name) for name in names} == {"metricname"}
+    assert normal_name("Ant__Next_Step__c") == "nextstep"
+
+
+def test_what_the_tenant_refused_is_left_out() -> None:
+    schema = schema_of("company", plain("Gsid", "GSID"), plain("Arr"), lookup("Csm", "gsuser"))
+    assert selected(schema, "gsid", "Arr", "Nope", "Csm__gr.Name", None) == ("Gsid", "Arr", "Csm__gr.Name")
+    without = schema.without(["arr", "Csm__gr.Name"])
+    assert selected(without, "Gsid", "Arr", "Csm", "Csm__gr.Name") == ("Gsid", "Csm")
+    with pytest.raises(SettingsError, match="may not read"):
+        configured_field(without, "Arr", "company.attributes")
+    with pytest.raises(SettingsError, match="Did you mean Arr"):
+        configured_field(schema, "Arrr", "company.attributes")

@@ -1,0 +1,96 @@
+"""How usage objects are understood: keys, dates, names of rows that have no Gsid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.gainsight.metadata import Field
+from gainsight_pipelines.objects.fields import BadRecord
+from gainsight_pipelines.objects.product_usage import ProductUsagePull, UsageMapper
+from gainsight_pipelines.settings import ProductUsageSettings
+from gainsight_pipelines.store.tables import USAGE_METRIC
+from gainsight_pipelines_tests.objects.schemas import lookup, plain, schema_of
+
+SYSTEM = (plain("Gsid", "GSID"), plain("ModifiedDate", "DATETIME"))
+FLAT = (plain("Metric"), plain("Amount", "NUMBER"), plain("Day", "DATE"))
+
+
+def mapper(*fields: Field, **settings: Any) -> UsageMapper:
+    return ProductUsagePull(ProductUsageSettings(object="usage__gc", **settings)).mapper(
+        schema_of("usage__gc", *fields), "SfdcAccountId"
+    )
+
+
+def flat(*fields: Field, key: str, **more: Any) -> UsageMapper:
+    aggregate = {"key": key, "metric_name_field": "Metric", "metric_value_field": "Amount", **more}
+    return mapper(*fields, *FLAT, aggregate=aggregate)
+
+
+def value(row: tuple[Any, ...], column: str) -> Any:
+    return row[USAGE_METRIC.position(column)]
+
+
+@pytest.mark.parametrize(
+    ("field", "kind"),
+    [
+        (plain("Anything", "SFDCID"), "crm_id"),
+        (plain("HubSpot_Company_ID__gc"), "crm_id"),
+        (plain("Account_Domain__gc"), "domain"),
+        (plain("Site", "URL"), "domain"),
+        (lookup("Company__gc", "company"), None),
+        (plain("GsCompanyId"), None),
+    ],
+)
+def test_what_a_key_holds_is_detected(field: Field, kind: str | None) -> None:
+    found = flat(*SYSTEM, field, key=field.name).company
+    assert found.key_kind == kind
+    assert (found.gsid == field.name) == (kind is None)
+
+
+def test_a_key_that_says_nothing_has_to_be_set() -> None:
+    with pytest.raises(SettingsError, match="crm_id, gsid or domain"):
+        flat(*SYSTEM, plain("Key__gc"), key="Key__gc")
+    assert flat(*SYSTEM, plain("Key__gc"), key="Key__gc", key_kind="domain").company.key_kind == "domain"
+
+
+def test_rows_without_gsid_are_named_by_what_they_hold() -> None:
+    pulls = flat(plain("AccountId", "SFDCID"), plain("Area"), key="AccountId", dimension_field="Area")
+    assert pulls.cursor_field is None
+    record = {"AccountId": "001", "Metric": "Logins", "Amount": 1, "Day": "2026-01-31", "Area": "EU"}
+    first = pulls.rows(record)[0]
+    changed = pulls.rows({**record, "Amount": 2})[0]
+    assert value(first, "record_id") == value(changed, "record_id")
+    for other in ({"AccountId": "002"}, {"Day": "2026-02-01"}, {"Area": "US"}):
+        assert value(pulls.rows({**record, **other})[0], "record_id") != value(first, "record_id")
+
+
+def test_numeric_strings_are_numbers_and_odd_values_are_counted() -> None:
+    pulls = mapper(*SYSTEM, lookup("GsCompanyId", "company"), plain("A", "NUMBER"), plain("B", "NUMBER"))
+    rows = pulls.rows({"Gsid": "g", "GsCompanyId": "c", "A": " 1,200.5 ", "B": "n/a"})
+    assert [(value(row, "metric"), str(value(row, "value"))) for row in rows] == [("A", "1200.5")]
+    assert pulls.details()["odd_values"] == {"value not a number": 1}
+
+
+def test_a_flat_row_without_metric_or_with_an_odd_value_is_kept_aside() -> None:
+    pulls = flat(*SYSTEM, plain("AccountId", "SFDCID"), key="AccountId")
+    with pytest.raises(BadRecord, match="Metric is blank"):
+        pulls.rows({"Gsid": "g", "AccountId": "1", "Metric": " ", "Amount": 1})
+    with pytest.raises(BadRecord, match="Amount is not a number"):
+        pulls.rows({"Gsid": "g", "AccountId": "1", "Metric": "Logins", "Amount": "many"})
+    assert pulls.details()["odd_values"] == {"value not a number": 1}
+
+
+def test_several_dates_have_to_be_told_apart() -> None:
+    dates = (plain("Opened", "DATE"), plain("Closed", "DATE"))
+    with pytest.raises(SettingsError, match="observed_at_field"):
+        mapper(*SYSTEM, *dates, lookup("GsCompanyId", "company"), plain("A", "NUMBER"))
+    chosen = mapper(*SYSTEM, *dates, lookup("GsCompanyId", "company"), plain("A", "NUMBER"), observed_at_field="Closed")
+    assert chosen.details()["observed_at_field"] == "Closed"
+
+
+def test_an_object_without_a_number_holds_no_metric() -> None:
+    with pytest.raises(SettingsError, match="no numeric field"):
+        mapper(*SYSTEM, lookup("GsCompanyId", "company"), plain("Text"))

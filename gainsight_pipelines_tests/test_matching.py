@@ -1,0 +1,113 @@
+"""The account index (requirements M1 and M4): properties that hold for any accounts, and the cases behind them."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gainsight_pipelines.crm.ids import salesforce_id_18
+from gainsight_pipelines.matching import NO_ACCOUNT, NO_COMPANY, AccountIndex, IndexedAccount, Link, Method, Reason
+
+GSIDS = st.sampled_from(["1P02A", "1P02B", "1P02C", " 1p02a ", "", None])
+IDS = st.sampled_from(["11", "22", "33", "44"])
+DOMAINS = st.sampled_from(["one.example", "https://www.One.example/x", "two.example", "", None])
+
+
+@st.composite
+def account_lists(draw: st.DrawFn) -> list[IndexedAccount]:
+    ids = draw(st.lists(IDS, unique=True))
+    return [
+        IndexedAccount(
+            account_id,
+            draw(GSIDS),
+            is_deleted=draw(st.booleans()),
+            merged_into=draw(st.none() | IDS),
+            domain=draw(DOMAINS),
+        )
+        for account_id in ids
+    ]
+
+
+@given(account_lists(), GSIDS, st.none() | IDS | st.sampled_from([" 11 ", "x", ""]))
+def test_a_link_is_an_account_that_lives_or_a_reason(
+    accounts: list[IndexedAccount], gsid: str | None, crm_id: str | None
+) -> None:
+    link = AccountIndex("hubspot", accounts).link(gsid, crm_id)
+    assert (link.account_id is None) == (link.reason is not None) == (link.method is None)
+    live = {each.account_id for each in accounts if not each.is_deleted and not each.merged_into}
+    assert {*(link.candidates or ()), *([link.account_id] if link.account_id else [])} <= live
+    assert (len(link.candidates) > 1) == (link.reason is Reason.AMBIGUOUS)
+    if not (gsid or "").strip() and not (crm_id or "").strip():
+        assert link == NO_COMPANY
+
+
+@given(account_lists(), GSIDS, st.none() | IDS, st.randoms())
+def test_the_order_of_accounts_makes_no_difference(
+    accounts: list[IndexedAccount], gsid: str | None, crm_id: str | None, random: object
+) -> None:
+    shuffled = list(accounts)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert AccountIndex("hubspot", accounts).link(gsid, crm_id) == AccountIndex("hubspot", shuffled).link(gsid, crm_id)
+
+
+@given(account_lists(), DOMAINS)
+def test_a_domain_leads_to_the_one_account_that_has_it(accounts: list[IndexedAccount], domain: str | None) -> None:
+    link = AccountIndex("hubspot", accounts).link_by_domain(domain)
+    if not domain:
+        assert link == NO_COMPANY
+    assert (link.account_id is None) == (link.reason is not None)
+    assert link.method in (None, Method.DOMAIN)
+
+
+def test_the_crm_id_holds_and_the_contradiction_is_told() -> None:
+    index = AccountIndex("hubspot", [IndexedAccount("11", "1P02A"), IndexedAccount("22", "1P02B")])
+    assert index.link("1P02B", "11") == Link("11", Method.DIRECT, is_contradicted=True)
+    assert index.link("1P02A", "11") == Link("11", Method.DIRECT)
+    assert index.link("1P02A", None) == Link("11", Method.GSID_FIELD)
+
+
+def test_a_deleted_account_counts_for_nothing_and_the_fallback_is_tried() -> None:
+    index = AccountIndex("hubspot", [IndexedAccount("11", is_deleted=True), IndexedAccount("22", "1P02A")])
+    assert index.link("1P02A", "11") == Link("22", Method.GSID_FIELD)
+    assert index.link("1P02B", "11") == NO_ACCOUNT
+
+
+def test_merges_are_followed_over_any_number_of_steps() -> None:
+    index = AccountIndex(
+        "hubspot",
+        [
+            IndexedAccount("11", "1P02A", is_deleted=True, merged_into="22"),
+            IndexedAccount("22", is_deleted=True, merged_into="33"),
+            IndexedAccount("33"),
+        ],
+    )
+    assert index.link("1P02A", None) == Link("33", Method.GSID_FIELD)
+    assert index.link(None, "11") == Link("33", Method.DIRECT)
+
+
+def test_a_circle_of_merges_ends() -> None:
+    index = AccountIndex("hubspot", [IndexedAccount("11", merged_into="22"), IndexedAccount("22", merged_into="11")])
+    assert index.link(None, "11") == NO_ACCOUNT
+
+
+def test_several_accounts_are_never_guessed() -> None:
+    index = AccountIndex("hubspot", [IndexedAccount("22", "1P02A"), IndexedAccount("11", " 1p02a ")])
+    assert index.link("1P02A", None) == Link(reason=Reason.AMBIGUOUS, candidates=("11", "22"))
+
+
+def test_both_forms_of_a_salesforce_id_are_one_account() -> None:
+    short = "0015g00000AAAAB"
+    full = salesforce_id_18(short)
+    assert full is not None
+    index = AccountIndex("salesforce", [IndexedAccount(full)])
+    assert index.link("1P02A", f" {short} ") == index.link("1P02A", full) == Link(full, Method.DIRECT)
+    assert index.link("1P02A", short.swapcase()) == NO_ACCOUNT
+
+
+def test_a_row_with_a_key_of_its_own_is_matched_by_it() -> None:
+    index = AccountIndex("hubspot", [IndexedAccount("11", "1P02A", domain="one.example"), IndexedAccount("22")])
+    assert index.link_of(None, "22", "crm_id", None) == Link("22", Method.DIRECT)
+    assert index.link_of(None, "WWW.One.example", "domain", None) == Link("11", Method.DOMAIN)
+    assert index.link_of("1P02A", "two.example", "domain", None) == Link("11", Method.GSID_FIELD)
+    assert index.link_of(None, "two.example", "domain", None) == NO_ACCOUNT
+    assert index.link_of("1P02A", None, None, "22") == Link("22", Method.DIRECT, is_contradicted=True)
