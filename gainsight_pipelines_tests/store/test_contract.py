@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
-import pytest
 
 from gainsight_pipelines.store import contract
-from gainsight_pipelines.store.connection import Store
-from gainsight_pipelines.store.migrate import migrate
 from gainsight_pipelines.store.tables import DATA_TABLES, LINK_COLUMNS
 
 INTERNAL = {"tenant", "company_link", "object_schema", "api_quota", "gate", "schema_version"}
 """Tables that are no part of the contract."""
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def connection(database_url: str) -> Iterator[psycopg.Connection]:
-    store = Store(database_url)
-    migrate(store)
-    with store.connect("test") as connection:
-        yield connection
 
 
 def test_the_database_has_what_the_contract_says(connection: psycopg.Connection) -> None:

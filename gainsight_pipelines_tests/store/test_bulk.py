@@ -1,0 +1,122 @@
+"""Bulk writing: what changed is written, what didn't is left alone, and what was gone may come back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from gainsight_pipelines.store import bulk, snapshot
+from gainsight_pipelines.store.bulk import Written
+from gainsight_pipelines.store.deletions import mark_logged, mark_unseen, note_seen, prepare_sweep
+from gainsight_pipelines.store.remap import Remap, remap
+from gainsight_pipelines.store.tables import ACTIVITY, COMPANY, USAGE_METRIC
+
+UNLINKED = (None, None, "no_account", None)
+
+
+def company(gsid: str, name: str = "A") -> tuple[Any, ...]:
+    return (gsid, None, name, "{}", None, *UNLINKED)
+
+
+def usage(record_id: str, value: float, day: int = 1, obj: str = "u") -> tuple[Any, ...]:
+    observed = f"2026-01-{day:02}T00:00:00Z"
+    return (obj, record_id, "m", "c", None, "p", None, value, "{}", observed, None, *UNLINKED)
+
+
+def write(connection: psycopg.Connection, rows: list[tuple[Any, ...]], run_id: str = "r1") -> Written:
+    with connection.transaction():
+        return bulk.upsert(connection, COMPANY, rows, run_id)
+
+
+@pytest.fixture
+def prepared(connection: psycopg.Connection) -> psycopg.Connection:
+    for table in (COMPANY, ACTIVITY, USAGE_METRIC):
+        bulk.prepare(connection, table)
+    return connection
+
+
+def test_only_changed_rows_are_touched(prepared: psycopg.Connection) -> None:
+    assert write(prepared, [company("1"), company("2")]) == Written(2, 0)
+    assert write(prepared, [company("1"), company("2", "B"), company("3")], "r2") == Written(2, 1)
+    rows = prepared.execute("SELECT gsid, name, run_id FROM gainsight.company ORDER BY 1").fetchall()
+    assert rows == [("1", "A", "r1"), ("2", "B", "r2"), ("3", "A", "r2")]
+
+
+def test_nothing_is_left_staged_by_a_page_that_was_rolled_back(prepared: psycopg.Connection) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation), prepared.transaction():
+        bulk.upsert(prepared, COMPANY, [(*company("1")[:5], None, None, None, None)], "r1")
+    assert write(prepared, [company("2")]) == Written(1, 0)
+    assert prepared.execute("SELECT array_agg(gsid) FROM gainsight.company").fetchone() == (["2"],)
+
+
+def test_rows_that_are_gone_are_marked_and_come_back(prepared: psycopg.Connection) -> None:
+    write(prepared, [company("1"), company("2")])
+    later = prepared.execute("SELECT now() + interval '1 hour'").fetchone()
+    assert later is not None
+    prepare_sweep(prepared)
+    note_seen(prepared, ["2"], is_restart=False)
+    note_seen(prepared, ["1"], is_restart=True)
+    with prepared.transaction():
+        assert mark_unseen(prepared, COMPANY, "company", later[0], "r2") == 1
+    live = "SELECT array_agg(gsid) FROM gainsight.company WHERE deleted_at IS NULL"
+    assert prepared.execute(live).fetchone() == (["1"],)
+    assert write(prepared, [company("2")], "r3") == Written(1, 0)
+    with prepared.transaction():
+        assert mark_logged(prepared, COMPANY, "company", {"1": None, "9": None}, "r4") == 1
+    assert prepared.execute(live).fetchone() == (["2"],)
+
+
+def swap(connection: psycopg.Connection, rows: list[tuple[Any, ...]]) -> tuple[Written, int]:
+    snapshot.prepare(connection)
+    snapshot.add(connection, rows, is_restart=False)
+    with connection.transaction():
+        return snapshot.swap(connection, "u", "r")
+
+
+def live(connection: psycopg.Connection) -> list[tuple[Any, ...]]:
+    return connection.execute(
+        """SELECT record_id, value::int FROM gainsight.usage_metric
+           WHERE deleted_at IS NULL AND object = 'u' ORDER BY record_id"""
+    ).fetchall()
+
+
+def test_a_snapshot_takes_the_place_of_rows_within_its_dates(prepared: psycopg.Connection) -> None:
+    assert swap(prepared, [usage("a", 1, day=1), usage("b", 2, day=5), usage("c", 3, day=6)]) == (Written(3, 0), 0)
+    with prepared.transaction():
+        bulk.upsert(prepared, USAGE_METRIC, [usage("x", 9, day=6, obj="another")], "r")
+    written, gone = swap(prepared, [usage("b", 2, day=5), usage("d", 4, day=7)])
+    assert (written, gone) == (Written(1, 1), 1)
+    assert live(prepared) == [("a", 1), ("b", 2), ("d", 4)]
+    assert prepared.execute("SELECT count(*) FROM gainsight.usage_metric WHERE object = 'another'").fetchone() == (1,)
+
+
+def test_identical_rows_have_the_same_names_in_any_order(prepared: psycopg.Connection) -> None:
+    swap(prepared, [usage("a", 2), usage("a", 1), usage("a", 1)])
+    assert live(prepared) == [("a", 1), ("a-2", 1), ("a-3", 2)]
+    assert swap(prepared, [usage("a", 1), usage("a", 2), usage("a", 1)]) == (Written(0, 3), 0)
+
+
+def test_a_restart_throws_away_what_was_collected(prepared: psycopg.Connection) -> None:
+    snapshot.prepare(prepared)
+    snapshot.add(prepared, [usage("a", 1)], is_restart=False)
+    snapshot.add(prepared, [usage("b", 2)], is_restart=True)
+    assert snapshot.compare(prepared, "u") == (1, 0)
+
+
+def test_columns_follow_others_once_for_each_combination(prepared: psycopg.Connection) -> None:
+    swap(prepared, [usage("a", 1), usage("b", 2), usage("c", 2)])
+    asked: list[Any] = []
+
+    def derive(value: Any) -> tuple[str]:
+        asked.append(value)
+        return (f"v{value}",)
+
+    how = Remap(("value",), ("product_name",), derive)
+    with prepared.transaction():
+        assert remap(prepared, USAGE_METRIC, "u", how, "r9") == 3
+        assert remap(prepared, USAGE_METRIC, "u", how, "r9") == 0
+    assert sorted(asked) == [1, 1, 2, 2]
+    names = prepared.execute("SELECT record_id, product_name FROM gainsight.usage_metric ORDER BY 1").fetchall()
+    assert names == [("a", "v1"), ("b", "v2"), ("c", "v2")]

@@ -1,0 +1,80 @@
+"""Cursors, runs and migrations: who owns an object, and what a database of another version means."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+
+from gainsight_pipelines.errors import ObjectBusy, PermanentError
+from gainsight_pipelines.store import links, runs
+from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.locks import is_locked, object_lock
+from gainsight_pipelines.store.migrate import database_version, head_version, migrate
+from gainsight_pipelines.store.runs import Cursor, find_run, save_cursor, start_run, take_cursor, update_run
+
+NOW = datetime(2026, 1, 31, 10, tzinfo=UTC)
+
+
+def test_a_cursor_comes_back_as_it_was_saved(connection: psycopg.Connection) -> None:
+    assert take_cursor(connection, "company", "pull", "r1") == Cursor()
+    cursor = Cursor(NOW, "g", NOW, NOW, NOW, is_whole=True, fingerprint="f")
+    save_cursor(connection, "company", "pull", "r1", cursor)
+    assert take_cursor(connection, "company", "pull", "r2") == cursor
+
+
+def test_a_run_that_lost_the_object_can_not_move_its_cursor(connection: psycopg.Connection) -> None:
+    take_cursor(connection, "company", "pull", "r1")
+    take_cursor(connection, "company", "pull", "r2")
+    with pytest.raises(ObjectBusy):
+        save_cursor(connection, "company", "pull", "r1", Cursor())
+
+
+def test_one_pull_of_an_object_at_a_time(store: Store, connection: psycopg.Connection) -> None:
+    start_run(connection, "r1", "company", NOW)
+    with object_lock(store, "company", "r1"):
+        assert is_locked(connection, "company")
+        with (
+            pytest.raises(ObjectBusy, match="run r1 since 2026-01-31 10:00:00 UTC"),
+            object_lock(store, "company", "r2"),
+        ):
+            pass
+        with object_lock(store, "activity", "r3"):
+            pass
+    assert not is_locked(connection, "company")
+
+
+def test_runs_that_never_ended_are_failed_by_who_holds_the_lock(connection: psycopg.Connection) -> None:
+    start_run(connection, "r1", "company", NOW)
+    start_run(connection, "r2", "company", NOW)
+    update_run(connection, "r2", "company", {"records_read": 5, "details": {"a": 1}})
+    runs.end_abandoned(connection, "company", "r2")
+    first, second = find_run(connection, "r1", "company"), find_run(connection, "r2", "company")
+    assert first is not None and first.status == "failed" and "killed" in (first.error or "")
+    assert second is not None and (second.status, second.records_read, second.details) == ("running", 5, {"a": 1})
+
+
+def test_companies_are_remembered_as_known_and_unknown(connection: psycopg.Connection) -> None:
+    links.write_companies(connection, {"A": "1", "B": None}, is_known=True, checked_at=NOW)
+    links.write_companies(connection, {"C": None}, is_known=False, checked_at=NOW)
+    before, after = datetime(2026, 1, 31, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
+    assert links.known_companies(connection, ["A", "B", "C", "D"], before) == {"A": "1", "B": None, "C": None}
+    assert links.known_companies(connection, ["A", "B", "C", "D"], after) == {"A": "1", "B": None}
+    fingerprint = links.fingerprint(connection, "gsid")
+    links.write_companies(connection, {"A": "1"}, is_known=True, checked_at=after)
+    assert links.fingerprint(connection, "gsid") == fingerprint
+    links.write_companies(connection, {"A": "2"}, is_known=True, checked_at=after)
+    assert links.fingerprint(connection, "gsid") != fingerprint
+    assert links.fingerprint(connection, "another") != links.fingerprint(connection, "gsid")
+
+
+def test_migrating_twice_changes_nothing(store: Store, connection: psycopg.Connection) -> None:
+    assert database_version(connection) == head_version()
+    migrate(store)
+
+
+def test_a_newer_database_is_left_alone(store: Store, connection: psycopg.Connection) -> None:
+    connection.execute("UPDATE gainsight.schema_version SET version_num = '9999'")
+    with pytest.raises(PermanentError, match="newer than this program"):
+        migrate(store)
