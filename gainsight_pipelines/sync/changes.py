@@ -17,6 +17,7 @@ import orjson
 
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
 from gainsight_pipelines.objects.pull import Basis, Mapper
+from gainsight_pipelines.store.deletions import mark_object
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.runs import PULL, Cursor, save_cursor, take_cursor
 from gainsight_pipelines.sync.context import PullContext
@@ -32,8 +33,7 @@ class Changes:
     """What is to be done after the normal pull.
 
     `rereads`: why records are to be read again; none: they need not. `start`, `until`: only those last changed since
-    and before. `remaps`: columns of stored rows that follow from others, and why. `former_object`: another object was
-    pulled under this name, so nothing that is stored counts.
+    and before. `remaps`: columns of stored rows that follow from others, and why.
     """
 
     basis: Basis
@@ -42,7 +42,6 @@ class Changes:
     until: datetime | None = None
     remaps: tuple[Remap, ...] = ()
     remap_reasons: list[str] = field(default_factory=list)
-    former_object: str | None = None
 
     @property
     def target(self) -> str:
@@ -101,7 +100,11 @@ def begin(context: PullContext, mapper: Mapper, schema: ObjectSchema) -> Changes
             save_cursor(connection, name, REREAD, run_id, Cursor())
         former = next((each.object_name for each in bases if each and each.object_name != basis.object_name), None)
         if former is not None:
-            changes.former_object = former
+            # In this transaction: a run that is killed here must not leave both objects' rows in the views.
+            gone = mark_object(connection, context.pull.table, former, run_id)
+            context.note(
+                f"`{basis.object_name}` takes the place of `{former}`, whose {gone:,} rows are marked deleted."
+            )
             bases = ()
             for scope in (PULL, "nulls", "undated", REREAD, "deletions"):
                 take_cursor(connection, name, scope, run_id)

@@ -8,7 +8,7 @@ from datetime import datetime
 import psycopg
 
 from gainsight_pipelines.clock import Clock
-from gainsight_pipelines.errors import GateClosed, ObjectBusy, PipelineError, SettingsError
+from gainsight_pipelines.errors import GateClosed, ObjectBusy, PermanentError, PipelineError, SettingsError
 from gainsight_pipelines.gainsight.errors import UnknownField
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
 from gainsight_pipelines.gainsight.reader import ReadPlan, read_whole
@@ -19,7 +19,6 @@ from gainsight_pipelines.store import bulk, links, runs, schemas
 from gainsight_pipelines.store.accounts import indexed_accounts
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.custom_fields import register_fields
-from gainsight_pipelines.store.deletions import mark_object
 from gainsight_pipelines.store.locks import object_lock
 from gainsight_pipelines.store.remap import remap
 from gainsight_pipelines.store.runs import Cursor, save_cursor, take_cursor
@@ -141,8 +140,6 @@ def _read(context: PullContext, index: AccountIndex) -> Mapper:
 def _read_as(context: PullContext, mapper: Mapper, schema: ObjectSchema, write: PageWriter) -> None:
     """Everything that this mapper reads: what is new, what changed settings affect, what is gone."""
     changes = begin(context, mapper, schema)
-    if changes.former_object is not None:
-        _let_go(context, changes.former_object)
     if mapper.cursor_field is None:
         read_snapshot(context, mapper, write)
         finish(context, changes)
@@ -159,7 +156,11 @@ def _read_as(context: PullContext, mapper: Mapper, schema: ObjectSchema, write: 
             context.note("The limit was reached meanwhile: the next run goes on with reading again.")
             return
     finish(context, changes)
-    find_deletions(context, mapper)
+    try:
+        find_deletions(context, mapper)
+    except PermanentError as error:
+        # What was read is good all the same.
+        context.note(f"Which records were deleted can't be found out. {error}")
 
 
 def _remap(context: PullContext, changes: Changes) -> None:
@@ -170,15 +171,6 @@ def _remap(context: PullContext, changes: Changes) -> None:
         changed = sum(remap(context.connection, table, name, how, context.report.run_id) for how in changes.remaps)
     context.report.details["remapped"] = changed
     context.note(f"{changed:,} stored rows were mapped anew, without calling Gainsight: {why}.")
-
-
-def _let_go(context: PullContext, former: str) -> None:
-    """Another object was pulled under this name: its rows leave the views, and the new one is read from its start."""
-    with context.connection.transaction():
-        gone = mark_object(context.connection, context.pull.table, former, context.report.run_id)
-    context.note(
-        f"`{context.pull.gainsight_object}` takes the place of `{former}`, whose {gone:,} rows are marked deleted."
-    )
 
 
 def _look_at_rows(context: PullContext) -> None:
