@@ -36,6 +36,12 @@ browser: ## Chromium for the tests of the UI and for screenshots, where there is
 		$$as_root apt-get update -qq && $$as_root apt-get install -y -qq --no-install-recommends chromium; \
 	fi
 
+# The peers' environments are made on first use; what can't be installed is left out.
+.PHONY: bench
+bench: $(INSTALLED) ## speed, memory and calls beside a bare script, dlt and Singer (ARGS=--quick: a minute)
+	@$(BIN)/python -m bench.peers
+	@$(BIN)/python -m bench $(ARGS)
+
 .PHONY: check
 check: $(INSTALLED) ## lint, format, types, import contracts
 	@status=0; \
