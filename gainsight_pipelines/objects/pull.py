@@ -29,13 +29,15 @@ class Window:
 
     `start`: where the very first read begins, on the cursor field; later ones begin at their cursor. `filters` hold for
     each read. `since`: the earliest date that is covered, for people to look at. `undated_filters`: hold, in place of
-    `filters`, for a daily read of the records that `filters` can't tell for want of a date.
+    `filters`, for a daily read of the records that `filters` can't tell for want of a date. `where`: a where-clause of
+    the settings in place of all of these, sent as it stands; such a read has no cursor.
     """
 
     since: datetime | None = None
     start: datetime | None = None
     filters: tuple[Condition, ...] = ()
     undated_filters: tuple[Condition, ...] = ()
+    where: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

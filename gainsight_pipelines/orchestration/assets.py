@@ -53,7 +53,7 @@ def account_asset(settings: Settings) -> dg.SourceAsset:
         group_name=CRM_GROUP,
         description=description,
         metadata=table_metadata("account"),
-        tags={"dagster/kind/salesforce": ""} if _kind(settings) == "salesforce" else {},
+        tags={f"dagster/kind/{kind}": ""} if (kind := _kind(settings)) else {},
     )
     def account(
         context: dg.OpExecutionContext, primary_crm: PrimaryCRMResource, store: StoreResource
@@ -104,7 +104,7 @@ def pull_asset(name: str, pull: ObjectPull | SettingsError) -> dg.AssetsDefiniti
                 return connect.prepare(
                     gainsight.settings(),
                     name,
-                    context.run_id,
+                    context.run.run_id,
                     database,
                     primary_crm.connect,
                     gainsight.connect,
@@ -113,7 +113,7 @@ def pull_asset(name: str, pull: ObjectPull | SettingsError) -> dg.AssetsDefiniti
                     is_full=config.full_refresh,
                 )
 
-            report = sync(database, clock, name, context.run_id, prepare)
+            report = sync(database, clock, name, context.run.run_id, prepare)
         except ObjectBusy as error:
             context.log.warning("Skipped: %s", error)
             return

@@ -1,9 +1,13 @@
 """The definitions as a whole, out of the settings: the one way they are built, for Dagster, commands and tests."""
 
+import warnings
+
 import dagster as dg
 
 from gainsight_pipelines.objects.catalog import configured_pulls
+from gainsight_pipelines.objects.survey import SurveyPull
 from gainsight_pipelines.orchestration.assets import account_asset, asset_key, job_name, pull_asset
+from gainsight_pipelines.orchestration.backfills import backfill_asset
 from gainsight_pipelines.orchestration.resources import GainsightResource, PrimaryCRMResource, StoreResource
 from gainsight_pipelines.settings import Settings
 
@@ -15,8 +19,17 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     """
     pulls = configured_pulls(settings)
     path = str(settings.path) if settings.path else None
+    with warnings.catch_warnings():
+        # Observable source assets and backfill policies are called beta by this version of Dagster; the project's range
+        # of versions holds both to what was tried.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        assets: list[dg.AssetsDefinition | dg.SourceAsset] = [
+            account_asset(settings),
+            *(pull_asset(name, pull) for name, pull in pulls.items()),
+            *(backfill_asset(pull) for pull in pulls.values() if isinstance(pull, SurveyPull)),
+        ]
     return dg.Definitions(
-        assets=[account_asset(settings), *(pull_asset(name, pull) for name, pull in pulls.items())],
+        assets=assets,
         jobs=[
             dg.define_asset_job(
                 job_name(name), selection=dg.AssetSelection.assets(asset_key(name)), description=f"Pulls `{name}`."

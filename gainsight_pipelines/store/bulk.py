@@ -75,14 +75,20 @@ def _names(columns: Iterable[str]) -> sql.Composed:
     return sql.SQL(", ").join(map(sql.Identifier, columns))
 
 
+def _new_value(table: Table, column: str) -> sql.Composed:
+    how = "coalesce(excluded.{0}, t.{0})" if column in table.kept_columns else "excluded.{0}"
+    return sql.SQL(how).format(sql.Identifier(column))
+
+
 @cache
 def _upsert_statement(table: Table) -> sql.Composed:
     columns = (*table.columns, *LINK_COLUMNS)
     values = [column for column in columns if column not in table.key]
     current = sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(column)) for column in values)
-    new = sql.SQL(", ").join(sql.SQL("excluded.{}").format(sql.Identifier(column)) for column in values)
+    new = sql.SQL(", ").join(_new_value(table, column) for column in values)
     assignments = sql.SQL(", ").join(
-        sql.SQL("{0} = excluded.{0}").format(sql.Identifier(column)) for column in (*values, "changed_at", "run_id")
+        sql.SQL("{} = {}").format(sql.Identifier(column), _new_value(table, column))
+        for column in (*values, "changed_at", "run_id")
     )
     # A row that was marked deleted and is read again is back.
     return sql.SQL(

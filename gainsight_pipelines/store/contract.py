@@ -125,7 +125,10 @@ RELATIONS: Mapping[str, Relation] = {
             "author_email": (TEXT, "E-mail address of that person."),
             "internal_attendees": ("text[]", "Attendees of one's own company."),
             "external_attendees": ("text[]", "Attendees of the customer."),
-            "custom_fields": (JSON, "Custom fields by API name, typed; registered in `custom_field`."),
+            "custom_fields": (
+                JSON,
+                "Custom fields by API name, typed; registered in `custom_field`; null: never kept.",
+            ),
             **_LINK,
             "modified_at": _MODIFIED,
             "deleted_at": _DELETED,

@@ -18,7 +18,7 @@ class Table:
     `columns` are those that a record fills, in the order of the rows that `objects/` makes, keys first.
     `company_column` names the company, `key_column` (if any) the row's own key to its account, used in its place.
     `id_column` names the Gainsight record. `object_column` tells which pull a row belongs to, where several share the
-    table.
+    table. `kept_columns`: what a row leaves out (null) stays as it was stored before.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Table:
     key_column: str | None = None
     id_column: str = "gsid"
     object_column: str | None = None
+    kept_columns: tuple[str, ...] = ()
 
     def position(self, column: str) -> int:
         """Index of a column in the rows."""
@@ -68,6 +69,7 @@ ACTIVITY = Table(
     ),
     id_column="activity_id",
     object_column="source_object",
+    kept_columns=("custom_fields",),
 )
 
 USAGE_METRIC = Table(

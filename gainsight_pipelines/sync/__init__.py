@@ -2,8 +2,8 @@
 
 Everything else (Dagster, the command line, the settings page) only starts that loop or shows its result.
 
-`run` takes a pull from its lock to its record, `reads` decides what is read, `pages` writes it; `context` is what they
-share and `report` what comes of it.
+`run` takes a pull from its lock to its record, `reads` decides what is read, `pages` writes it, `days` reads days
+again; `context` is what they share and `report` what comes of it.
 """
 
 from gainsight_pipelines.sync.context import Prepared, Services

@@ -57,7 +57,7 @@ class PageWriter:
             report.written += written.written
             report.unchanged += written.unchanged
             context.count_calls()
-            runs.update_run(connection, report.run_id, context.pull.name, report.columns())
+            runs.update_run(connection, report.run_id, report.object, report.columns())
         logger.info("%s: %s read, %s written", context.pull.name, f"{report.read:,}", f"{report.written:,}")
 
     def stage(self, records: list[dict[str, Any]], *, is_restart: bool) -> None:
@@ -86,7 +86,7 @@ class PageWriter:
             report.read += len(records)
             report.rejected += len(rejected)
             context.count_calls()
-            runs.update_run(connection, report.run_id, context.pull.name, report.columns())
+            runs.update_run(connection, report.run_id, report.object, report.columns())
         logger.info("%s: %s read", context.pull.name, f"{report.read:,}")
 
     def _map(

@@ -20,6 +20,7 @@ from gainsight_pipelines.read_ahead import read_ahead
 from gainsight_pipelines.store.runs import PULL, Cursor, take_cursor
 from gainsight_pipelines.sync.changes import REREAD, Changes
 from gainsight_pipelines.sync.context import PullContext
+from gainsight_pipelines.sync.filtered import read_filtered
 from gainsight_pipelines.sync.pages import PageWriter
 
 NULLS, UNDATED = "nulls", "undated"
@@ -33,6 +34,9 @@ def read_changes(context: PullContext, mapper: Mapper, write: PageWriter) -> Non
     cursor = take_cursor(context.connection, context.pull.name, PULL, context.report.run_id)
     context.report.cursor_before = cursor
     window = mapper.window(context.started_at, cursor.window_from)
+    if window.where is not None:
+        read_filtered(context, mapper, window.where, write)
+        return
     context.report.since = window.since
     start = _start(context, cursor, window)
     plan = _plan(
@@ -62,6 +66,12 @@ def read_changes(context: PullContext, mapper: Mapper, write: PageWriter) -> Non
             cursor = _finished(context, cursor, is_anything_read=is_anything_read)
         write(page.records, PULL, cursor)
     context.report.cursor_after = cursor
+    if context.report.is_truncated and cursor.modified_at is not None:
+        context.report.details["read_up_to"] = cursor.modified_at.isoformat()
+        context.note(
+            f"The limit of {context.pull.limit:,} records was reached: what changed after"
+            f" {cursor.modified_at:%Y-%m-%d %H:%M:%S} UTC is read by the next run."
+        )
 
 
 def read_again(context: PullContext, mapper: Mapper, write: PageWriter, changes: Changes) -> bool:
@@ -121,6 +131,8 @@ def _finished(context: PullContext, cursor: Cursor, *, is_anything_read: bool) -
 def read_daily(context: PullContext, mapper: Mapper, write: PageWriter, *, is_forced: bool = False) -> None:
     """Once a day, or when everything is read again: records that comparisons of dates leave out, having none."""
     window = mapper.window(context.started_at, None)
+    if window.where is not None:
+        return  # a filter of the settings says itself what is read
     if _is_due(context, NULLS) or is_forced:
         plan = _plan(context, mapper, Window(), kind="daily")
         for page in read_without_modified(context.services.gainsight, plan, report=context.note):
@@ -128,7 +140,6 @@ def read_daily(context: PullContext, mapper: Mapper, write: PageWriter, *, is_fo
     if window.undated_filters and (_is_due(context, UNDATED) or is_forced):
         plan = _plan(context, mapper, Window(filters=window.undated_filters), kind="daily")
         for page in read_changed(context.services.gainsight, plan, report=context.note):
-            context.report.is_truncated |= page.is_truncated
             write(page.records, UNDATED, Cursor(completed_at=context.started_at if page.is_last else None))
 
 

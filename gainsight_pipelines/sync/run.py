@@ -8,7 +8,7 @@ from datetime import datetime
 import psycopg
 
 from gainsight_pipelines.clock import Clock
-from gainsight_pipelines.errors import GateClosed, ObjectBusy, PermanentError, PipelineError, SettingsError
+from gainsight_pipelines.errors import GateClosed, ObjectBusy, PermanentError, PipelineError, SettingsError, TransientError
 from gainsight_pipelines.gainsight.errors import UnknownField
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
 from gainsight_pipelines.gainsight.reader import ReadPlan, read_whole
@@ -21,7 +21,7 @@ from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.custom_fields import register_fields
 from gainsight_pipelines.store.locks import object_lock
 from gainsight_pipelines.store.remap import remap
-from gainsight_pipelines.store.runs import Cursor, save_cursor, take_cursor
+from gainsight_pipelines.store.runs import WORTH_RETRYING, Cursor, save_cursor, take_cursor
 from gainsight_pipelines.store.samples import accounts_with_several_companies, unmatched_examples
 from gainsight_pipelines.store.tables import COMPANY
 from gainsight_pipelines.sync.changes import Changes, begin, finish
@@ -42,34 +42,56 @@ LINKS = "links"
 def sync(store: Store, clock: Clock, name: str, run_id: str, prepare: Callable[[], Prepared]) -> SyncReport:
     """Pulls one object, from where the last pull of it came to, and leaves a row in `sync_run` whatever happens.
 
+    Arguments and errors are those of `locked`.
+    """
+    return locked(store, clock, name, run_id, prepare, _pull_all)
+
+
+def locked(
+    store: Store,
+    clock: Clock,
+    name: str,
+    run_id: str,
+    prepare: Callable[[], Prepared],
+    work: Callable[[PullContext], None],
+    *,
+    recorded_as: str | None = None,
+) -> SyncReport:
+    """Does some work on one object under its lock, and leaves a row in `sync_run` whatever happens.
+
     Args:
         store: where everything lands.
         clock: the source of time.
         name: the pull's name.
         run_id: names this run; the same one as Dagster's.
         prepare: makes the pull out of settings and secrets. What it raises fails this run like any other error.
+        work: what is done while nobody else can pull the object.
+        recorded_as: the object's name in `sync_run` where it isn't the pull's.
 
     Raises:
         ObjectBusy: another run pulls the object.
         GateClosed: the primary CRM isn't there; no call was made to Gainsight.
         PipelineError: whatever else a person can act on. What was written before stays, and the next run goes on there.
     """
-    report = SyncReport(name, run_id)
+    recorded = recorded_as or name
+    report = SyncReport(recorded, run_id)
     started_at, started = clock.now(), clock.monotonic()
     error_text: str | None = None
     with store.connect(f"sync {name} {run_id}") as connection:
-        runs.start_run(connection, run_id, name, started_at)
+        runs.start_run(connection, run_id, recorded, started_at)
         context: PullContext | None = None
         try:
             prepared = prepare()
             with object_lock(store, name, run_id) as lock:
-                runs.end_abandoned(connection, name, run_id)
+                runs.end_abandoned(connection, recorded, run_id)
                 context = PullContext(prepared, connection, lock, report, started_at)
-                _pull_all(context)
+                work(context)
             report.status = "completed"
             return report
         except BaseException as error:
             report.status = _status_after(error)
+            if isinstance(error, TransientError):
+                report.details[WORTH_RETRYING] = True
             error_text = str(error) or type(error).__name__
             raise
         finally:
@@ -110,18 +132,20 @@ def _leave_record(
 
 def _pull_all(context: PullContext) -> None:
     """Everything that a pull does."""
-    index = _refresh_accounts(context)
+    index = refresh_accounts(context)
     bulk.prepare(context.connection, context.pull.table)
     if context.prepared.is_full:
         schemas.forget_schema(context.connection, context.pull.gainsight_object)
-    mapper = _read(context, index)
+    mapper = read_mapped(context, index, _read_all)
     _relink(context, index, mapper)
     _register_fields(context, mapper)
     context.report.details |= mapper.details()
     _look_at_rows(context)
 
 
-def _read(context: PullContext, index: AccountIndex) -> Mapper:
+def read_mapped(
+    context: PullContext, index: AccountIndex, read: Callable[[PullContext, Mapper, ObjectSchema, PageWriter], None]
+) -> Mapper:
     """Reads and writes; again without them where the tenant refuses fields that it describes."""
     mapper: Mapper | None = None
     while True:
@@ -130,14 +154,14 @@ def _read(context: PullContext, index: AccountIndex) -> Mapper:
             crm_id_field = _crm_id_field(context)
             _keep_crm_ids(context, crm_id_field)
             mapper = context.pull.mapper(schema, crm_id_field)
-            _read_as(context, mapper, schema, PageWriter(context, mapper, index, crm_id_field))
+            read(context, mapper, schema, PageWriter(context, mapper, index, crm_id_field))
             return mapper
         except UnknownField as refused:
             if not context.leave_out(refused, mapper):
                 raise
 
 
-def _read_as(context: PullContext, mapper: Mapper, schema: ObjectSchema, write: PageWriter) -> None:
+def _read_all(context: PullContext, mapper: Mapper, schema: ObjectSchema, write: PageWriter) -> None:
     """Everything that this mapper reads: what is new, what changed settings affect, what is gone."""
     changes = begin(context, mapper, schema)
     if mapper.cursor_field is None:
@@ -148,7 +172,7 @@ def _read_as(context: PullContext, mapper: Mapper, schema: ObjectSchema, write: 
     read_daily(context, mapper, write, is_forced=changes.is_from_the_beginning)
     if changes.remaps:
         _remap(context, changes)
-    if changes.rereads:
+    if changes.rereads and mapper.window(context.started_at, None).where is None:
         which = f"those last changed before {changes.until:%Y-%m-%d}" if changes.until else "all records"
         context.report.details["reread"] = changes.rereads
         context.note(f"Reading {which} again: {'; '.join(changes.rereads)}.")
@@ -184,7 +208,8 @@ def _look_at_rows(context: PullContext) -> None:
             context.report.details["accounts_with_several_companies"] = several
 
 
-def _refresh_accounts(context: PullContext) -> AccountIndex:
+def refresh_accounts(context: PullContext) -> AccountIndex:
+    """Brings the accounts up to date, which is also the gate, and makes the index that matching asks."""
     refreshed = context.prepared.refresh.run(since=context.started_at)
     context.report.accounts = refreshed.live
     for sentence in refreshed.notes:

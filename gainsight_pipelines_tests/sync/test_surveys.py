@@ -1,15 +1,214 @@
-"""Survey pulls over sockets and in PostgreSQL, held against the sandbox's truth (requirements S1 to S7)."""
+"""Survey pulls over sockets and in PostgreSQL, held against the sandbox's truth (requirements S1 to S8)."""
 
 from __future__ import annotations
 
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from gainsight_pipelines.errors import PermanentError, SettingsError
+from gainsight_pipelines.sync import SyncReport
+from gainsight_pipelines.sync.days import DayRead, sync_days
 from gainsight_pipelines_tests.pulling import Pulling
 
 NAME = "survey_survey_response"
+OBJECT = "survey_response"
+STORED = "SELECT activity_id FROM gainsight.activity WHERE source = 'survey'"
+
+
+def stored(pulling: Pulling) -> set[str]:
+    return {row[0] for row in pulling.query(STORED)}
+
+
+def in_lookback(pulling: Pulling) -> set[str]:
+    return {gsid for gsid, each in pulling.truth(OBJECT).items() if each["is_in_lookback"]}
+
+
+def days_of(pulling: Pulling) -> dict[str, date]:
+    """The day in UTC to which each response belongs."""
+    return {
+        gsid: datetime.fromisoformat(each["dated_at"]).astimezone(UTC).date()
+        for gsid, each in pulling.truth(OBJECT).items()
+    }
+
+
+def read_days(pulling: Pulling, days: Sequence[date], **how: Any) -> tuple[SyncReport | None, list[DayRead]]:
+    run_id = uuid.uuid4().hex
+    read: list[DayRead] = []
+    report = sync_days(
+        pulling.store, pulling.clock, NAME, run_id, pulling.prepared(NAME, run_id), days, read.append, **how
+    )
+    return report, read
+
+
+def test_s1_responses_become_activities_with_type_score_and_nps_group(pulling: Pulling) -> None:
+    pulling.pull(NAME)
+    rows = pulling.query(
+        """SELECT activity_id, activity_type, survey_type, score, nps_group FROM gainsight.activity
+           WHERE source = 'survey'"""
+    )
+    truth = pulling.truth(OBJECT)
+    assert {row[0]: (row[2], row[3]) for row in rows} == {
+        gsid: (truth[gsid]["survey_type"], truth[gsid]["score"]) for gsid in in_lookback(pulling)
+    }
+    assert {row[1] for row in rows} == {"SURVEY"}
+    scored = [row for row in rows if row[3] is not None]
+    assert {row[2] for row in scored} >= {"NPS", "CSAT"}
+    for _, _, survey_type, score, group in scored:
+        expected = "promoter" if score >= 9 else "passive" if score >= 7 else "detractor"
+        assert group == (expected if survey_type == "NPS" else None)
+
+
+def test_s3_the_limit_is_shown_and_the_next_run_goes_on(pulling: Pulling) -> None:
+    expected = in_lookback(pulling)
+    pulling.content["surveys"]["response_limit"] = 20
+    runs = 0
+    while True:
+        report = pulling.pull(NAME)
+        runs += 1
+        if not report.is_truncated:
+            break
+        assert report.details["read_up_to"]
+        assert any("limit of 20" in note for note in report.notes)
+        ((shown,),) = pulling.query("SELECT is_truncated FROM gainsight.sync_run ORDER BY started_at DESC LIMIT 1")
+        assert shown
+        assert runs < 50
+    assert runs >= len(expected) // 40
+    assert stored(pulling) == expected
+
+
+def test_s3_nothing_ages_out_while_the_limit_holds_a_read_back(pulling: Pulling) -> None:
+    expected = in_lookback(pulling)
+    pulling.content["surveys"]["response_limit"] = 20
+    assert pulling.pull(NAME).is_truncated
+    pulling.clock.ahead = timedelta(days=20)  # most responses would lie before a window that begins anew
+    pulling.content["surveys"]["response_limit"] = 5000
+    pulling.pull(NAME)
+    assert expected <= stored(pulling)
 
 
 def test_s4_responses_within_the_lookback_alone(pulling: Pulling) -> None:
-    """S4: what was given within the look-back window, undated responses by the time they were created."""
+    """What was given within the look-back window, undated responses by the time they were created."""
     report = pulling.pull(NAME)
-    stored = {row[0] for row in pulling.query("SELECT activity_id FROM gainsight.activity")}
-    assert stored == {gsid for gsid, each in pulling.truth("survey_response").items() if each["is_in_lookback"]}
+    assert stored(pulling) == in_lookback(pulling)
     assert report.is_truncated is False
+
+
+def test_s5_custom_fields_are_registered_kept_and_not_lost_when_toggled_off(pulling: Pulling) -> None:
+    pulling.content["surveys"]["register_custom_fields"] = True
+    pulling.pull(NAME)
+    registered = {
+        row[0]: row[1:]
+        for row in pulling.query("SELECT name, label, data_type FROM gainsight.custom_field WHERE entity = 'activity'")
+    }
+    assert all(label and kind for label, kind in registered.values())
+    values = dict(pulling.query("SELECT activity_id, custom_fields FROM gainsight.activity"))
+    kept = {name for each in values.values() for name in each}
+    assert kept
+    assert kept <= set(registered)
+
+    pulling.content["surveys"]["register_custom_fields"] = False
+    gsid = min(values)
+    pulling.sandbox.edit({"object": OBJECT, "action": "update", "gsid": gsid, "values": {}})
+    assert pulling.pull(NAME).read >= 1
+    assert dict(pulling.query("SELECT activity_id, custom_fields FROM gainsight.activity")) == values
+
+
+def test_s6_a_filter_replaces_the_lookback(pulling: Pulling) -> None:
+    pulling.content["surveys"]["filter"] = {
+        "conditions": [{"name": "NPSScore", "alias": "A", "value": [9], "operator": "GTE"}],
+        "expression": "A",
+    }
+    truth = pulling.truth(OBJECT)
+    expected = {gsid for gsid, each in truth.items() if each["survey_type"] == "NPS" and each["score"] >= 9}
+    assert any(not truth[gsid]["is_in_lookback"] for gsid in expected)
+    pulling.pull(NAME)
+    assert stored(pulling) == expected
+    again = pulling.pull(NAME)
+    assert again.written == 0
+
+
+def test_s6_a_filter_reads_the_newest_up_to_the_limit(pulling: Pulling) -> None:
+    pulling.content["surveys"] |= {
+        "response_limit": 10,
+        "filter": {
+            "conditions": [{"name": "NPSScore", "alias": "A", "value": [], "operator": "IS_NOT_NULL"}],
+            "expression": "A",
+        },
+    }
+    report = pulling.pull(NAME)
+    assert report.is_truncated
+    assert len(stored(pulling)) == 10
+
+
+@pytest.mark.parametrize(
+    ("condition", "place"),
+    [
+        ({"name": "NPSScor", "alias": "A", "value": [9], "operator": "GTE"}, "surveys.filter.conditions[0].name"),
+        (
+            {"name": "NPSScore", "alias": "A", "value": [9], "operator": "CONTAINS"},
+            "surveys.filter.conditions[0].operator",
+        ),
+        (
+            {"name": "NPSScore", "alias": "A", "value": ["many"], "operator": "GTE"},
+            "surveys.filter.conditions[0].value",
+        ),
+        ({"name": "NPSScore", "alias": "A", "value": [9], "operator": "GREATER"}, "surveys.filter.conditions[0]"),
+    ],
+)
+def test_s6_a_wrong_filter_is_named_before_it_is_sent(pulling: Pulling, condition: dict[str, Any], place: str) -> None:
+    pulling.content["surveys"]["filter"] = {"conditions": [condition], "expression": "A"}
+    with pytest.raises(SettingsError) as raised:
+        pulling.pull(NAME)
+    assert place in str(raised.value)
+    assert not any(each["path"].endswith(f"/query/{OBJECT}") for each in pulling.sandbox.gainsight_requests())
+
+
+def test_s7_the_mapping_is_shown_with_its_reasons(pulling: Pulling) -> None:
+    shown = pulling.pull(NAME).details["field_mappings"]
+    assert shown["responded_at"] == {"field": "RespondedDate", "reason": "usual name RespondedDate"}
+    assert {score["survey_type"] for score in shown["score"]} == {"NPS", "CSAT"}
+
+
+def test_s7_an_override_holds(pulling: Pulling) -> None:
+    pulling.content["surveys"]["objects"][0]["field_mappings"] = {"responded_at": "CreatedDate"}
+    shown = pulling.pull(NAME).details["field_mappings"]
+    assert shown["responded_at"] == {"field": "CreatedDate", "reason": "override"}
+
+
+def test_s8_days_are_read_exactly_and_the_pull_s_cursor_stays(pulling: Pulling) -> None:
+    pulling.pull(NAME)
+    cursor = pulling.query("SELECT modified_at, gsid, completed_at FROM gainsight.sync_cursor WHERE scope = 'pull'")
+    before = stored(pulling)
+    by_day = days_of(pulling)
+    old = sorted({day for gsid, day in by_day.items() if gsid not in before})[:5]
+    report, read = read_days(pulling, old)
+    assert report is not None
+    wanted = {gsid for gsid, day in by_day.items() if day in old}
+    assert stored(pulling) == before | wanted
+    assert {each.day: each.read for each in read} == Counter(by_day[gsid] for gsid in wanted)
+    assert (
+        pulling.query("SELECT modified_at, gsid, completed_at FROM gainsight.sync_cursor WHERE scope = 'pull'")
+        == cursor
+    )
+    assert pulling.query("SELECT status FROM gainsight.sync_run WHERE object = %s", (f"{NAME}_by_day",)) == [
+        ("completed",)
+    ]
+
+
+def test_s8_at_the_limit_it_says_where_and_the_rest_can_be_run(pulling: Pulling) -> None:
+    pulling.content["surveys"]["response_limit"] = 4
+    by_day = days_of(pulling)
+    days = sorted(set(by_day.values()))
+    with pytest.raises(PermanentError, match=r"limit of 4 records was reached on .* days left") as raised:
+        read_days(pulling, days)
+    assert "response_limit" in raised.value.todo
+    assert len(stored(pulling)) == 4
+    report, read = read_days(pulling, days, limit=10_000)
+    assert report is not None
+    assert [each.day for each in read] == days
+    assert stored(pulling) == set(by_day)

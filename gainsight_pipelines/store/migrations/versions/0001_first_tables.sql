@@ -73,7 +73,7 @@ CREATE TABLE gainsight.activity (
     author_email       text,
     internal_attendees text[],
     external_attendees text[],
-    custom_fields      jsonb NOT NULL DEFAULT '{}',
+    custom_fields      jsonb,
     account_id         text,
     match_method       text,
     unmatched_reason   text,
@@ -181,6 +181,17 @@ CREATE TABLE gainsight.sync_cursor (
     run_id            text NOT NULL,
     updated_at        timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (object, scope)
+);
+
+-- Whether the primary CRM lets pulls through, as it was asked last. since: when it opened or closed.
+CREATE TABLE gainsight.gate (
+    only_row          boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    state             text NOT NULL CHECK
+                      (state IN ('open', 'not_configured', 'rejected', 'not_answering', 'no_accounts', 'unknown')),
+    reason            text,
+    accounts          bigint,
+    since             timestamptz NOT NULL,
+    checked_at        timestamptz NOT NULL
 );
 
 -- The tenant's description of its objects, kept for a day.

@@ -1,0 +1,94 @@
+"""Backfills of survey windows: an asset by day beside each survey pull, for ranges that a person picks in the UI.
+
+Apart from the banner, because the UI shows counts of partitions where a row should show its last run.
+"""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+import dagster as dg
+
+from gainsight_pipelines import connect
+from gainsight_pipelines.clock import SystemClock
+from gainsight_pipelines.errors import ObjectBusy, PipelineError
+from gainsight_pipelines.objects.survey import SurveyPull
+from gainsight_pipelines.orchestration.assets import ACCOUNT, GROUP
+from gainsight_pipelines.orchestration.failures import as_failure
+from gainsight_pipelines.orchestration.logs import log_to_stderr
+from gainsight_pipelines.orchestration.resources import GainsightResource, PrimaryCRMResource, StoreResource
+from gainsight_pipelines.sync import Prepared
+from gainsight_pipelines.sync.days import DayRead, sync_days
+
+BACKFILL_GROUP = "survey_backfill"
+DAYS_PER_RUN = 30
+DEFAULT_REACH = timedelta(days=365)
+
+
+class BackfillConfig(dg.Config):
+    """What a person can say for one run."""
+
+    response_limit: int | None = None
+    """The most responses of this run; empty: surveys.response_limit."""
+
+
+def backfill_asset(pull: SurveyPull) -> dg.AssetsDefinition:
+    """The by-day asset of one survey object: each run reads exactly its days, by the responses' own dates in UTC."""
+    name = pull.name
+    key = dg.AssetKey([GROUP, f"{name}_by_day"])
+    first_day = pull.settings.first_day or SystemClock().now().date() - DEFAULT_REACH
+    partitions = dg.DailyPartitionsDefinition(start_date=first_day.isoformat(), end_offset=1)
+
+    @dg.asset(
+        key=key,
+        group_name=BACKFILL_GROUP,
+        description=(
+            f"Survey responses of `{pull.gainsight_object}` by the day they were given (UTC), for backfills: pick any"
+            f" range of days; runs hold at most {DAYS_PER_RUN} days each. The regular pull goes on undisturbed."
+        ),
+        deps=[ACCOUNT],
+        kinds={"gainsight", "postgres"},
+        pool=f"gainsight_{name}",
+        metadata={"dagster/table_name": f"gainsight.{pull.table.name}"},
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.multi_run(DAYS_PER_RUN),
+        output_required=False,
+    )
+    def materialize_days(
+        context: dg.AssetExecutionContext,
+        config: BackfillConfig,
+        gainsight: GainsightResource,
+        primary_crm: PrimaryCRMResource,
+        store: StoreResource,
+    ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+        log_to_stderr()
+        clock = SystemClock()
+
+        def report(read: DayRead) -> None:
+            # One materialization per day: a single result would mark all days of the run with the same numbers.
+            metadata = {
+                "rows_read": read.read,
+                "rows_written": read.written,
+                "rows_unchanged": read.unchanged,
+                "matched": read.matched,
+                "unmatched": read.unmatched,
+            }
+            context.log_event(dg.AssetMaterialization(key, partition=read.day.isoformat(), metadata=metadata))
+
+        try:
+            database = store.open()
+
+            def prepare() -> Prepared:
+                settings = gainsight.settings()
+                return connect.prepare(
+                    settings, name, context.run.run_id, database, primary_crm.connect, gainsight.connect, clock
+                )
+
+            days = [date.fromisoformat(day) for day in context.partition_keys]
+            sync_days(database, clock, name, context.run.run_id, prepare, days, report, limit=config.response_limit)
+        except ObjectBusy as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from None
+        except PipelineError as error:
+            raise as_failure(error) from None
+        yield from ()
+
+    return materialize_days

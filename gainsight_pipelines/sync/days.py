@@ -1,0 +1,132 @@
+"""Reads days again, each by the responses' own dates in UTC: what a backfill of survey windows does (requirement S8).
+
+Beside the pull: into the same table and under the same lock, but without its cursor, and with a record of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol, cast
+
+from gainsight_pipelines.clock import Clock
+from gainsight_pipelines.errors import PermanentError
+from gainsight_pipelines.gainsight.metadata import ObjectSchema
+from gainsight_pipelines.gainsight.query import Condition
+from gainsight_pipelines.gainsight.reader import ReadPlan, read_changed
+from gainsight_pipelines.objects.pull import Mapper
+from gainsight_pipelines.store import bulk
+from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.runs import Cursor, take_cursor
+from gainsight_pipelines.sync.context import Prepared, PullContext
+from gainsight_pipelines.sync.pages import PageWriter
+from gainsight_pipelines.sync.report import SyncReport
+from gainsight_pipelines.sync.run import locked, read_mapped, refresh_accounts
+
+DAYS = "days"
+"""Scope of `sync_cursor`; holds nothing but whose read it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayRead:
+    """What came of one day: records, and rows with and without an account."""
+
+    day: date
+    read: int
+    written: int
+    unchanged: int
+    matched: int
+    unmatched: int
+
+
+class DayMapper(Mapper, Protocol):
+    """A mapper whose records belong to days."""
+
+    def day(self, day: date) -> tuple[tuple[Condition, ...], tuple[Condition, ...]]:
+        """The conditions for the records of a day in UTC: the dated ones, and those that count otherwise."""
+        ...
+
+
+def recorded_as(name: str) -> str:
+    """The name in `sync_run` of the by-day reads of a pull."""
+    return f"{name}_by_day"
+
+
+def sync_days(
+    store: Store,
+    clock: Clock,
+    name: str,
+    run_id: str,
+    prepare: Callable[[], Prepared],
+    days: Sequence[date],
+    report_day: Callable[[DayRead], None],
+    *,
+    limit: int | None = None,
+) -> SyncReport:
+    """Reads exactly these days, in their order. A page is stored as it comes; a day is reported once it is complete.
+
+    Args:
+        store: where everything lands.
+        clock: the source of time.
+        name: the pull's name.
+        run_id: names this run.
+        prepare: makes the pull out of settings and secrets.
+        days: in UTC, the first one first.
+        report_day: told of each day that was read to its end.
+        limit: the most records of this run; None: the pull's own limit.
+
+    Raises:
+        PermanentError: the limit was reached before the last day's end.
+        PipelineError: what a pull raises.
+    """
+
+    def work(context: PullContext) -> None:
+        index = refresh_accounts(context)
+        bulk.prepare(context.connection, context.pull.table)
+        done: set[date] = set()
+
+        def read(context: PullContext, mapper: Mapper, _schema: ObjectSchema, write: PageWriter) -> None:
+            left = [day for day in days if day not in done]
+            for position, day in enumerate(left):
+                at_most = limit or context.pull.limit
+                report_day(_read_day(context, cast("DayMapper", mapper), write, day, at_most, len(left) - position))
+                done.add(day)
+
+        context.report.details |= read_mapped(context, index, read).details()
+
+    return locked(store, clock, name, run_id, prepare, work, recorded_as=recorded_as(name))
+
+
+def _read_day(
+    context: PullContext, mapper: DayMapper, write: PageWriter, day: date, limit: int | None, days_left: int
+) -> DayRead:
+    report = context.report
+    before = (report.read, report.written, report.unchanged, report.matched, report.unmatched.total())
+    take_cursor(context.connection, context.pull.name, DAYS, report.run_id)
+    for filters in mapper.day(day):
+        remaining = None if limit is None else limit - report.read
+        if remaining is not None and remaining < 1:
+            raise _limit_reached(context, limit, day, days_left)
+        plan = ReadPlan(
+            object_name=context.pull.gainsight_object,
+            select=mapper.select,
+            cursor_field=mapper.cursor_field,
+            filters=filters,
+            limit=remaining,
+            kind="backfill",
+        )
+        for page in read_changed(context.services.gainsight, plan, report=context.note):
+            write(page.records, DAYS, Cursor(completed_at=context.started_at))
+            if page.is_truncated:
+                raise _limit_reached(context, limit, day, days_left)
+    after = (report.read, report.written, report.unchanged, report.matched, report.unmatched.total())
+    return DayRead(day, *(now - then for now, then in zip(after, before, strict=True)))
+
+
+def _limit_reached(context: PullContext, limit: int | None, day: date, days_left: int) -> PermanentError:
+    context.report.is_truncated = True
+    return PermanentError(
+        f"The limit of {limit} records was reached on {day}, {days_left} days left.",
+        "Raise `response_limit` for this run, or run the rest.",
+    )
