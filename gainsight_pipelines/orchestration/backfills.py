@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 
 import dagster as dg
+from pydantic import Field
 
 from gainsight_pipelines import connect
 from gainsight_pipelines.clock import SystemClock
@@ -27,7 +28,7 @@ DEFAULT_REACH = timedelta(days=365)
 class BackfillConfig(dg.Config):
     """What a person can say for one run."""
 
-    response_limit: int | None = None
+    response_limit: int | None = Field(default=None, ge=1)
     """The most responses of this run; empty: surveys.response_limit."""
 
 

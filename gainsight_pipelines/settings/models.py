@@ -224,8 +224,8 @@ class SurveyObject(Section):
         Takes(f"{_FIELD}, or null"),
     ] = None
     field_mappings: Annotated[
-        Mapping[SurveyField, FieldName],
-        Field(description="Our field → Gainsight field, where the detected one isn't right."),
+        Mapping[SurveyField, FieldName | None],
+        Field(description="Our field → Gainsight field, where the detected one isn't right; null: there is none."),
         Takes(f"a mapping of {', '.join(get_args(SurveyField))} to Gainsight fields"),
     ] = Field(default_factory=dict)
 

@@ -14,7 +14,7 @@ from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.errors import PermanentError
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
 from gainsight_pipelines.gainsight.query import Condition
-from gainsight_pipelines.gainsight.reader import ReadPlan, read_changed
+from gainsight_pipelines.gainsight.reader import ReadPlan, read_whole
 from gainsight_pipelines.objects.pull import Mapper
 from gainsight_pipelines.store import bulk
 from gainsight_pipelines.store.connection import Store
@@ -89,7 +89,7 @@ def sync_days(
         def read(context: PullContext, mapper: Mapper, _schema: ObjectSchema, write: PageWriter) -> None:
             left = [day for day in days if day not in done]
             for position, day in enumerate(left):
-                at_most = limit or context.pull.limit
+                at_most = context.pull.limit if limit is None else limit
                 report_day(_read_day(context, cast("DayMapper", mapper), write, day, at_most, len(left) - position))
                 done.add(day)
 
@@ -106,17 +106,19 @@ def _read_day(
     take_cursor(context.connection, context.pull.name, DAYS, report.run_id)
     for filters in mapper.day(day):
         remaining = None if limit is None else limit - report.read
-        if remaining is not None and remaining < 1:
-            raise _limit_reached(context, limit, day, days_left)
         plan = ReadPlan(
             object_name=context.pull.gainsight_object,
             select=mapper.select,
             cursor_field=mapper.cursor_field,
             filters=filters,
-            limit=remaining,
+            # With nothing left, one record shows whether there is more.
+            limit=None if remaining is None else max(remaining, 1),
             kind="backfill",
         )
-        for page in read_changed(context.services.gainsight, plan, report=context.note):
+        # By Gsid, so that responses without a modification date are among them.
+        for page in read_whole(context.services.gainsight, plan, report=context.note):
+            if remaining == 0 and page.records:
+                raise _limit_reached(context, limit, day, days_left)
             write(page.records, DAYS, Cursor(completed_at=context.started_at))
             if page.is_truncated:
                 raise _limit_reached(context, limit, day, days_left)

@@ -134,7 +134,7 @@ def read_daily(context: PullContext, mapper: Mapper, write: PageWriter, *, is_fo
     if window.where is not None:
         return  # a filter of the settings says itself what is read
     if _is_due(context, NULLS) or is_forced:
-        plan = _plan(context, mapper, Window(), kind="daily")
+        plan = _plan(context, mapper, Window(filters=window.filters), kind="daily")
         for page in read_without_modified(context.services.gainsight, plan, report=context.note):
             write(page.records, NULLS, Cursor(completed_at=context.started_at if page.is_last else None))
     if window.undated_filters and (_is_due(context, UNDATED) or is_forced):

@@ -8,7 +8,14 @@ from datetime import datetime
 import psycopg
 
 from gainsight_pipelines.clock import Clock
-from gainsight_pipelines.errors import GateClosed, ObjectBusy, PermanentError, PipelineError, SettingsError, TransientError
+from gainsight_pipelines.errors import (
+    GateClosed,
+    ObjectBusy,
+    PermanentError,
+    PipelineError,
+    SettingsError,
+    TransientError,
+)
 from gainsight_pipelines.gainsight.errors import UnknownField
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
 from gainsight_pipelines.gainsight.reader import ReadPlan, read_whole
