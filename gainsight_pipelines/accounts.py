@@ -14,7 +14,7 @@ import psycopg
 
 from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.crm.protocol import CRM_NAMES, AccountPage, PrimaryCRM
-from gainsight_pipelines.errors import GateClosed
+from gainsight_pipelines.errors import NoAccounts
 from gainsight_pipelines.store import accounts as table
 from gainsight_pipelines.store import tenant
 from gainsight_pipelines.store.connection import Store
@@ -128,7 +128,7 @@ class Refresh:
     def _live(self, connection: psycopg.Connection) -> int:
         live = table.live_accounts(connection)
         if live == 0:
-            raise GateClosed(
+            raise NoAccounts(
                 f"{CRM_NAMES[self.crm.kind]} answers but shows no accounts, so nothing is pulled.",
                 "See that the CRM's user may read its accounts, then run again.",
             )

@@ -6,6 +6,7 @@
     ├── SettingsError           change the settings file or the environment
     ├── CredentialsRejected     put a new key or token in place, then run again
     ├── GateClosed              bring the primary CRM back (or configure it), then run again
+    │   └── NoAccounts          it answers, but shows no accounts
     ├── ObjectBusy              somebody else pulls this object: wait for that run
     ├── PermanentError          running again changes nothing: somebody has to act
     └── TransientError          running again later may do (retry_after in seconds, if known)
@@ -26,6 +27,9 @@ class PipelineError(Exception):
         todo: what to do about it; one sentence, may be empty.
     """
 
+    section = "any-other-failure"
+    """Where docs/troubleshooting.md says more: the anchor."""
+
     def __init__(self, message: str, todo: str = "") -> None:
         super().__init__(message)
         self.message = message
@@ -38,17 +42,31 @@ class PipelineError(Exception):
 class SettingsError(PipelineError):
     """A wrong, missing or contradictory setting."""
 
+    section = "settings-are-wrong"
+
 
 class CredentialsRejected(PipelineError):
     """A key, token or password was refused by Gainsight or by the CRM."""
+
+    section = "key-expired-or-rotated"
 
 
 class GateClosed(PipelineError):
     """The primary CRM isn't there: nothing is pulled."""
 
+    section = "the-primary-crm-is-not-there"
+
+
+class NoAccounts(GateClosed):
+    """The primary CRM answers and shows no accounts: its user may not read them."""
+
+    section = "the-primary-crm-shows-no-accounts"
+
 
 class ObjectBusy(PipelineError):
     """The object is being pulled by another run."""
+
+    section = "the-object-is-already-being-pulled"
 
 
 class PermanentError(PipelineError):
@@ -62,6 +80,8 @@ class TransientError(PipelineError):
         retry_after: seconds to wait before the next try, if the other side said so.
     """
 
+    section = "try-again-later"
+
     def __init__(self, message: str, todo: str = "", *, retry_after: float | None = None) -> None:
         super().__init__(message, todo)
         self.retry_after = retry_after
@@ -69,3 +89,5 @@ class TransientError(PipelineError):
 
 class RateLimited(TransientError):
     """The API quota of the tenant, or our share of it, is used up for now."""
+
+    section = "the-api-limit-is-used-up"

@@ -23,7 +23,7 @@ from gainsight_pipelines.crm.hubspot_calls import HubSpotCalls, HubSpotCredentia
 from gainsight_pipelines.crm.ids import hubspot_id
 from gainsight_pipelines.crm.protocol import Account, AccountField, AccountPage, CRMKind, finished_bookmark
 from gainsight_pipelines.crm.values import UnreadableValues, normalise_domain, parse_time, text_or_none
-from gainsight_pipelines.errors import GateClosed, TransientError
+from gainsight_pipelines.errors import GateClosed, NoAccounts, TransientError
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class HubSpot:
         """Counts the companies, with short time-outs and no second try."""
         count = int(self._calls.search({"limit": 1, "properties": [RECORD_ID]}, probe=True).get("total") or 0)
         if not count:
-            raise GateClosed(
+            raise NoAccounts(
                 f"{self._calls.peer} answers, but shows no companies.",
                 "Give the private app the scope crm.objects.companies.read, then run again.",
             )

@@ -18,7 +18,7 @@ from gainsight_pipelines.crm.fields import AccountFieldMap, GsidFields, LiveFiel
 from gainsight_pipelines.crm.ids import salesforce_id_18
 from gainsight_pipelines.crm.protocol import Account, AccountField, AccountPage, CRMKind, finished_bookmark
 from gainsight_pipelines.crm.values import UnreadableValues, normalise_domain, parse_time, text_or_none
-from gainsight_pipelines.errors import GateClosed, PipelineError, TransientError
+from gainsight_pipelines.errors import GateClosed, NoAccounts, PipelineError, TransientError
 
 if TYPE_CHECKING:
     from gainsight_pipelines.crm.salesforce_session import SalesforceCredentials
@@ -103,7 +103,7 @@ class Salesforce:
         finally:
             self._session.timeouts = (CONNECT_TIMEOUT, READ_TIMEOUT)
         if not count:
-            raise GateClosed(
+            raise NoAccounts(
                 f"{self._peer} answers, but shows no accounts.",
                 "Give the integration's user read access to accounts (View All), then run again.",
             )

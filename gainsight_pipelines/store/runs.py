@@ -17,6 +17,9 @@ from gainsight_pipelines.errors import ObjectBusy
 PULL = "pull"
 """Scope of the normal read, ascending by modification."""
 
+WORTH_RETRYING = "worth_retrying"
+"""Key in `sync_run.details` of a failed run: nothing is wrong that a later run may not find mended."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
@@ -108,7 +111,8 @@ def end_abandoned(connection: psycopg.Connection, name: str, run_id: str) -> Non
     """Marks earlier runs of the object failed that never ended: whoever holds the object's lock knows them dead."""
     connection.execute(
         """UPDATE gainsight.sync_run SET status = 'failed', finished_at = now(),
-                  error = 'The run was killed, or its machine went down. The next run goes on from its last page.'
+                  error = 'The run was killed, or its machine went down. The next run goes on from its last page.',
+                  details = details || '{"worth_retrying": true}'
            WHERE object = %s AND status = 'running' AND run_id <> %s""",
         (name, run_id),
     )
