@@ -61,8 +61,7 @@ def mark_missing_metrics(
     return connection.execute(
         """UPDATE gainsight.usage_metric t SET deleted_at = now(), changed_at = now(), run_id = %s
            WHERE object = %s AND record_id = ANY(%s) AND deleted_at IS NULL
-             AND NOT EXISTS (SELECT FROM staged_usage_metric s
-                             WHERE s.object = t.object AND s.record_id = t.record_id AND s.metric = t.metric)""",
+             AND (record_id, metric) NOT IN (SELECT record_id, metric FROM staged_usage_metric)""",
         (run_id, gainsight_object, list(record_ids)),
     ).rowcount
 

@@ -14,6 +14,8 @@ from psycopg import sql
 from gainsight_pipelines.matching import Link
 from gainsight_pipelines.store.tables import Table
 
+ROWS_AT_A_TIME = 5000
+
 LinkColumns = tuple[str | None, str | None, str | None, list[str] | None]
 """account_id, match_method, unmatched_reason, match_candidates."""
 
@@ -34,11 +36,6 @@ def known_companies(
             (list(company_gsids), unknown_since),
         ).fetchall()
     )
-
-
-def crm_ids(connection: psycopg.Connection) -> dict[str, str | None]:
-    """The CRM id of every company that is known."""
-    return dict(connection.execute("SELECT company_gsid, crm_id FROM gainsight.company_link").fetchall())
 
 
 def write_companies(
@@ -86,7 +83,7 @@ def relink(
     connection: psycopg.Connection,
     table: Table,
     gainsight_object: str,
-    find: Callable[[str | None, str | None], Link],
+    find: Callable[[str | None, str | None, str | None], Link],
     run_id: str,
 ) -> int:
     """Puts every stored row of an object where it belongs by now; returns how many rows moved.
@@ -99,10 +96,12 @@ def relink(
         table: where the rows lie.
         gainsight_object: whose rows, where several objects share the table.
         run_id: left on the rows that move.
-        find: the link of a company, by its Gsid and by the row's own key to its account (usually None).
+        find: the link of a company, by its Gsid, by the row's own key to its account (usually None), and by the CRM id
+            that Gainsight keeps on the company.
     """
     names = {
         "table": sql.Identifier(table.name),
+        "company_column": sql.Identifier(table.company_column),
         "company": sql.SQL("coalesce(t.{}, '')").format(sql.Identifier(table.company_column)),
         "crm_id": sql.SQL("coalesce(t.{}, '')").format(sql.Identifier(table.key_column))
         if table.key_column
@@ -112,17 +111,22 @@ def relink(
         else sql.SQL("true"),
         "run_id": sql.Literal(run_id),
     }
-    stored = connection.execute(
-        sql.SQL(
-            """SELECT DISTINCT {company}, {crm_id}, account_id, match_method, unmatched_reason, match_candidates
-               FROM gainsight.{table} t WHERE {mine}"""
-        ).format(**names)
-    ).fetchall()
     moved = {}
-    for company, crm_id, *link in stored:
-        right = link_columns(find(company or None, crm_id or None))
-        if tuple(link) != right:
-            moved[company, crm_id] = right
+    # A cursor of the server's: there may be as many companies as rows, and few of them move.
+    with connection.cursor(name="stored_links") as stored:
+        stored.itersize = ROWS_AT_A_TIME
+        stored.execute(
+            sql.SQL(
+                """SELECT DISTINCT {company}, {crm_id}, l.crm_id, account_id, match_method, unmatched_reason,
+                          match_candidates
+                   FROM gainsight.{table} t LEFT JOIN gainsight.company_link l ON l.company_gsid = t.{company_column}
+                   WHERE {mine}"""
+            ).format(**names)
+        )
+        for company, key, crm_id, *link in stored:
+            right = link_columns(find(company or None, key or None, crm_id))
+            if tuple(link) != right:
+                moved[company, key] = right
     if not moved:
         return 0
     connection.execute(
@@ -130,8 +134,8 @@ def relink(
                                          unmatched_reason text, match_candidates text[]) ON COMMIT DROP"""
     )
     with connection.cursor() as cursor, cursor.copy("COPY moved_link FROM STDIN") as copy:
-        for key, columns in moved.items():
-            copy.write_row((*key, *columns))
+        for pair, columns in moved.items():
+            copy.write_row((*pair, *columns))
     # Blanks stand for nulls in the keys, so that PostgreSQL can join by hash.
     return connection.execute(
         sql.SQL(

@@ -17,6 +17,9 @@ from gainsight_pipelines.store.runs import Cursor, save_cursor
 from gainsight_pipelines.store.tables import USAGE_METRIC
 from gainsight_pipelines.sync.context import PullContext, logger
 
+KEPT_COMPANIES = 50_000
+"""CRM ids of so many companies are kept in memory, some 10 MB; the database has them all."""
+
 UNKNOWN_FOR = timedelta(days=1)
 """How long a company that Gainsight doesn't have is not asked for again."""
 
@@ -40,7 +43,7 @@ class PageWriter:
         rows, rejected = self._map(records)
         learnt = self._crm_ids_of_page(records)
         unknown = self._look_up({row[self._company_position] for row in rows.values()} - learnt.keys())
-        self._crm_ids |= learnt
+        self._remember(learnt)
         context.lock.confirm()
         with connection.transaction():
             checked_at = context.services.clock.now()
@@ -75,7 +78,7 @@ class PageWriter:
                 rejected.append((record, str(error)))
         learnt = self._crm_ids_of_page(records)
         unknown = self._look_up({row[self._company_position] for row in rows} - learnt.keys())
-        self._crm_ids |= learnt
+        self._remember(learnt)
         context.lock.confirm()
         with connection.transaction():
             checked_at = context.services.clock.now()
@@ -103,6 +106,12 @@ class PageWriter:
             except BadRecord as error:
                 rejected.append((record, str(error)))
         return rows, rejected
+
+    def _remember(self, learnt: dict[str, str | None]) -> None:
+        """Keeps CRM ids for the pages to come; not without end, as an object may name any number of companies."""
+        if len(self._crm_ids) > KEPT_COMPANIES:
+            self._crm_ids = {}
+        self._crm_ids |= learnt
 
     def _crm_ids_of_page(self, records: list[dict[str, Any]]) -> dict[str, str | None]:
         """The companies' CRM ids that came with the page."""

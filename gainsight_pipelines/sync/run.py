@@ -269,11 +269,10 @@ def _relink(context: PullContext, index: AccountIndex, mapper: Mapper) -> None:
         now = links.fingerprint(context.connection, context.prepared.gsid_field)
         if before.fingerprint == now:
             return
-        crm_ids = links.crm_ids(context.connection)
         key_kind = mapper.company.key_kind
 
-        def find(company_gsid: str | None, key: str | None) -> Link:
-            return index.link_of(company_gsid, key, key_kind, crm_ids.get(company_gsid) if company_gsid else None)
+        def find(company_gsid: str | None, key: str | None, crm_id: str | None) -> Link:
+            return index.link_of(company_gsid, key, key_kind, crm_id)
 
         context.report.relinked = links.relink(
             context.connection, context.pull.table, context.pull.gainsight_object, find, context.report.run_id
