@@ -27,9 +27,6 @@ class PipelineError(Exception):
         todo: what to do about it; one sentence, may be empty.
     """
 
-    section = "any-other-failure"
-    """Where docs/troubleshooting.md says more: the anchor."""
-
     def __init__(self, message: str, todo: str = "") -> None:
         super().__init__(message)
         self.message = message
@@ -42,31 +39,21 @@ class PipelineError(Exception):
 class SettingsError(PipelineError):
     """A wrong, missing or contradictory setting."""
 
-    section = "settings-are-wrong"
-
 
 class CredentialsRejected(PipelineError):
     """A key, token or password was refused by Gainsight or by the CRM."""
-
-    section = "key-expired-or-rotated"
 
 
 class GateClosed(PipelineError):
     """The primary CRM isn't there: nothing is pulled."""
 
-    section = "the-primary-crm-is-not-there"
-
 
 class NoAccounts(GateClosed):
     """The primary CRM answers and shows no accounts: its user may not read them."""
 
-    section = "the-primary-crm-shows-no-accounts"
-
 
 class ObjectBusy(PipelineError):
     """The object is being pulled by another run."""
-
-    section = "the-object-is-already-being-pulled"
 
 
 class PermanentError(PipelineError):
@@ -80,8 +67,6 @@ class TransientError(PipelineError):
         retry_after: seconds to wait before the next try, if the other side said so.
     """
 
-    section = "try-again-later"
-
     def __init__(self, message: str, todo: str = "", *, retry_after: float | None = None) -> None:
         super().__init__(message, todo)
         self.retry_after = retry_after
@@ -89,5 +74,3 @@ class TransientError(PipelineError):
 
 class RateLimited(TransientError):
     """The API quota of the tenant, or our share of it, is used up for now."""
-
-    section = "the-api-limit-is-used-up"

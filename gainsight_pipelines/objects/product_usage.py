@@ -66,7 +66,7 @@ class ProductUsagePull:
 
     @property
     def description(self) -> str:
-        return f"Metrics of Gainsight object `{self.settings.object}`, rolled up as {self.settings.product_name!r}."
+        return f"Metrics of Gainsight object {self.settings.object}, rolled up as {self.settings.product_name!r}."
 
     @property
     def gainsight_object(self) -> str:

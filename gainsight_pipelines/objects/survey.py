@@ -48,7 +48,7 @@ class SurveyPull:
     @property
     def description(self) -> str:
         kind = self.row.survey_type or "NPS, CSAT and custom"
-        return f"{kind} survey responses of Gainsight object `{self.row.object}` as activities of the account."
+        return f"{kind} survey responses of Gainsight object {self.row.object} as activities of the account."
 
     @property
     def gainsight_object(self) -> str:

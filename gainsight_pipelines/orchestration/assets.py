@@ -82,7 +82,7 @@ def pull_asset(name: str, pull: ObjectPull | SettingsError) -> dg.AssetsDefiniti
         group_name=GROUP,
         description=description,
         deps=[ACCOUNT],
-        kinds={"gainsight", "postgres"},
+        kinds={"postgres"},
         pool=f"gainsight_{name}",
         metadata=table_metadata(table) if table else {},
         tags={"settings": "broken"} if is_broken else {},

@@ -47,7 +47,7 @@ def backfill_asset(pull: SurveyPull) -> dg.AssetsDefinition:
             f" range of days; runs hold at most {DAYS_PER_RUN} days each. The regular pull goes on undisturbed."
         ),
         deps=[ACCOUNT],
-        kinds={"gainsight", "postgres"},
+        kinds={"postgres"},
         pool=f"gainsight_{name}",
         metadata={"dagster/table_name": f"gainsight.{pull.table.name}"},
         partitions_def=partitions,

@@ -183,17 +183,6 @@ CREATE TABLE gainsight.sync_cursor (
     PRIMARY KEY (object, scope)
 );
 
--- Whether the primary CRM lets pulls through, as it was asked last. since: when it opened or closed.
-CREATE TABLE gainsight.gate (
-    only_row          boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    state             text NOT NULL CHECK
-                      (state IN ('open', 'not_configured', 'rejected', 'not_answering', 'no_accounts', 'unknown')),
-    reason            text,
-    accounts          bigint,
-    since             timestamptz NOT NULL,
-    checked_at        timestamptz NOT NULL
-);
-
 -- The tenant's description of its objects, kept for a day.
 CREATE TABLE gainsight.object_schema (
     object            text PRIMARY KEY,
