@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,50 @@ def test_flat_usage_rows_by_account_with_a_dimension(example: Example) -> None:
         assert {row[:4]: row[4:] for row in rows} == {
             key: (pytest.approx(sum(values)), len(values)) for key, values in expected.items()
         }
+
+
+def responses(pulling: Pulling, name: str) -> dict[str, tuple[Any, ...]]:
+    """What is stored of a survey object, by Gsid."""
+    rows = pulling.query(
+        """SELECT activity_id, account_id, unmatched_reason, survey_type, score::float, nps_group, occurred_at
+           FROM gainsight.activity WHERE source_object = %s""",
+        (name,),
+    )
+    return {row[0]: (*row[1:-1], row[-1].astimezone(UTC)) for row in rows}
+
+
+def expected_responses(pulling: Pulling, name: str) -> dict[str, tuple[Any, ...]]:
+    """The same by the sandbox's truth, within the look-back."""
+    accounts = pulling.account_ids()
+    expected = {}
+    for gsid, each in pulling.truth(name).items():
+        if each["is_in_lookback"]:
+            score = each["score"]
+            group = None
+            if each["survey_type"] == "NPS" and score is not None:
+                group = "promoter" if score >= 9 else "passive" if score >= 7 else "detractor"
+            account = accounts[each["account"]] if each["reason"] is None else None
+            dated_at = datetime.fromisoformat(each["dated_at"])
+            expected[gsid] = (account, each["reason"], each["survey_type"], score, group, dated_at)
+    return expected
+
+
+def test_a_single_survey_object(example: Example) -> None:
+    with example("single-survey.yaml") as pulling:
+        pulling.pull("survey_survey_response")
+        expected = expected_responses(pulling, "survey_response")
+        assert expected
+        assert responses(pulling, "survey_response") == expected
+
+
+def test_three_survey_objects_with_types(example: Example) -> None:
+    """Requirement S2."""
+    with example("three-surveys.yaml") as pulling:
+        for name in ("nps_survey__gc", "csat_survey__gc", "ces_survey__gc"):
+            pulling.pull(f"survey_{name}")
+            expected = expected_responses(pulling, name)
+            assert expected
+            assert responses(pulling, name) == expected
 
 
 def test_usage_in_wide_rows(example: Example) -> None:

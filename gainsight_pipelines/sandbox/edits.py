@@ -165,7 +165,7 @@ class Editor:
     ) -> None:
         """Follows a record's change: another company, category, score, value; then what the caller states."""
         where = self._truth.setdefault(table.name, {}).setdefault(record["Gsid"], {})
-        link = next((name for name in ("GsCompanyId", "CompanyId") if name in changed), None)
+        link = next((name for name in ("GsCompanyId", "CompanyId", "Account__gc") if name in changed), None)
         if link:
             company = changed[link]
             known = self._truth["company"].get(company) if company else NO_COMPANY
@@ -262,6 +262,10 @@ TRUTH_OF_FIELD = {
     "SurveyType": "survey_type",
     "NPSScore": "score",
     "CSATScore": "score",
+    "NPS__gc": "score",
+    "Rating__gc": "score",
+    "CES_Score__gc": "score",
+    "Submitted_On__gc": "responded_at",
     "RespondedDate": "responded_at",
     "MetricName__gc": "metric",
     "MetricValue__gc": "value",

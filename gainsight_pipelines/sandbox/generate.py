@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from gainsight_pipelines.sandbox import words
 from gainsight_pipelines.sandbox.schema import WIDE_METRICS, gainsight_objects
+from gainsight_pipelines.sandbox.surveys import SurveyMaker
 from gainsight_pipelines.sandbox.world import (
     CrmAccount,
     GainsightTable,
@@ -44,6 +45,8 @@ class Size:
     surveys: int = 1_200
     usage: int = 6_000
     wide_usage: int = 2_000
+    other_surveys: int = 80
+    """Responses of each survey object beside survey_response."""
 
     @classmethod
     def of(cls, accounts: int, activities: int) -> Size:
@@ -55,6 +58,7 @@ class Size:
             surveys=max(60, int(1_200 * share)),
             usage=max(120, int(6_000 * share)),
             wide_usage=max(60, int(2_000 * share)),
+            other_surveys=max(30, int(80 * share)),
         )
 
 
@@ -100,6 +104,8 @@ class _Generator:
         self._size = size
         nodes, self._picklists = gainsight_objects(self._rng, now)
         self._gsids = self._picklists.gsids
+        self._survey_maker = SurveyMaker(seed, self._picklists)
+        nodes |= self._survey_maker.nodes
         self._world = World(now=now, picklists=self._picklists.categories)
         self._world.tables = {name: GainsightTable(name, node) for name, node in nodes.items()}
         self._truth: dict[str, dict[str, Any]] = {name: {} for name in nodes}
@@ -114,6 +120,7 @@ class _Generator:
         self._make_relationships()
         self._make_activities()
         self._make_surveys()
+        self._make_other_surveys()
         self._make_usage()
         self._make_wide_usage()
         self._make_delete_log()
@@ -472,6 +479,10 @@ class _Generator:
                 "is_in_lookback": recent,
             }
         rng.shuffle(table.records)
+
+    def _make_other_surveys(self) -> None:
+        places = [(company.gsid, company.truth()) for company in self._companies]
+        self._survey_maker.fill(self._world, self._truth, [*places, (None, NO_COMPANY)], self._size.other_surveys)
 
     # -- usage ----------------------------------------------------------------------------------------------------
 

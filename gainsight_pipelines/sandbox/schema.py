@@ -33,9 +33,13 @@ DECIMALS = {"CURRENCY": 2, "PERCENTAGE": 2, "NUMBER": 0}
 class GsidMaker:
     """Makes Gsids: the object's 18-character prefix of this tenant, then 18 random characters."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, prefixes: dict[str, str] | None = None) -> None:
         self._rng = rng
-        self._prefixes: dict[str, str] = {}
+        self._prefixes: dict[str, str] = prefixes or {}
+
+    def beside(self, rng: random.Random) -> GsidMaker:
+        """Another maker of the same tenant: the prefixes made so far hold there too."""
+        return GsidMaker(rng, dict(self._prefixes))
 
     def prefix(self, object_name: str) -> str:
         """The key prefix of an object; stays the same for the tenant."""

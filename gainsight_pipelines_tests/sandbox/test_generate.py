@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from gainsight_pipelines.sandbox.generate import Size, generate
 from gainsight_pipelines.sandbox.world import World, salesforce_id
 
+OTHER_SURVEYS = ("nps_survey__gc", "csat_survey__gc", "ces_survey__gc")
 NOW = datetime(2026, 5, 20, 9, 30, tzinfo=UTC)
 
 
@@ -52,7 +54,9 @@ def test_every_record_has_its_truth(world: World) -> None:
         assert set(truth) == set(_records(world, name)), name
 
 
-@pytest.mark.parametrize("name", ["company", "activity_timeline", "survey_response", "product_usage__gc"])
+@pytest.mark.parametrize(
+    "name", ["company", "activity_timeline", "survey_response", "product_usage__gc", *OTHER_SURVEYS]
+)
 @pytest.mark.parametrize("small", [False, True])
 def test_every_kind_of_link_occurs(world: World, name: str, small: bool) -> None:
     world = generate(1, NOW, Size.of(60, 300)) if small else world
@@ -133,6 +137,38 @@ def test_surveys_keep_off_the_edge_of_the_window(world: World) -> None:
             assert moment is None or (moment > edge + timedelta(hours=12)) == is_in
             assert moment is None or abs(moment - edge) > timedelta(hours=12)
             assert moment is None or moment <= NOW
+
+
+@pytest.mark.parametrize(
+    ("name", "responded_at"),
+    [
+        ("nps_survey__gc", "Submitted_On__gc"),
+        ("csat_survey__gc", "Response_Date__gc"),
+        ("ces_survey__gc", "RespondedDate"),
+    ],
+)
+def test_other_surveys(world: World, name: str, responded_at: str) -> None:
+    records, truth = _records(world, name), world.truth["records"][name]
+    assert len(records) == 80
+    recent = [each for each in truth.values() if each["is_in_lookback"]]
+    assert len(recent) == 40
+    edge = NOW - timedelta(days=30)
+    for gsid, record in records.items():
+        given, known = record[responded_at], truth[gsid]
+        assert (given is None) == (known["responded_at"] is None)
+        assert known["dated_at"] == (known["responded_at"] or record["CreatedDate"].isoformat())
+        for moment in (record["CreatedDate"], record["ModifiedDate"], datetime.fromisoformat(known["dated_at"])):
+            assert (moment > edge) == known["is_in_lookback"]
+            assert moment <= NOW
+    assert any(record[responded_at] is None for record in records.values()) == (name == "nps_survey__gc")
+
+
+def test_other_surveys_leave_the_rest_as_it_is() -> None:
+    few, many = (replace(Size.of(60, 300), other_surveys=count) for count in (30, 70))
+    one, two = generate(5, NOW, few), generate(5, NOW, many)
+    for name in one.tables.keys() - set(OTHER_SURVEYS):
+        assert one.tables[name].records == two.tables[name].records
+        assert one.truth["records"].get(name) == two.truth["records"].get(name)
 
 
 def test_account_truth(world: World) -> None:
