@@ -9,11 +9,12 @@ from gainsight_pipelines.objects.survey import SurveyPull
 from gainsight_pipelines.orchestration.assets import account_asset, asset_key, job_name, pull_asset
 from gainsight_pipelines.orchestration.backfills import backfill_asset
 from gainsight_pipelines.orchestration.resources import GainsightResource, PrimaryCRMResource, StoreResource
+from gainsight_pipelines.orchestration.schedules import pull_schedule
 from gainsight_pipelines.settings import Settings
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
-    """Assets, jobs and resources for the configured objects. Calls nobody and reads no secret.
+    """Assets, jobs, schedules and resources for the configured objects. Calls nobody and reads no secret.
 
     With settings that can't be used only `crm/account` is there, and its description says what is missing.
     """
@@ -36,6 +37,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             )
             for name in pulls
         ],
+        schedules=[pull_schedule(settings, name) for name in pulls],
         resources={
             "gainsight": GainsightResource(settings_path=path),
             "primary_crm": PrimaryCRMResource(settings_path=path),

@@ -1,0 +1,91 @@
+"""The code location: loads anywhere, holds what the settings ask for, and stays when settings are broken."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+
+from gainsight_pipelines.orchestration.build import build_definitions
+from gainsight_pipelines.settings import load_settings
+
+SETTINGS: dict[str, Any] = {
+    "gainsight": {"base_url": "https://tenant.gainsightcloud.com"},
+    "primary_crm": {"kind": "salesforce"},
+    "company": {},
+    "activity": {"enabled": False},
+    "surveys": {"objects": [{"object": "survey_response"}]},
+    "product_usage": {"object": "usage__gc"},
+}
+
+LOAD = """
+import json, socket
+def refuse(*arguments): raise AssertionError("something was called")
+socket.socket.connect = refuse
+from gainsight_pipelines.definitions import defs
+specs = {spec.key.to_user_string(): spec.description for spec in defs.resolve_all_asset_specs()}
+print(json.dumps(specs))
+"""
+
+
+def built(folder: Path, settings: dict[str, Any]) -> dg.Definitions:
+    path = folder / "gainsight.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return build_definitions(load_settings(path))
+
+
+def keys(definitions: dg.Definitions) -> set[str]:
+    return {spec.key.to_user_string() for spec in definitions.resolve_all_asset_specs()}
+
+
+def test_loads_without_settings_environment_network_or_database(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD], cwd=tmp_path, env={}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    specs = json.loads(done.stdout)
+    assert set(specs) == {"crm/account"}
+    assert "gainsight.yaml" in specs["crm/account"]
+    assert "Warning" not in done.stderr
+
+
+def test_an_asset_a_job_and_a_schedule_for_each_enabled_object(tmp_path: Path) -> None:
+    """Requirement B1: what is not enabled does not appear."""
+    definitions = built(tmp_path, SETTINGS)
+    names = {"company", "survey_survey_response", "product_usage"}
+    assert keys(definitions) == {
+        "crm/account",
+        "gainsight/survey_survey_response_by_day",
+        *(f"gainsight/{name}" for name in names),
+    }
+    assert definitions.executor is dg.in_process_executor
+    repository = definitions.get_repository_def()
+    crons = {each.job_name: (each.cron_schedule, each.execution_timezone) for each in repository.schedule_defs}
+    assert crons == {
+        "pull_company": ("5 5 * * *", "UTC"),
+        "pull_survey_survey_response": ("35 5 * * *", "UTC"),
+        "pull_product_usage": ("50 5 * * 1", "UTC"),
+    }
+    assert {each.default_status for each in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
+
+
+def test_cron_and_time_zone_can_be_set(tmp_path: Path) -> None:
+    settings = SETTINGS | {"schedules": {"timezone": "Europe/Berlin", "company": "0 7 * * *"}}
+    schedules = built(tmp_path, settings).get_repository_def().schedule_defs
+    assert {each.execution_timezone for each in schedules} == {"Europe/Berlin"}
+    assert [each.cron_schedule for each in schedules if each.job_name == "pull_company"] == ["0 7 * * *"]
+
+
+@pytest.mark.parametrize("broken", [{"surveys": {"lookback_days": 90}}, {"schedules": {"timezone": "Mars"}}])
+def test_a_broken_section_stops_nothing_else(tmp_path: Path, broken: dict[str, Any]) -> None:
+    """Requirement W5."""
+    definitions = built(tmp_path, SETTINGS | broken)
+    assert {"gainsight/company", "gainsight/product_usage"} <= keys(definitions)
+    assert any(key.startswith("gainsight/survey") for key in keys(definitions))
+    assert len(definitions.get_repository_def().schedule_defs) == 3
