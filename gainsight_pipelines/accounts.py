@@ -77,7 +77,10 @@ class Refresh:
         sweep = take_cursor(connection, OBJECT, SWEEP, self.run_id)
         is_complete = cursor.modified_at is None
         is_sweep_due = (
-            is_complete or sweep.completed_at is None or started_at - sweep.completed_at >= self.crm.sweep_every
+            is_complete
+            or self.is_vanishing_accepted
+            or sweep.completed_at is None
+            or started_at - sweep.completed_at >= self.crm.sweep_every
         )
         changed = 0
         cursor = cursor.moved_to(fingerprint=self.fingerprint, read_started_at=started_at, completed_at=None)

@@ -165,8 +165,8 @@ def test_a_second_signal_waits_no_longer(tmp_path: Path, parents: list[subproces
     wait_until((tmp_path / "term").exists)
     start = time.monotonic()
     parent.send_signal(signal.SIGINT)
-    parent.wait(timeout=15)
-    assert time.monotonic() - start < 5
+    parent.wait(timeout=60)
+    assert time.monotonic() - start < 60  # and not the 600 s that its children were given
     assert all_gone(pids)
 
 

@@ -197,6 +197,8 @@ def company_fields(schema: ObjectSchema, configured: str | None, place: str, crm
         field = lookups[0]
     points_at_company = (field.lookup_object or "").lower() == COMPANY_OBJECT
     crm_id = f"{field.lookup_path}.{crm_id_field}" if crm_id_field and field.lookup_path and points_at_company else None
+    if crm_id is not None and crm_id.casefold() in schema.unreadable:
+        crm_id = None  # the tenant refuses the path: companies are asked for by themselves
     return CompanyFields(field.name, crm_id)
 
 

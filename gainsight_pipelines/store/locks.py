@@ -39,7 +39,7 @@ def object_lock(store: Store, name: str, run_id: str) -> Iterator[Lock]:
         key = f"gainsight_pipelines pull {name}"
         row = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (key,)).fetchone()
         if row is None or not row[0]:
-            raise ObjectBusy(f"`{name}` is being pulled by {_holder(connection, name)}.", "Wait for it to end.")
+            raise ObjectBusy(f"`{name}` is being pulled by {_holder(connection, name, run_id)}.", "Wait for it to end.")
         yield Lock(connection, name)
 
 
@@ -65,10 +65,10 @@ def is_locked(connection: psycopg.Connection, name: str) -> bool:
     return bool(row and row[0])
 
 
-def _holder(connection: psycopg.Connection, name: str) -> str:
+def _holder(connection: psycopg.Connection, name: str, asker: str) -> str:
     row = connection.execute(
         """SELECT run_id, to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') FROM gainsight.sync_run
-           WHERE object = %s AND status = 'running' ORDER BY started_at DESC LIMIT 1""",
-        (name,),
+           WHERE object = %s AND status = 'running' AND run_id <> %s ORDER BY started_at DESC LIMIT 1""",
+        (name, asker),
     ).fetchone()
     return f"run {row[0]} since {row[1]} UTC" if row else "another run that has just started"

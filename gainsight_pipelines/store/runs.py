@@ -173,9 +173,10 @@ def find_run(connection: psycopg.Connection, run_id: str, name: str) -> Run | No
 
 
 def latest_runs(connection: psycopg.Connection) -> dict[str, Run]:
-    """The last run of each object that ever ran."""
+    """The last run of each object that ever ran; an attempt that found another run at work is none."""
     with connection.cursor(row_factory=class_row(Run)) as cursor:
         cursor.execute(
-            f"SELECT DISTINCT ON (object) {RUN_COLUMNS} FROM gainsight.sync_run ORDER BY object, started_at DESC"
+            f"""SELECT DISTINCT ON (object) {RUN_COLUMNS} FROM gainsight.sync_run WHERE status <> 'skipped'
+                ORDER BY object, started_at DESC"""
         )
         return {run.object: run for run in cursor}

@@ -41,9 +41,10 @@ class PageWriter:
     def __call__(self, records: list[dict[str, Any]], scope: str, cursor: Cursor) -> None:
         context, report, connection = self._context, self._context.report, self._context.connection
         rows, rejected = self._map(records)
+        self._make_room()
         learnt = self._crm_ids_of_page(records)
         unknown = self._look_up({row[self._company_position] for row in rows.values()} - learnt.keys())
-        self._remember(learnt)
+        self._crm_ids |= learnt
         context.lock.confirm()
         with connection.transaction():
             checked_at = context.services.clock.now()
@@ -76,9 +77,10 @@ class PageWriter:
                 rows += self._mapper.rows(record)
             except BadRecord as error:
                 rejected.append((record, str(error)))
+        self._make_room()
         learnt = self._crm_ids_of_page(records)
         unknown = self._look_up({row[self._company_position] for row in rows} - learnt.keys())
-        self._remember(learnt)
+        self._crm_ids |= learnt
         context.lock.confirm()
         with connection.transaction():
             checked_at = context.services.clock.now()
@@ -107,11 +109,10 @@ class PageWriter:
                 rejected.append((record, str(error)))
         return rows, rejected
 
-    def _remember(self, learnt: dict[str, str | None]) -> None:
-        """Keeps CRM ids for the pages to come; not without end, as an object may name any number of companies."""
+    def _make_room(self) -> None:
+        """Before a page: CRM ids are kept for those to come, but an object may name any number of companies."""
         if len(self._crm_ids) > KEPT_COMPANIES:
             self._crm_ids = {}
-        self._crm_ids |= learnt
 
     def _crm_ids_of_page(self, records: list[dict[str, Any]]) -> dict[str, str | None]:
         """The companies' CRM ids that came with the page."""

@@ -144,7 +144,7 @@ def _pull_all(context: PullContext) -> None:
     if context.prepared.is_full:
         schemas.forget_schema(context.connection, context.pull.gainsight_object)
     mapper = read_mapped(context, index, _read_all)
-    _relink(context, index, mapper)
+    _relink(context, mapper)
     _register_fields(context, mapper)
     context.report.details |= mapper.details()
     _look_at_rows(context)
@@ -221,6 +221,10 @@ def refresh_accounts(context: PullContext) -> AccountIndex:
     context.report.accounts = refreshed.live
     for sentence in refreshed.notes:
         context.note(sentence)
+    return _account_index(context)
+
+
+def _account_index(context: PullContext) -> AccountIndex:
     return AccountIndex(context.services.crm.kind, indexed_accounts(context.connection, context.prepared.gsid_field))
 
 
@@ -262,13 +266,16 @@ def _keep_crm_ids(context: PullContext, crm_id_field: str | None) -> None:
         save_cursor(connection, COMPANY_LINKS, LINKS, run_id, Cursor(fingerprint=now))
 
 
-def _relink(context: PullContext, index: AccountIndex, mapper: Mapper) -> None:
+def _relink(context: PullContext, mapper: Mapper) -> None:
     """Heals and corrects the links of what is stored already, if anything that they depend on has changed."""
     with context.connection.transaction():
+        # One view of accounts and companies for fingerprint and index: other pulls may refresh them meanwhile.
+        context.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         before = take_cursor(context.connection, context.pull.name, LINKS, context.report.run_id)
         now = links.fingerprint(context.connection, context.prepared.gsid_field)
         if before.fingerprint == now:
             return
+        index = _account_index(context)
         key_kind = mapper.company.key_kind
 
         def find(company_gsid: str | None, key: str | None, crm_id: str | None) -> Link:
