@@ -37,7 +37,7 @@ def product(tmp_path: Path, postgres_server: EmbeddedServer, sandbox: RunningSan
 def started(product: Product, sandbox: RunningSandbox) -> subprocess.Popen[str]:
     """A pull of activities that has stored some pages and is far from its end."""
     assert product.run("company").status == 0
-    sandbox.switch(page_cap=PAGE, gainsight_delay=0.25)
+    sandbox.switch(page_cap=PAGE, gainsight_delay=0.8)
     process = subprocess.Popen(
         [sys.executable, "-m", "gainsight_pipelines.cli", "run", "activity", "--json"],
         cwd=product.folder,

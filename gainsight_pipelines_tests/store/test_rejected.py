@@ -14,7 +14,7 @@ from gainsight_pipelines.store.rejected import to_json
     [
         (Decimal(12), "12"),
         (Decimal("12.5"), "12.5"),
-        (Decimal("1e+20"), "1e20"),
+        (Decimal("1e20"), "1e+20"),
         (Decimal("1e400"), '"1E+400"'),
         (-Decimal(2**64), "-1.8446744073709552e+19"),
     ],
