@@ -435,9 +435,16 @@ def test_the_keeper_knows_no_secrets(folder: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("GAINSIGHT_API_KEY", "sesame-open")
     monkeypatch.setenv("PGOPTIONS", "-c search_path=nowhere")
     with embedded_server(folder):
+        looked_at = 0
         for process in server_processes(folder):
-            assert "sesame-open" not in str(process.environ())
-            assert "PGOPTIONS" not in process.environ()
+            try:
+                environ = process.environ()
+            except (psutil.NoSuchProcess, psutil.ZombieProcess):
+                continue  # a backend that has just ended
+            looked_at += 1
+            assert "sesame-open" not in str(environ)
+            assert "PGOPTIONS" not in environ
+        assert looked_at >= 2
 
 
 def test_a_port_in_the_environment_does_not_mislead(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
