@@ -25,7 +25,12 @@ logger = logging.getLogger("gainsight_pipelines")
 OBJECT = "account"
 CHANGES, SWEEP = "changes", "sweep"
 MAY_VANISH_AT_LEAST, MAY_VANISH_SHARE = 100, 0.1
-"""A sweep that misses more accounts than the larger of these is taken for incomplete, not for deletions."""
+"""A sweep that misses more rows than the larger of these is taken for incomplete, not for deletions."""
+
+
+def most_that_may_vanish(live: int) -> int:
+    """How many of so many stored rows a sweep may mark deleted without being told so."""
+    return max(MAY_VANISH_AT_LEAST, int(live * MAY_VANISH_SHARE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +124,7 @@ class Refresh:
 
     def _mark_vanished(self, connection: psycopg.Connection, started_at: datetime) -> tuple[int, tuple[str, ...]]:
         unseen, live = table.count_unseen(connection, started_at)
-        allowed = max(MAY_VANISH_AT_LEAST, int(live * MAY_VANISH_SHARE))
-        if unseen > allowed and not self.is_vanishing_accepted:
+        if unseen > most_that_may_vanish(live) and not self.is_vanishing_accepted:
             note = (
                 f"The CRM showed {live - unseen} of {live} accounts that it had before; so many are not taken for"
                 " deleted. If they are, run once with --accept-deletions; else see what the CRM's user may read."

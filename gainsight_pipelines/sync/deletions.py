@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from gainsight_pipelines.accounts import most_that_may_vanish
 from gainsight_pipelines.gainsight.errors import UnknownObject
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
 from gainsight_pipelines.gainsight.query import Condition, Operator
@@ -28,9 +29,6 @@ LOGS = ("record_delete_log", "record_delete_log_high_volume")
 LOOK_EVERY, SWEEP_EVERY = timedelta(days=1), timedelta(days=7)
 LOG_KEPT_FOR, LOG_OVERLAP = timedelta(days=14), timedelta(days=1)
 """A day less than Gainsight keeps it; entries may show up late."""
-
-MAY_VANISH_AT_LEAST, MAY_VANISH_SHARE = 100, 0.1
-"""A sweep that misses more rows than the larger of these is taken for incomplete, not for deletions."""
 
 
 def find_deletions(context: PullContext, mapper: Mapper) -> None:
@@ -121,8 +119,7 @@ def _sweep(context: PullContext) -> None:
         ids = (gsid.upper() for gsid in seen) if table.id_column == table.company_column else seen
         deletions.note_seen(connection, ids, is_restart=page.is_restart)
     unseen, live = deletions.count_unseen(connection, table, name, context.started_at)
-    allowed = max(MAY_VANISH_AT_LEAST, int(live * MAY_VANISH_SHARE))
-    if unseen > allowed and not context.prepared.is_vanishing_accepted:
+    if unseen > most_that_may_vanish(live) and not context.prepared.is_vanishing_accepted:
         context.report.details["vanished"] = unseen
         context.note(
             f"Gainsight showed {live - unseen:,} of {live:,} stored rows of `{name}`; so many are not taken for"
