@@ -14,7 +14,7 @@ from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.crm.connect import from_environment
 from gainsight_pipelines.crm.fields import AccountFieldMap
 from gainsight_pipelines.crm.protocol import PrimaryCRM
-from gainsight_pipelines.errors import GateClosed, SettingsError
+from gainsight_pipelines.errors import NoPrimaryCRM, SettingsError
 from gainsight_pipelines.gainsight.client import GainsightClient
 from gainsight_pipelines.objects.catalog import find_pull
 from gainsight_pipelines.settings import PULLS, Secrets, Settings
@@ -61,12 +61,12 @@ def connect_crm(settings: Settings, secrets: Secrets, clock: Clock) -> PrimaryCR
     """The primary CRM of the settings. Nothing is called yet.
 
     Raises:
-        GateClosed: none is configured.
+        NoPrimaryCRM: none is configured.
         SettingsError: its section is broken, or its credentials are missing.
     """
     primary = settings.primary_crm
     if primary is None:
-        raise GateClosed(
+        raise NoPrimaryCRM(
             "No primary CRM is connected, so nothing is pulled.",
             "Set `primary_crm.kind` to salesforce or hubspot: it owns the accounts that Gainsight's data are added to.",
         )
@@ -128,7 +128,7 @@ def prepare(  # noqa: PLR0913 - what a pull is made of
 
     Raises:
         SettingsError: its section, or one that it needs, is broken; a secret is missing.
-        GateClosed: no primary CRM is configured.
+        NoPrimaryCRM: no primary CRM is configured.
     """
     pull = find_pull(settings, name)
     services = Services(store=store, crm=crm(), gainsight=gainsight(store), clock=clock)

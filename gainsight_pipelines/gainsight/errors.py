@@ -76,6 +76,8 @@ _CODE = re.compile(r"[A-Za-z0-9_]{1,40}")
 class UnknownObject(PermanentError):
     """The tenant has no object of that name, or the key may not see it."""
 
+    section = "unknown-object"
+
 
 class UnknownField(PermanentError):
     """The tenant's object has no such field (any more), or the key may not read it.

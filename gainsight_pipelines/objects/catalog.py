@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.errors import NotEnabled, SettingsError
 from gainsight_pipelines.objects.activity import ActivityPull
 from gainsight_pipelines.objects.company import CompanyPull
 from gainsight_pipelines.objects.product_usage import ProductUsagePull
@@ -26,15 +26,16 @@ def find_pull(settings: Settings, name: str) -> ObjectPull:
     """The pull of that name.
 
     Raises:
-        SettingsError: its section is broken, or the settings have no such object.
+        SettingsError: its section is broken.
+        NotEnabled: the settings have no such object.
     """
-    for pull in _pulls(settings, section_of(name)):
-        if pull.name == name:
-            return pull
-    raise SettingsError(
-        f"There is no configured object {name!r}.",
-        f"The settings have: {', '.join(settings.object_names()) or 'none'}.",
-    )
+    found = next((pull for pull in _pulls(settings, section_of(name)) if pull.name == name), None)
+    if found is None or name not in settings.object_names():
+        raise NotEnabled(
+            f"There is no configured object {name!r}.",
+            f"The settings have: {', '.join(settings.object_names()) or 'none'}.",
+        )
+    return found
 
 
 def _pulls(settings: Settings, section: str) -> Iterator[ObjectPull]:

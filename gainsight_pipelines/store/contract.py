@@ -223,6 +223,22 @@ RELATIONS: Mapping[str, Relation] = {
             "updated_at": (TIME, "When it moved last."),
         },
     ),
+    "crm_gate": Relation(
+        "Whether the primary CRM is there, without which nothing is pulled: one row, once it was looked at.",
+        {
+            "only_row": (FLAG, "Always true: there is one row."),
+            "is_open": (FLAG, "Whether pulls may run."),
+            "reason": (
+                TEXT,
+                "`open`; or `not_configured`, `settings`, `rejected` (credentials), `not_answering`, `no_accounts`,"
+                " `not_evaluated`.",
+            ),
+            "message": (TEXT, "The same as a sentence, with what to do."),
+            "accounts": (COUNT, "Live accounts that the CRM counts, if it answered."),
+            "since": (TIME, "Since when it is so, for this reason."),
+            "checked_at": (TIME, "When it was looked at last."),
+        },
+    ),
     "unmatched_record": Relation(
         "Live records without an account, of all tables. They are matched by themselves once there is one.",
         {

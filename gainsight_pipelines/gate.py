@@ -1,0 +1,118 @@
+"""The gate: is the primary CRM there? A light look at it, kept in PostgreSQL for everybody who asks.
+
+Looks come from the gate sensor, and from whoever finds the last look too old. Each pull is gated by its own refresh of
+the accounts all the same: what is kept here only spares runs that would fail, and says since when they would.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from gainsight_pipelines.clock import Clock
+from gainsight_pipelines.crm.protocol import CRM_NAMES, PrimaryCRM
+from gainsight_pipelines.errors import (
+    CredentialsRejected,
+    GateClosed,
+    NoAccounts,
+    NoPrimaryCRM,
+    PipelineError,
+    SettingsError,
+)
+from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.gate import Gate, find_gate, save_gate
+
+SECONDS_VARIABLE = "GAINSIGHT_PIPELINES_GATE_SECONDS"
+DEFAULT_SECONDS = 60
+
+REASONS: tuple[tuple[type[PipelineError], str], ...] = (
+    (NoPrimaryCRM, "not_configured"),
+    (NoAccounts, "no_accounts"),
+    (GateClosed, "not_answering"),
+    (CredentialsRejected, "rejected"),
+    (SettingsError, "settings"),
+    (PipelineError, "not_evaluated"),
+)
+"""The word for each error, the first that fits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often the gate is looked at: every `seconds` while it is closed, five times as long while it is open."""
+
+    seconds: int = DEFAULT_SECONDS
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str] = os.environ) -> Pace:
+        """The pace that GAINSIGHT_PIPELINES_GATE_SECONDS sets, 60 s without it.
+
+        Raises:
+            SettingsError: it isn't a whole number from 1 to 3600.
+        """
+        text = environ.get(SECONDS_VARIABLE, "").strip()
+        if not text:
+            return cls()
+        if not text.isdecimal() or not 1 <= int(text) <= 3600:
+            raise SettingsError(f"{SECONDS_VARIABLE} is {text!r}.", "It takes a whole number of seconds, 1 to 3600.")
+        return cls(int(text))
+
+    @property
+    def closed(self) -> timedelta:
+        """Between two looks while the gate is closed."""
+        return timedelta(seconds=self.seconds)
+
+    @property
+    def open(self) -> timedelta:
+        """Between two looks while it is open."""
+        return 5 * self.closed
+
+    @property
+    def hold(self) -> timedelta:
+        """How long the CRM has to stay up before what was missed is caught up: one that flaps starts no storm."""
+        return 5 * self.closed
+
+    def is_due(self, gate: Gate | None, clock: Clock) -> bool:
+        """Whether it is time for the next look."""
+        return gate is None or clock.now() - gate.checked_at >= (self.open if gate.is_open else self.closed)
+
+    def is_stale(self, gate: Gate | None, clock: Clock) -> bool:
+        """Whether the last look is too old to rely on: nobody looked for two intervals."""
+        return gate is None or clock.now() - gate.checked_at > 2 * (self.open if gate.is_open else self.closed)
+
+
+def look(store: Store, connect: Callable[[], PrimaryCRM], clock: Clock) -> Gate:
+    """Looks at the CRM, within seconds, and keeps what was found. What can't be evaluated is closed.
+
+    Args:
+        store: where the gate's state is kept.
+        connect: makes the CRM; what it raises closes the gate as well.
+        clock: the source of time.
+
+    Raises:
+        PipelineError: the store can't be reached.
+    """
+    started_at = clock.now()
+    accounts: int | None = None
+    try:
+        crm = connect()
+        try:
+            accounts = crm.probe()
+        finally:
+            crm.close()
+        found = (True, "open", f"{CRM_NAMES[crm.kind]} answers and shows {accounts:,} accounts.")
+    except PipelineError as error:
+        reason = next(word for kind, word in REASONS if isinstance(error, kind))
+        found = (False, reason, str(error))
+    with store.connect("gate") as connection:
+        return save_gate(connection, Gate(*found, accounts=accounts, since=started_at, checked_at=started_at))
+
+
+def current(store: Store, connect: Callable[[], PrimaryCRM], clock: Clock, pace: Pace) -> Gate:
+    """The gate as it was at the last look, or after a new one if that is too old. Raises what `look` raises."""
+    with store.connect("gate") as connection:
+        gate = find_gate(connection)
+    if gate is None or pace.is_stale(gate, clock):
+        return look(store, connect, clock)
+    return gate

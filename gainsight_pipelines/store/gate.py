@@ -1,0 +1,51 @@
+"""The state of the gate, as the last look at the primary CRM left it. One row, shared by everything that asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+from psycopg.rows import class_row
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Whether the primary CRM is there.
+
+    `reason` is a word of the data contract, `message` the same as a sentence with what to do. `accounts`: how many live
+    ones the CRM counts, if it answered. `since`: when this reason began; `checked_at`: the last look.
+    """
+
+    is_open: bool
+    reason: str
+    message: str
+    accounts: int | None
+    since: datetime
+    checked_at: datetime
+
+
+COLUMNS = "is_open, reason, message, accounts, since, checked_at"
+
+
+def find_gate(connection: psycopg.Connection) -> Gate | None:
+    """The gate as it was at the last look; None if nobody ever looked."""
+    with connection.cursor(row_factory=class_row(Gate)) as cursor:
+        return cursor.execute(f"SELECT {COLUMNS} FROM gainsight.crm_gate").fetchone()
+
+
+def save_gate(connection: psycopg.Connection, gate: Gate) -> Gate:
+    """Keeps what a look found; returns it with the time at which this reason began."""
+    with connection.cursor(row_factory=class_row(Gate)) as cursor:
+        cursor.execute(
+            f"""INSERT INTO gainsight.crm_gate AS g ({COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s)
+                ON CONFLICT (only_row) DO UPDATE
+                SET is_open = excluded.is_open, reason = excluded.reason, message = excluded.message,
+                    accounts = excluded.accounts, checked_at = excluded.checked_at,
+                    since = CASE WHEN g.reason = excluded.reason THEN g.since ELSE excluded.since END
+                RETURNING {COLUMNS}""",
+            (gate.is_open, gate.reason, gate.message, gate.accounts, gate.since, gate.checked_at),
+        )
+        found = cursor.fetchone()
+    assert found is not None
+    return found
