@@ -230,8 +230,7 @@ RELATIONS: Mapping[str, Relation] = {
             "is_open": (FLAG, "Whether pulls may run."),
             "reason": (
                 TEXT,
-                "`open`; or `not_configured`, `settings`, `rejected` (credentials), `not_answering`, `no_accounts`,"
-                " `not_evaluated`.",
+                "`open`, `not_configured`, `settings`, `rejected`, `not_answering`, `no_accounts` or `not_evaluated`.",
             ),
             "message": (TEXT, "The same as a sentence, with what to do."),
             "accounts": (COUNT, "Live accounts that the CRM counts, if it answered."),
