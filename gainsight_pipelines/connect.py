@@ -17,7 +17,7 @@ from gainsight_pipelines.crm.protocol import PrimaryCRM
 from gainsight_pipelines.errors import NoPrimaryCRM, SettingsError
 from gainsight_pipelines.gainsight.client import GainsightClient
 from gainsight_pipelines.objects.catalog import find_pull
-from gainsight_pipelines.settings import PULLS, Secrets, Settings
+from gainsight_pipelines.settings import PULLS, GainsightSettings, Secrets, Settings
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
 from gainsight_pipelines.store.migrate import migrate
 from gainsight_pipelines.store.quota import Quota
@@ -50,11 +50,23 @@ def connect_gainsight(settings: Settings, secrets: Secrets, clock: Clock, store:
     Raises:
         SettingsError: no tenant is set, or no key.
     """
-    gainsight = settings.gainsight
-    if gainsight is None:
-        raise _no_tenant()
-    quota = Quota(store, clock, gainsight.quota_share)
-    return GainsightClient(gainsight.base_url, secrets.require(API_KEY_VARIABLE), clock=clock, before_call=quota)
+    tenant = tenant_of(settings)
+    quota = Quota(store, clock, tenant.quota_share)
+    return GainsightClient(tenant.base_url, secrets.require(API_KEY_VARIABLE), clock=clock, before_call=quota)
+
+
+def tenant_of(settings: Settings) -> GainsightSettings:
+    """The tenant of the settings.
+
+    Raises:
+        SettingsError: none is set, or its section is broken.
+    """
+    if settings.gainsight is None:
+        raise SettingsError(
+            "The settings name no Gainsight tenant.",
+            "Set `gainsight.base_url`, like https://your-tenant.gainsightcloud.com.",
+        )
+    return settings.gainsight
 
 
 def connect_crm(settings: Settings, secrets: Secrets, clock: Clock) -> PrimaryCRM:
@@ -97,10 +109,8 @@ def account_refresh(
     is_vanishing_accepted: bool = False,
 ) -> Refresh:
     """The refresh of the account table from this CRM, ready to run. The settings name a CRM and a tenant."""
-    primary, tenant = settings.primary_crm, settings.gainsight
+    primary, tenant = settings.primary_crm, tenant_of(settings)
     assert primary is not None
-    if tenant is None:
-        raise _no_tenant()
     return Refresh(
         store=store,
         crm=crm,
@@ -132,8 +142,7 @@ def prepare(  # noqa: PLR0913 - what a pull is made of
     """
     pull = find_pull(settings, name)
     services = Services(store=store, crm=crm(), gainsight=gainsight(store), clock=clock)
-    tenant = settings.gainsight
-    assert tenant is not None
+    tenant = tenant_of(settings)
     company = settings.company if "company" not in settings.errors else None
     return Prepared(
         pull=pull,
@@ -146,13 +155,6 @@ def prepare(  # noqa: PLR0913 - what a pull is made of
         overlap=timedelta(minutes=tenant.overlap_minutes),
         is_full=is_full,
         is_vanishing_accepted=is_vanishing_accepted,
-    )
-
-
-def _no_tenant() -> SettingsError:
-    return SettingsError(
-        "The settings name no Gainsight tenant.",
-        "Set `gainsight.base_url`, like https://your-tenant.gainsightcloud.com.",
     )
 
 

@@ -42,7 +42,8 @@ class PipelineError(Exception):
         self.todo = todo
 
     def __str__(self) -> str:
-        return f"{self.message} {self.todo}".strip()
+        end = "" if not self.todo or self.message.rstrip().endswith((".", "!", "?", ":")) else "."
+        return f"{self.message}{end} {self.todo}".strip()
 
 
 class SettingsError(PipelineError):

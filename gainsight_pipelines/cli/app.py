@@ -22,6 +22,7 @@ SettingsPath = Annotated[
     Parameter(name="--settings", help="The settings file; else GAINSIGHT_PIPELINES_SETTINGS, else ./gainsight.yaml."),
 ]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON document on stdout.")]
+Fresh = Annotated[bool, Parameter(negative="", help="Ask anew; else names are kept for 10 minutes.")]
 CrmKind = Annotated[Literal["salesforce", "hubspot"], Parameter(help="Which CRM the sandbox plays.")]
 
 
@@ -86,6 +87,69 @@ def status(*, settings: SettingsPath = None, json: Json = False) -> int:
     from gainsight_pipelines.cli.commands import status_command
 
     return status_command(path=settings, as_json=json)
+
+
+@app.command
+def objects(
+    pattern: str | None = None, /, *, fresh: Fresh = False, settings: SettingsPath = None, json: Json = False
+) -> int:
+    """List the tenant's objects: what `surveys.objects` and `product_usage.object` can name.
+
+    Parameters
+    ----------
+    pattern:
+        A piece of a name or label, or a pattern with * and ?.
+    """
+    from gainsight_pipelines.cli.pickers import objects_command
+
+    return objects_command(pattern, is_fresh=fresh, path=settings, as_json=json)
+
+
+@app.command
+def fields(
+    object: str,  # noqa: A002 - what it is called on the command line
+    pattern: str | None = None,
+    /,
+    *,
+    fill: Annotated[bool, Parameter(negative="", help="How full each is in a sample of 200 records.")] = False,
+    fresh: Fresh = False,
+    settings: SettingsPath = None,
+    json: Json = False,
+) -> int:
+    """List the fields of one of the tenant's objects, with labels and types.
+
+    Parameters
+    ----------
+    object:
+        Its API name, from `gainsight-pipelines objects`.
+    pattern:
+        A piece of a name or label, or a pattern with * and ?.
+    """
+    from gainsight_pipelines.cli.pickers import fields_command
+
+    return fields_command(object, pattern, with_fill=fill, is_fresh=fresh, path=settings, as_json=json)
+
+
+@app.command
+def crm_fields(
+    pattern: str | None = None,
+    /,
+    *,
+    fill: Annotated[bool, Parameter(negative="", help="How full each is in a sample of 200 accounts.")] = False,
+    fresh: Fresh = False,
+    settings: SettingsPath = None,
+    json: Json = False,
+) -> int:
+    """List the fields of the CRM's account object: what `gsid_field` and `primary_crm.fields` can name.
+
+    Parameters
+    ----------
+    pattern:
+        A piece of a name or label, or a pattern with * and ?.
+    """
+    from gainsight_pipelines.cli.pickers import crm_fields_command
+
+    return crm_fields_command(pattern, with_fill=fill, is_fresh=fresh, path=settings, as_json=json)
 
 
 @app.command

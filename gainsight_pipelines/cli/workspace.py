@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,23 @@ if TYPE_CHECKING:
 
 DATA_FOLDER = ".gainsight_pipelines"
 """Beside the settings file: the embedded server's data, Dagster's home."""
+
+
+LIBRARY_VARIABLES = ("REQUESTS_CA_BUNDLE", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
+"""What HTTP libraries look up in the environment themselves; no secrets."""
+
+
+def data_folder(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path:
+    """The data folder of a settings file: beside it."""
+    return settings_path(path, environ).parent / DATA_FOLDER
+
+
+def export_library_variables(secrets: Secrets, environ: MutableMapping[str, str]) -> None:
+    """Puts what libraries want to find in the environment there, where only `.env` has it."""
+    for name in LIBRARY_VARIABLES:
+        value = secrets.get(name)
+        if value and not environ.get(name):
+            environ[name] = value
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +73,7 @@ def open_workspace(
     environ = dict(environ)
     file = settings_path(path, environ)
     secrets = Secrets.read(file, environ)
+    export_library_variables(secrets, environ)
     data = folder or file.parent / DATA_FOLDER
     server: EmbeddedServer | None = None
     with ExitStack() as stack:

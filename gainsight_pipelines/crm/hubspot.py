@@ -115,6 +115,12 @@ class HubSpot:
             for name, each in self._described.items()
         ]
 
+    def sample_accounts(self, size: int) -> list[Mapping[str, Any]]:
+        """Some companies with all their properties."""
+        names = list(self._described)
+        answer = self._calls.search({"limit": min(size, SEARCH_PAGE), "properties": names})
+        return [{name: (each.get("properties") or {}).get(name) for name in names} for each in answer["results"]]
+
     def changed_accounts(self, since: datetime | None) -> Iterator[AccountPage]:
         """Companies modified at or after `since` less OVERLAP, in the order of hs_lastmodifieddate.
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 CRMKind = Literal["salesforce", "hubspot"]
 
@@ -104,6 +104,10 @@ class PrimaryCRM(Protocol):
 
     def account_fields(self) -> list[AccountField]:
         """The fields of the account object (Salesforce Account, HubSpot company), from the live schema."""
+        ...
+
+    def sample_accounts(self, size: int) -> list[Mapping[str, Any]]:
+        """Up to `size` (at most 200) live accounts with all their fields, by one call: raw values by field name."""
         ...
 
     @property

@@ -53,17 +53,23 @@ class Salesforce:
         fields: the account fields to read where they aren't the usual ones.
         gsid_fields: the account fields that may hold a GSID.
         clock: the source of time.
+        authorities: PEM file with the certificate authorities to trust; None: those of `requests`.
     """
 
     kind: CRMKind = "salesforce"
     sweep_every = timedelta(days=7)
 
     def __init__(
-        self, credentials: SalesforceCredentials, fields: AccountFieldMap, gsid_fields: GsidFields, clock: Clock
+        self,
+        credentials: SalesforceCredentials,
+        fields: AccountFieldMap,
+        gsid_fields: GsidFields,
+        clock: Clock,
+        authorities: str | None = None,
     ) -> None:
         from gainsight_pipelines.crm.salesforce_session import SalesforceSession
 
-        self._session = SalesforceSession(credentials, clock, (CONNECT_TIMEOUT, READ_TIMEOUT))
+        self._session = SalesforceSession(credentials, clock, (CONNECT_TIMEOUT, READ_TIMEOUT), authorities)
         self._peer: Peer = self._session.peer
         self._fields = fields
         self._gsid_fields = gsid_fields
@@ -114,6 +120,13 @@ class Salesforce:
         return [
             AccountField(name, str(each.get("label") or name), str(each.get("type") or "string"))
             for name, each in self._described.items()
+        ]
+
+    def sample_accounts(self, size: int) -> list[Mapping[str, Any]]:
+        """Some accounts with all fields that the integration's user may see; FIELDS(ALL) gives 200 at most."""
+        answer = self._call(lambda client: client.query(f"SELECT FIELDS(ALL) FROM Account LIMIT {min(size, 200)}"))
+        return [
+            {key: value for key, value in each.items() if key != "attributes"} for each in answer.get("records", [])
         ]
 
     def changed_accounts(self, since: datetime | None) -> Iterator[AccountPage]:

@@ -89,8 +89,15 @@ class SalesforceSession(requests.Session):
     last answer, None if it didn't say.
     """
 
-    def __init__(self, credentials: SalesforceCredentials, clock: Clock, timeouts: tuple[float, float]) -> None:
+    def __init__(
+        self,
+        credentials: SalesforceCredentials,
+        clock: Clock,
+        timeouts: tuple[float, float],
+        authorities: str | None = None,
+    ) -> None:
         super().__init__()
+        self._authorities = authorities
         self.credentials = credentials
         self.timeouts = timeouts
         self.calls = 0
@@ -104,6 +111,8 @@ class SalesforceSession(requests.Session):
         """As requests does it, with time-outs, and without following a redirect: it would get the token too."""
         kwargs.setdefault("timeout", self.timeouts)
         kwargs["allow_redirects"] = False
+        if self._authorities is not None:
+            kwargs["verify"] = self._authorities  # the session's own would lose against REQUESTS_CA_BUNDLE
         self.calls += 1
         response = super().request(*args, **kwargs)
         self.answered_at = http_date(response.headers.get("Date"))

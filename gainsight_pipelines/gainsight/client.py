@@ -143,6 +143,7 @@ class GainsightClient:
         read_timeout: seconds without a byte.
         max_response_bytes: of a decoded body.
         max_answer_seconds: from sending to the last byte.
+        max_tries: of one call after transient failures. With 1 nothing is ever waited for: a person is looking.
         user_agent: how we introduce ourselves.
 
     Raises:
@@ -160,6 +161,7 @@ class GainsightClient:
         read_timeout: float = READ_TIMEOUT,
         max_response_bytes: int = MAX_RESPONSE_BYTES,
         max_answer_seconds: float = MAX_ANSWER_SECONDS,
+        max_tries: int = MAX_TRIES,
         user_agent: str = "gainsight-pipelines",
     ) -> None:
         self.base_url = checked_base_url(base_url)
@@ -170,6 +172,7 @@ class GainsightClient:
         self._timeout = (connect_timeout, read_timeout)
         self._max_bytes = max_response_bytes
         self._max_seconds = max_answer_seconds
+        self._max_tries = max_tries
         self._has_answered = False
         self._web_pages = 0
         self._one_at_a_time = Lock()
@@ -252,7 +255,7 @@ class GainsightClient:
         """
         path = _QUERY.format(name=check_object_name(object_name))
         what = f"query of {object_name}"
-        tries = _Tries(self._clock)
+        tries = _Tries(self._clock, self._max_tries)
         while True:
             try:
                 answer = self._send(kind, what, "POST", path, orjson.dumps(query.body()))
@@ -285,7 +288,7 @@ class GainsightClient:
         )
 
     def _ask(self, kind: str, what: str, method: str, path: str) -> Mapping[str, Any]:
-        tries = _Tries(self._clock)
+        tries = _Tries(self._clock, self._max_tries)
         while True:
             try:
                 envelope, _ = self._envelope(self._send(kind, what, method, path, None), what)
@@ -383,7 +386,7 @@ class GainsightClient:
         if looks_like_a_web_page(answer.content_type, answer.body):
             message = f"a web page came in place of Gainsight's answer to the {what}"
             self._web_pages += 1
-            if self._has_answered or self._web_pages < WEB_PAGES_TO_DOUBT_THE_HOST:
+            if self._has_answered or self._web_pages < min(WEB_PAGES_TO_DOUBT_THE_HOST, self._max_tries):
                 return TransientError(message, "A gateway is in the way; it is worth another try later.")
             return PermanentError(
                 message, "Check gainsight.base_url (the tenant's own host) and proxies or logins on the way."
@@ -403,8 +406,9 @@ class GainsightClient:
 class _Tries:
     """How often one call has failed, and how long to wait before it is tried again."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, most: int) -> None:
         self._clock = clock
+        self._most = most
         self._failures = 0
         self._waits = 0
 
@@ -416,10 +420,10 @@ class _Tries:
         """
         if isinstance(error, RateLimited):
             self._waits += 1
-            is_over = self._waits > MAX_RATE_LIMIT_WAITS
+            is_over = self._waits > MAX_RATE_LIMIT_WAITS or self._most == 1
         else:
             self._failures += 1
-            is_over = self._failures >= MAX_TRIES
+            is_over = self._failures >= self._most
         seconds = error.retry_after
         if seconds is None:
             longest = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** max(self._failures - 1, 0))

@@ -45,6 +45,7 @@ class Editor:
         `at`.
         `{"object": name, "action": "describe", "field": {"fieldName": …, "dataType": …, "gone": true, "values": […]}}`:
         the tenant's schema; without a trace in the records' dates. `values` are dealt out to the records in turn.
+        `{"object": name, "action": "copy", "names": […]}`: more objects with the same fields and no records.
         `{"account": key|null, "action": "update"|"insert"|"delete"|"merge", "values": {…}, "into": key}`: an account.
         Either may have `"links": [{"company": gsid, "account": key|"self"|null, "method": …, "reason": …}]`, the truth
         about companies after the edit; method is one for both CRMs or a dict by CRM.
@@ -93,6 +94,8 @@ class Editor:
             return {"gsids": self.touch_random(table, int(edit.get("count", 1)), at)}
         if action == "describe":
             return self._describe(table, dict(edit["field"]))
+        if action == "copy":
+            return self._copy(table, [str(name) for name in edit["names"]])
         values = dict(self._value(table, name, value) for name, value in edit.get("values", {}).items())
         if action == "insert":
             return self._insert(table, edit, values)
@@ -132,6 +135,13 @@ class Editor:
                     record.setdefault(name, None)
         self._engine.described(table.name)
         return {"object": table.name}
+
+    def _copy(self, table: GainsightTable, names: list[str]) -> dict[str, Any]:
+        for name in names:
+            node = table.describe | {"objectName": name, "label": name.replace("_", " "), "objectType": "CUSTOM"}
+            node["fields"] = [each | {"objectName": name} for each in table.describe["fields"]]
+            self._world.tables[name.lower()] = GainsightTable(name, node)
+        return {"objects": names}
 
     def _insert(self, table: GainsightTable, edit: dict[str, Any], values: Record) -> dict[str, Any]:
         prefix = table.describe.get("keyPrefix", "1X01" + "0" * 14)

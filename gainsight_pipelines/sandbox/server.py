@@ -186,6 +186,7 @@ class _Sandbox:
             "HUBSPOT_ACCESS_TOKEN": secrets.hubspot_access_token,
             "HUBSPOT_BASE_URL": urls["hubspot"],
             "REQUESTS_CA_BUNDLE": str(folder / "ca-bundle.pem"),
+            "SALESFORCE_CA_FILE": str(folder / "ca.pem"),
             "SALESFORCE_INSTANCE_URL": urls["salesforce"],
         }
         client = {"SALESFORCE_CLIENT_ID": secrets.salesforce_client_id}

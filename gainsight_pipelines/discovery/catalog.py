@@ -1,0 +1,220 @@
+"""What pickers offer: the tenant's objects, an object's fields, the CRM's account fields, and how full they are.
+
+At most one call for each of these, however many objects and fields there are; kept for minutes, and asked for once even
+when several ask at the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from threading import Lock
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from gainsight_pipelines.connect import tenant_of
+from gainsight_pipelines.crm.protocol import AccountField, CRMKind
+from gainsight_pipelines.discovery.cache import DiskCache, Kept
+from gainsight_pipelines.discovery.connections import Connections
+from gainsight_pipelines.gainsight.metadata import Field, ObjectInfo, ObjectSchema
+from gainsight_pipelines.gainsight.query import Query
+
+CATALOG_LASTS = timedelta(minutes=10)
+"""How long names are taken from the cache."""
+
+FILL_SAMPLE = 200
+"""Records that a fill rate is worked out from: what Salesforce gives at once with all fields."""
+
+Named = TypeVar("Named", ObjectInfo, Field, AccountField)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectList:
+    """The tenant's objects, readable or not, by name; read from the tenant at `read_at`."""
+
+    objects: tuple[ObjectInfo, ...]
+    read_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One object with its fields; read from the tenant at `read_at`."""
+
+    schema: ObjectSchema
+    read_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFields:
+    """The fields of the CRM's account object, by name; read from the CRM at `read_at`."""
+
+    crm: CRMKind
+    fields: tuple[AccountField, ...]
+    read_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """How many of a sample of records have a value, by field. `sample`: how many records there were."""
+
+    filled: Mapping[str, int]
+    sample: int
+    read_at: datetime
+
+    def share(self, name: str) -> float | None:
+        """The share of the sample with a value in this field, 0 to 1; None where nothing is known of it."""
+        count = self.filled.get(name)
+        return None if count is None or not self.sample else count / self.sample
+
+
+@dataclass(slots=True)
+class Catalog:
+    """The names that a tenant has. May be asked from several threads.
+
+    Args:
+        connections: whom to ask.
+        cache: where answers are kept.
+        lasts: how long they are taken from there.
+    """
+
+    connections: Connections
+    cache: DiskCache
+    lasts: timedelta = CATALOG_LASTS
+    _locks: dict[str, Lock] = field(default_factory=dict, repr=False)
+    _lock: Lock = field(default_factory=Lock, repr=False)
+
+    def objects(self, *, is_fresh: bool = False) -> ObjectList:
+        """The tenant's objects, by one call.
+
+        Args:
+            is_fresh: ask the tenant, whatever is kept.
+
+        Raises:
+            PipelineError: no tenant or key is set, it refuses, or it doesn't answer in time.
+        """
+
+        def ask() -> Any:
+            with closing(self.connections.gainsight()) as client:
+                return [asdict(one) for one in client.list_objects()]
+
+        kept = self._kept(self._gainsight_key("objects"), ask, is_fresh)
+        objects = sorted((ObjectInfo(**one) for one in kept.document), key=lambda one: one.name.casefold())
+        return ObjectList(tuple(objects), kept.read_at)
+
+    def fields(self, object_name: str, *, is_fresh: bool = False) -> Described:
+        """An object with its fields, by one call.
+
+        Args:
+            object_name: its API name, in any case.
+            is_fresh: ask the tenant, whatever is kept.
+
+        Raises:
+            UnknownObject: the tenant has none of that name.
+            PipelineError: as for `objects`.
+        """
+
+        def ask() -> Any:
+            with closing(self.connections.gainsight()) as client:
+                return client.describe(object_name).to_json()
+
+        kept = self._kept(self._gainsight_key("fields", object_name.casefold()), ask, is_fresh)
+        return Described(ObjectSchema.from_json(kept.document), kept.read_at)
+
+    def crm_fields(self, *, is_fresh: bool = False) -> AccountFields:
+        """The fields of the CRM's account object (Salesforce Account, HubSpot company), by one call after the log-in.
+
+        Args:
+            is_fresh: ask the CRM, whatever is kept.
+
+        Raises:
+            GateClosed: no CRM is configured, or it doesn't answer.
+            PipelineError: it refuses, or its credentials are missing.
+        """
+
+        def ask() -> Any:
+            with closing(self.connections.crm()) as crm:
+                return [asdict(one) for one in crm.account_fields()]
+
+        kept = self._kept(self._crm_key("fields"), ask, is_fresh)
+        fields = sorted((AccountField(**one) for one in kept.document), key=lambda one: one.name.casefold())
+        return AccountFields(self._crm_kind(), tuple(fields), kept.read_at)
+
+    def fill(self, object_name: str, *, is_fresh: bool = False) -> Fill:
+        """How full an object's fields are in a sample of its records: one query, besides the describe.
+
+        Raises:
+            PipelineError: as for `fields`.
+        """
+        schema = self.fields(object_name).schema
+
+        def ask() -> Any:
+            with closing(self.connections.gainsight()) as client:
+                query = Query(tuple(schema.fields), limit=FILL_SAMPLE)
+                return _counted(schema.fields, client.query(schema.name, query, kind="probe").records)
+
+        return _fill(self._kept(self._gainsight_key("fill", object_name.casefold()), ask, is_fresh))
+
+    def crm_fill(self, *, is_fresh: bool = False) -> Fill:
+        """How full the account fields are in a sample of the CRM's accounts: one call.
+
+        Raises:
+            PipelineError: as for `crm_fields`.
+        """
+
+        def ask() -> Any:
+            with closing(self.connections.crm()) as crm:
+                accounts = crm.sample_accounts(FILL_SAMPLE)
+            return _counted(list(dict.fromkeys(name for account in accounts for name in account)), accounts)
+
+        return _fill(self._kept(self._crm_key("fill"), ask, is_fresh))
+
+    def forget(self) -> None:
+        """Drops what is kept: after a new key, or for another tenant."""
+        self.cache.forget()
+
+    def _kept(self, key: str, ask: Callable[[], Any], is_fresh: bool) -> Kept:
+        with self._lock:
+            lock = self._locks.setdefault(key, Lock())
+        asked_at = self.connections.clock.now()
+        with lock:
+            kept = self.cache.find(key, self.lasts)
+            # Whoever waited here while another asked takes that answer, even when it wants a fresh one.
+            if kept is not None and (not is_fresh or kept.read_at > asked_at):
+                return kept
+            return self.cache.keep(key, ask())
+
+    def _gainsight_key(self, *parts: str) -> str:
+        return " ".join((urlsplit(tenant_of(self.connections.settings).base_url).netloc, *parts))
+
+    def _crm_key(self, *parts: str) -> str:
+        with closing(self.connections.crm()) as crm:
+            return " ".join((repr(crm), *parts))
+
+    def _crm_kind(self) -> CRMKind:
+        primary = self.connections.settings.primary_crm
+        assert primary is not None
+        return primary.kind
+
+
+def matching_names(named: Iterable[Named], pattern: str | None) -> list[Named]:
+    """Those whose name or label fits: a piece of either, or a pattern with * and ?, without regard to case."""
+    if not pattern:
+        return list(named)
+    wanted = pattern.casefold()
+    if not any(mark in wanted for mark in "*?["):
+        wanted = f"*{wanted}*"
+    return [
+        one for one in named if fnmatchcase(one.name.casefold(), wanted) or fnmatchcase(one.label.casefold(), wanted)
+    ]
+
+
+def _counted(names: Iterable[str], records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    filled = {name: sum(record.get(name) not in (None, "", []) for record in records) for name in names}
+    return {"filled": filled, "sample": len(records)}
+
+
+def _fill(kept: Kept) -> Fill:
+    return Fill(kept.document["filled"], kept.document["sample"], kept.read_at)

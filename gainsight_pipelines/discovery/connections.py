@@ -1,0 +1,79 @@
+"""Clients for a person who is waiting: short time-outs, no second try, secrets read anew each time.
+
+A picker doesn't count against the product's own share of the quota: it makes a handful of calls a day, and it has to
+work where there is no database yet.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from gainsight_pipelines.clock import Clock
+from gainsight_pipelines.connect import API_KEY_VARIABLE, connect_crm, tenant_of
+from gainsight_pipelines.crm.protocol import PrimaryCRM
+from gainsight_pipelines.gainsight.client import GainsightClient
+from gainsight_pipelines.settings import Secrets, Settings
+
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 25.0
+"""What somebody may be kept waiting for one call (requirement T3)."""
+
+
+def _uncounted(kind: str) -> None:
+    """Counts nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Whom the settings name, to be talked to for as long as one question takes.
+
+    Args:
+        settings: the settings as they stand, saved or not.
+        clock: the source of time.
+        environ: the environment; `.env` beside the settings file is read as well.
+        before_call: asked before each call to Gainsight, e.g. a `Quota`.
+    """
+
+    settings: Settings
+    clock: Clock
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    before_call: Callable[[str], None] = _uncounted
+
+    def secrets(self) -> Secrets:
+        """The secrets as they are now.
+
+        Raises:
+            SettingsError: `.env` can't be read.
+        """
+        return Secrets.read(self.settings.path, self.environ)
+
+    def gainsight(self, answer_seconds: float = ANSWER_SECONDS) -> GainsightClient:
+        """A client for the tenant; nothing is called yet. Close it.
+
+        Args:
+            answer_seconds: how long one call may take.
+
+        Raises:
+            SettingsError: no tenant is set, or no key.
+        """
+        return GainsightClient(
+            tenant_of(self.settings).base_url,
+            self.secrets().require(API_KEY_VARIABLE),
+            clock=self.clock,
+            before_call=self.before_call,
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=answer_seconds,
+            max_answer_seconds=answer_seconds,
+            max_tries=1,
+        )
+
+    def crm(self) -> PrimaryCRM:
+        """The primary CRM; nothing is called yet. Close it.
+
+        Raises:
+            GateClosed: none is configured.
+            SettingsError: its section is broken, or its credentials are missing.
+        """
+        return connect_crm(self.settings, self.secrets(), self.clock)

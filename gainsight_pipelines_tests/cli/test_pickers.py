@@ -1,0 +1,65 @@
+"""The pickers as people type them: tables for them, one JSON document for programs, one sentence for a mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from gainsight_pipelines.store.embedded import EmbeddedServer
+from gainsight_pipelines_tests.product import Product, product_on
+from gainsight_pipelines_tests.sandbox_process import RunningSandbox
+
+
+@pytest.fixture(scope="module")
+def product(
+    small_sandbox: RunningSandbox, tmp_path_factory: pytest.TempPathFactory, postgres_server: EmbeddedServer
+) -> Iterator[Product]:
+    with product_on(tmp_path_factory.mktemp("project"), postgres_server, small_sandbox) as product:
+        yield product
+
+
+def test_objects_as_a_table(product: Product) -> None:
+    done = product.command("objects", "survey")
+    assert done.status == 0
+    assert done.out.startswith("4 of 13 objects")
+    assert "nps_survey__gc" in done.out and "gsuser" not in done.out
+    assert not done.err
+
+
+def test_fields_as_json_with_fill(product: Product) -> None:
+    document = product.command("fields", "company", "arr", "--fill", "--json").document
+    assert (document["object"], document["label"]) == ("company", "Company")
+    assert [(one["name"], one["type"]) for one in document["fields"]] == [("Arr", "CURRENCY")]
+    assert 0 < document["fields"][0]["filled"] <= 1
+    assert document["sample"] > 0
+
+
+def test_crm_fields_find_the_gsid_field_by_its_label(product: Product) -> None:
+    done = product.command("crm-fields", "gsid", "--fill")
+    assert done.status == 0
+    assert "1 of 25 fields of Salesforce Account" in done.out
+    assert "Gainsight_GSID__c" in done.out and "%" in done.out
+
+
+def test_nothing_found_says_what_to_try(product: Product) -> None:
+    done = product.command("objects", "no_such_thing")
+    assert done.status == 1
+    assert "No object has 'no_such_thing'" in done.err
+
+
+def test_certificates_of_dotenv_are_used(product: Product) -> None:
+    """Neither the machine's bundle nor none at all stands in the way of the one in .env."""
+    dotenv = product.folder / ".env"
+    dotenv.write_text("".join(f"{name}={product.env[name]}\n" for name in ("SALESFORCE_CA_FILE",)))
+    try:
+        done = product.command("crm-fields", "--fresh", REQUESTS_CA_BUNDLE=None, SALESFORCE_CA_FILE=None)
+    finally:
+        dotenv.unlink()
+    assert done.status == 0, done.err
+
+
+def test_no_settings_file(product: Product) -> None:
+    done = product.command("objects", "--settings", "nowhere.yaml")
+    assert done.status == 1
+    assert "nowhere.yaml" in done.err and "Traceback" not in done.err
