@@ -69,8 +69,17 @@ def tenant_of(settings: Settings) -> GainsightSettings:
     return settings.gainsight
 
 
-def connect_crm(settings: Settings, secrets: Secrets, clock: Clock) -> PrimaryCRM:
+def connect_crm(
+    settings: Settings, secrets: Secrets, clock: Clock, fields_with_gsids: Mapping[str, str] | None = None
+) -> PrimaryCRM:
     """The primary CRM of the settings. Nothing is called yet.
+
+    Args:
+        settings: what names it.
+        secrets: its credentials.
+        clock: the source of time.
+        fields_with_gsids: account fields that may hold a GSID, with the settings that name them; None: all that
+            `gsid_fields` finds.
 
     Raises:
         NoPrimaryCRM: none is configured.
@@ -83,7 +92,8 @@ def connect_crm(settings: Settings, secrets: Secrets, clock: Clock) -> PrimaryCR
             "Set `primary_crm.kind` to salesforce or hubspot: it owns the accounts that Gainsight's data are added to.",
         )
     fields = AccountFieldMap(**primary.fields.model_dump())
-    return from_environment(primary.kind, secrets.environment(), fields, gsid_fields(settings), clock)
+    gsids = gsid_fields(settings) if fields_with_gsids is None else fields_with_gsids
+    return from_environment(primary.kind, secrets.environment(), fields, gsids, clock)
 
 
 def gsid_fields(settings: Settings) -> Mapping[str, str]:

@@ -153,6 +153,48 @@ def crm_fields(
 
 
 @app.command
+def categories(
+    *,
+    resample: Annotated[
+        bool, Parameter(negative="", help="Ask for fewer activities than last time, for a slow tenant.")
+    ] = False,
+    fresh: Fresh = False,
+    settings: SettingsPath = None,
+    json: Json = False,
+) -> int:
+    """Show the reporting categories of recent activities with their types, and a type for those not mapped yet."""
+    from gainsight_pipelines.cli.categories import categories_command
+
+    return categories_command(resample=resample, is_fresh=fresh, path=settings, as_json=json)
+
+
+@app.command
+def preview(
+    object: str,  # noqa: A002 - what it is called on the command line
+    /,
+    *,
+    filter: Annotated[  # noqa: A002
+        str | None, Parameter(help="A where-clause as JSON, or @FILE, in place of what the pull itself asks for.")
+    ] = None,
+    records: Annotated[int, Parameter(help="How many to show, up to 50.")] = 3,
+    settings: SettingsPath = None,
+    json: Json = False,
+) -> int:
+    """Show what a pull or a filter would bring: how many records, and some raw and as they would be stored.
+
+    Writes nothing.
+
+    Parameters
+    ----------
+    object:
+        company, activity, survey_<object> or product_usage; or any object of the tenant, raw.
+    """
+    from gainsight_pipelines.cli.preview import preview_command
+
+    return preview_command(object, filter_text=filter, size=records, path=settings, as_json=json)
+
+
+@app.command
 def demo(*, crm: CrmKind = "salesforce", json: Json = False) -> int:
     """See it work: an embedded PostgreSQL, a local Gainsight and CRM, all four pulls, and what came of them."""
     from gainsight_pipelines.cli.demo import demo_command

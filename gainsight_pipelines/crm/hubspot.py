@@ -23,7 +23,7 @@ from gainsight_pipelines.crm.hubspot_calls import HubSpotCalls, HubSpotCredentia
 from gainsight_pipelines.crm.ids import hubspot_id
 from gainsight_pipelines.crm.protocol import Account, AccountField, AccountPage, CRMKind, finished_bookmark
 from gainsight_pipelines.crm.values import UnreadableValues, normalise_domain, parse_time, text_or_none
-from gainsight_pipelines.errors import GateClosed, NoAccounts, TransientError
+from gainsight_pipelines.errors import GateClosed, NoAccounts, SettingsError, TransientError
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +120,31 @@ class HubSpot:
         names = list(self._described)
         answer = self._calls.search({"limit": min(size, SEARCH_PAGE), "properties": names})
         return [{name: (each.get("properties") or {}).get(name) for name in names} for each in answer["results"]]
+
+    def find_accounts(self, field: str | None, values: Sequence[str]) -> list[Account]:
+        """By ids through a batch read, which leads from a merged company to the one that took it over; 100 a call."""
+        found: dict[str, Account] = {}
+        with self._reported() as unreadable:
+            for start in range(0, len(values), LIST_PAGE):
+                batch = values[start : start + LIST_PAGE]
+                if field is None:
+                    answer = self._calls.read_companies(batch, self._properties)
+                else:
+                    # As documented, the values for a text have to be lower case.
+                    wanted = [value.lower() for value in batch]
+                    holds = {"propertyName": self._plan.gsids[field], "operator": "IN", "values": wanted}
+                    request = {"filterGroups": [{"filters": [holds]}], "properties": self._properties}
+                    answer = self._calls.search(request | {"limit": SEARCH_PAGE})
+                found |= {row.record_id: self._account(row, unreadable) for row in _rows(answer)}
+        return list(found.values())
+
+    def count_filled(self, field: str) -> int:
+        """Counts by the search's total."""
+        if field not in self._described:
+            raise SettingsError(f"HubSpot's company has no property {field!r}.", "Pick one from `crm-fields`.")
+        has_value = {"propertyName": field, "operator": "HAS_PROPERTY"}
+        request = {"filterGroups": [{"filters": [has_value]}], "properties": [RECORD_ID], "limit": 1}
+        return int(self._calls.search(request).get("total") or 0)
 
     def changed_accounts(self, since: datetime | None) -> Iterator[AccountPage]:
         """Companies modified at or after `since` less OVERLAP, in the order of hs_lastmodifieddate.

@@ -86,6 +86,14 @@ class HubSpotCalls:
         api = BasicApi(self._search_api.api_client)
         return self._ask(api.get_page, limit=limit, after=after, properties=list(properties), archived="false")
 
+    def read_companies(self, ids: Sequence[str], properties: Sequence[str]) -> Mapping[str, Any]:
+        """Those of up to 100 companies that are there."""
+        from hubspot.crm.companies import BatchApi
+
+        api = BatchApi(self._search_api.api_client)
+        asked = {"inputs": [{"id": each} for each in ids], "properties": list(properties), "propertiesWithHistory": []}
+        return self._ask(api.read, batch_read_input_simple_public_object_id=asked)
+
     def properties(self) -> Mapping[str, Any]:
         """The properties that companies have."""
         from hubspot.crm.properties import CoreApi

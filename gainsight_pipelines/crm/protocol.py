@@ -7,7 +7,7 @@ them) or ``PermanentError`` (a refusal that nobody has foreseen); no other error
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -108,6 +108,23 @@ class PrimaryCRM(Protocol):
 
     def sample_accounts(self, size: int) -> list[Mapping[str, Any]]:
         """Up to `size` (at most 200) live accounts with all their fields, by one call: raw values by field name."""
+        ...
+
+    def find_accounts(self, field: str | None, values: Sequence[str]) -> list[Account]:
+        """Accounts with one of these ids, or one of these values in a configured GSID field, by few calls.
+
+        Args:
+            field: the GSID field as the settings name it; None: the account's id.
+            values: canonical ids, or GSIDs.
+
+        Returns:
+            By id deleted and merged ones too, with those that took them over, as far as the CRM tells of them; by
+            GSID the live ones that hold exactly that text (blanks around it are dropped by a pull alone).
+        """
+        ...
+
+    def count_filled(self, field: str) -> int:
+        """How many live accounts have a value in this field, by one call."""
         ...
 
     @property

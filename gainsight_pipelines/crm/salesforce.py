@@ -6,7 +6,7 @@ What to read is fields.py's matter, what values mean values.py's, what errors me
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
@@ -18,7 +18,7 @@ from gainsight_pipelines.crm.fields import AccountFieldMap, GsidFields, LiveFiel
 from gainsight_pipelines.crm.ids import salesforce_id_18
 from gainsight_pipelines.crm.protocol import Account, AccountField, AccountPage, CRMKind, finished_bookmark
 from gainsight_pipelines.crm.values import UnreadableValues, normalise_domain, parse_time, text_or_none
-from gainsight_pipelines.errors import GateClosed, NoAccounts, PipelineError, TransientError
+from gainsight_pipelines.errors import GateClosed, NoAccounts, PipelineError, SettingsError, TransientError
 
 if TYPE_CHECKING:
     from gainsight_pipelines.crm.salesforce_session import SalesforceCredentials
@@ -38,6 +38,8 @@ record, but the record can be seen only after its commit: up to ten minutes late
 stamps have been read. The rest is reserve for bulk loads."""
 STAMP_UNIT = timedelta(seconds=1)
 """The API shows SystemModstamp in whole seconds."""
+VALUES_PER_QUERY = 200
+"""In one IN (…): with GSIDs some 10,000 of the 16,384 characters that an address may have."""
 
 USUAL_FIELDS = AccountFieldMap(domain="Website", parent="ParentId", owner="OwnerId")
 
@@ -129,6 +131,19 @@ class Salesforce:
             {key: value for key, value in each.items() if key != "attributes"} for each in answer.get("records", [])
         ]
 
+    def find_accounts(self, field: str | None, values: Sequence[str]) -> list[Account]:
+        """By ids in the recycle bin too, and what they were merged into; values of a field in batches of 200."""
+        column = "Id" if field is None else self._plan.gsids[field]
+        found = self._accounts_where(column, values, include_deleted=field is None)
+        masters = {each.merged_into for each in found if each.merged_into} - {each.account_id for each in found}
+        return found + self._accounts_where("Id", sorted(masters), include_deleted=True)
+
+    def count_filled(self, field: str) -> int:
+        """Counts by the query; long text areas can't be asked for so."""
+        spelt = self._described_name(field)
+        answer = self._call(lambda client: client.query(f"SELECT COUNT() FROM Account WHERE {spelt} != null"))
+        return int(answer.get("totalSize") or 0)
+
     def changed_accounts(self, since: datetime | None) -> Iterator[AccountPage]:
         """Accounts with a SystemModstamp at or after `since` less OVERLAP, in its order; deleted and merged ones too.
 
@@ -173,6 +188,27 @@ class Salesforce:
                 except QueryForgotten:
                     if after == start:
                         raise self._lost_query() from None
+
+    def _accounts_where(self, column: str, values: Sequence[str], *, include_deleted: bool) -> list[Account]:
+        select, found = _select(self._plan, self._owner_name), []
+        with self._reported() as unreadable:
+            for start in range(0, len(values), VALUES_PER_QUERY):
+                listed = ", ".join(_quoted(value) for value in values[start : start + VALUES_PER_QUERY])
+                soql = f"{select} WHERE {column} IN ({listed})"
+                for records, _ in self._query(soql, first=True, include_deleted=include_deleted):
+                    found += [self._account(record, unreadable) for record in records]
+        return found
+
+    def _described_name(self, field: str) -> str:
+        """A field as Salesforce spells it.
+
+        Raises:
+            SettingsError: Account has none of that name.
+        """
+        spelt = {name.lower(): name for name in self._described}.get(field.lower())
+        if spelt is None:
+            raise SettingsError(f"Salesforce's Account has no field {field!r}.", "Pick one from `crm-fields`.")
+        return spelt
 
     def _changed_pages(
         self, reached: datetime | None, first: bool
@@ -280,6 +316,11 @@ def _select(plan: LiveFields, owner_name: str | None) -> str:
     names = ["Id", "Name", "SystemModstamp", "IsDeleted", "MasterRecordId", *plan.names()]
     names += [owner_name] if owner_name else []
     return f"SELECT {', '.join(dict.fromkeys(names))} FROM Account"
+
+
+def _quoted(value: str) -> str:
+    """A text as SOQL writes it."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _soql_time(moment: datetime) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gainsight_pipelines.clock import Clock
-from gainsight_pipelines.connect import API_KEY_VARIABLE, connect_crm, tenant_of
+from gainsight_pipelines.connect import API_KEY_VARIABLE, connect_crm, gsid_fields, tenant_of
 from gainsight_pipelines.crm.protocol import PrimaryCRM
 from gainsight_pipelines.gainsight.client import GainsightClient
 from gainsight_pipelines.settings import Secrets, Settings
@@ -69,11 +69,17 @@ class Connections:
             max_tries=1,
         )
 
-    def crm(self) -> PrimaryCRM:
+    def crm(self, gsid_field: str | None = None) -> PrimaryCRM:
         """The primary CRM; nothing is called yet. Close it.
+
+        Args:
+            gsid_field: the one account field with GSIDs that is to be read, so that another section's wrong one is in
+                nobody's way.
 
         Raises:
             GateClosed: none is configured.
             SettingsError: its section is broken, or its credentials are missing.
         """
-        return connect_crm(self.settings, self.secrets(), self.clock)
+        every = gsid_fields(self.settings)
+        wanted = {gsid_field: every.get(gsid_field, "gsid_field")} if gsid_field else {}
+        return connect_crm(self.settings, self.secrets(), self.clock, wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -81,7 +82,7 @@ class ActivityMapper:
         self._categories = CategoryMapping(settings.reporting_categories)
         self.cursor_field: str | None = cursor_field(schema)
         self.company = _company(schema, crm_id_field)
-        self._category, self._read_category = _category(schema.field("ReportingCategory"))
+        self._category, self._read_category = category_reader(schema.field("ReportingCategory"))
         self._author = _author(schema, "Name", "UserName")
         self._author_email = _author(schema, "Email", "UserEmail")
         self._has_plain_text = schema.field("NotesPlainText") is not None
@@ -172,7 +173,7 @@ def _author(schema: ObjectSchema, shown: str, plain: str) -> str | None:
     return next(iter(selected(schema, plain)), None)
 
 
-def _category(field: Field | None) -> tuple[str | None, Any]:
+def category_reader(field: Field | None) -> tuple[str | None, Callable[[Any], Any]]:
     """Where the category's name stands: in the field, behind its picklist id, or on the record it looks up."""
     if field is None:
         return None, text

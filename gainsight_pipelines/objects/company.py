@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import Field, ObjectSchema
 from gainsight_pipelines.objects.fields import (
     Record,
     configured_field,
+    first_named,
     identifier,
     instant,
     text,
@@ -49,6 +52,28 @@ class CompanyPull:
         wanted = [field for field in schema.fields.values() if not field.is_hidden] if attributes == "all" else None
         names = [field.name for field in wanted] if wanted is not None else list(attributes)
         return CompanyMapper(schema, tuple(names), crm_id_field, attributes)
+
+
+def company_crm_id_field(configured: str | None, crm: str | None, schema: Callable[[], ObjectSchema]) -> str | None:
+    """The company's field with the CRM id: as set, else for Salesforce the one named SfdcAccountId in any case.
+
+    Args:
+        configured: `company.crm_id_field`.
+        crm: the CRM's kind; None: none is configured.
+        schema: describes the company object, when that is needed.
+
+    Raises:
+        SettingsError: the configured one isn't there.
+    """
+    if configured is None and crm != "salesforce":
+        return None
+    found = schema().field(configured) if configured else first_named(schema(), ["sfdcaccountid"])
+    if configured and found is None:
+        raise SettingsError(
+            f"`company.crm_id_field` names the field {configured!r}, which Gainsight's company doesn't have.",
+            "Choose the company's field with the CRM's account id, or remove the setting.",
+        )
+    return found.name if found else None
 
 
 class CompanyMapper:

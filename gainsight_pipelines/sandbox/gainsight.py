@@ -130,6 +130,8 @@ class _Service:
         self._counters.count("gainsight", kind, detail)
         if self._switches.gainsight_delay:
             await asyncio.sleep(self._switches.gainsight_delay)
+        if kind == "query" and self._is_slow(body):
+            await asyncio.sleep(self._switches.slow_seconds)
         request_id = f"{random_secrets.token_hex(16)}"
         try:
             response = self._respond(request, path, body, request_id)
@@ -142,6 +144,10 @@ class _Service:
         record |= {"status": response.status_code, "body": None if kind == "token" else _readable(body)}
         self._counters.requests.append(record)
         return response
+
+    def _is_slow(self, body: bytes) -> bool:
+        limit, most = _json(body).get("limit"), self._switches.slow_above
+        return most is not None and isinstance(limit, int) and limit > most
 
     def _respond(self, request: Request, path: str, body: bytes, request_id: str) -> Response:
         self._play_faults(request_id)

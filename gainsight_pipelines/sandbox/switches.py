@@ -33,6 +33,9 @@ class Switches:
     """Every Gainsight call is answered with the load balancer's 503 page."""
     gainsight_delay: float = 0.0
     """Seconds that each Gainsight call takes longer."""
+    slow_above: int | None = None
+    """Queries that ask for more records than this are answered only after `slow_seconds`."""
+    slow_seconds: float = 60.0
     reject_key: bool = False
     ip_refused: bool = False
     rate_limit_next: int = 0

@@ -13,14 +13,14 @@ from gainsight_pipelines.errors import (
     ObjectBusy,
     PermanentError,
     PipelineError,
-    SettingsError,
     TransientError,
 )
 from gainsight_pipelines.gainsight.errors import UnknownField
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
 from gainsight_pipelines.gainsight.reader import ReadPlan, read_whole
 from gainsight_pipelines.matching import AccountIndex, Link
-from gainsight_pipelines.objects.fields import first_named, text
+from gainsight_pipelines.objects.company import company_crm_id_field
+from gainsight_pipelines.objects.fields import text
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Mapper
 from gainsight_pipelines.store import bulk, links, runs, schemas
 from gainsight_pipelines.store.accounts import indexed_accounts
@@ -229,18 +229,9 @@ def _account_index(context: PullContext) -> AccountIndex:
 
 
 def _crm_id_field(context: PullContext) -> str | None:
-    """The company's field with the CRM id: as set, else for Salesforce the one named SfdcAccountId in any case."""
-    configured = context.prepared.crm_id_field
-    if configured is None and context.services.crm.kind != "salesforce":
-        return None
-    schema = context.schema(COMPANY_OBJECT)
-    found = schema.field(configured) if configured else first_named(schema, ["sfdcaccountid"])
-    if configured and found is None:
-        raise SettingsError(
-            f"`company.crm_id_field` names the field {configured!r}, which Gainsight's company doesn't have.",
-            "Choose the company's field with the CRM's account id, or remove the setting.",
-        )
-    return found.name if found else None
+    return company_crm_id_field(
+        context.prepared.crm_id_field, context.services.crm.kind, lambda: context.schema(COMPANY_OBJECT)
+    )
 
 
 def _keep_crm_ids(context: PullContext, crm_id_field: str | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -63,3 +64,27 @@ def test_no_settings_file(product: Product) -> None:
     done = product.command("objects", "--settings", "nowhere.yaml")
     assert done.status == 1
     assert "nowhere.yaml" in done.err and "Traceback" not in done.err
+
+
+def test_categories_as_a_table(product: Product) -> None:
+    done = product.command("categories")
+    assert done.status == 0
+    assert "Onboarding Call" in done.out and "MEETING?" in done.out
+    document = product.command("categories", "--json").document
+    assert {one["mapped"] for one in document["categories"] if one["category"] == "Risk"} == {"TYPE_MANUAL"}
+
+
+def test_preview_side_by_side_and_with_a_filter(product: Product, tmp_path: Path) -> None:
+    filter_text = '{"conditions": [{"name": "NPSScore", "alias": "A", "value": [9], "operator": "GTE"}]}'
+    done = product.command("preview", "survey_survey_response", "--filter", filter_text, "--records", "1")
+    assert done.status == 0
+    assert "match the filter" in done.err and "nothing is written" in done.err
+    assert "nps_group" in done.out and "promoter" in done.out
+    file = tmp_path / "filter.json"
+    file.write_text(filter_text)
+    document = product.command("preview", "survey_response", "--filter", f"@{file}", "--json").document
+    assert document["pull"] == "survey_survey_response"
+    assert document["count"] >= len(document["records"]) > 0
+    wrong = product.command("preview", "survey_response", "--filter", "{conditions}")
+    assert wrong.status == 1
+    assert "--filter is not JSON (line 1, column 2)" in wrong.err

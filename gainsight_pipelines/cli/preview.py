@@ -1,0 +1,137 @@
+"""`preview`: what a pull or a filter would bring, side by side as it comes and as it would be stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from decimal import Decimal
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from gainsight_pipelines.cli import output
+from gainsight_pipelines.cli.pickers import open_catalog
+from gainsight_pipelines.discovery.preview import FILTER_PLACE, Preview, PreviewRecord, preview
+from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.matching import Link
+
+SHOWN = 80
+"""Characters of a value."""
+METHODS: Mapping[str, str] = {
+    "direct": "by its CRM id",
+    "gsid_field": "by the CRM's GSID field",
+    "domain": "by its domain",
+}
+REASONS: Mapping[str, str] = {
+    "no_company": "no account: it names no company",
+    "no_account": "no account: none has its company's CRM id or GSID",
+    "ambiguous": "no account: several have its company's GSID",
+}
+
+
+def preview_command(name: str, *, filter_text: str | None, size: int, path: Path | None, as_json: bool) -> int:
+    """Shows what would come; writes nothing."""
+    document = None if filter_text is None else parsed_filter(filter_text)
+    found = preview(open_catalog(path), name, document=document, size=size)
+    if as_json:
+        output.print_json(_document(found))
+        return 0
+    output.say(_headline(found))
+    for number, record in enumerate(found.records, start=1):
+        output.print_table(_table(found, record, f"{number}: {_account(record)}"))
+    for note in found.notes:
+        output.say(note)
+    return 0
+
+
+def parsed_filter(text: str) -> Any:
+    """The JSON of a filter, or of the file that @ names.
+
+    Raises:
+        SettingsError: it can't be read, or isn't JSON.
+    """
+    if text.startswith("@"):
+        try:
+            text = Path(text[1:]).read_text("utf-8")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "not UTF-8 text"
+            raise SettingsError(f"{FILTER_PLACE}: {text[1:]} can't be read: {reason}.") from None
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        where = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
+        raise SettingsError(
+            f"{FILTER_PLACE} is not JSON{where}.",
+            'Write it like \'{"conditions": [{"name": "NPSScore", "alias": "A", "value": [9], "operator": "GTE"}]}\'.',
+        ) from None
+
+
+def _headline(found: Preview) -> str:
+    asked = "match the filter" if found.since is None and found.filter else "would be read"
+    since = f" (since {found.since:%Y-%m-%d})" if found.since is not None else ""
+    what = f" by {found.pull}" if found.pull else ""
+    return f"{found.count} records of {found.object_name} {asked}{what}{since}; nothing is written."
+
+
+def _account(record: PreviewRecord) -> str:
+    if record.link is None:
+        return "account not looked up"
+    if record.link.reason is not None:
+        candidates = f" ({', '.join(record.link.candidates)})" if record.link.candidates else ""
+        return REASONS[record.link.reason] + candidates
+    name = record.account_name or "account"
+    return f"{name} ({record.link.account_id}), {METHODS[str(record.link.method)]}"
+
+
+def _table(found: Preview, record: PreviewRecord, title: str) -> Any:
+    """Raw fields at the left, what would be stored at the right; blank ones of both are left out."""
+    raw = [(name, _shown(value)) for name, value in record.raw.items() if value not in (None, "")]
+    stored: list[tuple[str, str]] = []
+    for row in record.rows:
+        stored += [("", "")] if stored else []
+        stored += [(name, _shown(value)) for name, value in row.items() if value not in (None, "", {}, [])]
+    if record.rejected is not None:
+        stored = [("kept aside", record.rejected)]
+    columns = ("Gainsight", "raw", "column", "stored") if found.pull else ("Gainsight", "raw")
+    rows = [(*left, *right)[: len(columns)] for left, right in zip_longest(raw, stored, fillvalue=("", ""))]
+    from rich.markup import escape
+
+    return output.table_of(escape(title), columns, [tuple(map(escape, row)) for row in rows])
+
+
+def _shown(value: Any) -> str:
+    is_plain = isinstance(value, str | Decimal | datetime)
+    text = str(value) if is_plain else json.dumps(value, default=str, ensure_ascii=False)
+    text = " ".join(text.split())
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+
+
+def _document(found: Preview) -> dict[str, Any]:
+    return {
+        "object": found.object_name,
+        "pull": found.pull,
+        "filter": found.filter,
+        "since": found.since,
+        "count": found.count.count,
+        "count_is_exact": found.count.is_exact,
+        "records": [
+            {
+                "raw": record.raw,
+                "stored": record.rows,
+                "rejected": record.rejected,
+                "account": _link_document(record.link, record.account_name),
+            }
+            for record in found.records
+        ],
+        "notes": found.notes,
+    }
+
+
+def _link_document(link: Link | None, name: str | None) -> dict[str, Any] | None:
+    if link is None:
+        return None
+    document = asdict(link)
+    del document["is_contradicted"]
+    return document | {"name": name}

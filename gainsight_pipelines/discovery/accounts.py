@@ -1,0 +1,90 @@
+"""Which accounts some companies would be matched to, asked of the CRM by few calls: as a pull matches, without a pull.
+
+The matching itself is `matching`'s; here the index is made of just those accounts that can be meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gainsight_pipelines.crm.protocol import Account, PrimaryCRM
+from gainsight_pipelines.gainsight.client import GainsightClient
+from gainsight_pipelines.gainsight.reader import read_by_ids
+from gainsight_pipelines.matching import CANONICAL_ID, AccountIndex, IndexedAccount, Link, canonical_gsid
+from gainsight_pipelines.objects.fields import Record, text
+from gainsight_pipelines.objects.pull import COMPANY_OBJECT, CompanyFields
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyKeys:
+    """By what a record's account is found: its company's Gsid, the CRM id of that, or a key of the record's own."""
+
+    company_gsid: str | None
+    crm_id: str | None = None
+    key: str | None = None
+    key_kind: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The link of each record, in their order, and the accounts that they lead to, by id."""
+
+    links: tuple[Link, ...]
+    accounts: dict[str, Account] = field(default_factory=dict)
+
+
+def keys_of(
+    records: Sequence[Record], company: CompanyFields, crm_id_field: str | None, client: GainsightClient
+) -> list[CompanyKeys]:
+    """The keys of records; companies whose CRM id didn't come along are asked for, 200 a call."""
+    if company.key_kind is not None:
+        return [
+            CompanyKeys(company.gsid_of(record), None, company.crm_id_of(record), company.key_kind)
+            for record in records
+        ]
+    gsids = [company.gsid_of(record) for record in records]
+    came = [company.crm_id_of(record) if company.own_gsid_of(record) else None for record in records]
+    learnt: dict[str, Any] = {}
+    if crm_id_field is not None:
+        # Not those that came with the record itself: a blank one is known to be blank.
+        missing = [
+            gsid
+            for record, gsid in zip(records, gsids, strict=True)
+            if gsid and not (company.crm_id and company.own_gsid_of(record))
+        ]
+        for page in read_by_ids(client, COMPANY_OBJECT, ("Gsid", crm_id_field), "Gsid", missing, kind="probe"):
+            learnt |= {str(record["Gsid"]).upper(): text(record.get(crm_id_field)) for record in page}
+    return [CompanyKeys(gsid, crm_id or learnt.get(gsid or "")) for gsid, crm_id in zip(gsids, came, strict=True)]
+
+
+def find_links(crm: PrimaryCRM, gsid_field: str | None, keys: Sequence[CompanyKeys]) -> Found:
+    """The account that each would be matched to.
+
+    Args:
+        crm: whom to ask; made for `gsid_field`.
+        gsid_field: the CRM field that matching falls back to.
+        keys: of records; none by domain, since the CRM can't be asked for a domain as matching compares it.
+
+    Raises:
+        PipelineError: the CRM doesn't answer or refuses.
+    """
+    canonical = CANONICAL_ID[crm.kind]
+    own = (one.key for one in keys if one.key_kind == "crm_id")
+    ids = {found for value in (*own, *(one.crm_id for one in keys)) if value and (found := canonical(value))}
+    gsids = {found for one in keys if (found := canonical_gsid(one.company_gsid))}
+    accounts = {account.account_id: account for account in (crm.find_accounts(None, sorted(ids)) if ids else ())}
+    if gsid_field is not None and gsids:
+        accounts |= {account.account_id: account for account in crm.find_accounts(gsid_field, sorted(gsids))}
+    index = AccountIndex(crm.kind, _indexed(accounts.values(), gsid_field))
+    links = tuple(index.link_of(one.company_gsid, one.key, one.key_kind, one.crm_id) for one in keys)
+    return Found(links, accounts)
+
+
+def _indexed(accounts: Iterable[Account], gsid_field: str | None) -> Iterable[IndexedAccount]:
+    for account in accounts:
+        gsid = account.gsids.get(gsid_field) if gsid_field else None
+        yield IndexedAccount(account.account_id, gsid, account.is_deleted, account.merged_into, account.domain)
+        for absorbed in account.absorbed:
+            yield IndexedAccount(absorbed, merged_into=account.account_id)

@@ -1,0 +1,221 @@
+"""The timeline's reporting categories: a sample of recent activities, and a type for those that aren't mapped (T3, T4).
+
+Slow tenants can't answer for many activities at once, so the sample gets smaller until they can.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from gainsight_pipelines.connect import tenant_of
+from gainsight_pipelines.discovery.catalog import Catalog
+from gainsight_pipelines.discovery.connections import ANSWER_SECONDS
+from gainsight_pipelines.errors import PermanentError
+from gainsight_pipelines.gainsight.errors import SlowAnswer
+from gainsight_pipelines.gainsight.query import Direction, Query
+from gainsight_pipelines.objects.activity import ACTIVITY_OBJECT, category_reader
+from gainsight_pipelines.objects.fields import text
+from gainsight_pipelines.objects.pull import cursor_field
+from gainsight_pipelines.settings import DEFAULT_CATEGORIES, ActivityTypeName, category_key
+
+SAMPLE_SIZES = (1000, 800, 500)
+"""Activities that are asked for, one after the other until the tenant answers in time."""
+SMALLER_SIZES = (250, 100, 50)
+"""What `resample` steps down to after these."""
+
+NO_CATEGORY = ""
+"""Stands for activities without one."""
+
+Say = Callable[[str], None]
+
+_WORDS: tuple[tuple[ActivityTypeName, str, str], ...] = (
+    ("EMAIL", r"e-?mails?|mails?|newsletter|correo|courriel", "e-mail"),
+    (
+        "MEETING",
+        (
+            r"meetings?|calls?|phone|e?qbrs?|ebrs?|reviews?|demos?|webinars?|workshops?|trainings?|kick-?offs?|onsites?"
+            r"|visits?|syncs?|stand-?ups?|conferences?|zoom|teams|interviews?"
+            r"|besprechung|anruf|termin|reuni[oó]n|llamada|r[eé]union|appel"
+        ),
+        "people meeting or talking",
+    ),
+    (
+        "TYPE_MANUAL",
+        r"updates?|notes?|risks?|internal|milestones?|outcomes?|escalations?|feedback|tasks?|summary|handovers?",
+        "a note that somebody wrote down",
+    ),
+)
+"""What an activity is, by words in the category's name: type, words, what they say. The first that fits counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A category of the sample.
+
+    Attributes:
+        name: as Gainsight mostly writes it; NO_CATEGORY for activities without one.
+        count: activities of the sample that have it.
+        mapped: the type that the settings give it; None: it isn't mapped.
+        suggested: a type for one that isn't mapped.
+        why: what the suggestion goes by.
+    """
+
+    name: str
+    count: int
+    mapped: ActivityTypeName | None = None
+    suggested: ActivityTypeName | None = None
+    why: str = ""
+
+    @property
+    def can_be_added(self) -> bool:
+        """Whether it is worth a line in `activity.reporting_categories`."""
+        return self.mapped is None and self.name != NO_CATEGORY
+
+
+@dataclass(frozen=True, slots=True)
+class CategorySample:
+    """What a sample of the timeline showed, most frequent category first.
+
+    Attributes:
+        categories: those that occur.
+        sampled: activities that came.
+        target: activities that were asked for.
+        smaller_target: what `resample` would ask for; None: there is nothing smaller.
+        slow: targets that the tenant didn't answer in time.
+        read_at: when.
+    """
+
+    categories: tuple[Category, ...]
+    sampled: int
+    target: int
+    smaller_target: int | None
+    slow: tuple[int, ...]
+    read_at: datetime
+
+    @property
+    def unmapped(self) -> tuple[Category, ...]:
+        """Those that can be added to the mapping."""
+        return tuple(one for one in self.categories if one.can_be_added)
+
+
+def sample_categories(
+    catalog: Catalog,
+    *,
+    resample: bool = False,
+    is_fresh: bool = False,
+    answer_seconds: float = ANSWER_SECONDS,
+    say: Say = lambda sentence: None,
+) -> CategorySample:
+    """Samples the newest activities and counts their categories; kept for minutes like all names.
+
+    Args:
+        catalog: whom to ask, and where it is kept.
+        resample: ask anew, for fewer activities than last time.
+        is_fresh: ask anew, beginning with the most.
+        answer_seconds: how long each call may take.
+        say: takes a sentence about each step.
+
+    Raises:
+        SlowAnswer: the tenant answered none of the sizes in time; `resample` goes on below them.
+        PipelineError: it refuses, has no timeline, or no key is set.
+    """
+    place = f"{urlsplit(tenant_of(catalog.connections.settings).base_url).netloc} categories"
+    kept = catalog.cache.find(place, catalog.lasts)
+    if kept is None or resample or is_fresh:
+        last = catalog.cache.find(f"{place} target", None)
+        sizes = SAMPLE_SIZES if not resample or last is None else _below(last.document)
+        document = _sampled(catalog, sizes, answer_seconds, say, f"{place} target")
+        kept = catalog.cache.keep(place, document)
+    document = kept.document
+    mapping = _mapping(catalog)
+    counts = _by_key(Counter(document["counts"]))
+    return CategorySample(
+        categories=tuple(_category(name, count, mapping) for name, count in counts.most_common()),
+        sampled=document["sampled"],
+        target=document["target"],
+        smaller_target=next(iter(_smaller(document["target"])), None),
+        slow=tuple(document["slow"]),
+        read_at=kept.read_at,
+    )
+
+
+def suggested_type(category: str) -> tuple[ActivityTypeName, str]:
+    """A sensible type for a category, by what its name says, and why that one."""
+    words = re.sub(r"[_/|]+", " ", category).casefold()
+    for kind, pattern, meaning in _WORDS:
+        found = re.search(rf"(?<!\w)(?:{pattern})(?!\w)", words)
+        if found is not None:
+            return kind, f"{found[0]!r}: {meaning}"
+    return "TYPE_MANUAL", "its name tells nothing: kept as a note"
+
+
+def _sampled(catalog: Catalog, sizes: tuple[int, ...], seconds: float, say: Say, target_key: str) -> dict[str, Any]:
+    """The counts of the largest sample that the tenant gives in time."""
+    schema = catalog.fields(ACTIVITY_OBJECT).schema
+    path, read = category_reader(schema.field("ReportingCategory"))
+    if path is None:
+        raise PermanentError(
+            f"The tenant's {ACTIVITY_OBJECT} has no field ReportingCategory, so its activities have no categories.",
+            "Give the API key's user the right to read it; until then all are kept as TYPE_MANUAL.",
+        )
+    newest: tuple[tuple[str, Direction], ...] = ((cursor_field(schema), "desc"),)
+    slow: list[int] = []
+    for size in sizes:
+        say(f"Asking for the categories of {size:,} activities …")
+        catalog.cache.keep(target_key, size)
+        try:
+            with closing(catalog.connections.gainsight(seconds)) as client:
+                page = client.query(schema.name, Query((path,), order_by=newest, limit=size), kind="probe")
+        except SlowAnswer:
+            say(f"No answer within {seconds:g} s.")
+            slow.append(size)
+            continue
+        counts = Counter((text(read(record.get(path))) or NO_CATEGORY) for record in page.records)
+        return {"counts": counts, "sampled": len(page.records), "target": size, "slow": slow}
+    tried = ", ".join(f"{size:,}" for size in sizes)
+    smaller = next(iter(_smaller(sizes[-1])), None)
+    raise SlowAnswer(
+        f"The timeline is slow: Gainsight didn't answer for samples of {tried} activities within {seconds:g} s each.",
+        f"Resample: it goes on with {smaller}." if smaller else "Try again when the tenant is less busy.",
+    )
+
+
+def _by_key(counts: Counter[str]) -> Counter[str]:
+    """Spellings that compare as equal under the most frequent of them."""
+    spelt: dict[str, str] = {}
+    together: Counter[str] = Counter()
+    for name, count in counts.most_common():
+        together[spelt.setdefault(category_key(name), name)] += count
+    return together
+
+
+def _below(target: int) -> tuple[int, ...]:
+    """The sizes below a target; the smallest again where there is none."""
+    return _smaller(target) or SMALLER_SIZES[-1:]
+
+
+def _smaller(target: int) -> tuple[int, ...]:
+    return tuple(size for size in (*SAMPLE_SIZES, *SMALLER_SIZES) if size < target)
+
+
+def _mapping(catalog: Catalog) -> Mapping[str, ActivityTypeName]:
+    """The mapping of the settings by key; the default one where the section is missing or broken."""
+    settings = catalog.connections.settings
+    activity = settings.activity if "activity" not in settings.errors else None
+    mapping = activity.reporting_categories if activity is not None else DEFAULT_CATEGORIES
+    return {category_key(name): kind for name, kind in mapping.items()}
+
+
+def _category(name: str, count: int, mapping: Mapping[str, ActivityTypeName]) -> Category:
+    mapped = mapping.get(category_key(name))
+    if mapped is not None or name == NO_CATEGORY:
+        return Category(name, count, mapped)
+    suggested, why = suggested_type(name)
+    return Category(name, count, None, suggested, why)

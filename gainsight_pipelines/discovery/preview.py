@@ -1,0 +1,241 @@
+"""What a pull or a filter would bring: how many records, and some of them raw and as they would be stored (W4).
+
+Writes nothing. A call or two to Gainsight for the count, one for the records, a few to the CRM for their accounts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from gainsight_pipelines.discovery.accounts import Found, find_links, keys_of
+from gainsight_pipelines.discovery.catalog import Catalog
+from gainsight_pipelines.errors import PipelineError
+from gainsight_pipelines.gainsight.client import GainsightClient
+from gainsight_pipelines.gainsight.metadata import ObjectSchema
+from gainsight_pipelines.gainsight.query import MAX_LIMIT, Condition, Direction, Operator, Query
+from gainsight_pipelines.gainsight.where_check import checked_filter
+from gainsight_pipelines.matching import Link
+from gainsight_pipelines.objects.catalog import find_pull
+from gainsight_pipelines.objects.company import company_crm_id_field
+from gainsight_pipelines.objects.fields import BadRecord, first_named
+from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Mapper, ObjectPull, Window
+from gainsight_pipelines.settings import Settings
+from gainsight_pipelines.store.tables import Table
+
+FILTER_PLACE = "--filter"
+SAMPLE = 3
+"""Records that are shown unless told otherwise."""
+MOST_SAMPLES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class MatchCount:
+    """How many records match. The API doesn't count: beyond one page, or where pages are capped, it is "at least"."""
+
+    count: int
+    is_exact: bool
+
+    def __str__(self) -> str:
+        return f"{self.count:,}" if self.is_exact else f"at least {self.count:,}"
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewRecord:
+    """One record.
+
+    Attributes:
+        raw: as the tenant gives it, by field.
+        rows: as it would be stored, by column; usage objects make several of one record.
+        rejected: why it would be kept aside instead.
+        link: the account that it would be matched to, or why to none; None: that wasn't found out.
+        account_name: the name of that account.
+    """
+
+    raw: Mapping[str, Any]
+    rows: tuple[Mapping[str, Any], ...] = ()
+    rejected: str | None = None
+    link: Link | None = None
+    account_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a pull or a filter would bring, newest first.
+
+    Attributes:
+        object_name: the Gainsight object.
+        pull: the configured pull that its rows are made by; None: raw records only.
+        filter: the where-clause that was sent; None: none.
+        since: the earliest date that the pull's window covers; None: no such bound.
+        count: how many match.
+        records: some of them.
+        notes: what could not be found out, and why.
+    """
+
+    object_name: str
+    pull: str | None
+    filter: Mapping[str, Any] | None
+    since: datetime | None
+    count: MatchCount
+    records: tuple[PreviewRecord, ...]
+    notes: tuple[str, ...] = field(default=())
+
+
+def preview(catalog: Catalog, name: str, *, document: object = None, size: int = SAMPLE) -> Preview:
+    """Looks at what a pull would bring, or at an object of the tenant.
+
+    Args:
+        catalog: whom to ask.
+        name: a configured pull (company, activity, survey_<object>, product_usage) or a Gainsight object.
+        document: a where-clause in place of the pull's own window, as :func:`parse_where` takes it.
+        size: how many records to show, up to 50.
+
+    Raises:
+        SettingsError: the pull's section is broken, a field isn't there, the filter is wrong.
+        PipelineError: Gainsight refuses or doesn't answer.
+    """
+    settings = catalog.connections.settings
+    pull = _pull(settings, name)
+    schema = catalog.fields(pull.gainsight_object if pull else name).schema
+    mapper = pull.mapper(schema, crm_id_field(catalog, settings)) if pull else None
+    where = checked_filter(document, schema, FILTER_PLACE)
+    window = mapper.window(catalog.connections.clock.now(), None) if mapper else Window()
+    if where is None and window.where is not None:
+        where = dict(window.where)
+    conditions = () if where is not None or mapper is None else _conditions(mapper, window)
+    query = Query(
+        select=mapper.select if mapper else tuple(schema.fields),
+        where=conditions,
+        raw_where=where,
+        order_by=_newest_first(schema),
+        limit=max(1, min(size, MOST_SAMPLES)),
+    )
+    with closing(catalog.connections.gainsight()) as client:
+        count = count_matches(client, schema, conditions, where)
+        raw = client.query(schema.name, query, kind="probe").records if count.count else []
+        records, notes = [PreviewRecord(record) for record in raw], list[str]()
+        if pull is not None and mapper is not None:
+            found, notes = _links(catalog, pull, mapper, raw, client)
+            records = _stored(pull.table, mapper, raw, found)
+    shown_where = where if where is not None else _where_of(conditions)
+    since = None if where is not None else window.since
+    return Preview(schema.name, pull.name if pull else None, shown_where, since, count, tuple(records), tuple(notes))
+
+
+def count_matches(
+    client: GainsightClient,
+    schema: ObjectSchema,
+    conditions: tuple[Condition, ...] = (),
+    where: Mapping[str, Any] | None = None,
+) -> MatchCount:
+    """Counts the records that match, by one or two calls for nothing but their ids.
+
+    Raises:
+        PipelineError: Gainsight refuses or doesn't answer.
+    """
+    one = schema.field("Gsid") or next(iter(schema.fields.values()))
+    query = Query((one.name,), where=conditions, raw_where=where, limit=MAX_LIMIT)
+    count = len(client.query(schema.name, query, kind="probe").records)
+    if not count or count >= MAX_LIMIT:
+        return MatchCount(count, is_exact=not count)
+    # A tenant may cap its pages: nothing behind this one shows that it was all.
+    behind = Query((one.name,), where=conditions, raw_where=where, limit=1, offset=count)
+    return MatchCount(count, is_exact=not client.query(schema.name, behind, kind="probe").records)
+
+
+def crm_id_field(catalog: Catalog, settings: Settings) -> str | None:
+    """The company's field with the CRM's account id, as a pull takes it.
+
+    Raises:
+        SettingsError: `company.crm_id_field` names one that isn't there.
+    """
+    company = settings.company if "company" not in settings.errors else None
+    primary = settings.primary_crm if "primary_crm" not in settings.errors else None
+    return company_crm_id_field(
+        company.crm_id_field if company else None,
+        primary.kind if primary else None,
+        lambda: catalog.fields(COMPANY_OBJECT).schema,
+    )
+
+
+def _pull(settings: Settings, name: str) -> ObjectPull | None:
+    """The configured pull of that name, or of that object where one is configured; None: an object of no pull."""
+    names = settings.object_names()
+    if name in names:
+        return find_pull(settings, name)
+    for each in names:
+        try:
+            pull = find_pull(settings, each)
+        except PipelineError:
+            continue  # another section's mistake
+        if pull.gainsight_object.casefold() == name.casefold():
+            return pull
+    return None
+
+
+def _conditions(mapper: Mapper, window: Window) -> tuple[Condition, ...]:
+    """The window of a first read."""
+    start = (
+        (Condition(mapper.cursor_field, Operator.GTE, (window.start,)),)
+        if window.start is not None and mapper.cursor_field is not None
+        else ()
+    )
+    return (*window.filters, *start)
+
+
+def _where_of(conditions: tuple[Condition, ...]) -> Mapping[str, Any] | None:
+    """Conditions as they are sent."""
+    return Query(("Gsid",), where=conditions).body()["where"] if conditions else None
+
+
+def _newest_first(schema: ObjectSchema) -> tuple[tuple[str, Direction], ...]:
+    modified = first_named(schema, ["lastmodifieddate", "modifieddate", "createddate"])
+    return ((modified.name, "desc"),) if modified is not None and modified.is_sortable else ()
+
+
+def _links(
+    catalog: Catalog, pull: ObjectPull, mapper: Mapper, records: Sequence[Mapping[str, Any]], client: GainsightClient
+) -> tuple[Found | None, list[str]]:
+    """Where the records' companies would be matched; a note in place of it when the CRM can't be asked."""
+    settings = catalog.connections.settings
+    try:
+        if mapper.company.key_kind == "domain":
+            return None, ["Accounts are matched by domain here: only a pull shows which."]
+        keys = keys_of(records, mapper.company, crm_id_field(catalog, settings), client)
+        gsid_field = pull.gsid_field or settings.common.gsid_field
+        with closing(catalog.connections.crm(gsid_field)) as crm:
+            return find_links(crm, gsid_field, keys), []
+    except PipelineError as error:
+        return None, [f"The accounts could not be looked up. {error}"]
+
+
+def _stored(
+    table: Table, mapper: Mapper, records: Sequence[Mapping[str, Any]], found: Found | None
+) -> list[PreviewRecord]:
+    shown = []
+    for number, record in enumerate(records):
+        link = found.links[number] if found is not None else None
+        account = found.accounts.get(link.account_id) if found and link and link.account_id else None
+        name = account.name if account else None
+        try:
+            rows = tuple(dict(zip(table.columns, map(_readable, row), strict=True)) for row in mapper.rows(record))
+            shown.append(PreviewRecord(record, rows, None, link, name))
+        except BadRecord as error:
+            shown.append(PreviewRecord(record, (), str(error), link, name))
+    return shown
+
+
+def _readable(value: Any) -> Any:
+    """A column's value; what goes into jsonb columns as JSON."""
+    if isinstance(value, str) and value[:1] in "{[":
+        try:
+            return orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return value
+    return value
