@@ -44,7 +44,7 @@ def create_storage(environ: Mapping[str, str]) -> None:
         TransientError: the database can't be reached.
     """
     plain = "postgresql://" + environ[STORAGE_VARIABLE].partition("://")[2]
-    with Store(plain).connect("dagster storage") as connection:
+    with Store(plain, STORAGE_VARIABLE).connect("dagster storage") as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
         row = connection.execute("SELECT to_regclass('event_logs') IS NOT NULL").fetchone()
         if row is None or not row[0]:

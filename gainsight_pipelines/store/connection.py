@@ -22,10 +22,12 @@ DATABASE_VARIABLE = "GAINSIGHT_PIPELINES_DATABASE_URL"
 class Store:
     """The database of the product's tables.
 
-    `url` is a libpq URL (``postgresql://…``); it may hold a password, so it is never shown.
+    `url` is a libpq URL (``postgresql://…``); it may hold a password, so it is never shown. `variable` names the
+    variable that it came from, for errors.
     """
 
     url: str = field(repr=False)
+    variable: str = DATABASE_VARIABLE
 
     @contextmanager
     def connect(self, purpose: str) -> Iterator[Connection]:
@@ -39,7 +41,7 @@ class Store:
             TransientError: the database can't be reached, or went away in the middle.
             PermanentError: it refuses us, or has no room left.
         """
-        with translated_errors():
+        with translated_errors(self.variable):
             connection = psycopg.connect(
                 self.url,
                 autocommit=True,
@@ -53,8 +55,11 @@ class Store:
 
 
 @contextmanager
-def translated_errors() -> Iterator[None]:
-    """Turns PostgreSQL's own errors into sentences. Errors of the SQL itself are ours and pass through as they are."""
+def translated_errors(variable: str = DATABASE_VARIABLE) -> Iterator[None]:
+    """Turns PostgreSQL's own errors into sentences. Errors of the SQL itself are ours and pass through as they are.
+
+    `variable` is where a person corrects the address.
+    """
     try:
         yield
     except psycopg.errors.DiskFull as error:
@@ -62,7 +67,7 @@ def translated_errors() -> Iterator[None]:
             "The database has no room left: the page was rolled back.", "Free disk space, then run again."
         ) from error
     except (psycopg.errors.InvalidPassword, psycopg.errors.InvalidAuthorizationSpecification) as error:
-        raise PermanentError("The database refused the login.", f"Correct {DATABASE_VARIABLE}.") from error
+        raise PermanentError("The database refused the login.", f"Correct {variable}.") from error
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
         raise PermanentError(
             f"The database refused the statement: {error.diag.message_primary}.",
@@ -72,16 +77,16 @@ def translated_errors() -> Iterator[None]:
         # No SQLSTATE: the connection failed or broke. 08: connection, 53: resources, 57P: the server is going down.
         if error.sqlstate is not None and not error.sqlstate.startswith(("08", "53", "57P")):
             raise
-        raise _unreachable(error) from error
+        raise _unreachable(error, variable) from error
 
 
-def _unreachable(error: psycopg.OperationalError) -> PipelineError:
+def _unreachable(error: psycopg.OperationalError, variable: str) -> PipelineError:
     text = str(error)
     if error.sqlstate is None and ("authentication failed" in text or "does not exist" in text):
         return PermanentError(
-            "The database refused the login, or there is no such role or database.", f"Correct {DATABASE_VARIABLE}."
+            "The database refused the login, or there is no such role or database.", f"Correct {variable}."
         )
     return TransientError(
         "The database can't be reached, or the connection to it was lost.",
-        f"See that PostgreSQL runs and that {DATABASE_VARIABLE} points at it, then run again.",
+        f"See that PostgreSQL runs and that {variable} points at it, then run again.",
     )
