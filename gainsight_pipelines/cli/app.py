@@ -35,6 +35,11 @@ def main() -> None:
     except PipelineError as error:
         print(f"gainsight-pipelines: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise  # no file that somebody could put right
+        print(f"gainsight-pipelines: {error.filename} can't be used: {error.strerror}.", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(status or 0)
@@ -63,7 +68,7 @@ def run(
 @app.command
 def unmatched(
     name: Annotated[
-        str | None, Parameter(help="company, activity, survey_<object> or product_usage; all else.")
+        str | None, Parameter(help="company, activity, surveys, survey_<object> or product_usage; all else.")
     ] = None,
     /,
     *,

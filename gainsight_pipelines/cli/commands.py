@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+import psycopg
 
 from gainsight_pipelines.cli import output
 from gainsight_pipelines.cli.runs import chosen, run_pulls
@@ -16,7 +19,7 @@ from gainsight_pipelines.objects.catalog import find_pull
 from gainsight_pipelines.store import runs
 from gainsight_pipelines.store.locks import is_locked
 from gainsight_pipelines.store.runs import Run
-from gainsight_pipelines.store.samples import UNMATCHED_COLUMNS, unmatched_counts, unmatched_rows
+from gainsight_pipelines.store.samples import UNMATCHED_COLUMNS, unmatched_counts, unmatched_objects, unmatched_rows
 from gainsight_pipelines.store.tenant import empty
 
 RUN_COLUMNS = ("object", "status", "read", "matched", "unmatched", "written", "unchanged", "calls", "seconds")
@@ -41,8 +44,8 @@ def unmatched_command(
 ) -> int:
     """Prints the stored records that have no account, or writes them into a CSV file."""
     with open_workspace(path) as workspace:
-        found = _gainsight_object(workspace, name) if name else None
         with workspace.store.connect("unmatched") as connection:
+            found = _gainsight_objects(workspace, connection, name) if name else None
             if file is not None:
                 count = _export(file, unmatched_rows(connection, found, reason))
                 output.say(f"{count:,} records without an account are in {file}.")
@@ -61,21 +64,39 @@ def unmatched_command(
     return 0
 
 
-def _gainsight_object(workspace: Workspace, name: str) -> str:
-    """The Gainsight object behind the name of a pull; another name is taken for that of an object itself."""
-    if name in workspace.settings.object_names():
-        return find_pull(workspace.settings, name).gainsight_object
-    return name
+def _gainsight_objects(workspace: Workspace, connection: psycopg.Connection, name: str) -> list[str]:
+    """The Gainsight objects behind the name of a pull, or of an object that left such records.
+
+    Raises:
+        SettingsError: it is neither.
+    """
+    if workspace.settings.file_error is None and name in (*workspace.settings.object_names(), "surveys"):
+        return [find_pull(workspace.settings, each).gainsight_object for each in chosen(workspace, [name])]
+    stored = unmatched_objects(connection)
+    if name not in stored:
+        known = dict.fromkeys((*workspace.settings.object_names(), *stored))
+        raise SettingsError(f"{name!r} is not an object here.", f"There are: {', '.join(known) or 'none'}.")
+    return [name]
 
 
 def _export(file: Path, rows: Iterable[tuple[Any, ...]]) -> int:
+    """Writes the file as a whole or not at all; returns how many rows it has."""
+    if file.is_dir():
+        raise PermanentError(f"{file} is a folder.", "Name a file in it with --csv.")
     count = 0
-    with file.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(UNMATCHED_COLUMNS)
-        for row in rows:
-            writer.writerow([_shown(value) for value in row])
-            count += 1
+    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        with unfinished.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(UNMATCHED_COLUMNS)
+            for row in rows:
+                writer.writerow([_shown(value) for value in row])
+                count += 1
+        unfinished.replace(file)
+    except OSError as error:
+        raise PermanentError(f"{file} can't be written: {error.strerror}.", "Name another file with --csv.") from None
+    finally:
+        unfinished.unlink(missing_ok=True)
     return count
 
 

@@ -53,7 +53,7 @@ class Started:
         return lines[-1] if lines else ""
 
 
-def chosen(workspace: Workspace, names: Sequence[str], *, everything: bool) -> list[str]:
+def chosen(workspace: Workspace, names: Sequence[str], *, everything: bool = False) -> list[str]:
     """The pulls that a person named; `surveys` stands for all of its rows.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -28,17 +28,22 @@ def unmatched_totals(connection: psycopg.Connection, gainsight_object: str) -> d
     )
 
 
+def unmatched_objects(connection: psycopg.Connection) -> list[str]:
+    """The Gainsight objects that have stored records without an account."""
+    return [row[0] for row in connection.execute("SELECT DISTINCT object FROM gainsight.unmatched_record ORDER BY 1")]
+
+
 def unmatched_counts(
-    connection: psycopg.Connection, gainsight_object: str | None, reason: str | None
+    connection: psycopg.Connection, gainsight_objects: Sequence[str] | None, reason: str | None
 ) -> dict[str, int]:
-    """How many stored records have no account, by reason; of one object or one reason where they are named."""
+    """How many stored records have no account, by reason; of some objects or one reason where they are named."""
     return dict(
         connection.execute(
             """SELECT reason, count(*) FROM gainsight.unmatched_record
-               WHERE (%(object)s::text IS NULL OR object = %(object)s)
+               WHERE (%(objects)s::text[] IS NULL OR object = ANY(%(objects)s))
                  AND (%(reason)s::text IS NULL OR reason = %(reason)s)
                GROUP BY reason ORDER BY reason""",
-            {"object": gainsight_object, "reason": reason},
+            {"objects": gainsight_objects, "reason": reason},
         ).fetchall()
     )
 
@@ -47,17 +52,20 @@ UNMATCHED_COLUMNS = ("object", "record_id", "company_gsid", "company_name", "rea
 
 
 def unmatched_rows(
-    connection: psycopg.Connection, gainsight_object: str | None, reason: str | None, limit: int | None = None
+    connection: psycopg.Connection,
+    gainsight_objects: Sequence[str] | None,
+    reason: str | None,
+    limit: int | None = None,
 ) -> Iterator[tuple[Any, ...]]:
     """Stored records without an account, as `UNMATCHED_COLUMNS`, the newest first."""
     with connection.transaction(), connection.cursor("unmatched") as cursor:
         cursor.execute(
             """SELECT u.object, u.record_id, u.company_gsid, c.name, u.reason, u.candidates, u.first_seen_at
                FROM gainsight.unmatched_record u LEFT JOIN gainsight.company c ON c.gsid = u.company_gsid
-               WHERE (%(object)s::text IS NULL OR u.object = %(object)s)
+               WHERE (%(objects)s::text[] IS NULL OR u.object = ANY(%(objects)s))
                  AND (%(reason)s::text IS NULL OR u.reason = %(reason)s)
                ORDER BY u.first_seen_at DESC, u.object, u.record_id LIMIT %(limit)s""",
-            {"object": gainsight_object, "reason": reason, "limit": limit},
+            {"objects": gainsight_objects, "reason": reason, "limit": limit},
         )
         yield from cursor
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -150,6 +151,32 @@ def test_database_not_reachable(product: Product) -> None:
     done = product.run(GAINSIGHT_PIPELINES_DATABASE_URL=url)
     failed(done, "database can't be reached", "GAINSIGHT_PIPELINES_DATABASE_URL")
     assert "hidden-password" not in done.err
+
+
+def test_dagster_storage_not_reachable(product: Product) -> None:
+    done = product.run("company", DAGSTER_POSTGRES_URL="postgresql://nobody:hidden-password@127.0.0.1:1/none")
+    failed(done, "database can't be reached", "DAGSTER_POSTGRES_URL")
+    assert "GAINSIGHT_PIPELINES_DATABASE_URL" not in done.err
+    assert "hidden-password" not in done.err
+
+
+def test_a_csv_file_in_a_folder_that_is_not_there(product: Product) -> None:
+    failed(product.command("unmatched", "--csv", "nowhere/unmatched.csv"), "nowhere/unmatched.csv", "No such file")
+    failed(product.command("unmatched", "--csv", "."), "is a folder")
+    assert not [path.name for path in product.folder.iterdir() if "unmatched" in path.name]
+
+
+def test_a_data_folder_that_cannot_be_made(product: Product, tmp_path: Path) -> None:
+    (tmp_path / ".gainsight_pipelines").write_text("a file of somebody's")
+    (tmp_path / "gainsight.yaml").write_text(product.settings_path.read_text())
+    done = product.command(
+        "status", "--settings", str(tmp_path / "gainsight.yaml"), GAINSIGHT_PIPELINES_DATABASE_URL=None
+    )
+    failed(done, ".gainsight_pipelines can't be used: File exists.")
+
+
+def test_unmatched_of_an_object_that_is_none(product: Product) -> None:
+    failed(product.command("unmatched", "acount"), "'acount'", *NAMES)
 
 
 def test_gainsight_down(product: Product, sandbox: RunningSandbox) -> None:
