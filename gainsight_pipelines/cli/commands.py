@@ -43,15 +43,14 @@ def unmatched_command(
     name: str | None, *, reason: str | None, limit: int, file: Path | None, path: Path | None, as_json: bool
 ) -> int:
     """Prints the stored records that have no account, or writes them into a CSV file."""
-    with open_workspace(path) as workspace:
-        with workspace.store.connect("unmatched") as connection:
-            found = _gainsight_objects(workspace, connection, name) if name else None
-            if file is not None:
-                count = _export(file, unmatched_rows(connection, found, reason))
-                output.say(f"{count:,} records without an account are in {file}.")
-                return 0
-            rows = list(unmatched_rows(connection, found, reason, limit))
-            totals = unmatched_counts(connection, found, reason)
+    with open_workspace(path) as workspace, workspace.store.connect("unmatched") as connection:
+        found = _gainsight_objects(workspace, connection, name) if name else None
+        if file is not None:
+            count = _export(file, unmatched_rows(connection, found, reason))
+            output.say(f"{count:,} records without an account are in {file}.")
+            return 0
+        rows = list(unmatched_rows(connection, found, reason, limit))
+        totals = unmatched_counts(connection, found, reason)
     shown = sum(totals.values())
     if as_json:
         records = [dict(zip(UNMATCHED_COLUMNS, row, strict=True)) for row in rows]
