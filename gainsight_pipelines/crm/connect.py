@@ -29,13 +29,13 @@ SALESFORCE_CHOICES = (
 def from_environment(
     kind: CRMKind, environ: Mapping[str, str], fields: AccountFieldMap, gsid_fields: GsidFields, clock: Clock
 ) -> PrimaryCRM:
-    """The CRM of that kind, with the credentials that the environment holds or whose files it names (NAME_FILE).
+    """The CRM of that kind, with the credentials that the environment holds.
 
     Nothing is called yet.
 
     Args:
         kind: which CRM.
-        environ: the environment, .env included.
+        environ: the environment, .env and the content of files that it names included (`Secrets.environment`).
         fields: account fields to read where they aren't the usual ones.
         gsid_fields: account fields that may hold a GSID; names, or names → the setting that names each.
         clock: the source of time.
@@ -60,7 +60,7 @@ def from_environment(
 
 
 class Variables:
-    """Reads variables: NAME, or else the file that NAME_FILE names. Blank is the same as not set."""
+    """Reads variables. Blank is the same as not set."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -68,9 +68,6 @@ class Variables:
     def get(self, name: str) -> str | None:
         """The value, without blanks around it; None when it isn't set."""
         value = self._environ.get(name, "").strip()
-        file = self._environ.get(f"{name}_FILE", "").strip()
-        if not value and file:
-            value = _content(f"{name}_FILE", file)
         if any(ord(character) < 32 or ord(character) == 127 for character in value):
             raise SettingsError(f"{name} holds a line break or another control character.", "Correct it.")
         return value or None
@@ -94,7 +91,7 @@ class Variables:
 
     def is_given(self, name: str) -> bool:
         """Whether the variable exists at all, be it empty."""
-        return name in self._environ or f"{name}_FILE" in self._environ
+        return name in self._environ
 
 
 def _salesforce_credentials(variables: Variables) -> SalesforceCredentials:
@@ -106,8 +103,13 @@ def _salesforce_credentials(variables: Variables) -> SalesforceCredentials:
         key_file, client_id, username = variables.all_of(
             "SALESFORCE_JWT_KEY_FILE", "SALESFORCE_CLIENT_ID", "SALESFORCE_USERNAME"
         )
-        _content("SALESFORCE_JWT_KEY_FILE", key_file)
-        return session.JwtBearer(Path(key_file), client_id, username, login or session.DEFAULT_LOGIN_URL, instance)
+        return session.JwtBearer(
+            _readable("SALESFORCE_JWT_KEY_FILE", key_file),
+            client_id,
+            username,
+            login or session.DEFAULT_LOGIN_URL,
+            instance,
+        )
     if variables.get("SALESFORCE_CLIENT_SECRET") or variables.get("SALESFORCE_CLIENT_ID"):
         address, client_id, secret = variables.all_of(
             "SALESFORCE_INSTANCE_URL", "SALESFORCE_CLIENT_ID", "SALESFORCE_CLIENT_SECRET"
@@ -134,14 +136,16 @@ def _not_set(names: Iterable[str]) -> SettingsError:
     )
 
 
-def _content(name: str, file: str) -> str:
+def _readable(name: str, file: str) -> Path:
+    path = Path(file)
     try:
-        return Path(file).expanduser().read_text("utf-8").strip()
-    except (OSError, ValueError) as error:
-        reason = type(error).__name__
-    raise SettingsError(
-        f"The file that {name} names cannot be read ({reason}).", "Correct the path or the permissions."
-    )
+        path.open("rb").close()
+    except OSError as error:
+        raise SettingsError(
+            f"The file {path} that {name} names can't be read: {error.strerror}.",
+            "Correct the path or the permissions.",
+        ) from None
+    return path
 
 
 def _origin(name: str, value: str, plain_loopback: bool) -> str:

@@ -33,7 +33,7 @@ from gainsight_pipelines.settings.models import (
     category_key,
 )
 from gainsight_pipelines.settings.schema import settings_schema
-from gainsight_pipelines.settings.secrets import Secrets
+from gainsight_pipelines.settings.secrets import Secrets, with_absolute_files
 
 __all__ = [
     "DEFAULT_CATEGORIES",
@@ -62,4 +62,5 @@ __all__ = [
     "settings_path",
     "settings_schema",
     "survey_name",
+    "with_absolute_files",
 ]

@@ -16,6 +16,8 @@ from gainsight_pipelines.errors import SettingsError
 
 _OURS = ("GAINSIGHT_", "SALESFORCE_", "HUBSPOT_")
 _MAX_BYTES = 100_000
+_OTHER_FILES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+"""Files that the HTTP clients' own variables name."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -30,11 +32,14 @@ class _Layer:
         """The value of a variable here; NAME_FILE wins over NAME. Blank counts as not set."""
         variable = f"{name}_FILE"
         if name.startswith(_OURS) and (path := self.values.get(variable)):
-            return _content(variable, self.folder / path)
+            return _content(variable, self._path(path))
         value = self.values.get(name)
         if value and name.startswith(_OURS) and name.endswith("_FILE"):
-            return str(self.folder / value)
+            return str(self._path(value))
         return value or None
+
+    def _path(self, value: str) -> Path:
+        return self.folder / _at_home(value)
 
     def names(self) -> Iterator[str]:
         """What is set here, be it blank; NAME as well where there is only NAME_FILE."""
@@ -42,6 +47,18 @@ class _Layer:
             yield name
             if name.startswith(_OURS) and name.endswith("_FILE"):
                 yield name.removesuffix("_FILE")
+
+
+def with_absolute_files(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment for processes that run in another folder: files that it names from here are found from there."""
+
+    def names_file(name: str) -> bool:
+        return name in _OTHER_FILES or (name.startswith(_OURS) and name.endswith("_FILE"))
+
+    return {
+        name: str(_at_home(value.strip()).absolute()) if value.strip() and names_file(name) else value
+        for name, value in environ.items()
+    }
 
 
 class Secrets:
@@ -132,6 +149,14 @@ class _Environment(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return repr(self._secrets)
+
+
+def _at_home(path: str) -> Path:
+    """The path with `~` in it resolved; as it stands where there is no such home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def _dotenv(path: Path) -> dict[str, str]:

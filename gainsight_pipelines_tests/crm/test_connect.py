@@ -15,6 +15,7 @@ from gainsight_pipelines.crm.hubspot_calls import HubSpotCredentials
 from gainsight_pipelines.crm.salesforce import Salesforce
 from gainsight_pipelines.crm.salesforce_session import ClientCredentials, JwtBearer, UsernamePassword
 from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.settings import Secrets
 from gainsight_pipelines_tests.crm.conftest import TestClock
 
 CLIENT = {
@@ -84,13 +85,10 @@ def test_hubspot() -> None:
 def test_secrets_from_files(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("pat\n")
-    assert credentials("hubspot", {"HUBSPOT_ACCESS_TOKEN_FILE": str(file)}) == HubSpotCredentials("pat")
-    both = {"HUBSPOT_ACCESS_TOKEN": "direct", "HUBSPOT_ACCESS_TOKEN_FILE": str(file)}
-    assert credentials("hubspot", both) == HubSpotCredentials("direct")
+    environ = Secrets.read(tmp_path / "gainsight.yaml", {"HUBSPOT_ACCESS_TOKEN_FILE": str(file)}).environment()
+    assert credentials("hubspot", environ) == HubSpotCredentials("pat")
     file.unlink()
-    assert "The file that HUBSPOT_ACCESS_TOKEN_FILE names" in refusal(
-        "hubspot", {"HUBSPOT_ACCESS_TOKEN_FILE": str(file)}
-    )
+    assert "HUBSPOT_ACCESS_TOKEN_FILE" in refusal("hubspot", environ)
 
 
 @pytest.mark.parametrize(
