@@ -9,9 +9,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gainsight_pipelines.cli import output
 from gainsight_pipelines.connect import open_store
-from gainsight_pipelines.orchestration.instance import HOME_VARIABLE, STORAGE_VARIABLE, prepare_home, storage_url
-from gainsight_pipelines.settings import PATH_VARIABLE, Secrets, Settings, load_settings, settings_path
+from gainsight_pipelines.orchestration.instance import (
+    HOME_VARIABLE,
+    STORAGE_VARIABLE,
+    check_home,
+    prepare_home,
+    storage_url,
+)
+from gainsight_pipelines.settings import (
+    PATH_VARIABLE,
+    Secrets,
+    Settings,
+    load_settings,
+    settings_path,
+    with_absolute_files,
+)
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
 
 if TYPE_CHECKING:
@@ -68,9 +82,10 @@ def open_workspace(
         environ: the environment to work in, and for child processes.
 
     Raises:
+        SettingsError: DAGSTER_HOME is set to what is no folder.
         PipelineError: a database can't be started, reached or migrated.
     """
-    environ = dict(environ)
+    environ = with_absolute_files(environ)
     file = settings_path(path, environ)
     secrets = Secrets.read(file, environ)
     export_library_variables(secrets, environ)
@@ -90,7 +105,10 @@ def open_workspace(
             DATABASE_VARIABLE: product,
             STORAGE_VARIABLE: storage_url(dagster),
         }
-        if not environ.get(HOME_VARIABLE):
+        if home := environ.get(HOME_VARIABLE):
+            if foreign := check_home(Path(home)):
+                output.say(foreign)
+        else:
             environ[HOME_VARIABLE] = str(prepare_home(data / "dagster"))
         store = open_store(Secrets.read(file, environ))
         yield Workspace(load_settings(file, environ), data, store, environ, server)

@@ -8,6 +8,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import yaml
+
+from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.store.connection import Store
 
 HOME_VARIABLE = "DAGSTER_HOME"
@@ -19,13 +22,50 @@ REPOSITORY_TAG = {".dagster/repository": f"__repository__@{LOCATION}"}
 """With this tag a job's own page lists a run that was started from here."""
 
 LOCK = 7_104_202
+CONFIGURATION = Path(__file__).with_name("dagster.yaml")
+NEEDED = ("storage", "run_monitoring", "run_retries", "concurrency")
+"""The parts of it that this project's promises depend on."""
 
 
 def prepare_home(folder: Path) -> Path:
     """Makes a folder Dagster's home, with the configuration of this project."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    shutil.copyfile(Path(__file__).with_name("dagster.yaml"), folder / "dagster.yaml")
+    shutil.copyfile(CONFIGURATION, folder / "dagster.yaml")
     return folder
+
+
+def check_home(folder: Path) -> str | None:
+    """What is foreign about a Dagster home of the user's own, which is never written to; None if nothing is.
+
+    Returns:
+        A sentence: runs go by that home's own configuration, if by any.
+
+    Raises:
+        SettingsError: it is no folder that Dagster can use.
+    """
+    if not folder.is_absolute() or not folder.is_dir():
+        raise SettingsError(
+            f"{HOME_VARIABLE} is set to {folder}, which is no absolute path of a folder.",
+            f"Make the folder, or unset {HOME_VARIABLE}: then one is made beside the settings file.",
+        )
+    found = folder / "dagster.yaml"
+    try:
+        theirs = yaml.safe_load(found.read_text("utf-8"))
+        ours = yaml.safe_load(CONFIGURATION.read_text("utf-8"))
+        theirs = theirs if isinstance(theirs, dict) else {}
+        different = [name for name in NEEDED if theirs.get(name) != ours[name]]
+        what = f"has a dagster.yaml that isn't this project's in {', '.join(different)}" if different else None
+    except FileNotFoundError:
+        what = "has no dagster.yaml"
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        what = "has a dagster.yaml that can't be read"
+    if what is None:
+        return None
+    return (
+        f"{HOME_VARIABLE} is set to {folder}, which {what}: where runs are kept, one run per object at a time and"
+        " retries go by that file or by Dagster's defaults. Copy this project's dagster.yaml there, or unset"
+        f" {HOME_VARIABLE}."
+    )
 
 
 def storage_url(url: str) -> str:

@@ -1,0 +1,87 @@
+"""Where commands work: what child processes are given of the environment, and a Dagster home of the user's own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from gainsight_pipelines.cli.workspace import Workspace, open_workspace
+from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.settings import Secrets
+
+OURS = Path(__file__).parents[2] / "dagster.yaml"
+
+
+@contextmanager
+def opened(folder: Path, database_url: str, **environ: str) -> Iterator[Workspace]:
+    urls = {"GAINSIGHT_PIPELINES_DATABASE_URL": database_url, "DAGSTER_POSTGRES_URL": database_url}
+    with open_workspace(folder / "gainsight.yaml", environ={**urls, **environ}) as workspace:
+        yield workspace
+
+
+def test_children_in_another_folder_find_files_that_were_named_from_here(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("key", "jwt.pem", "ca.pem"):
+        (tmp_path / name).write_text(f"content of {name}")
+    monkeypatch.chdir(tmp_path)
+    named = {"GAINSIGHT_API_KEY_FILE": "./key", "SALESFORCE_JWT_KEY_FILE": "jwt.pem", "REQUESTS_CA_BUNDLE": "ca.pem"}
+    with opened(tmp_path, database_url, **named, HUBSPOT_ACCESS_TOKEN_FILE=" ") as workspace:
+        environ = workspace.environ
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    secrets = Secrets.read(tmp_path / "gainsight.yaml", environ)
+    assert secrets.get("GAINSIGHT_API_KEY") == "content of key"
+    assert secrets.get("SALESFORCE_JWT_KEY_FILE") == str(tmp_path / "jwt.pem")
+    assert environ["REQUESTS_CA_BUNDLE"] == str(tmp_path / "ca.pem")
+    assert secrets.get("HUBSPOT_ACCESS_TOKEN") is None
+
+
+def test_a_dagster_home_with_this_projects_file_is_used_in_silence(
+    tmp_path: Path, database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "dagster.yaml").write_text(OURS.read_text() + "\npython_logs:\n  python_log_level: INFO\n")
+    with opened(tmp_path, database_url, DAGSTER_HOME=str(home)) as workspace:
+        assert workspace.environ["DAGSTER_HOME"] == str(home)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "has no dagster.yaml"),
+        ("run_monitoring: {enabled: false}\n", "storage, run_monitoring, run_retries, concurrency"),
+        ("storage: [", "can't be read"),
+    ],
+)
+def test_a_foreign_dagster_home_is_named_and_left_alone(
+    tmp_path: Path, database_url: str, capsys: pytest.CaptureFixture[str], content: str | None, words: str
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    if content is not None:
+        (home / "dagster.yaml").write_text(content)
+    with opened(tmp_path, database_url, DAGSTER_HOME=str(home)):
+        pass
+    said = capsys.readouterr().err
+    assert words in said and str(home) in said and "unset DAGSTER_HOME" in said
+    assert {path.name: path.read_text() for path in home.iterdir()} == ({"dagster.yaml": content} if content else {})
+
+
+def test_a_dagster_home_that_is_no_folder_is_an_error(tmp_path: Path, database_url: str) -> None:
+    for home in (str(tmp_path / "nowhere"), "relative"):
+        with pytest.raises(SettingsError, match="DAGSTER_HOME"), opened(tmp_path, database_url, DAGSTER_HOME=home):
+            pass
+
+
+def test_without_a_home_one_is_made_with_this_projects_file(tmp_path: Path, database_url: str) -> None:
+    with opened(tmp_path, database_url) as workspace:
+        made = Path(workspace.environ["DAGSTER_HOME"]) / "dagster.yaml"
+        assert made.read_text() == OURS.read_text()
+    shutil.rmtree(made.parent)
