@@ -153,7 +153,10 @@ def prepare(  # noqa: PLR0913 - what a pull is made of
     pull = find_pull(settings, name)
     services = Services(store=store, crm=crm(), gainsight=gainsight(store), clock=clock)
     tenant = tenant_of(settings)
-    company = settings.company if "company" not in settings.errors else None
+    try:
+        crm_id_field, is_crm_id_field_told = settings.crm_id_field(), True
+    except SettingsError:
+        crm_id_field, is_crm_id_field_told = None, False
     return Prepared(
         pull=pull,
         services=services,
@@ -161,7 +164,8 @@ def prepare(  # noqa: PLR0913 - what a pull is made of
             settings, store, services.crm, clock, run_id, is_vanishing_accepted=is_vanishing_accepted
         ),
         gsid_field=pull.gsid_field or settings.common.gsid_field,
-        crm_id_field=company.crm_id_field if company else None,
+        crm_id_field=crm_id_field,
+        is_crm_id_field_told=is_crm_id_field_told,
         overlap=timedelta(minutes=tenant.overlap_minutes),
         is_full=is_full,
         is_vanishing_accepted=is_vanishing_accepted,

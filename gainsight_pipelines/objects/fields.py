@@ -18,6 +18,9 @@ BOOLEAN_TYPES = frozenset({"BOOLEAN", "JSONBOOLEAN"})
 MULTI_SELECT = "MULTISELECTDROPDOWNLIST"
 SYSTEM_FIELDS = frozenset({"gsid", "createddate", "modifieddate", "createdby", "modifiedby", "lastmodifieddate"})
 
+MODIFIED_NAMES = ("lastmodifieddate", "modifieddate")
+"""Fields that move with each change, the better one first."""
+
 Record = Mapping[str, Any]
 
 

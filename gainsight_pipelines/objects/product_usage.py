@@ -17,6 +17,7 @@ from typing import Any, Literal
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import Field, ObjectSchema
 from gainsight_pipelines.objects.fields import (
+    MODIFIED_NAMES,
     NUMBER_TYPES,
     SYSTEM_FIELDS,
     TIME_TYPES,
@@ -46,7 +47,6 @@ from gainsight_pipelines.store.tables import USAGE_METRIC, Table
 
 SECTION = "product_usage"
 OBSERVED_NAMES = ("observeddate", "observedat", "observationdate", "usagedate", "date", "snapshotdate", "weekdate")
-MODIFIED_NAMES = ("lastmodifieddate", "modifieddate")
 OWN_NAMES = ("id", "recordid", "rowid", "externalid")
 """Fields that name a row of an object without Gsid."""
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import Field, ObjectSchema
 from gainsight_pipelines.gainsight.query import Condition
-from gainsight_pipelines.objects.fields import Record, configured_field, first_named, text
+from gainsight_pipelines.objects.fields import MODIFIED_NAMES, Record, configured_field, first_named, text
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import Table
 
@@ -208,7 +208,7 @@ def cursor_field(schema: ObjectSchema) -> str:
     Raises:
         SettingsError: the object has neither, or no Gsid.
     """
-    field = first_named(schema, ["lastmodifieddate", "modifieddate"])
+    field = first_named(schema, MODIFIED_NAMES)
     if field is None or schema.field("Gsid") is None:
         raise SettingsError(
             f"Gainsight object `{schema.name}` has no Gsid or no ModifiedDate, so its changes can't be followed.",

@@ -57,6 +57,7 @@ class Settings:
     errors: Mapping[str, SettingsError] = field(default_factory=dict)
     _sections: Mapping[str, Section] = field(default_factory=dict)
     _surveys_if_broken: tuple[str, ...] = ()
+    _crm_id_field_if_broken: tuple[str | None, ...] = ()
     _disabled: frozenset[str] = frozenset()
 
     @property
@@ -98,6 +99,17 @@ class Settings:
     def schedules(self) -> SchedulesSettings:
         """When the pulls run; the defaults where the section is missing."""
         return self._get("schedules", SchedulesSettings) or SchedulesSettings()
+
+    def crm_id_field(self) -> str | None:
+        """`company.crm_id_field`, by which all objects are matched: told wherever it can be, whatever else is wrong.
+
+        Raises:
+            SettingsError: the section is broken in such a way that it can't be told.
+        """
+        if "company" in self.errors and self.file_error is None and self._crm_id_field_if_broken:
+            return self._crm_id_field_if_broken[0]
+        company = self.company
+        return company.crm_id_field if company else None
 
     def object_names(self) -> tuple[str, ...]:
         """The pulls that are configured and not disabled: company, activity, survey_<object> …, product_usage.
@@ -258,6 +270,7 @@ def _validated(document: Document, path: Path | None) -> Settings:
         errors={name: _error(name, found, path) for name, found in wrong.items()},
         _sections=sections,
         _surveys_if_broken=tuple(_survey_rows(data.get("surveys"))),
+        _crm_id_field_if_broken=tuple(_crm_id_field(data.get("company"), document)),
         _disabled=frozenset(name for name in PULLS if _is_disabled(name, data, sections)),
     )
 
@@ -318,3 +331,15 @@ def _survey_rows(raw: object) -> list[str]:
             return []
         names[survey_name(name)] = None
     return list(names)
+
+
+def _crm_id_field(raw: object, document: Document) -> list[str | None]:
+    """`crm_id_field` of a company section that may be broken elsewhere; nothing if it can't be told for certain."""
+    own = {"crm_id_field": raw["crm_id_field"]} if isinstance(raw, dict) and "crm_id_field" in raw else {}
+    is_told = isinstance(raw, dict) and (own or set(raw) <= set(CompanySettings.model_fields))
+    if not is_told or {("company",), ("company", "crm_id_field")} & {problem.path[:2] for problem in document.problems}:
+        return []
+    try:
+        return [CompanySettings.model_validate(own).crm_id_field]
+    except ValidationError:
+        return []

@@ -58,8 +58,30 @@ def write_companies(
         )
 
 
+def differing(connection: psycopg.Connection, crm_ids: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Those of these CRM ids that belong to known companies and are not what is known."""
+    return dict(
+        connection.execute(
+            """SELECT gsid, read.crm_id FROM unnest(%s::text[], %s::text[]) AS read (gsid, crm_id)
+               JOIN gainsight.company_link l ON l.company_gsid = gsid
+               WHERE NOT l.is_known OR l.crm_id IS DISTINCT FROM read.crm_id""",
+            (list(crm_ids), list(crm_ids.values())),
+        ).fetchall()
+    )
+
+
+def oldest_check(connection: psycopg.Connection) -> datetime | None:
+    """When the first of the known companies was learnt of; None if none is known."""
+    row = connection.execute("SELECT min(checked_at) FROM gainsight.company_link").fetchone()
+    return row[0] if row else None
+
+
 def forget_crm_ids(connection: psycopg.Connection) -> None:
-    """Drops what was learnt of all companies; they are to be read again."""
+    """Drops what was learnt of all companies; they are to be read again.
+
+    Until the end of the transaction nobody else writes what is learnt: two in different orders would block each other.
+    """
+    connection.execute("LOCK TABLE gainsight.company_link IN SHARE ROW EXCLUSIVE MODE")
     connection.execute("UPDATE gainsight.company_link SET crm_id = NULL WHERE crm_id IS NOT NULL")
 
 

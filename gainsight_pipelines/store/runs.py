@@ -68,6 +68,15 @@ def take_cursor(connection: psycopg.Connection, name: str, scope: str, run_id: s
     return found
 
 
+def peek_cursor(connection: psycopg.Connection, name: str, scope: str) -> Cursor:
+    """The stored cursor of a scope, which stays whose it is."""
+    with connection.cursor(row_factory=class_row(Cursor)) as cursor:
+        cursor.execute(
+            f"SELECT {CURSOR_COLUMNS} FROM gainsight.sync_cursor WHERE object = %s AND scope = %s", (name, scope)
+        )
+        return cursor.fetchone() or Cursor()
+
+
 def save_cursor(connection: psycopg.Connection, name: str, scope: str, run_id: str, cursor: Cursor) -> None:
     """Moves the cursor, as part of the transaction that writes what it stands for.
 

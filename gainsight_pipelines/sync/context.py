@@ -44,9 +44,9 @@ class Prepared:
     """A pull with all that it needs, ready to begin.
 
     `refresh` brings the account table up to date first; `gsid_field`: the CRM field that matching falls back to;
-    `crm_id_field`: the company's field with the CRM id, None where none is set; `overlap`: how far before its last
-    read a read begins again; `is_full`: a person said to read everything again; `is_vanishing_accepted`: a person said
-    that any number of rows may be gone.
+    `crm_id_field`: the company's field with the CRM id, None where none is set; `is_crm_id_field_told`: whether the
+    settings tell that at all; `overlap`: how far before its last read a read begins again; `is_full`: a person said to
+    read everything again; `is_vanishing_accepted`: a person said that any number of rows may be gone.
     """
 
     pull: ObjectPull
@@ -55,6 +55,7 @@ class Prepared:
     gsid_field: str | None
     crm_id_field: str | None
     overlap: timedelta
+    is_crm_id_field_told: bool = True
     is_full: bool = False
     is_vanishing_accepted: bool = False
 

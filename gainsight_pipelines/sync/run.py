@@ -17,11 +17,8 @@ from gainsight_pipelines.errors import (
 )
 from gainsight_pipelines.gainsight.errors import UnknownField
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
-from gainsight_pipelines.gainsight.reader import ReadPlan, read_whole
 from gainsight_pipelines.matching import AccountIndex, Link
-from gainsight_pipelines.objects.company import company_crm_id_field
-from gainsight_pipelines.objects.fields import text
-from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Mapper
+from gainsight_pipelines.objects.pull import Mapper
 from gainsight_pipelines.store import bulk, links, runs, schemas
 from gainsight_pipelines.store.accounts import indexed_accounts
 from gainsight_pipelines.store.connection import Store
@@ -32,15 +29,13 @@ from gainsight_pipelines.store.runs import WORTH_RETRYING, Cursor, save_cursor, 
 from gainsight_pipelines.store.samples import accounts_with_several_companies, unmatched_examples
 from gainsight_pipelines.store.tables import COMPANY
 from gainsight_pipelines.sync.changes import Changes, begin, finish
+from gainsight_pipelines.sync.companies import crm_id_field, keep_crm_ids
 from gainsight_pipelines.sync.context import Prepared, PullContext, logger
 from gainsight_pipelines.sync.deletions import find_deletions
 from gainsight_pipelines.sync.pages import PageWriter
 from gainsight_pipelines.sync.reads import read_again, read_changes, read_daily
 from gainsight_pipelines.sync.report import SyncReport
 from gainsight_pipelines.sync.snapshot import read_snapshot
-
-COMPANY_LINKS = "company_link"
-"""Stands in `sync_cursor` for the table of companies' CRM ids, which all pulls share."""
 
 LINKS = "links"
 """Scope of `sync_cursor` that holds with what the stored rows were matched last."""
@@ -158,10 +153,10 @@ def read_mapped(
     while True:
         try:
             schema = context.schema(context.pull.gainsight_object)
-            crm_id_field = _crm_id_field(context)
-            _keep_crm_ids(context, crm_id_field)
-            mapper = context.pull.mapper(schema, crm_id_field)
-            read(context, mapper, schema, PageWriter(context, mapper, index, crm_id_field))
+            id_field = crm_id_field(context)
+            keep_crm_ids(context, id_field)
+            mapper = context.pull.mapper(schema, id_field)
+            read(context, mapper, schema, PageWriter(context, mapper, index, id_field))
             return mapper
         except UnknownField as refused:
             if not context.leave_out(refused, mapper):
@@ -226,35 +221,6 @@ def refresh_accounts(context: PullContext) -> AccountIndex:
 
 def _account_index(context: PullContext) -> AccountIndex:
     return AccountIndex(context.services.crm.kind, indexed_accounts(context.connection, context.prepared.gsid_field))
-
-
-def _crm_id_field(context: PullContext) -> str | None:
-    return company_crm_id_field(
-        context.prepared.crm_id_field, context.services.crm.kind, lambda: context.schema(COMPANY_OBJECT)
-    )
-
-
-def _keep_crm_ids(context: PullContext, crm_id_field: str | None) -> None:
-    """Reads which CRM id each company has again when another field of the company holds it by now."""
-    connection, run_id, now = context.connection, context.report.run_id, crm_id_field or "(none)"
-    with connection.transaction():
-        kept = take_cursor(connection, COMPANY_LINKS, LINKS, run_id)
-        if kept.fingerprint == now:
-            return
-        if kept.fingerprint is not None:
-            links.forget_crm_ids(connection)
-            if crm_id_field is not None:
-                plan = ReadPlan(COMPANY_OBJECT, ("Gsid", crm_id_field), cursor_field=None, kind="links")
-                for page in read_whole(context.services.gainsight, plan, report=context.note):
-                    found = {
-                        str(record["Gsid"]).upper(): text(record.get(crm_id_field))
-                        for record in page.records
-                        if record.get("Gsid")
-                    }
-                    checked_at = context.services.clock.now()
-                    links.write_companies(connection, found, is_known=True, checked_at=checked_at)
-            context.note(f"The company's field with the CRM id is now {now}: the ids of all companies were read again.")
-        save_cursor(connection, COMPANY_LINKS, LINKS, run_id, Cursor(fingerprint=now))
 
 
 def _relink(context: PullContext, mapper: Mapper) -> None:

@@ -289,3 +289,32 @@ def test_no_bytes_raise(tmp_path_factory: pytest.TempPathFactory, content: bytes
     path = tmp_path_factory.getbasetemp() / "odd.yaml"
     path.write_bytes(content)
     _use(load_settings(path, {}))
+
+
+@pytest.mark.parametrize(
+    ("company", "told"),
+    [
+        ("{crm_id_field: A__c, attributes: none}", "A__c"),
+        ("{attributes: none}", None),
+        ("{attributes: [Name], enabled: maybe}", None),
+        ("{crm_id_field: 5, attributes: none}", SettingsError),
+        ("{crm_id_feld: A__c}", SettingsError),
+        ("{crm_id_field: A__c, crm_id_field: B__c}", SettingsError),
+        ("[A__c]", SettingsError),
+    ],
+)
+def test_the_field_of_the_crm_id_is_told_by_a_section_that_is_broken_elsewhere(
+    company: str, told: str | type[SettingsError] | None
+) -> None:
+    settings = parse_settings(f"company: {company}")
+    assert "company" in settings.errors
+    if told is None or isinstance(told, str):
+        assert settings.crm_id_field() == told
+    else:
+        with pytest.raises(told):
+            settings.crm_id_field()
+
+
+def test_the_field_of_the_crm_id_where_nothing_is_wrong() -> None:
+    assert parse_settings("company: {crm_id_field: A__c}").crm_id_field() == "A__c"
+    assert parse_settings("common: {}").crm_id_field() is None

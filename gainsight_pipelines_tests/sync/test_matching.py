@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import uuid
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.sync import sync
 from gainsight_pipelines_tests.pulling import Pulling
 
 
 def links(pulling: Pulling) -> dict[str, tuple[Any, ...]]:
-    rows = pulling.query("SELECT activity_id, account_id, match_method, unmatched_reason FROM gainsight.activity")
+    rows = pulling.query(
+        """SELECT activity_id, account_id, match_method, unmatched_reason FROM gainsight.activity
+           WHERE source = 'timeline'"""
+    )
     return {row[0]: row[1:] for row in rows}
 
 
@@ -51,13 +58,9 @@ def direct(pulling: Pulling) -> str:
 
 
 def free_account(pulling: Pulling) -> tuple[int, str]:
-    """A live account that no company belongs to and whose GSID field is empty."""
-    taken = {each["account"] for each in pulling.truth("company").values()}
-    return next(
-        (each["key"], account_id)
-        for account_id, each in pulling.sandbox.truth()["accounts"]["salesforce"].items()
-        if each["key"] not in taken and not each["deleted"] and not each["merged_into"] and each["gsid"] is None
-    )
+    """A new account that no company belongs to and whose GSID field is empty."""
+    (made,) = pulling.sandbox.edit({"account": None, "action": "insert", "values": {"name": "Free"}})
+    return made["account"], pulling.account_ids()[made["account"]]
 
 
 def test_m1_both_ways_lead_to_the_account(pulled: Pulling) -> None:
@@ -155,3 +158,92 @@ def test_m4_reasons_are_shown_with_examples(pulled: Pulling) -> None:
     reasons = dict(pulled.query("SELECT reason, count(*) FROM gainsight.unmatched_record GROUP BY reason"))
     truth = pulled.truth("activity_timeline").values()
     assert reasons == {reason: sum(each["reason"] == reason for each in truth) for reason in reasons}
+
+
+def corrected(pulling: Pulling) -> str:
+    """Gives a company that leads directly to an account the CRM id of another one."""
+    gsid = direct(pulling)
+    key, account_id = free_account(pulling)
+    pulling.sandbox.edit(
+        {
+            "object": "company",
+            "gsid": gsid,
+            "values": {"SfdcAccountId": account_id},
+            "truth": {"account": key, "method": {"salesforce": "direct", "hubspot": "direct"}, "reason": None},
+        }
+    )
+    return gsid
+
+
+def test_a_corrected_crm_id_reaches_other_objects_within_a_day_without_a_company_pull(pulling: Pulling) -> None:
+    """Requirement M1, where no section of the settings pulls companies."""
+    del pulling.content["company"]
+    pulling.content["activity"]["initial_lookback_days"] = None
+    pulling.pull("activity")
+    corrected(pulling)
+    same_day = pulling.pull("activity")
+    assert (same_day.relinked, same_day.calls["query"], same_day.calls.get("links", 0)) == (0, 1, 0)
+    pulling.clock.ahead += timedelta(days=1, minutes=1)
+    next_day = pulling.pull("activity")
+    assert next_day.relinked > 0
+    assert (next_day.calls["query"], next_day.calls["links"]) == (1, 1)
+    assert links(pulling) == expected(pulling)
+    again = pulling.pull("activity")
+    assert (again.relinked, again.calls["query"], again.calls.get("links", 0)) == (0, 1, 0)
+
+
+def test_a_daily_pull_of_companies_is_look_enough(pulled: Pulling) -> None:
+    pulled.clock.ahead += timedelta(days=1, minutes=1)
+    pulled.pull("company")
+    assert pulled.pull("activity").calls.get("links", 0) == 0
+
+
+def test_a_full_run_reads_all_crm_ids_again(pulled: Pulling) -> None:
+    """A change that moves no modification date (a formula field) is found by that alone."""
+    gsid = direct(pulled)
+    key, account_id = free_account(pulled)
+    modified = pulled.query("SELECT modified_at FROM gainsight.activity LIMIT 1")[0][0]
+    pulled.sandbox.edit(
+        {
+            "object": "company",
+            "gsid": gsid,
+            "values": {"SfdcAccountId": account_id, "ModifiedDate": (modified - timedelta(days=900)).isoformat()},
+            "truth": {"account": key, "method": {"salesforce": "direct", "hubspot": "direct"}, "reason": None},
+        }
+    )
+    pulled.clock.ahead += timedelta(days=1, minutes=1)
+    assert pulled.pull("activity").relinked == 0
+    run_id = uuid.uuid4().hex
+    prepare = pulled.prepared("survey_survey_response", run_id)
+    sync(pulled.store, pulled.clock, "survey_survey_response", run_id, lambda: replace(prepare(), is_full=True))
+    assert pulled.pull("activity").relinked > 0
+    assert links(pulled) == expected(pulled)
+
+
+OTHER_FIELD = "HubSpot_Company_ID__gc"
+"""No account of Salesforce has such an id."""
+
+
+@pytest.mark.parametrize("field", [OTHER_FIELD, 5])
+def test_a_broken_company_section_changes_no_match_of_other_objects(pulling: Pulling, field: Any) -> None:
+    """What `crm_id_field` says where it can be told, else what held before (requirement W5)."""
+    pulling.content["company"] = {"crm_id_field": OTHER_FIELD}
+    pulling.pull("activity")
+    before = links(pulling)
+    pulling.content["company"] = {"crm_id_field": field, "attributes": "none"}
+    assert "company" in pulling.settings.errors
+    report = pulling.pull("activity")
+    assert links(pulling) == before
+    assert report.relinked == 0
+    assert report.calls.get("links", 0) == 0
+    assert any("company" in note for note in report.notes) == (field == 5)
+
+
+def test_a_company_section_that_was_always_broken_links_nobody_wrongly(pulling: Pulling) -> None:
+    pulling.content["activity"]["initial_lookback_days"] = None
+    pulling.content["company"] = {"crm_id_feld": "SfdcAccountId"}
+    pulling.pull("activity")
+    assert {method for _, method, _ in links(pulling).values()} == {"gsid_field", None}
+    pulling.content["company"] = {"crm_id_field": "SfdcAccountId"}
+    pulling.pull("activity")
+    assert links(pulling) == expected(pulling)

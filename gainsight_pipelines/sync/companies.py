@@ -1,0 +1,142 @@
+"""Which CRM id Gainsight keeps for each company: the field that holds it, and what is known of it kept up to date.
+
+All pulls share this (`company_link`), whether or not the settings have companies pulled.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from gainsight_pipelines.errors import PermanentError
+from gainsight_pipelines.gainsight.errors import UnknownField
+from gainsight_pipelines.gainsight.reader import (
+    Position,
+    ReadPage,
+    ReadPlan,
+    end_of_read,
+    read_changed,
+    read_whole,
+    start_of_pull,
+)
+from gainsight_pipelines.objects.company import company_crm_id_field
+from gainsight_pipelines.objects.fields import MODIFIED_NAMES, first_named, text
+from gainsight_pipelines.objects.pull import COMPANY_OBJECT
+from gainsight_pipelines.store import links
+from gainsight_pipelines.store.runs import PULL, Cursor, peek_cursor, save_cursor, take_cursor
+from gainsight_pipelines.store.tables import COMPANY
+from gainsight_pipelines.sync.context import PullContext
+
+COMPANY_LINKS = "company_link"
+"""Stands in `sync_cursor` for the table of companies' CRM ids."""
+
+FIELD, CHANGES = "links", "changes"
+"""Its scopes: the field that the ids came from, and how far changed companies were looked at."""
+
+NO_FIELD = "(none)"
+LOOK_EVERY = timedelta(days=1)
+
+
+def crm_id_field(context: PullContext) -> str | None:
+    """The company's field with the CRM id, as `company_crm_id_field` finds it.
+
+    A broken `company` section must not move other objects' rows: where it doesn't tell the field, the one that the last
+    pull went by holds, and where there was none, no company leads to an account by its CRM id.
+
+    Raises:
+        SettingsError: the company has no such field.
+    """
+    configured = context.prepared.crm_id_field
+    if not context.prepared.is_crm_id_field_told:
+        known = peek_cursor(context.connection, COMPANY_LINKS, FIELD).fingerprint
+        configured = None if known in (None, NO_FIELD) else known
+        context.note(
+            "The section `company` of the settings is broken, so its `crm_id_field` can't be told: companies are"
+            f" matched by {f'`{configured}`, as before' if configured else 'the GSID field alone'}."
+        )
+        if configured is None:
+            return None
+    return company_crm_id_field(configured, context.services.crm.kind, lambda: context.schema(COMPANY_OBJECT))
+
+
+def keep_crm_ids(context: PullContext, field: str | None) -> None:
+    """Brings what is known up to date: of all companies when another field has the CRM id, else of changed ones."""
+    _follow_field(context, field)
+    if field is not None:
+        try:
+            _look_at_changes(context, field)
+        except UnknownField:
+            raise
+        except PermanentError as error:
+            context.note(f"Whether CRM ids of companies changed can't be found out. {error}")
+
+
+def _follow_field(context: PullContext, field: str | None) -> None:
+    connection, run_id, now = context.connection, context.report.run_id, field or NO_FIELD
+    with connection.transaction():
+        kept = take_cursor(connection, COMPANY_LINKS, FIELD, run_id)
+        if kept.fingerprint == now:
+            return
+        if kept.fingerprint is not None:
+            links.forget_crm_ids(connection)
+            if field is not None:
+                plan = ReadPlan(COMPANY_OBJECT, ("Gsid", field), cursor_field=None, kind="links")
+                for page in read_whole(context.services.gainsight, plan, report=context.note):
+                    checked_at = context.services.clock.now()
+                    links.write_companies(connection, _crm_ids(page, field), is_known=True, checked_at=checked_at)
+            context.note(f"The company's field with the CRM id is now {now}: the ids of all companies were read again.")
+        save_cursor(connection, COMPANY_LINKS, FIELD, run_id, Cursor(fingerprint=now))
+
+
+def _look_at_changes(context: PullContext, field: str) -> None:
+    """Once a day one call, if few companies changed: a correction in Gainsight moves no record that names the company.
+
+    A pull of companies that came to its end is such a look as well.
+    """
+    connection, run_id, now = context.connection, context.report.run_id, context.started_at
+    if context.pull.table is COMPANY:
+        return
+    with connection.transaction():
+        kept = take_cursor(connection, COMPANY_LINKS, CHANGES, run_id)
+        pulled = peek_cursor(connection, COMPANY.name, PULL)
+        last = max(kept, pulled, key=lambda each: each.completed_at.timestamp() if each.completed_at else 0.0)
+        if last.completed_at is None:
+            # Nobody has looked yet: what is known is as old as its oldest part.
+            oldest = links.oldest_check(connection)
+            last = Cursor(modified_at=oldest.replace(microsecond=0) if oldest else None, completed_at=oldest)
+        is_due = last.completed_at is not None and now - last.completed_at >= LOOK_EVERY
+        if is_due or context.prepared.is_full:
+            done = _read_changes(context, field, last)
+            save_cursor(connection, COMPANY_LINKS, CHANGES, run_id, done.moved_to(completed_at=now))
+
+
+def _read_changes(context: PullContext, field: str, last: Cursor) -> Cursor:
+    """Corrects the CRM ids of known companies that changed since the last look (all of them in a full run)."""
+    overlap = context.prepared.overlap
+    modified = first_named(context.schema(COMPANY_OBJECT), MODIFIED_NAMES)
+    position = Position(last.modified_at, last.gsid) if last.modified_at else None
+    start = None if context.prepared.is_full else start_of_pull(position, last.read_started_at, overlap)
+    plan = ReadPlan(
+        COMPANY_OBJECT,
+        ("Gsid", field),
+        cursor_field=modified.name if modified else None,
+        start=start if modified else None,
+        is_whole=last.is_whole,
+        kind="links",
+    )
+    corrected: dict[str, str | None] = {}
+    cursor = last.moved_to(read_started_at=None)
+    is_anything_read = False
+    for page in read_changed(context.services.gainsight, plan, report=context.note):
+        corrected |= links.differing(context.connection, _crm_ids(page, field))
+        cursor = cursor.moved_to(read_started_at=cursor.read_started_at or page.server_time, is_whole=page.is_whole)
+        is_anything_read |= bool(page.records)
+        if page.is_last and is_anything_read:
+            end = end_of_read(page.position, page.server_time, overlap)
+            cursor = cursor.moved_to(modified_at=end.modified if end else None, gsid=end.gsid if end else None)
+    checked_at = context.services.clock.now()
+    links.write_companies(context.connection, corrected, is_known=True, checked_at=checked_at)
+    return cursor
+
+
+def _crm_ids(page: ReadPage, field: str) -> dict[str, str | None]:
+    return {str(record["Gsid"]).upper(): text(record.get(field)) for record in page.records if record.get("Gsid")}
