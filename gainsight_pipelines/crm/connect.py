@@ -49,7 +49,7 @@ def from_environment(
 
         authorities = variables.get("SALESFORCE_CA_FILE")
         if authorities is not None:
-            _content("SALESFORCE_CA_FILE", authorities)
+            _readable("SALESFORCE_CA_FILE", authorities)
         return Salesforce(_salesforce_credentials(variables), fields, gsid_fields, clock, authorities)
     from gainsight_pipelines.crm.hubspot import HubSpot
     from gainsight_pipelines.crm.hubspot_calls import DEFAULT_BASE_URL, HubSpotCredentials
