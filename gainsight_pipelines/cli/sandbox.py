@@ -12,11 +12,10 @@ from subprocess import PIPE, Popen
 from typing import IO, Any, cast
 
 from gainsight_pipelines.cli import output
-from gainsight_pipelines.cli.workspace import DATA_FOLDER
 from gainsight_pipelines.errors import PermanentError
 from gainsight_pipelines.orchestration.instance import HOME_VARIABLE, STORAGE_VARIABLE
 from gainsight_pipelines.processes import ProcessGroup
-from gainsight_pipelines.settings import PATH_VARIABLE
+from gainsight_pipelines.settings import DATA_FOLDER, PATH_VARIABLE
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE
 
 REAL_PREFIXES = ("GAINSIGHT_", "SALESFORCE_", "HUBSPOT_")

@@ -19,6 +19,7 @@ from gainsight_pipelines.orchestration.instance import (
     storage_url,
 )
 from gainsight_pipelines.settings import (
+    DATA_FOLDER,
     PATH_VARIABLE,
     Secrets,
     Settings,
@@ -30,9 +31,6 @@ from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
 
 if TYPE_CHECKING:
     from gainsight_pipelines.store.embedded import EmbeddedServer
-
-DATA_FOLDER = ".gainsight_pipelines"
-"""Beside the settings file: the embedded server's data, Dagster's home."""
 
 
 LIBRARY_VARIABLES = ("REQUESTS_CA_BUNDLE", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")

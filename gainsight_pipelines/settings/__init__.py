@@ -1,10 +1,12 @@
 """The settings file and the secrets: what other modules may know of them.
 
 Submodules: ``models`` (names, defaults, limits), ``loading`` (file to ``Settings``), ``secrets``, ``schema``; behind
-them ``document`` (YAML with line numbers), ``values`` (checks) and ``mistakes`` (error texts).
+them ``document`` (YAML with line numbers), ``values`` (checks) and ``mistakes`` (error texts). Those that write are
+imported by themselves: ``editing`` (the file; behind it ``roundtrip``, ``history``, ``files``) and ``dotenv_file``.
 """
 
 from gainsight_pipelines.settings.loading import (
+    DATA_FOLDER,
     DEFAULT_NAME,
     PATH_VARIABLE,
     PULLS,
@@ -36,6 +38,7 @@ from gainsight_pipelines.settings.schema import settings_schema
 from gainsight_pipelines.settings.secrets import Secrets, with_absolute_files
 
 __all__ = [
+    "DATA_FOLDER",
     "DEFAULT_CATEGORIES",
     "DEFAULT_NAME",
     "PATH_VARIABLE",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,11 +34,23 @@ from gainsight_pipelines.settings.values import OBJECT_NAME, near_match
 
 PATH_VARIABLE = "GAINSIGHT_PIPELINES_SETTINGS"
 DEFAULT_NAME = "gainsight.yaml"
+DATA_FOLDER = ".gainsight_pipelines"
+"""Beside the settings file: former versions of it, the embedded server's data, Dagster's home."""
+
 PULLS = ("company", "activity", "surveys", "product_usage")
 """The sections that stand for pulls, in the order in which they are shown."""
 
 _WITHOUT_SECTION: Mapping[str, Section] = {"common": CommonSettings(), "schedules": SchedulesSettings()}
 S = TypeVar("S", bound=Section)
+
+
+class SectionMistakes(SettingsError):
+    """What is wrong with the data of one section; each mistake knows its place."""
+
+    def __init__(self, section: str, found: Sequence[mistakes.Mistake]) -> None:
+        super().__init__("\n".join(str(mistake) for mistake in found), "Nothing was written.")
+        self.section = section
+        self.mistakes = tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +213,7 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
     except (OSError, RuntimeError):  # no such user's home, or the working directory is gone
         return Settings(path=path, file_error=SettingsError("The path of the settings file can't be resolved."))
     try:
-        text = _read(where)
+        text = read_text(where)
     except SettingsError as error:
         return Settings(path=where, file_error=error)
     return parse_settings(text, where)
@@ -228,8 +240,33 @@ def parse_settings(text: str, path: Path | None = None) -> Settings:
     return _validated(document, path)
 
 
-def _read(path: Path) -> str:
-    """The text of the settings file."""
+def checked_section(section: str, data: object, document: Document | None = None) -> Section | None:
+    """The model of one section's data, before they are written anywhere.
+
+    Args:
+        section: its name, one of SECTIONS.
+        data: what shall stand there.
+        document: where the data are from, for the line of each mistake.
+
+    Returns:
+        The model; None for a primary CRM that says of itself that it is not connected.
+
+    Raises:
+        SectionMistakes: with each thing that will not do.
+    """
+    found: list[mistakes.Mistake] = []
+    model = _section(section, data, document or Document(), found)
+    if found:
+        raise SectionMistakes(section, found)
+    return model
+
+
+def read_text(path: Path) -> str:
+    """The text of the settings file.
+
+    Raises:
+        SettingsError: it isn't there, can't be read, or is nothing that a settings file could be.
+    """
     try:
         if not path.exists():
             todo = f"Copy gainsight.example.yaml there, or name another file in {PATH_VARIABLE}."

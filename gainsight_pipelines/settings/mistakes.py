@@ -40,10 +40,11 @@ _SECRET_VARIABLES: Mapping[str, tuple[tuple[str, str], ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One wrong thing in the file; `text` is a sentence without its full stop."""
+    """One wrong thing in the file; `text` is a sentence without its full stop, `path` the place that it is about."""
 
     line: int | None
     text: str
+    path: Path = ()
 
     def __str__(self) -> str:
         return f"{self.text}." if self.line is None else f"line {self.line}: {self.text}."
@@ -56,28 +57,32 @@ def looks_secret(key: str) -> bool:
 
 def unknown_section(name: str, document: Document) -> Mistake:
     """A top-level key that is no section."""
-    return Mistake(document.line((name,)), _unknown((name,), SECTIONS))
+    return Mistake(document.line((name,)), _unknown((name,), SECTIONS), (name,))
 
 
 def not_a_mapping(section: str, value: object, document: Document) -> Mistake:
     """A section that holds a scalar or a list. The value isn't shown: it may be a key put in the wrong place."""
     kind = "a list" if isinstance(value, list) else "a single value"
     keys = ", ".join(SECTIONS[section].model_fields)
-    return Mistake(document.line((section,)), f"{section} is {kind}; it takes a mapping with the settings {keys}")
+    text = f"{section} is {kind}; it takes a mapping with the settings {keys}"
+    return Mistake(document.line((section,)), text, (section,))
 
 
 def problems(section: str, document: Document) -> Iterator[Mistake]:
     """What the document itself couldn't keep of a section."""
     for problem in document.problems:
         if problem.path[:1] == (section,):
-            yield Mistake(document.line(problem.path), f"{place(problem.path)} {problem.text}")
+            yield Mistake(document.line(problem.path), f"{place(problem.path)} {problem.text}", problem.path)
 
 
 def invalid(section: str, error: ValidationError, document: Document) -> Iterator[Mistake]:
     """What pydantic found in a section."""
-    for details in error.errors(include_url=False):
+    found = error.errors(include_url=False)
+    for details in found:
+        if details["type"] == "too_short" and any(len(other["loc"]) > len(details["loc"]) for other in found):
+            continue  # it counts the rows that will do, and those that won't have their own mistakes
         path = (section, *(part for part in details["loc"] if part != "[key]"))
-        yield Mistake(document.line(path), _sentence(path, details))
+        yield Mistake(document.line(path), _sentence(path, details), path)
 
 
 def place(path: Path) -> str:

@@ -1,0 +1,76 @@
+"""Writes keys and passwords into `.env` beside the settings file, for nobody else to read. ``secrets`` reads them."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.settings.files import locked, write_whole
+from gainsight_pipelines.settings.loading import DATA_FOLDER
+
+LOCK = "dotenv.lock"
+
+
+def write_secrets(settings_path: Path, values: Mapping[str, str]) -> Path:
+    """Sets variables in `.env`; its other lines and comments stay. Mode 0600, all of it or nothing.
+
+    Args:
+        settings_path: the settings file beside which `.env` lies.
+        values: by name of the variable.
+
+    Returns:
+        The path of `.env`.
+
+    Raises:
+        SettingsError: a value has line breaks, or the file can't be read or written. No value is in the message.
+    """
+    path = settings_path.absolute().with_name(".env")
+    for name, value in values.items():
+        if not re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
+            raise SettingsError(f"{name} is no name of a variable.")
+        if not value.isprintable():
+            todo = f"A key of several lines belongs in a file of its own: name it in {name}_FILE."
+            raise SettingsError(f"The value of {name} has line breaks or characters that can't be printed.", todo)
+    with locked(path.parent / DATA_FOLDER, LOCK):
+        text = _read(path)
+        for name, value in values.items():
+            text = _with(text, name, value)
+        write_whole(path, text, mode=0o600)
+    return path
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig") if path.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it isn't UTF-8 text"
+        raise SettingsError(f"{path} can't be read: {reason}.", "Look at it.") from None
+
+
+def _with(text: str, name: str, value: str) -> str:
+    from dotenv.parser import parse_stream
+
+    line = f"{name}={_quoted(value)}\n"
+    parts, is_there = [], False
+    for binding in parse_stream(io.StringIO(text)):
+        original = binding.original.string
+        if binding.key == name:  # the last one counts: each of them has to go
+            before = original[: len(original) - len(original.lstrip())]
+            parts.append(before + line if not is_there else before)
+            is_there = True
+        else:
+            parts.append(original)
+    if not is_there:
+        if parts and not parts[-1].endswith("\n"):
+            parts.append("\n")
+        parts.append(line)
+    return "".join(parts)
+
+
+def _quoted(value: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9_./:@%+=,-]*", value):
+        return value
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

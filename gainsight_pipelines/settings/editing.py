@@ -1,0 +1,400 @@
+"""Writing the settings file: what `settings set`, `init`, `categories --add` and the settings page have in common.
+
+Read a ``SettingsFile``, make a new text of it (``with_section``, ``with_value``, ``with_json``), write that. Nothing is
+written that isn't valid; nothing is written over that somebody else has changed since; what was there is kept
+(``history``). A section that was broken before and isn't touched stops nobody.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import itertools
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gainsight_pipelines.clock import Clock
+from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.settings.document import Document, DocumentError, parse
+from gainsight_pipelines.settings.document import Path as Place
+from gainsight_pipelines.settings.files import locked, write_whole
+from gainsight_pipelines.settings.history import History, Version, fingerprint, who_am_i
+from gainsight_pipelines.settings.loading import (
+    DATA_FOLDER,
+    PULLS,
+    SectionMistakes,
+    Settings,
+    checked_section,
+    parse_settings,
+    read_text,
+)
+from gainsight_pipelines.settings.mistakes import looks_secret
+from gainsight_pipelines.settings.models import SECTIONS, Section
+from gainsight_pipelines.settings.roundtrip import put_section, replace_section, section_text
+from gainsight_pipelines.settings.values import near_match
+
+LOCK = "settings.lock"
+
+
+class ChangedMeanwhile(SettingsError):
+    """Somebody else has changed the file since it was read."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} was changed by somebody else meanwhile: nothing was written.",
+            "Read it again, then make your change anew.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsFile:
+    """The settings file as it was at one moment.
+
+    Attributes:
+        path: where it is.
+        text: its content; empty where there is no file yet.
+        is_there: whether there is one.
+        settings: what it says.
+    """
+
+    path: Path
+    text: str = field(repr=False)
+    is_there: bool
+    settings: Settings = field(repr=False)
+
+    @classmethod
+    def read(cls, path: Path) -> SettingsFile:
+        """The file as it is now. One that isn't there is empty.
+
+        Raises:
+            SettingsError: it can't be read.
+        """
+        is_there = path.exists()
+        text = read_text(path) if is_there else ""
+        return cls(path, text, is_there, parse_settings(text, path))
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells this content from another."""
+        return fingerprint(self.text)
+
+    @property
+    def history(self) -> History:
+        """The versions of this file."""
+        return History(self.path)
+
+    def data(self, section: str) -> dict[str, Any]:
+        """A section as JSON-able data, defaults filled in; as it stands in the file if it is broken.
+
+        A pull that isn't in the file has `enabled: false`: that is what it amounts to.
+
+        Raises:
+            SettingsError: no such section, or the file isn't YAML.
+        """
+        _known(section)
+        raw = _document(self.text, self.path).data
+        written = raw.get(section) if isinstance(raw, dict) else None
+        try:
+            model = checked_section(section, written)
+        except SectionMistakes:
+            if not isinstance(written, dict):
+                return {}
+            return dict(json.loads(json.dumps(written, default=str)))
+        data = {} if model is None else model.model_dump(mode="json")
+        is_missing = not isinstance(raw, dict) or section not in raw
+        return {**data, "enabled": False} if is_missing and section in PULLS else data
+
+    def with_section(self, section: str, data: Mapping[str, Any], lines: Document | None = None) -> str:
+        """The file's text with other data in one section; its comments, and all else, stay.
+
+        Args:
+            section: its name.
+            data: all of it, as ``data`` gives it. A setting that is left out has its default.
+            lines: where the data are from, for the line of each mistake.
+
+        Raises:
+            SectionMistakes: the data will not do; each mistake has its place.
+            SettingsError: no such section, or the file's form can't be changed from here.
+        """
+        _known(section)
+        before = self.data(section)
+        model = checked_section(section, dict(data), lines)
+        after = {} if model is None else model.model_dump(mode="json")
+        if before == after:
+            return self.text
+        text = replace_section(self.text, section, before, after, _short(section, model))
+        written = _document(text, self.path).data.get(section)
+        again = checked_section(section, written)
+        if ({} if again is None else again.model_dump(mode="json")) != after:
+            raise SettingsError(
+                f"{section} can't be changed from here: nothing was written.", "Change the file by hand."
+            )
+        return text
+
+    def with_value(self, place: str, value: str) -> str:
+        """The file's text with another value in one place.
+
+        Args:
+            place: for example `surveys.lookback_days`, `surveys.objects[1].survey_type`,
+                `activity.reporting_categories["QBR call"]`.
+            value: YAML (or JSON); where only a text will do, the text itself.
+
+        Raises:
+            SettingsError: no such place, or the value will not do.
+        """
+        path = parse_place(place)
+        section = str(path[0])
+        try:
+            read: Any = parse(value).data
+        except DocumentError:
+            read = value
+        try:
+            return self.with_section(section, _with(self.data(section), path, read))
+        except SectionMistakes:
+            if isinstance(read, str):
+                raise
+            try:  # product_name 360 is a text that looks like a number
+                return self.with_section(section, _with(self.data(section), path, value))
+            except SectionMistakes:
+                pass
+            raise
+
+    def with_json(self, section: str, text: str) -> str:
+        """The file's text with a section that somebody has edited as JSON.
+
+        Raises:
+            SectionMistakes: the data will not do, each mistake with its line in the JSON.
+            SettingsError: it isn't JSON; says where.
+        """
+        data, lines = read_json(section, text)
+        return self.with_section(section, data, lines)
+
+    def with_written(self, section: str, written: str) -> str:
+        """The file's text with a section that somebody has written as YAML, with its comments.
+
+        Args:
+            section: its name.
+            written: `section:` and what stands under it.
+
+        Raises:
+            SettingsError: it isn't YAML, holds another section, or will not do.
+        """
+        document = _document(written, None)
+        if not isinstance(document.data, dict) or list(document.data) != [section]:
+            raise SettingsError(f"The text isn't the section {section} alone: nothing was written.")
+        if document.problems:
+            raise parse_settings(written).errors[section]
+        checked_section(section, document.data[section], document)
+        return put_section(self.text, section, written)
+
+    def written(self, section: str) -> str:
+        """A section as it is written, with its comments; the least that will do where it isn't there yet."""
+        _known(section)
+        return section_text(self.text, section) or f"{section}:\n"
+
+    def write(self, text: str, clock: Clock, how: str) -> SettingsFile:
+        """Writes the file: all of it or nothing.
+
+        Args:
+            text: the new content, as one of the methods above gives it.
+            clock: for the time of the version.
+            how: the command or page that does it.
+
+        Returns:
+            The file as it is then; itself if the text is the same.
+
+        Raises:
+            ChangedMeanwhile: somebody else has changed it since it was read.
+            SettingsError: the text isn't valid, or the file can't be written.
+        """
+        self.check(text)
+        with locked(self.path.parent / DATA_FOLDER, LOCK):
+            now = SettingsFile.read(self.path)
+            if (now.is_there, now.text) != (self.is_there, self.text):
+                raise ChangedMeanwhile(self.path)
+            if text == self.text and self.is_there:
+                return self
+            if self.is_there:
+                self.history.keep_found(self.text)
+            write_whole(self.path, text)
+            self.history.keep(text, clock.now(), who_am_i(), how)
+        return SettingsFile.read(self.path)
+
+    def restore(self, version: Version) -> str:
+        """The text of a former version, if it will still do.
+
+        Raises:
+            SettingsError: it is no longer valid.
+        """
+        self.check(version.text)
+        return version.text
+
+    def check(self, text: str) -> None:
+        """Refuses a text with a mistake that the file doesn't have already.
+
+        Raises:
+            SettingsError: says what and where.
+        """
+        new = parse_settings(text, self.path)
+        if new.file_error is not None:
+            raise SettingsError(new.file_error.message, "Nothing was written.")
+        before, after = _sections(self.text), _sections(text)
+        for name, error in new.errors.items():
+            if name not in self.settings.errors or before.get(name) != after.get(name):
+                raise SettingsError(error.message, "Nothing was written.")
+
+    def difference(self, text: str) -> str:
+        """What a new text changes, as a unified diff; empty for nothing."""
+        return difference(self.text, text, self.path.name)
+
+
+def difference(old: str, new: str, name: str) -> str:
+    """A unified diff of two versions of a settings file. What stands at a key like a secret's isn't shown."""
+    lines = difflib.unified_diff(
+        _without_secrets(old), _without_secrets(new), f"{name} before", f"{name} after", lineterm=""
+    )
+    return "\n".join(lines)
+
+
+def read_json(section: str, text: str) -> tuple[dict[str, Any], Document]:
+    """A section's data out of JSON, and the line of each place.
+
+    Raises:
+        SettingsError: it isn't a JSON object; says where.
+    """
+    try:
+        data = json.loads(text, object_pairs_hook=_each_once, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise SettingsError(f"This isn't JSON: {where}: {error.msg}.", "Nothing was written.") from None
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"This isn't JSON that can be used: {error}.", "Nothing was written.") from None
+    if not isinstance(data, dict):
+        raise SettingsError(f"{section} takes a JSON object, in braces.", "Nothing was written.")
+    lines = Document()
+    try:
+        # JSON is YAML, but for tabs, which JSON has only between its parts. It is read for its lines alone.
+        found = parse(f"{{{section}: {text}}}".replace("\t", " "))
+        lines.lines = found.lines
+    except DocumentError:
+        pass
+    return data, lines
+
+
+def parse_place(text: str) -> Place:
+    """A place of the file out of what ``mistakes.place`` writes, or a person.
+
+    Raises:
+        SettingsError: it isn't one, or it begins with no section.
+    """
+    parts: list[str | int] = []
+    rest = text.strip()
+    token = re.compile(
+        r"""\.?(?:\[(?P<number>\d+)\]|\[?"(?P<quoted>[^"]+)"\]?|\['(?P<single>[^']+)'\]|(?P<word>[^.\[\]"']+))"""
+    )
+    while rest:
+        match = token.match(rest)
+        if match is None:
+            raise SettingsError(f"{text} names no place.", "A place looks like surveys.objects[0].survey_type.")
+        number = match["number"]
+        parts.append(int(number) if number is not None else match["quoted"] or match["single"] or match["word"])
+        rest = rest[match.end() :]
+    if not parts:
+        raise SettingsError("No place was named.", "A place looks like surveys.lookback_days.")
+    _known(str(parts[0]))
+    return tuple(parts)
+
+
+def _with(data: dict[str, Any], path: Place, value: Any) -> dict[str, Any]:
+    """The data of a section with another value in one place; what lies on the way is made."""
+    if len(path) == 1:
+        if not isinstance(value, dict):
+            raise SettingsError(f"{path[0]} takes a mapping of its settings.", "Name one of them, or give them all.")
+        return value
+    data = copy.deepcopy(data)
+    holder: Any = data
+    for part, following in itertools.pairwise(path[1:]):
+        empty: Any = [] if isinstance(following, int) else {}
+        holder = _step(holder, part, empty, path)
+    if isinstance(holder, list) and isinstance(path[-1], int):
+        _step(holder, path[-1], None, path)
+        holder[path[-1]] = value
+    elif isinstance(holder, dict) and isinstance(path[-1], str):
+        holder[path[-1]] = value
+    else:
+        raise _no_place(path)
+    return data
+
+
+def _step(holder: Any, part: str | int, empty: Any, path: Place) -> Any:
+    if isinstance(holder, list) and isinstance(part, int) and part <= len(holder):
+        if part == len(holder):
+            holder.append(empty)
+        return holder[part]
+    if isinstance(holder, dict) and isinstance(part, str):
+        if holder.get(part) is None:
+            holder[part] = empty
+        return holder[part]
+    raise _no_place(path)
+
+
+def _no_place(path: Place) -> SettingsError:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+    return SettingsError(f"There is no place {text}.", f"`gainsight-pipelines settings show {path[0]}` shows what is.")
+
+
+def _known(section: str) -> None:
+    if section not in SECTIONS:
+        near = near_match(section, SECTIONS)
+        hint = f"Did you mean {near}? " if near else ""
+        raise SettingsError(f"There is no section {section}.", f"{hint}The sections are {', '.join(SECTIONS)}.")
+
+
+def _document(text: str, path: Path | None) -> Document:
+    try:
+        return parse(text)
+    except DocumentError as error:
+        raise SettingsError(
+            f"{path or 'The text'} can't be read as YAML: {error}.", "Correct it by hand first." if path else ""
+        ) from None
+
+
+def _sections(text: str) -> dict[str, Any]:
+    try:
+        data = parse(text).data
+    except DocumentError:
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _short(section: str, model: Section | None) -> dict[str, Any]:
+    """What has to be written of a section: not what goes without saying, but whether its object is pulled."""
+    if model is None:
+        return {}
+    short = model.model_dump(mode="json", exclude_defaults=True)
+    return {"enabled": getattr(model, "enabled", True), **short} if section in PULLS else short
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in data:
+            raise ValueError(f"{key} is there twice")
+        data[key] = value
+    return data
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _without_secrets(text: str) -> list[str]:
+    lines = []
+    for line in text.splitlines():
+        match = re.match(r"""^(\s*(?:- *)?["']?([\w .-]+)["']?\s*:)(.*)$""", line)
+        lines.append(f"{match[1]} …" if match and match[3].strip() and looks_secret(match[2]) else line)
+    return lines

@@ -1,0 +1,61 @@
+"""Small files that must never be half written: the settings file, `.env`."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from gainsight_pipelines.errors import SettingsError
+
+
+@contextlib.contextmanager
+def locked(folder: Path, name: str) -> Iterator[None]:
+    """Holds the lock of that name in a private folder, which is made where it is missing: one writer at a time."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise SettingsError(f"{folder} can't be written: {error.strerror}.", "Let this user write there.") from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
+
+
+def write_whole(path: Path, text: str, *, mode: int | None = None) -> None:
+    """Puts a text in the place of a file, all of it or nothing.
+
+    Args:
+        path: a link is followed.
+        text: its new content.
+        mode: its permissions; None: as they are, or as usual for a new file.
+
+    Raises:
+        SettingsError: the folder or the disk doesn't take it.
+    """
+    path = path.resolve()
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        before = path.stat() if path.exists() else None
+        file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if mode is not None else 0o666)
+        try:
+            with os.fdopen(file, "w", encoding="utf-8", newline="") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            if before is not None:
+                with contextlib.suppress(OSError):  # only root may give a file away
+                    os.chown(beside, before.st_uid, before.st_gid)
+                beside.chmod(before.st_mode & 0o7777)
+            if mode is not None:
+                beside.chmod(mode)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise SettingsError(f"{path} can't be written: {error.strerror}.", "Let this user write there.") from None

@@ -1,0 +1,292 @@
+"""Changes one section in the text of a settings file: comments, order and every other section stay as they are.
+
+Knows YAML, not what the settings mean. The text of the section alone goes through ruamel.yaml; what comes out is read
+back by the reader of ``document`` and has to say what it should.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import CommentMark, YAMLError
+from ruamel.yaml.representer import RoundTripRepresenter
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+from ruamel.yaml.tokens import CommentToken
+
+from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.settings.document import DocumentError, parse
+
+WIDE = 10_000
+"""No line is broken for its length."""
+
+Data = Mapping[str, Any]
+
+
+def replace_section(text: str, section: str, before: Data, after: Data, short: Data) -> str:
+    """The text with other data in one section, which is added at the end where it isn't there yet.
+
+    Args:
+        text: the whole file.
+        section: its top-level key.
+        before: what the section says now, defaults filled in. What is the same in `after` isn't touched.
+        after: what it shall say, in full.
+        short: the same without what goes without saying: what is written where nothing stood before.
+
+    Raises:
+        SettingsError: the file is written in a way that can't be changed from here.
+    """
+    newline = "\r\n" if "\r\n" in text else "\n"
+    text = text.replace("\r\n", "\n")
+    head, body, tail = _cut(text, section)
+    try:
+        changed = _changed(head, body, section, before, after, short)
+    except YAMLError:  # an anchor of another section, for example
+        head, tail = "", ""
+        try:
+            changed = _changed("", text, section, before, after, short)
+        except YAMLError:
+            raise _unchangeable(section) from None
+    whole = head + changed + tail
+    _check(text, whole, section)
+    return whole.replace("\n", newline)
+
+
+def put_section(text: str, section: str, written: str) -> str:
+    """The text with one section as somebody has written it, comments included.
+
+    Args:
+        text: the whole file.
+        section: its top-level key.
+        written: `section:` and what stands under it.
+    """
+    head, _, tail = _cut(text, section)
+    if head and not head.endswith("\n"):
+        head += "\n"
+    whole = head + written.rstrip("\n") + "\n" + tail
+    _check(text, whole, section)
+    return whole
+
+
+def section_text(text: str, section: str) -> str:
+    """The section as it is written, without what stands between it and the next one; empty if it isn't there."""
+    return _cut(text, section)[1]
+
+
+def _cut(text: str, section: str) -> tuple[str, str, str]:
+    """The text before, in and after a section. What can't be cut counts as all of it."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise SettingsError("The settings file isn't YAML.", "Correct it by hand first.") from error
+    if root is None:
+        return text, "", ""
+    if not isinstance(root, yaml.MappingNode) or root.flow_style:
+        return "", text, ""
+    lines = text.splitlines(keepends=True)
+    starts = [key.start_mark.line for key, _ in root.value] + [len(lines)]
+    for number, (key, _) in enumerate(root.value):
+        if key.value == section:
+            start, end = starts[number], starts[number + 1]
+            while end > start + 1 and _is_between(lines[end - 1]):
+                end -= 1
+            return "".join(lines[:start]), "".join(lines[start:end]), "".join(lines[end:])
+    return text, "", ""
+
+
+def _is_between(line: str) -> bool:
+    """Whether a line belongs to no section: blank, a comment at the margin, or the end of a document."""
+    return not line.strip() or line.startswith(("#", "..."))
+
+
+def _changed(head: str, body: str, section: str, before: Data, after: Data, short: Data) -> str:
+    round_trip = _round_trip(head + body)
+    root = round_trip.load(body) if body else CommentedMap()
+    if not isinstance(root, CommentedMap):
+        raise _unchangeable(section)
+    if isinstance(root.get(section), CommentedMap) and root[section]:
+        _merge(root[section], before, after, short)
+    else:
+        _put(root, section, short)
+    stream = io.StringIO()
+    round_trip.dump(root, stream)
+    written = stream.getvalue()
+    if body or not head.strip():
+        return written if body.endswith("\n") or not body else written.rstrip("\n")
+    return ("" if head.endswith("\n") else "\n") + "\n" + written
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes null as null, not as nothing."""
+
+
+def _null(representer: RoundTripRepresenter, _value: None) -> Any:
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+_Representer.add_representer(type(None), _null)
+
+
+def _round_trip(text: str) -> YAML:
+    """A reader and writer that indents as the text does."""
+    round_trip = YAML()
+    round_trip.Representer = _Representer
+    round_trip.preserve_quotes = True
+    round_trip.width = WIDE
+    nested = re.search(
+        r"^(?![#\s-])[^\n]*:[ \t]*(?:#[^\n]*)?\n(?:[ \t]*(?:#[^\n]*)?\n)*( +)(?![ #-])", text, re.MULTILINE
+    )
+    mapping = len(nested[1]) if nested else 2
+    listed = re.search(
+        r"^( *)(?![ #-])[^\n]*:[ \t]*(?:#[^\n]*)?\n(?:[ \t]*(?:#[^\n]*)?\n)*( *)-( +)", text, re.MULTILINE
+    )
+    offset = max(0, len(listed[2]) - len(listed[1])) if listed else 2
+    round_trip.indent(mapping=mapping, sequence=offset + (1 + len(listed[3]) if listed else 2), offset=offset)
+    return round_trip
+
+
+def _merge(node: CommentedMap, before: Data, after: Data, short: Data) -> None:
+    """Brings what is written from `before` to `after`, key by key."""
+    for key in [key for key in node if key not in after]:
+        _remove(node, key)
+    for key, value in after.items():
+        if key in before and before[key] == value:
+            continue
+        old, old_node, written = before.get(key), node.get(key), short.get(key, value)
+        if value in ({}, []):
+            _put(node, key, value)
+        elif isinstance(old_node, CommentedMap) and old_node and isinstance(value, Mapping):
+            _merge(old_node, old if isinstance(old, Mapping) else {}, value, written)
+        elif isinstance(old_node, CommentedSeq) and old_node and isinstance(value, list) and isinstance(old, list):
+            _merge_list(old_node, old, value, written)
+        else:
+            _put(node, key, written)
+
+
+def _merge_list(node: CommentedSeq, before: Sequence[Any], after: Sequence[Any], short: Sequence[Any]) -> None:
+    """The same for a list: an entry that is still there keeps its comments, wherever it has moved to."""
+    end = _take_tail(node)
+    old, new = [_identity(item) for item in before], [_identity(item) for item in after]
+    opcodes = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    for kind, old_from, old_to, new_from, new_to in reversed(opcodes):
+        if kind == "equal":
+            for index, number in zip(range(old_from, old_to), range(new_from, new_to), strict=True):
+                if isinstance(node[index], CommentedMap) and isinstance(after[number], Mapping):
+                    _merge(node[index], before[index], after[number], short[number])
+            continue
+        for index in range(old_to - 1, old_from - 1, -1):
+            del node[index]
+        for number in range(new_to - 1, new_from - 1, -1):
+            node.insert(old_from, _node(short[number]))
+    _add_tail(node, end)
+
+
+def _identity(item: Any) -> str:
+    """By what an entry of a list is known again: its object, or all of it."""
+    return str(item.get("object")) if isinstance(item, Mapping) else repr(item)
+
+
+def _put(node: CommentedMap, key: str, value: Any) -> None:
+    """Sets a key; comments below the former value stay below the new one."""
+    end = _take_tail(node, key) if key in node else _take_tail(node)
+    node[key] = _node(value)
+    _add_tail(node, end, key)
+
+
+def _remove(node: CommentedMap, key: str) -> None:
+    """Takes a key out; comments below it, which belong to what comes next, stay."""
+    keys = list(node)
+    place, end = keys.index(key), _take_tail(node, key)
+    del node[key]
+    node.ca.items.pop(key, None)
+    if place:
+        _add_tail(node, end, keys[place - 1])
+
+
+def _node(value: Any) -> Any:
+    """A value as ruamel.yaml writes it; a text that YAML would read as something else gets quotes."""
+    if isinstance(value, Mapping):
+        return CommentedMap((_node(key), _node(item)) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return CommentedSeq(_node(item) for item in value)
+    if isinstance(value, str):
+        tag = yaml.SafeLoader("").resolve(yaml.ScalarNode, value, (True, False))  # type: ignore[no-untyped-call]
+        if tag != "tag:yaml.org,2002:str" or not value.isprintable():
+            return DoubleQuotedScalarString(value)
+    return value
+
+
+# ruamel.yaml hangs comments and blank lines on the key or entry before them. A tail is what stands below an entry, on
+# lines of its own; it has to move when the entry before it changes.
+
+
+def _take_tail(node: Any, key: Any = None) -> str:
+    """Takes the tail off the last entry of a mapping or a list, or off one of its entries."""
+    holder, last = _last(node, key)
+    slot = _slot(holder)
+    comments = holder.ca.items.get(last) if last is not None else None
+    if comments is None or not isinstance(comments[slot], CommentToken):
+        return ""
+    token = comments[slot]
+    first, newline, rest = token.value.partition("\n")
+    token.value = first + newline
+    if not first:
+        comments[slot] = None
+        if not any(comments):
+            del holder.ca.items[last]
+    return str(rest)
+
+
+def _add_tail(node: Any, tail: str, key: Any = None) -> None:
+    """Hangs a tail below the last entry of a mapping or a list, or below one of its entries."""
+    if not tail:
+        return
+    holder, last = _last(node, key)
+    if last is None:
+        return
+    comments = holder.ca.items.setdefault(last, [None, None, None, None])
+    slot = _slot(holder)
+    if isinstance(comments[slot], CommentToken):
+        comments[slot].value = comments[slot].value.rstrip("\n") + "\n" + tail
+    else:
+        comments[slot] = CommentToken("\n" + tail, CommentMark(0), None)
+
+
+def _slot(holder: Any) -> int:
+    """Where ruamel.yaml keeps the comment behind an entry."""
+    return 2 if isinstance(holder, CommentedMap) else 0
+
+
+def _last(node: Any, key: Any = None) -> tuple[Any, Any]:
+    """The innermost last entry, as the mapping or list that holds it and its key or number."""
+    if key is None:
+        if not node:
+            return node, None
+        key = list(node)[-1] if isinstance(node, CommentedMap) else len(node) - 1
+    value = node[key]
+    if isinstance(value, CommentedMap | CommentedSeq) and value and not value.fa.flow_style():
+        return _last(value)
+    return node, key
+
+
+def _check(before: str, after: str, section: str) -> None:
+    """Holds the new text against the old one: no other section may say anything else."""
+    try:
+        old, new = parse(before).data or {}, parse(after).data or {}
+    except DocumentError:
+        raise _unchangeable(section) from None
+    if not isinstance(new, dict) or {**old, section: None} != {**new, section: None}:
+        raise _unchangeable(section)
+
+
+def _unchangeable(section: str) -> SettingsError:
+    return SettingsError(
+        f"{section} is written in a way that can't be changed from here: nothing was written.",
+        "Write the file as plain YAML, a section below the other, or change it by hand.",
+    )
