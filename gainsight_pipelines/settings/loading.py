@@ -47,9 +47,8 @@ S = TypeVar("S", bound=Section)
 class SectionMistakes(SettingsError):
     """What is wrong with the data of one section; each mistake knows its place."""
 
-    def __init__(self, section: str, found: Sequence[mistakes.Mistake]) -> None:
+    def __init__(self, found: Sequence[mistakes.Mistake]) -> None:
         super().__init__("\n".join(str(mistake) for mistake in found), "Nothing was written.")
-        self.section = section
         self.mistakes = tuple(found)
 
 
@@ -257,7 +256,7 @@ def checked_section(section: str, data: object, document: Document | None = None
     found: list[mistakes.Mistake] = []
     model = _section(section, data, document or Document(), found)
     if found:
-        raise SectionMistakes(section, found)
+        raise SectionMistakes(found)
     return model
 
 
