@@ -258,7 +258,7 @@ def schema() -> None:
     print_json(settings_schema())
 
 
-settings_app = App(name="settings", help="Look at the settings.")
+settings_app = App(name="settings", help="Look at the settings, and change them: checked, with every version kept.")
 app.command(settings_app)
 
 
@@ -275,3 +275,70 @@ def settings_show(section: str | None = None, *, settings: SettingsPath = None) 
     from gainsight_pipelines.settings import load_settings
 
     print_json(load_settings(settings).effective(section))
+
+
+Section = Annotated[str, Parameter(help="gainsight, primary_crm, common, company, activity, surveys, …")]
+DryRun = Annotated[bool, Parameter(name="--dry-run", negative="", help="Show what would change, write nothing.")]
+VersionNumber = Annotated[int, Parameter(help="As `settings history` lists it.")]
+
+
+@settings_app.command(name="set")
+def settings_set(
+    place: Annotated[str, Parameter(help="Like surveys.lookback_days or surveys.objects[0].survey_type.")],
+    value: Annotated[str, Parameter(allow_leading_hyphen=True, help="YAML or JSON; null for nothing.")],
+    /,
+    *,
+    dry_run: DryRun = False,
+    settings: SettingsPath = None,
+) -> int:
+    """Change one setting in the file. Its comments stay; what will not do isn't written."""
+    from gainsight_pipelines.cli.settings_file import set_command
+
+    return set_command(place, value, is_dry=dry_run, path=settings)
+
+
+@settings_app.command(name="edit")
+def settings_edit(
+    section: Section,
+    /,
+    *,
+    json: Annotated[
+        bool, Parameter(name="--json", negative="", help="As JSON with all defaults, not as it stands in the file.")
+    ] = False,
+    dry_run: DryRun = False,
+    settings: SettingsPath = None,
+) -> int:
+    """Change a section in your editor (VISUAL, EDITOR), or take it from standard input."""
+    from gainsight_pipelines.cli.settings_file import edit_command
+
+    return edit_command(section, as_json=json, is_dry=dry_run, path=settings)
+
+
+@settings_app.command(name="diff")
+def settings_diff(
+    version: Annotated[int | None, Parameter(help="A former version; else the last that was different.")] = None,
+    /,
+    *,
+    settings: SettingsPath = None,
+    json: Json = False,
+) -> int:
+    """Show what has changed in the settings file since a former version."""
+    from gainsight_pipelines.cli.settings_file import diff_command
+
+    return diff_command(version, path=settings, as_json=json)
+
+
+@settings_app.command(name="history")
+def settings_history(*, settings: SettingsPath = None, json: Json = False) -> int:
+    """List the versions of the settings file that were written: when, by whom, how."""
+    from gainsight_pipelines.cli.settings_file import history_command
+
+    return history_command(path=settings, as_json=json)
+
+
+@settings_app.command(name="restore")
+def settings_restore(version: VersionNumber, /, *, dry_run: DryRun = False, settings: SettingsPath = None) -> int:
+    """Write a former version of the settings file again, if it will still do."""
+    from gainsight_pipelines.cli.settings_file import restore_command
+
+    return restore_command(version, is_dry=dry_run, path=settings)

@@ -176,16 +176,16 @@ def _field(path: Path) -> tuple[type[Section] | None, FieldInfo | None]:
         if model is None or part not in model.model_fields:
             break
         field = model.model_fields[part]
-        model = _model_in(field.annotation)
+        model = model_in(field.annotation)
     return holder, field
 
 
-def _model_in(annotation: Any) -> type[Section] | None:
+def model_in(annotation: Any) -> type[Section] | None:
     """The model inside of an optional, a list or a plain annotation; None for a scalar."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return annotation
     if get_origin(annotation) in {Union, UnionType, tuple, Annotated}:
-        inner = (_model_in(item) for item in get_args(annotation) if item is not NoneType)
+        inner = (model_in(item) for item in get_args(annotation) if item is not NoneType)
         return next((model for model in inner if model), None)
     return None
 

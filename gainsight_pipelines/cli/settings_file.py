@@ -1,0 +1,156 @@
+"""`settings set`, `edit`, `diff`, `history`, `restore`: the settings file changed from a terminal, as on the page."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gainsight_pipelines.cli import output
+from gainsight_pipelines.clock import SystemClock
+from gainsight_pipelines.errors import PipelineError, SettingsError
+from gainsight_pipelines.settings import DATA_FOLDER, settings_path
+from gainsight_pipelines.settings.editing import SettingsFile, difference
+from gainsight_pipelines.settings.history import BY_HAND, Version
+
+HISTORY_COLUMNS = ("version", "when (UTC)", "who", "how", "lines")
+
+
+def set_command(place: str, value: str, *, is_dry: bool, path: Path | None) -> int:
+    """Changes one value."""
+    file = SettingsFile.read(settings_path(path))
+    return _write(file, file.with_value(place, value), f"settings set {place}", is_dry=is_dry)
+
+
+def edit_command(section: str, *, as_json: bool, is_dry: bool, path: Path | None) -> int:
+    """Changes a section in the editor, or takes it from standard input."""
+    file = SettingsFile.read(settings_path(path))
+    before = f"{json.dumps(file.data(section), indent=2)}\n" if as_json else file.written(section)
+
+    def changed(text: str) -> str:
+        return file.with_json(section, text) if as_json else file.with_written(section, text)
+
+    how = f"settings edit {section}"
+    if not sys.stdin.isatty():
+        return _write(file, changed(sys.stdin.read()), how, is_dry=is_dry)
+    draft = file.path.parent / DATA_FOLDER / f"edit-{section}.{'json' if as_json else 'yaml'}"
+    draft.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft.write_text(before, encoding="utf-8")
+    status = _write(file, _edited(draft, changed), how, is_dry=is_dry, draft=draft)
+    draft.unlink()
+    return status
+
+
+def _edited(draft: Path, changed: Callable[[str], str]) -> str:
+    """What somebody makes of the draft; with a mistake in it the editor opens again."""
+    while True:
+        _open_editor(draft)
+        try:
+            return changed(draft.read_text(encoding="utf-8"))
+        except PipelineError as error:
+            output.say(f"{error}\nEnter opens the editor again, Ctrl-C leaves everything as it was.")
+            try:
+                input()
+            except (EOFError, KeyboardInterrupt):
+                output.say(f"Your text is in {draft}.")
+                raise KeyboardInterrupt from None
+
+
+def _open_editor(draft: Path) -> None:
+    command = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
+    try:
+        status = subprocess.run([*command, str(draft)], check=False).returncode
+    except OSError as error:
+        raise SettingsError(f"The editor {command[0]} can't be started: {error.strerror}.", "Set EDITOR.") from None
+    if status:
+        raise SettingsError(f"The editor ended with {status}: nothing was written.")
+
+
+def diff_command(number: int | None, *, path: Path | None, as_json: bool) -> int:
+    """What has changed since a former version; without a number, since the last one that was different."""
+    file = SettingsFile.read(settings_path(path))
+    former = file.history.version(number) if number is not None else _last_different(file)
+    if former is None:
+        output.say(f"{file.path.name} has no former version yet: the first is kept when it is written.")
+        return 0
+    text = difference(former.text, file.text, file.path.name)
+    if as_json:
+        output.print_json({"since": _document(former), "diff": text})
+    elif text:
+        _print_diff(text)
+    else:
+        output.say(f"{file.path.name} says the same as version {former.number}.")
+    return 0
+
+
+def history_command(*, path: Path | None, as_json: bool) -> int:
+    """Lists the versions, newest first."""
+    file = SettingsFile.read(settings_path(path))
+    versions = file.history.versions()
+    if as_json:
+        output.print_json({"versions": [_document(version) for version in versions]})
+        return 0
+    rows, before = [], ""
+    for version in versions:
+        lines = difference(before, version.text, "").splitlines()[2:]
+        added, gone = (sum(line.startswith(mark) for line in lines) for mark in "+-")
+        when = f"{version.at:%Y-%m-%d %H:%M:%S}"
+        rows.append((str(version.number), when, version.who, version.how, f"+{added} -{gone}"))
+        before = version.text
+    title = f"Versions of {file.path.name}"
+    output.print_table(output.table_of(title, HISTORY_COLUMNS, reversed(rows), right=("version", "lines")))
+    if versions and versions[-1].text != file.text:
+        output.say(f"The file was changed {BY_HAND} since: `settings diff` shows what.")
+    return 0
+
+
+def restore_command(number: int, *, is_dry: bool, path: Path | None) -> int:
+    """Writes a former version, as a new one."""
+    file = SettingsFile.read(settings_path(path))
+    text = file.restore(file.history.version(number))
+    return _write(file, text, f"settings restore {number}", is_dry=is_dry)
+
+
+def _write(file: SettingsFile, text: str, how: str, *, is_dry: bool, draft: Path | None = None) -> int:
+    """Shows what changes, and writes it unless this is a dry run."""
+    changes = file.difference(text)
+    if not changes:
+        output.say("Nothing changes: the settings say so already.")
+        return 0
+    _print_diff(changes)
+    if is_dry:
+        file.check(text)
+        output.say("Nothing was written: this was a dry run.")
+        return 0
+    try:
+        file.write(text, SystemClock(), how)
+    except PipelineError:
+        if draft is not None:
+            output.say(f"Your text is in {draft}.")
+        raise
+    output.say(f"Written to {file.path}.")
+    return 0
+
+
+def _last_different(file: SettingsFile) -> Version | None:
+    different = [version for version in file.history.versions() if version.text != file.text]
+    return different[-1] if different else None
+
+
+def _document(version: Version) -> dict[str, Any]:
+    return {"version": version.number, "at": version.at, "who": version.who, "how": version.how, "text": version.text}
+
+
+def _print_diff(text: str) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    styles = {"+": "green", "-": "red", "@": "cyan"}
+    console = Console(soft_wrap=True, highlight=False)
+    for line in text.splitlines():
+        console.print(Text(line, style=styles.get(line[:1], "")))

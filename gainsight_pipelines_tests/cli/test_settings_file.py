@@ -1,0 +1,129 @@
+"""`settings set`, `edit`, `diff`, `history`, `restore`, as people type them. No database, no tenant is needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder with the example's settings."""
+
+    path: Path
+
+    @property
+    def file(self) -> Path:
+        return self.path / "gainsight.yaml"
+
+    def run(self, *arguments: str, given: str = "", **env: str) -> subprocess.CompletedProcess[str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("GAINSIGHT")}
+        return subprocess.run(
+            [sys.executable, "-m", "gainsight_pipelines.cli", "settings", *arguments],
+            cwd=self.path,
+            env=kept | env,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    (tmp_path / "gainsight.yaml").write_text((ROOT / "gainsight.example.yaml").read_text("utf-8"))
+    return Folder(tmp_path)
+
+
+def test_set_shows_what_changes_and_history_leads_back(folder: Folder) -> None:
+    before = folder.file.read_text()
+    dry = folder.run("set", "surveys.lookback_days", "7", "--dry-run")
+    assert dry.returncode == 0 and "dry run" in dry.stderr
+    assert folder.file.read_text() == before
+    done = folder.run("set", "surveys.lookback_days", "7")
+    assert done.returncode == 0, done.stderr
+    assert "\n+  lookback_days: 7                # 1 to 30\n" in done.stdout
+    assert "\n-  lookback_days: 30               # 1 to 30\n" in folder.run("diff").stdout
+    again = folder.run("set", "surveys.lookback_days", "7")
+    assert again.returncode == 0 and "Nothing changes" in again.stderr
+
+    history = json.loads(folder.run("history", "--json").stdout)["versions"]
+    assert [(version["version"], version["how"]) for version in history] == [
+        (1, "by hand"),
+        (2, "settings set surveys.lookback_days"),
+    ]
+    assert "+1 -1" in folder.run("history").stdout
+    assert folder.run("restore", "1").returncode == 0
+    assert folder.file.read_text() == before
+    assert "says the same as version 1" in folder.run("diff", "1").stderr
+
+
+def test_what_will_not_do_is_said_and_not_written(folder: Folder) -> None:
+    before = folder.file.read_text()
+    for arguments, word in [
+        (("set", "surveys.lookback_days", "-5"), "1 to 30"),
+        (("set", "surveys.lokback_days", "5"), "lookback_days"),
+        (("set", "nothing.at_all", "5"), "no section nothing"),
+        (("set", "gainsight.api_key", "the-key-itself"), "GAINSIGHT_API_KEY"),
+        (("restore", "3"), "no version 3"),
+        (("diff", "3"), "no version 3"),
+        (("edit", "survey"), "Did you mean surveys"),
+    ]:
+        done = folder.run(*arguments)
+        assert done.returncode == 1, done
+        assert word in done.stderr
+        assert "Traceback" not in done.stderr and "the-key-itself" not in done.stderr + done.stdout
+    assert folder.file.read_text() == before
+    assert "no former version" in folder.run("diff").stderr
+
+
+def test_a_section_from_standard_input(folder: Folder) -> None:
+    shown = json.loads(folder.run("show", "activity").stdout)
+    shown["reporting_categories"]["QBR"] = "MEETING"
+    done = folder.run("edit", "activity", "--json", given=json.dumps(shown, indent=1))
+    assert done.returncode == 0, done.stderr
+    assert "\n    risk: TYPE_MANUAL\n    QBR: MEETING\n\nsurveys:" in folder.file.read_text()
+    wrong = folder.run("edit", "activity", "--json", given='{\n "initial_lookback_days": "many"\n}')
+    assert wrong.returncode == 1
+    assert "line 2: activity.initial_lookback_days is 'many'" in wrong.stderr
+    written = folder.run("edit", "common", given="common:\n  gsid_field: X__c  # ours\n")
+    assert written.returncode == 0
+    assert "  gsid_field: X__c  # ours\n" in folder.file.read_text()
+
+
+def test_an_editor_opens_again_on_a_mistake(folder: Folder) -> None:
+    """In a terminal: the first try has a mistake, Enter opens the editor again, the second will do."""
+    editor = folder.path / "editor.sh"
+    editor.write_text(
+        '#!/bin/sh\nif [ -e tried ]; then sed -i s/900/9/ "$1"; else sed -i "s/: 30/: 900/" "$1"; touch tried; fi\n'
+    )
+    editor.chmod(0o755)
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "gainsight_pipelines.cli", "settings", "edit", "surveys"],
+        cwd=folder.path,
+        env={**os.environ, "EDITOR": str(editor), "VISUAL": "", "TERM": "dumb", "GAINSIGHT_PIPELINES_SETTINGS": ""},
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        os.write(ours, b"\n")
+        out, err = process.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert process.returncode == 0, err
+    assert "surveys.lookback_days is 900" in err
+    assert "+  lookback_days: 9 " in out
+    assert "  lookback_days: 9 " in folder.file.read_text()
+    assert not list((folder.path / ".gainsight_pipelines").glob("edit-*"))
