@@ -34,14 +34,15 @@ either names ([`.env.example`](../.env.example)).
 | command | does |
 |---|---|
 | `gainsight-pipelines settings show [SECTION]` | what holds, defaults filled in, as JSON |
-| `gainsight-pipelines settings set surveys.lookback_days 7` | one setting; `objects[0]` is the first row of a list, `reporting_categories["QBR call"]` a name with blanks |
-| `gainsight-pipelines settings edit SECTION [--json]` | a section in your editor, as it stands in the file or as JSON; from a pipe it is read from there |
+| `gainsight-pipelines settings set surveys.lookback_days 7` | one setting (see below) |
+| `gainsight-pipelines settings edit SECTION [--json]` | a section in your editor, as it stands in the file or as JSON |
 | `gainsight-pipelines settings diff [VERSION]` | what has changed since |
 | `gainsight-pipelines settings history` | the versions: when, by whom, how |
 | `gainsight-pipelines settings restore VERSION` | an earlier version again |
 | `gainsight-pipelines schema` | the JSON Schema, for editors |
 
-Each of them keeps the file's comments and order, refuses what isn't valid (`--dry-run` shows what would change), writes
+`set` takes places like `surveys.objects[0].survey_type` (the first row of a list) and `activity.reporting_categories["QBR
+call"]` (a name with blanks). From a pipe, `edit` takes the section from there. Each of them keeps the file's comments and order, refuses what isn't valid (`--dry-run` shows what would change), writes
 all or nothing, doesn't write over what somebody else changed in the meantime, and keeps every version in
 `.gainsight_pipelines/settings_history/` beside the file.
 """
