@@ -95,6 +95,25 @@ def status(*, settings: SettingsPath = None, json: Json = False) -> int:
 
 
 @app.command
+def validate(
+    *,
+    report: Annotated[
+        Path | None,
+        Parameter(help="Write into this file how the tenant answers, without any data; `sandbox --like` plays it."),
+    ] = None,
+    settings: SettingsPath = None,
+    json: Json = False,
+) -> int:
+    """Prove that everything the settings name is there: tenant, key, CRM, database, objects, fields, filters, matches.
+
+    One line per check, with what to do. Exit status 1 if one failed.
+    """
+    from gainsight_pipelines.cli.validate import validate_command
+
+    return validate_command(report=report, path=settings, as_json=json)
+
+
+@app.command
 def objects(
     pattern: str | None = None, /, *, fresh: Fresh = False, settings: SettingsPath = None, json: Json = False
 ) -> int:
@@ -222,11 +241,16 @@ def dev(
 
 
 @app.command
-def sandbox(*, crm: CrmKind = "salesforce", folder: Path | None = None) -> int:
+def sandbox(
+    *,
+    crm: CrmKind = "salesforce",
+    folder: Path | None = None,
+    like: Annotated[Path | None, Parameter(help="A report of `validate --report`: answer as that tenant does.")] = None,
+) -> int:
     """Run the local Gainsight, Salesforce and HubSpot by themselves, until Ctrl-C."""
     from gainsight_pipelines.cli.sandbox import sandbox_command
 
-    return sandbox_command(crm, folder)
+    return sandbox_command(crm, folder, like)
 
 
 @app.command

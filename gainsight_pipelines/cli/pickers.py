@@ -15,7 +15,7 @@ from gainsight_pipelines.discovery import Catalog, Connections, DiskCache, Fill,
 from gainsight_pipelines.discovery.cache import FOLDER
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import Field
-from gainsight_pipelines.settings import load_settings
+from gainsight_pipelines.settings import Settings, load_settings
 
 FILL_TITLE = "filled"
 
@@ -29,6 +29,11 @@ def open_catalog(path: Path | None) -> Catalog:
     settings = load_settings(path)
     if settings.file_error is not None:
         raise settings.file_error
+    return catalog_for(settings, path)
+
+
+def catalog_for(settings: Settings, path: Path | None) -> Catalog:
+    """The catalog for settings that are loaded, usable or not."""
     clock = SystemClock()
     connections = Connections(settings, clock)
     export_library_variables(connections.secrets(), os.environ)

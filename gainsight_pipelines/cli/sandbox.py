@@ -39,17 +39,24 @@ def sandbox_folder(crm: str) -> Path:
     return Path.cwd() / DATA_FOLDER / f"sandbox-{crm}"
 
 
-def start_sandbox(group: ProcessGroup, folder: Path, crm: str) -> tuple[RunningSandbox, Popen[bytes]]:
+def start_sandbox(
+    group: ProcessGroup, folder: Path, crm: str, like: Path | None = None
+) -> tuple[RunningSandbox, Popen[bytes]]:
     """Starts the sandbox and waits until it answers.
+
+    Args:
+        group: that ends it.
+        folder: where its files go.
+        crm: whose settings file is wanted.
+        like: a report of `validate --report` to answer by.
 
     Raises:
         PermanentError: it did not start.
     """
     from dotenv import dotenv_values
 
-    process = group.start(
-        [sys.executable, "-m", "gainsight_pipelines.sandbox", "--folder", str(folder / "services")], stdout=PIPE
-    )
+    command = [sys.executable, "-m", "gainsight_pipelines.sandbox", "--folder", str(folder / "services")]
+    process = group.start([*command, *(["--like", str(like)] if like else [])], stdout=PIPE)
     line = cast("IO[bytes]", process.stdout).readline()
     if not line:
         raise PermanentError("The sandbox did not start.", "See what it says above.")
@@ -62,10 +69,10 @@ def start_sandbox(group: ProcessGroup, folder: Path, crm: str) -> tuple[RunningS
     return RunningSandbox(state["urls"], path, {**kept, **credentials}), process
 
 
-def sandbox_command(crm: str, folder: Path | None) -> int:
+def sandbox_command(crm: str, folder: Path | None, like: Path | None) -> int:
     """Runs the sandbox until it is stopped, and says where it is."""
     with ProcessGroup() as group:
-        running, process = start_sandbox(group, folder or sandbox_folder(crm), crm)
+        running, process = start_sandbox(group, folder or sandbox_folder(crm), crm, like)
         for name, url in running.urls.items():
             output.say(f"{name:<12}{url}")
         output.say(f"settings    {running.settings_path}")

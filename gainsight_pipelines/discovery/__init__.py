@@ -4,7 +4,8 @@ Knows neither the command line nor Dagster nor a database of its own: commands a
 returned here. Nothing here writes to Gainsight, to the CRM or to the product's tables.
 
 `connections` makes clients for somebody who is waiting, `cache` keeps names for minutes, `catalog` is what pickers ask,
-`categories` samples the timeline, `preview` shows what a pull or a filter would bring, `accounts` whom it would match.
+`categories` samples the timeline, `preview` shows what a pull or a filter would bring, `accounts` whom it would match,
+`validation` looks at everything that the settings name.
 """
 
 from gainsight_pipelines.discovery.cache import DiskCache

@@ -108,12 +108,12 @@ def preview(catalog: Catalog, name: str, *, document: object = None, size: int =
     window = mapper.window(catalog.connections.clock.now(), None) if mapper else Window()
     if where is None and window.where is not None:
         where = dict(window.where)
-    conditions = () if where is not None or mapper is None else _conditions(mapper, window)
+    conditions = () if where is not None or mapper is None else window_conditions(mapper, window)
     query = Query(
         select=mapper.select if mapper else tuple(schema.fields),
         where=conditions,
         raw_where=where,
-        order_by=_newest_first(schema),
+        order_by=newest_first(schema),
         limit=max(1, min(size, MOST_SAMPLES)),
     )
     with closing(catalog.connections.gainsight()) as client:
@@ -179,7 +179,7 @@ def _pull(settings: Settings, name: str) -> ObjectPull | None:
     return None
 
 
-def _conditions(mapper: Mapper, window: Window) -> tuple[Condition, ...]:
+def window_conditions(mapper: Mapper, window: Window) -> tuple[Condition, ...]:
     """The window of a first read."""
     start = (
         (Condition(mapper.cursor_field, Operator.GTE, (window.start,)),)
@@ -194,7 +194,8 @@ def _where_of(conditions: tuple[Condition, ...]) -> Mapping[str, Any] | None:
     return Query(("Gsid",), where=conditions).body()["where"] if conditions else None
 
 
-def _newest_first(schema: ObjectSchema) -> tuple[tuple[str, Direction], ...]:
+def newest_first(schema: ObjectSchema) -> tuple[tuple[str, Direction], ...]:
+    """The order by which a sample shows what changed last; none where the object has nothing to order by."""
     modified = first_named(schema, ["lastmodifieddate", "modifieddate", "createddate"])
     return ((modified.name, "desc"),) if modified is not None and modified.is_sortable else ()
 

@@ -59,7 +59,7 @@ WEB_PAGES_TO_DOUBT_THE_HOST = 3  # before any answer: a page once may be mainten
 LONGEST_WAIT = 120.0  # seconds that an answer may ask to wait before it is handed on as an error
 
 _CHUNK = 256 * 1024
-_OBJECT_LIST = "/v1/meta/services/objects/list?po=company&em=false"
+OBJECT_LIST = "/v1/meta/services/objects/list?po=company&em=false"
 # ic: no children, cl: no child levels, idd: with details; the flags that public clients send in production.
 _DESCRIBE = "/v1/meta/services/objects/{name}/describe?ic=false&cl=0&idd=true&ihc=false&piec=false"
 _DROPDOWN = "/v1/meta/services/dropdowns/{category}"
@@ -80,6 +80,35 @@ class Page:
     size_bytes: int
     cleaned: int
     limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class RawAnswer:
+    """An answer as it came, good or not, for finding out how a tenant answers."""
+
+    status: int
+    envelope: Mapping[str, Any]
+
+    @property
+    def code(self) -> str:
+        """Gainsight's error code; "" if there is none."""
+        return code_of(self.envelope)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Its records.
+
+        Raises:
+            PermanentError: it holds none.
+        """
+        try:
+            return records_of(self.envelope)
+        except NotJson as error:
+            raise PermanentError(f"Gainsight's answer can't be read: {error}") from None
+
+    def raise_unless_empty(self) -> None:
+        """Raises what a refusal means, unless that is "no data"."""
+        if not is_no_data(self.code, text_of(self.envelope)):
+            raise error_of(self.status, self.envelope, what="probe")
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +233,7 @@ class GainsightClient:
         Raises:
             PipelineError: as the tree in gainsight/errors.py.
         """
-        envelope = self._ask("metadata", "list of objects", "GET", _OBJECT_LIST)
+        envelope = self._ask("metadata", "list of objects", "GET", OBJECT_LIST)
         return object_infos(envelope.get("data"))
 
     def describe(self, object_name: str) -> ObjectSchema:
@@ -269,6 +298,22 @@ class GainsightClient:
             except TransientError as error:
                 tries.wait_or_raise(error)
 
+    def ask_raw(self, object_name: str, body: Mapping[str, Any]) -> RawAnswer:
+        """One query as it stands, and the answer as it came: refusals too. Asked once.
+
+        Raises:
+            PipelineError: what came isn't Gainsight's at all, or nothing came.
+        """
+        what = f"query of {object_name}"
+        path = _QUERY.format(name=check_object_name(object_name))
+        answer = self._send("probe", what, "POST", path, orjson.dumps(body))
+        if 300 <= answer.status < 400:
+            raise redirected(answer.location, self.base_url)
+        try:
+            return RawAnswer(answer.status, decode(answer.body)[0])
+        except NotJson as error:
+            raise self._no_json(answer, what, error) from None
+
     def _page(self, answer: _Answer, object_name: str, what: str, query: Query) -> Page:
         try:
             envelope, cleaned = self._envelope(answer, what, may_be_empty=True)
@@ -327,7 +372,7 @@ class GainsightClient:
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             # The connection may hold the rest of a broken answer: the next try gets a new one.
             self._session.close()
-            raise _network_error(error, what, self.base_url) from None
+            raise network_error(error, what, self.base_url) from None
 
     def _read(self, response: requests.Response, what: str, started: float) -> _Answer:
         chunks, size = [], 0
@@ -360,7 +405,7 @@ class GainsightClient:
     def _envelope(self, answer: _Answer, what: str, *, may_be_empty: bool = False) -> tuple[dict[str, Any], int]:
         """The JSON object of a good answer, and what was cleaned in it. Raises the error that another one means."""
         if 300 <= answer.status < 400:
-            raise _redirected(answer.location, self.base_url)
+            raise redirected(answer.location, self.base_url)
         try:
             envelope, cleaned = decode(answer.body)
         except NotJson as error:
@@ -469,7 +514,8 @@ def _retry_after(header: str | None, server_time: datetime) -> float | None:
     return max((moment - server_time).total_seconds(), 0.0)
 
 
-def _redirected(location: str, base_url: str) -> PermanentError:
+def redirected(location: str, base_url: str) -> PermanentError:
+    """What a redirect of the base URL means; it is never followed with the key."""
     parts = urlsplit(location)
     try:
         host, port = parts.hostname, parts.port
@@ -488,7 +534,8 @@ def _redirected(location: str, base_url: str) -> PermanentError:
     )
 
 
-def _network_error(error: Exception, what: str, base_url: str) -> PipelineError:
+def network_error(error: Exception, what: str, base_url: str) -> PipelineError:
+    """What a failure of the network means, at the question that `what` names."""
     host = urlsplit(base_url).netloc
     if isinstance(error, requests.exceptions.SSLError):
         return PermanentError(

@@ -47,7 +47,7 @@ NO_DATA_CODES = frozenset({"GSOBJ_1XXX", "GSOBJ_1011"})
 _NO_DATA_TEXTS = ("no data found", "no entity matches")
 
 _KEY_CODES = frozenset({"GS_APIG_2401", "GSOBJ_1024"})
-_IP_CODE = "GS_APIG_2402"
+IP_CODE = "GS_APIG_2402"
 _UNKNOWN_FIELD_CODES = frozenset({"GSOBJ_1002", "COCKPIT_5101", "P_5005"})
 _UNKNOWN_OBJECT_TEXTS = ("object_not_found", "requested object not found")
 _UNKNOWN_FIELD_TEXT = re.compile(
@@ -135,7 +135,7 @@ def error_of(status: int, envelope: Mapping[str, Any], *, what: str, retry_after
             " a part of it for others.",
             retry_after=retry_after,
         )
-    if code == _IP_CODE:
+    if code == IP_CODE:
         return CredentialsRejected(*IP_REJECTED)
     if status == 401 or code in _KEY_CODES:
         return CredentialsRejected(KEY_REJECTED)

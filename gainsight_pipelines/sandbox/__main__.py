@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gainsight_pipelines.sandbox.generate import Size
+from gainsight_pipelines.sandbox.likeness import NoReport, switches_like
 from gainsight_pipelines.sandbox.server import Options, run
 
 
@@ -19,11 +20,16 @@ def main() -> None:
     parser.add_argument("--activities", type=int, default=Size().activities)
     parser.add_argument("--accounts", type=int, default=Size().accounts)
     parser.add_argument("--now", type=_moment, default=None, help="time that the data end at (ISO); default: now")
+    parser.add_argument("--like", type=Path, default=None, help="a report of `validate --report`: answer as it says")
     arguments = parser.parse_args()
     if arguments.accounts < 40 or arguments.activities < 60:
         parser.error("at least 40 accounts and 60 activities: fewer have no room for every kind of link")
     size = Size.of(arguments.accounts, arguments.activities)
-    run(Options(arguments.folder, arguments.seed, arguments.port_base, size, arguments.now))
+    try:
+        switches = {} if arguments.like is None else switches_like(arguments.like)
+    except NoReport as error:
+        parser.error(str(error))
+    run(Options(arguments.folder, arguments.seed, arguments.port_base, size, arguments.now, switches))
 
 
 def _moment(text: str) -> datetime:

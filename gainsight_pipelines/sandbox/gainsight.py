@@ -28,6 +28,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from gainsight_pipelines.sandbox.edits import Editor
+from gainsight_pipelines.sandbox.fronts import front_page
 from gainsight_pipelines.sandbox.query import Engine, QueryError, Result, UnknownObject
 from gainsight_pipelines.sandbox.switches import Counters, SandboxSecrets, Switches
 from gainsight_pipelines.sandbox.world import World
@@ -170,6 +171,8 @@ class _Service:
 
     def _play_faults(self, request_id: str) -> None:
         switches = self._switches
+        if switches.front != "gainsight":
+            raise _RefusedError(front_page(switches.front))
         if switches.gainsight_down:
             raise _RefusedError(_gateway_page(503))
         if switches.server_errors_next > 0:
@@ -247,8 +250,15 @@ class _Service:
             return _error(400, "GSOBJ_1004", "GSID is invalid or missing", request_id)
         return _reply(200, {"requestId": request_id, "result": True, "data": found})
 
+    def _refused(self, error: QueryError, request_id: str) -> Response:
+        code = error.code or "GSOBJ_1002"
+        status, code = self._switches.refusals.get(_refusal_kind(error.description), (400, code))
+        return _error(status, code, error.description, request_id)
+
     def _object_not_found(self, request_id: str) -> Response:
         text = "Requested object not found."
+        if (found := self._switches.refusals.get("unknown_object")) is not None:
+            return _error(found[0], found[1], text, request_id)
         shown = {"requestId": request_id, "result": False, "instance": self._switches.now().strftime("%F %T UTC")}
         return _reply(400, shown | {"title": "OBJECT_NOT_FOUND", "detail": text, "errorDesc": text})
 
@@ -266,7 +276,7 @@ class _Service:
         except UnknownObject:
             return self._object_not_found(request_id)
         except QueryError as error:
-            return _error(400, error.code or "GSOBJ_1002", error.description, request_id)
+            return self._refused(error, request_id)
         response = self._page(result, request_id)
         if switches.edit_while_reading:
             self._editor.touch_random(result.table, switches.edit_while_reading)
@@ -386,6 +396,12 @@ def _error(status: int, code: str, description: str, request_id: str, message: s
         }
         return _reply(status, content | ({"message": message} if message else {}))
     return _reply(status, _envelope(False, code, description, request_id) | {"message": message})
+
+
+def _refusal_kind(description: str) -> str:
+    if description.startswith("Invalid fields"):
+        return "unknown_field"
+    return "limit" if description.startswith("Invalid limit") else ""
 
 
 def _server_error(kind: str, request_id: str) -> Response:

@@ -16,7 +16,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,7 @@ class Options:
     port_base: int
     size: Size
     now: datetime | None
+    switches: dict[str, Any] = field(default_factory=dict)
 
 
 def run(options: Options) -> None:
@@ -86,6 +87,7 @@ class _Sandbox:
         self._now = options.now or (datetime.fromisoformat(former["now"]) if former else datetime.now(UTC))
         self._sockets = _open_sockets(options.port_base, former.get("ports", {}) if former else {})
         self._switches, self._counters, self._secrets = Switches(), Counters(), SandboxSecrets.random()
+        self._switches.update(options.switches)
         self._world = generate(options.seed, self._now, options.size)
         self._engine = Engine(self._world, self._switches)
         self._editor = Editor(self._world, self._engine, self._switches, options.seed)

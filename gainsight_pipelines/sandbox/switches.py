@@ -21,6 +21,16 @@ CHOICES: dict[str, tuple[object, ...]] = {
     "data_shape": ("records", "list"),
     "date_format": ("iso", "epoch_ms", "iso_ms"),
     "no_data": ("records", "legacy", "http400"),
+    "front": (
+        "gainsight",
+        "login_page",
+        "login_redirect",
+        "other_host",
+        "proxy_page",
+        "proxy_login",
+        "web_site",
+        "other_api",
+    ),
 }
 """Switches that take one of a few values."""
 
@@ -31,6 +41,8 @@ class Switches:
 
     gainsight_down: bool = False
     """Every Gainsight call is answered with the load balancer's 503 page."""
+    front: str = "gainsight"
+    """What answers at Gainsight's address in its place: see sandbox/fronts.py."""
     gainsight_delay: float = 0.0
     """Seconds that each Gainsight call takes longer."""
     slow_above: int | None = None
@@ -82,6 +94,9 @@ class Switches:
     r"""Some strings hold \u0000 or a lone surrogate."""
     timezone: str = "UTC"
     """The tenant's time zone: that of date literals without an offset."""
+    refusals: dict[str, list[Any]] = field(default_factory=dict)
+    """[HTTP status, error code] of the refusal of an `unknown_field`, an `unknown_object` or a `limit` above 5,000,
+    where they are to differ from the documented ones."""
     delete_log: bool = True
     """Whether record_delete_log exists."""
     now_offset_seconds: float = 0.0

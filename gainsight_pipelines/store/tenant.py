@@ -21,16 +21,22 @@ def claim(connection: psycopg.Connection, gainsight_host: str, crm: str, crm_org
     ).fetchone()
     if row:
         return
-    holder = connection.execute("SELECT gainsight_host, crm, crm_organisation FROM gainsight.tenant").fetchone()
-    assert holder is not None
-    if holder != (gainsight_host, crm, crm_organisation):
+    owner = holder(connection)
+    assert owner is not None
+    if owner != (gainsight_host, crm, crm_organisation):
         raise SettingsError(
             "The database holds the data of Gainsight {} with {} {}; this run is for Gainsight {} with {} {}.".format(
-                *holder, gainsight_host, crm, crm_organisation
+                *owner, gainsight_host, crm, crm_organisation
             ),
             "Use another database for it (GAINSIGHT_PIPELINES_DATABASE_URL), or empty this one with "
             "`gainsight-pipelines reset --all`.",
         )
+
+
+def holder(connection: psycopg.Connection) -> tuple[str, str, str] | None:
+    """Gainsight host, CRM and the CRM's organisation whose data the database holds; None: nobody's yet."""
+    row = connection.execute("SELECT gainsight_host, crm, crm_organisation FROM gainsight.tenant").fetchone()
+    return (str(row[0]), str(row[1]), str(row[2])) if row else None
 
 
 def empty(connection: psycopg.Connection) -> None:

@@ -1,0 +1,89 @@
+"""`validate`: each check of the settings as a line, as soon as it is done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from gainsight_pipelines import __version__
+from gainsight_pipelines.cli import output
+from gainsight_pipelines.cli.pickers import catalog_for
+from gainsight_pipelines.cli.workspace import open_workspace
+from gainsight_pipelines.clock import SystemClock
+from gainsight_pipelines.discovery.validation import Check, Outcome, passed, validate
+from gainsight_pipelines.errors import PermanentError
+from gainsight_pipelines.settings import load_settings
+from gainsight_pipelines.store.connection import Store
+
+MARKS: Mapping[Outcome, str] = {
+    Outcome.PASSED: "[green]✓[/]",
+    Outcome.WARNING: "[yellow]![/]",
+    Outcome.FAILED: "[red]✗[/]",
+    Outcome.SKIPPED: "[dim]-[/]",
+}
+REPORT, REPORT_VERSION = "gainsight-tenant-habits", 1
+"""What a report calls itself; the sandbox's likeness.py reads it."""
+
+
+def validate_command(*, report: Path | None, path: Path | None, as_json: bool) -> int:
+    """Prints the checks; 1 if one failed."""
+    catalog = catalog_for(load_settings(path), path)
+
+    @contextmanager
+    def store() -> Iterator[Store]:
+        with open_workspace(path) as workspace:
+            yield workspace.store
+
+    checks: list[Check] = []
+    for check in validate(catalog, store):
+        checks.append(check)
+        if not as_json:
+            _print(check)
+    if as_json:
+        output.print_json({"passed": passed(checks), "checks": [asdict(check) for check in checks]})
+    if report is not None:
+        _write_report(report, checks)
+    if not as_json:
+        failed = sum(check.outcome is Outcome.FAILED for check in checks)
+        output.say(f"{failed} of {len(checks)} checks failed." if failed else "Everything that is needed is there.")
+    return 0 if passed(checks) else 1
+
+
+def _print(check: Check) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(f"{MARKS[check.outcome]} {check.section}: {escape(check.text)}")
+    if check.todo:
+        console.print(f"  → {escape(check.todo)}")
+
+
+def _write_report(file: Path, checks: list[Check]) -> None:
+    """Writes how the tenant answers: no names of its objects or fields, no values, no address.
+
+    Raises:
+        PermanentError: that wasn't found out, or the file can't be written.
+    """
+    facts = {(check.section, check.name): check.facts for check in checks if check.outcome is not Outcome.FAILED}
+    habits = facts.get(("habits", "probed"))
+    if not habits:
+        raise PermanentError("No report was written: how the tenant answers could not be found out.", "See above.")
+    document: dict[str, Any] = {
+        "report": REPORT,
+        "version": REPORT_VERSION,
+        "product": __version__,
+        "made_at": SystemClock().now().isoformat(timespec="seconds"),
+        "objects": facts["gainsight", "key"]["types"],
+        "without_key": facts["gainsight", "address"]["without_key"],
+        "habits": {name: value for name, value in habits.items() if name != "notes"},
+    }
+    try:
+        file.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
+    except OSError as error:
+        raise PermanentError(f"The report {file} can't be written: {error.strerror}.", "Name another file.") from None
+    output.say(f"How the tenant answers is in {file}; `gainsight-pipelines sandbox --like {file}` plays it.")

@@ -1,0 +1,543 @@
+"""Whether everything that the settings name is there and fits: one check a line, each with what to do (requirement C2).
+
+Sections are looked at by themselves (W5): a broken one, or a service that is down, fails its own checks and leaves the
+others alone. Nothing is written but, where the database is an older version's, its migrations.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, closing
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+from gainsight_pipelines.connect import API_KEY_VARIABLE, gsid_fields, tenant_of
+from gainsight_pipelines.crm.protocol import CRM_NAMES, AccountField
+from gainsight_pipelines.discovery.accounts import find_links, keys_of
+from gainsight_pipelines.discovery.catalog import Catalog
+from gainsight_pipelines.discovery.connections import ANSWER_SECONDS, CONNECT_SECONDS
+from gainsight_pipelines.discovery.preview import count_matches, crm_id_field, newest_first, window_conditions
+from gainsight_pipelines.errors import PipelineError, SettingsError
+from gainsight_pipelines.gainsight.address import check_address
+from gainsight_pipelines.gainsight.errors import UnknownField, UnknownObject
+from gainsight_pipelines.gainsight.habits import probe_habits
+from gainsight_pipelines.gainsight.metadata import Field, ObjectInfo, ObjectSchema
+from gainsight_pipelines.gainsight.query import Query
+from gainsight_pipelines.matching import Method
+from gainsight_pipelines.objects.activity import ACTIVITY_OBJECT
+from gainsight_pipelines.objects.catalog import find_pull
+from gainsight_pipelines.objects.pull import COMPANY_OBJECT, CompanyFields, Mapper, ObjectPull
+from gainsight_pipelines.settings import Settings, SurveysSettings, section_of, survey_name
+from gainsight_pipelines.store import tenant
+from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.migrate import database_version
+from gainsight_pipelines.store.quota import CALLS_PER_DAY, Quota
+
+SAMPLE = 50
+"""Newest records of an object that are looked at."""
+COMPANY_SAMPLE = 100
+"""Companies whose accounts are looked up."""
+
+PARTS = ("settings", "database", "gainsight", "primary_crm", "pulls", "matching", "habits")
+"""What is looked at, in this order."""
+
+OpenStore = Callable[[], AbstractContextManager[Store]]
+
+
+class Outcome(StrEnum):
+    """How a check ended."""
+
+    PASSED = "passed"
+    WARNING = "warning"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        section: the section of the settings, or settings, database, matching, habits.
+        name: names the check within its section, for programs.
+        outcome: how it ended.
+        text: what was found, as a sentence.
+        todo: what to do about it; "" where nothing is to be done.
+        facts: the same as numbers and names, for programs.
+    """
+
+    section: str
+    name: str
+    outcome: Outcome
+    text: str
+    todo: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def validate(catalog: Catalog, open_store: OpenStore | None, *, parts: Collection[str] = PARTS) -> Iterator[Check]:
+    """Looks at everything that the settings name, check by check, as each is done.
+
+    Args:
+        catalog: whom to ask. Its cache isn't asked, but has what was found afterwards.
+        open_store: opens the database, migrated; None: it isn't looked at.
+        parts: which of PARTS to look at.
+    """
+    settings = catalog.connections.settings
+    if settings.file_error is not None:
+        yield _failed("settings", "file", settings.file_error)
+        return
+    with ExitStack() as stack:
+        yield from _Validation(catalog, settings, open_store, frozenset(parts), stack).run()
+
+
+def passed(checks: Collection[Check]) -> bool:
+    """Whether none of them failed."""
+    return not any(check.outcome is Outcome.FAILED for check in checks)
+
+
+class _Validation:
+    def __init__(
+        self,
+        catalog: Catalog,
+        settings: Settings,
+        open_store: OpenStore | None,
+        parts: frozenset[str],
+        stack: ExitStack,
+    ) -> None:
+        self._catalog = catalog
+        self._settings = settings
+        self._open_store = open_store
+        self._parts = parts
+        self._stack = stack
+        self._objects: dict[str, ObjectInfo] | None = None
+        """By lower-case name; None: Gainsight can't be asked."""
+        self._accounts: int | None = None
+        """Live accounts; None: the CRM can't be asked."""
+        self._holder: tuple[str, str, str] | None = None
+
+    def run(self) -> Iterator[Check]:
+        steps: Mapping[str, Callable[[], Iterator[Check]]] = {
+            "settings": self._file,
+            "database": self._database,
+            "gainsight": self._gainsight,
+            "primary_crm": self._crm,
+            "pulls": self._pulls,
+            "matching": self._matching,
+            "habits": self._habits,
+        }
+        for part in PARTS:
+            if part in self._parts:
+                yield from steps[part]()
+
+    # -- settings and database ------------------------------------------------------------------------------------
+
+    def _file(self) -> Iterator[Check]:
+        for section, error in self._settings.errors.items():
+            yield _failed(section, "settings", error)
+        names = self._settings.object_names()
+        text = f"{self._settings.path or 'The settings'}: {len(names)} pulls ({', '.join(names)})."
+        if not names:
+            yield Check(
+                "settings", "file", Outcome.WARNING, "No pull is configured.", "Add a section such as `company: {}`."
+            )
+        elif not self._settings.errors:
+            yield Check("settings", "file", Outcome.PASSED, text, facts={"pulls": list(names)})
+
+    def _database(self) -> Iterator[Check]:
+        if self._open_store is None:
+            return
+        try:
+            store = self._stack.enter_context(self._open_store())
+            with store.connect("validate") as connection:
+                version, server = database_version(connection), connection.info.server_version // 10_000
+                self._holder = tenant.holder(connection)
+        except PipelineError as error:
+            yield _failed("database", "reachable", error)
+            return
+        facts = {"server": server, "version": version}
+        text = f"PostgreSQL {server} answers and has this program's tables (version {version})."
+        yield Check("database", "reachable", Outcome.PASSED, text, facts=facts)
+        share = self._settings.gainsight.quota_share if self._has("gainsight") and self._settings.gainsight else 1.0
+        quota = Quota(store, self._catalog.connections.clock, share)
+        self._catalog.connections = replace(self._catalog.connections, before_call=quota)
+        yield self._quota(quota.used_today(), int(CALLS_PER_DAY * share))
+
+    def _quota(self, used: int, ours: int) -> Check:
+        facts = {"used_today": used, "share": ours, "tenant": CALLS_PER_DAY}
+        text = (
+            f"{used:,} of {ours:,} API calls used today (UTC) by what runs on this database; the tenant's limit is"
+            f" {CALLS_PER_DAY:,}, and what others used isn't known."
+        )
+        if used >= ours:
+            todo = "Wait until 00:00 UTC, or raise `gainsight.quota_share`."
+            return Check("gainsight", "quota", Outcome.FAILED, text, todo, facts)
+        return Check("gainsight", "quota", Outcome.PASSED, text, facts=facts)
+
+    # -- the two services -----------------------------------------------------------------------------------------
+
+    def _gainsight(self) -> Iterator[Check]:
+        if "gainsight" in self._settings.errors:
+            yield _skipped("gainsight", "address", "its section is broken")
+            return
+        try:
+            base_url = tenant_of(self._settings).base_url
+            host = urlsplit(base_url).netloc
+            status, code = check_address(base_url, connect_timeout=CONNECT_SECONDS, read_timeout=ANSWER_SECONDS)
+        except PipelineError as error:
+            yield _failed("gainsight", "address", error)
+            return
+        facts: dict[str, Any] = {"host": host, "without_key": {"status": status, "code": code}}
+        yield Check("gainsight", "address", Outcome.PASSED, f"{host} is a Gainsight.", facts=facts)
+        try:
+            found = self._catalog.objects(is_fresh=True).objects
+        except PipelineError as error:
+            found_wrong = _failed("gainsight", "key", error)
+            todo = f"Put the tenant's key into {API_KEY_VARIABLE}, or into the file that {API_KEY_VARIABLE}_FILE names."
+            yield found_wrong if found_wrong.todo else replace(found_wrong, todo=todo)
+            return
+        self._objects = {one.name.casefold(): one for one in found}
+        readable = sum(one.is_readable for one in found)
+        text = f"The key is accepted: {len(found):,} objects discovered, {readable:,} of them readable."
+        types = dict(Counter(one.object_type for one in found))
+        facts = {"objects": len(found), "readable": readable, "types": types}
+        yield Check("gainsight", "key", Outcome.PASSED, text, facts=facts)
+        if self._holder is not None and self._holder[0] != urlsplit(base_url).hostname:
+            yield self._foreign(f"Gainsight {self._holder[0]}", f"Gainsight {urlsplit(base_url).hostname}")
+
+    def _crm(self) -> Iterator[Check]:
+        if "primary_crm" in self._settings.errors:
+            yield _skipped("primary_crm", "accounts", "its section is broken")
+            return
+        try:
+            with closing(self._catalog.connections.crm()) as crm:
+                kind, accounts = crm.kind, crm.probe()
+                organisation = crm.organisation()
+            fields = {one.name.lower(): one for one in self._catalog.crm_fields(is_fresh=True).fields}
+        except PipelineError as error:
+            yield _failed("primary_crm", "accounts", error)
+            return
+        self._accounts = accounts
+        text = f"{CRM_NAMES[kind]} answers: {accounts:,} accounts."
+        yield Check("primary_crm", "accounts", Outcome.PASSED, text, facts={"crm": kind, "accounts": accounts})
+        if self._holder is not None and self._holder[1:] != (kind, organisation):
+            holder = f"{self._holder[1]} {self._holder[2]}"
+            yield self._foreign(holder, f"{kind} {organisation}")
+        yield from self._crm_fields(fields)
+        for name, place in gsid_fields(self._settings).items():
+            yield self._gsid_field(name, place, fields)
+        if not gsid_fields(self._settings):
+            yield Check(
+                "common",
+                "gsid_field",
+                Outcome.WARNING,
+                "No CRM field with the GSID is set, so companies are matched by their CRM id alone.",
+                "Pick one from `gainsight-pipelines crm-fields gsid`, if your CRM keeps the GSID.",
+            )
+
+    def _crm_fields(self, fields: Mapping[str, AccountField]) -> Iterator[Check]:
+        primary = self._settings.primary_crm
+        assert primary is not None
+        for name, configured in primary.fields.model_dump().items():
+            if configured is None:
+                continue
+            place, found = f"primary_crm.fields.{name}", fields.get(configured.lower())
+            if found is None:
+                yield _missing_crm_field("primary_crm", name, place, configured, fields)
+            elif found.data_type in CRM_UNFIT[name]:
+                yield _unfit("primary_crm", name, place, found.name, found.data_type, CRM_TAKES[name])
+            else:
+                text = f"`{place}`: {found.name} ({found.label}, {found.data_type})."
+                yield Check("primary_crm", name, Outcome.PASSED, text)
+
+    def _gsid_field(self, name: str, place: str, fields: Mapping[str, AccountField]) -> Check:
+        section, found = place.partition(".")[0], fields.get(name.lower())
+        if found is None:
+            return _missing_crm_field(section, "gsid_field", place, name, fields)
+        if found.data_type in CRM_UNFIT["gsid"]:
+            return _unfit(section, "gsid_field", place, found.name, found.data_type, CRM_TAKES["gsid"])
+        try:
+            with closing(self._catalog.connections.crm()) as crm:
+                filled = crm.count_filled(found.name)
+        except PipelineError as error:
+            return _failed(section, "gsid_field", error)
+        facts = {"field": found.name, "filled": filled, "accounts": self._accounts}
+        text = f"`{place}`: {found.name} ({found.label}) is filled for {filled:,} of {self._accounts:,} accounts."
+        if not filled:
+            todo = "Fill it in the CRM, or choose another field: the fallback finds no account this way."
+            return Check(section, "gsid_field", Outcome.WARNING, text, todo, facts)
+        return Check(section, "gsid_field", Outcome.PASSED, text, facts=facts)
+
+    def _foreign(self, holder: str, wanted: str) -> Check:
+        return Check(
+            "database",
+            "tenant",
+            Outcome.FAILED,
+            f"The database holds the data of {holder}, not of {wanted}.",
+            "Use another database (GAINSIGHT_PIPELINES_DATABASE_URL), or empty it: `gainsight-pipelines reset --all`.",
+        )
+
+    # -- the pulls ------------------------------------------------------------------------------------------------
+
+    def _pulls(self) -> Iterator[Check]:
+        for name in self._settings.object_names():
+            section = section_of(name)
+            if section in self._settings.errors:
+                continue  # told with the settings
+            if self._objects is None:
+                yield _skipped(section, name, "Gainsight can't be asked")
+                continue
+            try:
+                yield from self._pull(section, find_pull(self._settings, name))
+            except PipelineError as error:
+                yield _failed(section, name, error)
+
+    def _pull(self, section: str, pull: ObjectPull) -> Iterator[Check]:
+        schema = self._schema(pull.gainsight_object)
+        own_crm_id_field = crm_id_field(self._catalog, self._settings)
+        misfits = list(self._misfits(section, pull, schema))
+        yield from misfits
+        if misfits:
+            return
+        try:
+            yield self._read(section, pull, pull.mapper(schema, own_crm_id_field), schema)
+        except UnknownField as refused:
+            if not refused.fields:
+                raise
+            named = ", ".join(refused.fields)
+            # As a pull does: without what it may not read, if it can do without.
+            less = schema.without(refused.fields)
+            mapper = pull.mapper(less, own_crm_id_field)
+            text = f"Gainsight refuses {named} of `{schema.name}`, though it describes it: a pull leaves it out."
+            todo = "Give the API key's user the right to read it, or live without it."
+            yield Check(section, pull.name, Outcome.WARNING, text, todo, {"refused": list(refused.fields)})
+            yield self._read(section, pull, mapper, less)
+
+    def _read(self, section: str, pull: ObjectPull, mapper: Mapper, schema: ObjectSchema) -> Check:
+        """Reads a sample as the pull would."""
+        window = mapper.window(self._catalog.connections.clock.now(), None)
+        conditions = () if window.where is not None else window_conditions(mapper, window)
+        order = newest_first(schema)
+        query = Query(mapper.select, where=conditions, raw_where=window.where, order_by=order, limit=SAMPLE)
+        with closing(self._catalog.connections.gainsight()) as client:
+            records = client.query(schema.name, query, kind="probe").records
+            facts: dict[str, Any] = {"object": schema.name, "fields": len(mapper.select), "sample": len(records)}
+            text = f"{schema.name} can be read with {len(mapper.select)} fields"
+            if window.where is not None:
+                count = count_matches(client, schema, where=window.where)
+                facts["matches"] = {"count": count.count, "is_exact": count.is_exact}
+                text += f"; the filter matches {count} records"
+        if not records:
+            return _nothing_to_read(section, pull, text, window.where is not None, facts)
+        return _with_company(section, pull, mapper, records, text, facts)
+
+    def _schema(self, name: str) -> ObjectSchema:
+        """The object as the tenant describes it now."""
+        assert self._objects is not None
+        listed = self._objects.get(name.casefold())
+        if listed is None:
+            near = _near(name, [one.name for one in self._objects.values()])
+            raise UnknownObject(f"The tenant has no object `{name}`.", f"{near}See `gainsight-pipelines objects`.")
+        if not listed.is_readable:
+            raise SettingsError(
+                f"The tenant lists object `{listed.name}` as not readable.",
+                "Give the API key's user the right to read it, or choose another object.",
+            )
+        return self._catalog.fields(listed.name, is_fresh=True).schema
+
+    def _misfits(self, section: str, pull: ObjectPull, schema: ObjectSchema) -> Iterator[Check]:
+        """Configured fields whose type doesn't fit. That they are there the mapper has found already."""
+        for place, name, takes in _configured_fields(self._settings, pull):
+            found = schema.field(name)
+            if found is not None and not GAINSIGHT_FITS[takes](found):
+                yield _unfit(section, pull.name, place, found.name, found.data_type, takes)
+
+    # -- both together --------------------------------------------------------------------------------------------
+
+    def _matching(self) -> Iterator[Check]:
+        if self._objects is None or self._accounts is None:
+            who = "Gainsight" if self._objects is None else "the CRM"
+            yield _skipped("matching", "sample", f"{who} can't be asked")
+            return
+        try:
+            yield self._matched_sample()
+        except PipelineError as error:
+            yield _failed("matching", "sample", error)
+
+    def _matched_sample(self) -> Check:
+        crm_field = crm_id_field(self._catalog, self._settings)
+        gsid_field = self._settings.common.gsid_field
+        schema = self._catalog.fields(COMPANY_OBJECT).schema
+        select = ("Gsid", *([crm_field] if crm_field else []))
+        connections = self._catalog.connections
+        with closing(connections.gainsight()) as client, closing(connections.crm(gsid_field)) as crm:
+            query = Query(select, order_by=newest_first(schema), limit=COMPANY_SAMPLE)
+            records = client.query(schema.name, query, kind="probe").records
+            keys = keys_of(records, CompanyFields("Gsid", crm_field), crm_field, client)
+            links = find_links(crm, gsid_field, keys).links
+        total = len(links)
+        found = Counter(str(link.method or link.reason) for link in links)
+        direct, by_field = found[str(Method.DIRECT)], found[str(Method.GSID_FIELD)]
+        facts = {"companies": total, "crm_id_field": crm_field, "gsid_field": gsid_field, "links": dict(found)}
+        if not total:
+            return Check("matching", "sample", Outcome.WARNING, "The tenant shows no companies.", "", facts)
+        none = total - direct - by_field
+        text = (
+            f"Of {total} companies {direct / total:.0%} would be matched by their CRM id ({crm_field or 'none set'}),"
+            f" {by_field / total:.0%} by the CRM's GSID field ({gsid_field or 'none set'}), {none / total:.0%} not."
+        )
+        if none == total:
+            todo = (
+                "Set `company.crm_id_field` to the company's field with the CRM's account id, or `common.gsid_field`"
+                " to the CRM's field with the GSID; see that both systems are the right ones."
+            )
+            return Check("matching", "sample", Outcome.FAILED, text, todo, facts)
+        if none * 2 > total:
+            todo = (
+                "Companies without an account are kept unmatched until the CRM has one; see whether so many is right."
+            )
+            return Check("matching", "sample", Outcome.WARNING, text, todo, facts)
+        return Check("matching", "sample", Outcome.PASSED, text, facts=facts)
+
+    def _habits(self) -> Iterator[Check]:
+        if self._objects is None:
+            yield _skipped("habits", "probed", "Gainsight can't be asked")
+            return
+        known = [name for name in (ACTIVITY_OBJECT, COMPANY_OBJECT) if name in self._objects]
+        try:
+            schema = self._schema(known[0] if known else ACTIVITY_OBJECT)
+            with closing(self._catalog.connections.gainsight()) as client:
+                habits = probe_habits(client, self._objects.values(), schema)
+        except PipelineError as error:
+            yield _failed("habits", "probed", error)
+            return
+        text = (
+            f"Records come as {habits.data_shape}, dates as {habits.date_style}, up to {habits.largest_page:,} at once;"
+            f" conditions {habits.where}, order {habits.order_by}."
+        )
+        outcome = Outcome.WARNING if habits.notes else Outcome.PASSED
+        todo = f"Not found out: {' '.join(habits.notes)}" if habits.notes else ""
+        yield Check("habits", "probed", outcome, text, todo, habits.as_json())
+        for sentence in habits.meanings():
+            yield Check("habits", "meaning", Outcome.PASSED, sentence)
+
+    def _has(self, section: str) -> bool:
+        return section not in self._settings.errors
+
+
+# -- types that fit -----------------------------------------------------------------------------------------------
+
+_DATES = frozenset({"date", "datetime", "time"})
+_NUMBERS = frozenset({"int", "double", "currency", "percent", "number"})
+_FLAGS = frozenset({"boolean", "bool"})
+_PLACES = frozenset({"address", "location"})
+CRM_UNFIT: Mapping[str, frozenset[str]] = {
+    "gsid": _DATES | _NUMBERS | _FLAGS | _PLACES,
+    "domain": _DATES | _NUMBERS | _FLAGS | _PLACES,
+    "parent": _DATES | _FLAGS | _PLACES,
+    "owner": _DATES | _FLAGS | _PLACES,
+    "arr": _DATES | _FLAGS | _PLACES,
+    "renewal_date": _NUMBERS | _FLAGS | _PLACES,
+}
+"""Types of account fields (Salesforce's and HubSpot's names) that can't hold what is wanted."""
+CRM_TAKES: Mapping[str, str] = {
+    "gsid": "a text",
+    "domain": "a text or an address",
+    "parent": "an account's id",
+    "owner": "a user's id or name",
+    "arr": "a number",
+    "renewal_date": "a date",
+}
+
+_A_COMPANY, _A_DATE, _A_NUMBER, _AN_ID = "a lookup on company or its GSID", "a date", "a number", "an id as text"
+GAINSIGHT_FITS: Mapping[str, Callable[[Field], bool]] = {
+    _A_COMPANY: lambda one: not (one.is_numeric or one.is_date or one.is_rich_text or _is_flag(one)),
+    _A_DATE: lambda one: one.is_date,
+    _A_NUMBER: lambda one: not (one.is_date or one.is_lookup or one.is_rich_text or _is_flag(one)),
+    _AN_ID: lambda one: not (one.is_date or one.is_rich_text or _is_flag(one)),
+}
+"""What a setting takes → whether a Gainsight field can hold it; numbers kept as text pass."""
+
+
+def _is_flag(one: Field) -> bool:
+    return one.data_type in {"BOOLEAN", "JSONBOOLEAN"}
+
+
+def _configured_fields(settings: Settings, pull: ObjectPull) -> Iterator[tuple[str, str, str]]:
+    """Fields that the settings name for a pull: place, name, what it takes."""
+    section = section_of(pull.name)
+    if section == "company" and (company := settings.company) is not None and company.crm_id_field:
+        yield "company.crm_id_field", company.crm_id_field, _AN_ID
+    if section == "surveys" and isinstance(surveys := settings.surveys, SurveysSettings):
+        for number, row in enumerate(surveys.objects):
+            if survey_name(row.object) == pull.name and row.company_field:
+                yield f"surveys.objects[{number}].company_field", row.company_field, _A_COMPANY
+    if section == "product_usage" and (usage := settings.product_usage) is not None:
+        if usage.company_field:
+            yield "product_usage.company_field", usage.company_field, _A_COMPANY
+        if usage.observed_at_field:
+            yield "product_usage.observed_at_field", usage.observed_at_field, _A_DATE
+        if (aggregate := usage.aggregate) is not None:
+            yield "product_usage.aggregate.key", aggregate.key, _AN_ID
+            yield "product_usage.aggregate.metric_value_field", aggregate.metric_value_field, _A_NUMBER
+
+
+# -- results ------------------------------------------------------------------------------------------------------
+
+
+def _failed(section: str, name: str, error: PipelineError) -> Check:
+    return Check(section, name, Outcome.FAILED, _sentence(error.message), error.todo.strip())
+
+
+def _skipped(section: str, name: str, why: str) -> Check:
+    return Check(section, name, Outcome.SKIPPED, f"{name} was not looked at: {why}.")
+
+
+def _missing_crm_field(section: str, check: str, place: str, name: str, fields: Mapping[str, AccountField]) -> Check:
+    near = _near(name, [*(one.name for one in fields.values())])
+    text = f"`{place}` names the field {name!r}, which the CRM's account object doesn't have."
+    return Check(section, check, Outcome.FAILED, text, f"{near}See `gainsight-pipelines crm-fields`.")
+
+
+def _unfit(section: str, check: str, place: str, name: str, data_type: str, takes: str) -> Check:
+    text = f"`{place}` names the field {name}, which holds {data_type}; it takes {takes}."
+    return Check(section, check, Outcome.FAILED, text, "Choose another field.")
+
+
+def _nothing_to_read(section: str, pull: ObjectPull, text: str, is_filtered: bool, facts: Mapping[str, Any]) -> Check:
+    why = "the filter matches none" if is_filtered else "there are none now"
+    todo = "See that it is the right object, and how far back the pull looks." if section == "surveys" else ""
+    return Check(section, pull.name, Outcome.WARNING, f"{text}, but no records would come: {why}.", todo, facts)
+
+
+def _with_company(
+    section: str, pull: ObjectPull, mapper: Mapper, records: list[dict[str, Any]], text: str, facts: dict[str, Any]
+) -> Check:
+    """Whether the newest records name a company at all: without one nothing of them can be matched."""
+    company = mapper.company
+    named = sum(bool(company.gsid_of(record) or company.crm_id_of(record)) for record in records)
+    facts["with_company"] = named
+    by = " or ".join(dict.fromkeys(name for name in (company.gsid, company.key_kind and company.crm_id) if name))
+    if not named:
+        todo = "Choose the field with the company's GSID (`company_field`), or see why it is empty."
+        text = f"{text}, but {by} is empty in all of the {len(records)} newest records: none can be matched."
+        return Check(section, pull.name, Outcome.FAILED, text, todo, facts)
+    share = "" if pull.gainsight_object == COMPANY_OBJECT else f"; {named} of the {len(records)} newest name a company"
+    return Check(section, pull.name, Outcome.PASSED, f"{text}{share}.", facts=facts)
+
+
+def _near(name: str, known: list[str]) -> str:
+    from difflib import get_close_matches
+
+    by_key = {one.casefold(): one for one in known}
+    near = [by_key[found] for found in get_close_matches(name.casefold(), by_key, n=3, cutoff=0.6)]
+    return f"Did you mean {' or '.join(near)}? " if near else ""
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    if text.partition(" ")[0].isalpha():  # not a place such as surveys.filter, nor a name
+        text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!", "?", ":")) else f"{text}."

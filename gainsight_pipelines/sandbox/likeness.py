@@ -1,0 +1,53 @@
+"""Switches by which the sandbox plays a tenant that `validate --report` has looked at.
+
+The report is read as a file of its documented form; what it doesn't know of the tenant stays as it is.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+REPORT = "gainsight-tenant-habits"
+VERSION = 1
+IGNORED, REFUSED = "ignored", "refused"
+
+
+class NoReport(ValueError):
+    """A file that isn't such a report."""
+
+
+def switches_like(path: Path) -> dict[str, Any]:
+    """The switches for a report.
+
+    Raises:
+        NoReport: the file can't be read, or is no report of this version.
+    """
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        is_report = (document["report"], document["version"]) == (REPORT, VERSION)
+        habits = document["habits"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise NoReport(f"{path} can't be read as a report of `validate --report`") from None
+    if not is_report or not isinstance(habits, dict):
+        raise NoReport(f"{path} is no report of version {VERSION}")
+    refusals = {name: [each["status"], each["code"]] for name, each in habits.get("refusals", {}).items()}
+    switches = {
+        "empty_dates": bool(habits.get("empty_dates")),
+        "case_drift": bool(habits.get("case_drift") or habits.get("missing_keys")),
+        "where_ignored": habits.get("where") == IGNORED,
+        "order_by_ignored": habits.get("order_by") == IGNORED,
+        "offset_ignored": habits.get("offset") == IGNORED,
+        "or_refused": habits.get("or_conditions") == REFUSED,
+        "parentheses_refused": habits.get("parentheses") == REFUSED,
+        "page_cap": habits.get("page_cap"),
+        "delete_log": bool(habits.get("delete_log")),
+        # The zone itself isn't known: any that differs from that of the dates shown plays it.
+        "timezone": "America/New_York" if habits.get("dates") == IGNORED else "UTC",
+        "refusals": refusals,
+    }
+    for name, key in (("data_shape", "data_shape"), ("date_format", "date_style"), ("no_data", "no_data")):
+        if habits.get(key) not in (None, "unknown"):
+            switches[name] = habits[key]
+    return switches

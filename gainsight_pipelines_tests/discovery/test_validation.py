@@ -1,0 +1,441 @@
+"""Validation: each check passes on a healthy sandbox, and each of its errors is provoked there (C2, M3, W5)."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from gainsight_pipelines.connect import open_store
+from gainsight_pipelines.discovery.validation import Check, Outcome, passed, validate
+from gainsight_pipelines.settings import Secrets
+from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
+from gainsight_pipelines.store.embedded import EmbeddedServer
+from gainsight_pipelines_tests.databases import fresh_database
+from gainsight_pipelines_tests.discovery.finding import Finding, finding_on
+from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
+
+NO_DATABASE = ("settings", "gainsight", "primary_crm", "pulls", "matching", "habits")
+FIRST_TWO = ("gainsight", "primary_crm")
+PULLS = ("gainsight", "pulls")
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox]:
+    with start_sandbox(tmp_path_factory.mktemp("sandbox"), activities=300, accounts=60) as running:
+        yield running
+
+
+@pytest.fixture
+def finding(sandbox: RunningSandbox, tmp_path: Path) -> Iterator[Finding]:
+    with finding_on(sandbox, tmp_path) as found:
+        yield found
+
+
+def checks(finding: Finding, parts: tuple[str, ...] = NO_DATABASE) -> list[Check]:
+    return list(validate(finding.catalog, None, parts=parts))
+
+
+def only_failure(finding: Finding, *parts: str) -> Check:
+    """The one check that failed; the others show that sections are independent."""
+    found = checks(finding, parts or NO_DATABASE)
+    failed = [check for check in found if check.outcome is Outcome.FAILED]
+    assert len(failed) == 1, found
+    assert failed[0].todo, failed[0]
+    return failed[0]
+
+
+def find(found: list[Check], section: str, name: str) -> Check:
+    return next(check for check in found if (check.section, check.name) == (section, name))
+
+
+# -- all is well ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["salesforce", "hubspot"])
+def test_everything_passes(sandbox: RunningSandbox, tmp_path: Path, kind: str) -> None:
+    with finding_on(sandbox, tmp_path, kind) as finding:
+        found = checks(finding)
+        assert passed(found), [check for check in found if check.outcome is not Outcome.PASSED]
+        assert {check.section for check in found} >= {"gainsight", "primary_crm", "common", "company", "surveys"}
+        assert find(found, "gainsight", "key").facts["objects"] == 13
+        accounts = sandbox.truth()["accounts"][kind].values()
+        live = [one for one in accounts if not one["deleted"] and one["merged_into"] is None]
+        assert find(found, "primary_crm", "accounts").facts["accounts"] == len(live)
+        assert find(found, "common", "gsid_field").facts["filled"] == sum(one["gsid"] is not None for one in live)
+        links = find(found, "matching", "sample").facts["links"]
+        truth = sandbox.truth()["records"]["company"].values()
+        by_method = [one["method"][kind] if one["account"] is not None else one["reason"] for one in truth]
+        # A GSID with blanks around it is found by a pull alone.
+        assert links["direct"] == by_method.count("direct")
+        assert by_method.count("gsid_field") - 2 <= links["gsid_field"] <= by_method.count("gsid_field")
+        assert "read only what has changed" in find(found, "habits", "meaning").text
+        # A few small calls, and no record is stored or kept anywhere.
+        assert sandbox.calls()["totals"]["gainsight"] < 45
+
+
+def test_the_cache_has_afterwards_what_was_found(finding: Finding) -> None:
+    checks(finding)
+    before = finding.sandbox.calls()["totals"]
+    assert finding.catalog.objects().objects
+    assert finding.catalog.fields("company").schema
+    assert finding.catalog.crm_fields().fields
+    assert finding.sandbox.calls()["totals"] == before
+
+
+# -- the address ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("front", "words"),
+    [
+        ("login_page", "shows a login page"),
+        ("login_redirect", "leads to a login page"),
+        ("other_host", "redirects to host elsewhere.example"),
+        ("proxy_page", "A proxy or filter on the way answers"),
+        ("proxy_login", "A proxy or filter on the way answers"),
+        ("web_site", "is a web site, but not a Gainsight"),
+        ("other_api", "is some other service"),
+    ],
+)
+def test_what_answers_in_gainsights_place(finding: Finding, front: str, words: str) -> None:
+    finding.sandbox.switch(front=front)
+    found = checks(finding)
+    failed = [check for check in found if check.outcome is Outcome.FAILED]
+    assert [(check.section, check.name) for check in failed] == [("gainsight", "address")]
+    assert words in failed[0].text
+    assert failed[0].todo
+    # The CRM is looked at all the same, what needs Gainsight isn't; and the key went nowhere.
+    assert find(found, "primary_crm", "accounts").outcome is Outcome.PASSED
+    assert find(found, "company", "company").outcome is Outcome.SKIPPED
+    assert finding.sandbox.calls()["totals"]["gainsight"] == 1
+
+
+def test_gainsight_behind_its_gateway_is_down(finding: Finding) -> None:
+    finding.sandbox.switch(gainsight_down=True)
+    assert "Gainsight behind it doesn't (HTTP 503)" in only_failure(finding, "gainsight").text
+
+
+def test_a_host_that_does_not_exist(finding: Finding) -> None:
+    finding.content["gainsight"]["base_url"] = "https://no-such-tenant.invalid"
+    found = only_failure(finding, "gainsight")
+    assert "no-such-tenant.invalid" in found.text
+    assert "Check" in found.todo
+
+
+def test_nothing_listens_there(finding: Finding) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        finding.content["gainsight"]["base_url"] = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        assert "refuses connections" in only_failure(finding, "gainsight").text
+
+
+def test_a_certificate_that_nobody_knows(finding: Finding, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    finding.content["gainsight"]["base_url"] = finding.sandbox.urls["salesforce"]
+    found = only_failure(finding, "gainsight")
+    assert "certificate" in found.text
+    assert "REQUESTS_CA_BUNDLE" in found.todo
+
+
+# -- the key ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_key(finding: Finding) -> None:
+    finding.environ["GAINSIGHT_API_KEY"] = "key-of-nobody"
+    found = only_failure(finding)
+    assert (found.section, found.name) == ("gainsight", "key")
+    assert "rejected" in found.text
+    assert "key-of-nobody" not in str(found)
+
+
+def test_no_key(finding: Finding) -> None:
+    del finding.environ["GAINSIGHT_API_KEY"]
+    assert "GAINSIGHT_API_KEY is not set" in only_failure(finding).text
+
+
+def test_an_address_that_is_not_on_the_allow_list(finding: Finding) -> None:
+    finding.sandbox.switch(ip_refused=True)
+    found = only_failure(finding)
+    assert "IP allow-list" in found.text
+    assert "allow-list" in found.todo
+
+
+def test_the_minutes_calls_are_used_up(finding: Finding) -> None:
+    finding.sandbox.switch(rate_limit_next=2)
+    assert "limit is used up" in only_failure(finding, "gainsight").text
+
+
+# -- the CRM ----------------------------------------------------------------------------------------------------------
+
+
+def test_no_crm(finding: Finding) -> None:
+    del finding.content["primary_crm"]
+    found = only_failure(finding, *FIRST_TWO)
+    assert (found.section, "No primary CRM is connected" in found.text) == ("primary_crm", True)
+
+
+@pytest.mark.parametrize(
+    ("switch", "words"),
+    [
+        ({"crm_down": True}, "is not available"),
+        ({"crm_reject": True}, "refused"),
+        ({"crm_empty": True}, "shows no accounts"),
+    ],
+)
+def test_a_crm_that_does_not_serve(finding: Finding, switch: dict[str, Any], words: str) -> None:
+    finding.sandbox.switch(**switch)
+    found = checks(finding)
+    failed = [check for check in found if check.outcome is Outcome.FAILED]
+    assert [(check.section, check.name) for check in failed] == [("primary_crm", "accounts")], found
+    assert words in failed[0].text
+    assert find(found, "surveys", "survey_survey_response").outcome is Outcome.PASSED
+    assert find(found, "matching", "sample").outcome is Outcome.SKIPPED
+
+
+def test_a_gsid_field_that_is_not_there(finding: Finding) -> None:
+    finding.content["activity"]["gsid_field"] = "Gainsight_GSDI__c"
+    found = only_failure(finding)
+    assert (found.section, found.name) == ("activity", "gsid_field")
+    assert "`activity.gsid_field`" in found.text
+    assert "Did you mean Gainsight_GSID__c?" in found.todo
+
+
+@pytest.mark.parametrize(
+    ("place", "field", "words"),
+    [
+        (("common", "gsid_field"), "Renewal_Date__c", "holds date; it takes a text"),
+        (("primary_crm", "fields", "arr"), "Is_Strategic__c", "holds boolean; it takes a number"),
+        (("primary_crm", "fields", "renewal_date"), "ARR__c", "holds currency; it takes a date"),
+        (("primary_crm", "fields", "domain"), "Webpage__c", "doesn't have"),
+    ],
+)
+def test_account_fields_that_do_not_fit(finding: Finding, place: tuple[str, ...], field: str, words: str) -> None:
+    inner = finding.content
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = field
+    found = only_failure(finding, *FIRST_TWO)
+    assert words in found.text
+    assert ".".join(place) in found.text
+
+
+def test_a_gsid_field_that_nobody_has_filled(finding: Finding) -> None:
+    finding.content["common"]["gsid_field"] = "AccountSource"
+    found = find(checks(finding, FIRST_TWO), "common", "gsid_field")
+    assert found.outcome is Outcome.WARNING
+    assert "is filled for 0 of" in found.text
+
+
+def test_no_gsid_field_at_all(finding: Finding) -> None:
+    finding.content["common"]["gsid_field"] = None
+    found = find(checks(finding, FIRST_TWO), "common", "gsid_field")
+    assert found.outcome is Outcome.WARNING
+    assert "crm-fields" in found.todo
+
+
+# -- objects, fields and filters --------------------------------------------------------------------------------------
+
+
+def test_a_broken_section_leaves_the_others_alone(finding: Finding) -> None:
+    finding.content["surveys"]["lookback_days"] = 90
+    found = only_failure(finding)
+    assert (found.section, found.name) == ("surveys", "settings")
+    assert "90" in found.text
+
+
+def test_an_object_that_is_not_there(finding: Finding) -> None:
+    finding.content["product_usage"]["object"] = "product_usages__gc"
+    found = only_failure(finding, *PULLS)
+    assert "no object `product_usages__gc`" in found.text
+    assert "Did you mean product_usage__gc" in found.todo
+
+
+def test_an_object_that_may_not_be_read(finding: Finding) -> None:
+    finding.content["product_usage"]["object"] = "email_raw_events"
+    assert "not readable" in only_failure(finding, *PULLS).text
+
+
+def test_an_object_that_the_tenant_cannot_read(finding: Finding) -> None:
+    finding.sandbox.switch(broken_objects=["survey_response"])
+    assert "HTTP 500" in only_failure(finding, *PULLS).text
+
+
+def test_a_field_that_is_not_there(finding: Finding) -> None:
+    finding.content["product_usage"]["aggregate"]["metric_name_field"] = "MetricNam__gc"
+    found = only_failure(finding, *PULLS)
+    assert "product_usage.aggregate.metric_name_field" in found.text
+    assert "MetricName__gc" in found.todo
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"observed_at_field": "MetricName__gc"}, "`product_usage.observed_at_field`.*it takes a date"),
+        ({"company_field": "MetricValue__gc"}, "`product_usage.company_field`.*lookup on company"),
+    ],
+)
+def test_fields_of_another_type(finding: Finding, values: dict[str, Any], words: str) -> None:
+    finding.content["product_usage"] |= values
+    found = only_failure(finding, *PULLS)
+    assert re.search(words, found.text), found
+
+
+def test_a_field_that_the_tenant_refuses_is_left_out(finding: Finding) -> None:
+    finding.sandbox.switch(unreadable_fields=["survey_response.Region__gc"])
+    found = [check for check in checks(finding, PULLS) if check.section == "surveys"]
+    assert [check.outcome for check in found] == [Outcome.WARNING, Outcome.PASSED]
+    assert "Region__gc" in found[0].text
+
+
+def test_records_that_name_no_company(finding: Finding) -> None:
+    blank = {"fieldName": "Blank__gc", "dataType": "STRING"}
+    finding.sandbox.edit({"object": "survey_response", "action": "describe", "field": blank})
+    finding.content["surveys"]["objects"][0]["company_field"] = "Blank__gc"
+    found = only_failure(finding, *PULLS)
+    assert "Blank__gc is empty in all of the" in found.text
+    assert "company_field" in found.todo
+
+
+def with_filter(finding: Finding, expression: str, *names: str) -> None:
+    conditions = [
+        {"name": name, "alias": alias, "value": [0], "operator": "GTE"}
+        for name, alias in zip(names, "ABC", strict=False)
+    ]
+    finding.content["surveys"]["filter"] = {"conditions": conditions, "expression": expression}
+
+
+def test_a_filter_with_its_match_count(finding: Finding) -> None:
+    with_filter(finding, "A", "NPSScore")
+    found = find(checks(finding, PULLS), "surveys", "survey_survey_response")
+    assert found.outcome is Outcome.PASSED
+    assert found.facts["matches"]["is_exact"]
+    assert f"the filter matches {found.facts['matches']['count']} records" in found.text
+
+
+def test_a_filter_on_a_field_that_is_not_there(finding: Finding) -> None:
+    with_filter(finding, "A", "NPSScor")
+    found = only_failure(finding, *PULLS)
+    assert "surveys.filter.conditions[0].name" in found.text
+    assert "NPSScore" in found.todo
+
+
+def test_a_filter_that_the_tenant_refuses(finding: Finding) -> None:
+    finding.sandbox.switch(parentheses_refused=True)
+    with_filter(finding, "(A OR B) AND C", "NPSScore", "CSATScore", "Answered_Questions__gc")
+    found = [check for check in checks(finding, PULLS) if check.outcome is Outcome.FAILED]
+    assert [check.section for check in found] == ["surveys"]
+
+
+def test_a_filter_that_matches_nothing(finding: Finding) -> None:
+    with_filter(finding, "A", "NPSScore")
+    finding.content["surveys"]["filter"]["conditions"][0]["value"] = [999]
+    found = find(checks(finding, PULLS), "surveys", "survey_survey_response")
+    assert found.outcome is Outcome.WARNING
+    assert "the filter matches none" in found.text
+
+
+def test_nothing_would_be_matched(finding: Finding) -> None:
+    finding.content["company"]["crm_id_field"] = "Region__gc"
+    finding.content["common"]["gsid_field"] = "AccountNumber"
+    found = only_failure(finding, "gainsight", "primary_crm", "matching")
+    assert (found.section, "100% not" in found.text) == ("matching", True)
+
+
+def test_a_company_field_that_is_not_there_for_matching(finding: Finding) -> None:
+    finding.content["company"]["crm_id_field"] = "SfdcAcountId"
+    found = checks(finding, ("gainsight", "primary_crm", "pulls", "matching"))
+    failed = [check for check in found if check.outcome is Outcome.FAILED]
+    assert all("company.crm_id_field" in check.text for check in failed)
+    assert {check.section for check in failed} >= {"company", "matching"}
+
+
+# -- the database -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def store_at(url: str) -> Iterator[Store]:
+    yield open_store(Secrets.read(None, {DATABASE_VARIABLE: url}))
+
+
+def database_checks(finding: Finding, url: str, *parts: str) -> list[Check]:
+    return list(validate(finding.catalog, lambda: store_at(url), parts=("database", *parts)))
+
+
+def test_a_new_database_is_migrated_and_calls_are_counted(finding: Finding, database_url: str) -> None:
+    found = database_checks(finding, database_url, "gainsight")
+    assert passed(found)
+    assert find(found, "gainsight", "quota").facts["used_today"] == 0
+    again = database_checks(finding, database_url)
+    assert find(again, "gainsight", "quota").facts["used_today"] == 1
+
+
+def test_the_days_share_is_used_up(finding: Finding, database_url: str) -> None:
+    finding.content["gainsight"]["quota_share"] = 0.00002
+    database_checks(finding, database_url, "gainsight")
+    found = database_checks(finding, database_url, "gainsight")
+    assert find(found, "gainsight", "quota").outcome is Outcome.FAILED
+    assert "quota_share" in find(found, "gainsight", "quota").todo
+    finding.clock.ahead += timedelta(days=1)
+    assert passed(database_checks(finding, database_url))
+
+
+def test_a_database_that_is_not_there(finding: Finding) -> None:
+    found = database_checks(finding, "postgresql://nobody:hidden@127.0.0.1:1/none", "gainsight")
+    failed = find(found, "database", "reachable")
+    assert failed.outcome is Outcome.FAILED
+    assert DATABASE_VARIABLE in failed.todo
+    assert "hidden" not in str(found)
+    assert find(found, "gainsight", "key").outcome is Outcome.PASSED
+
+
+def test_a_newer_database(finding: Finding, database_url: str) -> None:
+    database_checks(finding, database_url)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE gainsight.schema_version SET version_num = '9999'")
+    assert "newer" in find(database_checks(finding, database_url), "database", "reachable").text
+
+
+def test_a_role_that_may_not_migrate(finding: Finding, postgres_server: EmbeddedServer) -> None:
+    with fresh_database(postgres_server) as name:
+        url = postgres_server.url(name)
+        role = f"reader_{name}"
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"CREATE ROLE {role} LOGIN")  # type: ignore[call-overload]
+            connection.execute(f"REVOKE CREATE ON DATABASE {name} FROM PUBLIC")  # type: ignore[call-overload]
+        try:
+            found = database_checks(finding, psycopg.conninfo.make_conninfo(url, user=role))
+        finally:
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute(f"DROP ROLE {role}")  # type: ignore[call-overload]
+    failed = find(found, "database", "reachable")
+    assert failed.outcome is Outcome.FAILED
+    assert "migrate" in failed.todo
+
+
+@pytest.mark.parametrize(
+    ("holder", "part", "words"),
+    [
+        (("other.gainsightcloud.com", "salesforce", "00D5g000004sandEAA"), "gainsight", "other.gainsightcloud.com"),
+        (("127.0.0.1", "hubspot", "17"), "primary_crm", "hubspot 17"),
+    ],
+)
+def test_another_tenants_database(
+    finding: Finding, database_url: str, holder: tuple[str, str, str], part: str, words: str
+) -> None:
+    database_checks(finding, database_url)
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "INSERT INTO gainsight.tenant (gainsight_host, crm, crm_organisation) VALUES (%s, %s, %s)", holder
+        )
+    found = find(database_checks(finding, database_url, part), "database", "tenant")
+    assert found.outcome is Outcome.FAILED
+    assert words in found.text
+    assert "reset --all" in found.todo
