@@ -41,9 +41,11 @@ either names ([`.env.example`](../.env.example)).
 | `gainsight-pipelines settings restore VERSION` | an earlier version again |
 | `gainsight-pipelines schema` | the JSON Schema, for editors |
 
-`set` takes places like `surveys.objects[0].survey_type` (the first row of a list) and `activity.reporting_categories["QBR
-call"]` (a name with blanks). From a pipe, `edit` takes the section from there. Each of them keeps the file's comments and order, refuses what isn't valid (`--dry-run` shows what would change), writes
-all or nothing, doesn't write over what somebody else changed in the meantime, and keeps every version in
+`set` takes places like `surveys.objects[0].survey_type` (the first row of a list) and
+`activity.reporting_categories["QBR call"]` (a name with blanks). From a pipe, `edit` takes the section from there.
+
+They keep the file's comments and order, refuse what isn't valid (`--dry-run` shows what would change), write
+all or nothing, don't write over what somebody else changed in the meantime, and keep every version in
 `.gainsight_pipelines/settings_history/` beside the file.
 """
 
