@@ -178,7 +178,11 @@ def crm_fields(
 
 @app.command
 def categories(
-    *,
+    *names: Annotated[str, Parameter(help="With --add: CATEGORY, or CATEGORY=TYPE in place of the suggested type.")],
+    add: Annotated[
+        bool, Parameter(negative="", help="Write those named, else all that aren't mapped yet, into the settings.")
+    ] = False,
+    dry_run: Annotated[bool, Parameter(negative="", help="With --add: show what would change, write nothing.")] = False,
     resample: Annotated[
         bool, Parameter(negative="", help="Ask for fewer activities than last time, for a slow tenant.")
     ] = False,
@@ -186,10 +190,15 @@ def categories(
     settings: SettingsPath = None,
     json: Json = False,
 ) -> int:
-    """Show the reporting categories of recent activities with their types, and a type for those not mapped yet."""
+    """Show the reporting categories of recent activities with their types, and a type for those not mapped yet.
+
+    Types are EMAIL, MEETING and TYPE_MANUAL (a note that somebody wrote down).
+    """
     from gainsight_pipelines.cli.categories import categories_command
 
-    return categories_command(resample=resample, is_fresh=fresh, path=settings, as_json=json)
+    return categories_command(
+        names, add=add, is_dry=dry_run, resample=resample, is_fresh=fresh, path=settings, as_json=json
+    )
 
 
 @app.command

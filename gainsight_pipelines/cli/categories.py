@@ -2,29 +2,91 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from gainsight_pipelines.cli import output
 from gainsight_pipelines.cli.pickers import open_catalog
-from gainsight_pipelines.discovery.categories import NO_CATEGORY, Category, CategorySample, sample_categories
+from gainsight_pipelines.cli.settings_file import write_file
+from gainsight_pipelines.discovery.categories import (
+    NO_CATEGORY,
+    Category,
+    CategorySample,
+    sample_categories,
+    suggested_type,
+    with_categories,
+)
+from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.settings import ActivityTypeName, settings_path
+from gainsight_pipelines.settings.editing import SettingsFile
 
 COLUMNS = ("category", "activities", "type", "")
 
 
-def categories_command(*, resample: bool, is_fresh: bool, path: Path | None, as_json: bool) -> int:
-    """Samples the timeline and shows its categories."""
+def categories_command(
+    names: Sequence[str],
+    *,
+    add: bool,
+    is_dry: bool,
+    resample: bool,
+    is_fresh: bool,
+    path: Path | None,
+    as_json: bool,
+) -> int:
+    """Samples the timeline and shows its categories, or adds them to the settings."""
+    if (names or is_dry) and not add:
+        raise SettingsError("Categories are only named to add them.", "Say --add too.")
+    chosen = _chosen(names)
     catalog = open_catalog(path)
     found = sample_categories(catalog, resample=resample, is_fresh=is_fresh, say=output.say)
     if as_json:
         output.print_json(_document(found))
-        return 0
+    else:
+        _print(found)
+    return _add(found, chosen, is_dry=is_dry, path=path) if add else 0
+
+
+def _print(found: CategorySample) -> None:
     title = f"Categories of the {found.sampled:,} newest activities"
     output.print_table(output.table_of(title, COLUMNS, [_row(one) for one in found.categories], right=("activities",)))
     if found.slow:
         smaller = f": --resample asks for {found.smaller_target:,}" if found.smaller_target else ""
         output.say(f"The timeline is slow: no answer in time for {_sizes(found.slow)}{smaller}.")
-    return 0
+
+
+def _chosen(names: Sequence[str]) -> dict[str, ActivityTypeName | None]:
+    """CATEGORY or CATEGORY=TYPE; None: the suggested type."""
+    chosen: dict[str, ActivityTypeName | None] = {}
+    for name in names:
+        category, equals, kind = name.rpartition("=")
+        if not equals:
+            chosen[name.strip()] = None
+            continue
+        wanted = next((one for one in get_args(ActivityTypeName) if one == kind.strip().upper()), None)
+        if wanted is None or not category.strip():
+            kinds = ", ".join(get_args(ActivityTypeName))
+            raise SettingsError(f"{name!r} names no activity type.", f"Write CATEGORY=TYPE; types are {kinds}.")
+        chosen[category.strip()] = wanted
+    return chosen
+
+
+def _add(
+    found: CategorySample, chosen: Mapping[str, ActivityTypeName | None], *, is_dry: bool, path: Path | None
+) -> int:
+    """Writes the mapping of these categories into the file; without any, of all that aren't mapped."""
+    if chosen:
+        added = {name: kind or suggested_type(name)[0] for name, kind in chosen.items()}
+    else:
+        added = {one.name: one.suggested for one in found.unmapped if one.suggested is not None}
+    file = SettingsFile.read(settings_path(path))
+    if file.settings.activity is None:
+        raise SettingsError("The settings have no section activity to add categories to.", "Add `activity: {}` first.")
+    text = file.with_section("activity", with_categories(file.data("activity"), added))
+    status = write_file(file, text, "categories --add", is_dry=is_dry)
+    if text != file.text and not is_dry:
+        output.say("Activities that are stored already get their new type by the next run, without a call for them.")
+    return status
 
 
 def _sizes(sizes: tuple[int, ...]) -> str:

@@ -24,7 +24,7 @@ HISTORY_COLUMNS = ("version", "when (UTC)", "who", "how", "lines")
 def set_command(place: str, value: str, *, is_dry: bool, path: Path | None) -> int:
     """Changes one value."""
     file = SettingsFile.read(settings_path(path))
-    return _write(file, file.with_value(place, value), f"settings set {place}", is_dry=is_dry)
+    return write_file(file, file.with_value(place, value), f"settings set {place}", is_dry=is_dry)
 
 
 def edit_command(section: str, *, as_json: bool, is_dry: bool, path: Path | None) -> int:
@@ -37,11 +37,11 @@ def edit_command(section: str, *, as_json: bool, is_dry: bool, path: Path | None
 
     how = f"settings edit {section}"
     if not sys.stdin.isatty():
-        return _write(file, changed(sys.stdin.read()), how, is_dry=is_dry)
+        return write_file(file, changed(sys.stdin.read()), how, is_dry=is_dry)
     draft = file.path.parent / DATA_FOLDER / f"edit-{section}.{'json' if as_json else 'yaml'}"
     draft.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft.write_text(before, encoding="utf-8")
-    status = _write(file, _edited(draft, changed), how, is_dry=is_dry, draft=draft)
+    status = write_file(file, _edited(draft, changed), how, is_dry=is_dry, draft=draft)
     draft.unlink()
     return status
 
@@ -113,10 +113,10 @@ def restore_command(number: int, *, is_dry: bool, path: Path | None) -> int:
     """Writes a former version, as a new one."""
     file = SettingsFile.read(settings_path(path))
     text = file.restore(file.history.version(number))
-    return _write(file, text, f"settings restore {number}", is_dry=is_dry)
+    return write_file(file, text, f"settings restore {number}", is_dry=is_dry)
 
 
-def _write(file: SettingsFile, text: str, how: str, *, is_dry: bool, draft: Path | None = None) -> int:
+def write_file(file: SettingsFile, text: str, how: str, *, is_dry: bool, draft: Path | None = None) -> int:
     """Shows what changes, and writes it unless this is a dry run."""
     changes = file.difference(text)
     if not changes:

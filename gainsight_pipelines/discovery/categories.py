@@ -156,6 +156,20 @@ def suggested_type(category: str) -> tuple[ActivityTypeName, str]:
     return "TYPE_MANUAL", "its name tells nothing: kept as a note"
 
 
+def with_categories(activity: Mapping[str, Any], added: Mapping[str, ActivityTypeName]) -> dict[str, Any]:
+    """The data of the section `activity` with more categories, or other types for those that it has.
+
+    Args:
+        activity: all of the section, defaults filled in.
+        added: types by category.
+    """
+    mapping = dict(activity["reporting_categories"])
+    spelt = {category_key(name): name for name in mapping}
+    for name, kind in added.items():
+        mapping[spelt.setdefault(category_key(name), name)] = kind
+    return {**activity, "reporting_categories": mapping}
+
+
 def _sampled(catalog: Catalog, sizes: tuple[int, ...], seconds: float, say: Say, target_key: str) -> dict[str, Any]:
     """The counts of the largest sample that the tenant gives in time."""
     schema = catalog.fields(ACTIVITY_OBJECT).schema

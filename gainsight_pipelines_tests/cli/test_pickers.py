@@ -88,3 +88,62 @@ def test_preview_side_by_side_and_with_a_filter(product: Product, tmp_path: Path
     wrong = product.command("preview", "survey_response", "--filter", "{conditions}")
     assert wrong.status == 1
     assert "--filter is not JSON (line 1, column 2)" in wrong.err
+
+
+def test_categories_are_added_with_comments_and_order_kept(product: Product) -> None:
+    before = product.settings_path.read_text()
+    plain = "  initial_lookback_days: null\n"
+    commented = "  initial_lookback_days: null  # everything\n  reporting_categories:\n"
+    text = before.replace(plain, commented + "    Risk: TYPE_MANUAL  # ours\n    email: EMAIL\n")
+    assert text != before
+    product.settings_path.write_text(text)
+    try:
+        dry = product.command("categories", "--add", "--dry-run")
+        assert dry.status == 0 and "dry run" in dry.err
+        assert product.settings_path.read_text() == text
+        named = product.command("categories", "--add", "Onboarding Call", "EBR=email", "risk = MEETING")
+        assert named.status == 0, named.err
+        written = product.settings_path.read_text()
+        assert "initial_lookback_days: null  # everything" in written
+        mapping = [line.split() for line in written.partition("reporting_categories:\n")[2].splitlines()[:4]]
+        assert mapping == [
+            ["Risk:", "MEETING", "#", "ours"],
+            ["email:", "EMAIL"],
+            ["Onboarding", "Call:", "MEETING"],
+            ["EBR:", "EMAIL"],
+        ]
+        assert "without a call" in named.err
+        every = product.command("categories", "--add")
+        assert every.status == 0
+        assert not [one for one in product.command("categories", "--json").document["categories"] if one["suggested"]]
+        assert "Nothing changes" in product.command("categories", "--add").err
+        last = product.command("settings", "history", "--json").document["versions"][-1]
+        assert last["how"] == "categories --add"
+    finally:
+        product.settings_path.write_text(before)
+
+
+def test_adding_to_the_defaults_keeps_them(product: Product) -> None:
+    before = product.settings_path.read_text()
+    try:
+        assert product.command("categories", "--add", "EBR").status == 0
+        assert product.settings()["activity"]["reporting_categories"] == {
+            "email": "EMAIL", "meeting": "MEETING", "call": "MEETING", "update": "TYPE_MANUAL", "risk": "TYPE_MANUAL",
+            "EBR": "MEETING",
+        }  # fmt: skip
+    finally:
+        product.settings_path.write_text(before)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["EBR"], "Say --add too"),
+        (["--add", "EBR=MEETNG"], "types are EMAIL, MEETING, TYPE_MANUAL"),
+        (["--add", "=MEETING"], "CATEGORY=TYPE"),
+    ],
+)
+def test_wrong_categories(product: Product, arguments: list[str], words: str) -> None:
+    done = product.command("categories", *arguments)
+    assert done.status == 1
+    assert words in done.err
