@@ -119,7 +119,7 @@ def read_whole(
 def read_without_modified(
     client: GainsightClient, plan: ReadPlan, *, page_size: int = PAGE_SIZE, report: Report = _say_nothing
 ) -> Iterator[ReadPage]:
-    """The records whose cursor is null, by Gsid; ``start`` and the limit of the plan count for nothing here.
+    """The records whose cursor is null, by Gsid; ``start`` of the plan counts for nothing here.
 
     Raises:
         CannotReadCompletely, PipelineError: as :func:`read_changed`.
@@ -127,7 +127,7 @@ def read_without_modified(
     if plan.cursor_field is None:
         raise ValueError("an object without a cursor is read whole")
     only_null = Condition(plan.cursor_field, Operator.IS_NULL)
-    inner = replace(plan, cursor_field=None, start=None, limit=None, filters=(*plan.filters, only_null))
+    inner = replace(plan, cursor_field=None, start=None, filters=(*plan.filters, only_null))
     yield from read_whole(client, inner, page_size=page_size, report=report)
 
 

@@ -48,7 +48,8 @@ class ReadPlan:
         start: where to go on; None reads from the beginning.
         is_first_read: ask for one known record by the second of its own time, to see whether date conditions can be
             trusted. Leave it on until a read has brought a record.
-        limit: stop after so many records, oldest first; then the last page says so.
+        limit: stop after so many records, oldest first (without a cursor: the first ones by Gsid); then the last page
+            says so.
         is_whole: an earlier read found that the tenant doesn't honour what reading by the cursor needs
             (``ReadPage.is_whole``): don't try again.
         id_field: the field that names a record; None for objects without one.

@@ -131,6 +131,7 @@ class WholeRead:
                 self._columns.check_filters(page.records, self._columns.filters)
             window.note(page)
             records = window.take(fresh)
+            is_last = is_last or window.is_full
             if is_last:
                 records = records + window.rest()
             self._has_given = self._has_given or bool(records)
@@ -146,14 +147,18 @@ class WholeRead:
                 is_restart=is_restart,
             )
             is_restart = False
+            if is_last:
+                return
 
     def _by_id(self, sent: tuple[Condition, ...]) -> Iterator[_Batch]:
         name = self._columns.id
         assert name is not None
         last: str | None = None
+        left = self._plan.limit if self._columns.cursor is None and self._is_where_honoured else None
         while True:
             after = () if last is None else (Condition(name, Operator.GT, (last,)),)
-            page = self._pages.ask((*sent, *after), (name,))
+            # One more than what is left shows whether there is more.
+            page = self._pages.ask((*sent, *after), (name,), at_most=None if left is None else left + 1)
             ids = self._columns.ids(page.records)
             if not is_ascending(ids):
                 raise NotHonoured("orderBy", f"a page ordered by {name} came in another order")
@@ -164,6 +169,7 @@ class WholeRead:
             if is_last:
                 return
             last = ids[-1]
+            left = None if left is None else max(left - len(ids), 0)
 
     def _by_offset(self, sent: tuple[Condition, ...]) -> Iterator[_Batch]:
         name = self._columns.id
@@ -249,10 +255,14 @@ _NAMES: dict[_Way, str] = {
 
 
 class _Window:
-    """What of a whole read is wanted: filters where the tenant doesn't apply them, the start, the oldest ``limit``."""
+    """What of a whole read is wanted: filters where the tenant doesn't apply them, the start, the oldest ``limit``.
+
+    Without a cursor nothing says which are the oldest: then a limit is that of the first ones, which are given at once.
+    """
 
     def __init__(self, plan: ReadPlan, columns: Columns, *, are_filters_sent: bool) -> None:
         self.is_truncated = False
+        self.is_full = False  # nothing more is wanted, whatever comes
         self._plan = plan
         self._columns = columns
         self._are_filters_sent = are_filters_sent
@@ -275,6 +285,11 @@ class _Window:
             records = [record for record in records if self._is_within(record)]
         if self._plan.limit is None:
             return records
+        if self._columns.cursor is None:
+            room = self._plan.limit - self._count
+            self._count += len(records)
+            self.is_truncated = self.is_full = self._count > self._plan.limit
+            return records[: max(room, 0)]
         undated = []
         for record in records:
             second = self._second(record)

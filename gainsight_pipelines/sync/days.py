@@ -109,13 +109,13 @@ def _read_day(
         plan = ReadPlan(
             object_name=context.pull.gainsight_object,
             select=mapper.select,
-            cursor_field=mapper.cursor_field,
+            # By Gsid, so that responses without a modification date are among them.
+            cursor_field=None,
             filters=filters,
             # With nothing left, one record shows whether there is more.
             limit=None if remaining is None else max(remaining, 1),
             kind="backfill",
         )
-        # By Gsid, so that responses without a modification date are among them.
         for page in read_whole(context.services.gainsight, plan, report=context.note):
             if remaining == 0 and page.records:
                 raise _limit_reached(context, limit, day, days_left)

@@ -374,6 +374,17 @@ def test_a_limit_in_a_whole_read_keeps_the_oldest(tenant, client, limit):
     assert stored == set(all_gsids(tenant))
 
 
+@pytest.mark.parametrize("ignores", [False, True])
+def test_a_limit_without_a_cursor_is_that_of_the_first_by_gsid(tenant, client, ignores):
+    tenant.rows, tenant.ignores_where = make_rows(600), ignores
+    first = sorted(row["Gsid"] for row in tenant.rows)[:120]
+    read = Read(read_whole(client, plan_of(cursor_field=None, limit=120), page_size=250))
+    assert (read.gsids, read.last.is_truncated) == (first, True)
+    assert len(tenant.asked) == 1
+    enough = Read(read_whole(client, plan_of(cursor_field=None, limit=600), page_size=250))
+    assert (len(set(enough.gsids)), enough.last.is_truncated) == (600, False)
+
+
 def test_a_whole_read_ends_no_later_than_it_began(tenant, client):
     tenant.rows, tenant.ignores_where = make_rows(600), True
     tenant.now = MORNING + timedelta(minutes=5)
