@@ -106,7 +106,7 @@ def begin(context: PullContext, mapper: Mapper, schema: ObjectSchema) -> Changes
                 f"`{basis.object_name}` takes the place of `{former}`, whose {gone:,} rows are marked deleted."
             )
             bases = ()
-            for scope in (PULL, "nulls", "undated", REREAD, "deletions"):
+            for scope in (PULL, "nulls", "undated", REREAD, "stored", "deletions"):
                 take_cursor(connection, name, scope, run_id)
                 save_cursor(connection, name, scope, run_id, Cursor())
         starts_at = kept.window_from

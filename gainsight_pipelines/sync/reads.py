@@ -11,13 +11,16 @@ from gainsight_pipelines.gainsight.reader import (
     Position,
     ReadPlan,
     end_of_read,
+    read_by_ids,
     read_changed,
+    read_whole,
     read_without_modified,
     start_of_pull,
 )
 from gainsight_pipelines.objects.pull import Mapper, Window
 from gainsight_pipelines.read_ahead import read_ahead
 from gainsight_pipelines.store.runs import PULL, Cursor, take_cursor
+from gainsight_pipelines.store.stored import dated_before
 from gainsight_pipelines.sync.changes import REREAD, Changes
 from gainsight_pipelines.sync.context import PullContext
 from gainsight_pipelines.sync.filtered import read_filtered
@@ -25,6 +28,11 @@ from gainsight_pipelines.sync.pages import PageWriter
 
 NULLS, UNDATED = "nulls", "undated"
 """Scopes of `sync_cursor` beside the pull itself: daily reads of records without a date."""
+
+STORED = "stored"
+"""Scope of the reread of stored records that no window shows any more."""
+
+STORED_AT_A_TIME = 1000
 
 DAILY = timedelta(days=1)
 
@@ -77,14 +85,26 @@ def read_changes(context: PullContext, mapper: Mapper, write: PageWriter) -> Non
 def read_again(context: PullContext, mapper: Mapper, write: PageWriter, changes: Changes) -> bool:
     """A second read, beside the pull's own cursor, for what changed settings affect. Taken up where it was cut off.
 
+    It has the pull's limit for itself.
+
     Returns:
         Whether it came to its end; else the next run goes on with it.
     """
+    begun = context.report.read
+    return _read_window_again(context, mapper, write, changes) and _read_stored_again(
+        context, mapper, write, changes, begun
+    )
+
+
+def _read_window_again(context: PullContext, mapper: Mapper, write: PageWriter, changes: Changes) -> bool:
     name, run_id = context.pull.name, context.report.run_id
     cursor = take_cursor(context.connection, name, REREAD, run_id)
-    if cursor.fingerprint != changes.target or cursor.completed_at is not None:
-        cursor = Cursor(fingerprint=changes.target)
     window = mapper.window(context.started_at, None)
+    is_done = cursor.fingerprint == changes.target and cursor.completed_at is not None
+    if is_done or window.where is not None:
+        return True  # what a filter brings is read by each run anyway
+    if cursor.fingerprint != changes.target:
+        cursor = Cursor(fingerprint=changes.target)
     if changes.until is not None and mapper.cursor_field is not None:
         before = Condition(mapper.cursor_field, Operator.LT, (changes.until,))
         window = replace(window, filters=(*window.filters, before))
@@ -92,7 +112,6 @@ def read_again(context: PullContext, mapper: Mapper, write: PageWriter, changes:
     start = Position(cursor.modified_at, cursor.gsid) if cursor.modified_at else begins_at
     is_whole = take_cursor(context.connection, name, PULL, run_id).is_whole
     plan = _plan(context, mapper, window, start=start, limit=context.pull.limit, is_whole=is_whole)
-    is_done = False
     for page in read_ahead(read_changed(context.services.gainsight, plan, report=context.note)):
         if page.position is not None:
             cursor = cursor.moved_to(modified_at=page.position.modified, gsid=page.position.gsid)
@@ -103,6 +122,45 @@ def read_again(context: PullContext, mapper: Mapper, write: PageWriter, changes:
             cursor = cursor.moved_to(completed_at=context.started_at)
         write(page.records, REREAD, cursor)
     return is_done
+
+
+def _read_stored_again(context: PullContext, mapper: Mapper, write: PageWriter, changes: Changes, begun: int) -> bool:
+    """Asks by their Gsids for stored records that the window or filter of a read leaves out: changes hold for them too.
+
+    `begun`: the records that this run had read before it began to read again.
+    """
+    window = mapper.window(context.started_at, None)
+    is_all_read = not window.filters and window.where is None
+    if is_all_read or not changes.is_from_the_beginning:
+        return True
+    cursor = take_cursor(context.connection, context.pull.name, STORED, context.report.run_id)
+    if cursor.fingerprint != changes.target:
+        cursor = Cursor(fingerprint=changes.target)
+    while cursor.completed_at is None:
+        left = _left(context, begun)
+        if left == 0:
+            context.report.is_truncated = True
+            return False
+        ids = dated_before(
+            context.connection,
+            context.pull.gainsight_object,
+            window.since,
+            after=cursor.gsid,
+            at_most=STORED_AT_A_TIME if left is None else min(left, STORED_AT_A_TIME),
+        )
+        pages = read_by_ids(
+            context.services.gainsight,
+            context.pull.gainsight_object,
+            mapper.select,
+            "Gsid",
+            ids,
+            kind="query",
+            report=context.note,
+        )
+        records = [record for page in pages for record in page]
+        cursor = cursor.moved_to(gsid=ids[-1]) if ids else cursor.moved_to(completed_at=context.started_at)
+        write(records, STORED, cursor)
+    return True
 
 
 def _start(context: PullContext, cursor: Cursor, window: Window) -> Position | None:
@@ -128,24 +186,60 @@ def _finished(context: PullContext, cursor: Cursor, *, is_anything_read: bool) -
     )
 
 
-def read_daily(context: PullContext, mapper: Mapper, write: PageWriter, *, is_forced: bool = False) -> None:
+def read_daily(context: PullContext, mapper: Mapper, write: PageWriter, changes: Changes) -> None:
     """Once a day, or when everything is read again: records that comparisons of dates leave out, having none."""
     window = mapper.window(context.started_at, None)
     if window.where is not None:
         return  # a filter of the settings says itself what is read
-    if _is_due(context, NULLS) or is_forced:
-        plan = _plan(context, mapper, Window(filters=window.filters), kind="daily")
-        for page in read_without_modified(context.services.gainsight, plan, report=context.note):
-            write(page.records, NULLS, Cursor(completed_at=context.started_at if page.is_last else None))
-    if window.undated_filters and (_is_due(context, UNDATED) or is_forced):
-        plan = _plan(context, mapper, Window(filters=window.undated_filters), kind="daily")
-        for page in read_changed(context.services.gainsight, plan, report=context.note):
-            write(page.records, UNDATED, Cursor(completed_at=context.started_at if page.is_last else None))
+    target = changes.target if changes.is_from_the_beginning else None
+    _read_undated(context, mapper, write, NULLS, Window(filters=window.filters), target)
+    if window.undated_filters:
+        _read_undated(context, mapper, write, UNDATED, Window(filters=window.undated_filters), target)
 
 
-def _is_due(context: PullContext, scope: str) -> bool:
+def _read_undated(
+    context: PullContext, mapper: Mapper, write: PageWriter, scope: str, window: Window, target: str | None
+) -> None:
+    """One such read, within what the run's limit leaves; cut off, the next run goes on with it.
+
+    `target` names the reread that this is a part of, if it is one.
+    """
     cursor = take_cursor(context.connection, context.pull.name, scope, context.report.run_id)
-    return cursor.completed_at is None or context.started_at - cursor.completed_at >= DAILY
+    is_asked_for = target is not None and cursor.fingerprint != target
+    is_under_way = cursor.completed_at is None and not is_asked_for
+    if cursor.completed_at is not None and context.started_at - cursor.completed_at < DAILY and not is_asked_for:
+        return
+    left = _left(context)
+    if left == 0:
+        return
+    if not is_under_way:
+        cursor = Cursor(fingerprint=target or cursor.fingerprint)
+    if cursor.gsid is not None:
+        window = replace(window, filters=(*window.filters, Condition("Gsid", Operator.GT, (cursor.gsid,))))
+    plan = _plan(context, mapper, window, limit=left, kind="daily")
+    if scope == NULLS:
+        pages = read_without_modified(context.services.gainsight, plan, report=context.note)
+    else:
+        # By Gsid too: some may have neither date.
+        pages = read_whole(context.services.gainsight, replace(plan, cursor_field=None), report=context.note)
+    for page in pages:
+        context.report.is_truncated |= page.is_truncated
+        # Where the order isn't to be trusted there is no place to go on at: then the next day begins anew.
+        if page.is_last and (not page.is_truncated or page.is_whole):
+            cursor = cursor.moved_to(gsid=None, completed_at=context.started_at)
+        elif page.records and not page.is_whole:
+            cursor = cursor.moved_to(gsid=str(page.records[-1]["Gsid"]))
+        if page.is_truncated:
+            context.note(
+                f"The limit of {context.pull.limit:,} records was reached among records without a date:"
+                f" {'the next day begins' if page.is_whole else 'the next run goes on'} with them."
+            )
+        write(page.records, scope, cursor)
+
+
+def _left(context: PullContext, begun: int = 0) -> int | None:
+    """How many records may still be read, of those that the limit allows since `begun` were read; None: any number."""
+    return None if context.pull.limit is None else max(0, context.pull.limit - (context.report.read - begun))
 
 
 def _plan(context: PullContext, mapper: Mapper, window: Window, **how: Any) -> ReadPlan:

@@ -171,10 +171,10 @@ def _read_all(context: PullContext, mapper: Mapper, schema: ObjectSchema, write:
         finish(context, changes)
         return
     read_changes(context, mapper, write)
-    read_daily(context, mapper, write, is_forced=changes.is_from_the_beginning)
+    read_daily(context, mapper, write, changes)
     if changes.remaps:
         _remap(context, changes)
-    if changes.rereads and mapper.window(context.started_at, None).where is None:
+    if changes.rereads:
         which = f"those last changed before {changes.until:%Y-%m-%d}" if changes.until else "all records"
         context.report.details["reread"] = changes.rereads
         context.note(f"Reading {which} again: {'; '.join(changes.rereads)}.")

@@ -14,6 +14,7 @@ from gainsight_pipelines.errors import PermanentError, SettingsError
 from gainsight_pipelines.sync import SyncReport
 from gainsight_pipelines.sync.days import DayRead, sync_days
 from gainsight_pipelines_tests.pulling import Pulling
+from gainsight_pipelines_tests.sync.test_company import ask
 
 NAME = "survey_survey_response"
 OBJECT = "survey_response"
@@ -86,7 +87,7 @@ def test_s3_nothing_ages_out_while_the_limit_holds_a_read_back(pulling: Pulling)
     pulling.content["surveys"]["response_limit"] = 20
     assert pulling.pull(NAME).is_truncated
     pulling.clock.ahead = timedelta(days=20)  # most responses would lie before a window that begins anew
-    pulling.content["surveys"]["response_limit"] = 5000
+    pulling.content["surveys"]["response_limit"] = 4000
     pulling.pull(NAME)
     assert expected <= stored(pulling)
 
@@ -143,6 +144,22 @@ def test_s6_a_filter_reads_the_newest_up_to_the_limit(pulling: Pulling) -> None:
     report = pulling.pull(NAME)
     assert report.is_truncated
     assert len(stored(pulling)) == 10
+
+
+def test_s6_records_without_a_date_at_the_head_of_a_filter_are_named(pulling: Pulling) -> None:
+    """A tenant may put them first when it sorts the newest first, as PostgreSQL does: then they fill the limit."""
+    scored = sorted(gsid for gsid, each in pulling.truth(OBJECT).items() if each["survey_type"] == "NPS")[:4]
+    pulling.sandbox.edit(*({"object": OBJECT, "gsid": gsid, "values": {"ModifiedDate": None}} for gsid in scored))
+    pulling.content["surveys"] |= {
+        "response_limit": 10,
+        "filter": {
+            "conditions": [{"name": "NPSScore", "alias": "A", "value": [], "operator": "IS_NOT_NULL"}],
+            "expression": "A",
+        },
+    }
+    report = pulling.pull(NAME)
+    assert set(scored) <= stored(pulling)
+    assert any("Of those that were read, 4 have no ModifiedDate: this tenant puts them first" in note for note in report.notes)
 
 
 @pytest.mark.parametrize(
@@ -212,3 +229,69 @@ def test_s8_at_the_limit_it_says_where_and_the_rest_can_be_run(pulling: Pulling)
     assert report is not None
     assert [each.day for each in read] == days
     assert stored(pulling) == set(by_day)
+
+
+def test_s8_a_day_has_its_responses_without_a_modification_date_too(pulling: Pulling) -> None:
+    gsid, day = min(days_of(pulling).items(), key=lambda item: item[1])
+    pulling.sandbox.edit({"object": OBJECT, "gsid": gsid, "values": {"ModifiedDate": None}})
+    read_days(pulling, [day])
+    assert gsid in stored(pulling)
+
+
+@pytest.mark.parametrize("missing", [["RespondedDate"], ["ModifiedDate"], ["RespondedDate", "ModifiedDate"]])
+def test_s3_responses_without_a_date_count_towards_the_limit(pulling: Pulling, missing: list[str]) -> None:
+    """They are read once a day by themselves; cut off, the next run goes on with them."""
+    edited = sorted(in_lookback(pulling))[:24]
+    pulling.sandbox.edit(*({"object": OBJECT, "gsid": gsid, "values": dict.fromkeys(missing, None)} for gsid in edited))
+    asked = ask(pulling, OBJECT, "RespondedDate", "CreatedDate")
+    start = f"{pulling.clock.now() - timedelta(days=30):%Y-%m-%dT%H:%M:%S}"
+    expected = {gsid for gsid, each in asked.items() if (each["RespondedDate"] or each["CreatedDate"]) >= start}
+    pulling.content["surveys"]["response_limit"] = 10
+    for _ in range(40):
+        report = pulling.pull(NAME)
+        assert report.read <= 10
+        if report.read == 0:
+            break
+        assert report.is_truncated or stored(pulling) == expected
+    assert stored(pulling) == expected
+    daily = report.calls.get("daily", 0)
+    assert daily == 0
+    pulling.clock.ahead += timedelta(days=1, minutes=1)
+    assert pulling.pull(NAME).calls["daily"] >= 1
+
+
+def test_another_pinned_type_reaches_responses_outside_the_window_too(pulling: Pulling) -> None:
+    """A score that is of another field by now, also of responses that a backfill brought."""
+    survey = pulling.content["surveys"]["objects"][0]
+    survey["survey_type"] = "NPS"
+    pulling.pull(NAME)
+    in_window = stored(pulling)
+    read_days(pulling, sorted({day for gsid, day in days_of(pulling).items() if gsid not in in_window}))
+    before = stored(pulling)
+    assert before == set(days_of(pulling))
+    survey["survey_type"] = "CSAT"
+    pulling.content["surveys"]["response_limit"] = 15
+    pulling.sandbox.reset()
+    runs = 0
+    while "reread" in pulling.pull(NAME).details:
+        runs += 1
+        assert runs < 10
+    assert runs > 1  # within the limit, taken up by the next run
+    scores = {gsid: each["CSATScore"] for gsid, each in ask(pulling, OBJECT, "CSATScore").items()}
+    rows = pulling.query("SELECT activity_id, survey_type, score::float, nps_group FROM gainsight.activity")
+    assert {row[0]: row[1:] for row in rows} == {gsid: ("CSAT", scores[gsid], None) for gsid in before}
+
+
+def test_another_pinned_type_reaches_what_a_filter_brought(pulling: Pulling) -> None:
+    survey = pulling.content["surveys"]["objects"][0]
+    survey["survey_type"] = "NPS"
+    pulling.pull(NAME)
+    before = stored(pulling)
+    survey["survey_type"] = "CSAT"
+    pulling.content["surveys"]["filter"] = {
+        "conditions": [{"name": "NPSScore", "alias": "A", "value": [10], "operator": "GTE"}],
+        "expression": "A",
+    }
+    pulling.pull(NAME)
+    types = dict(pulling.query("SELECT activity_id, survey_type FROM gainsight.activity"))
+    assert {types[gsid] for gsid in before} == {"CSAT"}
