@@ -59,7 +59,9 @@ def read_filtered(context: PullContext, mapper: Mapper, where: Mapping[str, Any]
         if context.report.is_truncated:
             note = f"The limit of {limit:,} records was reached: older ones that the filter matches are left out."
             if undated:
-                note += f" Of those that were read, {undated:,} have no {mapper.cursor_field}: this tenant puts them first."
+                note += (
+                    f" Of those that were read, {undated:,} have no {mapper.cursor_field}: this tenant puts them first."
+                )
             context.note(note)
         if context.report.is_truncated or len(page.records) < min(SHORT_PAGE, asked):
             return

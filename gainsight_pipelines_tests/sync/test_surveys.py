@@ -159,7 +159,8 @@ def test_s6_records_without_a_date_at_the_head_of_a_filter_are_named(pulling: Pu
     }
     report = pulling.pull(NAME)
     assert set(scored) <= stored(pulling)
-    assert any("Of those that were read, 4 have no ModifiedDate: this tenant puts them first" in note for note in report.notes)
+    said = "Of those that were read, 4 have no ModifiedDate: this tenant puts them first"
+    assert any(said in note for note in report.notes)
 
 
 @pytest.mark.parametrize(
