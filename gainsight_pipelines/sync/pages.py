@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +20,9 @@ from gainsight_pipelines.sync.context import PullContext, logger
 
 KEPT_COMPANIES = 50_000
 """CRM ids of so many companies are kept in memory, some 10 MB; the database has them all."""
+
+Rejected = tuple[dict[str, Any], str]
+"""A record that can't be stored, and why."""
 
 UNKNOWN_FOR = timedelta(days=1)
 """How long a company that Gainsight doesn't have is not asked for again."""
@@ -39,44 +43,39 @@ class PageWriter:
         self._crm_ids: dict[str, str | None] = {}
 
     def __call__(self, records: list[dict[str, Any]], scope: str, cursor: Cursor) -> None:
-        context, report, connection = self._context, self._context.report, self._context.connection
+        report, connection = self._context.report, self._context.connection
         rows, rejected = self._map(records)
-        self._make_room()
-        learnt = self._crm_ids_of_page(records)
-        unknown = self._look_up({row[self._company_position] for row in rows.values()} - learnt.keys())
-        self._crm_ids |= learnt
-        context.lock.confirm()
-        with connection.transaction():
-            checked_at = context.services.clock.now()
-            links.write_companies(connection, learnt, is_known=True, checked_at=checked_at)
-            links.write_companies(connection, unknown, is_known=False, checked_at=checked_at)
-            written = bulk.upsert(connection, context.pull.table, self._linked(rows.values()), report.run_id)
-            if context.pull.table is USAGE_METRIC:
+        # The last of a key is the newest.
+        key_length = len(self._context.pull.table.key)
+        newest = {row[:key_length]: row for row in rows}.values()
+        with self._page(records, newest, rejected):
+            written = bulk.upsert(connection, self._context.pull.table, self._linked(newest), report.run_id)
+            if self._context.pull.table is USAGE_METRIC:
                 record_ids = [str(record["Gsid"]) for record in records if record.get("Gsid")]
-                bulk.mark_missing_metrics(connection, context.pull.gainsight_object, record_ids, report.run_id)
-            write_rejected(connection, context.pull.name, rejected, report.run_id)
-            save_cursor(connection, context.pull.name, scope, report.run_id, cursor)
-            report.read += len(records)
-            report.rejected += len(rejected)
+                bulk.mark_missing_metrics(connection, self._context.pull.gainsight_object, record_ids, report.run_id)
+            save_cursor(connection, self._context.pull.name, scope, report.run_id, cursor)
             report.written += written.written
             report.unchanged += written.unchanged
-            context.count_calls()
-            runs.update_run(connection, report.run_id, report.object, report.columns())
-        logger.info("%s: %s read, %s written", context.pull.name, f"{report.read:,}", f"{report.written:,}")
+        logger.info("%s: %s read, %s written", self._context.pull.name, f"{report.read:,}", f"{report.written:,}")
 
     def stage(self, records: list[dict[str, Any]], *, is_restart: bool) -> None:
         """Maps and matches a page of a snapshot, and puts it aside. Its rows may have keys in common."""
-        context, report, connection = self._context, self._context.report, self._context.connection
+        report = self._context.report
         if is_restart:
             report.read = report.rejected = report.matched = report.contradicted = 0
             report.unmatched.clear()
-        rows: list[Row] = []
-        rejected: list[tuple[dict[str, Any], str]] = []
-        for record in records:
-            try:
-                rows += self._mapper.rows(record)
-            except BadRecord as error:
-                rejected.append((record, str(error)))
+        rows, rejected = self._map(records)
+        with self._page(records, rows, rejected):
+            snapshot.add(self._context.connection, self._linked(rows), is_restart=is_restart)
+        logger.info("%s: %s read", self._context.pull.name, f"{report.read:,}")
+
+    @contextmanager
+    def _page(self, records: list[dict[str, Any]], rows: Iterable[Row], rejected: list[Rejected]) -> Iterator[None]:
+        """The transaction of one page: companies that it tells of, the block that stores its rows, what it leaves out.
+
+        The companies of its rows are looked up before it begins, so that no call is made in it.
+        """
+        context, report, connection = self._context, self._context.report, self._context.connection
         self._make_room()
         learnt = self._crm_ids_of_page(records)
         unknown = self._look_up({row[self._company_position] for row in rows} - learnt.keys())
@@ -86,25 +85,20 @@ class PageWriter:
             checked_at = context.services.clock.now()
             links.write_companies(connection, learnt, is_known=True, checked_at=checked_at)
             links.write_companies(connection, unknown, is_known=False, checked_at=checked_at)
-            snapshot.add(connection, self._linked(rows), is_restart=is_restart)
+            yield
             write_rejected(connection, context.pull.name, rejected, report.run_id)
             report.read += len(records)
             report.rejected += len(rejected)
             context.count_calls()
             runs.update_run(connection, report.run_id, report.object, report.columns())
-        logger.info("%s: %s read", context.pull.name, f"{report.read:,}")
 
-    def _map(
-        self, records: list[dict[str, Any]]
-    ) -> tuple[dict[tuple[Any, ...], Row], list[tuple[dict[str, Any], str]]]:
-        """The page's rows by key (the last of a key is the newest), and what can't be stored, with the reason."""
-        rows: dict[tuple[Any, ...], Row] = {}
-        rejected: list[tuple[dict[str, Any], str]] = []
-        key_length = len(self._context.pull.table.key)
+    def _map(self, records: list[dict[str, Any]]) -> tuple[list[Row], list[Rejected]]:
+        """The page's rows, and what can't be stored, with the reason."""
+        rows: list[Row] = []
+        rejected: list[Rejected] = []
         for record in records:
             try:
-                for row in self._mapper.rows(record):
-                    rows[row[:key_length]] = row
+                rows += self._mapper.rows(record)
             except BadRecord as error:
                 rejected.append((record, str(error)))
         return rows, rejected
