@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import signal
 
-pytest_plugins = ["gainsight_pipelines_tests.databases", "gainsight_pipelines_tests.pulling"]
+pytest_plugins = [
+    "gainsight_pipelines_tests.databases",
+    "gainsight_pipelines_tests.pulling",
+    "gainsight_pipelines_tests.sync.odd_tenant",
+]
 
 # A shell that starts tests in the background makes them ignore Ctrl-C, and with them every process that they start;
 # those that test Ctrl-C need it as it is in a terminal.

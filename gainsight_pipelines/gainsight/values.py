@@ -12,6 +12,9 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+LARGEST_DIGIT, SMALLEST_DIGIT = 1000, -1000
+"""Powers of ten: PostgreSQL's numeric takes more digits than anybody counts with, JSON's numbers fewer."""
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _DIGITS = re.compile(r"[+-]?\d+(\.\d+)?")
@@ -94,11 +97,7 @@ def parse_number(value: object) -> Decimal | None:
         text = value.strip()
         if not text:
             return None
-        try:
-            number = Decimal(text.replace(",", "") if _is_grouped(text) else text)
-        except InvalidOperation:
-            raise ValueError("the text is no number") from None
-        return number if number.is_finite() else None
+        return _number_of(text)
     raise ValueError(f"a {type(value).__name__} is no number")
 
 
@@ -213,6 +212,18 @@ def _in_utc(instant: datetime) -> datetime:
         return instant.astimezone(UTC)
     except OverflowError:
         raise ValueError("the date lies outside the years 0001 to 9999") from None
+
+
+def _number_of(text: str) -> Decimal | None:
+    try:
+        number = Decimal(text.replace(",", "") if _is_grouped(text) else text)
+    except InvalidOperation:
+        raise ValueError("the text is no number") from None
+    if not number.is_finite():
+        return None
+    if number and not SMALLEST_DIGIT <= number.adjusted() <= LARGEST_DIGIT:
+        raise ValueError("the number is far beyond what anything counts")
+    return number
 
 
 def _is_grouped(text: str) -> bool:

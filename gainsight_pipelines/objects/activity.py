@@ -106,8 +106,8 @@ class ActivityMapper:
     def rows(self, record: Record) -> list[Row]:
         activity_id = identifier(record)
         category = text(self._read_category(record.get(self._category))) if self._category else None
-        body = record.get("Notes") or None
-        plain = record.get("NotesPlainText") if self._has_plain_text else None
+        body = _words(record.get("Notes"))
+        plain = _words(record.get("NotesPlainText")) if self._has_plain_text else None
         customs = {name: read(record.get(name)) for name, read in self._customs}
         return [
             (
@@ -153,6 +153,11 @@ class ActivityMapper:
             "categories": dict(self._categories.seen.most_common(50)),
             "unmapped_categories": dict(self._categories.unmapped.most_common(50)),
         }
+
+
+def _words(value: Any) -> str | None:
+    """Notes as they stand, blanks and all; what isn't text in a tenant of its own kind becomes some."""
+    return value or None if value is None or isinstance(value, str) else text(value)
 
 
 def _company(schema: ObjectSchema, crm_id_field: str | None) -> CompanyFields:

@@ -21,6 +21,9 @@ SYSTEM_FIELDS = frozenset({"gsid", "createddate", "modifieddate", "createdby", "
 MODIFIED_NAMES = ("lastmodifieddate", "modifieddate")
 """Fields that move with each change, the better one first."""
 
+MAX_ID = 500
+"""Characters: describe says 220 of a Gsid, and PostgreSQL's indexes take no more than some 2,700 bytes."""
+
 Record = Mapping[str, Any]
 
 
@@ -83,6 +86,8 @@ def identifier(record: Record, name: str = "Gsid") -> str:
     found = text(record.get(name))
     if found is None:
         raise BadRecord(f"no {name}")
+    if len(found) > MAX_ID:
+        raise BadRecord(f"{name} is longer than an id can be")
     return found
 
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import Field, ObjectSchema
 from gainsight_pipelines.objects.fields import (
+    MAX_ID,
     MODIFIED_NAMES,
     NUMBER_TYPES,
     SYSTEM_FIELDS,
@@ -206,6 +207,8 @@ class AggregateMapper(UsageMapper):
         metric = text(record.get(self._metric))
         if metric is None:
             raise BadRecord(f"{self._metric} is blank")
+        if len(metric) > MAX_ID:
+            raise BadRecord(f"{self._metric} is longer than a name of a metric can be")
         try:
             value = number(record, self._value)
         except BadRecord:

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import Field, ObjectSchema
 from gainsight_pipelines.gainsight.query import Condition
-from gainsight_pipelines.objects.fields import MODIFIED_NAMES, Record, configured_field, first_named, text
+from gainsight_pipelines.objects.fields import MAX_ID, MODIFIED_NAMES, Record, configured_field, first_named, text
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import Table
 
@@ -61,20 +61,24 @@ class CompanyFields:
 
     def own_gsid_of(self, record: Record) -> str | None:
         """The Gsid of the company that the record itself names, in upper case as Gainsight writes it."""
-        found = text(record.get(self.gsid)) if self.gsid else None
-        return found.upper() if found else None
+        return _company_gsid(record.get(self.gsid)) if self.gsid else None
 
     def gsid_of(self, record: Record) -> str | None:
         """The Gsid of the record's company, reached through something else where the record itself names none."""
         found = self.own_gsid_of(record)
         if found is None and self.through is not None:
-            found = text(record.get(self.through))
-            return found.upper() if found else None
+            return _company_gsid(record.get(self.through))
         return found
 
     def crm_id_of(self, record: Record) -> str | None:
         """The CRM id, or other key, that came with the record."""
         return text(record.get(self.crm_id)) if self.crm_id else None
+
+
+def _company_gsid(value: Any) -> str | None:
+    found = text(value)
+    # What is too long for an id names no company.
+    return found.upper() if found and len(found) <= MAX_ID else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ def guarded(
     counters: Counters,
     unavailable: Callable[[], Response],
 ) -> Handler:
-    """A handler that counts the call, waits `crm_delay`, and answers `unavailable` while `crm_down`.
+    """A handler that counts the call, waits `crm_delay`, and answers `unavailable` while it is down.
 
     A call counts when it arrives, answered or not: that is what a client's own counter is compared with.
     """
@@ -31,7 +31,7 @@ def guarded(
         counters.count(service, kind)
         if switches.crm_delay:
             await asyncio.sleep(switches.crm_delay)
-        if switches.crm_down:
+        if switches.is_crm_down():
             return unavailable()
         return await handler(request)
 

@@ -350,7 +350,7 @@ class _Salesforce:
         """Rows per page: the server's own size, or a smaller one that the client wishes."""
         wish = re.search(r"batchSize\s*=\s*(\d+)", request.headers.get("sforce-query-options", ""), re.IGNORECASE)
         wished = min(max(int(wish.group(1)), MIN_BATCH), MAX_BATCH) if wish else MAX_BATCH
-        return min(wished, self.batch_size)
+        return min(wished, self.batch_size, self.switches.crm_page_cap or wished)
 
     async def write(self, request: Request) -> Response:
         """Anything that would change something, or start a job."""

@@ -103,6 +103,12 @@ class Switches:
     """What the servers' clock is ahead of the real one."""
 
     crm_down: bool = False
+    crm_down_after: int | None = None
+    """After this many more CRM calls the CRM is down; None: not."""
+    crm_down_calls: int | None = None
+    """For how many calls `crm_down_after` lets it be down; None: until the switches are put back."""
+    crm_page_cap: int | None = None
+    """No page of Salesforce's is longer than this; the real one's smallest is 200."""
     crm_reject: bool = False
     """The CRM refuses the credentials."""
     crm_delay: float = 0.0
@@ -114,6 +120,20 @@ class Switches:
     def now(self) -> datetime:
         """The servers' time, aware UTC."""
         return datetime.now(UTC) + timedelta(seconds=self.now_offset_seconds)
+
+    def is_crm_down(self) -> bool:
+        """Whether the CRM is down at this call, which counts."""
+        if self.crm_down or self.crm_down_after is None:
+            return self.crm_down
+        if self.crm_down_after > 0:
+            self.crm_down_after -= 1
+            return False
+        if self.crm_down_calls is not None:
+            if self.crm_down_calls == 0:
+                self.crm_down_after = None
+                return False
+            self.crm_down_calls -= 1
+        return True
 
     def update(self, values: dict[str, Any]) -> None:
         """Sets switches by name.

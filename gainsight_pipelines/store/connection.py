@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_SECONDS = 10
 DATABASE_VARIABLE = "GAINSIGHT_PIPELINES_DATABASE_URL"
 
+GIVEN_UP = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+"""Errors of a transaction that had to make way for another: the same one again may do."""
+
+CANCELLED = (
+    psycopg.errors.QueryCanceled,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+)
+"""Errors of time-outs that the server's or the role's settings impose, and of a person who cancels a statement."""
+
 
 @dataclass(frozen=True, slots=True)
 class Store:
@@ -72,6 +82,16 @@ def translated_errors(variable: str = DATABASE_VARIABLE) -> Iterator[None]:
         raise PermanentError(
             f"The database refused the statement: {error.diag.message_primary}.",
             "Grant the role what it needs, or use another one.",
+        ) from error
+    except GIVEN_UP as error:
+        raise TransientError(
+            "The database gave the transaction up in favour of another one (a deadlock): it was rolled back.",
+            "Run again; it goes on from the last page.",
+        ) from error
+    except CANCELLED as error:
+        raise TransientError(
+            f"The database cancelled a statement ({error.diag.message_primary}): it was rolled back.",
+            "Give the role a longer statement_timeout and lock_timeout, or run again when less is going on.",
         ) from error
     except psycopg.OperationalError as error:
         # No SQLSTATE: the connection failed or broke. 08: connection, 53: resources, 57P: the server is going down.

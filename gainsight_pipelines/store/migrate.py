@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import psycopg
 
@@ -41,7 +42,6 @@ def migrate(store: Store) -> None:
         connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
         if not _is_current(connection):
             _upgrade(store)
-            comment(connection)
 
 
 def _is_current(connection: psycopg.Connection) -> bool:
@@ -69,6 +69,7 @@ def _upgrade(store: Store) -> None:
             connection.execute(sqlalchemy.text("CREATE SCHEMA IF NOT EXISTS gainsight"))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+            comment(cast("psycopg.Connection", connection.connection.driver_connection))
     except sqlalchemy.exc.ProgrammingError as error:
         if isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
             raise PermanentError(
@@ -76,3 +77,6 @@ def _upgrade(store: Store) -> None:
                 "Run `gainsight-pipelines migrate` as the database's owner.",
             ) from error
         raise
+    except sqlalchemy.exc.DBAPIError as error:
+        # The database went away: told like everything else that happens to a connection.
+        raise error.orig or error from error

@@ -54,11 +54,7 @@ class Quota:
     def used_today(self) -> int:
         """Calls of today (UTC) that went through here."""
         with self.store.connect("quota") as connection:
-            row = connection.execute(
-                "SELECT calls FROM gainsight.api_quota WHERE window_start = %s AND window_seconds = %s",
-                (_start(self.clock.now(), DAY), DAY.total_seconds()),
-            ).fetchone()
-        return int(row[0]) if row else 0
+            return calls_of_day(connection, self.clock.now())
 
     def _counted(self) -> bool:
         now = self.clock.now()
@@ -81,6 +77,15 @@ class Quota:
 
     def _share_of(self, limit: int) -> int:
         return max(1, int(limit * self.share))
+
+
+def calls_of_day(connection: psycopg.Connection, moment: datetime) -> int:
+    """Calls to Gainsight, by everybody on this database, on the day (UTC) of a moment."""
+    row = connection.execute(
+        "SELECT calls FROM gainsight.api_quota WHERE window_start = %s AND window_seconds = %s",
+        (_start(moment, DAY), DAY.total_seconds()),
+    ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _start(moment: datetime, length: timedelta) -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -13,13 +14,17 @@ import orjson
 import psycopg
 
 
+class NestedTooDeeply(ValueError):
+    """A value of some hundred lists or objects within each other."""
+
+
 def write_rejected(
     connection: psycopg.Connection, name: str, rejected: Sequence[tuple[dict[str, Any], str]], run_id: str
 ) -> None:
     """Keeps (record, reason) pairs, each once however often it is read."""
     if not rejected:
         return
-    payloads = [to_json(record) for record, _ in rejected]
+    payloads = [_payload(record) for record, _ in rejected]
     with connection.cursor() as cursor:
         cursor.executemany(
             """INSERT INTO gainsight.rejected_record (object, payload_hash, payload, reason, run_id)
@@ -33,9 +38,27 @@ def write_rejected(
         )
 
 
+def _payload(record: dict[str, Any]) -> str:
+    try:
+        return to_json(record)
+    except NestedTooDeeply:
+        flat = {key: value for key, value in record.items() if not isinstance(value, (dict, list))}
+        return to_json(flat | dict.fromkeys(record.keys() - flat.keys(), "(left out: nested too deeply)"))
+
+
 def to_json(value: Any) -> str:
-    """JSON for a jsonb column: keys sorted, so that equal values give equal text; times as ISO strings."""
-    return orjson.dumps(value, default=_plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS).decode()
+    """JSON for a jsonb column: keys sorted, so that equal values give equal text; times as ISO strings.
+
+    Raises:
+        NestedTooDeeply: no JSON can be made of it.
+    """
+    try:
+        return orjson.dumps(value, default=_plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # integers beyond 64 bits, or nested deeper than 254 levels
+        try:
+            return json.dumps(value, default=_plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        except RecursionError:
+            raise NestedTooDeeply("nested too deeply") from None
 
 
 def _plain(value: Any) -> Any:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
+
+import psycopg
 
 from gainsight_pipelines.gainsight.reader import read_by_ids
 from gainsight_pipelines.matching import AccountIndex, Link
 from gainsight_pipelines.objects.fields import BadRecord
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Mapper, Row
 from gainsight_pipelines.store import bulk, links, runs, snapshot
+from gainsight_pipelines.store.connection import GIVEN_UP
 from gainsight_pipelines.store.links import link_columns
-from gainsight_pipelines.store.rejected import write_rejected
+from gainsight_pipelines.store.rejected import NestedTooDeeply, write_rejected
 from gainsight_pipelines.store.runs import Cursor, save_cursor
 from gainsight_pipelines.store.tables import USAGE_METRIC
 from gainsight_pipelines.sync.context import PullContext, logger
@@ -21,11 +23,21 @@ from gainsight_pipelines.sync.context import PullContext, logger
 KEPT_COMPANIES = 50_000
 """CRM ids of so many companies are kept in memory, some 10 MB; the database has them all."""
 
-Rejected = tuple[dict[str, Any], str]
-"""A record that can't be stored, and why."""
-
 UNKNOWN_FOR = timedelta(days=1)
 """How long a company that Gainsight doesn't have is not asked for again."""
+
+MAX_TRIES = 3
+"""Of a page's transaction that PostgreSQL gives up in favour of another one."""
+
+REFUSED = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded)
+"""PostgreSQL can't hold a value: a number out of its range, a key too long for an index."""
+
+Record = dict[str, Any]
+Rejected = tuple[Record, str]
+"""A record that can't be stored, and why."""
+
+Store = Callable[[Sequence[Record], Sequence[Row]], None]
+"""Puts the rows of records where they belong, in the open transaction."""
 
 
 class PageWriter:
@@ -42,64 +54,112 @@ class PageWriter:
         self._key_kind = mapper.company.key_kind
         self._crm_ids: dict[str, str | None] = {}
 
-    def __call__(self, records: list[dict[str, Any]], scope: str, cursor: Cursor) -> None:
-        report, connection = self._context.report, self._context.connection
-        rows, rejected = self._map(records)
-        # The last of a key is the newest.
-        key_length = len(self._context.pull.table.key)
-        newest = {row[:key_length]: row for row in rows}.values()
-        with self._page(records, newest, rejected):
-            written = bulk.upsert(connection, self._context.pull.table, self._linked(newest), report.run_id)
-            if self._context.pull.table is USAGE_METRIC:
-                record_ids = [str(record["Gsid"]) for record in records if record.get("Gsid")]
-                bulk.mark_missing_metrics(connection, self._context.pull.gainsight_object, record_ids, report.run_id)
-            save_cursor(connection, self._context.pull.name, scope, report.run_id, cursor)
-            report.written += written.written
-            report.unchanged += written.unchanged
-        logger.info("%s: %s read, %s written", self._context.pull.name, f"{report.read:,}", f"{report.written:,}")
+    def __call__(self, records: Sequence[Record], scope: str, cursor: Cursor) -> None:
+        context, report, connection = self._context, self._context.report, self._context.connection
 
-    def stage(self, records: list[dict[str, Any]], *, is_restart: bool) -> None:
+        def store(stored: Sequence[Record], rows: Sequence[Row]) -> None:
+            self._upsert(stored, rows)
+            save_cursor(connection, context.pull.name, scope, report.run_id, cursor)
+
+        self._write(records, store)
+        logger.info("%s: %s read, %s written", context.pull.name, f"{report.read:,}", f"{report.written:,}")
+
+    def stage(self, records: Sequence[Record], *, is_restart: bool) -> None:
         """Maps and matches a page of a snapshot, and puts it aside. Its rows may have keys in common."""
-        report = self._context.report
+        report, connection = self._context.report, self._context.connection
         if is_restart:
             report.read = report.rejected = report.matched = report.contradicted = 0
             report.unmatched.clear()
-        rows, rejected = self._map(records)
-        with self._page(records, rows, rejected):
-            snapshot.add(self._context.connection, self._linked(rows), is_restart=is_restart)
+
+        def store(_stored: Sequence[Record], rows: Sequence[Row]) -> None:
+            snapshot.add(connection, self._linked(rows), is_restart=is_restart)
+
+        self._write(records, store)
         logger.info("%s: %s read", self._context.pull.name, f"{report.read:,}")
 
-    @contextmanager
-    def _page(self, records: list[dict[str, Any]], rows: Iterable[Row], rejected: list[Rejected]) -> Iterator[None]:
-        """The transaction of one page: companies that it tells of, the block that stores its rows, what it leaves out.
+    def _write(self, records: Sequence[Record], store: Store) -> None:
+        """Writes a page; where PostgreSQL refuses a value, without the records that hold such, which are kept aside."""
+        try:
+            self._write_records(records, [], store)
+        except REFUSED:
+            taken, refused = self._sort_out(records)
+            if not refused:
+                raise
+            reason = "PostgreSQL can't hold one of its values"
+            self._write_records(taken, [(record, reason) for record in refused], store)
 
-        The companies of its rows are looked up before it begins, so that no call is made in it.
-        """
+    def _write_records(self, records: Sequence[Record], refused: Sequence[Rejected], store: Store) -> None:
         context, report, connection = self._context, self._context.report, self._context.connection
+        rows, rejected = self._map(records)
+        rejected += refused
         self._make_room()
         learnt = self._crm_ids_of_page(records)
         unknown = self._look_up({row[self._company_position] for row in rows} - learnt.keys())
         self._crm_ids |= learnt
-        context.lock.confirm()
-        with connection.transaction():
-            checked_at = context.services.clock.now()
-            links.write_companies(connection, learnt, is_known=True, checked_at=checked_at)
-            links.write_companies(connection, unknown, is_known=False, checked_at=checked_at)
-            yield
-            write_rejected(connection, context.pull.name, rejected, report.run_id)
-            report.read += len(records)
-            report.rejected += len(rejected)
-            context.count_calls()
-            runs.update_run(connection, report.run_id, report.object, report.columns())
+        for is_last in (*(False,) * (MAX_TRIES - 1), True):
+            context.lock.confirm()
+            counted = report.kept()
+            try:
+                with connection.transaction():
+                    checked_at = context.services.clock.now()
+                    links.write_companies(connection, learnt, is_known=True, checked_at=checked_at)
+                    links.write_companies(connection, unknown, is_known=False, checked_at=checked_at)
+                    store(records, rows)
+                    write_rejected(connection, context.pull.name, rejected, report.run_id)
+                    report.read += len(records) + len(refused)
+                    report.rejected += len(rejected)
+                    context.count_calls()
+                    runs.update_run(connection, report.run_id, report.object, report.columns())
+                return
+            except GIVEN_UP:
+                # PostgreSQL has rolled this page back so that another pull's could go on: by now that is done.
+                report.back_to(counted)
+                if is_last:
+                    raise
+            except BaseException:
+                report.back_to(counted)
+                raise
 
-    def _map(self, records: list[dict[str, Any]]) -> tuple[list[Row], list[Rejected]]:
+    def _upsert(self, records: Sequence[Record], rows: Sequence[Row]) -> None:
+        context, report, connection = self._context, self._context.report, self._context.connection
+        key_length = len(context.pull.table.key)
+        latest = {row[:key_length]: row for row in rows}  # the last of a key is the newest
+        written = bulk.upsert(connection, context.pull.table, self._linked(latest.values()), report.run_id)
+        if context.pull.table is USAGE_METRIC:
+            record_ids = [str(record["Gsid"]) for record in records if record.get("Gsid")]
+            bulk.mark_missing_metrics(connection, context.pull.gainsight_object, record_ids, report.run_id)
+        report.written += written.written
+        report.unchanged += written.unchanged
+
+    def _sort_out(self, records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
+        """The records whose rows PostgreSQL takes, and those that it refuses: found by halving."""
+        if self._is_taken(records):
+            return list(records), []
+        if len(records) == 1:
+            return [], list(records)
+        half = len(records) // 2
+        first, second = self._sort_out(records[:half]), self._sort_out(records[half:])
+        return first[0] + second[0], first[1] + second[1]
+
+    def _is_taken(self, records: Sequence[Record]) -> bool:
+        connection, counted = self._context.connection, self._context.report.kept()
+        try:
+            with connection.transaction(force_rollback=True):
+                self._upsert(records, self._map(records)[0])
+        except REFUSED:
+            return False
+        finally:
+            self._context.report.back_to(counted)
+        return True
+
+    def _map(self, records: Sequence[Record]) -> tuple[list[Row], list[Rejected]]:
         """The page's rows, and what can't be stored, with the reason."""
         rows: list[Row] = []
         rejected: list[Rejected] = []
         for record in records:
             try:
                 rows += self._mapper.rows(record)
-            except BadRecord as error:
+            except (BadRecord, NestedTooDeeply) as error:
                 rejected.append((record, str(error)))
         return rows, rejected
 
@@ -108,7 +168,7 @@ class PageWriter:
         if len(self._crm_ids) > KEPT_COMPANIES:
             self._crm_ids = {}
 
-    def _crm_ids_of_page(self, records: list[dict[str, Any]]) -> dict[str, str | None]:
+    def _crm_ids_of_page(self, records: Sequence[Record]) -> dict[str, str | None]:
         """The companies' CRM ids that came with the page."""
         company = self._mapper.company
         if company.crm_id is None or company.key_kind is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -41,6 +41,16 @@ class SyncReport:
     notes: list[str] = field(default_factory=list)
     cursor_before: Cursor | None = None
     cursor_after: Cursor | None = None
+
+    def kept(self) -> SyncReport:
+        """A copy of the counts as they stand, for `back_to`."""
+        return replace(self, unmatched=Counter(self.unmatched))
+
+    def back_to(self, kept: SyncReport) -> None:
+        """Takes back what was counted since, because the page that was counted has been rolled back."""
+        for name in ("read", "written", "unchanged", "matched", "contradicted", "rejected"):
+            setattr(self, name, getattr(kept, name))
+        self.unmatched = Counter(kept.unmatched)
 
     def columns(self) -> dict[str, Any]:
         """The report as columns of `sync_run`."""

@@ -21,9 +21,10 @@ from gainsight_pipelines.matching import AccountIndex, Link
 from gainsight_pipelines.objects.pull import Mapper
 from gainsight_pipelines.store import bulk, links, runs, schemas
 from gainsight_pipelines.store.accounts import indexed_accounts
-from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.connection import Store, translated_errors
 from gainsight_pipelines.store.custom_fields import register_fields
 from gainsight_pipelines.store.locks import object_lock
+from gainsight_pipelines.store.quota import calls_of_day
 from gainsight_pipelines.store.remap import remap
 from gainsight_pipelines.store.runs import WORTH_RETRYING, Cursor, save_cursor, take_cursor
 from gainsight_pipelines.store.samples import accounts_with_several_companies, unmatched_examples
@@ -83,18 +84,20 @@ def locked(
         runs.start_run(connection, run_id, recorded, started_at)
         context: PullContext | None = None
         try:
-            prepared = prepare()
-            with object_lock(store, name, run_id) as lock:
-                runs.end_abandoned(connection, recorded, run_id)
-                context = PullContext(prepared, connection, lock, report, started_at)
-                work(context)
+            # Here as well, not only where the connection ends: the run's record is written before that.
+            with translated_errors():
+                prepared = prepare()
+                with object_lock(store, name, run_id) as lock:
+                    runs.end_abandoned(connection, recorded, run_id)
+                    context = PullContext(prepared, connection, lock, report, started_at)
+                    work(context)
             report.status = "completed"
             return report
         except BaseException as error:
             report.status = _status_after(error)
             if isinstance(error, TransientError):
                 report.details[WORTH_RETRYING] = True
-            error_text = str(error) or type(error).__name__
+            error_text = _told(error)
             raise
         finally:
             report.seconds = clock.monotonic() - started
@@ -102,6 +105,15 @@ def locked(
                 context.count_calls()
                 context.services.close()
             _leave_record(store, connection, report, clock.now(), error_text)
+
+
+def _told(error: BaseException) -> str:
+    """What `sync_run` keeps of an error. The text of one that nobody foresaw may quote a record, so it is left out."""
+    if isinstance(error, PipelineError):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return "The run was stopped. The next run goes on from its last page."
+    return f"An error that nobody has foreseen ({type(error).__name__}): the run's log has the rest."
 
 
 def _status_after(error: BaseException) -> str:
@@ -201,6 +213,7 @@ def _remap(context: PullContext, changes: Changes) -> None:
 
 def _look_at_rows(context: PullContext) -> None:
     """What people want to know of the stored rows, whichever run wrote them."""
+    context.report.details["gainsight_calls_today"] = calls_of_day(context.connection, context.services.clock.now())
     examples = unmatched_examples(context.connection, context.pull.gainsight_object)
     if examples:
         context.report.details["unmatched_examples"] = examples

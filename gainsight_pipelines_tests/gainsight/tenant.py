@@ -21,7 +21,11 @@ Row = dict[str, Any]  # "ModifiedDate" as a datetime with fractions, or None; th
 
 @dataclass
 class Tenant:
-    """The rows and the habits; ``asked`` holds the bodies of the queries."""
+    """The rows and the habits; ``asked`` holds the bodies of the queries.
+
+    With ``describes`` (by object: its fields) it is a whole tenant for a pull: the rows are those of the first object,
+    the others have none.
+    """
 
     rows: list[Row] = field(default_factory=list)
     cursor: str = "ModifiedDate"
@@ -39,6 +43,7 @@ class Tenant:
     now: datetime | None = None
     before_answer: Callable[[Tenant, dict[str, Any]], None] = lambda tenant, body: None
     asked: list[dict[str, Any]] = field(default_factory=list)
+    describes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     url: str = ""
     _random: random.Random = field(default_factory=lambda: random.Random(7))
 
@@ -113,7 +118,17 @@ def serving(tenant: Tenant) -> Iterator[Tenant]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            status, document = tenant.answer(body)
+            if tenant.describes and self.path.rpartition("/")[2] != next(iter(tenant.describes)):
+                self.send(200, {"result": True, "data": []})
+            else:
+                self.send(*tenant.answer(body))
+
+        def do_GET(self) -> None:
+            name = self.path.partition("/describe")[0].rpartition("/")[2]
+            node = {"objectName": name, "label": name, "fields": tenant.describes.get(name, [])}
+            self.send(200, {"result": True, "data": [node]})
+
+        def send(self, status: int, document: Any) -> None:
             content = json.dumps(document).encode()
             self.send_response_only(status)
             self.send_header("Content-Type", "application/json")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Lock
@@ -77,3 +80,36 @@ def test_a_used_up_day_is_an_error_that_says_until_when(store: Store) -> None:
     clock.time = datetime(2026, 11, 24, 0, 0, 0, tzinfo=UTC)
     quota("query")
     assert quota.used_today() == 1
+
+
+def test_nobody_is_left_behind_when_the_quota_is_short(store: Store) -> None:
+    """Each pull makes one call at a time, so a large object can't take all of a minute from the others."""
+    clock, made = TestClock(datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)), Counter[str]()
+
+    def pull(name: str) -> None:
+        quota = Quota(store, clock, share=0.08)
+        while made.total() < 60:
+            quota("query")
+            made[name] += 1
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(pull, ["company", "activity", "product_usage"]))
+    assert min(made[name] for name in ("company", "activity", "product_usage")) >= 5, made
+
+
+def test_processes_share_it(store: Store) -> None:
+    """Not only threads: here each caller is a process of its own, as pulls are."""
+    program = f"""if True:
+        from gainsight_pipelines.clock import SystemClock
+        from gainsight_pipelines.store.connection import Store
+        from gainsight_pipelines.store.quota import Quota
+        quota = Quota(Store({store.url!r}), SystemClock(), 1.0)
+        for _ in range(15):
+            quota("query")"""
+    processes = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(3)]
+    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    with store.connect("test") as connection:
+        windows = connection.execute(
+            "SELECT window_seconds, sum(calls) FROM gainsight.api_quota GROUP BY 1 ORDER BY 1"
+        ).fetchall()
+    assert windows == [(60, 45), (86_400, 45)]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import psycopg
 import pytest
 
-from gainsight_pipelines.errors import ObjectBusy, PermanentError
+from gainsight_pipelines.errors import ObjectBusy, PermanentError, TransientError
 from gainsight_pipelines.store import links, runs
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.locks import is_locked, object_lock
 from gainsight_pipelines.store.migrate import database_version, head_version, migrate
 from gainsight_pipelines.store.runs import Cursor, find_run, save_cursor, start_run, take_cursor, update_run
+from gainsight_pipelines_tests.waiting import wait_until
 
 NOW = datetime(2026, 1, 31, 10, tzinfo=UTC)
 
@@ -78,3 +80,22 @@ def test_a_newer_database_is_left_alone(store: Store, connection: psycopg.Connec
     connection.execute("UPDATE gainsight.schema_version SET version_num = '9999'")
     with pytest.raises(PermanentError, match="newer than this program"):
         migrate(store)
+
+
+def test_a_database_that_goes_away_while_its_tables_are_made(database_url: str) -> None:
+    """Somebody holds what the migration needs, and ends it; nothing half made is left, and the next one makes all."""
+    store = Store(database_url)
+    with psycopg.connect(database_url) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("CREATE SCHEMA gainsight")  # not committed: the migration waits for it
+        migration = pool.submit(migrate, store)
+        busy = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        with psycopg.connect(database_url, autocommit=True) as admin:
+            wait_until(lambda: admin.execute(busy).fetchone() is not None)
+            admin.execute(f"SELECT pg_terminate_backend(pid) FROM ({busy}) waiting".encode())
+        with pytest.raises(TransientError, match="connection to it was lost"):
+            migration.result(10)
+        other.rollback()
+    migrate(store)
+    with store.connect("test") as connection:
+        assert database_version(connection) == head_version()
+        assert connection.execute("SELECT obj_description('gainsight.account'::regclass)").fetchone() != (None,)

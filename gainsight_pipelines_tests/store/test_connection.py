@@ -1,0 +1,142 @@
+"""PostgreSQL's errors in our words, each out of a real one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from gainsight_pipelines.errors import PermanentError, TransientError
+from gainsight_pipelines.store.connection import Store, translated_errors
+from gainsight_pipelines_tests.waiting import wait_until
+
+
+@contextmanager
+def full_disk(connection: psycopg.Connection, table: str) -> Iterator[None]:
+    """No room for an empty table: its file is the device that is always full, so the kernel itself says so."""
+    row = connection.execute(
+        "SELECT current_setting('data_directory') || '/' || pg_relation_filepath(%s), pg_relation_size(%s)",
+        (table, table),
+    ).fetchone()
+    assert row is not None and row[1] == 0
+    file = Path(row[0])
+    kept = file.with_name(f"{file.name}.kept")
+    file.rename(kept)
+    file.symlink_to("/dev/full")
+    try:
+        yield
+    finally:
+        kept.replace(file)
+
+
+def is_waiting(store: Store, purpose: str) -> bool:
+    """Whether a connection of that purpose waits for a lock."""
+    return "Lock" in waits(store, purpose)
+
+
+def waits(store: Store, purpose: str) -> list[str | None]:
+    """What each connection of that purpose waits for."""
+    with psycopg.connect(store.url) as connection:
+        found = connection.execute(
+            "SELECT wait_event_type FROM pg_stat_activity"
+            " WHERE application_name LIKE %s AND datname = current_database()",
+            (f"gainsight_pipelines {purpose}%",),
+        )
+        return [kind for (kind,) in found]
+
+
+def test_a_deadlock(store: Store) -> None:
+    """Two transactions wait for each other's row: the one that gives way is worth another try."""
+    with psycopg.connect(store.url) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("SET deadlock_timeout = '1min'")  # the other one finds the deadlock
+        other.execute("CREATE TABLE pair (id int PRIMARY KEY); INSERT INTO pair VALUES (1), (2)")
+        other.commit()
+        other.execute("SELECT * FROM pair WHERE id = 2 FOR UPDATE")
+
+        def give_way() -> None:
+            with store.connect("deadlock") as connection, connection.transaction():
+                connection.execute("SET LOCAL deadlock_timeout = '100ms'")
+                connection.execute("SELECT * FROM pair WHERE id = 1 FOR UPDATE")
+                connection.execute("SELECT * FROM pair WHERE id = 2 FOR UPDATE")
+
+        given_way = pool.submit(give_way)
+        wait_until(lambda: is_waiting(store, "deadlock"))
+        other.execute("SELECT * FROM pair WHERE id = 1 FOR UPDATE")
+        with pytest.raises(TransientError, match="deadlock"):
+            given_way.result(10)
+
+
+@pytest.mark.parametrize("setting", ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"])
+def test_time_outs_of_the_server(store: Store, setting: str) -> None:
+    with psycopg.connect(store.url) as other:
+        other.execute("CREATE TABLE held (id int)")
+        other.commit()
+        other.execute("LOCK TABLE held")
+
+        def wait_too_long() -> None:
+            with store.connect("time-out") as connection, connection.transaction():
+                connection.execute(f"SET {setting} = '20ms'")
+                if setting.startswith("idle"):
+                    wait_until(lambda: not waits(store, "time-out"))
+                connection.execute("SELECT * FROM held")
+
+        with pytest.raises(TransientError, match="cancelled"):
+            wait_too_long()
+
+
+def test_a_full_disk(store: Store, connection: psycopg.Connection) -> None:
+    connection.execute("CREATE TABLE large (content text)")
+    with full_disk(connection, "large"):
+        with pytest.raises(PermanentError, match="no room left") as caught, store.connect("full") as another:
+            another.execute("INSERT INTO large VALUES ('x')")
+        assert "Free disk space" in caught.value.todo
+    connection.execute("INSERT INTO large VALUES ('x')")
+
+
+def test_a_database_that_may_only_be_read(store: Store) -> None:
+    with pytest.raises(PermanentError, match="read-only"), store.connect("reader") as reader, reader.transaction():
+        reader.execute("SET TRANSACTION READ ONLY; UPDATE gainsight.sync_cursor SET gsid = ''")
+
+
+def test_a_role_without_rights(store: Store, connection: psycopg.Connection) -> None:
+    connection.execute("CREATE ROLE nobody_here")
+    try:
+        with pytest.raises(PermanentError, match="permission denied"), store.connect("nobody") as another:
+            another.execute("SET ROLE nobody_here; SELECT * FROM gainsight.account")
+    finally:
+        connection.execute("DROP ROLE nobody_here")
+
+
+def test_a_connection_that_is_lost(store: Store, connection: psycopg.Connection) -> None:
+    def lose() -> None:
+        with store.connect("lost") as another:
+            connection.execute("SELECT pg_terminate_backend(%s)", (another.info.backend_pid,))
+            another.execute("SELECT 1")
+
+    with pytest.raises(TransientError, match="lost"):
+        lose()
+
+
+def test_nobody_listens(tmp_path: Path) -> None:
+    with (
+        pytest.raises(TransientError, match="can't be reached"),
+        Store(f"postgresql:///x?host={tmp_path}").connect("x"),
+    ):
+        pass
+
+
+def test_a_database_that_is_not_there(store: Store) -> None:
+    url = store.url.replace("/test_", "/gone_")
+    with pytest.raises(PermanentError, match="no such role or database"), Store(url).connect("x"):
+        pass
+
+
+def test_errors_of_our_own_sql_are_not_dressed_up(store: Store) -> None:
+    with pytest.raises(psycopg.errors.UndefinedTable), store.connect("x") as connection:
+        connection.execute("SELECT * FROM gainsight.nothing")
+    with pytest.raises(ZeroDivisionError), translated_errors():
+        raise ZeroDivisionError

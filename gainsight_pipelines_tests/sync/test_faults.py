@@ -1,0 +1,239 @@
+"""What breaks under a pull: PostgreSQL, its connections, the CRM. The page is rolled back, and the next run goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from gainsight_pipelines.errors import CredentialsRejected, GateClosed, ObjectBusy, PermanentError, TransientError
+from gainsight_pipelines.store.embedded import EmbeddedServer, embedded_server
+from gainsight_pipelines.sync import SyncReport
+from gainsight_pipelines_tests.pulling import Pulling, pulling_on
+from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
+from gainsight_pipelines_tests.store.test_connection import full_disk, is_waiting
+from gainsight_pipelines_tests.waiting import wait_until
+
+PAGE = 100
+QUICK = {"fsync": "off"}  # no machine goes down here, only processes
+
+
+@pytest.fixture(scope="module")
+def wide_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox]:
+    """So many accounts that HubSpot gives them in several pages."""
+    with start_sandbox(tmp_path_factory.mktemp("sandbox"), activities=600, accounts=330) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(params=["salesforce", "hubspot"])
+def wide(
+    request: pytest.FixtureRequest, wide_sandbox: RunningSandbox, postgres_server: EmbeddedServer
+) -> Iterator[Pulling]:
+    wide_sandbox.reset()
+    with pulling_on(postgres_server, wide_sandbox, request.param) as found:
+        yield found
+
+
+def stored(pulling: Pulling) -> set[str]:
+    return {row[0] for row in pulling.query("SELECT activity_id FROM gainsight.activity")}
+
+
+def last_run(pulling: Pulling) -> tuple[str, str | None, int, int]:
+    """Status, error, records that it read, rows that it wrote."""
+    (row,) = pulling.query(
+        """SELECT status, error, records_read, rows_written FROM gainsight.sync_run
+           WHERE object = 'activity' ORDER BY started_at DESC LIMIT 1"""
+    )
+    return row
+
+
+def goes_on(pulling: Pulling, before: int) -> SyncReport:
+    """The next run begins at the last page that is stored, and comes to the end."""
+    pulling.sandbox.reset()
+    report = pulling.pull("activity")
+    truth = set(pulling.truth("activity_timeline"))
+    assert report.read <= len(truth) - before + PAGE
+    assert stored(pulling) == truth
+    assert pulling.pull("activity").written == 0
+    return report
+
+
+class Slow:
+    """A pull of many slow pages in a thread of its own."""
+
+    def __init__(self, pulling: Pulling, pool: ThreadPoolExecutor, run_id: str = "first") -> None:
+        self._pulling = pulling
+        pulling.sandbox.switch(page_cap=PAGE, gainsight_delay=0.25)
+        self.result: Future[SyncReport] = pool.submit(pulling.pull, "activity", run_id)
+
+    def wait_for_a_page(self) -> None:
+        wait_until(lambda: len(stored(self._pulling)) >= PAGE or self.result.done())
+        assert not self.result.done()
+
+    def end_connection(self, purpose: str) -> None:
+        """As a network or a DBA does it."""
+        ended = self._pulling.query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE %s",
+            (f"gainsight_pipelines {purpose} activity first%",),
+        )
+        assert ended == [(True,)]
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as found:
+        yield found
+
+
+def test_a_lock_that_is_lost_ends_the_run_before_its_next_page(pulling: Pulling, pool: ThreadPoolExecutor) -> None:
+    pulling.pull("company")
+    slow = Slow(pulling, pool)
+    slow.wait_for_a_page()
+    slow.end_connection("pull")
+    with pytest.raises(TransientError, match="connection to it was lost"):
+        slow.result.result(30)
+    before = len(stored(pulling))
+    assert PAGE <= before < len(pulling.truth("activity_timeline"))
+    assert last_run(pulling)[0] == "failed"
+    goes_on(pulling, before)
+
+
+def test_a_run_that_lost_its_lock_writes_nothing_over_the_next_one(pulling: Pulling, pool: ThreadPoolExecutor) -> None:
+    slow = Slow(pulling, pool)
+    slow.wait_for_a_page()
+    slow.end_connection("pull")
+    second = pulling.pull("activity", "second")
+    with pytest.raises((TransientError, ObjectBusy)):
+        slow.result.result(30)
+    assert second.status == "completed"
+    assert stored(pulling) == set(pulling.truth("activity_timeline"))
+    assert pulling.query("SELECT DISTINCT run_id FROM gainsight.sync_cursor WHERE object = 'activity'") == [("second",)]
+
+
+def test_a_connection_that_is_lost_in_the_middle(pulling: Pulling, pool: ThreadPoolExecutor) -> None:
+    slow = Slow(pulling, pool)
+    slow.wait_for_a_page()
+    slow.end_connection("sync")
+    with pytest.raises(TransientError, match="connection to it was lost"):
+        slow.result.result(30)
+    before = len(stored(pulling))
+    status, error, read, written = last_run(pulling)
+    assert (status, read, written) == ("failed", before, before)
+    assert error is not None
+    assert error.startswith("The database can't be reached, or the connection to it was lost. See that PostgreSQL runs")
+    goes_on(pulling, before)
+
+
+def test_postgresql_is_killed_in_the_middle(small_sandbox: RunningSandbox, pool: ThreadPoolExecutor) -> None:
+    """What was committed is there again when the server is."""
+    small_sandbox.reset()
+    folder = Path(tempfile.mkdtemp(prefix="gp-")) / "pg"
+    with embedded_server(folder, QUICK, temporary=True) as server, pulling_on(server, small_sandbox) as pulling:
+        slow = Slow(pulling, pool)
+        slow.wait_for_a_page()
+        os.kill(int((folder / "data" / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
+        with pytest.raises(TransientError, match="can't be reached"):
+            slow.result.result(30)
+        wait_until(lambda: not server.is_running())
+        with embedded_server(folder, QUICK, temporary=True):
+            before = len(stored(pulling))
+            assert before >= PAGE
+            assert pulling.query("SELECT status FROM gainsight.sync_run") == [("running",)]
+            goes_on(pulling, before)
+            statuses = pulling.query("SELECT status FROM gainsight.sync_run ORDER BY started_at")
+            assert statuses[:2] == [("failed",), ("completed",)]
+    wait_until(lambda: not folder.exists())
+    folder.parent.rmdir()
+
+
+def test_a_full_disk_rolls_the_page_back(pulling: Pulling) -> None:
+    pulling.pull("company")
+    with pulling.store.connect("test") as connection, full_disk(connection, "gainsight.activity"):
+        with pytest.raises(PermanentError, match="no room left"):
+            pulling.pull("activity")
+        # What had room is as it was: nothing is read, no cursor has moved.
+        status, error, read, written = last_run(pulling)
+        assert (status, read, written) == ("failed", 0, 0)
+        assert error == "The database has no room left: the page was rolled back. Free disk space, then run again."
+        cursors = connection.execute(
+            "SELECT modified_at FROM gainsight.sync_cursor WHERE object = 'activity' AND scope = 'pull'"
+        ).fetchall()
+        assert cursors == [(None,)]
+    goes_on(pulling, 0)
+
+
+def test_a_deadlock_costs_the_page_another_try(pulling: Pulling, pool: ThreadPoolExecutor) -> None:
+    """Another transaction and the page's wait for each other's rows; PostgreSQL gives the page up: it comes again."""
+    pulling.pull("company")
+    (first,), (last,) = pulling.query(
+        "SELECT min(company_gsid) FROM gainsight.company_link UNION ALL"
+        " SELECT max(company_gsid) FROM gainsight.company_link"
+    )
+    with psycopg.connect(pulling.store.url) as other:
+        other.execute("SET deadlock_timeout = '1min'")  # so that it is the page that gives way
+        other.execute("SELECT 1 FROM gainsight.company_link WHERE company_gsid = %s FOR UPDATE", (last,))
+        run = pool.submit(pulling.pull, "company")
+        pulling.sandbox.edit(
+            *({"object": "company", "gsid": gsid, "values": {"Name": "New"}} for gsid in (first, last))
+        )
+        wait_until(lambda: is_waiting(pulling.store, "sync company") or run.done())
+        assert not run.done()
+        other.execute("SELECT 1 FROM gainsight.company_link WHERE company_gsid = %s FOR UPDATE", (first,))
+        other.rollback()
+    report = run.result(30)
+    assert report.status == "completed"
+
+
+def lose_the_crm(pulling: Pulling, calls: int | None = None) -> None:
+    """After the first page of accounts; log-in, organisation, fields and HubSpot's owners come before it."""
+    before = {"salesforce": 4, "hubspot": 5}[pulling.content["primary_crm"]["kind"]]
+    pulling.sandbox.switch(crm_page_cap=PAGE, crm_down_after=before, crm_down_calls=calls)
+
+
+def test_the_crm_goes_down_in_the_middle_and_comes_back(wide: Pulling) -> None:
+    """Two more tries within half a minute: a short absence costs nothing but time."""
+    lose_the_crm(wide, calls=2)
+    start = wide.clock.now()
+    report = wide.pull("activity")
+    assert report.status == "completed"
+    assert timedelta(seconds=20) < wide.clock.now() - start < timedelta(seconds=90)
+
+
+def test_the_crm_goes_down_in_the_middle_and_stays_down(wide: Pulling) -> None:
+    """The gate's error, no call to Gainsight, no row; and when it is back, all is as if nothing had been."""
+    lose_the_crm(wide)
+    with pytest.raises(GateClosed, match="not available"):
+        wide.pull("activity")
+    assert last_run(wide)[0] == "gated"
+    assert wide.sandbox.calls()["totals"].get("gainsight", 0) == 0
+    assert stored(wide) == set()
+    assert 0 < wide.query("SELECT count(*) FROM gainsight.account")[0][0] < 330
+    wide.sandbox.reset()
+    wide.pull("activity")
+    ((live,),) = wide.query("SELECT count(*) FROM gainsight.account WHERE deleted_at IS NULL")
+    kind = wide.content["primary_crm"]["kind"]
+    accounts = wide.sandbox.truth()["accounts"][kind].values()
+    assert live == sum(not each["deleted"] and not each["merged_into"] for each in accounts)
+    assert stored(wide) == set(wide.truth("activity_timeline"))
+
+
+def test_a_crm_token_that_expires_in_the_middle(wide: Pulling) -> None:
+    """Salesforce's is renewed without a word; HubSpot's can't be, which needs a person."""
+    if wide.content["primary_crm"]["kind"] == "salesforce":
+        wide.sandbox.switch(token_lifetime_calls=2)
+        assert wide.pull("activity").status == "completed"
+    else:
+        wide.sandbox.switch(token_lifetime_calls=3)
+        with pytest.raises(CredentialsRejected, match="HUBSPOT_ACCESS_TOKEN"):
+            wide.pull("activity")
+        assert wide.sandbox.calls()["totals"].get("gainsight", 0) == 0
+        wide.sandbox.reset()
+        wide.pull("activity")
+    assert stored(wide) == set(wide.truth("activity_timeline"))
