@@ -42,6 +42,10 @@ bench: $(INSTALLED) ## speed, memory and calls beside a bare script, dlt and Sin
 	@$(BIN)/python -m bench.peers
 	@$(BIN)/python -m bench $(ARGS)
 
+.PHONY: soak
+soak: $(INSTALLED) ## an hour of edits in four minutes, under faults and kills (ARGS="--minutes 10 --seed 3")
+	@$(BIN)/python -m gainsight_pipelines_tests.soak $(ARGS)
+
 .PHONY: check
 check: $(INSTALLED) ## lint, format, types, import contracts
 	@status=0; \
