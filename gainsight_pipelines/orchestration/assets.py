@@ -10,7 +10,7 @@ from gainsight_pipelines.errors import ObjectBusy, PipelineError, SettingsError
 from gainsight_pipelines.objects.pull import ObjectPull
 from gainsight_pipelines.orchestration.failures import as_failure
 from gainsight_pipelines.orchestration.logs import log_to_stderr
-from gainsight_pipelines.orchestration.metadata import materialization_metadata, table_metadata
+from gainsight_pipelines.orchestration.metadata import column_lineage, materialization_metadata, table_metadata
 from gainsight_pipelines.orchestration.resources import GainsightResource, PrimaryCRMResource, StoreResource
 from gainsight_pipelines.settings import Settings
 from gainsight_pipelines.sync import Prepared, sync
@@ -123,6 +123,7 @@ def pull_asset(name: str, pull: ObjectPull | SettingsError) -> dg.AssetsDefiniti
         assert not isinstance(pull, SettingsError)
         yield dg.MaterializeResult(
             metadata=materialization_metadata(report, database, pull.table.name, pull.gainsight_object)
+            | column_lineage(pull.table.name, ACCOUNT)
         )
 
     return materialize

@@ -16,6 +16,7 @@ from gainsight_pipelines.objects.survey import SurveyPull
 from gainsight_pipelines.orchestration.assets import ACCOUNT, GROUP
 from gainsight_pipelines.orchestration.failures import as_failure
 from gainsight_pipelines.orchestration.logs import log_to_stderr
+from gainsight_pipelines.orchestration.metadata import table_metadata
 from gainsight_pipelines.orchestration.resources import GainsightResource, PrimaryCRMResource, StoreResource
 from gainsight_pipelines.sync import Prepared
 from gainsight_pipelines.sync.days import DayRead, sync_days
@@ -49,7 +50,7 @@ def backfill_asset(pull: SurveyPull) -> dg.AssetsDefinition:
         deps=[ACCOUNT],
         kinds={"postgres"},
         pool=f"gainsight_{name}",
-        metadata={"dagster/table_name": f"gainsight.{pull.table.name}"},
+        metadata=table_metadata(pull.table.name),
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.multi_run(DAYS_PER_RUN),
         output_required=False,

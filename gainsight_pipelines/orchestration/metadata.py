@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from gainsight_pipelines.store.connection import Store
-from gainsight_pipelines.store.contract import RELATIONS
+from gainsight_pipelines.store.contract import LINKS_TO_ACCOUNT, RELATIONS
 from gainsight_pipelines.store.samples import sample_rows, unmatched_totals
 from gainsight_pipelines.sync import SyncReport
 
@@ -17,6 +17,13 @@ def table_metadata(table: str) -> dict[str, Any]:
         for name, (kind, meaning) in RELATIONS[table].columns.items()
     ]
     return {"dagster/table_name": f"gainsight.{table}", "dagster/column_schema": dg.TableSchema(columns=columns)}
+
+
+def column_lineage(table: str, account: dg.AssetKey) -> dict[str, Any]:
+    """Which columns of a data table come from the CRM's accounts; the others are the Gainsight object's own."""
+    source = [dg.TableColumnDep(asset_key=account, column_name="account_id")]
+    columns = {name: source for name in LINKS_TO_ACCOUNT if name in RELATIONS[table].columns}
+    return {"dagster/column_lineage": dg.TableColumnLineage(columns)}
 
 
 def materialization_metadata(report: SyncReport, store: Store, table: str, gainsight_object: str) -> dict[str, Any]:

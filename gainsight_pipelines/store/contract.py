@@ -45,6 +45,9 @@ _LINK = {
     ),
     "match_candidates": ("text[]", "The accounts among which nobody chose, if ambiguous."),
 }
+LINKS_TO_ACCOUNT = ("account_id", "match_candidates")
+"""Columns of the data tables whose values are taken from `account.account_id`."""
+
 _MODIFIED = (TIME, "When Gainsight last changed the record.")
 _COMPANY_GSID = (TEXT, "The Gainsight company that the record names, in upper case.")
 _ROLLED_UP = {

@@ -22,7 +22,7 @@ from gainsight_pipelines.store.runs import Cursor, take_cursor
 from gainsight_pipelines.sync.context import Prepared, PullContext
 from gainsight_pipelines.sync.pages import PageWriter
 from gainsight_pipelines.sync.report import SyncReport
-from gainsight_pipelines.sync.run import locked, read_mapped, refresh_accounts
+from gainsight_pipelines.sync.run import locked, read_mapped, refresh_accounts, register_custom_fields
 
 DAYS = "days"
 """Scope of `sync_cursor`; holds nothing but whose read it is."""
@@ -93,7 +93,9 @@ def sync_days(
                 report_day(_read_day(context, cast("DayMapper", mapper), write, day, at_most, len(left) - position))
                 done.add(day)
 
-        context.report.details |= read_mapped(context, index, read).details()
+        mapper = read_mapped(context, index, read)
+        register_custom_fields(context, mapper)
+        context.report.details |= mapper.details()
 
     return locked(store, clock, name, run_id, prepare, work, recorded_as=recorded_as(name))
 

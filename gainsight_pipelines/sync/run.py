@@ -152,7 +152,7 @@ def _pull_all(context: PullContext) -> None:
         schemas.forget_schema(context.connection, context.pull.gainsight_object)
     mapper = read_mapped(context, index, _read_all)
     _relink(context, mapper)
-    _register_fields(context, mapper)
+    register_custom_fields(context, mapper)
     context.report.details |= mapper.details()
     _look_at_rows(context)
 
@@ -258,6 +258,7 @@ def _relink(context: PullContext, mapper: Mapper) -> None:
         save_cursor(context.connection, context.pull.name, LINKS, context.report.run_id, done)
 
 
-def _register_fields(context: PullContext, mapper: Mapper) -> None:
+def register_custom_fields(context: PullContext, mapper: Mapper) -> None:
+    """Registers the fields whose values go into `custom_fields`, with label and type."""
     fields = [(found.name, found.label, found.data_type) for found in mapper.custom_fields]
     register_fields(context.connection, context.pull.table.name, context.pull.gainsight_object, fields)

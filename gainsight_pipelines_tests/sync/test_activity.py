@@ -20,6 +20,7 @@ def everything(pulling: Pulling) -> None:
 
 
 def test_t1_t2_entries_are_typed_by_their_category(pulling: Pulling) -> None:
+    """Requirements T1 and T2."""
     everything(pulling)
     report = pulling.pull("activity")
     truth = pulling.truth("activity_timeline")
@@ -31,6 +32,7 @@ def test_t1_t2_entries_are_typed_by_their_category(pulling: Pulling) -> None:
 
 @pytest.mark.parametrize("kind", ["picklist", "lookup"])
 def test_t1_a_category_may_be_a_picklist_or_a_lookup(pulling: Pulling, kind: str) -> None:
+    """Requirement T1."""
     everything(pulling)
     users = ask(pulling, "gsuser", "Name")
     items = {
@@ -51,6 +53,7 @@ def test_t1_a_category_may_be_a_picklist_or_a_lookup(pulling: Pulling, kind: str
 
 
 def test_t1_authors_attendees_duration_and_text(pulling: Pulling) -> None:
+    """Requirement T1."""
     everything(pulling)
     pulling.pull("activity")
     asked = ask(
@@ -80,6 +83,7 @@ def test_t1_authors_attendees_duration_and_text(pulling: Pulling) -> None:
 
 
 def test_t1_plain_text_is_made_of_the_notes_where_the_tenant_has_none(pulling: Pulling) -> None:
+    """Requirement T1."""
     pulling.sandbox.edit(
         {"object": "activity_timeline", "action": "describe", "field": {"fieldName": "NotesPlainText", "gone": True}}
     )
@@ -89,6 +93,7 @@ def test_t1_plain_text_is_made_of_the_notes_where_the_tenant_has_none(pulling: P
 
 
 def test_t1_entries_of_a_relationship_reach_the_account_through_its_company(pulling: Pulling) -> None:
+    """Requirement T1."""
     everything(pulling)
     relationships = {gsid: each for gsid, each in pulling.truth("relationship").items() if each["reason"] is None}
     gsid, where = next(iter(relationships.items()))
@@ -113,6 +118,7 @@ def test_t1_entries_of_a_relationship_reach_the_account_through_its_company(pull
 
 
 def test_t1_the_first_read_goes_back_as_far_as_the_settings_say(pulling: Pulling) -> None:
+    """Requirement T1."""
     pulling.content["activity"]["initial_lookback_days"] = 60
     report = pulling.pull("activity")
     assert report.since is not None

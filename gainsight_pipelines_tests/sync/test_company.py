@@ -24,6 +24,7 @@ def attributes(pulling: Pulling) -> dict[str, dict[str, Any]]:
 
 
 def test_a1_companies_bring_typed_attributes_and_labels(pulling: Pulling) -> None:
+    """Requirement A1."""
     pulling.pull("company")
     stored = attributes(pulling)
     asked = ask(
@@ -43,6 +44,7 @@ def test_a1_companies_bring_typed_attributes_and_labels(pulling: Pulling) -> Non
 
 
 def test_a1_nothing_of_the_crms_account_is_changed(pulling: Pulling) -> None:
+    """Requirement A1."""
     pulling.pull("activity")
     columns = (
         "SELECT account_id, name, domain, arr, renewal_date, owner_id, changed_at FROM gainsight.account ORDER BY 1"
@@ -54,6 +56,7 @@ def test_a1_nothing_of_the_crms_account_is_changed(pulling: Pulling) -> None:
 
 
 def test_a2_a_list_of_attributes_is_all_that_is_asked_for(pulling: Pulling) -> None:
+    """Requirement A2."""
     pulling.content["company"] = {"enabled": True, "attributes": ["industry", "Csm"]}
     pulling.pull("company")
     assert {tuple(sorted(own)) for own in attributes(pulling).values()} == {("Csm", "Csm__name", "Industry")}

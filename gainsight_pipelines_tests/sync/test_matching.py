@@ -64,11 +64,13 @@ def free_account(pulling: Pulling) -> tuple[int, str]:
 
 
 def test_m1_both_ways_lead_to_the_account(pulled: Pulling) -> None:
+    """Requirement M1."""
     methods = {method for _, method, _ in links(pulled).values()}
     assert methods == {"direct", "gsid_field", None}
 
 
 def test_m4_unmatched_rows_heal_once_the_account_exists(pulled: Pulling) -> None:
+    """Requirement M4."""
     gsid = company(pulled, reason="no_account")
     rows = [record for record, each in pulled.truth("activity_timeline").items() if each["company"] == gsid]
     pulled.sandbox.edit({"account": None, "action": "insert", "values": {"name": "New", "gsid": gsid}})
@@ -133,6 +135,7 @@ def test_rows_follow_an_account_that_is_merged_and_leave_one_that_is_deleted(pul
 
 
 def test_m2_an_objects_own_field_takes_the_place_of_the_common_one(pulling: Pulling) -> None:
+    """Requirement M2."""
     common = pulling.content["common"]["gsid_field"]
     pulling.content["activity"] |= {"gsid_field": common, "initial_lookback_days": None}
     pulling.content["common"]["gsid_field"] = None
@@ -142,13 +145,36 @@ def test_m2_an_objects_own_field_takes_the_place_of_the_common_one(pulling: Pull
     assert pulling.query("SELECT count(*) FROM gainsight.company WHERE match_method = 'gsid_field'") == [(0,)]
 
 
+PULLS = {
+    "company": ("company", "company"),
+    "survey_survey_response": ("surveys", "activity"),
+    "product_usage": ("product_usage", "usage_metric"),
+}
+
+
+@pytest.mark.parametrize("name", PULLS)
+def test_m2_each_object_can_have_its_own(pulling: Pulling, name: str) -> None:
+    """Requirement M2."""
+    section, table = PULLS[name]
+    by_field = f"SELECT count(*) FROM gainsight.{table} WHERE match_method = 'gsid_field'"
+    common = pulling.content["common"]["gsid_field"]
+    pulling.content["common"]["gsid_field"] = None
+    pulling.pull(name)
+    assert pulling.query(by_field) == [(0,)]
+    pulling.content[section]["gsid_field"] = common
+    pulling.pull(name)
+    assert pulling.query(by_field)[0][0] > 0
+
+
 def test_m3_a_field_that_the_crm_does_not_have_is_an_error(pulling: Pulling) -> None:
+    """Requirement M3."""
     pulling.content["activity"]["gsid_field"] = "No_Such_Field__c"
     with pytest.raises(SettingsError, match="No_Such_Field__c"):
         pulling.pull("activity")
 
 
 def test_m4_reasons_are_shown_with_examples(pulled: Pulling) -> None:
+    """Requirement M4."""
     report = pulled.pull("activity")
     examples = report.details["unmatched_examples"]
     assert set(examples) == {"no_account", "no_company", "ambiguous"}

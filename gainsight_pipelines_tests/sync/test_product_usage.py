@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gainsight_pipelines.errors import PermanentError
+from gainsight_pipelines.errors import PermanentError, SettingsError
 from gainsight_pipelines.sync import Prepared, sync
 from gainsight_pipelines_tests.pulling import Pulling
 
@@ -23,6 +23,7 @@ def flat(**aggregate: Any) -> dict[str, Any]:
 
 
 def test_p2_flat_rows_by_the_crms_own_id(pulling: Pulling) -> None:
+    """Requirement P2."""
     pulling.content["product_usage"] = flat(
         key="AccountId", dimension_field="Dimension__gc", additional_value_fields=["SecondaryValue__gc"]
     )
@@ -51,6 +52,7 @@ def test_p2_flat_rows_by_the_crms_own_id(pulling: Pulling) -> None:
 
 
 def test_p2_flat_rows_by_domain(pulling: Pulling) -> None:
+    """Requirement P2."""
     domains = [each["domain"] for each in pulling.sandbox.truth()["accounts"]["salesforce"].values() if each["domain"]]
     values = [f"https://www.{domains[0]}/x", domains[1].upper(), "nobody.example", None]
     pulling.sandbox.edit(
@@ -78,7 +80,49 @@ def test_p2_flat_rows_by_domain(pulling: Pulling) -> None:
     assert by_key[None] == (None, "no_company", 0)
 
 
+@pytest.mark.parametrize("kind", ["auto", "gsid"])
+def test_p2_flat_rows_by_the_companys_gsid(pulling: Pulling, kind: str) -> None:
+    """Requirement P2."""
+    pulling.content["product_usage"] = flat(key="GsCompanyId", key_kind=kind)
+    pulling.pull("product_usage")
+    accounts = pulling.account_ids()
+    assert {
+        gsid: (account, reason)
+        for gsid, account, reason in pulling.query(
+            "SELECT record_id, account_id, unmatched_reason FROM gainsight.usage_metric"
+        )
+    } == {
+        gsid: (accounts[each["account"]] if each["reason"] is None else None, each["reason"])
+        for gsid, each in pulling.truth("product_usage__gc").items()
+    }
+
+
+def test_p3_every_field_is_one_of_the_objects_schema(pulling: Pulling) -> None:
+    """Requirement P3: one that isn't there is named with its setting and what would do, before anything is read."""
+    whole = flat(key="AccountId", dimension_field="Dimension__gc")
+    for place, near in [
+        ("company_field", "GsCompanyId"),
+        ("observed_at_field", "ObservedDate__gc"),
+        ("aggregate.key", "AccountId"),
+        ("aggregate.dimension_field", "Dimension__gc"),
+        ("aggregate.metric_name_field", "MetricName__gc"),
+        ("aggregate.metric_value_field", "MetricValue__gc"),
+        ("aggregate.additional_value_fields", "SecondaryValue__gc"),
+    ]:
+        usage = {**whole, "aggregate": dict(whole["aggregate"])}
+        section, _, name = place.rpartition(".")
+        wrong = f"{near}x"
+        (usage["aggregate"] if section else usage)[name] = [wrong] if name == "additional_value_fields" else wrong
+        pulling.content["product_usage"] = usage
+        with pytest.raises(SettingsError) as raised:
+            pulling.pull("product_usage")
+        assert f"`product_usage.{place}` names the field {wrong!r}" in str(raised.value)
+        assert near in raised.value.todo
+    assert not any("/query/product_usage" in each["path"] for each in pulling.sandbox.gainsight_requests())
+
+
 def test_p4_each_numeric_field_of_wide_rows_is_a_metric(pulling: Pulling) -> None:
+    """Requirement P4."""
     pulling.content["product_usage"] = WIDE
     pulling.pull("product_usage")
     stored = pulling.query("SELECT record_id, metric, value::float, product_name FROM gainsight.usage_metric")
@@ -92,6 +136,7 @@ def test_p4_each_numeric_field_of_wide_rows_is_a_metric(pulling: Pulling) -> Non
 
 
 def test_p1_views_roll_up_per_account(pulling: Pulling) -> None:
+    """Requirement P1."""
     pulling.pull("product_usage")
     accounts = pulling.account_ids()
     expected: dict[tuple[Any, ...], list[tuple[str, float]]] = {}

@@ -47,6 +47,7 @@ def read_days(pulling: Pulling, days: Sequence[date], **how: Any) -> tuple[SyncR
 
 
 def test_s1_responses_become_activities_with_type_score_and_nps_group(pulling: Pulling) -> None:
+    """Requirement S1."""
     pulling.pull(NAME)
     rows = pulling.query(
         """SELECT activity_id, activity_type, survey_type, score, nps_group FROM gainsight.activity
@@ -65,6 +66,7 @@ def test_s1_responses_become_activities_with_type_score_and_nps_group(pulling: P
 
 
 def test_s3_the_limit_is_shown_and_the_next_run_goes_on(pulling: Pulling) -> None:
+    """Requirement S3."""
     expected = in_lookback(pulling)
     pulling.content["surveys"]["response_limit"] = 20
     runs = 0
@@ -83,6 +85,7 @@ def test_s3_the_limit_is_shown_and_the_next_run_goes_on(pulling: Pulling) -> Non
 
 
 def test_s3_nothing_ages_out_while_the_limit_holds_a_read_back(pulling: Pulling) -> None:
+    """Requirement S3."""
     expected = in_lookback(pulling)
     pulling.content["surveys"]["response_limit"] = 20
     assert pulling.pull(NAME).is_truncated
@@ -93,19 +96,21 @@ def test_s3_nothing_ages_out_while_the_limit_holds_a_read_back(pulling: Pulling)
 
 
 def test_s4_responses_within_the_lookback_alone(pulling: Pulling) -> None:
-    """What was given within the look-back window, undated responses by the time they were created."""
+    """Requirement S4: what was given within the look-back window, undated responses by the time they were created."""
     report = pulling.pull(NAME)
     assert stored(pulling) == in_lookback(pulling)
     assert report.is_truncated is False
 
 
 def test_s5_custom_fields_are_registered_kept_and_not_lost_when_toggled_off(pulling: Pulling) -> None:
+    """Requirement S5."""
     pulling.content["surveys"]["register_custom_fields"] = True
     pulling.pull(NAME)
     registered = {
         row[0]: row[1:]
         for row in pulling.query("SELECT name, label, data_type FROM gainsight.custom_field WHERE entity = 'activity'")
     }
+    assert registered["NPSScore"] == ("NPS Score", "NUMBER")
     assert all(label and kind for label, kind in registered.values())
     values = dict(pulling.query("SELECT activity_id, custom_fields FROM gainsight.activity"))
     kept = {name for each in values.values() for name in each}
@@ -120,6 +125,7 @@ def test_s5_custom_fields_are_registered_kept_and_not_lost_when_toggled_off(pull
 
 
 def test_s6_a_filter_replaces_the_lookback(pulling: Pulling) -> None:
+    """Requirement S6."""
     pulling.content["surveys"]["filter"] = {
         "conditions": [{"name": "NPSScore", "alias": "A", "value": [9], "operator": "GTE"}],
         "expression": "A",
@@ -133,7 +139,31 @@ def test_s6_a_filter_replaces_the_lookback(pulling: Pulling) -> None:
     assert again.written == 0
 
 
+def test_s6_expressions_may_be_nested(pulling: Pulling) -> None:
+    """Requirement S6."""
+    conditions = [("NPSScore", "GTE", 9), ("SurveyType", "EQ", "NPS"), ("CSATScore", "LTE", 2)]
+    pulling.content["surveys"]["filter"] = {
+        "conditions": [
+            {"name": name, "alias": alias, "value": [value], "operator": operator}
+            for alias, (name, operator, value) in zip("ABC", conditions, strict=True)
+        ],
+        "expression": "((A AND B) OR C)",
+    }
+    asked = ask(pulling, OBJECT, "NPSScore", "CSATScore")
+    truth = pulling.truth(OBJECT)
+    expected = {
+        gsid
+        for gsid, each in asked.items()
+        if ((each["NPSScore"] or 0) >= 9 and truth[gsid]["survey_type"] == "NPS")
+        or (each["CSATScore"] is not None and each["CSATScore"] <= 2)
+    }
+    assert {truth[gsid]["survey_type"] for gsid in expected} == {"NPS", "CSAT"}
+    pulling.pull(NAME)
+    assert stored(pulling) == expected
+
+
 def test_s6_a_filter_reads_the_newest_up_to_the_limit(pulling: Pulling) -> None:
+    """Requirement S6."""
     pulling.content["surveys"] |= {
         "response_limit": 10,
         "filter": {
@@ -147,7 +177,7 @@ def test_s6_a_filter_reads_the_newest_up_to_the_limit(pulling: Pulling) -> None:
 
 
 def test_s6_records_without_a_date_at_the_head_of_a_filter_are_named(pulling: Pulling) -> None:
-    """A tenant may put them first when it sorts the newest first, as PostgreSQL does: then they fill the limit."""
+    """Requirement S6: a tenant may put them first, as PostgreSQL does when it sorts descending."""
     scored = sorted(gsid for gsid, each in pulling.truth(OBJECT).items() if each["survey_type"] == "NPS")[:4]
     pulling.sandbox.edit(*({"object": OBJECT, "gsid": gsid, "values": {"ModifiedDate": None}} for gsid in scored))
     pulling.content["surveys"] |= {
@@ -179,6 +209,7 @@ def test_s6_records_without_a_date_at_the_head_of_a_filter_are_named(pulling: Pu
     ],
 )
 def test_s6_a_wrong_filter_is_named_before_it_is_sent(pulling: Pulling, condition: dict[str, Any], place: str) -> None:
+    """Requirement S6."""
     pulling.content["surveys"]["filter"] = {"conditions": [condition], "expression": "A"}
     with pytest.raises(SettingsError) as raised:
         pulling.pull(NAME)
@@ -187,18 +218,21 @@ def test_s6_a_wrong_filter_is_named_before_it_is_sent(pulling: Pulling, conditio
 
 
 def test_s7_the_mapping_is_shown_with_its_reasons(pulling: Pulling) -> None:
+    """Requirement S7."""
     shown = pulling.pull(NAME).details["field_mappings"]
     assert shown["responded_at"] == {"field": "RespondedDate", "reason": "usual name RespondedDate"}
     assert {score["survey_type"] for score in shown["score"]} == {"NPS", "CSAT"}
 
 
 def test_s7_an_override_holds(pulling: Pulling) -> None:
+    """Requirement S7."""
     pulling.content["surveys"]["objects"][0]["field_mappings"] = {"responded_at": "CreatedDate"}
     shown = pulling.pull(NAME).details["field_mappings"]
     assert shown["responded_at"] == {"field": "CreatedDate", "reason": "override"}
 
 
 def test_s8_days_are_read_exactly_and_the_pull_s_cursor_stays(pulling: Pulling) -> None:
+    """Requirement S8."""
     pulling.pull(NAME)
     cursor = pulling.query("SELECT modified_at, gsid, completed_at FROM gainsight.sync_cursor WHERE scope = 'pull'")
     before = stored(pulling)
@@ -219,6 +253,7 @@ def test_s8_days_are_read_exactly_and_the_pull_s_cursor_stays(pulling: Pulling) 
 
 
 def test_s8_at_the_limit_it_says_where_and_the_rest_can_be_run(pulling: Pulling) -> None:
+    """Requirement S8."""
     pulling.content["surveys"]["response_limit"] = 4
     by_day = days_of(pulling)
     days = sorted(set(by_day.values()))
@@ -232,7 +267,17 @@ def test_s8_at_the_limit_it_says_where_and_the_rest_can_be_run(pulling: Pulling)
     assert stored(pulling) == set(by_day)
 
 
+def test_s5_a_backfill_registers_the_fields_whose_values_it_keeps(pulling: Pulling) -> None:
+    """Requirement S5."""
+    pulling.content["surveys"]["register_custom_fields"] = True
+    read_days(pulling, [max(days_of(pulling).values())])
+    kept = {name for (values,) in pulling.query("SELECT custom_fields FROM gainsight.activity") for name in values}
+    registered = {name for (name,) in pulling.query("SELECT name FROM gainsight.custom_field")}
+    assert kept and kept <= registered
+
+
 def test_s8_a_day_has_its_responses_without_a_modification_date_too(pulling: Pulling) -> None:
+    """Requirement S8."""
     gsid, day = min(days_of(pulling).items(), key=lambda item: item[1])
     pulling.sandbox.edit({"object": OBJECT, "gsid": gsid, "values": {"ModifiedDate": None}})
     read_days(pulling, [day])
@@ -241,7 +286,7 @@ def test_s8_a_day_has_its_responses_without_a_modification_date_too(pulling: Pul
 
 @pytest.mark.parametrize("missing", [["RespondedDate"], ["ModifiedDate"], ["RespondedDate", "ModifiedDate"]])
 def test_s3_responses_without_a_date_count_towards_the_limit(pulling: Pulling, missing: list[str]) -> None:
-    """They are read once a day by themselves; cut off, the next run goes on with them."""
+    """Requirement S3: they are read once a day by themselves; cut off, the next run goes on with them."""
     edited = sorted(in_lookback(pulling))[:24]
     pulling.sandbox.edit(*({"object": OBJECT, "gsid": gsid, "values": dict.fromkeys(missing, None)} for gsid in edited))
     asked = ask(pulling, OBJECT, "RespondedDate", "CreatedDate")

@@ -1,0 +1,38 @@
+"""Types of activities (requirement T2): the defaults, how categories are compared, and what each type means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gainsight_pipelines.objects.activity_types import DESCRIPTIONS, ActivityType, CategoryMapping
+from gainsight_pipelines.settings import DEFAULT_CATEGORIES
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.parametrize(
+    ("category", "kind"),
+    [
+        ("email", "EMAIL"),
+        (" E mail ", "EMAIL"),
+        ("MEETING", "MEETING"),
+        ("Call", "MEETING"),
+        ("Update", "TYPE_MANUAL"),
+        ("risk", "TYPE_MANUAL"),
+        ("Renewal", "TYPE_MANUAL"),
+        (None, "TYPE_MANUAL"),
+    ],
+)
+def test_t2_categories_have_their_default_type(category: str | None, kind: str) -> None:
+    """Requirement T2."""
+    assert CategoryMapping(DEFAULT_CATEGORIES).activity_type(category) == kind
+
+
+def test_t2_each_type_has_a_description_that_the_docs_give_as_well() -> None:
+    """Requirement T2."""
+    page = " ".join((DOCS / "objects.md").read_text("utf-8").split())
+    for kind in ActivityType:
+        assert len(DESCRIPTIONS[kind].split()) > 5
+        assert f"| `{kind}` |" in page and DESCRIPTIONS[kind] in page

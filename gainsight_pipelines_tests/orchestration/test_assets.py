@@ -1,0 +1,59 @@
+"""What assets say of themselves and of each materialization: table, columns, lineage, numbers, unmatched records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import yaml
+
+from gainsight_pipelines.orchestration.build import build_definitions
+from gainsight_pipelines.settings import load_settings
+from gainsight_pipelines.store.contract import RELATIONS
+from gainsight_pipelines_tests.pulling import Pulling
+
+TABLES = {
+    "crm/account": "account",
+    "gainsight/company": "company",
+    "gainsight/activity": "activity",
+    "gainsight/survey_survey_response": "activity",
+    "gainsight/survey_survey_response_by_day": "activity",
+    "gainsight/product_usage": "usage_metric",
+}
+
+
+def definitions_of(pulling: Pulling, folder: Path) -> dg.Definitions:
+    path = folder / "gainsight.yaml"
+    path.write_text(yaml.safe_dump(pulling.content))
+    return build_definitions(load_settings(path))
+
+
+def test_each_asset_has_table_columns_and_lineage_from_the_data_contract(pulling: Pulling, tmp_path: Path) -> None:
+    specs = {spec.key.to_user_string(): spec for spec in definitions_of(pulling, tmp_path).resolve_all_asset_specs()}
+    assert specs.keys() == TABLES.keys()
+    for key, spec in specs.items():
+        table = TABLES[key]
+        assert spec.metadata["dagster/table_name"] == f"gainsight.{table}"
+        columns = spec.metadata["dagster/column_schema"].columns
+        assert {each.name: (each.type, each.description) for each in columns} == dict(RELATIONS[table].columns)
+        upstream = {dep.asset_key.to_user_string() for dep in spec.deps}
+        assert upstream == (set() if key == "crm/account" else {"crm/account"})
+
+
+def test_a_materialization_shows_numbers_lineage_and_what_has_no_account(pulling: Pulling, tmp_path: Path) -> None:
+    """Requirements M4 and S3 as the UI shows them."""
+    pulling.content["surveys"]["response_limit"] = 20
+    job = definitions_of(pulling, tmp_path).resolve_job_def("pull_survey_survey_response")
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(instance=instance)
+    (event,) = result.asset_materializations_for_node("gainsight__survey_survey_response")
+    shown: dict[str, Any] = {name: value.value for name, value in event.metadata.items()}
+    assert shown["rows_read"] == 20 == shown["matched"] + shown["unmatched"]
+    assert shown["response_limit_reached"] is True
+    reasons = dict(pulling.query("SELECT reason, count(*) FROM gainsight.unmatched_record GROUP BY reason"))
+    table = {row.data["reason"]: row.data["rows"] for row in shown["unmatched_by_reason"].records}
+    assert reasons and table == reasons
+    assert shown["details"]["unmatched_examples"].keys() == reasons.keys()
+    (source,) = shown["dagster/column_lineage"].deps_by_column["account_id"]
+    assert (source.asset_key.to_user_string(), source.column_name) == ("crm/account", "account_id")
