@@ -47,6 +47,7 @@ def everything_stored(url: str) -> Iterator[tuple[str, str]]:
 
 
 def test_nothing_leaks(installed: tuple[Product, RunningSandbox]) -> None:
+    """Requirement C1."""
     product, sandbox = installed
     secrets = [*sandbox.secrets, PASSWORD, "a-wrong-key-for-gainsight"]
     assert all(len(secret) > 8 for secret in secrets)

@@ -30,6 +30,7 @@ def product(installed: Product, small_sandbox: RunningSandbox) -> Iterator[Produ
 
 
 def test_all_is_well(product: Product) -> None:
+    """Requirement C2."""
     done = product.command("validate")
     assert done.status == 0, done.out + done.err
     lines = done.out.splitlines()
@@ -40,6 +41,7 @@ def test_all_is_well(product: Product) -> None:
 
 
 def test_what_is_wrong_and_what_to_do(product: Product) -> None:
+    """Requirement C2."""
     done = product.command("validate", GAINSIGHT_API_KEY="key-of-nobody")
     assert done.status == 1
     lines = done.out.splitlines()

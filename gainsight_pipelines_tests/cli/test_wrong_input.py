@@ -95,6 +95,7 @@ def test_wrong_key(product: Product) -> None:
 
 
 def test_no_crm_configured(product: Product, sandbox: RunningSandbox) -> None:
+    """Requirement G2: no call to Gainsight."""
     settings = product.settings()
     del settings["primary_crm"]
     product.write_settings(settings)
@@ -106,6 +107,7 @@ def test_no_crm_configured(product: Product, sandbox: RunningSandbox) -> None:
 
 
 def test_crm_down_stops_all_pulls_before_any_gainsight_call(product: Product, sandbox: RunningSandbox) -> None:
+    """Requirement G2."""
     before = product.query(ROWS)
     sandbox.switch(crm_down=True)
     done = product.run()

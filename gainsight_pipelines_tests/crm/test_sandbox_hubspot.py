@@ -77,6 +77,7 @@ def live_truth(world: World) -> dict[str, dict[str, object]]:
 
 
 def test_every_account_as_it_is(sandbox: Sandbox) -> None:
+    """Requirement G4."""
     merged = {
         key: row["merged_into"] for key, row in account_truth(sandbox.world)["hubspot"].items() if row["merged_into"]
     }
@@ -96,6 +97,7 @@ def test_every_account_as_it_is(sandbox: Sandbox) -> None:
 
 
 def test_increments(sandbox: Sandbox) -> None:
+    """Requirement G5."""
     for account in sandbox.world.accounts.values():
         account.modified_at = min(account.modified_at, datetime.now(UTC) - timedelta(days=2))
     with connected(sandbox) as crm:

@@ -104,6 +104,7 @@ def truth(world: World) -> dict[str, dict[str, object]]:
 
 @pytest.mark.parametrize("way", ["client credentials", "jwt", "password"])
 def test_every_account_as_it_is(sandbox: Sandbox, way: str) -> None:
+    """Requirement G4: by each way to log in."""
     with connected(sandbox, way) as crm:
         assert crm.organisation() == SALESFORCE_ORGANISATION
         live = sum(not row["deleted"] for row in truth(sandbox.world).values())
@@ -119,6 +120,7 @@ def test_every_account_as_it_is(sandbox: Sandbox, way: str) -> None:
 
 
 def test_increments(sandbox: Sandbox) -> None:
+    """Requirement G5."""
     for account in sandbox.world.accounts.values():
         account.modified_at = min(account.modified_at, datetime.now(UTC) - timedelta(days=2))
     with connected(sandbox) as crm:

@@ -34,6 +34,7 @@ def targets(finding: Finding) -> list[int]:
 
 
 def test_categories_of_the_sample_with_types(finding: Finding) -> None:
+    """Requirement T4."""
     sample = impatient(finding)
     assert (sample.sampled, sample.target, sample.smaller_target, sample.slow) == (300, 1000, 800, ())
     found = {one.name: one for one in sample.categories}
@@ -61,6 +62,7 @@ def test_kept_for_minutes_and_mapped_by_the_settings_as_they_are(finding: Findin
 
 
 def test_a_slow_tenant_is_asked_for_less(finding: Finding) -> None:
+    """Requirement T3."""
     finding.sandbox.switch(slow_above=500)
     said: list[str] = []
     sample = impatient(finding, say=said.append)
@@ -70,6 +72,7 @@ def test_a_slow_tenant_is_asked_for_less(finding: Finding) -> None:
 
 
 def test_resample_steps_down_further(finding: Finding) -> None:
+    """Requirement T3."""
     finding.sandbox.switch(slow_above=100)
     with pytest.raises(SlowAnswer, match=r"samples of 1,000, 800, 500 activities .* goes on with 250"):
         impatient(finding)

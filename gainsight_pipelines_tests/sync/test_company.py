@@ -44,7 +44,7 @@ def test_a1_companies_bring_typed_attributes_and_labels(pulling: Pulling) -> Non
 
 
 def test_a1_nothing_of_the_crms_account_is_changed(pulling: Pulling) -> None:
-    """Requirement A1."""
+    """Requirements A1 and G1."""
     pulling.pull("activity")
     columns = (
         "SELECT account_id, name, domain, arr, renewal_date, owner_id, changed_at FROM gainsight.account ORDER BY 1"
