@@ -95,6 +95,58 @@ def status(*, settings: SettingsPath = None, json: Json = False) -> int:
 
 
 @app.command
+def init(  # noqa: PLR0913 - an answer each
+    *,
+    non_interactive: Annotated[
+        bool,
+        Parameter(negative="", help="Ask nothing: ready answers, those given here, and keys from the environment."),
+    ] = False,
+    base_url: Annotated[str | None, Parameter(help="Gainsight's base URL.")] = None,
+    crm: Annotated[Literal["salesforce", "hubspot"] | None, Parameter(help="Which CRM owns the accounts.")] = None,
+    gsid_field: Annotated[
+        str | None, Parameter(allow_leading_hyphen=True, help="CRM field with the GSID; - for none.")
+    ] = None,
+    arr_field: Annotated[
+        str | None, Parameter(allow_leading_hyphen=True, help="CRM field with ARR; - for none.")
+    ] = None,
+    renewal_date_field: Annotated[
+        str | None, Parameter(allow_leading_hyphen=True, help="CRM field with the renewal date; - for none.")
+    ] = None,
+    crm_id_field: Annotated[str | None, Parameter(help="Company field with the CRM's account id.")] = None,
+    survey_object: Annotated[
+        tuple[str, ...], Parameter(negative="", help="Object with survey responses; several times for several.")
+    ] = (),
+    usage_object: Annotated[str | None, Parameter(help="Object with product usage.")] = None,
+    without: Annotated[
+        tuple[str, ...], Parameter(negative="", help="A pull to leave out: company, activity, surveys, product_usage.")
+    ] = (),
+    sandbox: Annotated[Path | None, Parameter(help="Folder of a running sandbox, where it isn't found.")] = None,
+    overwrite: Annotated[
+        bool, Parameter(negative="", help="With --non-interactive: change a file that is there.")
+    ] = False,
+    settings: SettingsPath = None,
+) -> int:
+    """Make gainsight.yaml and .env: asks what is needed, with ready answers out of the tenant, and checks each.
+
+    Works again on files that are there: what changes is shown first. Keys are asked for, never taken as options.
+    """
+    from gainsight_pipelines.cli.init import Given, init_command
+
+    options = {
+        "base-url": base_url,
+        "crm": crm,
+        "gsid-field": gsid_field,
+        "arr-field": arr_field,
+        "renewal-date-field": renewal_date_field,
+        "crm-id-field": crm_id_field,
+        "usage-object": usage_object,
+    }
+    answers = {name: value for name, value in options.items() if value is not None}
+    given = Given(answers, survey_object, without, sandbox, overwrite)
+    return init_command(given, is_interactive=not non_interactive, path=settings)
+
+
+@app.command
 def validate(
     *,
     report: Annotated[

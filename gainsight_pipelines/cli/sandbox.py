@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import IO, Any, cast
 
 from gainsight_pipelines.cli import output
+from gainsight_pipelines.crm.protocol import CRM_NAMES
 from gainsight_pipelines.errors import PermanentError
 from gainsight_pipelines.orchestration.instance import HOME_VARIABLE, STORAGE_VARIABLE
 from gainsight_pipelines.processes import ProcessGroup
@@ -69,13 +73,99 @@ def start_sandbox(
     return RunningSandbox(state["urls"], path, {**kept, **credentials}), process
 
 
+@dataclass(frozen=True, slots=True)
+class KnownSandbox:
+    """A sandbox that somebody else has started, and that answers."""
+
+    crm: str
+    urls: Mapping[str, str]
+    credentials: Mapping[str, str] = field(repr=False)
+
+
+def find_sandbox(folder: Path | None = None) -> KnownSandbox | None:
+    """A running sandbox: in the folder that is named, the working directory, or started last by this user.
+
+    Args:
+        folder: with its sandbox.json.
+
+    Raises:
+        PermanentError: a folder was named, and no sandbox runs there.
+    """
+    if folder is not None:
+        found = _known_sandbox(folder)
+        if found is None:
+            raise PermanentError(f"No sandbox runs in {folder}.", "Start one: gainsight-pipelines sandbox.")
+        return found
+    candidates = sorted((Path.cwd() / DATA_FOLDER).glob("sandbox-*/services"))
+    if (last := _announced()) is not None:
+        candidates.append(last)
+    return next((found for each in candidates if (found := _known_sandbox(each)) is not None), None)
+
+
+def _known_sandbox(folder: Path) -> KnownSandbox | None:
+    import requests
+    from dotenv import dotenv_values
+
+    try:
+        state = json.loads((folder / "sandbox.json").read_bytes())
+        with requests.Session() as session:
+            session.trust_env = False
+            is_there = session.get(f"{state['urls']['control']}/health", timeout=2).ok
+        values = dotenv_values(folder / "sandbox.env", interpolate=False)
+    except (OSError, ValueError, KeyError, TypeError):  # requests' errors are OSErrors
+        return None
+    # The machine's own bundle stays in force: Salesforce's authority has a variable of its own.
+    kept = {name: value for name, value in values.items() if value and name.startswith(REAL_PREFIXES)}
+    crm = folder.parent.name.removeprefix("sandbox-")
+    return KnownSandbox(crm if crm in CRM_NAMES else "salesforce", state["urls"], kept) if is_there else None
+
+
+def _pointer() -> Path:
+    """Where the folder of the sandbox that this user started last is written down."""
+    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    return Path(base) / f"gainsight_pipelines-{os.getuid()}" / "sandbox"
+
+
+@contextmanager
+def announced(folder: Path) -> Iterator[None]:
+    """Lets `init` find this sandbox from any working directory, for as long as it runs."""
+    pointer = _pointer()
+    try:
+        pointer.parent.mkdir(mode=0o700, exist_ok=True)
+        if _is_ours(pointer.parent):
+            pointer.write_text(str(folder.absolute()))
+    except OSError:
+        pass  # `init --sandbox` finds it as well
+    try:
+        yield
+    finally:
+        if _announced() == folder.absolute():
+            pointer.unlink(missing_ok=True)
+
+
+def _announced() -> Path | None:
+    pointer = _pointer()
+    try:
+        return Path(pointer.read_text()) if _is_ours(pointer.parent) else None
+    except (OSError, ValueError):
+        return None
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether nobody else can have put anything there."""
+    found = folder.lstat()
+    return found.st_uid == os.getuid() and stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o077
+
+
 def sandbox_command(crm: str, folder: Path | None, like: Path | None) -> int:
     """Runs the sandbox until it is stopped, and says where it is."""
     with ProcessGroup() as group:
-        running, process = start_sandbox(group, folder or sandbox_folder(crm), crm, like)
+        folder = folder or sandbox_folder(crm)
+        running, process = start_sandbox(group, folder, crm, like)
         for name, url in running.urls.items():
             output.say(f"{name:<12}{url}")
         output.say(f"settings    {running.settings_path}")
         output.say(f"credentials {running.settings_path.with_name('sandbox.env')}")
-        output.say("Ctrl-C ends it.")
-        return process.wait()
+        output.say("`gainsight-pipelines init` makes settings for it. Ctrl-C ends it.")
+        with announced(folder / "services"):
+            return process.wait()

@@ -39,7 +39,7 @@ def validate_command(*, report: Path | None, path: Path | None, as_json: bool) -
             yield workspace.store
 
     checks: list[Check] = []
-    for check in validate(catalog, store):
+    for check in validate(catalog, store, say=output.say):
         checks.append(check)
         if not as_json:
             _print(check)

@@ -77,20 +77,27 @@ class Check:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def validate(catalog: Catalog, open_store: OpenStore | None, *, parts: Collection[str] = PARTS) -> Iterator[Check]:
+def validate(
+    catalog: Catalog,
+    open_store: OpenStore | None,
+    *,
+    parts: Collection[str] = PARTS,
+    say: Callable[[str], None] = lambda sentence: None,
+) -> Iterator[Check]:
     """Looks at everything that the settings name, check by check, as each is done.
 
     Args:
         catalog: whom to ask. Its cache isn't asked, but has what was found afterwards.
         open_store: opens the database, migrated; None: it isn't looked at.
         parts: which of PARTS to look at.
+        say: takes a sentence when something is waited for.
     """
     settings = catalog.connections.settings
     if settings.file_error is not None:
         yield _failed("settings", "file", settings.file_error)
         return
     with ExitStack() as stack:
-        yield from _Validation(catalog, settings, open_store, frozenset(parts), stack).run()
+        yield from _Validation(catalog, settings, open_store, frozenset(parts), stack, say).run()
 
 
 def passed(checks: Collection[Check]) -> bool:
@@ -106,12 +113,14 @@ class _Validation:
         open_store: OpenStore | None,
         parts: frozenset[str],
         stack: ExitStack,
+        say: Callable[[str], None],
     ) -> None:
         self._catalog = catalog
         self._settings = settings
         self._open_store = open_store
         self._parts = parts
         self._stack = stack
+        self._say = say
         self._objects: dict[str, ObjectInfo] | None = None
         """By lower-case name; None: Gainsight can't be asked."""
         self._accounts: int | None = None
@@ -161,7 +170,7 @@ class _Validation:
         text = f"PostgreSQL {server} answers and has this program's tables (version {version})."
         yield Check("database", "reachable", Outcome.PASSED, text, facts=facts)
         share = self._settings.gainsight.quota_share if self._has("gainsight") and self._settings.gainsight else 1.0
-        quota = Quota(store, self._catalog.connections.clock, share)
+        quota = Quota(store, self._catalog.connections.clock, share, self._say)
         self._catalog.connections = replace(self._catalog.connections, before_call=quota)
         yield self._quota(quota.used_today(), int(CALLS_PER_DAY * share))
 

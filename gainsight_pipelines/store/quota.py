@@ -7,6 +7,7 @@ the company together ("Company API" and "Custom Object API" documentation). So o
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -32,12 +33,13 @@ FORGET = "DELETE FROM gainsight.api_quota WHERE window_start < %s"
 class Quota:
     """Lets calls through as long as our share of the tenant's quota lasts.
 
-    `share` is a fraction of the limits, above 0 and up to 1.
+    `share` is a fraction of the limits, above 0 and up to 1. `say` takes a sentence when something is waited for.
     """
 
     store: Store
     clock: Clock
     share: float
+    say: Callable[[str], None] = logger.info
 
     def __call__(self, kind: str) -> None:
         """Counts one call that is about to be made; waits for the next minute when this one's share is used up.
@@ -48,7 +50,7 @@ class Quota:
         while not self._counted():
             now = self.clock.now()
             wait = (_start(now, MINUTE) + MINUTE - now).total_seconds()
-            logger.info("waiting %.0f s: this minute's share of Gainsight's API quota is used up (%s)", wait, kind)
+            self.say(f"waiting {wait:.0f} s: this minute's share of Gainsight's API quota is used up ({kind})")
             self.clock.sleep(wait)
 
     def used_today(self) -> int:

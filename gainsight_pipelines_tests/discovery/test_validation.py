@@ -377,6 +377,18 @@ def test_a_new_database_is_migrated_and_calls_are_counted(finding: Finding, data
     assert find(again, "gainsight", "quota").facts["used_today"] == 1
 
 
+def test_the_minutes_share_is_waited_for_and_said(finding: Finding, database_url: str) -> None:
+    finding.content["gainsight"]["quota_share"] = 0.02
+    said: list[str] = []
+    found = list(
+        validate(
+            finding.catalog, lambda: store_at(database_url), parts=("database", "gainsight", "pulls"), say=said.append
+        )
+    )
+    assert passed(found)
+    assert "this minute's share of Gainsight's API quota is used up" in said[0]
+
+
 def test_the_days_share_is_used_up(finding: Finding, database_url: str) -> None:
     finding.content["gainsight"]["quota_share"] = 0.00002
     database_checks(finding, database_url, "gainsight")

@@ -1,0 +1,448 @@
+"""`init`: the settings file and `.env`, asked for with ready answers out of the live tenant, checked as it goes.
+
+Nothing is written before the last question, and nothing is written over that wasn't shown.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gainsight_pipelines import settings as settings_package
+from gainsight_pipelines.cli import output
+from gainsight_pipelines.cli.asking import Asker
+from gainsight_pipelines.cli.sandbox import find_sandbox
+from gainsight_pipelines.cli.validate import validate_command
+from gainsight_pipelines.cli.workspace import data_folder, export_library_variables
+from gainsight_pipelines.clock import SystemClock
+from gainsight_pipelines.connect import API_KEY_VARIABLE
+from gainsight_pipelines.crm.protocol import CRM_NAMES, AccountField
+from gainsight_pipelines.discovery import Catalog, Connections, DiskCache, suggestions
+from gainsight_pipelines.discovery.cache import FOLDER
+from gainsight_pipelines.discovery.categories import sample_categories, with_categories
+from gainsight_pipelines.discovery.connections import ANSWER_SECONDS, CONNECT_SECONDS
+from gainsight_pipelines.errors import PipelineError, SettingsError
+from gainsight_pipelines.gainsight.address import check_address
+from gainsight_pipelines.gainsight.metadata import ObjectInfo
+from gainsight_pipelines.objects.catalog import find_pull
+from gainsight_pipelines.settings import PULLS, Secrets, Settings, parse_settings, settings_path
+from gainsight_pipelines.settings.dotenv_file import write_secrets
+from gainsight_pipelines.settings.editing import SettingsFile
+
+TEMPLATE = Path(settings_package.__file__).with_name("template.yaml")
+
+LOGINS: Mapping[str, tuple[str, ...]] = {
+    "client-credentials": ("SALESFORCE_INSTANCE_URL", "SALESFORCE_CLIENT_ID", "SALESFORCE_CLIENT_SECRET"),
+    "jwt": ("SALESFORCE_JWT_KEY_FILE", "SALESFORCE_CLIENT_ID", "SALESFORCE_USERNAME"),
+    "password": ("SALESFORCE_USERNAME", "SALESFORCE_PASSWORD", "SALESFORCE_SECURITY_TOKEN"),
+}
+"""Ways to log in to Salesforce, and the variables of each."""
+HIDDEN = ("SECRET", "PASSWORD", "TOKEN", "API_KEY")
+TITLES: Mapping[str, str] = {
+    "company": "companies (attributes of accounts, daily)",
+    "activity": "timeline activities (every 4 hours)",
+    "surveys": "survey responses (daily)",
+    "product_usage": "product usage (weekly)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the command line says.
+
+    `answers` by the name of the option; `survey_objects` and `without` (sections that shall not be pulled) are lists.
+    """
+
+    answers: Mapping[str, str] = field(default_factory=dict)
+    survey_objects: Sequence[str] = ()
+    without: Sequence[str] = ()
+    sandbox: Path | None = None
+    overwrite: bool = False
+
+
+def init_command(given: Given, *, is_interactive: bool, path: Path | None) -> int:
+    """Asks, shows, writes, validates; the exit status is that of the validation."""
+    file = SettingsFile.read(settings_path(path))
+    if file.settings.file_error is not None and file.text.strip():
+        raise file.settings.file_error
+    for section in given.without:
+        if section not in PULLS:
+            raise SettingsError(f"--without: there is no pull {section!r}.", f"The pulls are {', '.join(PULLS)}.")
+    set_up = _SetUp(file, Asker(is_interactive, given.answers), given)
+    set_up.ask()
+    if not set_up.is_accepted():
+        output.say("Nothing was written.")
+        return 1
+    set_up.write()
+    output.say("")
+    status = validate_command(report=None, path=path, as_json=False)
+    if status == 0:
+        output.say(
+            "Next: `gainsight-pipelines run --all`, then `gainsight-pipelines dev` for the UI and the schedules."
+        )
+    return status
+
+
+class _SetUp:
+    """One set-up: what is known so far, as text of the file and as variables of `.env`."""
+
+    def __init__(self, file: SettingsFile, asker: Asker, given: Given) -> None:
+        self._file = file
+        self._asker = asker
+        self._given = given
+        self._clock = SystemClock()
+        self._text = file.text if file.text.strip() else TEMPLATE.read_text("utf-8")
+        self._secrets = Secrets.read(file.path, os.environ)
+        self._entered: dict[str, str] = {}
+        self._sandbox = find_sandbox(given.sandbox)
+        self._is_sandbox = False
+
+    def ask(self) -> None:
+        """All questions, in the order in which each needs the answers before it."""
+        output.say("Enter takes the answer in brackets. Nothing is written before the last question.")
+        self._gainsight()
+        has_crm = self._crm()
+        if has_crm:
+            self._account_fields()
+        objects = self._objects()
+        self._company(objects)
+        self._activity(objects)
+        self._surveys(objects)
+        self._usage(objects)
+
+    def is_accepted(self) -> bool:
+        """Shows what would be written; whether it shall be."""
+        changes = self._file.difference(self._text)
+        if self._file.text.strip():
+            output.say(f"\n{changes}" if changes else f"\n{self._file.path.name} stays as it is.")
+            if not changes and not self._to_write():
+                return True
+            if changes and not self._asker.is_interactive and not self._given.overwrite:
+                raise SettingsError(f"{self._file.path} is there already.", "Say --overwrite to change it so.")
+        else:
+            output.say(f"\n{self._text}")
+        if names := self._to_write():
+            output.say(f".env gets {', '.join(names)}; it can be read by this user alone.")
+        return self._asker.yes(f"Write {self._file.path}?", ready=True)
+
+    def write(self) -> None:
+        """Writes both files: all of each or nothing."""
+        names = self._to_write()
+        if names:
+            write_secrets(self._file.path, {name: self._entered[name] for name in names})
+            output.say(f"Written: {self._file.path.with_name('.env')}.")
+        if self._text != self._file.text:
+            self._file.write(self._text, self._clock, "init")
+            output.say(f"Written: {self._file.path}.")
+        for name in names:
+            if os.environ.get(name) not in (None, "", self._entered[name]):
+                output.say(f"{name} is set to something else in the environment, which wins: unset it there.")
+        export_library_variables(Secrets.read(self._file.path, os.environ), os.environ)
+
+    # -- questions ------------------------------------------------------------------------------------------------
+
+    def _gainsight(self) -> None:
+        data = self._data("gainsight")
+        tenant = self._file.settings.gainsight if self._is_sound("gainsight") else None
+        known = tenant.base_url if tenant is not None else None
+        # A file that is there says whom it is for: a sandbox is offered only where nothing is, or where it is named.
+        if self._sandbox is not None and (known is None or self._given.sandbox is not None):
+            known = self._sandbox.urls["gainsight"]
+            output.say(f"A sandbox is running (made-up data, {known}): its answers are ready.")
+
+        def check(answer: str) -> str:
+            check_address(answer, connect_timeout=CONNECT_SECONDS, read_timeout=ANSWER_SECONDS)
+            return "a Gainsight answers there"
+
+        address = self._asker.text("base-url", "Gainsight's base URL", known, check).rstrip("/")
+        self._put("gainsight", {**data, "base_url": address})
+        self._is_sandbox = self._sandbox is not None and address == self._sandbox.urls["gainsight"]
+        if self._is_sandbox and self._sandbox is not None:
+            self._entered |= self._sandbox.credentials
+
+        def check_key(answer: str) -> str:
+            self._entered[API_KEY_VARIABLE] = answer
+            objects = self._catalog().objects(is_fresh=True).objects
+            return f"the key is accepted: {len(objects):,} objects discovered"
+
+        self._secret(API_KEY_VARIABLE, check_key)
+
+    def _crm(self) -> bool:
+        """Whether the CRM answers by now."""
+        data = self._data("primary_crm")
+        primary = self._file.settings.primary_crm if self._is_sound("primary_crm") else None
+        ready = primary.kind if primary is not None else self._likely_crm()
+        kind = self._asker.choice("crm", "Which CRM owns the accounts?", list(CRM_NAMES), ready)
+        if primary is not None and primary.kind != kind:
+            data["fields"] = {}
+        self._put("primary_crm", {**data, "kind": kind})
+        variables: tuple[str, ...] = ("HUBSPOT_ACCESS_TOKEN",)
+        if kind == "salesforce":
+            login = next((name for name, needed in LOGINS.items() if all(map(self._value, needed))), None)
+            if login is None or not self._is_sandbox:
+                login = self._asker.choice("login", "How to log in?", list(LOGINS), login or next(iter(LOGINS)))
+            variables = LOGINS[login]
+        for name in variables[:-1]:
+            self._variable(name)
+
+        def check(answer: str) -> str:
+            self._entered[variables[-1]] = answer
+            with closing(self._connections().crm()) as crm:
+                return f"{CRM_NAMES[crm.kind]} answers: {crm.probe():,} accounts"
+
+        self._variable(variables[-1], check)
+        try:
+            self._catalog().crm_fields(is_fresh=True)
+        except PipelineError as error:
+            output.say(f"  The CRM's fields can't be listed, so they are left as they are. {error}")
+            return False
+        return True
+
+    def _likely_crm(self) -> str:
+        if self._is_sandbox and self._sandbox is not None:
+            return self._sandbox.crm
+        return "hubspot" if self._value("HUBSPOT_ACCESS_TOKEN") else "salesforce"
+
+    def _account_fields(self) -> None:
+        fields = self._catalog().crm_fields().fields
+        names = [(one.name, one.label) for one in fields]
+        common = self._data("common")
+        ready = _ready(common["gsid_field"], suggestions.gsid_fields(fields), fields)
+        gsid = self._asker.pick("gsid-field", "CRM field with Gainsight's GSID", names, ready)
+        self._put("common", {**common, "gsid_field": gsid})
+        self._tell_filled(gsid)
+        primary = self._data("primary_crm")
+        guesses = {"arr": suggestions.arr_fields(fields), "renewal_date": suggestions.renewal_date_fields(fields)}
+        questions = {"arr": "CRM field with ARR", "renewal_date": "CRM field with the renewal date"}
+        for name, question in questions.items():
+            option = f"{name.replace('_', '-')}-field"
+            before = primary["fields"].get(name)
+            chosen = self._asker.pick(option, question, names, _ready(before, guesses[name], fields))
+            primary["fields"] = {**primary["fields"], name: chosen}
+        self._put("primary_crm", primary)
+
+    def _tell_filled(self, name: str | None) -> None:
+        if name is None:
+            return
+        try:
+            with closing(self._connections().crm()) as crm:
+                output.say(f"  ✓ {name} is filled for {crm.count_filled(name):,} accounts")
+        except PipelineError as error:
+            output.say(f"  ✗ {error}")
+
+    def _objects(self) -> tuple[ObjectInfo, ...]:
+        """The tenant's objects; none where they can't be had: then what is ready stays unchecked."""
+        try:
+            return self._catalog().objects().objects
+        except PipelineError as error:
+            output.say(f"  Objects can't be listed, so the usual names are taken. {error}")
+            return ()
+
+    def _company(self, objects: Sequence[ObjectInfo]) -> None:
+        data = self._data("company")
+        data["enabled"] = self._is_wanted("company")
+        schema = self._schema("company") if objects else None
+        if schema is not None:
+            crm = self._settings().primary_crm
+            guesses = suggestions.crm_id_fields(schema, crm.kind if crm is not None else "salesforce")
+            if guesses or data["crm_id_field"] or "crm-id-field" in self._given.answers:
+                names = [(one.name, one.label) for one in schema.fields.values()]
+                ready = data["crm_id_field"] or next(iter(guesses), None)
+                data["crm_id_field"] = self._asker.pick(
+                    "crm-id-field", "Company field with the CRM's account id", names, ready
+                )
+        self._put("company", data)
+
+    def _activity(self, objects: Sequence[ObjectInfo]) -> None:
+        data = self._data("activity")
+        data["enabled"] = self._is_wanted("activity")
+        if data["enabled"] and objects:
+            try:
+                found = sample_categories(self._catalog(), say=lambda sentence: output.say(f"  {sentence}"))
+                added = {one.name: one.suggested for one in found.unmapped if one.suggested is not None}
+                shown = ", ".join(f"{name} as {kind}" for name, kind in added.items())
+                if added and self._asker.yes(f"Add categories of the timeline: {shown}?", ready=True):
+                    data = with_categories(data, added)
+            except PipelineError as error:
+                output.say(f"  The timeline's categories can't be sampled now. {error}")
+        self._put("activity", data)
+
+    def _surveys(self, objects: Sequence[ObjectInfo]) -> None:
+        data = self._data("surveys")
+        guesses = suggestions.survey_objects(objects)
+        known = [row["object"] for row in data["objects"]]
+        is_new = not self._is_in_file("surveys")
+        chosen = list(self._given.survey_objects) or (guesses if is_new and objects else known)
+        is_possible = bool(chosen or not objects)
+        data["enabled"] = is_possible and self._is_wanted("surveys", is_possible=is_possible)
+        if data["enabled"] and objects:
+            chosen = self._survey_objects(objects, chosen)
+        if chosen:
+            rows = {row["object"]: row for row in data["objects"]}
+            data["objects"] = [rows.get(name, {"object": name}) for name in chosen]
+            data["mode"] = "single" if len(chosen) == 1 else "multiple"
+        self._put("surveys", data)
+        if data["enabled"]:
+            self._try_pulls("surveys")
+
+    def _survey_objects(self, objects: Sequence[ObjectInfo], ready: Sequence[str]) -> list[str]:
+        by_key = {one.name.casefold(): one.name for one in objects if one.is_readable}
+
+        def check(answer: str) -> str:
+            missing = [name for name in _listed(answer) if name.casefold() not in by_key]
+            if missing:
+                likely = ", ".join(suggestions.survey_objects(objects)) or "none"
+                raise SettingsError(
+                    f"The tenant has no {', '.join(missing)} that can be read.", f"Likely are {likely}."
+                )
+            return ""
+
+        answer = self._asker.text(
+            "survey-object", "Object(s) with survey responses, commas between", ", ".join(ready), check
+        )
+        return [by_key.get(name.casefold(), name) for name in dict.fromkeys(_listed(answer))]
+
+    def _usage(self, objects: Sequence[ObjectInfo]) -> None:
+        data = self._data("product_usage")
+        guesses = suggestions.usage_objects(objects)
+        is_new = not self._is_in_file("product_usage")
+        ready = next(iter(guesses), None) if is_new and objects else data["object"]
+        is_possible = ready is not None or "usage-object" in self._given.answers
+        data["enabled"] = is_possible and self._is_wanted("product_usage", is_possible=is_possible)
+        if data["enabled"] and objects:
+            names = [(one.name, one.label) for one in objects if one.is_readable]
+            chosen = self._asker.pick("usage-object", "Object with product usage", names, ready, optional=False)
+            schema = self._schema(chosen or data["object"])
+            if schema is not None and (is_new or chosen != data["object"]):
+                data |= {"object": schema.name, "aggregate": suggestions.aggregate(schema), "company_field": None}
+                data["observed_at_field"] = next(iter(suggestions.observed_at_fields(schema)), None)
+                _tell_aggregate(data["aggregate"])
+        self._put("product_usage", data)
+        if data["enabled"]:
+            self._try_pulls("product_usage")
+
+    def _is_wanted(self, section: str, *, is_possible: bool = True) -> bool:
+        if section in self._given.without or not is_possible:
+            return False
+        is_new = not self._file.text.strip()
+        ready = is_new or bool(self._data(section)["enabled"])
+        return self._asker.yes(f"Pull {TITLES[section]}?", ready=ready)
+
+    def _try_pulls(self, section: str) -> None:
+        """Whether a pull would find what it needs in the object's schema; only said, since `validate` follows."""
+        settings = self._settings()
+        for name in settings.object_names():
+            if settings_package.section_of(name) != section:
+                continue
+            try:
+                pull = find_pull(settings, name)
+                schema = self._schema(pull.gainsight_object)
+                if schema is not None:
+                    pull.mapper(schema, None)
+            except PipelineError as error:
+                output.say(f"  ✗ {error}")
+
+    # -- variables ------------------------------------------------------------------------------------------------
+
+    def _variable(self, name: str, check: Callable[[str], str] | None = None) -> None:
+        if any(mark in name for mark in HIDDEN):
+            self._secret(name, check)
+            return
+        ready = self._value(name)
+        if ready is not None and self._is_sandbox:
+            return
+        answer = self._asker.text(name.lower().replace("_", "-"), name, ready, check or (lambda answer: ""))
+        if answer != self._secrets.get(name):
+            self._entered[name] = answer
+
+    def _secret(self, name: str, check: Callable[[str], str] | None) -> None:
+        ready = self._value(name)
+        is_in_file = f"{name}_FILE" in self._secrets.names() and name not in self._entered
+        if ready is not None and (self._is_sandbox or is_in_file):
+            self._silently(name, ready, check)
+        else:
+            answer = self._asker.secret(name, ready, check or (lambda answer: ""))
+            self._entered[name] = answer
+        if self._entered.get(name) == self._secrets.get(name):
+            self._entered.pop(name, None)
+
+    def _silently(self, name: str, ready: str, check: Callable[[str], str] | None) -> None:
+        """Checks a value that isn't asked for: the sandbox's, or that of a file which a variable names."""
+        try:
+            if check is not None and (said := check(ready)):
+                output.say(f"  ✓ {said}")
+        except PipelineError as error:
+            output.say(f"  ✗ {name}: {error}")
+
+    def _value(self, name: str) -> str | None:
+        return self._entered.get(name) or self._secrets.get(name)
+
+    def _to_write(self) -> list[str]:
+        """The variables that `.env` has to get; none of the CRM that wasn't chosen, which a sandbox has too."""
+        primary = self._settings().primary_crm
+        other = {"salesforce": "HUBSPOT_", "hubspot": "SALESFORCE_"}.get(primary.kind if primary else "", "\0")
+        changed = {name for name, value in self._entered.items() if value != self._secrets.get(name)}
+        return [name for name in self._entered if name in changed and not name.startswith(other)]
+
+    # -- the draft ------------------------------------------------------------------------------------------------
+
+    def _draft(self) -> SettingsFile:
+        return SettingsFile(self._file.path, self._text, self._file.is_there, self._settings())
+
+    def _settings(self) -> Settings:
+        return parse_settings(self._text, self._file.path)
+
+    def _data(self, section: str) -> dict[str, Any]:
+        """A section as it stands in the draft; of one that is broken, the template's."""
+        if section in self._settings().errors:
+            output.say(f"{section} has mistakes, so it is asked for anew: {self._settings().errors[section]}")
+            template = TEMPLATE.read_text("utf-8")
+            return SettingsFile(self._file.path, template, True, parse_settings(template)).data(section)
+        return self._draft().data(section)
+
+    def _put(self, section: str, data: Mapping[str, Any]) -> None:
+        self._text = self._draft().with_section(section, data)
+
+    def _is_sound(self, section: str) -> bool:
+        return section not in self._file.settings.errors and self._file.settings.file_error is None
+
+    def _is_in_file(self, section: str) -> bool:
+        return self._is_sound(section) and getattr(self._file.settings, section) is not None
+
+    def _environ(self) -> dict[str, str]:
+        return {**os.environ, **{name: value for name, value in self._entered.items() if value}}
+
+    def _connections(self) -> Connections:
+        return Connections(self._settings(), self._clock, self._environ())
+
+    def _catalog(self) -> Catalog:
+        return Catalog(self._connections(), DiskCache(data_folder(self._file.path) / FOLDER, self._clock))
+
+    def _schema(self, name: str) -> Any:
+        try:
+            return self._catalog().fields(name).schema
+        except PipelineError as error:
+            output.say(f"  ✗ {error}")
+            return None
+
+
+def _ready(before: str | None, guesses: Sequence[str], fields: Sequence[AccountField]) -> str | None:
+    """What the file says, if the CRM has that, else the best guess."""
+    names = {one.name.casefold() for one in fields}
+    return before if before is not None and before.casefold() in names else next(iter(guesses), None)
+
+
+def _listed(answer: str) -> list[str]:
+    return [part.strip() for part in answer.split(",") if part.strip()]
+
+
+def _tell_aggregate(aggregate: Mapping[str, Any] | None) -> None:
+    if aggregate is None:
+        output.say("  Wide rows: each numeric field is a metric.")
+    else:
+        name, value, key = (aggregate[each] for each in ("metric_name_field", "metric_value_field", "key"))
+        output.say(f"  Flat rows: metrics are named by {name}, valued by {value}, grouped by {key}.")

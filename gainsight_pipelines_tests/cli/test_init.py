@@ -1,0 +1,264 @@
+"""`init`: Enter alone makes working settings; wrong answers are told; nothing is written before the last one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+import pytest
+import yaml
+
+from gainsight_pipelines.store.embedded import EmbeddedServer
+from gainsight_pipelines_tests.databases import fresh_database
+from gainsight_pipelines_tests.product import REAL_PREFIXES, Finished
+from gainsight_pipelines_tests.sandbox_process import RunningSandbox
+
+ENTER = "\n" * 40
+
+
+@dataclass(slots=True)
+class Folder:
+    """A folder in which somebody begins, with databases and nothing else in the environment."""
+
+    path: Path
+    sandbox: RunningSandbox
+    env: dict[str, str] = field(repr=False)
+
+    @property
+    def settings_path(self) -> Path:
+        return self.path / "gainsight.yaml"
+
+    def settings(self) -> dict[str, dict[str, object]]:
+        content: dict[str, dict[str, object]] = yaml.safe_load(self.settings_path.read_text())
+        return content
+
+    def command(self, *arguments: str, answers: str | None = None, **env: str) -> Finished:
+        done = subprocess.run(
+            [sys.executable, "-m", "gainsight_pipelines.cli", *arguments],
+            cwd=self.path,
+            env=self.env | env,
+            input=answers if answers is not None else "",
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        assert not [one for one in self.sandbox.secrets if one in done.stdout + done.stderr]
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    def init(self, *arguments: str, answers: str | None = None) -> Finished:
+        """With the sandbox's ready answers: interactive where there are answers."""
+        how = () if answers is not None else ("--non-interactive",)
+        return self.command("init", *how, "--sandbox", str(self.sandbox.folder), *arguments, answers=answers)
+
+
+@pytest.fixture(scope="module")
+def env(tmp_path_factory: pytest.TempPathFactory, postgres_server: EmbeddedServer) -> Iterator[dict[str, str]]:
+    with fresh_database(postgres_server) as data, fresh_database(postgres_server) as dagster:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(REAL_PREFIXES)}
+        yield {
+            **kept,
+            "GAINSIGHT_PIPELINES_DATABASE_URL": postgres_server.url(data),
+            "DAGSTER_POSTGRES_URL": postgres_server.url(dagster),
+            # Where no other test's sandbox is announced.
+            "XDG_RUNTIME_DIR": str(tmp_path_factory.mktemp("runtime")),
+        }
+
+
+@pytest.fixture
+def folder(small_sandbox: RunningSandbox, env: dict[str, str], tmp_path: Path) -> Iterator[Folder]:
+    small_sandbox.reset()
+    with psycopg.connect(env["GAINSIGHT_PIPELINES_DATABASE_URL"], autocommit=True) as connection:
+        # A minute's calls of the tests before: nobody shall wait for them.
+        if connection.execute("SELECT to_regclass('gainsight.api_quota')").fetchone() != (None,):
+            connection.execute("DELETE FROM gainsight.api_quota")
+    yield Folder(tmp_path, small_sandbox, env)
+    small_sandbox.reset()
+
+
+def test_enter_alone_makes_working_settings(folder: Folder) -> None:
+    done = folder.init(answers=ENTER)
+    assert done.status == 0, done.err
+    assert "objects discovered" in done.err and "Everything that is needed is there." in done.err
+    assert (folder.path / ".env").stat().st_mode & 0o777 == 0o600
+    assert "HUBSPOT" not in (folder.path / ".env").read_text()
+    written = folder.settings_path.read_text()
+    assert written.count("#") > 15
+    assert not [one for one in folder.sandbox.secrets if one in written]
+    settings = folder.settings()
+    assert settings["common"]["gsid_field"] == "Gainsight_GSID__c"
+    assert settings["primary_crm"]["fields"] == {"arr": "ARR__c", "renewal_date": "Renewal_Date__c"}
+    assert settings["activity"]["reporting_categories"]["Onboarding Call"] == "MEETING"  # type: ignore[index]
+    ran = folder.command("run", "--all", "--json")
+    assert ran.status == 0, ran.err
+    assert {one["status"] for one in ran.document["objects"]} == {"completed"}
+    assert len(ran.document["objects"]) == 4
+    # Again, on what is there: nothing changes, nothing is asked to be written.
+    again = folder.init(answers=ENTER)
+    assert again.status == 0
+    assert "gainsight.yaml stays as it is." in again.err and "Written" not in again.err
+
+
+def test_hubspot_from_options(folder: Folder, database_url: str) -> None:
+    folder.env = {**folder.env, "GAINSIGHT_PIPELINES_DATABASE_URL": database_url}
+    done = folder.init(
+        "--crm", "hubspot", "--survey-object", "nps_survey__gc", "--survey-object", "csat_survey__gc",
+        "--usage-object", "product_usage_wide__gc", "--without", "activity", "--renewal-date-field", "-",
+    )  # fmt: skip
+    settings = folder.settings()
+    assert settings["primary_crm"] == {"kind": "hubspot", "fields": {"arr": "arr", "renewal_date": None}}
+    assert settings["common"]["gsid_field"] == "gainsight_gsid"
+    assert settings["company"]["crm_id_field"] == "HubSpot_Company_ID__gc"
+    assert settings["activity"]["enabled"] is False
+    assert settings["surveys"]["mode"] == "multiple"
+    assert settings["surveys"]["objects"] == [{"object": "nps_survey__gc"}, {"object": "csat_survey__gc"}]
+    assert settings["product_usage"]["aggregate"] is None
+    assert "SALESFORCE" not in (folder.path / ".env").read_text()
+    assert done.status == 0, done.out
+    assert "activity_timeline" not in done.out
+
+
+def test_a_file_that_is_there_is_shown_before_it_is_changed(folder: Folder) -> None:
+    text = (
+        "# ours\ngainsight:\n  base_url: https://old.example.com  # before\n"
+        "primary_crm:\n  kind: salesforce\ncompany: {}\n"
+    )
+    folder.settings_path.write_text(text)
+    refused = folder.init()
+    assert refused.status == 1
+    assert "-  base_url: https://old.example.com" in refused.err and "--overwrite" in refused.err
+    assert folder.settings_path.read_text() == text
+    assert not (folder.path / ".env").exists()
+    done = folder.init("--overwrite")
+    assert done.status == 0, done.out
+    written = folder.settings_path.read_text()
+    assert written.startswith("# ours\n") and "# before" in written
+    settings = folder.settings()
+    assert settings["gainsight"]["base_url"] == folder.sandbox.urls["gainsight"]
+    assert all(settings.get(name, {"enabled": False})["enabled"] is False for name in ("activity", "surveys"))
+    history = folder.command("settings", "history", "--json").document["versions"]
+    assert [version["how"] for version in history] == ["by hand", "init"]
+
+
+def test_wrong_answers_are_told_and_asked_for_again(folder: Folder) -> None:
+    answers = [
+        folder.sandbox.urls["control"],  # something else answers there
+        folder.sandbox.urls["gainsight"],
+        "pipedrive",
+        "salesforce",
+        "gsid",  # a piece of the name
+        "-",  # no ARR
+        "renewal",
+        "y", "maybe", "y", "n", "y",
+        "no_such_object", "nps_survey__gc, csat_survey__gc",
+        "n",
+        "n",  # don't write
+    ]  # fmt: skip
+    done = folder.init(answers="\n".join(answers) + "\n")
+    assert done.status == 1
+    for words in (
+        "✗ 127.0.0.1",
+        "'pipedrive' is none of them.",
+        "Gainsight_GSID__c (Gainsight GSID)",
+        "Answer y or n.",
+        "has no no_such_object that can be read. Likely are survey_response.",
+        "mode: multiple",
+        "arr: null",
+        "Nothing was written.",
+    ):
+        assert words in done.err, (words, done.err)
+    assert [file.name for file in folder.path.iterdir()] == [".gainsight_pipelines"]
+
+
+def test_answers_that_end_leave_nothing(folder: Folder) -> None:
+    done = folder.init(answers="\n\n\n")
+    assert done.status == 1
+    assert "The answers have ended: nothing was written." in done.err
+    assert not folder.settings_path.exists() and not (folder.path / ".env").exists()
+
+
+def test_a_key_that_is_rejected_writes_nothing(folder: Folder) -> None:
+    folder.sandbox.switch(reject_key=True)
+    arguments = ["init", "--non-interactive", "--base-url", folder.sandbox.urls["gainsight"]]
+    done = folder.command(*arguments, GAINSIGHT_API_KEY="key-of-nobody")
+    assert done.status == 1
+    assert "API key was rejected" in done.err and "key-of-nobody" not in done.err
+    assert not folder.settings_path.exists()
+
+
+def test_an_own_tenant_with_its_key_asked_for(folder: Folder) -> None:
+    """As without a sandbox: each variable is asked for, and a wrong key is told before the right one."""
+    values = folder.sandbox.env
+    answers = [
+        folder.sandbox.urls["gainsight"],
+        "key-of-nobody",
+        values["GAINSIGHT_API_KEY"],
+        "salesforce",
+        "client-credentials",
+        values["SALESFORCE_INSTANCE_URL"],
+        values["SALESFORCE_CLIENT_ID"],
+        values["SALESFORCE_CLIENT_SECRET"],
+    ]
+    done = folder.command(
+        "init", "--without", "activity", "--without", "surveys", "--without", "product_usage",
+        answers="\n".join(answers) + ENTER, SALESFORCE_CA_FILE=values["SALESFORCE_CA_FILE"],
+    )  # fmt: skip
+    assert "the key is accepted" in done.err, done.err
+    assert "API key was rejected" in done.err
+    text = (folder.path / ".env").read_text()
+    assert f"GAINSIGHT_API_KEY={values['GAINSIGHT_API_KEY']}" in text
+    assert "SALESFORCE_CLIENT_SECRET=" in text
+    assert [name for name, each in folder.settings().items() if each.get("enabled")] == ["company"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "--base-url"),
+        (["--without", "surverys"], "there is no pull 'surverys'"),
+        (["--sandbox", "nowhere"], "No sandbox runs in nowhere."),
+    ],
+)
+def test_what_can_not_be_known(folder: Folder, arguments: list[str], words: str) -> None:
+    done = folder.command("init", "--non-interactive", *arguments)
+    assert done.status == 1
+    assert words in done.err
+    assert not folder.settings_path.exists()
+
+
+def test_options_that_name_nothing(folder: Folder) -> None:
+    done = folder.init("--gsid-field", "Gainsight_GSDI__c")
+    assert done.status == 1
+    assert "--gsid-field: there is no 'Gainsight_GSDI__c'." in done.err
+    assert not folder.settings_path.exists()
+
+
+def test_a_running_sandbox_is_found_from_anywhere(folder: Folder) -> None:
+    place = folder.path / "elsewhere"
+    place.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gainsight_pipelines.cli", "sandbox", "--crm", "hubspot"],
+        cwd=place,
+        env=folder.env,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        next(line for line in process.stderr if "Ctrl-C" in line)
+        done = folder.command("init", "--non-interactive", "--without", "activity", "--without", "surveys")
+        assert "A sandbox is running" in done.err
+        assert folder.settings()["primary_crm"]["kind"] == "hubspot"
+        assert "HUBSPOT_ACCESS_TOKEN=" in (folder.path / ".env").read_text()
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+    assert json.loads((place / ".gainsight_pipelines/sandbox-hubspot/services/sandbox.json").read_text())["urls"]
