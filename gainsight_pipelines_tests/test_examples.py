@@ -15,6 +15,7 @@ from gainsight_pipelines.settings import parse_settings
 from gainsight_pipelines.store.embedded import EmbeddedServer
 from gainsight_pipelines_tests.pulling import Pulling, pulling_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
+from gainsight_pipelines_tests.sync.test_company import ask
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 Example = Callable[[str], Any]
@@ -105,6 +106,13 @@ def test_three_survey_objects_with_types(example: Example) -> None:
             expected = expected_responses(pulling, name)
             assert expected
             assert responses(pulling, name) == expected
+        asked = ask(pulling, "ces_survey__gc", "What_Was_Hard__gc")
+        rows = pulling.query(
+            """SELECT activity_id, body FROM gainsight.activity WHERE source_object = 'ces_survey__gc'"""
+        )
+        assert dict(rows) == {gsid: asked[gsid]["What_Was_Hard__gc"] or None for gsid, _ in rows}
+        subjects = pulling.query("SELECT DISTINCT source_object, subject IS NULL FROM gainsight.activity")
+        assert set(subjects) == {("nps_survey__gc", True), ("csat_survey__gc", False), ("ces_survey__gc", False)}
 
 
 def test_usage_in_wide_rows(example: Example) -> None:

@@ -30,6 +30,7 @@ from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import ACTIVITY, Table
 
 FIELD_MAPPINGS = "surveys.objects[].field_mappings"
+COMPANY_FIELD, SURVEY_TYPE = "surveys.objects[].company_field", "surveys.objects[].survey_type"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +163,17 @@ class SurveyMapper:
             self._object,
             fields,
             self._lookback.days,
-            mapping={FIELD_MAPPINGS: self._fields.mapping(), "surveys.objects[].survey_type": self._pinned_type},
+            mapping={
+                FIELD_MAPPINGS: self._fields.mapping(),
+                COMPANY_FIELD: self.company.gsid,
+                SURVEY_TYPE: self._pinned_type,
+            },
         )
 
     def remaps(self, former: Basis) -> tuple[Remap, ...] | None:
-        pinned = self._pinned_type
-        if former.mapping.get(FIELD_MAPPINGS) != self._fields.mapping() or pinned is None:
+        pinned, now = self._pinned_type, self.basis().mapping
+        is_other = any(former.mapping.get(name) != now[name] for name in (FIELD_MAPPINGS, COMPANY_FIELD))
+        if is_other or pinned is None:
             return None
         return (
             Remap(

@@ -65,6 +65,33 @@ def test_s1_responses_become_activities_with_type_score_and_nps_group(pulling: P
         assert group == (expected if survey_type == "NPS" else None)
 
 
+def test_s2_a_row_names_the_field_with_its_company(pulling: Pulling) -> None:
+    """Requirement S2: where an object has several lookups to company; stored responses follow a changed choice."""
+    name, other = "csat_survey__gc", next(iter(pulling.truth("company")))
+    pulling.sandbox.edit(
+        {
+            "object": name,
+            "action": "describe",
+            "field": {"fieldName": "Partner__gc", "dataType": "LOOKUP", "lookup": "company", "values": [other]},
+        }
+    )
+    row: dict[str, Any] = {"object": name, "survey_type": "CSAT"}
+    # With all fields read, the choice among them alone changes.
+    pulling.content["surveys"] = {"mode": "multiple", "objects": [row], "register_custom_fields": True}
+    with pytest.raises(SettingsError, match=r"surveys.objects\[0\].company_field.*Account__gc, Partner__gc"):
+        pulling.pull(f"survey_{name}")
+    companies = f"SELECT activity_id, company_gsid FROM gainsight.activity WHERE source_object = '{name}'"
+    row["company_field"] = "Partner__gc"
+    pulling.pull(f"survey_{name}")
+    assert {gsid for _, gsid in pulling.query(companies)} == {other}
+    row["company_field"] = "Account__gc"
+    pulling.pull(f"survey_{name}")
+    truth = pulling.truth(name)
+    assert dict(pulling.query(companies)) == {
+        gsid: each["company"] for gsid, each in truth.items() if each["is_in_lookback"]
+    }
+
+
 def test_s3_the_limit_is_shown_and_the_next_run_goes_on(pulling: Pulling) -> None:
     """Requirement S3."""
     expected = in_lookback(pulling)
