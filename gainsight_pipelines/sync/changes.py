@@ -22,8 +22,12 @@ from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.runs import PULL, Cursor, save_cursor, take_cursor
 from gainsight_pipelines.sync.context import PullContext
 
-SETTINGS, REREAD = "settings", "reread"
-"""Scopes of `sync_cursor`: what stored rows depend on, and how far a second read has come."""
+SETTINGS, REREAD, STORED = "settings", "reread", "stored"
+"""Scopes of `sync_cursor`: what stored rows depend on, and how far a second read has come, by the pull's window and by
+the Gsids of stored records that no window shows any more."""
+
+NULLS, UNDATED = "nulls", "undated"
+"""Scopes beside the pull itself: daily reads of records without a date, which a second read brings forward."""
 
 SHOWN = 5
 
@@ -96,8 +100,7 @@ def begin(context: PullContext, mapper: Mapper, schema: ObjectSchema) -> Changes
         if context.prepared.is_full and not is_first:
             bases = (*(each for each in bases if each is not None), None)
             save_cursor(connection, name, PULL, run_id, pulled.moved_to(is_whole=False))
-            take_cursor(connection, name, REREAD, run_id)
-            save_cursor(connection, name, REREAD, run_id, Cursor())
+            _forget_reread(context)
         former = next((each.object_name for each in bases if each and each.object_name != basis.object_name), None)
         if former is not None:
             # In this transaction: a run that is killed here must not leave both objects' rows in the views.
@@ -106,7 +109,7 @@ def begin(context: PullContext, mapper: Mapper, schema: ObjectSchema) -> Changes
                 f"`{basis.object_name}` takes the place of `{former}`, whose {gone:,} rows are marked deleted."
             )
             bases = ()
-            for scope in (PULL, "nulls", "undated", REREAD, "stored", "deletions"):
+            for scope in (PULL, NULLS, UNDATED, REREAD, STORED, "deletions"):
                 take_cursor(connection, name, scope, run_id)
                 save_cursor(connection, name, scope, run_id, Cursor())
         starts_at = kept.window_from
@@ -131,7 +134,19 @@ def finish(context: PullContext, changes: Changes) -> None:
         remembered = replace(Remembered.from_text(kept.fingerprint), bases=(changes.basis,))
         if changes.rereads:
             kept = kept.moved_to(window_from=changes.start)
+            _forget_reread(context)
         save_cursor(connection, name, SETTINGS, run_id, kept.moved_to(fingerprint=remembered.to_text()))
+
+
+def _forget_reread(context: PullContext) -> None:
+    """So that the next one begins anew, whatever it is for. The daily reads stay as they are, but count for none."""
+    connection, name, run_id = context.connection, context.pull.name, context.report.run_id
+    for scope in (REREAD, STORED):
+        take_cursor(connection, name, scope, run_id)
+        save_cursor(connection, name, scope, run_id, Cursor())
+    for scope in (NULLS, UNDATED):
+        kept = take_cursor(connection, name, scope, run_id)
+        save_cursor(connection, name, scope, run_id, kept.moved_to(fingerprint=None))
 
 
 def _compare(changes: Changes, mapper: Mapper, former: Basis | None) -> None:

@@ -21,16 +21,10 @@ from gainsight_pipelines.objects.pull import Mapper, Window
 from gainsight_pipelines.read_ahead import read_ahead
 from gainsight_pipelines.store.runs import PULL, Cursor, take_cursor
 from gainsight_pipelines.store.stored import dated_before
-from gainsight_pipelines.sync.changes import REREAD, Changes
+from gainsight_pipelines.sync.changes import NULLS, REREAD, STORED, UNDATED, Changes
 from gainsight_pipelines.sync.context import PullContext
 from gainsight_pipelines.sync.filtered import read_filtered
 from gainsight_pipelines.sync.pages import PageWriter
-
-NULLS, UNDATED = "nulls", "undated"
-"""Scopes of `sync_cursor` beside the pull itself: daily reads of records without a date."""
-
-STORED = "stored"
-"""Scope of the reread of stored records that no window shows any more."""
 
 STORED_AT_A_TIME = 1000
 
@@ -209,11 +203,12 @@ def _read_undated(
     is_under_way = cursor.completed_at is None and not is_asked_for
     if cursor.completed_at is not None and context.started_at - cursor.completed_at < DAILY and not is_asked_for:
         return
-    left = _left(context)
-    if left == 0:
-        return
     if not is_under_way:
         cursor = Cursor(fingerprint=target or cursor.fingerprint)
+    left = _left(context)
+    if left == 0:
+        write([], scope, cursor)  # under way from now on, so that the next run does it
+        return
     if cursor.gsid is not None:
         window = replace(window, filters=(*window.filters, Condition("Gsid", Operator.GT, (cursor.gsid,))))
     plan = _plan(context, mapper, window, limit=left, kind="daily")

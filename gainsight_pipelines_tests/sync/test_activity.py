@@ -30,6 +30,16 @@ def test_t1_t2_entries_are_typed_by_their_category(pulling: Pulling) -> None:
     assert set(report.details["unmapped_categories"]) <= set(counted)
 
 
+def test_t1_an_entry_without_a_date_of_its_own_has_that_of_its_creation(pulling: Pulling) -> None:
+    """Requirement T1."""
+    everything(pulling)
+    gsid = next(iter(pulling.truth("activity_timeline")))
+    pulling.sandbox.edit({"object": "activity_timeline", "gsid": gsid, "values": {"ActivityDate": None}})
+    pulling.pull("activity")
+    created = ask(pulling, "activity_timeline", "CreatedDate")[gsid]["CreatedDate"]
+    assert f"{stored(pulling, 'occurred_at')[gsid]:%Y-%m-%dT%H:%M:%S}" == created[:19]
+
+
 @pytest.mark.parametrize("kind", ["picklist", "lookup"])
 def test_t1_a_category_may_be_a_picklist_or_a_lookup(pulling: Pulling, kind: str) -> None:
     """Requirement T1."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -135,6 +136,23 @@ def test_p4_each_numeric_field_of_wide_rows_is_a_metric(pulling: Pulling) -> Non
     assert {row[3] for row in stored} == {"rockets"}
 
 
+def test_p4_a_metric_that_a_row_no_longer_has_is_gone(pulling: Pulling) -> None:
+    """Requirement P4: the row's other metrics stay."""
+    pulling.content["product_usage"] = WIDE
+    pulling.pull("product_usage")
+    gsid, metrics = next(
+        (gsid, [name for name, value in each["metrics"].items() if value is not None])
+        for gsid, each in pulling.truth("product_usage_wide__gc").items()
+        if sum(value is not None for value in each["metrics"].values()) > 1
+    )
+    pulling.sandbox.edit({"object": "product_usage_wide__gc", "gsid": gsid, "values": {metrics[0]: None}})
+    pulling.pull("product_usage")
+    rows = pulling.query(
+        "SELECT metric FROM gainsight.usage_metric WHERE record_id = %s AND deleted_at IS NULL", (gsid,)
+    )
+    assert {name for (name,) in rows} == set(metrics[1:])
+
+
 def test_p1_views_roll_up_per_account(pulling: Pulling) -> None:
     """Requirement P1."""
     pulling.pull("product_usage")
@@ -180,6 +198,27 @@ def test_an_object_without_gsid_and_modified_date_is_read_whole(pulling: Pulling
     second = pulling.pull("product_usage")
     assert (second.read, second.written, second.unchanged) == (40, 0, 40)
     assert live(pulling) == rows
+
+
+def test_readers_never_see_a_part_of_a_swap(pulling: Pulling) -> None:
+    pulling.content["product_usage"] = FACTS
+    pulling.pull("product_usage")
+    pulling.sandbox.edit(
+        {
+            "object": "health_scorecard_fact",
+            "action": "describe",
+            "field": {"fieldName": "Score", "dataType": "NUMBER", "values": [1001, 1002]},
+        }
+    )
+    pulling.sandbox.switch(gainsight_delay=0.3)
+    look = "SELECT count(*), count(*) FILTER (WHERE value > 1000) FROM gainsight.usage_metric WHERE deleted_at IS NULL"
+    with ThreadPoolExecutor(1) as pool:
+        pull = pool.submit(pulling.pull, "product_usage")
+        seen = set(pulling.query(look))
+        while not pull.done():
+            seen |= set(pulling.query(look))
+    assert pull.result().status == "completed"
+    assert seen | set(pulling.query(look)) == {(40, 0), (40, 40)}
 
 
 def test_identical_rows_are_all_kept(pulling: Pulling) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from gainsight_pipelines.errors import PermanentError, SettingsError
-from gainsight_pipelines.sync import SyncReport
+from gainsight_pipelines.sync import Prepared, SyncReport, sync
 from gainsight_pipelines.sync.days import DayRead, sync_days
 from gainsight_pipelines_tests.pulling import Pulling
 from gainsight_pipelines_tests.sync.test_company import ask
@@ -368,3 +369,34 @@ def test_another_pinned_type_reaches_what_a_filter_brought(pulling: Pulling) -> 
     pulling.pull(NAME)
     types = dict(pulling.query("SELECT activity_id, survey_type FROM gainsight.activity"))
     assert {types[gsid] for gsid in before} == {"CSAT"}
+
+
+def full(prepare: Callable[[], Prepared]) -> Callable[[], Prepared]:
+    return lambda: replace(prepare(), is_full=True)
+
+
+def test_each_full_run_reads_all_that_is_stored_again(pulling: Pulling) -> None:
+    pulling.pull(NAME)
+    read_days(pulling, sorted(set(days_of(pulling).values())))
+    everything = stored(pulling)
+    for _ in range(2):
+        run_id = uuid.uuid4().hex
+        prepare = pulling.prepared(NAME, run_id)
+        report = sync(pulling.store, pulling.clock, NAME, run_id, full(prepare))
+        assert report.read >= len(everything)
+    assert pulling.pull(NAME).details.get("reread") is None
+
+
+def test_settings_that_are_changed_back_after_a_reread_leave_nothing_mixed_up(pulling: Pulling) -> None:
+    survey = pulling.content["surveys"]["objects"][0]
+    survey["survey_type"] = "CSAT"
+    pulling.pull(NAME)
+    survey["survey_type"] = "NPS"
+    pulling.pull(NAME)
+    survey["survey_type"] = "CSAT"
+    pulling.content["surveys"]["response_limit"] = 5
+    assert pulling.pull(NAME).is_truncated  # some are CSAT's by now
+    survey["survey_type"] = "NPS"
+    pulling.content["surveys"]["response_limit"] = 5000
+    pulling.pull(NAME)
+    assert pulling.query("SELECT DISTINCT survey_type FROM gainsight.activity") == [("NPS",)]
