@@ -301,6 +301,25 @@ def dev(
     return dev_command(is_sandbox=sandbox, crm=crm, port=port, path=settings)
 
 
+@app.command(name="settings-page")
+def settings_page(
+    *,
+    dagster: Annotated[
+        str | None,
+        Parameter(
+            env_var="DAGSTER_WEBSERVER_URL", help="Address of the Dagster UI: for Run, and to load what was saved."
+        ),
+    ] = None,
+    host: Annotated[str, Parameter(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, Parameter(help="Its port; 0: a free one.")] = 3001,
+    settings: SettingsPath = None,
+) -> int:
+    """Open the settings in a browser, with live pickers, checks and the status banner, until Ctrl-C."""
+    from gainsight_pipelines.cli.settings_page import settings_page_command
+
+    return settings_page_command(host=host, port=port, dagster=dagster, path=settings)
+
+
 @app.command
 def sandbox(
     *,

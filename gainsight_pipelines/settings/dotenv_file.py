@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.settings.files import locked, write_whole
@@ -74,3 +75,22 @@ def _quoted(value: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9_./:@%+=,-]*", value):
         return value
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+Source = Literal["environment", "file", "dotenv"]
+
+
+def source_of(settings_path: Path, name: str, environ: Mapping[str, str]) -> Source | None:
+    """Where a variable comes from, as ``secrets`` reads it; None: it isn't set.
+
+    "file" is one that ``NAME_FILE`` names, "dotenv" the one place that ``write_secrets`` can change.
+    """
+    from dotenv import dotenv_values
+
+    if environ.get(name, "").strip() or environ.get(f"{name}_FILE", "").strip():
+        return "environment"
+    text = _read(settings_path.absolute().with_name(".env"))
+    values = dotenv_values(stream=io.StringIO(text), interpolate=False)
+    if (values.get(f"{name}_FILE") or "").strip():
+        return "file"
+    return "dotenv" if (values.get(name) or "").strip() else None

@@ -135,6 +135,22 @@ class SettingsFile:
             )
         return text
 
+    def with_sections(self, sections: Mapping[str, Mapping[str, Any]]) -> str:
+        """The file's text with other data in several sections.
+
+        Raises:
+            SettingsError: as for ``with_section``.
+        """
+        file = self
+        for section, data in sections.items():
+            text = file.with_section(section, data)
+            file = SettingsFile(self.path, text, self.is_there, parse_settings(text, self.path))
+        return file.text
+
+    def written_sections(self) -> set[str]:
+        """The sections that are in the file."""
+        return set(_sections(self.text)) & set(SECTIONS)
+
     def with_value(self, place: str, value: str) -> str:
         """The file's text with another value in one place.
 

@@ -260,6 +260,16 @@ def checked_section(section: str, data: object, document: Document | None = None
     return model
 
 
+def settings_of(data: Mapping[str, Any], path: Path | None = None) -> Settings:
+    """Settings from data that stand in no file yet.
+
+    Args:
+        data: by section.
+        path: the file that they are meant for.
+    """
+    return _validated(Document(data=dict(data)), path)
+
+
 def read_text(path: Path) -> str:
     """The text of the settings file.
 

@@ -1,0 +1,77 @@
+"""`settings-page`: the settings, the pickers and the banner in a browser."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from gainsight_pipelines.cli import output
+from gainsight_pipelines.cli.commands import banner
+from gainsight_pipelines.cli.workspace import Workspace, data_folder, export_library_variables, open_workspace
+from gainsight_pipelines.clock import Clock, SystemClock
+from gainsight_pipelines.errors import PermanentError, PipelineError
+from gainsight_pipelines.orchestration.assets import job_name
+from gainsight_pipelines.orchestration.webserver import Webserver
+from gainsight_pipelines.processes import ProcessGroup
+from gainsight_pipelines.settings import Secrets, load_settings, settings_path
+from gainsight_pipelines.settings.values import is_loopback
+
+
+def settings_page_command(*, host: str, port: int, dagster: str | None, path: Path | None) -> int:
+    """Serves the page until Ctrl-C."""
+    if find_spec("nicegui") is None:
+        raise PermanentError(
+            "The settings page needs a package that isn't installed.", 'Run: pip install "gainsight_pipelines[page]".'
+        )
+    from gainsight_pipelines.page.lookups import Lookups
+    from gainsight_pipelines.page.server import serve
+    from gainsight_pipelines.page.view import Outside
+
+    file, clock = settings_path(path), SystemClock()
+    if not is_loopback(host):
+        output.say(f"Anybody who reaches {host} and learns the address below can change the settings: no encryption.")
+    export_library_variables(Secrets.read(file), os.environ)
+    with ProcessGroup(), ExitStack() as stack:  # TERM ends it like Ctrl-C, with everything cleaned up
+        workspace: Workspace | PipelineError
+        try:
+            workspace = stack.enter_context(open_workspace(path))
+        except PipelineError as error:
+            workspace = error
+            output.say(str(error))
+        runs = _runs(workspace, Webserver(dagster) if dagster else None, file, clock)
+        serve(Outside(file, clock, lambda: Lookups(data_folder(path), clock), runs), host, port, output.say)
+    return 0
+
+
+def _runs(workspace: Workspace | PipelineError, webserver: Webserver | None, file: Path, clock: Clock) -> Any:
+    from gainsight_pipelines.page.status import Runs, StatusRow
+
+    def rows() -> Sequence[StatusRow]:
+        if isinstance(workspace, PipelineError):
+            raise workspace
+        settings = load_settings(file)
+        return [_row(row, webserver, clock) for row in banner(replace(workspace, settings=settings))]
+
+    if webserver is None:
+        why_not = "To run pulls from here, start `gainsight-pipelines dev` and give its address with --dagster."
+        return Runs(rows, why_not=why_not)
+    return Runs(rows, lambda name: webserver.start(job_name(name)), webserver.reload, webserver.url)
+
+
+def _row(row: dict[str, Any], webserver: Webserver | None, clock: Clock) -> Any:
+    from gainsight_pipelines.page.status import StatusRow
+
+    status = row["status"]
+    if status == "never":
+        todo = "Never synced: click Run, or wait for its schedule."
+        return StatusRow(row["object"], status, "", todo)
+    ended = row["finished_at"]
+    verb = "Started" if ended is None else "Completed" if status == "completed" else "Ended"
+    when = f"{verb} {output.ago(ended or row['started_at'], clock.now())}"
+    run_page = webserver.run_page(row["run_id"]) if webserver else None
+    return StatusRow(row["object"], status, when, row["error"] or "", run_page)

@@ -1,0 +1,142 @@
+"""The editor of reporting categories (T2 to T4): a row each, chips for what the timeline has besides, the types."""
+
+from __future__ import annotations
+
+from nicegui import ui
+
+from gainsight_pipelines.discovery.categories import NO_CATEGORY, SAMPLE_SIZES, Category, CategorySample
+from gainsight_pipelines.errors import PipelineError
+from gainsight_pipelines.objects.activity_types import DESCRIPTIONS, ActivityType
+from gainsight_pipelines.page import widgets
+from gainsight_pipelines.page.widgets import Form
+from gainsight_pipelines.settings import category_key
+
+PLACE = ("activity", "reporting_categories")
+TYPES = [kind.value for kind in ActivityType if kind is not ActivityType.SURVEY]
+
+
+class CategoryEditor:
+    """The rows, the chips below them, and the sample that they come from."""
+
+    def __init__(self, form: Form) -> None:
+        self._form = form
+        self._rows: list[tuple[str, str]] = list((form.draft.get(PLACE) or {}).items())
+        self._sample: CategorySample | None = None
+        with ui.row().classes("items-center gap-1"):
+            widgets.heading("ReportingCategory → ActivityType", 3)
+            ui.button(icon="help_outline", on_click=_explain_types).props(
+                'flat round dense aria-label="What each activity type means"'
+            )
+        ui.label(widgets.shown_help(PLACE)).classes("text-caption opacity-70")
+        self._error = ui.label().classes("text-negative").props('role="alert"')
+        self._table = ui.column().classes("w-full gap-1")
+        ui.button("Add a category", icon="add", on_click=lambda: self._add("", "TYPE_MANUAL")).props("flat")
+        self._chips = ui.row().classes("items-center gap-1")
+        with ui.row().classes("items-center gap-2"):
+            text = f"Sample {SAMPLE_SIZES[0]:,} activities"
+            self._button = ui.button(text, icon="refresh", on_click=self._clicked).props("outline")
+            self._said = ui.label().classes("text-caption").props('role="status" aria-live="polite"')
+        form.register(PLACE, self._show_error)
+        self._show()
+
+    async def sample(self, *, is_resample: bool) -> None:
+        """Asks the timeline for its categories, fewer activities than last time for a resample."""
+        steps: list[str] = []
+        timer = ui.timer(0.3, lambda: self._said.set_text(steps[-1] if steps else "Asking …"))
+        lookups = self._form.lookups
+        with widgets.working(self._button):
+            try:
+                self._sample = await self._form.ask(lookups.categories, resample=is_resample, say=steps.append)
+            except PipelineError as error:
+                self._said.set_text(str(error))
+                self._button.set_text("Resample")
+                return
+            finally:
+                timer.deactivate()
+        found = self._sample
+        slow = " and ".join(f"{size:,}" for size in found.slow)
+        self._said.set_text(
+            f"{found.sampled:,} activities sampled, {len(found.categories):,} categories."
+            + (f" The timeline is slow: no answer in time for {slow}." if slow else "")
+        )
+        target = found.smaller_target
+        self._button.set_text(f"Resample with {target:,}" if target else "Resample")
+        self._show_chips()
+
+    async def _clicked(self) -> None:
+        is_first = self._sample is None and self._button.text != "Resample"
+        await self.sample(is_resample=not is_first)
+
+    def _show(self) -> None:
+        self._table.clear()
+        with self._table:
+            for number, (category, kind) in enumerate(self._rows):
+                self._row(number, category, kind)
+        self._show_chips()
+
+    def _row(self, number: int, category: str, kind: str) -> None:
+        with ui.row().classes("w-full items-center no-wrap gap-2"):
+            name = ui.input(value=category, placeholder="category").classes("grow").props("dense")
+            name.props(f'aria-label="Category {number + 1}"')
+            name.on_value_change(lambda event: self._change(number, (event.value or "", self._rows[number][1])))
+            chosen = ui.select(TYPES, value=kind if kind in TYPES else None).props("dense")
+            chosen.props(f'aria-label="Activity type of category {number + 1}"').classes("w-40")
+            chosen.on_value_change(lambda event: self._change(number, (self._rows[number][0], event.value)))
+            ui.button(icon="delete", on_click=lambda: self._remove(number)).props(
+                f'flat round dense aria-label="Remove category {number + 1}"'
+            )
+
+    def _show_chips(self) -> None:
+        self._chips.clear()
+        have = {category_key(category) for category, _ in self._rows}
+        found = self._sample.categories if self._sample else ()
+        missing = [one for one in found if one.name != NO_CATEGORY and category_key(one.name) not in have]
+        with self._chips:
+            if missing:
+                ui.label("Not mapped yet:").classes("text-caption")
+            for one in missing:
+                self._chip(one)
+
+    def _chip(self, one: Category) -> None:
+        kind = one.suggested or one.mapped or "TYPE_MANUAL"
+        text = f"{one.name} ({one.count:,}) → {kind}"
+        with ui.button(text, icon="add", on_click=lambda: self._add(one.name, kind)).props(
+            "rounded outline dense no-caps size=sm padding='2px 10px'"
+        ):
+            if one.why:
+                ui.tooltip(f"Suggested by {one.why}")
+
+    def _add(self, category: str, kind: str) -> None:
+        self._rows.append((category, kind))
+        self._store()
+        self._show()
+
+    def _remove(self, number: int) -> None:
+        del self._rows[number]
+        self._store()
+        self._show()
+
+    def _change(self, number: int, row: tuple[str, str]) -> None:
+        self._rows[number] = row
+        self._store()
+        self._show_chips()
+
+    def _store(self) -> None:
+        self._form.set(PLACE, {category.strip(): kind for category, kind in self._rows if category.strip()})
+
+    def _show_error(self, error: str | None) -> None:
+        keys = [category_key(category) for category, _ in self._rows]
+        twice = next((row[0] for row, key in zip(self._rows, keys, strict=True) if key and keys.count(key) > 1), None)
+        self._error.set_text(error or (f"{twice} is there twice: leave one." if twice else ""))
+
+
+def _explain_types() -> None:
+    with ui.dialog() as dialog, ui.card():
+        widgets.heading("What each activity type means")
+        for kind, meaning in DESCRIPTIONS.items():
+            with ui.column().classes("gap-0"):
+                ui.label(kind.value).classes("font-mono font-medium")
+                ui.label(meaning)
+        ui.label("What isn't mapped is kept as TYPE_MANUAL, with the category as it came, and counted.")
+        ui.button("Close", on_click=dialog.close).props("flat autofocus")
+    dialog.open()

@@ -1,0 +1,349 @@
+"""An accordion per Gainsight object, one for what is common to them, one for schedules: toggle, pickers, knobs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from nicegui import ui
+
+from gainsight_pipelines.errors import PipelineError
+from gainsight_pipelines.page import widgets
+from gainsight_pipelines.page.categories import CategoryEditor
+from gainsight_pipelines.page.raw import show_json
+from gainsight_pipelines.page.widgets import Form, Picker
+from gainsight_pipelines.settings.models import AggregateSettings, SurveyObject
+
+TITLES = {
+    "common": "Common",
+    "company": "Account / Company",
+    "activity": "Activity",
+    "surveys": "Surveys",
+    "product_usage": "Product Usage",
+    "schedules": "Schedules",
+}
+CADENCES = {"company": "daily", "activity": "every 4 hours", "surveys": "daily", "product_usage": "weekly"}
+ICONS = {
+    "common": "tune",
+    "company": "business",
+    "activity": "event_note",
+    "surveys": "poll",
+    "product_usage": "insights",
+    "schedules": "schedule",
+}
+ACTIVITY_OBJECT, COMPANY_OBJECT = "activity_timeline", "company"
+SHOWN_RECORDS, SHOWN_FIELDS = 3, 8
+
+
+class Accordion:
+    """One section of the settings, which can be built anew when its JSON was edited."""
+
+    def __init__(self, form: Form, section: str) -> None:
+        self._form, self._section = form, section
+        with ui.expansion().classes("w-full border rounded") as self._expansion:
+            self._body = ui.column().classes("w-full gap-3")
+        with self._expansion.add_slot("header"), ui.row().classes("items-center no-wrap w-full gap-3"):
+            ui.icon(ICONS[section]).props("aria-hidden=true").classes("text-xl")
+            ui.label(TITLES[section]).classes("text-subtitle1 grow")
+            self._state = ui.badge().props("outline")
+        self._expansion.props(f'toggle-aria-label="{TITLES[section]}"')
+        form.on_change.append(self._show_state)
+        self.build()
+
+    def build(self) -> None:
+        """Makes the fields."""
+        self._form.forget(self._section)
+        self._body.clear()
+        with self._body:
+            self._form.show_mistakes_of(self._section)
+            _PARTS[self._section](self._form)
+            show_json(self._form, self._section, self.build)
+        self._form.changed(self._section)
+
+    def _show_state(self) -> None:
+        if self._section not in CADENCES:
+            self._state.set_visibility(False)
+            return
+        is_on = bool(self._form.draft.get((self._section, "enabled")))
+        self._state.set_text(CADENCES[self._section] if is_on else "off")
+        self._state.props(f"color={'positive' if is_on else 'grey'}")
+
+
+def _common(form: Form) -> None:
+    Picker(form, ("common", "gsid_field"), "Gainsight GSID field on the CRM account", form.lookups.crm_fields)
+
+
+def _override(form: Form, section: str) -> None:
+    Picker(form, (section, "gsid_field"), "GSID field override", form.lookups.crm_fields)
+
+
+def _company(form: Form) -> None:
+    widgets.switch(form, ("company", "enabled"), "Enable account pull")
+    fields = _fields_of(form, lambda: COMPANY_OBJECT)
+    Picker(form, ("company", "crm_id_field"), "Company field with the CRM's account id", fields)
+    place = ("company", "attributes")
+    every = ui.switch("All attributes", value=form.draft.get(place) in (None, "all"))
+    with ui.column().classes("w-full") as chosen:
+        if not every.value:
+            Picker(form, place, "Attributes to keep", fields, is_list=True)
+
+    def toggled(is_every: bool) -> None:
+        chosen.clear()
+        form.set(place, "all" if is_every else [])
+        if not is_every:
+            with chosen:
+                Picker(form, place, "Attributes to keep", fields, is_list=True)
+
+    every.on_value_change(lambda event: toggled(bool(event.value)))
+    _override(form, "company")
+
+
+def _activity(form: Form) -> None:
+    toggle = widgets.switch(form, ("activity", "enabled"), "Enable activity pull")
+    days = ("activity", "initial_lookback_days")
+    widgets.number_field(form, days, "Days of the first read").props["placeholder"] = "everything"
+    editor = CategoryEditor(form)
+
+    async def toggled(is_on: bool) -> None:
+        if is_on:
+            await editor.sample(is_resample=False)
+
+    toggle.on_value_change(lambda event: toggled(bool(event.value)))
+    _override(form, "activity")
+
+
+def _surveys(form: Form) -> None:
+    widgets.switch(form, ("surveys", "enabled"), "Enable survey pulls")
+    modes = {"single": "Single object", "multiple": "Multiple objects"}
+    mode = widgets.choice(form, ("surveys", "mode"), "Mode", modes)
+    rows = SurveyRows(form)
+    mode.on_value_change(rows.show)
+    widgets.number_field(form, ("surveys", "response_limit"), "Response limit")
+    widgets.number_field(form, ("surveys", "lookback_days"), "Lookback days")
+    widgets.text_field(form, ("surveys", "first_day"), "First day of backfills").props(
+        "type=date stack-label clearable"
+    )
+    widgets.switch(form, ("surveys", "register_custom_fields"), "Register custom fields")
+    FilterCheck(form)
+    _override(form, "surveys")
+
+
+class SurveyRows:
+    """The survey objects: one in single mode, a row each in multiple mode."""
+
+    def __init__(self, form: Form) -> None:
+        self._form = form
+        self._box = ui.column().classes("w-full")
+        self.show()
+
+    def show(self) -> None:
+        """Makes the rows."""
+        self._box.clear()
+        is_many = self._form.draft.get(("surveys", "mode")) == "multiple"
+        rows: list[dict[str, Any]] = self._form.draft.get(("surveys", "objects")) or []
+        with self._box:
+            for number in range(len(rows)):
+                self._row(number, can_go=len(rows) > 1)
+            if is_many:
+                ui.button("Add a survey object", icon="add", on_click=self._add).props("flat")
+
+    def _row(self, number: int, *, can_go: bool) -> None:
+        place = ("surveys", "objects", number)
+        with ui.card().props("flat bordered").classes("w-full gap-2"):
+            title = "Survey response object" if number == 0 else f"Survey response object {number + 1}"
+            form, fields = self._form, SurveyObject.model_fields
+            Picker(form, (*place, "object"), title, form.lookups.objects, hint=fields["object"].description)
+            kind = widgets.text_field(
+                form, (*place, "survey_type"), "Survey type", hint=fields["survey_type"].description
+            )
+            kind.props["placeholder"] = "found out"
+            load = _fields_of(form, lambda: form.draft.get((*place, "object")))
+            hint = fields["company_field"].description
+            Picker(form, (*place, "company_field"), "Company field", load, hint=hint)
+            if can_go:
+                text = f"Remove survey object {number + 1}"
+                ui.button("Remove", icon="delete", on_click=lambda: self._remove(number)).props(
+                    f'flat dense color=negative aria-label="{text}"'
+                )
+
+    def _add(self) -> None:
+        row: dict[str, Any] = {"object": None, "survey_type": None, "company_field": None, "field_mappings": {}}
+        self._form.draft.data["surveys"]["objects"].append(row)
+        self._form.changed("surveys")
+        self.show()
+
+    def _remove(self, number: int) -> None:
+        del self._form.draft.data["surveys"]["objects"][number]
+        self.show()
+        self._form.changed("surveys")
+
+
+class FilterCheck:
+    """A where-clause as JSON, and what it would bring."""
+
+    def __init__(self, form: Form) -> None:
+        self._form = form
+        value = form.draft.get(("surveys", "filter"))
+        text = "" if value is None else json.dumps(value, indent=2)
+        with ui.expansion("Survey response filter (advanced)").classes("w-full"):
+            self._area = ui.textarea("Filter, as a JSON object", value=text, on_change=self._typed)
+            self._area.without_auto_validation()
+            self._area.props("autogrow spellcheck=false").classes("w-full font-mono")
+            self._area.props["hint"] = widgets.shown_help(("surveys", "filter"))
+            self._button = ui.button("Check", icon="fact_check", on_click=self._check).props("outline")
+            self._found = ui.column().classes("w-full overflow-x-auto").props('role="status" aria-live="polite"')
+        form.register(("surveys", "filter"), self._show_error)
+
+    def _show_error(self, error: str | None) -> None:
+        if error is not None or self._parsed() is not None:
+            self._area.error = error
+
+    def _typed(self) -> None:
+        found = self._parsed()
+        if found is not None:
+            self._area.error = None
+            self._form.set(("surveys", "filter"), found[0])
+
+    def _parsed(self) -> tuple[Any] | None:
+        """The filter, or None if it can't be read: then the field says where."""
+        text = (self._area.value or "").strip()
+        if not text:
+            return (None,)
+        try:
+            found = json.loads(text)
+        except ValueError as error:
+            where = f"line {error.lineno}, column {error.colno}: " if isinstance(error, json.JSONDecodeError) else ""
+            self._area.error = f"This isn't JSON: {where}{getattr(error, 'msg', error)}."
+            return None
+        if not isinstance(found, dict):
+            self._area.error = "It takes a JSON object, in braces."
+            return None
+        return (found,)
+
+    async def _check(self) -> None:
+        parsed = self._parsed()
+        if parsed is None:
+            return
+        self._found.clear()
+        form = self._form
+        with widgets.working(self._button):
+            for row in form.draft.get(("surveys", "objects")) or []:
+                name = row.get("object")
+                if not name:
+                    continue
+                try:
+                    found = await form.ask(form.lookups.check_filter, name, parsed[0])
+                except PipelineError as error:
+                    with self._found:
+                        ui.label(f"{name}: {error}").classes("text-negative").props('role="alert"')
+                    continue
+                with self._found:
+                    self._show(found)
+
+    def _show(self, found: Any) -> None:
+        ui.label(f"{found.object_name}: {found.count} records match; nothing was written.")
+        for note in found.notes:
+            ui.label(note).classes("text-caption")
+        records = [record.raw for record in found.records[:SHOWN_RECORDS]]
+        names = [name for name in (records[0] if records else {}) if any(record.get(name) for record in records)]
+        columns = [{"name": name, "label": name, "field": name, "align": "left"} for name in names[:SHOWN_FIELDS]]
+        if columns:
+            rows = [{name: _short(record.get(name)) for name in names[:SHOWN_FIELDS]} for record in records]
+            ui.table(columns=columns, rows=rows).props("dense flat").classes("w-full")
+
+
+def _short(value: Any) -> str:
+    text = "" if value is None else " ".join(str(value).split())
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def _product_usage(form: Form) -> None:
+    widgets.switch(form, ("product_usage", "enabled"), "Enable product usage pull")
+    object_place = ("product_usage", "object")
+    source = Picker(form, object_place, "Product usage object", form.lookups.objects)
+    widgets.text_field(form, ("product_usage", "product_name"), "Product name")
+    fields = _fields_of(form, lambda: form.draft.get(object_place))
+    pickers = [
+        Picker(form, ("product_usage", "company_field"), "Company field", fields),
+        Picker(form, ("product_usage", "observed_at_field"), "Time of the observation", fields),
+    ]
+    place = ("product_usage", "aggregate")
+    toggle = ui.switch("Aggregate settings", value=form.draft.get(place) is not None)
+    ui.label(widgets.shown_help(place)).classes("text-caption opacity-70 ml-2")
+    box = ui.column().classes("w-full pl-4 border-l")
+    inner: list[Picker] = []
+
+    def show() -> None:
+        box.clear()
+        inner.clear()
+        box.set_visibility(toggle.value)
+        if toggle.value:
+            with box:
+                inner.extend(_aggregate(form, fields))
+
+    def toggled(is_on: bool) -> None:
+        empty = {"key": None, "key_kind": "auto", "metric_name_field": None, "metric_value_field": None}
+        form.set(place, empty if is_on else None)
+        show()
+        form.changed("product_usage")
+
+    def other_object() -> None:
+        for picker in (*pickers, *inner):
+            picker.reload()
+
+    toggle.on_value_change(lambda event: toggled(bool(event.value)))
+    source.select.on_value_change(other_object)
+    show()
+    _override(form, "product_usage")
+
+
+def _aggregate(form: Form, fields: widgets.Load) -> list[Picker]:
+    described = AggregateSettings.model_fields
+    labels = {
+        "key": "Aggregate key",
+        "dimension_field": "Dimension key field",
+        "metric_name_field": "Metric name field",
+        "metric_value_field": "Metric value field",
+    }
+    place = ("product_usage", "aggregate")
+    pickers = [
+        Picker(form, (*place, name), label, fields, hint=described[name].description) for name, label in labels.items()
+    ]
+    kinds = {
+        "auto": "by its type",
+        "crm_id": "the CRM's account id",
+        "gsid": "a GSID",
+        "domain": "the account's domain",
+    }
+    widgets.choice(form, (*place, "key_kind"), "What the key holds", kinds, hint=described["key_kind"].description)
+    additional, name = "Additional value fields", "additional_value_fields"
+    pickers.append(Picker(form, (*place, name), additional, fields, hint=described[name].description, is_list=True))
+    return pickers
+
+
+def _schedules(form: Form) -> None:
+    widgets.text_field(form, ("schedules", "timezone"), "Time zone")
+    for section, cadence in CADENCES.items():
+        label = f"{TITLES[section]} (cron)"
+        widgets.text_field(form, ("schedules", section), label).props["placeholder"] = cadence
+
+
+def _fields_of(form: Form, name: Callable[[], str | None]) -> widgets.Load:
+    """A picker's options: the fields of the object that is chosen by then."""
+
+    def load() -> dict[str, str]:
+        chosen = name()
+        return form.lookups.fields(chosen) if chosen else {}
+
+    return load
+
+
+_PARTS: dict[str, Callable[[Form], None]] = {
+    "common": _common,
+    "company": _company,
+    "activity": _activity,
+    "surveys": _surveys,
+    "product_usage": _product_usage,
+    "schedules": _schedules,
+}

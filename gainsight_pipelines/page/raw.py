@@ -1,0 +1,54 @@
+"""Show JSON: a section as it holds, defaults filled in, editable (W3); a mistake is told with its line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from nicegui import ui
+
+from gainsight_pipelines.errors import PipelineError, SettingsError
+from gainsight_pipelines.page.widgets import Form
+from gainsight_pipelines.settings.editing import read_json
+from gainsight_pipelines.settings.loading import checked_section
+
+
+def show_json(form: Form, section: str, rebuild: Callable[[], None]) -> None:
+    """The button that opens the editor.
+
+    Args:
+        form: the form.
+        section: whose JSON.
+        rebuild: called when the section was edited so.
+    """
+    with ui.row().classes("w-full justify-end"):
+        ui.button("Show JSON", icon="data_object", on_click=lambda: _open(form, section, rebuild)).props(
+            f'flat dense aria-label="Show JSON of {section}"'
+        )
+
+
+def _open(form: Form, section: str, rebuild: Callable[[], None]) -> None:
+    with ui.dialog() as dialog, ui.card().classes("w-full max-w-3xl"):
+        ui.label(f"{section} as JSON").classes("text-subtitle1")
+        area = ui.textarea("JSON", value=json.dumps(form.draft.data[section], indent=2, ensure_ascii=False))
+        area.props("outlined autogrow spellcheck=false input-style='max-height: 50vh'").classes("w-full font-mono")
+        wrong = ui.label().classes("text-negative whitespace-pre-line").props('role="alert"')
+
+        def apply() -> None:
+            try:
+                data, lines = read_json(section, area.value or "")
+                model = checked_section(section, data, lines)
+            except SettingsError as error:
+                wrong.set_text(error.message)
+                return
+            except PipelineError as error:
+                wrong.set_text(str(error))
+                return
+            form.draft.data[section] = {} if model is None else model.model_dump(mode="json")
+            dialog.close()
+            rebuild()
+
+        with ui.row().classes("w-full justify-end"):
+            ui.button("Cancel", on_click=dialog.close).props("flat")
+            ui.button("Apply", on_click=apply)
+    dialog.open()

@@ -1,0 +1,198 @@
+"""The page as a whole: banner, connection, accordions, and saving with a look at the difference first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from nicegui import run, ui
+
+from gainsight_pipelines.clock import Clock
+from gainsight_pipelines.errors import PipelineError
+from gainsight_pipelines.page import widgets
+from gainsight_pipelines.page.connection import Connection
+from gainsight_pipelines.page.draft import Draft
+from gainsight_pipelines.page.lookups import Lookups
+from gainsight_pipelines.page.objects import TITLES, Accordion
+from gainsight_pipelines.page.status import Banner, Runs
+from gainsight_pipelines.page.widgets import Form
+from gainsight_pipelines.settings import SECTIONS
+from gainsight_pipelines.settings.editing import ChangedMeanwhile, difference
+
+STALE_SECONDS = 4.0
+COLORS = {"primary": "#2b6cb0", "positive": "#1b7f35", "negative": "#b3261e", "warning": "#f2c037"}
+# What is readable on white isn't on black.
+STYLE = """
+.body--dark .text-primary { color: #90c8f8 !important; }
+.body--dark .text-positive { color: #7ee2a0 !important; }
+.body--dark .text-negative { color: #ffb4ab !important; }
+.q-field__messages { line-height: 1.3; }
+:focus-visible { outline: 2px solid currentColor; outline-offset: 2px; }
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the page works on.
+
+    Attributes:
+        path: the settings file.
+        clock: the source of time.
+        lookups: makes the look-ups of one tab.
+        runs: the banner's.
+    """
+
+    path: Path
+    clock: Clock
+    lookups: Callable[[], Lookups]
+    runs: Runs
+
+
+class View:
+    """One browser tab."""
+
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+        ui.page_title("Gainsight settings")
+        ui.colors(**COLORS)
+        ui.add_css(STYLE)
+        with ui.header().classes("items-center justify-between py-2"), ui.row().classes("w-full items-center no-wrap"):
+            with ui.column().classes("gap-0 grow min-w-0"):
+                with ui.element("h1").classes("text-h6 m-0"):
+                    ui.html("Gainsight settings", sanitize=False)
+                ui.label(str(outside.path)).classes("text-caption opacity-80 truncate w-full")
+            self._undo = ui.button("Discard", on_click=self._discard).props("flat color=white")
+            self._save = ui.button("Save", icon="save", on_click=self._ask_to_save).props(
+                "color=white text-color=primary"
+            )
+        with ui.element("div").classes("w-full max-w-4xl mx-auto flex flex-col gap-4 px-1"):
+            Banner(outside.runs, outside.clock)
+            self._notice = ui.card().classes("w-full bg-warning text-black").props('role="alert"')
+            self._notice.set_visibility(False)
+            self._box = ui.column().classes("w-full gap-4")
+        self._form: Form | None = None
+        self._show(None)
+        ui.timer(STALE_SECONDS, self._look_at_file)
+
+    def _show(self, draft: Draft | None) -> None:
+        """Shows the form of a draft; None: of the file as it is."""
+        self._box.clear()
+        self._notice.set_visibility(False)
+        with self._box:
+            try:
+                draft = draft or Draft(self._outside.path)
+            except PipelineError as error:
+                ui.label(str(error)).classes("text-negative").props('role="alert"')
+                ui.button("Read it again", icon="refresh", on_click=lambda: self._show(None))
+                self._form = None
+                self._state()
+                return
+            self._form = Form(draft, self._outside.lookups(), [self._state])
+            self._form.lookups.use(draft.settings())
+            Connection(self._form)
+            for section in TITLES:
+                Accordion(self._form, section)
+            for section in SECTIONS:
+                self._form.changed(section)
+
+    def _state(self) -> None:
+        changed = self._form.draft.changed() if self._form else ()
+        self._save.set_text(f"Save ({len(changed)})" if changed else "Save")
+        self._save.set_enabled(bool(changed))
+        self._undo.set_visibility(bool(changed))
+
+    def _discard(self) -> None:
+        self._show(None)
+        ui.notify("Your changes are discarded.")
+
+    async def _look_at_file(self) -> None:
+        """Somebody else's change: taken over where nothing was changed here, told where something was."""
+        form = self._form
+        if form is None or self._notice.visible:
+            return
+        try:
+            is_stale = await run.io_bound(form.draft.is_stale)
+        except PipelineError:
+            return  # saving says it
+        if not is_stale or form is not self._form:
+            return
+        if form.draft.changed():
+            self._tell_of_change()
+        else:
+            self._show(None)
+            ui.notify("The file was changed by somebody else: this is how it is now.")
+
+    def _tell_of_change(self) -> None:
+        form = self._form
+        if form is None:
+            return
+        self._notice.clear()
+        with self._notice:
+            ui.label("The settings file was changed by somebody else meanwhile. Nothing of theirs was written over.")
+            try:
+                rebased, both = form.draft.on_theirs()
+            except PipelineError as error:
+                ui.label(str(error))
+                return
+            changes = difference(form.draft.file.text, rebased.file.text, form.draft.file.path.name)
+            ui.label(changes).classes("font-mono text-caption whitespace-pre-wrap")
+            if both:
+                ui.label(f"You both changed {', '.join(both)}: keeping yours replaces theirs there.")
+            with ui.row():
+                ui.button("Put my changes on top of theirs", on_click=lambda: self._show(rebased))
+                ui.button("Take theirs, drop mine", on_click=lambda: self._show(None)).props("outline")
+        self._notice.set_visibility(True)
+
+    def _ask_to_save(self) -> None:
+        """Shows what would change; a mistake is told instead."""
+        if self._form is None:
+            return
+        draft = self._form.draft
+        wrong = [text for section in draft.changed() for _, text in draft.mistakes(section)]
+        if wrong:
+            ui.notify("\n".join(wrong), type="negative", multi_line=True, timeout=0, close_button="OK")
+            return
+        try:
+            text = draft.text()
+        except PipelineError as error:
+            widgets.say_error(error)
+            return
+        with ui.dialog() as dialog, ui.card().classes("w-full max-w-3xl"):
+            ui.label("What will change").classes("text-subtitle1")
+            with ui.column().classes("w-full gap-0 font-mono text-caption overflow-x-auto"):
+                for line in draft.file.difference(text).splitlines():
+                    color = {"+": "text-positive", "-": "text-negative"}.get(line[:1], "opacity-70")
+                    ui.label(line or " ").classes(f"whitespace-pre {color}")
+            with ui.row().classes("w-full justify-end"):
+                ui.button("Back", on_click=dialog.close).props("flat")
+
+                async def confirmed() -> None:
+                    dialog.close()
+                    await self._write(text)
+
+                ui.button("Save", icon="save", on_click=confirmed).props("autofocus")
+        dialog.open()
+
+    async def _write(self, text: str) -> None:
+        form = self._form
+        if form is None:
+            return
+        try:
+            await run.io_bound(form.draft.save, text, self._outside.clock)
+        except ChangedMeanwhile:
+            self._tell_of_change()
+            return
+        except PipelineError as error:
+            widgets.say_error(error)
+            return
+        self._state()
+        ui.notify(f"Saved to {form.draft.file.path}.", type="positive")
+        reload = self._outside.runs.reload
+        if reload is None:
+            return
+        try:
+            await run.io_bound(reload)
+            ui.notify("Dagster has loaded the new settings.", type="positive")
+        except PipelineError as error:
+            widgets.say_error(error)

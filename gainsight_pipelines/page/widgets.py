@@ -1,0 +1,222 @@
+"""Fields of the form, each bound to one place of the draft: label, explanation, limits and mistake at the field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from nicegui import run, ui
+from nicegui.elements.mixins.validation_element import ValidationElement
+
+from gainsight_pipelines.errors import PipelineError
+from gainsight_pipelines.page.draft import Draft, field_help
+from gainsight_pipelines.page.lookups import Lookups, Options
+from gainsight_pipelines.settings.document import Path as Place
+
+T = TypeVar("T")
+Load = Callable[[], Options]
+
+
+@dataclass(slots=True)
+class Form:
+    """What the parts of one tab's form share.
+
+    Attributes:
+        draft: what is being edited.
+        lookups: whom to ask.
+        on_change: called after each change of the draft.
+    """
+
+    draft: Draft
+    lookups: Lookups
+    on_change: list[Callable[[], None]] = field(default_factory=list)
+    _fields: dict[Place, Callable[[str | None], None]] = field(default_factory=dict)
+    _rest: dict[str, ui.label] = field(default_factory=dict)
+
+    def set(self, place: Place, value: Any) -> None:
+        """Changes the draft, and shows what is wrong with it by now."""
+        self.draft.set(place, value)
+        self.changed(str(place[0]))
+
+    def changed(self, section: str) -> None:
+        """Shows the mistakes of a section, each at its field; what has no field, at the section's head."""
+        wrong = dict(self.draft.mistakes(section))
+        for place, show in self._fields.items():
+            if place[0] == section:
+                show(wrong.pop(place, None))
+        if section in self._rest:
+            self._rest[section].set_text(" ".join(wrong.values()))
+            self._rest[section].set_visibility(bool(wrong))
+        for tell in self.on_change:
+            tell()
+
+    def show_mistakes_of(self, section: str) -> None:
+        """Adds the line for mistakes of a section that have no field of their own."""
+        label = ui.label().classes("text-negative whitespace-pre-line").props('role="alert"')
+        label.set_visibility(False)
+        self._rest[section] = label
+
+    def register(self, place: Place, show: Callable[[str | None], None]) -> None:
+        """Has mistakes in a place shown by that function."""
+        self._fields[place] = show
+
+    def forget(self, section: str) -> None:
+        """Forgets the fields of a section that is built anew."""
+        self._fields = {place: show for place, show in self._fields.items() if place[0] != section}
+
+    async def ask(self, look_up: Callable[..., T], *arguments: Any, **keywords: Any) -> T:
+        """Asks the tenant in a worker thread, with the settings as they stand on the page.
+
+        Raises:
+            PipelineError: it refuses, or doesn't answer.
+        """
+        self.lookups.use(self.draft.settings())
+        return cast("T", await run.io_bound(look_up, *arguments, **keywords))
+
+
+def shown_help(place: Place, *, with_limits: bool = False) -> str:
+    """What a setting is, and what it takes where somebody has to type it: the words of the models."""
+    return field_help(str(place[0]), str(place[1]), with_limits=with_limits)
+
+
+def _bind(form: Form, place: Place, element: ValidationElement[Any]) -> None:
+    def show(error: str | None) -> None:
+        element.error = error
+
+    form.register(place, show)
+    element.without_auto_validation()  # which would take the mistake away again
+    element.classes("w-full")
+
+
+def text_field(form: Form, place: Place, label: str, *, hint: str | None = None) -> ui.input:
+    """A text; empty is null."""
+    value = form.draft.get(place)
+    element = ui.input(label, value="" if value is None else str(value))
+    element.on_value_change(lambda event: form.set(place, (event.value or "").strip() or None))
+    element.props["hint"] = shown_help(place, with_limits=True) if hint is None else hint
+    _bind(form, place, element)
+    return element
+
+
+def number_field(form: Form, place: Place, label: str, *, is_whole: bool = True) -> ui.number:
+    """A number; empty is null."""
+
+    def changed(value: float | None) -> None:
+        form.set(place, None if value is None else int(value) if is_whole and value == int(value) else value)
+
+    element = ui.number(label, value=form.draft.get(place), step=1 if is_whole else 0.1)
+    element.on_value_change(lambda event: changed(event.value))
+    element.props["hint"] = shown_help(place, with_limits=True)
+    _bind(form, place, element)
+    return element
+
+
+def switch(form: Form, place: Place, label: str, *, hint: str | None = None) -> ui.switch:
+    """True or false, with its explanation below."""
+    with ui.column().classes("gap-0"):
+        element = ui.switch(label, value=bool(form.draft.get(place)))
+        ui.label(shown_help(place) if hint is None else hint).classes("text-caption opacity-70 ml-2")
+    element.on_value_change(lambda event: form.set(place, bool(event.value)))
+    return element
+
+
+def choice(form: Form, place: Place, label: str, options: dict[str, str], *, hint: str | None = None) -> ui.select:
+    """One of a few."""
+    value = form.draft.get(place)
+    element = ui.select(options, label=label, value=value if value in options else None)
+    element.on_value_change(lambda event: form.set(place, event.value))
+    element.props["hint"] = shown_help(place) if hint is None else hint
+    _bind(form, place, element)
+    return element
+
+
+class Picker:
+    """A choice out of what the tenant has, asked for when somebody opens it. What isn't offered can be typed as well.
+
+    Args:
+        form: the form.
+        place: where the choice goes.
+        label: its name.
+        load: what to offer; called in a worker thread.
+        hint: its explanation; None: as the models have it.
+        is_list: whether several can be chosen.
+    """
+
+    def __init__(
+        self, form: Form, place: Place, label: str, load: Load, *, hint: str | None = None, is_list: bool = False
+    ) -> None:
+        self._form, self._load, self._is_list = form, load, is_list
+        self._is_loaded = False
+        value = form.draft.get(place)
+        kept = list(value) if is_list and isinstance(value, list) else value
+        names = kept if isinstance(kept, list) else [] if kept is None else [kept]
+        self.select = ui.select(
+            {name: name for name in names},
+            label=label,
+            value=kept,
+            with_input=True,
+            new_value_mode="add-unique",
+            multiple=is_list,
+            clearable=True,
+        )
+        if is_list:
+            self.select.props("use-chips")
+        self.select.props["hint"] = shown_help(place) if hint is None else hint
+        self.select.on_value_change(lambda event: form.set(place, event.value if is_list else event.value or None))
+        self.select.on("focus", self._opened)
+        _bind(form, place, self.select)
+        with ui.row().classes("items-center gap-2") as self._failure:
+            self._reason = ui.label().classes("text-negative text-caption").props('role="alert"')
+            ui.button("Try again", icon="refresh", on_click=self._retry).props("flat dense size=sm")
+        self._failure.set_visibility(False)
+
+    async def _opened(self) -> None:
+        if not self._is_loaded:
+            await self._retry()
+
+    async def _retry(self) -> None:
+        self._is_loaded = True  # also while it is under way: it is asked for once
+        self._failure.set_visibility(False)
+        self.select.props("loading")
+        try:
+            options = await self._form.ask(self._load)
+        except PipelineError as error:
+            self._is_loaded = False
+            self._reason.set_text(f"{error} You can type the name.")
+            self._failure.set_visibility(True)
+            return
+        finally:
+            self.select.props(remove="loading")
+        chosen = self.select.value if self._is_list else [self.select.value] if self.select.value else []
+        missing = {name: f"{name} — not found" for name in chosen if name not in options}
+        self.select.set_options(missing | options, value=self.select.value)
+
+    def reload(self) -> None:
+        """Offers anew when it is opened next: what it depends on has changed."""
+        self._is_loaded = False
+
+
+def heading(text: str, level: int = 2) -> ui.element:
+    """A heading that screen readers know as one."""
+    with ui.element(f"h{level}").classes("text-subtitle1 font-medium m-0") as element:
+        ui.html(text, sanitize=False)
+    return element
+
+
+@contextmanager
+def working(button: ui.button) -> Iterator[None]:
+    """Shows that a button's work goes on, and takes no second click."""
+    button.props("loading")
+    button.disable()
+    try:
+        yield
+    finally:
+        button.props(remove="loading")
+        button.enable()
+
+
+def say_error(error: PipelineError) -> None:
+    """Shows an error until somebody has read it."""
+    ui.notify(str(error), type="negative", multi_line=True, timeout=0, close_button="OK")

@@ -1,0 +1,104 @@
+"""The settings page in a process of its own, and a real browser in front of it. Without Chromium a test fails."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Queue
+
+from playwright.sync_api import Page, sync_playwright
+
+from gainsight_pipelines_tests.sandbox_process import RunningSandbox
+
+CHROMIUM = "/usr/bin/chromium"
+"""`make browser` installs it."""
+
+REAL_PREFIXES = ("GAINSIGHT_", "SALESFORCE_", "HUBSPOT_", "DAGSTER_")
+START_SECONDS = 90
+BROWSER_MS = 60_000
+"""What a step in the browser may take on a busy machine."""
+
+
+@dataclass(slots=True)
+class Served:
+    """A settings page that answers; `addresses` gets each address that it prints."""
+
+    process: subprocess.Popen[str]
+    addresses: Queue[str] = field(default_factory=Queue)
+    said: list[str] = field(default_factory=list)
+
+    def next_address(self) -> str:
+        """The next address that lets somebody in."""
+        return self.addresses.get(timeout=START_SECONDS)
+
+    def stop(self) -> int:
+        """Ctrl-C."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(30)
+
+
+def clean_environment(sandbox: RunningSandbox | None = None) -> dict[str, str]:
+    """This environment without any tenant; with the sandbox's certificates, so that its Salesforce is trusted."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(REAL_PREFIXES)}
+    return kept | ({"SALESFORCE_CA_FILE": sandbox.env["SALESFORCE_CA_FILE"]} if sandbox else {})
+
+
+@contextmanager
+def page_on(folder: Path, env: Mapping[str, str], *arguments: str) -> Iterator[Served]:
+    """Serves the page on the settings of a folder."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gainsight_pipelines.cli", "settings-page", "--port", "0", *arguments],
+        cwd=folder,
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    served = Served(process)
+    listener = threading.Thread(target=_listen, args=(served,), daemon=True)
+    listener.start()
+    try:
+        yield served
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(30)
+        listener.join()
+        assert process.stderr is not None
+        process.stderr.close()
+
+
+def _listen(served: Served) -> None:
+    assert served.process.stderr is not None
+    for line in served.process.stderr:
+        served.said.append(line)
+        found = re.search(r"http://\S+token=\S+", line)
+        if found:
+            served.addresses.put(found[0])
+
+
+@contextmanager
+def browser_page(**options: object) -> Iterator[Page]:
+    """A tab of the system's own Chromium, headless."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])  # root has no sandbox
+        page = browser.new_page(**options)  # type: ignore[arg-type]
+        page.set_default_timeout(BROWSER_MS)
+        yield page
+        browser.close()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
