@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from gainsight_pipelines import __version__
+from gainsight_pipelines.cli import completion
 from gainsight_pipelines.errors import PipelineError
 
 app = App(
@@ -16,6 +17,8 @@ app = App(
     version=__version__,
     help="Gainsight data, matched to the accounts of Salesforce or HubSpot, in PostgreSQL, run by Dagster.",
 )
+
+app.register_install_completion_command(help="Teach this shell to complete commands, options and the tenant's names.")
 
 SettingsPath = Annotated[
     Path | None,
@@ -47,7 +50,12 @@ def main() -> None:
 
 @app.command
 def run(
-    *objects: Annotated[str, Parameter(help="company, activity, surveys, survey_<object> or product_usage.")],
+    *objects: Annotated[
+        str,
+        Parameter(
+            help="company, activity, surveys, survey_<object> or product_usage.", completer=completion.pull_names
+        ),
+    ],
     everything: Annotated[bool, Parameter(name="--all", negative="", help="Every configured object.")] = False,
     accept_deletions: Annotated[
         bool,
@@ -104,19 +112,39 @@ def init(  # noqa: PLR0913 - an answer each
     base_url: Annotated[str | None, Parameter(help="Gainsight's base URL.")] = None,
     crm: Annotated[Literal["salesforce", "hubspot"] | None, Parameter(help="Which CRM owns the accounts.")] = None,
     gsid_field: Annotated[
-        str | None, Parameter(allow_leading_hyphen=True, help="CRM field with the GSID; - for none.")
+        str | None,
+        Parameter(
+            allow_leading_hyphen=True,
+            help="CRM field with the GSID; - for none.",
+            completer=completion.account_field_names,
+        ),
     ] = None,
     arr_field: Annotated[
-        str | None, Parameter(allow_leading_hyphen=True, help="CRM field with ARR; - for none.")
+        str | None,
+        Parameter(
+            allow_leading_hyphen=True, help="CRM field with ARR; - for none.", completer=completion.account_field_names
+        ),
     ] = None,
     renewal_date_field: Annotated[
-        str | None, Parameter(allow_leading_hyphen=True, help="CRM field with the renewal date; - for none.")
+        str | None,
+        Parameter(
+            allow_leading_hyphen=True,
+            help="CRM field with the renewal date; - for none.",
+            completer=completion.account_field_names,
+        ),
     ] = None,
     crm_id_field: Annotated[str | None, Parameter(help="Company field with the CRM's account id.")] = None,
     survey_object: Annotated[
-        tuple[str, ...], Parameter(negative="", help="Object with survey responses; several times for several.")
+        tuple[str, ...],
+        Parameter(
+            negative="",
+            help="Object with survey responses; several times for several.",
+            completer=completion.object_names,
+        ),
     ] = (),
-    usage_object: Annotated[str | None, Parameter(help="Object with product usage.")] = None,
+    usage_object: Annotated[
+        str | None, Parameter(help="Object with product usage.", completer=completion.object_names)
+    ] = None,
     without: Annotated[
         tuple[str, ...], Parameter(negative="", help="A pull to leave out: company, activity, surveys, product_usage.")
     ] = (),
@@ -183,7 +211,7 @@ def objects(
 
 @app.command
 def fields(
-    object: str,  # noqa: A002 - what it is called on the command line
+    object: Annotated[str, Parameter(completer=completion.object_names)],  # noqa: A002 - as the command line has it
     pattern: str | None = None,
     /,
     *,
@@ -255,7 +283,7 @@ def categories(
 
 @app.command
 def preview(
-    object: str,  # noqa: A002 - what it is called on the command line
+    object: Annotated[str, Parameter(completer=completion.pull_and_object_names)],  # noqa: A002
     /,
     *,
     filter: Annotated[  # noqa: A002

@@ -34,12 +34,14 @@ class Connections:
         clock: the source of time.
         environ: the environment; `.env` beside the settings file is read as well.
         before_call: asked before each call to Gainsight, e.g. a `Quota`.
+        answer_seconds: how long one call to Gainsight may take.
     """
 
     settings: Settings
     clock: Clock
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     before_call: Callable[[str], None] = _uncounted
+    answer_seconds: float = ANSWER_SECONDS
 
     def secrets(self) -> Secrets:
         """The secrets as they are now.
@@ -49,23 +51,24 @@ class Connections:
         """
         return Secrets.read(self.settings.path, self.environ)
 
-    def gainsight(self, answer_seconds: float = ANSWER_SECONDS) -> GainsightClient:
+    def gainsight(self, answer_seconds: float | None = None) -> GainsightClient:
         """A client for the tenant; nothing is called yet. Close it.
 
         Args:
-            answer_seconds: how long one call may take.
+            answer_seconds: how long one call may take, where it isn't as long as usual.
 
         Raises:
             SettingsError: no tenant is set, or no key.
         """
+        seconds = answer_seconds or self.answer_seconds
         return GainsightClient(
             tenant_of(self.settings).base_url,
             self.secrets().require(API_KEY_VARIABLE),
             clock=self.clock,
             before_call=self.before_call,
             connect_timeout=CONNECT_SECONDS,
-            read_timeout=answer_seconds,
-            max_answer_seconds=answer_seconds,
+            read_timeout=seconds,
+            max_answer_seconds=seconds,
             max_tries=1,
         )
 

@@ -147,3 +147,26 @@ def test_wrong_categories(product: Product, arguments: list[str], words: str) ->
     done = product.command("categories", *arguments)
     assert done.status == 1
     assert words in done.err
+
+
+def offered(product: Product, *words: str, **env: str | None) -> list[str]:
+    """What the shell offers for the last of the words, as its script asks for it."""
+    done = product.command("__complete", *words, **env)
+    assert done.status == 0
+    assert not done.err
+    return [line.split("\t")[0] for line in done.out.partition("begin\n")[2].splitlines()]
+
+
+def test_the_shell_offers_the_tenants_names(product: Product, small_sandbox: RunningSandbox) -> None:
+    assert "survey_response" in offered(product, "fields", "surv")
+    assert offered(product, "run", "") == ["company", "activity", "survey_survey_response", "product_usage"]
+    assert {"activity", "gsuser"} <= set(offered(product, "preview", ""))
+    assert "Gainsight_GSID__c" in offered(product, "init", "--gsid-field", "")
+    asked = small_sandbox.calls()["totals"]
+    assert "company" in offered(product, "fields", "")
+    assert small_sandbox.calls()["totals"] == asked
+
+
+def test_the_shell_offers_nothing_rather_than_an_error(product: Product) -> None:
+    assert offered(product, "--settings", "nowhere.yaml", "fields", "") == []
+    assert offered(product, "fields", "--settings", "nowhere.yaml", "") == []
