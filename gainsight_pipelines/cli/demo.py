@@ -23,8 +23,8 @@ SAMPLE_COLUMNS = (
 )  # fmt: skip
 NEXT = """Next:
   make dev                          the Dagster UI on this sandbox
-  cp gainsight.example.yaml gainsight.yaml && cp .env.example .env
-                                    your own tenant: fill them in, then `gainsight-pipelines run --all`"""
+  .venv/bin/gainsight-pipelines init
+                                    your own tenant: settings with ready answers, then `run --all`"""
 
 
 def demo_command(crm: CRMKind, *, as_json: bool) -> int:

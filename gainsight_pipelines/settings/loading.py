@@ -231,7 +231,7 @@ def parse_settings(text: str, path: Path | None = None) -> Settings:
     except DocumentError as error:
         return Settings(path=path, file_error=SettingsError(f"{name} can't be read as YAML: {error}.", "Correct it."))
     if document.data is None and not document.problems:
-        todo = "Start from gainsight.example.yaml."
+        todo = "`gainsight-pipelines init` fills it; or start from gainsight.example.yaml."
         return Settings(path=path, file_error=SettingsError(f"{name} is empty.", todo))
     if not isinstance(document.data, dict):
         message = f"{name} isn't a mapping of sections."
@@ -278,7 +278,10 @@ def read_text(path: Path) -> str:
     """
     try:
         if not path.exists():
-            todo = f"Copy gainsight.example.yaml there, or name another file in {PATH_VARIABLE}."
+            todo = (
+                "`gainsight-pipelines init` makes it; or copy gainsight.example.yaml there, or name another file in"
+                f" {PATH_VARIABLE}."
+            )
             raise SettingsError(f"There is no settings file {path}.", todo)
         if not path.is_file():
             raise SettingsError(f"{path} isn't a file.", f"Name the settings file in {PATH_VARIABLE}.")

@@ -25,7 +25,11 @@ def product(tmp_path_factory: pytest.TempPathFactory, postgres_server: EmbeddedS
         yield product
 
 
-@pytest.mark.parametrize("command", ["", "run", "status", "demo", "dev", "sandbox", "migrate", "reset", "schema"])
+@pytest.mark.parametrize(
+    "command",
+    ["", "run", "status", "demo", "dev", "sandbox", "migrate", "reset", "schema",
+     "init", "validate", "objects", "fields", "crm-fields", "categories", "preview"],
+)  # fmt: skip
 def test_help_says_what_a_command_does(product: Product, command: str) -> None:
     done = product.command(*command.split(), "--help")
     assert done.status == 0
