@@ -37,13 +37,15 @@ class Changes:
     """What is to be done after the normal pull.
 
     `rereads`: why records are to be read again; none: they need not. `start`, `until`: only those last changed since
-    and before. `remaps`: columns of stored rows that follow from others, and why.
+    and before. `is_of_stored`: what is stored is to be made anew, not only more to be read. `remaps`: columns of stored
+    rows that follow from others, and why.
     """
 
     basis: Basis
     rereads: list[str] = field(default_factory=list)
     start: datetime | None = None
     until: datetime | None = None
+    is_of_stored: bool = False
     remaps: tuple[Remap, ...] = ()
     remap_reasons: list[str] = field(default_factory=list)
 
@@ -117,6 +119,7 @@ def begin(context: PullContext, mapper: Mapper, schema: ObjectSchema) -> Changes
             starts_at = mapper.window(context.started_at, None).start
         for each in bases:
             _compare(changes, mapper, each)
+        changes.is_of_stored = bool(changes.rereads)
         _bound(changes, bases, starts_at, mapper.window(context.started_at, None).start)
         changes.rereads = list(dict.fromkeys(changes.rereads))
         if basis not in bases:

@@ -125,7 +125,7 @@ def _read_stored_again(context: PullContext, mapper: Mapper, write: PageWriter, 
     """
     window = mapper.window(context.started_at, None)
     is_all_read = not window.filters and window.where is None
-    if is_all_read or not changes.is_from_the_beginning:
+    if is_all_read or not changes.is_of_stored:
         return True
     cursor = take_cursor(context.connection, context.pull.name, STORED, context.report.run_id)
     if cursor.fingerprint != changes.target:

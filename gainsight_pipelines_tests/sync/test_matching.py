@@ -145,6 +145,17 @@ def test_m2_an_objects_own_field_takes_the_place_of_the_common_one(pulling: Pull
     assert pulling.query("SELECT count(*) FROM gainsight.company WHERE match_method = 'gsid_field'") == [(0,)]
 
 
+def test_m4_rows_of_a_company_that_gainsight_deleted_lead_nowhere(pulled: Pulling) -> None:
+    """Requirement M4: what was known of it goes with it."""
+    gsid = direct(pulled)
+    pulled.pull("company")
+    pulled.sandbox.edit({"object": "company", "action": "delete", "gsid": gsid})
+    pulled.clock.ahead += timedelta(days=1, minutes=1)
+    pulled.pull("company")
+    assert pulled.pull("activity").relinked > 0
+    assert links(pulled) == expected(pulled)
+
+
 PULLS = {
     "company": ("company", "company"),
     "survey_survey_response": ("surveys", "activity"),

@@ -371,6 +371,17 @@ def test_another_pinned_type_reaches_what_a_filter_brought(pulling: Pulling) -> 
     assert {types[gsid] for gsid in before} == {"CSAT"}
 
 
+def test_a_longer_look_back_reads_its_window_and_nothing_that_is_stored_besides(pulling: Pulling) -> None:
+    read_days(pulling, sorted(set(days_of(pulling).values())))
+    pulling.content["surveys"]["lookback_days"] = 10
+    pulling.pull(NAME)
+    pulling.content["surveys"]["lookback_days"] = 30
+    report = pulling.pull(NAME)
+    assert any("go further back" in note for note in report.notes)
+    assert 0 < report.unchanged < len(stored(pulling))
+    assert report.calls["query"] <= 3
+
+
 def full(prepare: Callable[[], Prepared]) -> Callable[[], Prepared]:
     return lambda: replace(prepare(), is_full=True)
 
