@@ -19,6 +19,7 @@ from gainsight_pipelines.connect import tenant_of
 from gainsight_pipelines.crm.protocol import AccountField, CRMKind
 from gainsight_pipelines.discovery.cache import DiskCache, Kept
 from gainsight_pipelines.discovery.connections import Connections
+from gainsight_pipelines.gainsight.errors import UnknownField
 from gainsight_pipelines.gainsight.metadata import Field, ObjectInfo, ObjectSchema
 from gainsight_pipelines.gainsight.query import Query
 
@@ -151,9 +152,17 @@ class Catalog:
         schema = self.fields(object_name).schema
 
         def ask() -> Any:
+            names = list(schema.fields)
             with closing(self.connections.gainsight()) as client:
-                query = Query(tuple(schema.fields), limit=FILL_SAMPLE)
-                return _counted(schema.fields, client.query(schema.name, query, kind="probe").records)
+                while True:
+                    try:
+                        query = Query(tuple(names), limit=FILL_SAMPLE)
+                        return _counted(names, client.query(schema.name, query, kind="probe").records)
+                    except UnknownField as refused:
+                        # Described, and yet not to be read: nothing is known of how full it is.
+                        names = [name for name in names if name not in refused.fields]
+                        if not refused.fields or not names:
+                            raise
 
         return _fill(self._kept(self._gainsight_key("fill", object_name.casefold()), ask, is_fresh))
 

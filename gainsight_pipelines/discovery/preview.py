@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from gainsight_pipelines.discovery.accounts import Found, find_links, keys_of
 from gainsight_pipelines.discovery.catalog import Catalog
 from gainsight_pipelines.errors import PipelineError
 from gainsight_pipelines.gainsight.client import GainsightClient
+from gainsight_pipelines.gainsight.errors import UnknownField
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
 from gainsight_pipelines.gainsight.query import MAX_LIMIT, Condition, Direction, Operator, Query
 from gainsight_pipelines.gainsight.where_check import checked_filter
@@ -32,6 +33,8 @@ FILTER_PLACE = "--filter"
 SAMPLE = 3
 """Records that are shown unless told otherwise."""
 MOST_SAMPLES = 50
+MOST_REFUSED = 20
+"""Fields that a tenant may refuse one by one before that is taken for an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +106,32 @@ def preview(catalog: Catalog, name: str, *, document: object = None, size: int =
     settings = catalog.connections.settings
     pull = _pull(settings, name)
     schema = catalog.fields(pull.gainsight_object if pull else name).schema
-    mapper = pull.mapper(schema, crm_id_field(catalog, settings)) if pull else None
+    own_crm_id_field = crm_id_field(catalog, settings) if pull else None
     where = checked_filter(document, schema, FILTER_PLACE)
+    notes: list[str] = []
+    with closing(catalog.connections.gainsight()) as client:
+        while True:
+            mapper = pull.mapper(schema, own_crm_id_field) if pull else None
+            try:
+                found = _look(catalog, client, schema, pull, mapper, where, size)
+                break
+            except UnknownField as refused:
+                if not refused.fields or len(schema.unreadable) > MOST_REFUSED:
+                    raise
+                schema = schema.without(refused.fields)
+                notes.append(f"Gainsight refuses {', '.join(refused.fields)}: a pull leaves it out.")
+    return replace(found, notes=(*notes, *found.notes))
+
+
+def _look(
+    catalog: Catalog,
+    client: GainsightClient,
+    schema: ObjectSchema,
+    pull: ObjectPull | None,
+    mapper: Mapper | None,
+    where: dict[str, Any] | None,
+    size: int,
+) -> Preview:
     window = mapper.window(catalog.connections.clock.now(), None) if mapper else Window()
     if where is None and window.where is not None:
         where = dict(window.where)
@@ -116,13 +143,12 @@ def preview(catalog: Catalog, name: str, *, document: object = None, size: int =
         order_by=newest_first(schema),
         limit=max(1, min(size, MOST_SAMPLES)),
     )
-    with closing(catalog.connections.gainsight()) as client:
-        count = count_matches(client, schema, conditions, where)
-        raw = client.query(schema.name, query, kind="probe").records if count.count else []
-        records, notes = [PreviewRecord(record) for record in raw], list[str]()
-        if pull is not None and mapper is not None:
-            found, notes = _links(catalog, pull, mapper, raw, client)
-            records = _stored(pull.table, mapper, raw, found)
+    raw = client.query(schema.name, query, kind="probe").records
+    count = count_matches(client, schema, conditions, where) if raw else MatchCount(0, is_exact=True)
+    records, notes = [PreviewRecord(record) for record in raw], list[str]()
+    if pull is not None and mapper is not None:
+        found, notes = _links(catalog, pull, mapper, raw, client)
+        records = _stored(pull.table, mapper, raw, found)
     shown_where = where if where is not None else _where_of(conditions)
     since = None if where is not None else window.since
     return Preview(schema.name, pull.name if pull else None, shown_where, since, count, tuple(records), tuple(notes))

@@ -19,7 +19,13 @@ from gainsight_pipelines.crm.protocol import CRM_NAMES, AccountField
 from gainsight_pipelines.discovery.accounts import find_links, keys_of
 from gainsight_pipelines.discovery.catalog import Catalog
 from gainsight_pipelines.discovery.connections import ANSWER_SECONDS, CONNECT_SECONDS
-from gainsight_pipelines.discovery.preview import count_matches, crm_id_field, newest_first, window_conditions
+from gainsight_pipelines.discovery.preview import (
+    MOST_REFUSED,
+    count_matches,
+    crm_id_field,
+    newest_first,
+    window_conditions,
+)
 from gainsight_pipelines.errors import PipelineError, SettingsError
 from gainsight_pipelines.gainsight.address import check_address
 from gainsight_pipelines.gainsight.errors import UnknownField, UnknownObject
@@ -310,19 +316,23 @@ class _Validation:
         yield from misfits
         if misfits:
             return
-        try:
-            yield self._read(section, pull, pull.mapper(schema, own_crm_id_field), schema)
-        except UnknownField as refused:
-            if not refused.fields:
-                raise
-            named = ", ".join(refused.fields)
-            # As a pull does: without what it may not read, if it can do without.
-            less = schema.without(refused.fields)
-            mapper = pull.mapper(less, own_crm_id_field)
+        refused_names: list[str] = []
+        while True:
+            try:
+                # As a pull does: without what it may not read, if it can do without.
+                found = self._read(section, pull, pull.mapper(schema, own_crm_id_field), schema)
+                break
+            except UnknownField as refused:
+                if not refused.fields or len(refused_names) > MOST_REFUSED:
+                    raise
+                refused_names += refused.fields
+                schema = schema.without(refused.fields)
+        if refused_names:
+            named = ", ".join(refused_names)
             text = f"Gainsight refuses {named} of `{schema.name}`, though it describes it: a pull leaves it out."
             todo = "Give the API key's user the right to read it, or live without it."
-            yield Check(section, pull.name, Outcome.WARNING, text, todo, {"refused": list(refused.fields)})
-            yield self._read(section, pull, mapper, less)
+            yield Check(section, pull.name, Outcome.WARNING, text, todo, {"refused": refused_names})
+        yield found
 
     def _read(self, section: str, pull: ObjectPull, mapper: Mapper, schema: ObjectSchema) -> Check:
         """Reads a sample as the pull would."""

@@ -142,3 +142,13 @@ def test_nothing_is_kept_of_records(finding: Finding) -> None:
     found = preview(finding.catalog, "company", size=5)
     kept = "".join(file.read_text() for file in (finding.folder / "discovery").iterdir())
     assert not [record for record in found.records if record.raw["Name"] in kept]
+
+
+def test_fields_that_the_tenant_refuses_are_left_out(finding: Finding) -> None:
+    finding.sandbox.switch(unreadable_fields=["company.Region__gc", "company.Seats__gc"])
+    found = preview(finding.catalog, "company", size=1)
+    assert len(found.notes) == 2
+    assert all("a pull leaves it out" in note for note in found.notes)
+    assert "Region__gc" not in found.records[0].raw
+    fill = finding.catalog.fill("company")
+    assert fill.share("Region__gc") is None and fill.share("Gsid") == 1
