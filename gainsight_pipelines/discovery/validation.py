@@ -153,7 +153,8 @@ class _Validation:
         for section, error in self._settings.errors.items():
             yield _failed(section, "settings", error)
         names = self._settings.object_names()
-        text = f"{self._settings.path or 'The settings'}: {len(names)} pulls ({', '.join(names)})."
+        pulls = "1 pull" if len(names) == 1 else f"{len(names)} pulls"
+        text = f"{self._settings.path or 'The settings'}: {pulls} ({', '.join(names)})."
         if not names:
             yield Check(
                 "settings", "file", Outcome.WARNING, "No pull is configured.", "Add a section such as `company: {}`."
@@ -511,7 +512,16 @@ def _failed(section: str, name: str, error: PipelineError) -> Check:
 
 
 def _skipped(section: str, name: str, why: str) -> Check:
-    return Check(section, name, Outcome.SKIPPED, f"{name} was not looked at: {why}.")
+    shown = _SHOWN.get((section, name), f"Object of {name}")
+    return Check(section, name, Outcome.SKIPPED, f"{shown}: not looked at, since {why}.")
+
+
+_SHOWN: Mapping[tuple[str, str], str] = {
+    ("gainsight", "address"): "Address and key",
+    ("primary_crm", "accounts"): "Log-in and accounts",
+    ("matching", "sample"): "A sample of companies",
+    ("habits", "probed"): "How the tenant answers",
+}
 
 
 def _missing_crm_field(section: str, check: str, place: str, name: str, fields: Mapping[str, AccountField]) -> Check:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -181,6 +182,26 @@ def test_answers_that_end_leave_nothing(folder: Folder) -> None:
     done = folder.init(answers="\n\n\n")
     assert done.status == 1
     assert "The answers have ended: nothing was written." in done.err
+    assert not folder.settings_path.exists() and not (folder.path / ".env").exists()
+
+
+def test_ctrl_c_leaves_nothing(folder: Folder) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gainsight_pipelines.cli", "init", "--sandbox", str(folder.sandbox.folder)],
+        cwd=folder.path,
+        env=folder.env,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None and process.stderr is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    assert any("objects discovered" in line for line in process.stderr)
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in rest
     assert not folder.settings_path.exists() and not (folder.path / ".env").exists()
 
 
