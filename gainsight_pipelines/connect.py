@@ -70,7 +70,12 @@ def tenant_of(settings: Settings) -> GainsightSettings:
 
 
 def connect_crm(
-    settings: Settings, secrets: Secrets, clock: Clock, fields_with_gsids: Mapping[str, str] | None = None
+    settings: Settings,
+    secrets: Secrets,
+    clock: Clock,
+    fields_with_gsids: Mapping[str, str] | None = None,
+    *,
+    answer_seconds: float | None = None,
 ) -> PrimaryCRM:
     """The primary CRM of the settings. Nothing is called yet.
 
@@ -80,6 +85,7 @@ def connect_crm(
         clock: the source of time.
         fields_with_gsids: account fields that may hold a GSID, with the settings that name them; None: all that
             `gsid_fields` finds.
+        answer_seconds: how long the CRM may take to answer; None: as long as a pull lets it.
 
     Raises:
         NoPrimaryCRM: none is configured.
@@ -93,7 +99,7 @@ def connect_crm(
         )
     fields = AccountFieldMap(**primary.fields.model_dump())
     gsids = gsid_fields(settings) if fields_with_gsids is None else fields_with_gsids
-    return from_environment(primary.kind, secrets.environment(), fields, gsids, clock)
+    return from_environment(primary.kind, secrets.environment(), fields, gsids, clock, answer_seconds=answer_seconds)
 
 
 def gsid_fields(settings: Settings) -> Mapping[str, str]:

@@ -27,7 +27,13 @@ SALESFORCE_CHOICES = (
 
 
 def from_environment(
-    kind: CRMKind, environ: Mapping[str, str], fields: AccountFieldMap, gsid_fields: GsidFields, clock: Clock
+    kind: CRMKind,
+    environ: Mapping[str, str],
+    fields: AccountFieldMap,
+    gsid_fields: GsidFields,
+    clock: Clock,
+    *,
+    answer_seconds: float | None = None,
 ) -> PrimaryCRM:
     """The CRM of that kind, with the credentials that the environment holds.
 
@@ -39,6 +45,7 @@ def from_environment(
         fields: account fields to read where they aren't the usual ones.
         gsid_fields: account fields that may hold a GSID; names, or names → the setting that names each.
         clock: the source of time.
+        answer_seconds: how long the CRM may take to answer; None: as long as reading many accounts may take.
 
     Raises:
         SettingsError: naming the variables that are missing or wrong.
@@ -50,13 +57,14 @@ def from_environment(
         authorities = variables.get("SALESFORCE_CA_FILE")
         if authorities is not None:
             _readable("SALESFORCE_CA_FILE", authorities)
-        return Salesforce(_salesforce_credentials(variables), fields, gsid_fields, clock, authorities)
+        login = _salesforce_credentials(variables)
+        return Salesforce(login, fields, gsid_fields, clock, authorities, answer_seconds=answer_seconds)
     from gainsight_pipelines.crm.hubspot import HubSpot
     from gainsight_pipelines.crm.hubspot_calls import DEFAULT_BASE_URL, HubSpotCredentials
 
     (token,) = variables.all_of("HUBSPOT_ACCESS_TOKEN")
     credentials = HubSpotCredentials(token, variables.address("HUBSPOT_BASE_URL") or DEFAULT_BASE_URL)
-    return HubSpot(credentials, fields, gsid_fields, clock)
+    return HubSpot(credentials, fields, gsid_fields, clock, answer_seconds=answer_seconds)
 
 
 class Variables:

@@ -65,6 +65,7 @@ class HubSpot:
         fields: the company properties to read where they aren't the usual ones.
         gsid_fields: the company properties that may hold a GSID.
         clock: the source of time.
+        answer_seconds: how long an answer may take; None: as usual. Where it is set, no rate limit is waited for.
     """
 
     kind: CRMKind = "hubspot"
@@ -72,9 +73,15 @@ class HubSpot:
     """Archived companies leave the search without a trace."""
 
     def __init__(
-        self, credentials: HubSpotCredentials, fields: AccountFieldMap, gsid_fields: GsidFields, clock: Clock
+        self,
+        credentials: HubSpotCredentials,
+        fields: AccountFieldMap,
+        gsid_fields: GsidFields,
+        clock: Clock,
+        *,
+        answer_seconds: float | None = None,
     ) -> None:
-        self._calls = HubSpotCalls(credentials, clock)
+        self._calls = HubSpotCalls(credentials, clock, answer_seconds)
         self._fields = fields
         self._gsid_fields = gsid_fields
         self._clock = clock

@@ -52,9 +52,16 @@ class HubSpotCalls:
     error handling fails on some answers and prints others.
 
     `answered_at` is the server's own time of its last answer, None if it didn't say.
+
+    Args:
+        credentials: the token and the address.
+        clock: the source of time.
+        answer_seconds: how long an answer may take, for a person who is looking: nothing is waited for then.
     """
 
-    def __init__(self, credentials: HubSpotCredentials, clock: Clock) -> None:
+    def __init__(self, credentials: HubSpotCredentials, clock: Clock, answer_seconds: float | None = None) -> None:
+        self._timeouts = TIMEOUTS if answer_seconds is None else (TIMEOUTS[0], answer_seconds)
+        self._is_patient = answer_seconds is None
         self.peer = Peer("hubspot", urlsplit(credentials.base_url).netloc)
         self.count = 0
         self.answered_at: datetime | None = None
@@ -119,8 +126,8 @@ class HubSpotCalls:
 
     def _ask(self, method: Callable[..., Any], *args: Any, probe: bool = False, **kwargs: Any) -> Mapping[str, Any]:
         """One call, repeated as often as HubSpot asks to wait a little."""
-        timeouts = PROBE_TIMEOUTS if probe else TIMEOUTS
-        for wait in () if probe else RATE_LIMIT_WAITS:
+        timeouts = PROBE_TIMEOUTS if probe else self._timeouts
+        for wait in () if probe or not self._is_patient else RATE_LIMIT_WAITS:
             try:
                 return self._ask_once(method, *args, timeouts=timeouts, **kwargs)
             except RateLimited as error:

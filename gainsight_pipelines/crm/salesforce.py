@@ -56,6 +56,7 @@ class Salesforce:
         gsid_fields: the account fields that may hold a GSID.
         clock: the source of time.
         authorities: PEM file with the certificate authorities to trust; None: those of `requests`.
+        answer_seconds: how long an answer may take; None: as long as Salesforce itself gives a query.
     """
 
     kind: CRMKind = "salesforce"
@@ -68,10 +69,13 @@ class Salesforce:
         gsid_fields: GsidFields,
         clock: Clock,
         authorities: str | None = None,
+        *,
+        answer_seconds: float | None = None,
     ) -> None:
         from gainsight_pipelines.crm.salesforce_session import SalesforceSession
 
-        self._session = SalesforceSession(credentials, clock, (CONNECT_TIMEOUT, READ_TIMEOUT), authorities)
+        self._timeouts = (CONNECT_TIMEOUT, answer_seconds or READ_TIMEOUT)
+        self._session = SalesforceSession(credentials, clock, self._timeouts, authorities)
         self._peer: Peer = self._session.peer
         self._fields = fields
         self._gsid_fields = gsid_fields
@@ -109,7 +113,7 @@ class Salesforce:
         try:
             count = int(self._call(lambda client: client.query("SELECT COUNT() FROM Account")).get("totalSize") or 0)
         finally:
-            self._session.timeouts = (CONNECT_TIMEOUT, READ_TIMEOUT)
+            self._session.timeouts = self._timeouts
         if not count:
             raise NoAccounts(
                 f"{self._peer} answers, but shows no accounts.",

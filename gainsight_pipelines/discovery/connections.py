@@ -34,7 +34,7 @@ class Connections:
         clock: the source of time.
         environ: the environment; `.env` beside the settings file is read as well.
         before_call: asked before each call to Gainsight, e.g. a `Quota`.
-        answer_seconds: how long one call to Gainsight may take.
+        answer_seconds: how long one call may take.
     """
 
     settings: Settings
@@ -85,4 +85,4 @@ class Connections:
         """
         every = gsid_fields(self.settings)
         wanted = {gsid_field: every.get(gsid_field, "gsid_field")} if gsid_field else {}
-        return connect_crm(self.settings, self.secrets(), self.clock, wanted)
+        return connect_crm(self.settings, self.secrets(), self.clock, wanted, answer_seconds=self.answer_seconds)

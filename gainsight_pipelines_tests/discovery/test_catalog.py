@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -166,3 +167,15 @@ def test_patterns(finding: Finding, pattern: str, expected: str) -> None:
     found = [one.name for one in matching_names(finding.catalog.objects().objects, pattern)]
     assert expected in found
     assert "company" not in found
+
+
+@pytest.mark.parametrize("kind", ["salesforce", "hubspot"])
+def test_a_slow_crm_is_not_waited_for(small_sandbox: RunningSandbox, tmp_path: Path, kind: str) -> None:
+    with finding_on(small_sandbox, tmp_path, kind) as finding:
+        catalog = finding.catalog
+        catalog.connections = replace(catalog.connections, answer_seconds=0.5)
+        small_sandbox.switch(crm_delay=30)
+        with pytest.raises(GateClosed, match="no answer within the time-out"):
+            catalog.crm_fields()
+        small_sandbox.switch(crm_delay=0)
+        assert catalog.crm_fields().fields
