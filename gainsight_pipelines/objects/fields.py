@@ -123,6 +123,9 @@ def texts(value: Any) -> list[str] | None:
     """Several texts, given as a list or joined by semicolons or commas."""
     if value is None:
         return None
+    if isinstance(value, str) and ";" not in value and "," not in value:
+        alone = value.strip()
+        return [alone] if alone else None
     parts = value if isinstance(value, list) else str(value).replace(",", ";").split(";")
     return [part for part in (str(item).strip() for item in parts) if part] or None
 

@@ -88,17 +88,45 @@ def forget_crm_ids(connection: psycopg.Connection) -> None:
 def fingerprint(connection: psycopg.Connection, gsid_field: str | None) -> str:
     """Changes whenever anything changes that an account link of any row depends on."""
     row = connection.execute(
-        """SELECT (SELECT coalesce(sum(hashtextextended(company_gsid || ' ' || coalesce(crm_id, ''), 0)::numeric), 0)
-                   FROM gainsight.company_link)
-               || ' ' ||
-                  (SELECT coalesce(sum(hashtextextended(concat_ws(' ', account_id, gsids ->> %(field)s, domain,
-                                       deleted_at IS NOT NULL, coalesce(merged_into, '-')), 0)::numeric), 0)
-                   FROM gainsight.account)
-               || ' ' || coalesce(%(field)s, '')""",
+        """SELECT coalesce(sum(hashtextextended(company_gsid || ' ' || coalesce(crm_id, ''), 0)::numeric), 0)::text
+           FROM gainsight.company_link"""
+    ).fetchone()
+    assert row is not None
+    return f"{row[0]} {accounts_fingerprint(connection, gsid_field)}"
+
+
+def accounts_fingerprint(connection: psycopg.Connection, gsid_field: str | None) -> str:
+    """Changes whenever anything changes in the accounts that a link depends on."""
+    row = connection.execute(
+        """SELECT coalesce(sum(hashtextextended(concat_ws(' ', account_id, gsids ->> %(field)s, domain,
+                               deleted_at IS NOT NULL, coalesce(merged_into, '-')), 0)::numeric), 0)
+               || ' ' || coalesce(%(field)s, '')
+           FROM gainsight.account""",
         {"field": gsid_field},
     ).fetchone()
     assert row is not None
     return str(row[0])
+
+
+def has_rows(connection: psycopg.Connection, table: Table, gainsight_object: str) -> bool:
+    """Whether any row of an object is stored."""
+    mine = (
+        sql.SQL("WHERE {} = {}").format(sql.Identifier(table.object_column), sql.Literal(gainsight_object))
+        if table.object_column
+        else sql.SQL("")
+    )
+    statement = sql.SQL("SELECT EXISTS (SELECT FROM gainsight.{} {})").format(sql.Identifier(table.name), mine)
+    row = connection.execute(statement).fetchone()
+    return bool(row and row[0])
+
+
+def are_as_stored(connection: psycopg.Connection, crm_ids: Mapping[str, str | None]) -> bool:
+    """Whether each of these companies still has this CRM id."""
+    left = dict(crm_ids)
+    for company_gsid, crm_id in connection.execute("SELECT company_gsid, crm_id FROM gainsight.company_link"):
+        if left.pop(company_gsid, crm_id) != crm_id:
+            return False
+    return not any(left.values())
 
 
 def relink(

@@ -60,6 +60,19 @@ class Prepared:
     is_vanishing_accepted: bool = False
 
 
+@dataclass(slots=True)
+class LinkedRows:
+    """With what the rows of this run were linked to accounts.
+
+    `accounts`: the fingerprint of the accounts; None where rows may be stored that another run linked. `crm_ids`: of
+    each company that a row names. `is_certain`: all rows were linked with just these.
+    """
+
+    accounts: str | None = None
+    crm_ids: dict[str, str | None] = field(default_factory=dict)
+    is_certain: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class PullContext:
     """One pull under way: it holds the object's lock."""
@@ -70,6 +83,7 @@ class PullContext:
     report: SyncReport
     started_at: datetime
     described: set[str] = field(default_factory=set)
+    linked: LinkedRows = field(default_factory=LinkedRows)
 
     @property
     def pull(self) -> ObjectPull:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from gainsight_pipelines.objects.fields import BadRecord
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Mapper, Row
 from gainsight_pipelines.store import bulk, links, runs, snapshot
 from gainsight_pipelines.store.connection import GIVEN_UP
-from gainsight_pipelines.store.links import link_columns
+from gainsight_pipelines.store.links import LinkColumns, link_columns
 from gainsight_pipelines.store.rejected import NestedTooDeeply, write_rejected
 from gainsight_pipelines.store.runs import Cursor, save_cursor
 from gainsight_pipelines.store.tables import USAGE_METRIC
@@ -52,7 +52,10 @@ class PageWriter:
         key_column = context.pull.table.key_column
         self._key_position = context.pull.table.position(key_column) if key_column else None
         self._key_kind = mapper.company.key_kind
-        self._crm_ids: dict[str, str | None] = {}
+        if crm_id_field is None or context.linked.crm_ids:
+            context.linked.is_certain = False  # a second writer of one run may link with other ids than the first
+        self._crm_ids = context.linked.crm_ids
+        self._links: dict[tuple[Any, Any, Any], tuple[Link, LinkColumns]] = {}
 
     def __call__(self, records: Sequence[Record], scope: str, cursor: Cursor) -> None:
         context, report, connection = self._context, self._context.report, self._context.connection
@@ -85,6 +88,7 @@ class PageWriter:
             taken, refused = self._sort_out(records)
             if not refused:
                 raise
+            self._forget_crm_ids()  # what the page told of them was rolled back with it
             reason = "PostgreSQL can't hold one of its values"
             self._write_records(taken, [(record, reason) for record in refused], store)
 
@@ -95,7 +99,7 @@ class PageWriter:
         self._make_room()
         learnt = self._crm_ids_of_page(records)
         unknown = self._look_up({row[self._company_position] for row in rows} - learnt.keys())
-        self._crm_ids |= learnt
+        self._crm_ids.update(learnt)
         for is_last in (*(False,) * (MAX_TRIES - 1), True):
             context.lock.confirm()
             counted = report.kept()
@@ -166,7 +170,13 @@ class PageWriter:
     def _make_room(self) -> None:
         """Before a page: CRM ids are kept for those to come, but an object may name any number of companies."""
         if len(self._crm_ids) > KEPT_COMPANIES:
-            self._crm_ids = {}
+            self._forget_crm_ids()
+        if len(self._links) > KEPT_COMPANIES:
+            self._links = {}
+
+    def _forget_crm_ids(self) -> None:
+        self._crm_ids.clear()
+        self._context.linked.is_certain = False
 
     def _crm_ids_of_page(self, records: Sequence[Record]) -> dict[str, str | None]:
         """The companies' CRM ids that came with the page."""
@@ -177,7 +187,10 @@ class PageWriter:
         for record in records:
             if (gsid := company.own_gsid_of(record)) is not None:
                 found[gsid] = company.crm_id_of(record)
-        return {gsid: crm_id for gsid, crm_id in found.items() if self._crm_ids.get(gsid, "") != crm_id}
+        learnt = {gsid: crm_id for gsid, crm_id in found.items() if self._crm_ids.get(gsid, "") != crm_id}
+        if not self._crm_ids.keys().isdisjoint(learnt):
+            self._context.linked.is_certain = False  # earlier pages were linked with other ones
+        return learnt
 
     def _look_up(self, gsids: set[str | None]) -> dict[str, str | None]:
         """Finds the CRM ids of companies that nothing is known of yet: in the database, else by asking Gainsight.
@@ -191,7 +204,7 @@ class PageWriter:
             return {}
         context = self._context
         now = context.services.clock.now()
-        self._crm_ids |= links.known_companies(context.connection, missing, now - UNKNOWN_FOR)
+        self._crm_ids.update(links.known_companies(context.connection, missing, now - UNKNOWN_FOR))
         missing -= self._crm_ids.keys()
         asked = read_by_ids(
             context.services.gainsight,
@@ -206,24 +219,27 @@ class PageWriter:
         }
         links.write_companies(context.connection, found, is_known=True, checked_at=now)
         unknown = dict.fromkeys(missing - found.keys())
-        self._crm_ids |= found | unknown
+        self._crm_ids.update(found | unknown)
         return unknown
 
-    def _linked(self, rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
+    def _linked(self, rows: Iterable[Row]) -> list[tuple[Any, ...]]:
         """The rows with their accounts, counted."""
-        report = self._context.report
-        cache: dict[tuple[Any, Any], tuple[Link, Any]] = {}
+        report, made, crm_ids = self._context.report, self._links, self._crm_ids
+        company, own = self._company_position, self._key_position
+        matched = contradicted = 0
+        linked = []
         for row in rows:
-            gsid = row[self._company_position]
-            own = row[self._key_position] if self._key_position is not None else None
-            found = cache.get((gsid, own))
+            key = row[company], None if own is None else row[own], crm_ids.get(row[company])
+            found = made.get(key)
             if found is None:
-                link = self._index.link_of(gsid, own, self._key_kind, self._crm_ids.get(gsid))
-                found = cache[gsid, own] = (link, link_columns(link))
-            link, columns = found
-            if link.reason is None:
-                report.matched += 1
-                report.contradicted += link.is_contradicted
+                link = self._index.link_of(key[0], key[1], self._key_kind, key[2])
+                found = made[key] = (link, link_columns(link))
+            if (reason := found[0].reason) is None:
+                matched += 1
+                contradicted += found[0].is_contradicted
             else:
-                report.unmatched[link.reason.value] += 1
-            yield row + columns
+                report.unmatched[reason.value] += 1
+            linked.append(row + found[1])
+        report.matched += matched
+        report.contradicted += contradicted
+        return linked

@@ -120,3 +120,46 @@ def test_columns_follow_others_once_for_each_combination(prepared: psycopg.Conne
     assert sorted(asked) == [1, 1, 2, 2]
     names = prepared.execute("SELECT record_id, product_name FROM gainsight.usage_metric ORDER BY 1").fetchall()
     assert names == [("a", "v1"), ("b", "v2"), ("c", "v2")]
+
+
+def activity(number: int, subject: str = "A", attendees: list[str] | None = None) -> tuple[Any, ...]:
+    gsid = f"1T01{number:08d}"
+    return (
+        gsid, "timeline", "activity_timeline", None, "EMAIL", None, None, None, None, subject, None, None, None, None,
+        None, None, attendees, None, "{}", None, *UNLINKED,
+    )  # fmt: skip
+
+
+def write_activities(connection: psycopg.Connection, rows: list[tuple[Any, ...]], run_id: str = "r1") -> Written:
+    with connection.transaction():
+        return bulk.upsert(connection, ACTIVITY, rows, run_id)
+
+
+def test_a_page_of_new_rows_goes_straight_into_its_table(prepared: psycopg.Connection) -> None:
+    rows = [activity(number) for number in range(300)]
+    with prepared.transaction():
+        assert bulk._insert(prepared, ACTIVITY, rows, "r1")
+        assert prepared.execute("SELECT count(*) FROM staged_activity").fetchone() == (0,)
+    assert not bulk._insert(prepared, ACTIVITY, rows, "r2")
+    assert write_activities(prepared, rows, "r2") == Written(0, 300)
+    assert prepared.execute(
+        "SELECT DISTINCT run_id, changed_at = first_seen_at FROM gainsight.activity"
+    ).fetchall() == [("r1", True)]
+
+
+@pytest.mark.parametrize("stored", [0, 1, 7, 299])
+def test_a_page_of_new_rows_with_an_old_one_among_them(prepared: psycopg.Connection, stored: int) -> None:
+    """Whether the look sees it or the index does: the page is written, and the old row too where it changed."""
+    write_activities(prepared, [activity(stored)])
+    assert write_activities(prepared, [activity(number, "B") for number in range(300)], "r2") == Written(300, 0)
+    assert prepared.execute("SELECT subject, count(*) FROM gainsight.activity GROUP BY 1").fetchall() == [("B", 300)]
+
+
+@pytest.mark.parametrize("count", [1, 300])
+def test_texts_in_arrays_come_back_as_they_were(prepared: psycopg.Connection, count: int) -> None:
+    odd = ['say "hi"', "back\\slash", "{a,b}", "tab\there", "line\nend", "NULL", " blank ", "é😀", "'"]
+    write_activities(prepared, [activity(number, attendees=odd[number % 3 :]) for number in range(count)])
+    write_activities(prepared, [activity(1000, attendees=[])])
+    found = dict(prepared.execute("SELECT activity_id, internal_attendees FROM gainsight.activity").fetchall())
+    assert found.pop("1T0100001000") == []
+    assert found == {f"1T01{number:08d}": odd[number % 3 :] for number in range(count)}

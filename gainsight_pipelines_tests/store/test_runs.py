@@ -44,7 +44,7 @@ def test_one_pull_of_an_object_at_a_time(store: Store, connection: psycopg.Conne
             pass
         with object_lock(store, "activity", "r3"):
             pass
-    assert not is_locked(connection, "company")
+    wait_until(lambda: not is_locked(connection, "company"))  # its backend ends a moment after the connection
 
 
 def test_runs_that_never_ended_are_failed_by_who_holds_the_lock(connection: psycopg.Connection) -> None:

@@ -16,7 +16,7 @@ from gainsight_pipelines_tests.gainsight.tenant import Tenant
 from gainsight_pipelines_tests.pulling import Pulling, pulling_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 from gainsight_pipelines_tests.soak import COLUMNS
-from gainsight_pipelines_tests.sync.odd_tenant import NOW, entry
+from gainsight_pipelines_tests.sync.odd_tenant import NOW, entry, field
 from gainsight_pipelines_tests.sync.test_company import ask
 
 
@@ -214,3 +214,23 @@ def live(pulling: Pulling) -> dict[str, dict[str, tuple[Any, ...]]]:
         for table, columns in COLUMNS.items()
         if table != "usage_metric"
     }
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_a_first_load_in_which_a_company_gets_another_crm_id(odd: Pulling, tenant: Tenant, is_changed: bool) -> None:
+    """A first load need not look at its rows again, unless what they were linked with changed on the way."""
+    accounts = odd.sandbox.truth()["accounts"]["salesforce"]
+    first, second = sorted(key for key, each in accounts.items() if not each["deleted"] and not each["gsid"])[:2]
+    nodes = [each for each in tenant.describes["activity_timeline"] if each["fieldName"] != "GsCompanyId"]
+    lookup = {"lookupName": "GsCompanyId__gr", "lookupObjects": [{"objectName": "company"}]}
+    nodes.append(field("GsCompanyId", "LOOKUP", meta={"hasLookup": True, "lookupDetail": lookup}))
+    tenant.describes = {"activity_timeline": nodes, "company": [field("SfdcAccountId", "SFDCID")]}
+    path = "GsCompanyId__gr.SfdcAccountId"
+    tenant.rows, tenant.cap = [entry(number) | {path: first} for number in range(300)], 150
+    if is_changed:
+        for row in tenant.rows[200:]:
+            row[path] = second
+    report = odd.pull("activity")
+    assert odd.query("SELECT DISTINCT account_id FROM gainsight.activity") == [(second if is_changed else first,)]
+    assert report.relinked == (150 if is_changed else 0)  # the first page
+    assert odd.pull("activity").relinked == 0
