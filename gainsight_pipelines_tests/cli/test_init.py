@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from gainsight_pipelines_tests.databases import fresh_database
 from gainsight_pipelines_tests.product import REAL_PREFIXES, Finished
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 
+ROOT = Path(__file__).parents[2]
 ENTER = "\n" * 40
 
 
@@ -84,8 +87,28 @@ def folder(small_sandbox: RunningSandbox, env: dict[str, str], tmp_path: Path) -
     small_sandbox.reset()
 
 
-def test_enter_alone_makes_working_settings(folder: Folder) -> None:
-    done = folder.init(answers=ENTER)
+def documented_commands() -> list[list[str]]:
+    """Those of docs/getting-started.md that only look."""
+    text = (ROOT / "docs" / "getting-started.md").read_text("utf-8")
+    blocks = "".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)).replace("\\\n", " ")
+    lines = [shlex.split(line)[1:] for line in blocks.splitlines() if line.startswith("gainsight-pipelines ")]
+    looking = [line for line in lines if line[0] in {"preview", "fields", "status", "unmatched"}]
+    assert len(looking) == 6
+    return looking
+
+
+@pytest.fixture(scope="module")
+def made(
+    small_sandbox: RunningSandbox, env: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Folder, Finished]:
+    """A folder in which somebody has pressed Enter alone."""
+    folder = Folder(tmp_path_factory.mktemp("made"), small_sandbox, env)
+    small_sandbox.reset()
+    return folder, folder.init(answers=ENTER)
+
+
+def test_enter_alone_makes_working_settings(made: tuple[Folder, Finished]) -> None:
+    folder, done = made
     assert done.status == 0, done.err
     assert "objects discovered" in done.err and "Everything that is needed is there." in done.err
     assert (folder.path / ".env").stat().st_mode & 0o777 == 0o600
@@ -97,12 +120,21 @@ def test_enter_alone_makes_working_settings(folder: Folder) -> None:
     assert settings["common"]["gsid_field"] == "Gainsight_GSID__c"
     assert settings["primary_crm"]["fields"] == {"arr": "ARR__c", "renewal_date": "Renewal_Date__c"}
     assert settings["activity"]["reporting_categories"]["Onboarding Call"] == "MEETING"  # type: ignore[index]
-    ran = folder.command("run", "--all", "--json")
+
+
+def test_they_pull_everything(made: tuple[Folder, Finished]) -> None:
+    ran = made[0].command("run", "--all", "--json")
     assert ran.status == 0, ran.err
-    assert {one["status"] for one in ran.document["objects"]} == {"completed"}
-    assert len(ran.document["objects"]) == 4
-    # Again, on what is there: nothing changes, nothing is asked to be written.
-    again = folder.init(answers=ENTER)
+    assert [one["status"] for one in ran.document["objects"]] == ["completed"] * 4
+
+
+def test_what_the_docs_say_works_on_them(made: tuple[Folder, Finished]) -> None:
+    for arguments in documented_commands():
+        assert made[0].command(*arguments).status == 0, arguments
+
+
+def test_again_on_what_is_there_changes_nothing(made: tuple[Folder, Finished]) -> None:
+    again = made[0].init(answers=ENTER)
     assert again.status == 0
     assert "gainsight.yaml stays as it is." in again.err and "Written" not in again.err
 
