@@ -71,13 +71,14 @@ class Asker:
                 refused = ready = answer
                 output.say("  Another answer, or Enter to keep it all the same.")
 
-    def secret(self, variable: str, ready: str | None, check: Check = _no_check) -> str:
+    def secret(self, variable: str, ready: str | None, check: Check = _no_check, *, optional: bool = False) -> str:
         """A key or password: never shown, and never taken from the command line.
 
         Args:
             variable: that holds it.
             ready: the value there is already.
             check: as for `text`.
+            optional: whether there may be none: then "-" is an empty one.
 
         Raises:
             SettingsError, PipelineError: as for `text`.
@@ -89,8 +90,11 @@ class Asker:
             return ready
         refused: str | None = None
         while True:
-            answer = self._hidden(f"{variable}{' [as it is]' if ready else ''}: ") or ready
-            if not answer:
+            hint = f" ({NONE} for none)" if optional else ""
+            answer = self._hidden(f"{variable}{hint}{' [as it is]' if ready else ''}: ") or ready
+            if answer == NONE and optional:
+                answer = ""
+            elif not answer:
                 continue
             try:
                 _tell(check(answer))

@@ -21,6 +21,7 @@ from gainsight_pipelines.cli.workspace import data_folder, export_library_variab
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.connect import API_KEY_VARIABLE
 from gainsight_pipelines.crm.protocol import CRM_NAMES, AccountField
+from gainsight_pipelines.crm.salesforce_session import DEFAULT_LOGIN_URL
 from gainsight_pipelines.discovery import Catalog, Connections, DiskCache, suggestions
 from gainsight_pipelines.discovery.cache import FOLDER
 from gainsight_pipelines.discovery.categories import sample_categories, with_categories
@@ -41,6 +42,7 @@ LOGINS: Mapping[str, tuple[str, ...]] = {
     "password": ("SALESFORCE_USERNAME", "SALESFORCE_PASSWORD", "SALESFORCE_SECURITY_TOKEN"),
 }
 """Ways to log in to Salesforce, and the variables of each."""
+LOGIN_HOST = "SALESFORCE_LOGIN_URL"
 HIDDEN = ("SECRET", "PASSWORD", "TOKEN", "API_KEY")
 TITLES: Mapping[str, str] = {
     "company": "companies (attributes of accounts, daily)",
@@ -186,6 +188,8 @@ class _SetUp:
             if login is None or not self._is_sandbox:
                 login = self._asker.choice("login", "How to log in?", list(LOGINS), login or next(iter(LOGINS)))
             variables = LOGINS[login]
+            if login != "client-credentials" and not self._is_sandbox:
+                self._login_host()
         for name in variables[:-1]:
             self._variable(name)
 
@@ -201,6 +205,13 @@ class _SetUp:
             output.say(f"  The CRM's fields can't be listed, so they are left as they are. {error}")
             return False
         return True
+
+    def _login_host(self) -> None:
+        """Where to log in, which only Salesforce's own sandboxes have elsewhere."""
+        known = self._value(LOGIN_HOST)
+        answer = self._asker.text("salesforce-login-url", LOGIN_HOST, known or DEFAULT_LOGIN_URL)
+        if answer != (known or DEFAULT_LOGIN_URL):
+            self._entered[LOGIN_HOST] = answer
 
     def _likely_crm(self) -> str:
         if self._is_sandbox and self._sandbox is not None:
@@ -365,8 +376,8 @@ class _SetUp:
         if ready is not None and (self._is_sandbox or is_in_file):
             self._silently(name, ready, check)
         else:
-            answer = self._asker.secret(name, ready, check or (lambda answer: ""))
-            self._entered[name] = answer
+            is_optional = name == "SALESFORCE_SECURITY_TOKEN"  # none within the organisation's trusted networks
+            self._entered[name] = self._asker.secret(name, ready, check or (lambda answer: ""), optional=is_optional)
         if self._entered.get(name) == self._secrets.get(name):
             self._entered.pop(name, None)
 
@@ -414,7 +425,7 @@ class _SetUp:
         return self._is_sound(section) and getattr(self._file.settings, section) is not None
 
     def _environ(self) -> dict[str, str]:
-        return {**os.environ, **{name: value for name, value in self._entered.items() if value}}
+        return {**os.environ, **self._entered}
 
     def _connections(self) -> Connections:
         return Connections(self._settings(), self._clock, self._environ())

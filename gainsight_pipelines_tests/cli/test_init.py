@@ -271,6 +271,32 @@ def test_an_own_tenant_with_its_key_asked_for(folder: Folder) -> None:
     assert [name for name, each in folder.settings().items() if each.get("enabled")] == ["company"]
 
 
+def test_a_log_in_by_password_at_another_host(folder: Folder) -> None:
+    values = folder.sandbox.env_of("password")
+    answers = [
+        folder.sandbox.urls["gainsight"],
+        values["GAINSIGHT_API_KEY"],
+        "salesforce",
+        "password",
+        values["SALESFORCE_LOGIN_URL"],
+        values["SALESFORCE_USERNAME"],
+        values["SALESFORCE_PASSWORD"],
+        "-",  # no token: refused, as this machine isn't in a trusted network
+        values["SALESFORCE_SECURITY_TOKEN"],
+        "-", "-", "-",
+        "n",  # no companies
+        "n",  # don't write
+    ]  # fmt: skip
+    done = folder.command(
+        "init", "--without", "activity", "--without", "surveys", "--without", "product_usage",
+        answers="\n".join(answers) + "\n", SALESFORCE_CA_FILE=values["SALESFORCE_CA_FILE"],
+    )  # fmt: skip
+    assert "refused the log-in" in done.err, done.err
+    assert "Salesforce answers" in done.err
+    assert "Nothing was written." in done.err
+    assert ".env gets GAINSIGHT_API_KEY, SALESFORCE_LOGIN_URL, SALESFORCE_USERNAME" in done.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
