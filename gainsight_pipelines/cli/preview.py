@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
@@ -39,6 +39,9 @@ def preview_command(name: str, *, filter_text: str | None, size: int, path: Path
         output.print_json(_document(found))
         return 0
     output.say(_headline(found))
+    if found.field_mappings:
+        rows = list(_mapping_rows(found.field_mappings))
+        output.print_table(output.table_of("Parts of a response", ("part", "field", "because"), rows))
     for number, record in enumerate(found.records, start=1):
         output.print_table(_table(found, record, f"{number}: {_account(record)}"))
     for note in found.notes:
@@ -73,6 +76,13 @@ def _headline(found: Preview) -> str:
     since = f" (since {found.since:%Y-%m-%d})" if found.since is not None else ""
     what = f" by {found.pull}" if found.pull else ""
     return f"{found.count} records of {found.object_name} {asked}{what}{since}; nothing is written."
+
+
+def _mapping_rows(mappings: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Which field holds which part of a response; several may hold the score."""
+    for part, chosen in mappings.items():
+        for each in chosen if isinstance(chosen, list) else [chosen]:
+            yield part, each["field"] or "-", each["reason"]
 
 
 def _account(record: PreviewRecord) -> str:
@@ -114,6 +124,7 @@ def _document(found: Preview) -> dict[str, Any]:
         "pull": found.pull,
         "filter": found.filter,
         "since": found.since,
+        "field_mappings": found.field_mappings,
         "count": found.count.count,
         "count_is_exact": found.count.is_exact,
         "records": [

@@ -79,6 +79,7 @@ class Preview:
         count: how many match.
         records: some of them.
         notes: what could not be found out, and why.
+        field_mappings: which field of a response object holds which part of a response, and why that one (S7).
     """
 
     object_name: str
@@ -87,7 +88,8 @@ class Preview:
     since: datetime | None
     count: MatchCount
     records: tuple[PreviewRecord, ...]
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    field_mappings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def preview(catalog: Catalog, name: str, *, document: object = None, size: int = SAMPLE) -> Preview:
@@ -151,7 +153,16 @@ def _look(
         records = _stored(pull.table, mapper, raw, found)
     shown_where = where if where is not None else _where_of(conditions)
     since = None if where is not None else window.since
-    return Preview(schema.name, pull.name if pull else None, shown_where, since, count, tuple(records), tuple(notes))
+    return Preview(
+        object_name=schema.name,
+        pull=pull.name if pull else None,
+        filter=shown_where,
+        since=since,
+        count=count,
+        records=tuple(records),
+        notes=tuple(notes),
+        field_mappings=mapper.details().get("field_mappings", {}) if mapper else {},
+    )
 
 
 def count_matches(

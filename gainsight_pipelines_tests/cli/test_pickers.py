@@ -80,10 +80,12 @@ def test_preview_side_by_side_and_with_a_filter(product: Product, tmp_path: Path
     assert done.status == 0
     assert "match the filter" in done.err and "nothing is written" in done.err
     assert "nps_group" in done.out and "promoter" in done.out
+    assert "Parts of a response" in done.out and "RespondedDate" in done.out  # requirement S7
     file = tmp_path / "filter.json"
     file.write_text(filter_text)
     document = product.command("preview", "survey_response", "--filter", f"@{file}", "--json").document
     assert document["pull"] == "survey_survey_response"
+    assert document["field_mappings"]["responded_at"]["field"] == "RespondedDate"
     assert document["count"] >= len(document["records"]) > 0
     wrong = product.command("preview", "survey_response", "--filter", "{conditions}")
     assert wrong.status == 1
