@@ -19,6 +19,7 @@ from gainsight_pipelines.crm.protocol import CRM_NAMES, AccountField
 from gainsight_pipelines.discovery.accounts import find_links, keys_of
 from gainsight_pipelines.discovery.catalog import Catalog
 from gainsight_pipelines.discovery.connections import ANSWER_SECONDS, CONNECT_SECONDS
+from gainsight_pipelines.discovery.fitting import CRM_TAKES, CRM_UNFIT, GAINSIGHT_FITS, configured_fields
 from gainsight_pipelines.discovery.preview import (
     MOST_REFUSED,
     count_matches,
@@ -30,13 +31,13 @@ from gainsight_pipelines.errors import PipelineError, SettingsError
 from gainsight_pipelines.gainsight.address import check_address
 from gainsight_pipelines.gainsight.errors import UnknownField, UnknownObject
 from gainsight_pipelines.gainsight.habits import probe_habits
-from gainsight_pipelines.gainsight.metadata import Field, ObjectInfo, ObjectSchema
+from gainsight_pipelines.gainsight.metadata import ObjectInfo, ObjectSchema
 from gainsight_pipelines.gainsight.query import Query
 from gainsight_pipelines.matching import Method
 from gainsight_pipelines.objects.activity import ACTIVITY_OBJECT
 from gainsight_pipelines.objects.catalog import find_pull
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, CompanyFields, Mapper, ObjectPull
-from gainsight_pipelines.settings import Settings, SurveysSettings, section_of, survey_name
+from gainsight_pipelines.settings import Settings, section_of
 from gainsight_pipelines.store import tenant
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.migrate import database_version
@@ -369,7 +370,7 @@ class _Validation:
 
     def _misfits(self, section: str, pull: ObjectPull, schema: ObjectSchema) -> Iterator[Check]:
         """Configured fields whose type doesn't fit. That they are there the mapper has found already."""
-        for place, name, takes in _configured_fields(self._settings, pull):
+        for place, name, takes in configured_fields(self._settings, pull):
             found = schema.field(name)
             if found is not None and not GAINSIGHT_FITS[takes](found):
                 yield _unfit(section, pull.name, place, found.name, found.data_type, takes)
@@ -445,63 +446,6 @@ class _Validation:
 
     def _has(self, section: str) -> bool:
         return section not in self._settings.errors
-
-
-# -- types that fit -----------------------------------------------------------------------------------------------
-
-_DATES = frozenset({"date", "datetime", "time"})
-_NUMBERS = frozenset({"int", "double", "currency", "percent", "number"})
-_FLAGS = frozenset({"boolean", "bool"})
-_PLACES = frozenset({"address", "location"})
-CRM_UNFIT: Mapping[str, frozenset[str]] = {
-    "gsid": _DATES | _NUMBERS | _FLAGS | _PLACES,
-    "domain": _DATES | _NUMBERS | _FLAGS | _PLACES,
-    "parent": _DATES | _FLAGS | _PLACES,
-    "owner": _DATES | _FLAGS | _PLACES,
-    "arr": _DATES | _FLAGS | _PLACES,
-    "renewal_date": _NUMBERS | _FLAGS | _PLACES,
-}
-"""Types of account fields (Salesforce's and HubSpot's names) that can't hold what is wanted."""
-CRM_TAKES: Mapping[str, str] = {
-    "gsid": "a text",
-    "domain": "a text or an address",
-    "parent": "an account's id",
-    "owner": "a user's id or name",
-    "arr": "a number",
-    "renewal_date": "a date",
-}
-
-_A_COMPANY, _A_DATE, _A_NUMBER, _AN_ID = "a lookup on company or its GSID", "a date", "a number", "an id as text"
-GAINSIGHT_FITS: Mapping[str, Callable[[Field], bool]] = {
-    _A_COMPANY: lambda one: not (one.is_numeric or one.is_date or one.is_rich_text or _is_flag(one)),
-    _A_DATE: lambda one: one.is_date,
-    _A_NUMBER: lambda one: not (one.is_date or one.is_lookup or one.is_rich_text or _is_flag(one)),
-    _AN_ID: lambda one: not (one.is_date or one.is_rich_text or _is_flag(one)),
-}
-"""What a setting takes → whether a Gainsight field can hold it; numbers kept as text pass."""
-
-
-def _is_flag(one: Field) -> bool:
-    return one.data_type in {"BOOLEAN", "JSONBOOLEAN"}
-
-
-def _configured_fields(settings: Settings, pull: ObjectPull) -> Iterator[tuple[str, str, str]]:
-    """Fields that the settings name for a pull: place, name, what it takes."""
-    section = section_of(pull.name)
-    if section == "company" and (company := settings.company) is not None and company.crm_id_field:
-        yield "company.crm_id_field", company.crm_id_field, _AN_ID
-    if section == "surveys" and isinstance(surveys := settings.surveys, SurveysSettings):
-        for number, row in enumerate(surveys.objects):
-            if survey_name(row.object) == pull.name and row.company_field:
-                yield f"surveys.objects[{number}].company_field", row.company_field, _A_COMPANY
-    if section == "product_usage" and (usage := settings.product_usage) is not None:
-        if usage.company_field:
-            yield "product_usage.company_field", usage.company_field, _A_COMPANY
-        if usage.observed_at_field:
-            yield "product_usage.observed_at_field", usage.observed_at_field, _A_DATE
-        if (aggregate := usage.aggregate) is not None:
-            yield "product_usage.aggregate.key", aggregate.key, _AN_ID
-            yield "product_usage.aggregate.metric_value_field", aggregate.metric_value_field, _A_NUMBER
 
 
 # -- results ------------------------------------------------------------------------------------------------------
