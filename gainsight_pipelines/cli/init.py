@@ -100,6 +100,7 @@ class _SetUp:
         self._text = file.text if file.text.strip() else TEMPLATE.read_text("utf-8")
         self._secrets = Secrets.read(file.path, os.environ)
         self._entered: dict[str, str] = {}
+        self._told: set[str] = set()
         self._sandbox = find_sandbox(given.sandbox)
         self._is_sandbox = False
 
@@ -408,9 +409,17 @@ class _SetUp:
         return parse_settings(self._text, self._file.path)
 
     def _data(self, section: str) -> dict[str, Any]:
-        """A section as it stands in the draft; of one that is broken, the template's."""
-        if section in self._settings().errors:
-            output.say(f"{section} has mistakes, so it is asked for anew: {self._settings().errors[section]}")
+        """A section as it stands in the draft; of one that is broken, the template's.
+
+        Raises:
+            SettingsError: it is broken, and nobody is there to look at what would take its place.
+        """
+        if (error := self._settings().errors.get(section)) is not None:
+            if not self._asker.is_interactive:
+                raise error
+            if section not in self._told:
+                output.say(f"{section} has mistakes, so it is asked for anew. {error}")
+                self._told.add(section)
             template = TEMPLATE.read_text("utf-8")
             return SettingsFile(self._file.path, template, True, parse_settings(template)).data(section)
         return self._draft().data(section)

@@ -180,6 +180,18 @@ def test_a_file_that_is_there_is_shown_before_it_is_changed(folder: Folder) -> N
     assert [version["how"] for version in history] == ["by hand", "init"]
 
 
+def test_a_broken_section_is_not_replaced_unseen(folder: Folder) -> None:
+    text = f"gainsight: {{base_url: '{folder.sandbox.urls['gainsight']}'}}\nsurveys: {{lookback_days: 90}}\n"
+    folder.settings_path.write_text(text)
+    done = folder.init("--overwrite")
+    assert done.status == 1
+    assert "surveys.lookback_days is 90" in done.err
+    assert folder.settings_path.read_text() == text
+    asked = folder.init(answers="\n" * 8)
+    assert asked.err.count("surveys has mistakes, so it is asked for anew.") == 1
+    assert folder.settings_path.read_text() == text
+
+
 def test_wrong_answers_are_told_and_asked_for_again(folder: Folder) -> None:
     answers = [
         folder.sandbox.urls["control"],  # something else answers there
