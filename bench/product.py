@@ -9,6 +9,7 @@ from functools import partial
 from bench import data
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.crm.protocol import Account, AccountField, AccountPage, CRMKind
+from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.client import GainsightClient
 from gainsight_pipelines.gainsight.metadata import object_schema
 from gainsight_pipelines.gainsight.pages import Columns
@@ -79,6 +80,9 @@ class StubCRM:
 
     def account_fields(self) -> list[AccountField]:
         return []
+
+    def missing_gsid_fields(self) -> dict[str, SettingsError]:
+        return {}
 
     def close(self) -> None:
         """Holds nothing."""

@@ -47,6 +47,7 @@ class Refresh:
     """One refresh: where from, where to, for whom.
 
     `fingerprint` stands for the account fields that the settings ask for: when it changes, all accounts are read again.
+    `gsid_field` is the one that the pull matches by, if it is for a pull that does.
     `is_vanishing_accepted`: a person said that a sweep may mark any number of accounts deleted.
     """
 
@@ -56,6 +57,7 @@ class Refresh:
     gainsight_host: str
     fingerprint: str
     run_id: str
+    gsid_field: str | None = None
     is_vanishing_accepted: bool = False
 
     def run(self, since: datetime) -> Refreshed:
@@ -64,18 +66,24 @@ class Refresh:
         Raises:
             GateClosed: the CRM doesn't answer, or has no accounts.
             CredentialsRejected: it refuses the credentials.
-            SettingsError: the database holds another tenant's data, or a configured CRM field isn't there.
+            SettingsError: the database holds another tenant's data, or a CRM field isn't there that is needed.
         """
         organisation = self.crm.organisation()
+        missing = self.crm.missing_gsid_fields()
+        if self.gsid_field is not None and self.gsid_field in missing:
+            raise missing[self.gsid_field]
         with account_lock(self.store, self.run_id), self.store.connect(f"accounts {self.run_id}") as connection:
             tenant.claim(connection, self.gainsight_host, self.crm.kind, organisation)
             cursor = take_cursor(connection, OBJECT, CHANGES, self.run_id)
-            is_same = cursor.fingerprint == self.fingerprint
+            # A field that comes into being has to be read of all accounts.
+            fingerprint = " ".join((self.fingerprint, *sorted(missing)))
+            is_same = cursor.fingerprint == fingerprint
             read_at = cursor.read_started_at if cursor.completed_at is not None and is_same else None
             if read_at is not None and read_at >= since:
                 return Refreshed(changed=0, live=self._live(connection))
             table.prepare(connection)
-            return self._read(connection, cursor if is_same else Cursor())
+            start = cursor if is_same else Cursor()
+            return self._read(connection, start.moved_to(fingerprint=fingerprint))
 
     def _read(self, connection: psycopg.Connection, cursor: Cursor) -> Refreshed:
         started_at = self.clock.now()
@@ -88,7 +96,7 @@ class Refresh:
             or started_at - sweep.completed_at >= self.crm.sweep_every
         )
         changed = 0
-        cursor = cursor.moved_to(fingerprint=self.fingerprint, read_started_at=started_at, completed_at=None)
+        cursor = cursor.moved_to(read_started_at=started_at, completed_at=None)
         for page in self.crm.changed_accounts(cursor.modified_at):
             if page.bookmark is not None:
                 cursor = cursor.moved_to(modified_at=page.bookmark)

@@ -122,9 +122,13 @@ def account_refresh(
     clock: Clock,
     run_id: str,
     *,
+    gsid_field: str | None = None,
     is_vanishing_accepted: bool = False,
 ) -> Refresh:
-    """The refresh of the account table from this CRM, ready to run. The settings name a CRM and a tenant."""
+    """The refresh of the account table from this CRM, ready to run. The settings name a CRM and a tenant.
+
+    `gsid_field`: the account field that the pull it is for matches by.
+    """
     primary, tenant = settings.primary_crm, tenant_of(settings)
     assert primary is not None
     return Refresh(
@@ -134,6 +138,7 @@ def account_refresh(
         gainsight_host=urlsplit(tenant.base_url).hostname or "",
         fingerprint=_fingerprint([primary.fields.model_dump(), sorted(gsid_fields(settings))]),
         run_id=run_id,
+        gsid_field=gsid_field,
         is_vanishing_accepted=is_vanishing_accepted,
     )
 
@@ -163,13 +168,20 @@ def prepare(  # noqa: PLR0913 - what a pull is made of
         crm_id_field, is_crm_id_field_told = settings.crm_id_field(), True
     except SettingsError:
         crm_id_field, is_crm_id_field_told = None, False
+    gsid_field = pull.gsid_field or settings.common.gsid_field
     return Prepared(
         pull=pull,
         services=services,
         refresh=account_refresh(
-            settings, store, services.crm, clock, run_id, is_vanishing_accepted=is_vanishing_accepted
+            settings,
+            store,
+            services.crm,
+            clock,
+            run_id,
+            gsid_field=gsid_field,
+            is_vanishing_accepted=is_vanishing_accepted,
         ),
-        gsid_field=pull.gsid_field or settings.common.gsid_field,
+        gsid_field=gsid_field,
         crm_id_field=crm_id_field,
         is_crm_id_field_told=is_crm_id_field_told,
         overlap=timedelta(minutes=tenant.overlap_minutes),

@@ -6,7 +6,7 @@ What their values mean is values.py's matter; how a CRM is asked for them is sal
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 
 from gainsight_pipelines.crm.protocol import AccountField
@@ -16,6 +16,7 @@ GsidFields = Sequence[str] | Mapping[str, str]
 """The account fields with GSIDs: names, or names → the setting that names each (for error messages)."""
 
 GSID_SETTING = "common.gsid_field"
+_TODO = "Name a field that exists there, or let the integration's user read it (a hidden field looks like none)."
 FIELDS_SETTING = "primary_crm.fields"
 
 
@@ -38,7 +39,8 @@ class AccountFieldMap:
 class LiveFields:
     """The fields to read, spelt as the CRM spells them; None where there is none to read.
 
-    `gsids` maps each configured name, spelt as configured, to the CRM's spelling.
+    `gsids` maps each configured name, spelt as configured, to the CRM's spelling; `missing` those that aren't there to
+    the error that says so. Only who matches by such a field has to stop: the setting may be another object's.
     """
 
     domain: str | None
@@ -47,6 +49,17 @@ class LiveFields:
     arr: str | None
     renewal_date: str | None
     gsids: Mapping[str, str]
+    missing: Mapping[str, SettingsError] = field(default_factory=dict)
+
+    def gsid(self, name: str) -> str:
+        """The CRM's spelling of a configured GSID field.
+
+        Raises:
+            SettingsError: there is no such field.
+        """
+        if name in self.missing:
+            raise self.missing[name]
+        return self.gsids[name]
 
     def names(self) -> list[str]:
         """Each field once, in a stable order."""
@@ -63,7 +76,8 @@ def live_fields(
 ) -> LiveFields:
     """Looks the configured fields up in the live schema, without regard to case.
 
-    A usual field that isn't there (hidden from the integration's user) is left out; a configured one is an error.
+    A usual field that isn't there (hidden from the integration's user) is left out; a configured one is an error. One
+    for GSIDs is an error for those who ask for it: it stands in `missing`.
 
     Args:
         wanted: the configured fields.
@@ -79,33 +93,41 @@ def live_fields(
     settings = gsid_fields if isinstance(gsid_fields, Mapping) else dict.fromkeys(gsid_fields, GSID_SETTING)
     problems: list[str] = []
 
+    def problem(setting: str, name: str) -> str:
+        return f"{setting}: {account_object} has no field {name!r}{_near(name, described)}"
+
     def find(setting: str, name: str) -> str | None:
         found = known.get(name.strip().lower())
         if found is None:
-            problems.append(f"{setting}: {account_object} has no field {name!r}{_near(name, described)}")
+            problems.append(problem(setting, name))
         return found
 
     found: dict[str, str | None] = {}
-    for attribute in (field.name for field in fields(AccountFieldMap)):
+    for attribute in (each.name for each in fields(AccountFieldMap)):
         configured, default = getattr(wanted, attribute), getattr(usual, attribute)
         if configured:
             found[attribute] = find(f"{FIELDS_SETTING}.{attribute}", configured)
         else:
             found[attribute] = known.get(default.lower()) if default else None
-    gsids = {name: find(setting, name) for name, setting in settings.items()}
     if problems:
-        raise SettingsError(
-            "; ".join(problems) + ".",
-            "Name a field that exists there, or let the integration's user read it (a hidden field looks like none).",
-        )
-    return LiveFields(**found, gsids={name: field for name, field in gsids.items() if field})
+        raise SettingsError("; ".join(problems) + ".", _TODO)
+    gsids = {name: known.get(name.strip().lower()) for name in settings}
+    return LiveFields(
+        **found,
+        gsids={name: spelling for name, spelling in gsids.items() if spelling},
+        missing={
+            name: SettingsError(f"{problem(settings[name], name)}.", _TODO)
+            for name, spelling in gsids.items()
+            if spelling is None
+        },
+    )
 
 
 def _near(name: str, described: Iterable[AccountField]) -> str:
     spellings: dict[str, str] = {}
-    for field in described:
-        spellings.setdefault(field.label.lower(), field.name)
-        spellings[field.name.lower()] = field.name
+    for each in described:
+        spellings.setdefault(each.label.lower(), each.name)
+        spellings[each.name.lower()] = each.name
     close = get_close_matches(name.strip().lower(), spellings, n=6, cutoff=0.6)
     names = list(dict.fromkeys(spellings[match] for match in close))[:3]
     return f" (did you mean {' or '.join(names)}?)" if names else ""

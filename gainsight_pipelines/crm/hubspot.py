@@ -122,6 +122,10 @@ class HubSpot:
             for name, each in self._described.items()
         ]
 
+    def missing_gsid_fields(self) -> Mapping[str, SettingsError]:
+        """The configured GSID fields that the account object doesn't have, each with the error that says so."""
+        return self._plan.missing
+
     def sample_accounts(self, size: int) -> list[Mapping[str, Any]]:
         """Some companies with all their properties."""
         names = list(self._described)
@@ -139,7 +143,7 @@ class HubSpot:
                 else:
                     # As documented, the values for a text have to be lower case.
                     wanted = [value.lower() for value in batch]
-                    holds = {"propertyName": self._plan.gsids[field], "operator": "IN", "values": wanted}
+                    holds = {"propertyName": self._plan.gsid(field), "operator": "IN", "values": wanted}
                     request = {"filterGroups": [{"filters": [holds]}], "properties": self._properties}
                     answer = self._calls.search(request | {"limit": SEARCH_PAGE})
                 found |= {row.record_id: self._account(row, unreadable) for row in _rows(answer)}

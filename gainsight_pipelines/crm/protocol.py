@@ -1,8 +1,9 @@
 """What a primary CRM has to offer, and the account as the rest of the package knows it.
 
 Nothing here knows Salesforce, HubSpot, a database or Dagster. Every method may raise ``GateClosed`` (not answering),
-``CredentialsRejected``, ``SettingsError`` (a configured field isn't there), ``TransientError`` (``RateLimited`` among
-them) or ``PermanentError`` (a refusal that nobody has foreseen); no other error leaves an implementation.
+``CredentialsRejected``, ``SettingsError`` (a configured field isn't there; of those for GSIDs, one that is asked for),
+``TransientError`` (``RateLimited`` among them) or ``PermanentError`` (a refusal that nobody has foreseen); no other
+error leaves an implementation.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, Protocol
+
+from gainsight_pipelines.errors import SettingsError
 
 CRMKind = Literal["salesforce", "hubspot"]
 
@@ -104,6 +107,10 @@ class PrimaryCRM(Protocol):
 
     def account_fields(self) -> list[AccountField]:
         """The fields of the account object (Salesforce Account, HubSpot company), from the live schema."""
+        ...
+
+    def missing_gsid_fields(self) -> Mapping[str, SettingsError]:
+        """The configured GSID fields that the account object doesn't have, each with the error that says so."""
         ...
 
     def sample_accounts(self, size: int) -> list[Mapping[str, Any]]:

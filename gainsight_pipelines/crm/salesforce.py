@@ -128,6 +128,10 @@ class Salesforce:
             for name, each in self._described.items()
         ]
 
+    def missing_gsid_fields(self) -> Mapping[str, SettingsError]:
+        """The configured GSID fields that the account object doesn't have, each with the error that says so."""
+        return self._plan.missing
+
     def sample_accounts(self, size: int) -> list[Mapping[str, Any]]:
         """Some accounts with all fields that the integration's user may see; FIELDS(ALL) gives 200 at most."""
         answer = self._call(lambda client: client.query(f"SELECT FIELDS(ALL) FROM Account LIMIT {min(size, 200)}"))
@@ -137,7 +141,7 @@ class Salesforce:
 
     def find_accounts(self, field: str | None, values: Sequence[str]) -> list[Account]:
         """By ids in the recycle bin too, and what they were merged into; values of a field in batches of 200."""
-        column = "Id" if field is None else self._plan.gsids[field]
+        column = "Id" if field is None else self._plan.gsid(field)
         found = self._accounts_where(column, values, include_deleted=field is None)
         masters = {each.merged_into for each in found if each.merged_into} - {each.account_id for each in found}
         return found + self._accounts_where("Id", sorted(masters), include_deleted=True)

@@ -32,12 +32,20 @@ def test_usual_fields_are_left_out_where_hidden_and_configured_ones_take_the_crm
 def test_every_missing_field_is_named_with_its_setting() -> None:
     wanted = AccountFieldMap(domain="Web_site", arr="ARR", renewal_date="zzz")
     with pytest.raises(SettingsError) as caught:
-        live_fields(wanted, USUAL, {"Gainsight_GSID": "surveys.gsid_field"}, SCHEMA, "Salesforce's Account")
+        live_fields(wanted, USUAL, [], SCHEMA, "Salesforce's Account")
     message = caught.value.message
     assert "primary_crm.fields.domain: Salesforce's Account has no field 'Web_site' (did you mean Website?)" in message
     assert "primary_crm.fields.arr: Salesforce's Account has no field 'ARR' (did you mean Annual_Recurring" in message
-    assert "primary_crm.fields.renewal_date: Salesforce's Account has no field 'zzz';" in message
-    assert (
-        "surveys.gsid_field: Salesforce's Account has no field 'Gainsight_GSID' (did you mean Gainsight_GSID__c?)"
-        in message
+    assert "primary_crm.fields.renewal_date: Salesforce's Account has no field 'zzz'." in message
+
+
+def test_a_missing_field_for_gsids_stops_only_who_asks_for_it() -> None:
+    gsids = {"Gainsight_GSID": "surveys.gsid_field", "gainsight_gsid__c": "common.gsid_field"}
+    found = live_fields(AccountFieldMap(), USUAL, gsids, SCHEMA, "Salesforce's Account")
+    assert found.gsid("gainsight_gsid__c") == "Gainsight_GSID__c"
+    assert "Gainsight_GSID" not in found.names()
+    with pytest.raises(SettingsError) as caught:
+        found.gsid("Gainsight_GSID")
+    assert caught.value.message == (
+        "surveys.gsid_field: Salesforce's Account has no field 'Gainsight_GSID' (did you mean Gainsight_GSID__c?)."
     )

@@ -184,6 +184,21 @@ def test_m3_a_field_that_the_crm_does_not_have_is_an_error(pulling: Pulling) -> 
         pulling.pull("activity")
 
 
+def test_m3_a_field_that_is_not_there_stops_only_the_object_that_names_it(pulling: Pulling) -> None:
+    """Requirements M3 and W5; once the field is right, all accounts are read with it."""
+    common = pulling.content["common"]["gsid_field"]
+    pulling.content["common"]["gsid_field"] = None
+    pulling.content["activity"] |= {"gsid_field": "No_Such_Field__c", "initial_lookback_days": None}
+    pulling.content["company"]["gsid_field"] = common
+    pulling.pull("company")
+    assert pulling.query("SELECT count(*) FROM gainsight.company WHERE match_method = 'gsid_field'")[0][0] > 0
+    with pytest.raises(SettingsError, match=r"activity.gsid_field.*No_Such_Field__c"):
+        pulling.pull("activity")
+    pulling.content["activity"]["gsid_field"] = common
+    pulling.pull("activity")
+    assert links(pulling) == expected(pulling)
+
+
 def test_m4_reasons_are_shown_with_examples(pulled: Pulling) -> None:
     """Requirement M4."""
     report = pulled.pull("activity")
