@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from gainsight_pipelines.cli import output
@@ -153,7 +154,7 @@ class Asker:
         hint = f"a name, a piece of one to search, ? for all{f', {NONE} for none' if optional else ''}"
         shown = ready or (NONE if optional else None)
         while True:
-            answer = self._line(f"{question} ({hint}){f' [{shown}]' if shown else ''}: ") or shown or ""
+            answer = self._line(f"{question} ({hint}){f' [{shown}]' if shown else ''}: ", known) or shown or ""
             if answer == NONE and optional:
                 return None
             if answer.casefold() in by_key:
@@ -162,9 +163,10 @@ class Asker:
             if len(found) == 1:
                 output.say(f"  {found[0]} ({known[found[0]]})")
                 return found[0]
-            for one in found[:SHOWN]:
+            most = len(found) if answer == "?" else SHOWN
+            for one in found[:most]:
                 output.say(f"  {one}  {known[one]}")
-            output.say(f"  {len(found)} fit{', the first are shown' if len(found) > SHOWN else ''}: name one.")
+            output.say(f"  {len(found)} fit{', the first are shown' if len(found) > most else ''}: name one.")
 
     def _picked_alone(
         self, name: str, question: str, by_key: Mapping[str, str], ready: str | None, *, optional: bool
@@ -178,19 +180,23 @@ class Asker:
             raise SettingsError(f"--{name}: there is no {ready!r}.", f"There are {len(by_key)} names to choose from.")
         return found
 
-    def _line(self, prompt: str) -> str:
-        """A line of the terminal, without blanks around.
+    def _line(self, prompt: str, names: Iterable[str] = ()) -> str:
+        """A line of the terminal, without blanks around; TAB completes names.
 
         Raises:
             SettingsError: the input has ended.
         """
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            with _completing(list(names)):
+                try:
+                    return input(prompt).strip()
+                except EOFError:
+                    raise _ended() from None
         sys.stderr.write(prompt)
         sys.stderr.flush()
         line = sys.stdin.readline()
         if not line:
-            raise SettingsError(
-                "\nThe answers have ended: nothing was written.", "Answer all, or use --non-interactive."
-            )
+            raise _ended()
         if not sys.stdin.isatty():
             sys.stderr.write("\n")
         return line.strip()
@@ -199,6 +205,33 @@ class Asker:
         if not sys.stdin.isatty():
             return self._line(prompt)
         return getpass.getpass(prompt).strip()
+
+
+@contextmanager
+def _completing(names: Sequence[str]) -> Iterator[None]:
+    """Lets TAB complete names while a line is typed, where this Python can edit lines."""
+    try:
+        import readline
+    except ImportError:
+        yield
+        return
+
+    def complete(text: str, number: int) -> str | None:
+        fitting = [name for name in names if name.casefold().startswith(text.casefold())]
+        return fitting[number] if number < len(fitting) else None
+
+    before = readline.get_completer()
+    readline.set_completer(complete)
+    readline.parse_and_bind("tab: complete")
+    readline.set_auto_history(False)  # an answer is nobody's history
+    try:
+        yield
+    finally:
+        readline.set_completer(before)
+
+
+def _ended() -> SettingsError:
+    return SettingsError("\nThe answers have ended: nothing was written.", "Answer all, or use --non-interactive.")
 
 
 def _tell(text: str) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
+import select
 import shlex
 import signal
 import subprocess
@@ -307,6 +309,59 @@ def test_a_log_in_by_password_at_another_host(folder: Folder) -> None:
     assert "Salesforce answers" in done.err
     assert "Nothing was written." in done.err
     assert ".env gets GAINSIGHT_API_KEY, SALESFORCE_LOGIN_URL, SALESFORCE_USERNAME" in done.err
+
+
+def until_a_question(controller: int) -> str:
+    """What a terminal shows until it waits for an answer."""
+    shown = ""
+    while True:
+        is_question = shown.endswith(": ")
+        # More may come behind what looks like a question.
+        ready, _, _ = select.select([controller], [], [], 0.2 if is_question else 60)
+        if not ready:
+            assert is_question, shown
+            return shown
+        shown += os.read(controller, 65536).decode()
+
+
+def test_in_a_terminal_keys_stay_unseen_and_tab_completes_names(folder: Folder) -> None:
+    values = folder.sandbox.env
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gainsight_pipelines.cli", "init",
+         "--without", "activity", "--without", "surveys", "--without", "product_usage"],
+        cwd=folder.path,
+        env=folder.env | {"HUBSPOT_BASE_URL": values["HUBSPOT_BASE_URL"], "TERM": "dumb"},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    )  # fmt: skip
+    os.close(terminal)
+    answers = [
+        folder.sandbox.urls["gainsight"],
+        values["GAINSIGHT_API_KEY"],
+        "hubspot",
+        values["HUBSPOT_ACCESS_TOKEN"],
+        "gainsight_g\t",
+        "", "", "", "",
+        "n",
+    ]  # fmt: skip
+    shown = ""
+    try:
+        for answer in answers:
+            shown += until_a_question(controller)
+            os.write(controller, f"{answer}\n".encode())
+        assert process.wait(60) == 1
+    finally:
+        process.kill()
+        process.wait()
+        os.close(controller)
+    assert "HubSpot answers" in shown
+    assert "gainsight_gsid is filled for" in shown
+    assert "gsid_field: gainsight_gsid" in shown
+    assert values["GAINSIGHT_API_KEY"] not in shown and values["HUBSPOT_ACCESS_TOKEN"] not in shown
+    assert not folder.settings_path.exists()
 
 
 @pytest.mark.parametrize(
