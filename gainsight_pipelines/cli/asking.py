@@ -60,6 +60,7 @@ class Asker:
         while True:
             answer = self._line(f"{question}{f' [{ready}]' if ready else ''}: ") or ready
             if not answer:
+                output.say("  There is no ready answer to this.")
                 continue
             try:
                 _tell(check(answer))

@@ -96,9 +96,7 @@ def find_sandbox(folder: Path | None = None) -> KnownSandbox | None:
         if found is None:
             raise PermanentError(f"No sandbox runs in {folder}.", "Start one: gainsight-pipelines sandbox.")
         return found
-    candidates = sorted((Path.cwd() / DATA_FOLDER).glob("sandbox-*/services"))
-    if (last := _announced()) is not None:
-        candidates.append(last)
+    candidates = [*sorted((Path.cwd() / DATA_FOLDER).glob("sandbox-*/services")), *_announced()]
     return next((found for each in candidates if (found := _known_sandbox(each)) is not None), None)
 
 
@@ -120,35 +118,37 @@ def _known_sandbox(folder: Path) -> KnownSandbox | None:
     return KnownSandbox(crm if crm in CRM_NAMES else "salesforce", state["urls"], kept) if is_there else None
 
 
-def _pointer() -> Path:
-    """Where the folder of the sandbox that this user started last is written down."""
+def _announcements() -> Path:
+    """Where each sandbox that this user runs has a file with its folder in it."""
     base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
-    return Path(base) / f"gainsight_pipelines-{os.getuid()}" / "sandbox"
+    return Path(base) / f"gainsight_pipelines-{os.getuid()}"
 
 
 @contextmanager
 def announced(folder: Path) -> Iterator[None]:
     """Lets `init` find this sandbox from any working directory, for as long as it runs."""
-    pointer = _pointer()
+    file = _announcements() / f"sandbox-{os.getpid()}"
     try:
-        pointer.parent.mkdir(mode=0o700, exist_ok=True)
-        if _is_ours(pointer.parent):
-            pointer.write_text(str(folder.absolute()))
+        file.parent.mkdir(mode=0o700, exist_ok=True)
+        if _is_ours(file.parent):
+            file.write_text(str(folder.absolute()))
     except OSError:
         pass  # `init --sandbox` finds it as well
     try:
         yield
     finally:
-        if _announced() == folder.absolute():
-            pointer.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
 
 
-def _announced() -> Path | None:
-    pointer = _pointer()
+def _announced() -> list[Path]:
+    """The folders of announced sandboxes, the latest first; some may be gone by now."""
     try:
-        return Path(pointer.read_text()) if _is_ours(pointer.parent) else None
+        if not _is_ours(_announcements()):
+            return []
+        files = sorted(_announcements().glob("sandbox-*"), key=lambda file: file.stat().st_mtime, reverse=True)
+        return [Path(file.read_text()) for file in files]
     except (OSError, ValueError):
-        return None
+        return []
 
 
 def _is_ours(folder: Path) -> bool:

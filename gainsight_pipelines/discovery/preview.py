@@ -15,7 +15,7 @@ import orjson
 
 from gainsight_pipelines.discovery.accounts import Found, find_links, keys_of
 from gainsight_pipelines.discovery.catalog import Catalog
-from gainsight_pipelines.errors import PipelineError
+from gainsight_pipelines.errors import PipelineError, SettingsError
 from gainsight_pipelines.gainsight.client import GainsightClient
 from gainsight_pipelines.gainsight.errors import UnknownField
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
@@ -192,10 +192,13 @@ def crm_id_field(catalog: Catalog, settings: Settings) -> str | None:
     Raises:
         SettingsError: `company.crm_id_field` names one that isn't there.
     """
-    company = settings.company if "company" not in settings.errors else None
+    try:
+        configured = settings.crm_id_field()
+    except SettingsError:
+        configured = None
     primary = settings.primary_crm if "primary_crm" not in settings.errors else None
     return company_crm_id_field(
-        company.crm_id_field if company else None,
+        configured,
         primary.kind if primary else None,
         lambda: catalog.fields(COMPANY_OBJECT).schema,
     )

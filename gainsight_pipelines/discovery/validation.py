@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -155,7 +156,9 @@ class _Validation:
             yield _failed(section, "settings", error)
         names = self._settings.object_names()
         pulls = "1 pull" if len(names) == 1 else f"{len(names)} pulls"
-        text = f"{self._settings.path or 'The settings'}: {pulls} ({', '.join(names)})."
+        path = self._settings.path
+        shown = "The settings" if path is None else path.name if path.parent == Path.cwd() else path
+        text = f"{shown}: {pulls} ({', '.join(names)})."
         if not names:
             yield Check(
                 "settings", "file", Outcome.WARNING, "No pull is configured.", "Add a section such as `company: {}`."
