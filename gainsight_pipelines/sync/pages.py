@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
 import psycopg
 
-from gainsight_pipelines.gainsight.reader import read_by_ids
+from gainsight_pipelines.gainsight.reader import ReadPage, read_by_ids
 from gainsight_pipelines.matching import AccountIndex, Link
 from gainsight_pipelines.objects.fields import BadRecord
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Mapper, Row
+from gainsight_pipelines.read_ahead import read_ahead
 from gainsight_pipelines.store import bulk, links, runs, snapshot
 from gainsight_pipelines.store.connection import GIVEN_UP
 from gainsight_pipelines.store.links import LinkColumns, link_columns
@@ -36,6 +37,9 @@ Record = dict[str, Any]
 Rejected = tuple[Record, str]
 """A record that can't be stored, and why."""
 
+Mapped = tuple[list[Row], list[Rejected]]
+"""The rows of a page, and what of it can't be stored."""
+
 Store = Callable[[Sequence[Record], Sequence[Row]], None]
 """Puts the rows of records where they belong, in the open transaction."""
 
@@ -57,14 +61,22 @@ class PageWriter:
         self._crm_ids = context.linked.crm_ids
         self._links: dict[tuple[Any, Any, Any], tuple[Link, LinkColumns]] = {}
 
-    def __call__(self, records: Sequence[Record], scope: str, cursor: Cursor) -> None:
+    def mapped_ahead(self, pages: Iterator[ReadPage]) -> Iterator[tuple[ReadPage, Mapped]]:
+        """The pages with their rows, read and mapped while the ones before are being written.
+
+        While PostgreSQL works, this process has nothing else to do.
+        """
+        return read_ahead((page, self._map(page.records)) for page in pages)
+
+    def __call__(self, records: Sequence[Record], scope: str, cursor: Cursor, mapped: Mapped | None = None) -> None:
+        """Writes a page; `mapped`: its rows, where that is done."""
         context, report, connection = self._context, self._context.report, self._context.connection
 
         def store(stored: Sequence[Record], rows: Sequence[Row]) -> None:
             self._upsert(stored, rows)
             save_cursor(connection, context.pull.name, scope, report.run_id, cursor)
 
-        self._write(records, store)
+        self._write(records, store, mapped)
         logger.info("%s: %s read, %s written", context.pull.name, f"{report.read:,}", f"{report.written:,}")
 
     def stage(self, records: Sequence[Record], *, is_restart: bool) -> None:
@@ -80,22 +92,22 @@ class PageWriter:
         self._write(records, store)
         logger.info("%s: %s read", self._context.pull.name, f"{report.read:,}")
 
-    def _write(self, records: Sequence[Record], store: Store) -> None:
+    def _write(self, records: Sequence[Record], store: Store, mapped: Mapped | None = None) -> None:
         """Writes a page; where PostgreSQL refuses a value, without the records that hold such, which are kept aside."""
         try:
-            self._write_records(records, [], store)
+            self._write_records(records, mapped or self._map(records), store, len(records))
         except REFUSED:
             taken, refused = self._sort_out(records)
             if not refused:
                 raise
             self._forget_crm_ids()  # what the page told of them was rolled back with it
-            reason = "PostgreSQL can't hold one of its values"
-            self._write_records(taken, [(record, reason) for record in refused], store)
+            rows, rejected = self._map(taken)
+            rejected += [(record, "PostgreSQL can't hold one of its values") for record in refused]
+            self._write_records(taken, (rows, rejected), store, len(records))
 
-    def _write_records(self, records: Sequence[Record], refused: Sequence[Rejected], store: Store) -> None:
+    def _write_records(self, records: Sequence[Record], mapped: Mapped, store: Store, read: int) -> None:
         context, report, connection = self._context, self._context.report, self._context.connection
-        rows, rejected = self._map(records)
-        rejected += refused
+        rows, rejected = mapped
         self._make_room()
         learnt = self._crm_ids_of_page(records)
         unknown = self._look_up({row[self._company_position] for row in rows} - learnt.keys())
@@ -110,7 +122,7 @@ class PageWriter:
                     links.write_companies(connection, unknown, is_known=False, checked_at=checked_at)
                     store(records, rows)
                     write_rejected(connection, context.pull.name, rejected, report.run_id)
-                    report.read += len(records) + len(refused)
+                    report.read += read
                     report.rejected += len(rejected)
                     context.count_calls()
                     runs.update_run(connection, report.run_id, report.object, report.columns())
@@ -156,7 +168,7 @@ class PageWriter:
             self._context.report.back_to(counted)
         return True
 
-    def _map(self, records: Sequence[Record]) -> tuple[list[Row], list[Rejected]]:
+    def _map(self, records: Sequence[Record]) -> Mapped:
         """The page's rows, and what can't be stored, with the reason."""
         rows: list[Row] = []
         rejected: list[Rejected] = []

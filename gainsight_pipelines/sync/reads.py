@@ -18,7 +18,6 @@ from gainsight_pipelines.gainsight.reader import (
     start_of_pull,
 )
 from gainsight_pipelines.objects.pull import Mapper, Window
-from gainsight_pipelines.read_ahead import read_ahead
 from gainsight_pipelines.store.runs import PULL, Cursor, take_cursor
 from gainsight_pipelines.store.stored import dated_before
 from gainsight_pipelines.sync.changes import NULLS, REREAD, STORED, UNDATED, Changes
@@ -57,7 +56,7 @@ def read_changes(context: PullContext, mapper: Mapper, write: PageWriter) -> Non
         completed_at=None,
     )
     is_anything_read = False
-    for page in read_ahead(read_changed(context.services.gainsight, plan, report=context.note)):
+    for page, mapped in write.mapped_ahead(read_changed(context.services.gainsight, plan, report=context.note)):
         cursor = cursor.moved_to(read_started_at=cursor.read_started_at or page.server_time, is_whole=page.is_whole)
         is_anything_read |= bool(page.records)
         if page.position is not None and is_anything_read:
@@ -66,7 +65,7 @@ def read_changes(context: PullContext, mapper: Mapper, write: PageWriter) -> Non
         context.report.is_truncated |= page.is_truncated
         if page.is_last and not page.is_truncated:
             cursor = _finished(context, cursor, is_anything_read=is_anything_read)
-        write(page.records, PULL, cursor)
+        write(page.records, PULL, cursor, mapped)
     context.report.cursor_after = cursor
     if context.report.is_truncated and cursor.modified_at is not None:
         context.report.details["read_up_to"] = cursor.modified_at.isoformat()
@@ -106,7 +105,7 @@ def _read_window_again(context: PullContext, mapper: Mapper, write: PageWriter, 
     start = Position(cursor.modified_at, cursor.gsid) if cursor.modified_at else begins_at
     is_whole = take_cursor(context.connection, name, PULL, run_id).is_whole
     plan = _plan(context, mapper, window, start=start, limit=context.pull.limit, is_whole=is_whole)
-    for page in read_ahead(read_changed(context.services.gainsight, plan, report=context.note)):
+    for page, mapped in write.mapped_ahead(read_changed(context.services.gainsight, plan, report=context.note)):
         if page.position is not None:
             cursor = cursor.moved_to(modified_at=page.position.modified, gsid=page.position.gsid)
         context.report.cleaned += page.cleaned
@@ -114,7 +113,7 @@ def _read_window_again(context: PullContext, mapper: Mapper, write: PageWriter, 
         if page.is_last and not page.is_truncated:
             is_done = True
             cursor = cursor.moved_to(completed_at=context.started_at)
-        write(page.records, REREAD, cursor)
+        write(page.records, REREAD, cursor, mapped)
     return is_done
 
 
