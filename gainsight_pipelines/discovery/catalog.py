@@ -76,7 +76,7 @@ class Catalog:
     """The names that a tenant has. May be asked from several threads.
 
     Args:
-        connections: whom to ask.
+        connections: whom to ask. May be set anew at any time: a question goes on with those that it began with.
         cache: where answers are kept.
         lasts: how long they are taken from there.
     """
@@ -96,12 +96,13 @@ class Catalog:
         Raises:
             PipelineError: no tenant or key is set, it refuses, or it doesn't answer in time.
         """
+        connections = self.connections
 
         def ask() -> Any:
-            with closing(self.connections.gainsight()) as client:
+            with closing(connections.gainsight()) as client:
                 return [asdict(one) for one in client.list_objects()]
 
-        kept = self._kept(self._gainsight_key("objects"), ask, is_fresh)
+        kept = self._kept(_gainsight_key(connections, "objects"), ask, is_fresh)
         objects = sorted((ObjectInfo(**one) for one in kept.document), key=lambda one: one.name.casefold())
         return ObjectList(tuple(objects), kept.read_at)
 
@@ -116,12 +117,13 @@ class Catalog:
             UnknownObject: the tenant has none of that name.
             PipelineError: as for `objects`.
         """
+        connections = self.connections
 
         def ask() -> Any:
-            with closing(self.connections.gainsight()) as client:
+            with closing(connections.gainsight()) as client:
                 return client.describe(object_name).to_json()
 
-        kept = self._kept(self._gainsight_key("fields", object_name.casefold()), ask, is_fresh)
+        kept = self._kept(_gainsight_key(connections, "fields", object_name.casefold()), ask, is_fresh)
         return Described(ObjectSchema.from_json(kept.document), kept.read_at)
 
     def crm_fields(self, *, is_fresh: bool = False) -> AccountFields:
@@ -134,14 +136,15 @@ class Catalog:
             GateClosed: no CRM is configured, or it doesn't answer.
             PipelineError: it refuses, or its credentials are missing.
         """
+        connections = self.connections
 
         def ask() -> Any:
-            with closing(self.connections.crm()) as crm:
+            with closing(connections.crm()) as crm:
                 return [asdict(one) for one in crm.account_fields()]
 
-        kept = self._kept(self._crm_key("fields"), ask, is_fresh)
+        kept = self._kept(_crm_key(connections, "fields"), ask, is_fresh)
         fields = sorted((AccountField(**one) for one in kept.document), key=lambda one: one.name.casefold())
-        return AccountFields(self._crm_kind(), tuple(fields), kept.read_at)
+        return AccountFields(_crm_kind(connections), tuple(fields), kept.read_at)
 
     def fill(self, object_name: str, *, is_fresh: bool = False) -> Fill:
         """How full an object's fields are in a sample of its records: one query, besides the describe.
@@ -150,10 +153,11 @@ class Catalog:
             PipelineError: as for `fields`.
         """
         schema = self.fields(object_name).schema
+        connections = self.connections
 
         def ask() -> Any:
             names = list(schema.fields)
-            with closing(self.connections.gainsight()) as client:
+            with closing(connections.gainsight()) as client:
                 while True:
                     try:
                         query = Query(tuple(names), limit=FILL_SAMPLE)
@@ -164,7 +168,7 @@ class Catalog:
                         if not refused.fields or not names:
                             raise
 
-        return _fill(self._kept(self._gainsight_key("fill", object_name.casefold()), ask, is_fresh))
+        return _fill(self._kept(_gainsight_key(connections, "fill", object_name.casefold()), ask, is_fresh))
 
     def crm_fill(self, *, is_fresh: bool = False) -> Fill:
         """How full the account fields are in a sample of the CRM's accounts: one call.
@@ -172,13 +176,14 @@ class Catalog:
         Raises:
             PipelineError: as for `crm_fields`.
         """
+        connections = self.connections
 
         def ask() -> Any:
-            with closing(self.connections.crm()) as crm:
+            with closing(connections.crm()) as crm:
                 accounts = crm.sample_accounts(FILL_SAMPLE)
             return _counted(list(dict.fromkeys(name for account in accounts for name in account)), accounts)
 
-        return _fill(self._kept(self._crm_key("fill"), ask, is_fresh))
+        return _fill(self._kept(_crm_key(connections, "fill"), ask, is_fresh))
 
     def forget(self) -> None:
         """Drops what is kept: after a new key, or for another tenant."""
@@ -195,17 +200,20 @@ class Catalog:
                 return kept
             return self.cache.keep(key, ask())
 
-    def _gainsight_key(self, *parts: str) -> str:
-        return " ".join((urlsplit(tenant_of(self.connections.settings).base_url).netloc, *parts))
 
-    def _crm_key(self, *parts: str) -> str:
-        with closing(self.connections.crm()) as crm:
-            return " ".join((repr(crm), *parts))
+def _gainsight_key(connections: Connections, *parts: str) -> str:
+    return " ".join((urlsplit(tenant_of(connections.settings).base_url).netloc, *parts))
 
-    def _crm_kind(self) -> CRMKind:
-        primary = self.connections.settings.primary_crm
-        assert primary is not None
-        return primary.kind
+
+def _crm_key(connections: Connections, *parts: str) -> str:
+    with closing(connections.crm()) as crm:
+        return " ".join((repr(crm), *parts))
+
+
+def _crm_kind(connections: Connections) -> CRMKind:
+    primary = connections.settings.primary_crm
+    assert primary is not None
+    return primary.kind
 
 
 def matching_names(named: Iterable[Named], pattern: str | None) -> list[Named]:

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -126,6 +126,7 @@ def sample_categories(
         SlowAnswer: the tenant answered none of the sizes in time; `resample` goes on below them.
         PipelineError: it refuses, has no timeline, or no key is set.
     """
+    catalog = replace(catalog)  # whatever is set in it meanwhile
     place = f"{urlsplit(tenant_of(catalog.connections.settings).base_url).netloc} categories"
     kept = catalog.cache.find(place, catalog.lasts)
     if kept is None or resample or is_fresh:

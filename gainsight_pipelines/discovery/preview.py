@@ -105,6 +105,7 @@ def preview(catalog: Catalog, name: str, *, document: object = None, size: int =
         SettingsError: the pull's section is broken, a field isn't there, the filter is wrong.
         PipelineError: Gainsight refuses or doesn't answer.
     """
+    catalog = replace(catalog)  # whatever is set in it meanwhile
     settings = catalog.connections.settings
     pull = _pull(settings, name)
     schema = catalog.fields(pull.gainsight_object if pull else name).schema

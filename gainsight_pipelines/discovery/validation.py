@@ -123,7 +123,7 @@ class _Validation:
         stack: ExitStack,
         say: Callable[[str], None],
     ) -> None:
-        self._catalog = catalog
+        self._catalog = replace(catalog)  # its calls are counted, those of others aren't
         self._settings = settings
         self._open_store = open_store
         self._parts = parts

@@ -16,6 +16,7 @@ from gainsight_pipelines.errors import CredentialsRejected, GateClosed, Permanen
 from gainsight_pipelines.gainsight.errors import UnknownObject
 from gainsight_pipelines_tests.discovery.finding import Finding, finding_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
+from gainsight_pipelines_tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -179,3 +180,17 @@ def test_a_slow_crm_is_not_waited_for(small_sandbox: RunningSandbox, tmp_path: P
             catalog.crm_fields()
         small_sandbox.switch(crm_delay=0)
         assert catalog.crm_fields().fields
+
+
+def test_a_question_under_way_keeps_its_tenant(finding: Finding) -> None:
+    """Other settings that come while it is asked must not put their answer in its place."""
+    catalog = finding.catalog
+    finding.sandbox.switch(gainsight_delay=1)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(catalog.objects)
+        wait_until(lambda: finding.gainsight_calls().get("list") == 1, 10)
+        finding.content["gainsight"]["base_url"] = "http://127.0.0.1:1"
+        catalog.connections = finding.connections
+        assert asked.result().objects
+    with pytest.raises(TransientError, match="refuses connections"):
+        catalog.objects()
