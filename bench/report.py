@@ -43,7 +43,7 @@ def _groups(results: Sequence[Result], which: str) -> dict[tuple[int, str], list
     """Results of one kind of run by number of rows and label, in the order in which they were measured."""
     found: dict[tuple[int, str], list[Result]] = {}
     for result in results:
-        if result["run"] == which and ": " not in result["label"].replace("bare script: ", ""):
+        if result["run"] == which and not result["label"].startswith(f"{PRODUCT}: "):
             found.setdefault((result["rows"], result["label"]), []).append(result)
     return dict(sorted(found.items(), key=lambda item: item[0][0]))
 

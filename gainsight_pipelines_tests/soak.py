@@ -136,11 +136,10 @@ class Soak:
         """All is quiet: what is left is pulled, deletions included."""
         self._ask(self.sandbox.reset)
         self.extra += WEEK_AND_A_DAY
-        # A company's new CRM id reaches the other objects' rows with their next run.
-        for name in (*NAMES, *NAMES):
-            self._must_complete(name, UNDER_WAY)
-        for name in NAMES:
-            self._must_complete(name, UNDISTURBED)
+        # Companies come first: their new CRM ids reach the other objects' rows with those objects' next run.
+        for database in (UNDER_WAY, UNDISTURBED):
+            for name in NAMES:
+                self._must_complete(name, database)
 
     def differences(self) -> list[str]:
         """Where the tables differ from what they should hold; empty: nowhere."""

@@ -70,6 +70,7 @@ _SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "client_connection_check_interval": "1000",  # a killed client's query, and its locks, end within a second
+    "autovacuum_naptime": "10s",  # a server that lives for one command would be gone before the usual minute is over
     "logging_collector": "off",
     "log_error_verbosity": "terse",  # details and statements of errors can hold record values
     "log_min_error_statement": "panic",

@@ -1,0 +1,199 @@
+"""What PostgreSQL has to do after the load: `python -m bench.database`, some minutes; it prints Markdown.
+
+A million activities, made by SQL alone (the pull is measured by `python -m bench`): the views with their plans, healing
+of 100,000 records without an account, the sizes of tables and indexes, and what ten loads leave behind of dead rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from gainsight_pipelines.matching import AccountIndex
+from gainsight_pipelines.store import bulk, links
+from gainsight_pipelines.store.accounts import indexed_accounts
+from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.embedded import embedded_server
+from gainsight_pipelines.store.migrate import migrate
+from gainsight_pipelines.store.tables import ACTIVITY
+
+FIELD = "Gainsight_GSID__c"
+ACCOUNTS = 9_000
+UNMATCHED = 100_000
+TEN = 10
+
+FILL = f"""
+INSERT INTO gainsight.account (account_id, crm, name, gsids, changed_at, run_id)
+SELECT 'account ' || n, 'salesforce', 'Account ' || n, jsonb_build_object('{FIELD}', 'COMPANY ' || n), now(), 'bench'
+FROM generate_series(1, {ACCOUNTS}) n;
+
+INSERT INTO gainsight.activity (activity_id, source, source_object, company_gsid, activity_type, reporting_category,
+    subject, body, body_text, occurred_at, author, custom_fields, account_id, match_method, unmatched_reason,
+    modified_at, changed_at, run_id)
+SELECT 'record ' || n, 'timeline', 'activity_timeline', 'COMPANY ' || company, 'MEETING', 'Call', 'Review ' || n,
+    '<p>' || repeat(md5(n::text) || ' ', 30) || '</p>', repeat(md5(n::text) || ' ', 25),
+    timestamptz '2026-01-01' - n * interval '1 minute', 'Somebody', '{{}}',
+    CASE WHEN company <= {ACCOUNTS} THEN 'account ' || company END,
+    CASE WHEN company <= {ACCOUNTS} THEN 'gsid_field' END,
+    CASE WHEN company > {ACCOUNTS} THEN 'no_account' END, now(), now(), 'bench'
+FROM (SELECT n, 1 + n %% 10000 AS company FROM generate_series(1, %s) n) made;
+
+INSERT INTO gainsight.company_link SELECT 'COMPANY ' || n, NULL, true, now() FROM generate_series(1, 10000) n;
+"""
+QUERIES = {
+    "one row of `account_360`": "SELECT * FROM gainsight.account_360 WHERE account_id = 'account 77'",
+    "all of `account_360`": "SELECT * FROM gainsight.account_360",
+    "`unmatched_record`, counted by reason": "SELECT reason, count(*) FROM gainsight.unmatched_record GROUP BY 1",
+    "an account's last activities": """SELECT subject, occurred_at FROM gainsight.activity
+        WHERE account_id = 'account 77' AND deleted_at IS NULL ORDER BY occurred_at DESC LIMIT 20""",
+}
+SIZES = """
+SELECT c.relname, pg_size_pretty(pg_relation_size(c.oid)), coalesce(s.n_live_tup, 0), coalesce(s.n_dead_tup, 0)
+FROM pg_class c LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid
+WHERE c.relname LIKE 'activity%%' AND c.relnamespace = 'gainsight'::regnamespace AND c.relkind IN ('r', 'i')
+ORDER BY c.relkind DESC, pg_relation_size(c.oid) DESC
+"""
+
+
+def say(text: str = "") -> None:
+    print(text, flush=True)  # noqa: T201 - a program for a terminal
+
+
+@contextmanager
+def timed(what: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    say(f"| {what} | {time.perf_counter() - started:.2f} |")
+
+
+def plan_of(connection: psycopg.Connection, query: str) -> list[str]:
+    """The nodes of the plan that touch tables, and how long it took."""
+    lines = [row[0] for row in connection.execute(f"EXPLAIN (ANALYZE, TIMING OFF, BUFFERS OFF) {query}".encode())]
+    nodes = [re.sub(r"\s*\(cost.*", "", line).strip(" ->") for line in lines if "Scan" in line]
+    return [*nodes, next(line.strip() for line in lines if "Execution" in line)]
+
+
+def heal(connection: psycopg.Connection) -> int:
+    """The CRM gains the accounts that 100,000 records wait for."""
+    connection.execute(
+        f"""INSERT INTO gainsight.account (account_id, crm, name, gsids, changed_at, run_id)
+            SELECT 'account ' || n, 'salesforce', 'Account ' || n, jsonb_build_object('{FIELD}', 'COMPANY ' || n),
+                   now(), 'bench' FROM generate_series({ACCOUNTS} + 1, 10000) n""".encode()
+    )
+    index = AccountIndex("salesforce", indexed_accounts(connection, FIELD))
+    with connection.transaction():
+        return links.relink(
+            connection,
+            ACTIVITY,
+            "activity_timeline",
+            lambda company, key, crm_id: index.link_of(company, key, None, crm_id),
+            "heal",
+        )
+
+
+def load_again(connection: psycopg.Connection, rows: int, number: int) -> None:
+    """A tenth of all rows come again, half of them changed: what ten loads of a busy tenant do."""
+    if number == 0:
+        bulk.prepare(connection, ACTIVITY)
+    columns = [*ACTIVITY.columns, "account_id", "match_method", "unmatched_reason", "match_candidates"]
+    step = rows // TEN
+    for first in range(number * step, (number + 1) * step, 5000):
+        found: list[tuple[Any, ...]] = connection.execute(
+            f"SELECT {', '.join(columns)} FROM gainsight.activity WHERE activity_id = ANY(%s)".encode(),
+            ([f"record {n + 1}" for n in range(first, first + 5000)],),
+        ).fetchall()
+        subject = columns.index("subject")
+        custom = columns.index("custom_fields")
+        page = [
+            (
+                *row[:subject],
+                f"{row[subject]} again" if place % 2 else row[subject],
+                *row[subject + 1 : custom],
+                "{}",
+                *row[custom + 1 :],
+            )
+            for place, row in enumerate(found)
+        ]
+        with connection.transaction():
+            bulk.upsert(connection, ACTIVITY, page, f"load {number}")
+
+
+def sizes(connection: psycopg.Connection) -> None:
+    say("| | size | live rows | dead rows |")
+    say("|---|---:|---:|---:|")
+    for name, size, live, dead in connection.execute(SIZES.encode()):
+        say(f"| {name} | {size} | {f'{live:,}' if live else ''} | {f'{dead:,}' if live else ''} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench.database", description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    rows: int = parser.parse_args().rows
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, embedded_server(Path(folder) / "pg") as server:
+        store = Store(server.url("gainsight"))
+        migrate(store)
+        with store.connect("bench") as connection:
+            say(f"{rows:,} activities\n\n| | seconds |\n|---|---:|")
+            with timed("made"), connection.transaction():
+                for statement in FILL.split(";\n"):
+                    if statement.strip():
+                        connection.execute(statement.encode(), (rows,) if "%s" in statement else None)
+            with timed("VACUUM ANALYZE"):
+                connection.execute("VACUUM (ANALYZE) gainsight.activity, gainsight.account")
+            say()
+            for what, query in QUERIES.items():
+                nodes = plan_of(connection, query)
+                say(f"- {what}: {'; '.join(nodes)}")
+            say("\n| | seconds |\n|---|---:|")
+            with timed("nothing changed: the fingerprint alone"):
+                links.fingerprint(connection, FIELD)
+            with timed(f"{UNMATCHED:,} records heal"):
+                healed = heal(connection)
+            with timed(f"({healed:,} rows moved) and nothing is left to move"):
+                heal_nothing(connection)
+            say()
+            sizes(connection)
+            say()
+            for number in range(TEN):
+                load_again(connection, rows, number)
+            say("after ten loads, each of a tenth of the rows, half of them changed\n")
+            connection.execute("SELECT pg_stat_force_next_flush()")
+            sizes(connection)
+            say()
+            with timed("until autovacuum has been there"):
+                wait_for_autovacuum(connection)
+            sizes(connection)
+
+
+def wait_for_autovacuum(connection: psycopg.Connection) -> None:
+    """At most five minutes."""
+    asked = "SELECT autovacuum_count FROM pg_stat_user_tables WHERE relname = 'activity'"
+    for _ in range(300):
+        if connection.execute(asked).fetchone() != (0,):
+            return
+        time.sleep(1)
+
+
+def heal_nothing(connection: psycopg.Connection) -> None:
+    index = AccountIndex("salesforce", indexed_accounts(connection, FIELD))
+    with connection.transaction():
+        moved = links.relink(
+            connection,
+            ACTIVITY,
+            "activity_timeline",
+            lambda company, key, crm_id: index.link_of(company, key, None, crm_id),
+            "none",
+        )
+    assert moved == 0
+
+
+if __name__ == "__main__":
+    main()
