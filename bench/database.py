@@ -137,7 +137,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.database", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     rows: int = parser.parse_args().rows
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder, embedded_server(Path(folder) / "pg") as server:
+    # The server's keeper removes its own folder, once all is written.
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder,
+        embedded_server(Path(folder) / "pg", temporary=True) as server,
+    ):
         store = Store(server.url("gainsight"))
         migrate(store)
         with store.connect("bench") as connection:
