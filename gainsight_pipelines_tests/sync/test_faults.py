@@ -70,7 +70,7 @@ class Slow:
 
     def __init__(self, pulling: Pulling, pool: ThreadPoolExecutor, run_id: str = "first") -> None:
         self._pulling = pulling
-        pulling.sandbox.switch(page_cap=PAGE, gainsight_delay=0.25)
+        pulling.sandbox.switch(page_cap=PAGE, gainsight_delay=0.4)
         self.result: Future[SyncReport] = pool.submit(pulling.pull, "activity", run_id)
 
     def wait_for_a_page(self) -> None:
@@ -80,7 +80,8 @@ class Slow:
     def end_connection(self, purpose: str) -> None:
         """As a network or a DBA does it."""
         ended = self._pulling.query(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE %s",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name LIKE %s",
             (f"gainsight_pipelines {purpose} activity first%",),
         )
         assert ended == [(True,)]
