@@ -36,6 +36,10 @@ browser: ## Chromium for the tests of the UI and for screenshots, where there is
 		$$as_root apt-get update -qq && $$as_root apt-get install -y -qq --no-install-recommends chromium; \
 	fi
 
+.PHONY: pictures
+pictures: $(INSTALLED) browser ## the pictures of docs/settings-page.md anew
+	@$(BIN)/python -m gainsight_pipelines_tests.page.pictures
+
 # The peers' environments are made on first use; what can't be installed is left out.
 .PHONY: bench
 bench: $(INSTALLED) ## speed, memory and calls beside a bare script, dlt and Singer (ARGS=--quick: a minute)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from nicegui import run, ui
 
 from gainsight_pipelines.connect import API_KEY_VARIABLE
+from gainsight_pipelines.discovery.validation import Check, Outcome
 from gainsight_pipelines.errors import PipelineError
 from gainsight_pipelines.page import widgets
-from gainsight_pipelines.page.lookups import Finding
+from gainsight_pipelines.page.draft import in_a_form
+from gainsight_pipelines.page.lookups import CONNECTION, EVERYTHING
 from gainsight_pipelines.page.widgets import Form, Picker
 from gainsight_pipelines.settings.dotenv_file import source_of, write_secrets
 from gainsight_pipelines.settings.models import AccountFields
@@ -29,6 +31,12 @@ SOURCES = {
     "file": "In the file that {name}_FILE names: change it there.",
     "dotenv": "Is set, and is never shown. Type a new one to replace it.",
     None: "Not set yet.",
+}
+LOOKS: Mapping[Outcome, tuple[str, str]] = {
+    Outcome.PASSED: ("check_circle", "text-positive"),
+    Outcome.WARNING: ("warning", "text-warning"),
+    Outcome.FAILED: ("error", "text-negative"),
+    Outcome.SKIPPED: ("do_not_disturb_on", "opacity-60"),
 }
 
 
@@ -50,7 +58,9 @@ class Connection:
             self._show_key()
             self._show_crm()
             with ui.row().classes("items-center"):
-                self._button = ui.button("Validate connection", icon="network_check", on_click=self._validate)
+                self._button = ui.button("Validate connection", icon="network_check", on_click=self._connect)
+                self._every = ui.button("Check all settings", icon="fact_check", on_click=self._check_everything)
+                self._every.props("outline")
                 ui.button("Keep keys untried", on_click=self._keep).props("flat").tooltip(
                     "Writes the keys that you typed into .env without trying them."
                 )
@@ -80,7 +90,7 @@ class Connection:
                     for field, info in AccountFields.model_fields.items():
                         place = ("primary_crm", "fields", field)
                         load = self._form.lookups.crm_fields
-                        Picker(self._form, place, field.replace("_", " "), load, hint=info.description)
+                        Picker(self._form, place, field.replace("_", " "), load, hint=in_a_form(info.description))
 
     def _key(self, name: str, label: str) -> None:
         """A field for a secret."""
@@ -99,22 +109,40 @@ class Connection:
         else:
             self._entered.pop(name, None)
 
-    async def _validate(self) -> None:
-        self._findings.clear()
-        found: list[Finding] = []
-        with widgets.working(self._button):
-            try:
-                is_good = await self._form.ask(self._form.lookups.validate, dict(self._entered), found.append)
-            except PipelineError as error:
-                widgets.say_error(error)
-                return
+    async def _connect(self) -> None:
+        is_good = await self._validate(self._button, CONNECTION)
         with self._findings:
-            for finding in found:
-                _show(finding)
             if self._entered and is_good:
                 await self._write("The keys work and are in .env, which only you can read.")
             elif self._entered:
-                _line("key_off", "text-warning", "The keys that you typed were not kept.")
+                _line("key_off", "text-negative", "The keys that you typed were not kept.")
+
+    async def _check_everything(self) -> None:
+        await self._validate(self._every, EVERYTHING)
+
+    async def _validate(self, button: ui.button, parts: Collection[str]) -> bool:
+        """Shows each check as it is done; whether none failed."""
+        self._findings.clear()
+        found: list[Check] = []
+        shown = 0
+
+        def show() -> None:
+            nonlocal shown
+            with self._findings:
+                for check in found[shown:]:
+                    shown += 1
+                    _line(*LOOKS[check.outcome], f"{check.text} {check.todo}".strip())
+
+        timer = ui.timer(0.3, show)
+        try:
+            with widgets.working(button):
+                return await self._form.ask(self._form.lookups.validate, dict(self._entered), parts, found.append)
+        except PipelineError as error:
+            widgets.say_error(error)
+            return False
+        finally:
+            timer.deactivate()
+            show()
 
     async def _keep(self) -> None:
         if not self._entered:
@@ -135,11 +163,6 @@ class Connection:
         self._show_key()
         self._show_crm()
         _line("key", "text-positive", said)
-
-
-def _show(finding: Finding) -> None:
-    icon, color = ("check_circle", "text-positive") if finding.is_good else ("error", "text-negative")
-    _line(icon, color, f"{finding.subject}: {finding.text}")
 
 
 def _line(icon: str, color: str, text: str) -> None:

@@ -119,5 +119,9 @@ def field_help(section: str, name: str, *, with_limits: bool) -> str:
     """What a setting is, and what it takes: the words of the docs and of messages, where null is an empty field."""
     field = SECTIONS[section].model_fields[name]
     takes = next((item.text for item in field.metadata if isinstance(item, Takes)), "") if with_limits else ""
-    text = f"{field.description} Takes {takes}." if takes else str(field.description)
-    return re.sub(r"\bnull\b", "empty", text)
+    return in_a_form(f"{field.description} Takes {takes}." if takes else str(field.description))
+
+
+def in_a_form(text: str | None) -> str:
+    """A model's words, for a form: null is an empty field there."""
+    return re.sub(r"\bnull\b", "empty", text or "")

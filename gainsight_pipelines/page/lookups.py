@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from gainsight_pipelines.clock import Clock
-from gainsight_pipelines.crm.protocol import CRM_NAMES
 from gainsight_pipelines.discovery import Catalog, Connections, DiskCache
 from gainsight_pipelines.discovery.cache import FOLDER
 from gainsight_pipelines.discovery.categories import CategorySample, sample_categories
 from gainsight_pipelines.discovery.preview import Preview, preview
-from gainsight_pipelines.errors import PipelineError
+from gainsight_pipelines.discovery.validation import Check, passed, validate
 from gainsight_pipelines.settings import Settings
 
 Options = dict[str, str]
 """What a picker offers: API name → as it is shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at: whom, whether it is as it should be, what was found and what to do."""
-
-    subject: str
-    is_good: bool
-    text: str
+CONNECTION = ("gainsight", "primary_crm")
+EVERYTHING = ("settings", *CONNECTION, "pulls", "matching")
+"""What the page has looked at; the database is looked at by whoever serves it."""
 
 
 class Lookups:
@@ -54,33 +48,24 @@ class Lookups:
         else:  # one catalog, so that pickers that ask the same at once share an answer
             self._catalog.connections = Connections(settings, self._clock, self._environ)
 
-    def validate(self, entered: Mapping[str, str], found: Callable[[Finding], None]) -> bool:
-        """Tries the connection to Gainsight and to the CRM, with keys that need not be written anywhere yet.
+    def validate(self, entered: Mapping[str, str], parts: Collection[str], found: Callable[[Check], None]) -> bool:
+        """Looks at the connection, or at all that the settings name, with keys that need not be written anywhere yet.
 
         Args:
             entered: keys by the name of their variable; they win over those that are set.
-            found: takes each finding as it is made.
+            parts: CONNECTION or EVERYTHING.
+            found: takes each check as it is done.
 
         Returns:
-            Whether all is as it should be.
+            Whether none of them failed.
         """
         assert self._settings is not None
-        environ = {**self._environ, **entered}
-        catalog = Catalog(Connections(self._settings, self._clock, environ), self._cache)
-
-        def gainsight() -> str:
-            objects = catalog.objects(is_fresh=True).objects
-            readable = sum(one.is_readable for one in objects)
-            return f"{len(objects):,} objects discovered, {readable:,} of them readable."
-
-        def crm() -> str:
-            fields = catalog.crm_fields(is_fresh=True)
-            return f"{CRM_NAMES[fields.crm]} answers: {len(fields.fields):,} account fields discovered."
-
-        findings = [_tried("Gainsight", gainsight), _tried("Primary CRM", crm)]
-        for finding in findings:
-            found(finding)
-        return all(finding.is_good for finding in findings)
+        connections = Connections(self._settings, self._clock, {**self._environ, **entered})
+        checks = []
+        for check in validate(Catalog(connections, self._cache), None, parts=parts):
+            found(check)
+            checks.append(check)
+        return passed(checks)
 
     def objects(self) -> Options:
         """The tenant's objects that can be read."""
@@ -113,13 +98,6 @@ class Lookups:
     def _ask(self) -> Catalog:
         assert self._catalog is not None
         return self._catalog
-
-
-def _tried(subject: str, ask: Callable[[], str]) -> Finding:
-    try:
-        return Finding(subject, is_good=True, text=ask())
-    except PipelineError as error:
-        return Finding(subject, is_good=False, text=str(error))
 
 
 def _shown(name: str, label: str, kind: str) -> str:

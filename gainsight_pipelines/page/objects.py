@@ -11,6 +11,7 @@ from nicegui import ui
 from gainsight_pipelines.errors import PipelineError
 from gainsight_pipelines.page import widgets
 from gainsight_pipelines.page.categories import CategoryEditor
+from gainsight_pipelines.page.draft import in_a_form
 from gainsight_pipelines.page.raw import show_json
 from gainsight_pipelines.page.widgets import Form, Picker
 from gainsight_pipelines.settings.models import AggregateSettings, SurveyObject
@@ -153,13 +154,13 @@ class SurveyRows:
         with ui.card().props("flat bordered").classes("w-full gap-2"):
             title = "Survey response object" if number == 0 else f"Survey response object {number + 1}"
             form, fields = self._form, SurveyObject.model_fields
-            Picker(form, (*place, "object"), title, form.lookups.objects, hint=fields["object"].description)
+            Picker(form, (*place, "object"), title, form.lookups.objects, hint=in_a_form(fields["object"].description))
             kind = widgets.text_field(
-                form, (*place, "survey_type"), "Survey type", hint=fields["survey_type"].description
+                form, (*place, "survey_type"), "Survey type", hint=in_a_form(fields["survey_type"].description)
             )
             kind.props["placeholder"] = "found out"
             load = _fields_of(form, lambda: form.draft.get((*place, "object")))
-            hint = fields["company_field"].description
+            hint = in_a_form(fields["company_field"].description)
             Picker(form, (*place, "company_field"), "Company field", load, hint=hint)
             if can_go:
                 text = f"Remove survey object {number + 1}"
@@ -308,7 +309,8 @@ def _aggregate(form: Form, fields: widgets.Load) -> list[Picker]:
     }
     place = ("product_usage", "aggregate")
     pickers = [
-        Picker(form, (*place, name), label, fields, hint=described[name].description) for name, label in labels.items()
+        Picker(form, (*place, name), label, fields, hint=in_a_form(described[name].description))
+        for name, label in labels.items()
     ]
     kinds = {
         "auto": "by its type",
@@ -316,9 +318,13 @@ def _aggregate(form: Form, fields: widgets.Load) -> list[Picker]:
         "gsid": "a GSID",
         "domain": "the account's domain",
     }
-    widgets.choice(form, (*place, "key_kind"), "What the key holds", kinds, hint=described["key_kind"].description)
+    widgets.choice(
+        form, (*place, "key_kind"), "What the key holds", kinds, hint=in_a_form(described["key_kind"].description)
+    )
     additional, name = "Additional value fields", "additional_value_fields"
-    pickers.append(Picker(form, (*place, name), additional, fields, hint=described[name].description, is_list=True))
+    pickers.append(
+        Picker(form, (*place, name), additional, fields, hint=in_a_form(described[name].description), is_list=True)
+    )
     return pickers
 
 

@@ -22,12 +22,15 @@ from gainsight_pipelines.settings.editing import ChangedMeanwhile, difference
 
 STALE_SECONDS = 4.0
 COLORS = {"primary": "#2b6cb0", "positive": "#1b7f35", "negative": "#b3261e", "warning": "#f2c037"}
-# What is readable on white isn't on black.
+# What is readable on white isn't on black. The variables, since Quasar's own rules can't be overridden. And an
+# explanation of several lines needs its room.
 STYLE = """
-.body--dark .text-primary { color: #90c8f8 !important; }
-.body--dark .text-positive { color: #7ee2a0 !important; }
-.body--dark .text-negative { color: #ffb4ab !important; }
-.q-field__messages { line-height: 1.3; }
+.body--dark .text-primary { --q-primary: #90c8f8; }
+.body--dark .text-positive { --q-positive: #7ee2a0; }
+.body--dark .text-negative, .body--dark .q-field--error { --q-negative: #ffb4ab; }
+.q-field--with-bottom { padding-bottom: 0; }
+.q-field__bottom { position: static; transform: none !important; padding-top: 4px; min-height: 16px; }
+.q-field__messages { line-height: 1.35; }
 :focus-visible { outline: 2px solid currentColor; outline-offset: 2px; }
 """
 
@@ -59,13 +62,13 @@ class View:
         ui.add_css(STYLE)
         with ui.header().classes("items-center justify-between py-2"), ui.row().classes("w-full items-center no-wrap"):
             with ui.column().classes("gap-0 grow min-w-0"):
-                with ui.element("h1").classes("text-h6 m-0"):
+                with ui.element("h1").classes("text-subtitle1 font-medium m-0 truncate w-full"):
                     ui.html("Gainsight settings", sanitize=False)
                 ui.label(str(outside.path)).classes("text-caption opacity-80 truncate w-full")
-            self._undo = ui.button("Discard", on_click=self._discard).props("flat color=white")
-            self._save = ui.button("Save", icon="save", on_click=self._ask_to_save).props(
-                "color=white text-color=primary"
-            )
+            self._undo = ui.button(icon="undo", on_click=self._discard)
+            self._undo.props('flat round color=white aria-label="Discard changes"').tooltip("Discard changes")
+            self._save = ui.button("Save", icon="save", on_click=self._ask_to_save)
+            self._save.props("color=white text-color=black no-wrap").classes("shrink-0")
         with ui.element("div").classes("w-full max-w-4xl mx-auto flex flex-col gap-4 px-1"):
             Banner(outside.runs, outside.clock)
             self._notice = ui.card().classes("w-full bg-warning text-black").props('role="alert"')

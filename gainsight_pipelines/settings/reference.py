@@ -27,7 +27,7 @@ either names ([`.env.example`](../.env.example)).
 
 - A section that is missing is not configured; an object's section that is missing is not pulled.
 - Each section is checked by itself: a mistake in one stops its own pulls and no others. An unknown name is a mistake.
-- A change is seen when Dagster's code location is reloaded.
+- A change is seen when Dagster's code location is reloaded; [the settings page](settings-page.md) has that done.
 
 ## Changing them
 
@@ -40,6 +40,7 @@ either names ([`.env.example`](../.env.example)).
 | `gainsight-pipelines settings history` | the versions: when, by whom, how |
 | `gainsight-pipelines settings restore VERSION` | an earlier version again |
 | `gainsight-pipelines schema` | the JSON Schema, for editors |
+| `gainsight-pipelines settings-page` | all of it in a browser: [the settings page](settings-page.md) |
 
 `set` takes places like `surveys.objects[0].survey_type` (the first row of a list) and
 `activity.reporting_categories["QBR call"]` (a name with blanks). From a pipe, `edit` takes the section from there.

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import re
-import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
 import yaml
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import expect
 
 from gainsight_pipelines.store.embedded import EmbeddedServer
 from gainsight_pipelines_tests.databases import fresh_database
 from gainsight_pipelines_tests.page.browsing import browser_page, clean_environment, free_port, page_on
+from gainsight_pipelines_tests.page.steps import (
+    TOGGLES,
+    WAIT,
+    answers,
+    check_a_filter,
+    choose_surveys,
+    connect,
+    edit_json,
+    map_a_category,
+    open_section,
+    pick,
+    run_them,
+    save,
+)
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 from gainsight_pipelines_tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(400)
-WRONG_KEY = "a-wrong-key-of-nobody"
-WAIT = 90_000
-expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="module")
@@ -63,24 +71,6 @@ def dagster(project: Path, env: dict[str, str]) -> Iterator[str]:
     process.wait(60)
 
 
-def answers(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/server_info", timeout=5).status_code == 200
-    except requests.RequestException:
-        return False
-
-
-def pick(page: Page, field: Locator, typed: str, option: str | re.Pattern[str]) -> None:
-    """Opens a picker, types a piece of a name and takes the option."""
-    field.click()
-    field.fill(typed)
-    page.get_by_role("option", name=option).first.click()
-
-
-def open_section(page: Page, title: str) -> None:
-    page.get_by_role("button", name=title, exact=True).first.click()
-
-
 def test_from_nothing_to_completed_runs(
     sandbox: RunningSandbox, project: Path, env: dict[str, str], dagster: str
 ) -> None:
@@ -96,10 +86,7 @@ def test_from_nothing_to_completed_runs(
         sandbox.switch(slow_above=600)
         page.get_by_role("button", name="Resample with 800").click()  # answered while everything else goes on
         edit_json(page)
-        for title, toggle in [
-            ("Account / Company", "Enable account pull"),
-            ("Product Usage", "Enable product usage pull"),
-        ]:
+        for title, toggle in TOGGLES:
             open_section(page, title)
             page.get_by_role("switch", name=toggle).click()
         expect(page.get_by_text("The timeline is slow: no answer in time for 800.")).to_be_visible(timeout=WAIT)
@@ -118,99 +105,44 @@ def test_from_nothing_to_completed_runs(
     assert "Traceback" not in "".join(served.said)
 
 
-def connect(page: Page, project: Path, sandbox: RunningSandbox) -> None:
-    page.get_by_label("Gainsight base URL").fill(sandbox.urls["gainsight"])
-    page.get_by_label("Gainsight API key").fill(WRONG_KEY)
-    page.get_by_role("combobox", name="Primary CRM").click()
-    page.get_by_role("option", name="Salesforce").click()
-    page.get_by_label("Salesforce instance URL").fill(sandbox.env["SALESFORCE_INSTANCE_URL"])
-    page.get_by_label("Client id").fill(sandbox.env["SALESFORCE_CLIENT_ID"])
-    page.get_by_label("Client secret").fill(sandbox.env["SALESFORCE_CLIENT_SECRET"])
-    page.get_by_role("button", name="Validate connection").click()
-    expect(page.get_by_text("the API key was rejected (expired or rotated)")).to_be_visible()
-    assert not (project / ".env").exists()
-    page.get_by_label("Gainsight API key").fill(sandbox.env["GAINSIGHT_API_KEY"])
-    page.get_by_role("button", name="Validate connection").click()
-    expect(page.get_by_text(re.compile(r"\d+ objects discovered"))).to_be_visible()
-    expect(page.get_by_text("The keys work and are in .env")).to_be_visible()
-    file = project / ".env"
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert sandbox.env["GAINSIGHT_API_KEY"] in file.read_text()
-    expect(page.get_by_label("Gainsight API key")).to_have_value("")
-    assert sandbox.env["GAINSIGHT_API_KEY"] not in page.content()
+def test_somebody_elses_change_and_a_tenant_that_is_away(
+    sandbox: RunningSandbox, env: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "gainsight.yaml"
+    file.write_text(sandbox.settings_file("salesforce").read_text())
+    theirs = file.read_text().replace("company:\n  enabled: true", "company:\n  enabled: false  # theirs")
+    assert "theirs" in theirs
+    credentials = {**env, **sandbox.env}
+    with page_on(tmp_path, credentials) as served, browser_page(color_scheme="dark") as page:
+        page.goto(served.next_address())
+        expect(page.get_by_label("Gainsight API key")).to_be_disabled()  # it comes from the environment
+        open_section(page, "Product Usage")
+        sandbox.switch(gainsight_down=True)
+        field = page.get_by_label("Product usage object")
+        field.click()
+        expect(page.get_by_role("button", name="Try again")).to_be_visible()
+        page.get_by_label("Product name").fill("seats")  # goes on whatever the tenant does
+        sandbox.reset()
+        page.get_by_role("button", name="Try again").click()
+        pick(page, field, "nps", re.compile("nps_survey__gc"))
 
+        file.write_text(theirs)
+        expect(page.get_by_text("was changed by somebody else meanwhile")).to_be_visible()
+        expect(page.get_by_text("+  enabled: false  # theirs")).to_be_visible()
+        page.get_by_role("button", name="Put my changes on top of theirs").click()
+        page.get_by_role("button", name=re.compile(r"^Save \(1\)")).click()
+        page.get_by_role("dialog").get_by_role("button", name="Save").click()
+        expect(page.get_by_text("Saved to ")).to_be_visible()
+        written = yaml.safe_load(file.read_text())
+        assert written["company"]["enabled"] is False
+        assert (written["product_usage"]["product_name"], written["product_usage"]["object"]) == (
+            "seats",
+            "nps_survey__gc",
+        )
+        assert "# theirs" in file.read_text()
 
-def map_a_category(page: Page) -> None:
-    open_section(page, "Activity")
-    page.get_by_role("switch", name="Enable activity pull").click()
-    expect(page.get_by_text(re.compile(r"\d+ activities sampled"))).to_be_visible()
-    page.get_by_role("button", name="What each activity type means").click()
-    expect(page.get_by_text("An e-mail that was exchanged")).to_be_visible()
-    page.get_by_role("button", name="Close").click()
-    chip = page.get_by_role("button", name=re.compile(r" → (EMAIL|MEETING|TYPE_MANUAL)$")).first
-    category = (chip.text_content() or "").removeprefix("add").partition(" (")[0]
-    chip.click()
-    expect(page.get_by_role("textbox", name="Category 6")).to_have_value(category)
-
-
-def choose_surveys(page: Page) -> None:
-    open_section(page, "Surveys")
-    page.get_by_role("switch", name="Enable survey pulls").click()
-    page.get_by_role("combobox", name="Mode").click()
-    page.get_by_role("option", name="Multiple objects").click()
-    page.get_by_role("button", name="Add a survey object").click()
-    pick(page, page.get_by_label("Survey response object 2"), "nps", re.compile("nps_survey__gc"))
-    page.get_by_label("Lookback days").fill("90")
-    expect(page.get_by_text("surveys.lookback_days is 90; it takes a whole number from 1 to 30.")).to_be_visible()
-    page.get_by_label("Lookback days").fill("21")
-    expect(page.get_by_text("surveys.lookback_days is 90")).to_have_count(0)
-
-
-def check_a_filter(page: Page) -> None:
-    page.get_by_text("Survey response filter (advanced)").click()
-    area = page.get_by_label("Filter, as a JSON object")
-    area.fill('{\n  "conditions": oops\n}')
-    expect(page.get_by_text("This isn't JSON: line 2, column 17")).to_be_visible()
-    condition = {"name": "NoSuchField", "alias": "A", "value": [9], "operator": "GTE"}
-    area.fill(json.dumps({"conditions": [condition], "expression": "A"}))
-    page.get_by_role("button", name="Check").click()
-    expect(page.get_by_text("survey_response: ").filter(has_text="NoSuchField")).to_be_visible()
-    area.fill("")
-    page.get_by_role("button", name="Check").click()
-    expect(page.get_by_text(re.compile(r"survey_response: [\d,]+ records match"))).to_be_visible()
-
-
-def edit_json(page: Page) -> None:
-    page.get_by_role("button", name="Show JSON of surveys").click()
-    area = page.get_by_label("JSON", exact=True)
-    before = area.input_value()
-    line = next(number for number, line in enumerate(before.splitlines(), start=1) if "response_limit" in line)
-    area.fill(before.replace('"response_limit": 500', '"response_limit": 0'))
-    page.get_by_role("button", name="Apply").click()
-    expect(page.get_by_text(f"line {line}: surveys.response_limit is 0; it takes a whole number")).to_be_visible()
-    area.fill(before.replace('"response_limit": 500', '"response_limit": 5000'))
-    page.get_by_role("button", name="Apply").click()
-    expect(page.get_by_label("Response limit")).to_have_value("5000")
-
-
-def save(page: Page) -> None:
-    page.get_by_role("button", name=re.compile(r"^Save \(\d\)")).click()
-    expect(page.get_by_text("What will change")).to_be_visible()
-    expect(page.get_by_text("+  lookback_days: 21")).to_be_visible()
-    page.get_by_role("dialog").get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Saved to ")).to_be_visible()
-
-
-def run_them(page: Page) -> None:
-    row = page.locator('[data-object="company"]')
-    expect(row).to_contain_text("Never synced")
-    page.get_by_role("button", name="Run company").click()
-    expect(row).to_contain_text("Completed", timeout=WAIT)
-    others = page.locator("[data-object]").filter(has_text="Never synced")
-    expect(others).to_have_count(4)
-    page.get_by_role("button", name="Run all sync jobs").click()
-    completed = page.locator("[data-object]").filter(has_text="less than a minute ago").filter(has_text="Completed")
-    expect(completed).to_have_count(5, timeout=3 * WAIT)
-    expect(page.get_by_role("link", name=re.compile("Completed")).first).to_have_attribute(
-        "href", re.compile(r"/runs/[0-9a-f-]{36}$")
-    )
+        file.write_text(theirs)
+        expect(page.get_by_label("Product name")).to_have_value(
+            "product usage"
+        )  # nothing was changed here: theirs it is
+    assert "Traceback" not in "".join(served.said)
