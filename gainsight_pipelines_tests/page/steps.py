@@ -91,10 +91,10 @@ def check_a_filter(page: Page) -> None:
     expect(page.get_by_text("This isn't JSON: line 2, column 17")).to_be_visible()
     condition = {"name": "NoSuchField", "alias": "A", "value": [9], "operator": "GTE"}
     area.fill(json.dumps({"conditions": [condition], "expression": "A"}))
-    page.get_by_role("button", name="Check").click()
+    page.get_by_role("button", name="Check", exact=True).click()
     expect(page.get_by_text("survey_response: ").filter(has_text="NoSuchField")).to_be_visible()
     area.fill("")
-    page.get_by_role("button", name="Check").click()
+    page.get_by_role("button", name="Check", exact=True).click()
     expect(page.get_by_text(re.compile(r"survey_response: [\d,]+ records match"))).to_be_visible()
 
 
