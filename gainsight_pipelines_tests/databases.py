@@ -17,7 +17,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.embedded import EmbeddedServer, embedded_server
+from gainsight_pipelines.store.migrate import migrate
 
 _QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
 
@@ -36,6 +38,21 @@ def database_url(postgres_server: EmbeddedServer) -> Iterator[str]:
     """The URL (``postgresql://…``) of an empty database, dropped after the test."""
     with fresh_database(postgres_server) as database:
         yield postgres_server.url(database)
+
+
+@pytest.fixture
+def store(database_url: str) -> Store:
+    """An empty database with the product's tables."""
+    found = Store(database_url)
+    migrate(found)
+    return found
+
+
+@pytest.fixture
+def connection(store: Store) -> Iterator[psycopg.Connection]:
+    """A connection to it."""
+    with store.connect("test") as connection:
+        yield connection
 
 
 @contextmanager

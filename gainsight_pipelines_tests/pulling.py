@@ -84,6 +84,11 @@ class Pulling:
         with psycopg.connect(self.store.url) as connection:
             return connection.execute(statement, parameters).fetchall()  # type: ignore[arg-type]
 
+    def query_and_commit(self, statement: str, parameters: Sequence[Any] = ()) -> None:
+        """Changes the product's database behind its back."""
+        with psycopg.connect(self.store.url) as connection:
+            connection.execute(statement, parameters)  # type: ignore[arg-type]
+
     def truth(self, object_name: str) -> dict[str, dict[str, Any]]:
         """What the sandbox knows of the records of an object, by Gsid."""
         records: dict[str, dict[str, Any]] = self.sandbox.truth()["records"][object_name]

@@ -95,11 +95,16 @@ def unmatched(
 
 
 @app.command
-def status(*, settings: SettingsPath = None, json: Json = False) -> int:
-    """Show the last run of each configured object."""
-    from gainsight_pipelines.cli.commands import status_command
+def status(
+    *,
+    watch: Annotated[bool, Parameter(negative="", help="Go on showing it, until Ctrl-C.")] = False,
+    settings: SettingsPath = None,
+    json: Json = False,
+) -> int:
+    """Show the gate and each configured object: its last run, and when it is due next."""
+    from gainsight_pipelines.cli.status import status_command
 
-    return status_command(path=settings, as_json=json)
+    return status_command(path=settings, as_json=json, is_watched=watch)
 
 
 @app.command

@@ -16,9 +16,6 @@ from gainsight_pipelines.cli.workspace import Workspace, open_workspace
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import PermanentError, SettingsError
 from gainsight_pipelines.objects.catalog import find_pull
-from gainsight_pipelines.store import runs
-from gainsight_pipelines.store.locks import is_locked
-from gainsight_pipelines.store.runs import Run
 from gainsight_pipelines.store.samples import UNMATCHED_COLUMNS, unmatched_counts, unmatched_objects, unmatched_rows
 from gainsight_pipelines.store.tenant import empty
 
@@ -139,62 +136,6 @@ def _result_row(result: dict[str, Any]) -> tuple[str, ...]:
         number("calls"),
         number("seconds"),
     )
-
-
-def status_command(*, path: Path | None, as_json: bool) -> int:
-    """Prints the banner: a row per configured object."""
-    with open_workspace(path) as workspace:
-        if workspace.settings.file_error is not None:
-            raise workspace.settings.file_error
-        rows = banner(workspace)
-    if as_json:
-        output.print_json({"objects": rows})
-        return 0
-    now = SystemClock().now()
-    table = output.table_of(
-        "Object sync status",
-        ("object", "status", "when", "read", "unmatched", "note"),
-        [_banner_row(row, now) for row in rows],
-        right=("read",),
-    )
-    output.print_table(table)
-    return 0
-
-
-def banner(workspace: Workspace) -> list[dict[str, Any]]:
-    """The last run of each configured object; one whose process is gone counts as failed."""
-    with workspace.store.connect("status") as connection:
-        latest = runs.latest_runs(connection)
-        rows = []
-        for name in workspace.settings.object_names():
-            run = latest.get(name)
-            if run is None:
-                rows.append({"object": name, "status": "never", "error": None})
-                continue
-            is_dead = run.status == "running" and not is_locked(connection, name)
-            rows.append(_banner_document(run, is_dead=is_dead))
-    return rows
-
-
-def _banner_document(run: Run, *, is_dead: bool) -> dict[str, Any]:
-    document = output.run_document(run.object, run.run_id, run)
-    document |= {"started_at": run.started_at, "finished_at": run.finished_at}
-    if run.status == "running":
-        document["status"] = "failed" if is_dead else "running"
-        document["error"] = "The run was killed. Run again: it goes on from its last page." if is_dead else None
-    return document
-
-
-def _banner_row(row: dict[str, Any], now: Any) -> tuple[str, ...]:
-    if row["status"] == "never":
-        note = f"Never synced: run `gainsight-pipelines run {row['object']}`, or wait for its schedule."
-        return row["object"], "[dim]Never[/]", "", "", "", note
-    if row["finished_at"] is not None:
-        when = f"{'Completed' if row['status'] == 'completed' else 'Ended'} {output.ago(row['finished_at'], now)}"
-    else:
-        when = f"Started {output.ago(row['started_at'], now)}"
-    read, unmatched = f"{row['read']:,}", output.reasons(row["unmatched"])
-    return row["object"], output.PILLS[row["status"]], when, read, unmatched, row["error"] or ""
 
 
 def migrate_command(*, path: Path | None) -> int:

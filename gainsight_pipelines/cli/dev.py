@@ -9,17 +9,25 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from subprocess import Popen
 
+from gainsight_pipelines import gate
+from gainsight_pipelines.banner import read_banner
 from gainsight_pipelines.cli import output
 from gainsight_pipelines.cli.sandbox import sandbox_folder, start_sandbox
+from gainsight_pipelines.cli.status import gate_line
 from gainsight_pipelines.cli.workspace import Workspace, open_workspace
 from gainsight_pipelines.clock import Clock, SystemClock
+from gainsight_pipelines.connect import connect_crm
 from gainsight_pipelines.errors import PermanentError
 from gainsight_pipelines.orchestration.instance import LOCATION, create_storage
 from gainsight_pipelines.processes import ProcessGroup
+from gainsight_pipelines.settings import Secrets
 
 HOST = "127.0.0.1"
 CHECK_SECONDS = 1.0
 START_SECONDS = 120.0
+BANNER_PAGE = f"/locations/{LOCATION}/asset-groups/gainsight/list"
+QUIET = "ignore:Function `dev_command` is superseded"
+"""Dagster's advice to use another program of its own says nothing to the people who start this one."""
 
 
 def dev_command(*, is_sandbox: bool, crm: str, port: int, path: Path | None) -> int:
@@ -29,19 +37,35 @@ def dev_command(*, is_sandbox: bool, crm: str, port: int, path: Path | None) -> 
     with ProcessGroup() as group, _workspace(group, path, crm if is_sandbox else None) as workspace:
         create_storage(workspace.environ)
         command = [sys.executable, "-m", "dagster", "dev", "-m", LOCATION, "-h", HOST, "-p", str(port)]
-        dagster = group.start([*command, "--log-level", "warning"], env=workspace.environ, cwd=workspace.folder)
+        env = {**workspace.environ, "PYTHONWARNINGS": QUIET}
+        dagster = group.start([*command, "--log-level", "error"], env=env, cwd=workspace.folder)
         if _wait_until_open(port, dagster, clock):
-            output.say(f"Dagster UI: http://{HOST}:{port}/asset-groups   (Ctrl-C ends everything)")
-        for name, error in workspace.settings.errors.items():
-            output.say(f"{name}: {error}")
-        if workspace.settings.file_error is not None:
-            output.say(str(workspace.settings.file_error))
+            output.say(f"Dagster UI: http://{HOST}:{port}{BANNER_PAGE}   (Ctrl-C ends everything)")
+        _announce(workspace, clock)
         while (ended := group.wait_any(timeout=CHECK_SECONDS)) is None:
             if not workspace.is_database_running():
                 raise PermanentError(
                     "The database has stopped.", "Look into its log in the data folder, then start again."
                 )
         raise PermanentError(f"A process ended by itself (exit status {ended.returncode}).", "See what it says above.")
+
+
+def _announce(workspace: Workspace, clock: Clock) -> None:
+    """Says what a person should know before they look at the UI: the gate, what is wrong, what will run next."""
+    settings = workspace.settings
+    if settings.file_error is not None:
+        output.say(str(settings.file_error))
+        return
+    for name, error in settings.errors.items():
+        output.say(f"{name}: {error}")
+    secrets = Secrets.read(settings.path, workspace.environ)
+    gate.look(workspace.store, lambda: connect_crm(settings, secrets, clock), clock)
+    with workspace.store.connect("dev") as connection:
+        banner = read_banner(connection, settings, clock.now())
+    output.say_marked(gate_line(banner, clock.now()))
+    planned = sorted((row.next_due, row.name) for row in banner.rows if row.next_due is not None)
+    if planned:
+        output.say("Next: " + ", ".join(f"{name} {output.until(due, clock.now())}" for due, name in planned))
 
 
 @contextmanager

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
 
     from gainsight_pipelines.store.runs import Run
@@ -21,6 +22,7 @@ PILLS: Mapping[str, str] = {
     "gated": "[red]Failed[/]",
     "skipped": "[yellow]Skipped[/]",
     "waiting": "[dim]Waiting[/]",
+    "never": "[dim]Never[/]",
 }
 
 
@@ -29,13 +31,20 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is where printing is done
 
 
+def say_marked(text: str) -> None:
+    """A line to stderr with rich's marks for colours."""
+    from rich.console import Console
+
+    Console(stderr=True, soft_wrap=True, highlight=False).print(text)
+
+
 def print_json(document: Any) -> None:
     """One JSON document, to stdout."""
     print(json.dumps(document, indent=2, default=str))  # noqa: T201
 
 
-def print_table(table: Table) -> None:
-    """A table, to stdout."""
+def print_table(table: RenderableType) -> None:
+    """A table, or several things, to stdout."""
     from rich.console import Console
 
     console = Console()
@@ -98,11 +107,23 @@ def reasons(counts: Mapping[str, int]) -> str:
 
 def ago(moment: datetime, now: datetime) -> str:
     """How long ago something was, as people say it."""
-    minutes = max(0, int((now - moment).total_seconds() // 60))
-    if minutes < 1:
-        return "less than a minute ago"
+    minutes = _minutes(now - moment)
+    return "less than a minute ago" if minutes < 1 else f"{_span(minutes)} ago"
+
+
+def until(moment: datetime, now: datetime) -> str:
+    """In how long something will be."""
+    minutes = _minutes(moment - now)
+    return "in less than a minute" if minutes < 1 else f"in {_span(minutes)}"
+
+
+def _minutes(span: timedelta) -> int:
+    return max(0, int(span.total_seconds() // 60))
+
+
+def _span(minutes: int) -> str:
     if minutes < 60:
-        return f"{minutes} min ago"
+        return f"{minutes} min"
     if minutes < 48 * 60:
-        return f"{minutes // 60} h ago"
-    return f"{minutes // (24 * 60)} days ago"
+        return f"{minutes // 60} h"
+    return f"{minutes // (24 * 60)} days"

@@ -25,6 +25,9 @@ DESCRIPTIONS: Mapping[ActivityType, str] = {
     ActivityType.SURVEY: "A person's response to a survey (NPS, CSAT or another). Set by survey pulls alone.",
 }
 
+NO_CATEGORY = "(none)"
+"""Under this name entries without a category are counted."""
+
 
 class CategoryMapping:
     """Gives each ReportingCategory its type, and counts what it has seen.
@@ -39,7 +42,7 @@ class CategoryMapping:
 
     def activity_type(self, category: str | None) -> ActivityType:
         """The type of a category; what isn't mapped is kept as TYPE_MANUAL and counted."""
-        shown = (category or "").strip() or "(none)"
+        shown = (category or "").strip() or NO_CATEGORY
         self.seen[shown] += 1
         found = self._types.get(category_key(category or ""))
         if found is None:

@@ -1,22 +1,22 @@
-"""One asset per configured object, out of one factory, and the CRM's account as the source they stand on."""
+"""One asset per configured object, out of one factory: the rows of the status banner."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
 from gainsight_pipelines import connect
+from gainsight_pipelines.cadence import Cadence
 from gainsight_pipelines.clock import SystemClock
-from gainsight_pipelines.errors import ObjectBusy, PipelineError, SettingsError
+from gainsight_pipelines.errors import NotEnabled, ObjectBusy, PipelineError, SettingsError
 from gainsight_pipelines.objects.pull import ObjectPull
-from gainsight_pipelines.orchestration.failures import as_failure
+from gainsight_pipelines.orchestration.failures import RETRIES, as_failure
 from gainsight_pipelines.orchestration.logs import log_to_stderr
 from gainsight_pipelines.orchestration.metadata import column_lineage, materialization_metadata, table_metadata
+from gainsight_pipelines.orchestration.names import ACCOUNT, GROUP, asset_key, documentation, pool
 from gainsight_pipelines.orchestration.resources import GainsightResource, PrimaryCRMResource, StoreResource
-from gainsight_pipelines.settings import Settings
 from gainsight_pipelines.sync import Prepared, sync
-
-ACCOUNT = dg.AssetKey(["crm", "account"])
-GROUP, CRM_GROUP = "gainsight", "primary_crm"
 
 
 class PullConfig(dg.Config):
@@ -29,64 +29,25 @@ class PullConfig(dg.Config):
     """Read everything again after the normal pull, as `run --full` does."""
 
 
-def asset_key(name: str) -> dg.AssetKey:
-    """The key of the asset of a pull."""
-    return dg.AssetKey([GROUP, name])
-
-
-def job_name(name: str) -> str:
-    """The name of the job that runs one pull."""
-    return f"pull_{name}"
-
-
-def account_asset(settings: Settings) -> dg.SourceAsset:
-    """The CRM's accounts: observed, never written. Observing refreshes our copy of them."""
-    problem = settings.file_error or settings.errors.get("primary_crm")
-    missing = " ".join(str(error) for error in (problem,) if error)
-    description = (
-        "The accounts of the primary CRM (Salesforce or HubSpot), which owns them. Every pull refreshes them first, and"
-        " none runs without them." + (f"\n\n**Not ready:** {missing}" if missing else "")
-    )
-
-    @dg.observable_source_asset(
-        key=ACCOUNT,
-        group_name=CRM_GROUP,
-        description=description,
-        metadata=table_metadata("account"),
-        tags={f"dagster/kind/{kind}": ""} if (kind := _kind(settings)) else {},
-    )
-    def account(
-        context: dg.OpExecutionContext, primary_crm: PrimaryCRMResource, store: StoreResource
-    ) -> dg.ObserveResult:
-        try:
-            crm, database = primary_crm.connect(), store.open()
-            clock = SystemClock()
-            refresh = connect.account_refresh(primary_crm.settings(), database, crm, clock, context.run_id)
-            refreshed = refresh.run(since=clock.now())
-        except PipelineError as error:
-            raise as_failure(error) from None
-        return dg.ObserveResult(metadata={"accounts": refreshed.live, "changed": refreshed.changed})
-
-    assert isinstance(account, dg.SourceAsset)
-    return account
-
-
-def pull_asset(name: str, pull: ObjectPull | SettingsError) -> dg.AssetsDefinition:
+def pull_asset(
+    name: str, pull: ObjectPull | SettingsError, cadence: Cadence, owners: tuple[str, ...]
+) -> dg.AssetsDefinition:
     """The asset of one configured object. One whose settings are broken is there too; its run says what is wrong."""
-    is_broken = isinstance(pull, SettingsError)
-    description = f"**Its settings are broken:** {pull}" if isinstance(pull, SettingsError) else pull.description
-    table = None if isinstance(pull, SettingsError) else pull.table.name
+    shown = _shown(pull, cadence)
 
     @dg.asset(
         key=asset_key(name),
         group_name=GROUP,
-        description=description,
         deps=[ACCOUNT],
         kinds={"postgres"},
-        pool=f"gainsight_{name}",
-        metadata=table_metadata(table) if table else {},
-        tags={"settings": "broken"} if is_broken else {},
+        owners=owners,
+        pool=pool(name),
+        freshness_policy=freshness_policy(cadence),
+        retry_policy=RETRIES,
         output_required=False,
+        description=shown.description,
+        metadata=shown.metadata,
+        tags=shown.tags,
     )
     def materialize(
         context: dg.AssetExecutionContext,
@@ -114,7 +75,7 @@ def pull_asset(name: str, pull: ObjectPull | SettingsError) -> dg.AssetsDefiniti
                 )
 
             report = sync(database, clock, name, context.run.run_id, prepare)
-        except ObjectBusy as error:
+        except (ObjectBusy, NotEnabled) as error:
             context.log.warning("Skipped: %s", error)
             return
         except PipelineError as error:
@@ -129,7 +90,39 @@ def pull_asset(name: str, pull: ObjectPull | SettingsError) -> dg.AssetsDefiniti
     return materialize
 
 
-def _kind(settings: Settings) -> str | None:
-    if settings.file_error is not None or "primary_crm" in settings.errors:
-        return None
-    return settings.primary_crm.kind if settings.primary_crm else None
+def freshness_policy(cadence: Cadence) -> dg.FreshnessPolicy:
+    """Late after a turn of the cadence and a quarter, failing after two without a completed pull."""
+    longest = cadence.longest_interval(SystemClock().now())
+    return dg.FreshnessPolicy.time_window(warn_window=longest * 1.25, fail_window=longest * 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the UI shows of an asset, whether it ever ran or not."""
+
+    description: str
+    metadata: dict[str, Any]
+    tags: dict[str, str]
+
+
+def _shown(pull: ObjectPull | SettingsError, cadence: Cadence) -> Shown:
+    if isinstance(pull, SettingsError):
+        return Shown(
+            description=f"**Its settings are broken:** {pull}",
+            metadata={"documentation": documentation(pull.section)},
+            tags={"settings": "broken"},
+        )
+    return Shown(
+        description=(
+            f"{pull.title}: {pull.description}\n\n"
+            f"Runs by itself at `{cadence.cron}` ({cadence.timezone}); Materialize runs it now."
+            " Where to look when something is wrong: the metadata `documentation`."
+        ),
+        metadata={
+            **table_metadata(pull.table.name),
+            "gainsight_object": pull.gainsight_object,
+            "cadence": f"{cadence.cron} ({cadence.timezone})",
+            "documentation": documentation("troubleshooting"),
+        },
+        tags={"gainsight_object": pull.gainsight_object},
+    )

@@ -13,15 +13,14 @@ from gainsight_pipelines import connect
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import ObjectBusy, PipelineError
 from gainsight_pipelines.objects.survey import SurveyPull
-from gainsight_pipelines.orchestration.assets import ACCOUNT, GROUP
-from gainsight_pipelines.orchestration.failures import as_failure
+from gainsight_pipelines.orchestration.failures import RETRIES, as_failure
 from gainsight_pipelines.orchestration.logs import log_to_stderr
 from gainsight_pipelines.orchestration.metadata import table_metadata
+from gainsight_pipelines.orchestration.names import ACCOUNT, BACKFILL_GROUP, backfill_key, pool
 from gainsight_pipelines.orchestration.resources import GainsightResource, PrimaryCRMResource, StoreResource
 from gainsight_pipelines.sync import Prepared
 from gainsight_pipelines.sync.days import DayRead, sync_days
 
-BACKFILL_GROUP = "survey_backfill"
 DAYS_PER_RUN = 30
 DEFAULT_REACH = timedelta(days=365)
 
@@ -33,10 +32,10 @@ class BackfillConfig(dg.Config):
     """The most responses of this run; empty: surveys.response_limit."""
 
 
-def backfill_asset(pull: SurveyPull) -> dg.AssetsDefinition:
+def backfill_asset(pull: SurveyPull, owners: tuple[str, ...]) -> dg.AssetsDefinition:
     """The by-day asset of one survey object: each run reads exactly its days, by the responses' own dates in UTC."""
     name = pull.name
-    key = dg.AssetKey([GROUP, f"{name}_by_day"])
+    key = backfill_key(name)
     first_day = pull.settings.first_day or SystemClock().now().date() - DEFAULT_REACH
     partitions = dg.DailyPartitionsDefinition(start_date=first_day.isoformat(), end_offset=1)
 
@@ -49,7 +48,9 @@ def backfill_asset(pull: SurveyPull) -> dg.AssetsDefinition:
         ),
         deps=[ACCOUNT],
         kinds={"postgres"},
-        pool=f"gainsight_{name}",
+        owners=owners,
+        pool=pool(name),
+        retry_policy=RETRIES,
         metadata=table_metadata(pull.table.name),
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.multi_run(DAYS_PER_RUN),
@@ -85,7 +86,8 @@ def backfill_asset(pull: SurveyPull) -> dg.AssetsDefinition:
                     settings, name, context.run.run_id, database, primary_crm.connect, gainsight.connect, clock
                 )
 
-            days = [date.fromisoformat(day) for day in context.partition_keys]
+            done = _days_done(context) if context.retry_number else set()
+            days = [date.fromisoformat(day) for day in context.partition_keys if day not in done]
             sync_days(database, clock, name, context.run.run_id, prepare, days, report, limit=config.response_limit)
         except ObjectBusy as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
@@ -94,3 +96,9 @@ def backfill_asset(pull: SurveyPull) -> dg.AssetsDefinition:
         yield from ()
 
     return materialize_days
+
+
+def _days_done(context: dg.AssetExecutionContext) -> set[str]:
+    """The days that this run has read to their end before a retry."""
+    entries = context.instance.all_logs(context.run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    return {str(each.dagster_event.partition) for each in entries if each.dagster_event is not None}

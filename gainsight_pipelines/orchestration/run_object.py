@@ -4,13 +4,18 @@ What `run` and `demo` start, a process per object. The exit status tells whether
 object being pulled by another one counts as such. No daemon is needed, and the UI shows the run like any other.
 """
 
+import logging
 import sys
 from collections.abc import Sequence
 
 import dagster as dg
 
-from gainsight_pipelines.orchestration.assets import job_name
+from gainsight_pipelines.clock import SystemClock
+from gainsight_pipelines.errors import PipelineError
+from gainsight_pipelines.orchestration.dead_runs import end_dead_runs
 from gainsight_pipelines.orchestration.instance import REPOSITORY_TAG
+from gainsight_pipelines.orchestration.names import job_name
+from gainsight_pipelines.orchestration.resources import StoreResource
 
 FLAGS = {"--accept-deletions": "accept_deletions", "--full": "full_refresh"}
 """What follows the run's id, and the run config that it stands for."""
@@ -24,10 +29,20 @@ def main(name: str, run_id: str, flags: Sequence[str] = ()) -> int:
     said = {FLAGS[flag]: True for flag in flags}
     config = {"ops": {f"gainsight__{name}": {"config": said}}} if said else None
     with dg.DagsterInstance.get() as instance:
+        _end_dead_runs(instance)
         result = job.execute_in_process(
             run_config=config, instance=instance, run_id=run_id, raise_on_error=False, tags=REPOSITORY_TAG
         )
     return 0 if result.success else 1
+
+
+def _end_dead_runs(instance: dg.DagsterInstance) -> None:
+    try:
+        with StoreResource().open().connect("dead runs") as connection:
+            end_dead_runs(instance, connection, SystemClock())
+    except PipelineError as error:
+        # The run itself says so in a moment, where people look for it.
+        logging.getLogger("gainsight_pipelines").warning("Dead runs can't be looked for: %s", error)
 
 
 if __name__ == "__main__":

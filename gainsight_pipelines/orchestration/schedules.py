@@ -1,35 +1,52 @@
-"""The cadences: companies daily, activities every four hours, surveys daily, product usage weekly.
+"""The cadences as Dagster schedules, on by default. A tick that shouldn't start a run is skipped with the reason.
 
-Each run asks for the primary CRM itself before anything else, so that a tick without it pulls nothing.
+What was skipped, or missed while the daemon was down, is caught up by the gate sensor: a tick that a later one has
+overtaken starts nothing, so that they don't pile up.
 """
 
-from collections.abc import Mapping
+from datetime import UTC
 
 import dagster as dg
 
-from gainsight_pipelines.orchestration.assets import job_name
-from gainsight_pipelines.settings import SchedulesSettings, Settings, section_of
-
-CADENCES: Mapping[str, str] = {
-    "company": "5 5 * * *",
-    "activity": "20 */4 * * *",
-    "surveys": "35 5 * * *",
-    "product_usage": "50 5 * * 1",
-}
-"""Cron by section of the settings, apart from each other within the hour."""
+from gainsight_pipelines import gate
+from gainsight_pipelines.cadence import cadence_of
+from gainsight_pipelines.clock import SystemClock
+from gainsight_pipelines.errors import PipelineError
+from gainsight_pipelines.orchestration.names import job_name, schedule_name
+from gainsight_pipelines.orchestration.resources import PrimaryCRMResource, StoreResource
+from gainsight_pipelines.settings import Settings
+from gainsight_pipelines.store.locks import is_locked
 
 
 def pull_schedule(settings: Settings, name: str) -> dg.ScheduleDefinition:
-    """The schedule of one pull, on by default; its cron and time zone as set, else the documented cadence in UTC.
+    """The schedule of one pull; its cron and time zone as set, else the documented cadence in UTC."""
+    cadence = cadence_of(settings, name)
 
-    A broken `schedules` section leaves the documented cadences: the settings' errors say so, and the pulls go on.
-    """
-    schedules = SchedulesSettings() if "schedules" in settings.errors else settings.schedules
-    section = section_of(name)
-    return dg.ScheduleDefinition(
-        name=f"{job_name(name)}_schedule",
+    @dg.schedule(
+        name=schedule_name(name),
         job_name=job_name(name),
-        cron_schedule=getattr(schedules, section) or CADENCES[section],
-        execution_timezone=schedules.timezone,
+        cron_schedule=cadence.cron,
+        execution_timezone=cadence.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"Pulls `{name}`, unless the primary CRM isn't there or another run pulls it already.",
     )
+    def tick(
+        context: dg.ScheduleEvaluationContext, primary_crm: PrimaryCRMResource, store: StoreResource
+    ) -> dg.RunRequest | dg.SkipReason:
+        due_at = context.scheduled_execution_time.astimezone(UTC)
+        clock = SystemClock()
+        if cadence.latest(clock.now()) > due_at:
+            return dg.SkipReason("A later tick has taken the place of this one.")
+        try:
+            database = store.open()
+            found = gate.current(database, primary_crm.connect, clock, gate.Pace.of())
+            if not found.is_open:
+                return dg.SkipReason(f"The gate is closed: {found.message}")
+            with database.connect(f"schedule {name}") as connection:
+                if is_locked(connection, name):
+                    return dg.SkipReason(f"`{name}` is still being pulled by another run.")
+        except PipelineError as error:
+            return dg.SkipReason(f"The gate can't be evaluated, so it is closed: {error}")
+        return dg.RunRequest(run_key=f"{name} {due_at:%Y-%m-%dT%H:%M:%SZ}")
+
+    return tick

@@ -62,6 +62,7 @@ _OBJECT = "the API name of a Gainsight object (letters, digits and _)"
 
 FieldName = Annotated[str, Field(strict=True, max_length=255, pattern=values.FIELD_NAME)]
 ObjectName = Annotated[str, Field(strict=True, max_length=255, pattern=values.OBJECT_NAME)]
+Owner = Annotated[str, Field(strict=True, max_length=255, pattern=r"^(team:[\w.-]+|[^\s@:]+@[^\s@]+\.[^\s@]+)$")]
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=255)]
 
 Enabled = Annotated[
@@ -161,6 +162,11 @@ class CommonSettings(Section):
         Field(description="CRM account field with the GSID: the fallback where a record has no direct match."),
         Takes(f"{_FIELD} of the CRM's account object, or null"),
     ] = None
+    owners: Annotated[
+        tuple[Owner, ...],
+        Field(description="Who owns the assets in Dagster: e-mail addresses, or teams like team:data."),
+        Takes("a list of e-mail addresses or of teams like team:data"),
+    ] = ()
 
 
 class CompanySettings(Section):

@@ -10,7 +10,7 @@ import ipaddress
 import re
 import zoneinfo
 from collections.abc import Callable, Iterable
-from datetime import date
+from datetime import UTC, date, datetime
 from urllib.parse import SplitResult, urlsplit
 
 OBJECT_NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
@@ -101,11 +101,13 @@ def timezone(value: str) -> str:
 
 
 def cron(value: str) -> str:
-    """A cron expression that Dagster takes."""
+    """A cron expression that Dagster takes, and cronsim, which tells what was missed."""
     # Only where somebody sets one: the import takes most of a second.
     import dagster as dg
+    from cronsim import CronSim
 
     try:
+        CronSim(value, datetime.now(UTC))
         dg.ScheduleDefinition(name="cron_check", job_name="cron_check", cron_schedule=value)
     except Exception:  # noqa: BLE001 (the vendored croniter has its own errors beside Dagster's)
         raise ValueError from None

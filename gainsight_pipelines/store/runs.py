@@ -116,15 +116,27 @@ def start_run(connection: psycopg.Connection, run_id: str, name: str, started_at
     )
 
 
+DIED = "The run was killed, or its machine went down. The next run goes on from its last page."
+END_DEAD: LiteralString = f"""UPDATE gainsight.sync_run SET status = 'failed', finished_at = now(), error = '{DIED}',
+    details = details || '{{"{WORTH_RETRYING}": true}}'"""
+
+
 def end_abandoned(connection: psycopg.Connection, name: str, run_id: str) -> None:
     """Marks earlier runs of the object failed that never ended: whoever holds the object's lock knows them dead."""
-    connection.execute(
-        """UPDATE gainsight.sync_run SET status = 'failed', finished_at = now(),
-                  error = 'The run was killed, or its machine went down. The next run goes on from its last page.',
-                  details = details || '{"worth_retrying": true}'
-           WHERE object = %s AND status = 'running' AND run_id <> %s""",
-        (name, run_id),
-    )
+    connection.execute(f"{END_DEAD} WHERE object = %s AND status = 'running' AND run_id <> %s", (name, run_id))
+
+
+def end_dead_run(connection: psycopg.Connection, run_id: str) -> None:
+    """Marks the rows of a run failed whose process is known to be gone."""
+    connection.execute(f"{END_DEAD} WHERE run_id = %s AND status = 'running'", (run_id,))
+
+
+def signs_of_life(connection: psycopg.Connection, run_id: str) -> list[datetime]:
+    """When a run began and ended each of its pulls, as far as it did."""
+    rows = connection.execute(
+        "SELECT started_at, finished_at FROM gainsight.sync_run WHERE run_id = %s", (run_id,)
+    ).fetchall()
+    return [moment for row in rows for moment in row if moment is not None]
 
 
 def update_run(connection: psycopg.Connection, run_id: str, name: str, values: Mapping[str, Any]) -> None:
@@ -179,6 +191,74 @@ def find_run(connection: psycopg.Connection, run_id: str, name: str) -> Run | No
             f"SELECT {RUN_COLUMNS} FROM gainsight.sync_run WHERE run_id = %s AND object = %s", (run_id, name)
         )
         return cursor.fetchone()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A run since a tick, as the decision whether to try again looks at it."""
+
+    status: str
+    ended_at: datetime
+    is_final: bool
+    """It failed, and trying again changes nothing."""
+
+
+def attempts_since(connection: psycopg.Connection, name: str, moment: datetime) -> list[Attempt]:
+    """The runs of an object that began since, and were not merely turned away by another one; oldest first."""
+    with connection.cursor(row_factory=class_row(Attempt)) as cursor:
+        cursor.execute(
+            """SELECT status, coalesce(finished_at, started_at) AS ended_at,
+                      status = 'failed' AND NOT coalesce((details -> %s)::boolean, false) AS is_final
+               FROM gainsight.sync_run WHERE object = %s AND started_at >= %s AND status <> 'skipped'
+               ORDER BY started_at""",
+            (WORTH_RETRYING, name, moment),
+        )
+        return cursor.fetchall()
+
+
+def last_completed(connection: psycopg.Connection) -> dict[str, datetime]:
+    """When the last completed run of each object began."""
+    return dict(
+        connection.execute(
+            "SELECT object, max(started_at) FROM gainsight.sync_run WHERE status = 'completed' GROUP BY object"
+        ).fetchall()
+    )
+
+
+def last_gated(connection: psycopg.Connection) -> datetime | None:
+    """When a run last found the primary CRM missing."""
+    row = connection.execute("SELECT max(started_at) FROM gainsight.sync_run WHERE status = 'gated'").fetchone()
+    return row[0] if row else None
+
+
+def watch_objects(connection: psycopg.Connection, names: list[str], now: datetime) -> dict[str, datetime]:
+    """Since when the cadence of each of these objects is watched; new ones from now on."""
+    return dict(
+        connection.execute(
+            """WITH new AS (
+                   INSERT INTO gainsight.watched_object (object, watched_since)
+                   SELECT name, %(now)s FROM unnest(%(names)s::text[]) AS name
+                   ON CONFLICT (object) DO NOTHING RETURNING object, watched_since
+               )
+               SELECT object, watched_since FROM new
+               UNION SELECT object, watched_since FROM gainsight.watched_object WHERE object = ANY(%(names)s)""",
+            {"names": names, "now": now},
+        ).fetchall()
+    )
+
+
+def note_stopped(connection: psycopg.Connection, stopped: list[str]) -> None:
+    """Keeps which objects' schedules a person stopped, for those who can't ask Dagster."""
+    connection.execute(
+        """UPDATE gainsight.watched_object SET is_stopped = object = ANY(%(stopped)s)
+           WHERE is_stopped <> (object = ANY(%(stopped)s))""",
+        {"stopped": stopped},
+    )
+
+
+def stopped_objects(connection: psycopg.Connection) -> set[str]:
+    """The objects whose schedules were stopped when the gate sensor last looked."""
+    return {name for (name,) in connection.execute("SELECT object FROM gainsight.watched_object WHERE is_stopped")}
 
 
 def latest_runs(connection: psycopg.Connection) -> dict[str, Run]:

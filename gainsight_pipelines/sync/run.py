@@ -12,6 +12,7 @@ import psycopg
 from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.errors import (
     GateClosed,
+    NotEnabled,
     ObjectBusy,
     PermanentError,
     PipelineError,
@@ -135,7 +136,7 @@ def _told(error: BaseException) -> str:
 
 
 def _status_after(error: BaseException) -> str:
-    if isinstance(error, ObjectBusy):
+    if isinstance(error, (ObjectBusy, NotEnabled)):
         return "skipped"
     return "gated" if isinstance(error, GateClosed) else "failed"
 

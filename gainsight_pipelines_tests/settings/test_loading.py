@@ -203,7 +203,7 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
 def test_effective_settings_are_json_with_defaults_and_errors() -> None:
     data = parse_settings(WHOLE + "schedules: {timezone: Nowhere}").effective(None)
     assert json.loads(json.dumps(data)) == data
-    assert data["common"] == {"gsid_field": "GSID__c"}
+    assert data["common"] == {"gsid_field": "GSID__c", "owners": []}
     assert data["surveys"]["objects"][0]["field_mappings"] == {}
     assert data["product_usage"]["aggregate"]["additional_value_fields"] == []
     assert "schedules" not in data

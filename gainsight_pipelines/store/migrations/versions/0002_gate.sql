@@ -11,8 +11,9 @@ CREATE TABLE gainsight.crm_gate (
     checked_at        timestamptz NOT NULL
 );
 
--- Ticks before an object was configured are nobody's debt.
+-- Ticks before an object was configured are nobody's debt. is_stopped: a person stopped its schedule.
 CREATE TABLE gainsight.watched_object (
     object            text PRIMARY KEY,
-    watched_since     timestamptz NOT NULL
+    watched_since     timestamptz NOT NULL,
+    is_stopped        boolean NOT NULL DEFAULT false
 );

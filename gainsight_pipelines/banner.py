@@ -1,0 +1,71 @@
+"""The object sync status: a row per configured object with its last run and when it is due next, and the gate above.
+
+What `status`, `dev` and the settings page show; the Dagster UI shows the same of its own runs. Read from PostgreSQL
+alone, so that it is there in a moment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import psycopg
+
+from gainsight_pipelines.cadence import cadence_of
+from gainsight_pipelines.settings import Settings
+from gainsight_pipelines.store import runs
+from gainsight_pipelines.store.gate import Gate, find_gate
+from gainsight_pipelines.store.locks import is_locked
+from gainsight_pipelines.store.runs import Run
+
+NEVER = "never"
+DEAD_AFTER = timedelta(minutes=1)
+"""A run that holds no lock for so long is dead: it takes the lock within seconds of its start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One configured object.
+
+    `status`: running, completed, failed (also where the gate was closed) or never. `error`: why it failed, and what to
+    do; what to do as well where it never ran. `next_due`: the next tick of its schedule; None: a person stopped it.
+    """
+
+    name: str
+    status: str
+    run: Run | None
+    error: str | None
+    next_due: datetime | None
+    is_dead: bool = False
+
+    @property
+    def since(self) -> datetime | None:
+        """When the last run ended, or began if it goes on."""
+        return None if self.run is None else self.run.finished_at or self.run.started_at
+
+
+@dataclass(frozen=True, slots=True)
+class Banner:
+    """All of them, and the gate at the last look at it (None: nobody looked yet)."""
+
+    gate: Gate | None
+    rows: tuple[Row, ...]
+
+
+def read_banner(connection: psycopg.Connection, settings: Settings, now: datetime) -> Banner:
+    """The banner as it is now."""
+    latest, stopped = runs.latest_runs(connection), runs.stopped_objects(connection)
+    rows = []
+    for name in settings.object_names():
+        next_due = None if name in stopped else cadence_of(settings, name).next(now)
+        rows.append(_row(connection, name, latest.get(name), next_due, now))
+    return Banner(find_gate(connection), tuple(rows))
+
+
+def _row(connection: psycopg.Connection, name: str, run: Run | None, next_due: datetime | None, now: datetime) -> Row:
+    if run is None:
+        todo = f"Never synced: run `gainsight-pipelines run {name}`, or wait for its schedule."
+        return Row(name, NEVER, None, todo, next_due)
+    if run.status == "running" and now - run.started_at > DEAD_AFTER and not is_locked(connection, name):
+        return Row(name, "failed", run, runs.DIED, next_due, is_dead=True)
+    return Row(name, "failed" if run.status == "gated" else run.status, run, run.error, next_due)

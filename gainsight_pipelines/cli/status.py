@@ -1,0 +1,124 @@
+"""`status`: the banner in the terminal, once or for as long as somebody watches it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gainsight_pipelines.banner import NEVER, Banner, Row, read_banner
+from gainsight_pipelines.cli import output
+from gainsight_pipelines.cli.workspace import Workspace, open_workspace
+from gainsight_pipelines.clock import SystemClock
+from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.gate import Pace
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+COLUMNS = ("object", "status", "when", "next", "read", "unmatched", "note")
+WATCH_SECONDS = 2.0
+NO_LOOK = "Gate: nobody looked at the primary CRM yet; each run does so by itself first."
+
+
+def status_command(*, path: Path | None, as_json: bool, is_watched: bool) -> int:
+    """Prints the banner: the gate, and a row per configured object."""
+    if is_watched and as_json:
+        raise SettingsError("--watch and --json don't go together.", "Call `status --json` as often as you like.")
+    with open_workspace(path) as workspace:
+        if workspace.settings.file_error is not None:
+            raise workspace.settings.file_error
+        found = _read(workspace)
+        if any(row.is_dead for row in found.rows):
+            _end_dead_runs(workspace)
+        if as_json:
+            output.print_json(_document(found))
+        elif is_watched:
+            _watch(workspace, found)
+        else:
+            output.print_table(banner_table(found, SystemClock().now()))
+    return 0
+
+
+def banner_table(found: Banner, now: datetime) -> Group:
+    """The banner as people read it."""
+    from rich.console import Group
+
+    rows = [_shown(row, now) for row in found.rows]
+    table = output.table_of("Object sync status", COLUMNS, rows, right=("read",))
+    return Group(gate_line(found, now), table)
+
+
+def gate_line(found: Banner, now: datetime) -> str:
+    """The gate in a line; one that nobody looks at any more says so."""
+    gate = found.gate
+    if gate is None:
+        return NO_LOOK
+    state = "[green]open[/]" if gate.is_open else "[red]closed[/]"
+    line = f"Gate: {state} since {output.ago(gate.since, now)}. {gate.message}"
+    if Pace.of().is_stale(gate, SystemClock()):
+        line += f" [yellow]Last looked at {output.ago(gate.checked_at, now)}: no Dagster daemon seems to run.[/]"
+    return line
+
+
+def _read(workspace: Workspace) -> Banner:
+    with workspace.store.connect("status") as connection:
+        return read_banner(connection, workspace.settings, SystemClock().now())
+
+
+def _watch(workspace: Workspace, found: Banner) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    clock = SystemClock()
+    with Live(banner_table(found, clock.now()), console=Console(), auto_refresh=False) as live:
+        while True:
+            clock.sleep(WATCH_SECONDS)
+            live.update(banner_table(_read(workspace), clock.now()), refresh=True)
+
+
+def _end_dead_runs(workspace: Workspace) -> None:
+    """Tells Dagster as well. In a process of its own, as Dagster takes its configuration from the environment."""
+    command = [sys.executable, "-m", "gainsight_pipelines.orchestration.dead_runs"]
+    subprocess.run(command, env=dict(workspace.environ), check=False)
+
+
+def _shown(row: Row, now: datetime) -> Sequence[str]:
+    due = "stopped" if row.next_due is None else output.until(row.next_due, now)
+    if row.run is None or row.since is None:
+        return row.name, output.PILLS[row.status], "", due, "", "", row.error or ""
+    word = {"running": "Started", "completed": "Completed"}.get(row.status, "Failed")
+    when = f"{word} {output.ago(row.since, now)}"
+    unmatched = output.reasons(row.run.rows_unmatched)
+    return row.name, output.PILLS[row.status], when, due, f"{row.run.records_read:,}", unmatched, row.error or ""
+
+
+def _document(found: Banner) -> dict[str, Any]:
+    gate = found.gate
+    return {
+        "gate": None
+        if gate is None
+        else {
+            "is_open": gate.is_open,
+            "reason": gate.reason,
+            "message": gate.message,
+            "since": gate.since,
+            "checked_at": gate.checked_at,
+        },
+        "objects": [_row_document(row) for row in found.rows],
+    }
+
+
+def _row_document(row: Row) -> dict[str, Any]:
+    if row.status == NEVER or row.run is None:
+        return {"object": row.name, "status": NEVER, "next_due": row.next_due, "error": None}
+    return output.run_document(row.name, row.run.run_id, row.run) | {
+        "status": row.status,
+        "started_at": row.run.started_at,
+        "finished_at": row.run.finished_at,
+        "next_due": row.next_due,
+        "error": row.error,
+    }

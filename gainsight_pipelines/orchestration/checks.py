@@ -1,0 +1,185 @@
+"""What a pull leaves to be looked at, as asset checks: one step after it, out of what the store keeps of its runs.
+
+They warn; none of them stops anything. A person can execute them by themselves as well, without a pull.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import psycopg
+
+from gainsight_pipelines.cadence import Cadence
+from gainsight_pipelines.clock import SystemClock
+from gainsight_pipelines.errors import PipelineError
+from gainsight_pipelines.objects.activity import ActivityPull
+from gainsight_pipelines.objects.activity_types import NO_CATEGORY
+from gainsight_pipelines.objects.pull import ObjectPull
+from gainsight_pipelines.objects.survey import SurveyPull
+from gainsight_pipelines.orchestration.failures import as_failure
+from gainsight_pipelines.orchestration.names import asset_key, documentation
+from gainsight_pipelines.orchestration.resources import StoreResource
+from gainsight_pipelines.settings import category_key
+from gainsight_pipelines.store import history
+
+TRAILING_RUNS = 20
+LEAST_ROWS, LARGEST_DROP = 20, 0.1
+"""A match rate is judged from so many rows on, and is bad when it is that much below the trailing runs'."""
+
+REMEMBERED = timedelta(days=7)
+"""How long a change of the schema, or an unmapped category, is shown after the run that met it."""
+
+CADENCES_WITHOUT_CHANGE = 7
+"""So many turns of the cadence without any change in Gainsight are odd: its own loads may have stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """What a check looks at."""
+
+    connection: psycopg.Connection
+    pull: ObjectPull
+    cadence: Cadence
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What it found. `section`: the heading of docs/troubleshooting.md that says what to do."""
+
+    is_good: bool
+    sentence: str
+    metadata: dict[str, Any]
+    section: str
+
+
+def match_rate(looking: Looking) -> Found:
+    """The share of rows with an account, beside that of the trailing runs."""
+    rates = history.match_rates(looking.connection, looking.pull.name, TRAILING_RUNS)
+    if not rates.rows:
+        return Found(True, "No run has read anything yet.", {}, "unmatched")
+    share = rates.matched / rates.rows
+    metadata: dict[str, Any] = {"matched_share": share, "rows": rates.rows}
+    sentence = f"{share:.1%} of {rates.rows:,} rows have an account"
+    if not rates.rows_before:
+        return Found(True, f"{sentence}; there is no earlier run to compare with.", metadata, "unmatched")
+    before = rates.matched_before / rates.rows_before
+    metadata["matched_share_before"] = before
+    is_good = rates.rows < LEAST_ROWS or before - share <= LARGEST_DROP
+    return Found(is_good, f"{sentence}, {before:.1%} in the runs before.", metadata, "unmatched")
+
+
+def schema_drift(looking: Looking) -> Found:
+    """Fields of the Gainsight object that are new, gone or of another type."""
+    drifts = history.details_since(looking.connection, looking.pull.name, "schema_drift", looking.now - REMEMBERED)
+    metadata = {f"{at:%Y-%m-%d %H:%M} UTC": dg.MetadataValue.json(drift) for at, drift in drifts}
+    if not drifts:
+        return Found(True, "The object's fields are those of a week ago.", {}, "schema-changed")
+    return Found(
+        False, f"The fields of `{looking.pull.gainsight_object}` changed within the week.", metadata, "schema-changed"
+    )
+
+
+def unmapped_categories(looking: Looking) -> Found:
+    """Reporting categories that came and that the settings don't map."""
+    assert isinstance(looking.pull, ActivityPull)
+    mapped = {category_key(name) for name in looking.pull.settings.reporting_categories}
+    counts: Counter[str] = Counter()
+    for _, seen in history.details_since(
+        looking.connection, looking.pull.name, "unmapped_categories", looking.now - REMEMBERED
+    ):
+        counts.update({name: count for name, count in seen.items() if category_key(name) not in mapped})
+    # Entries without a category: there is nothing to map.
+    counts.pop(NO_CATEGORY, None)
+    if not counts:
+        return Found(True, "Every category of the week is mapped.", {}, "unmapped-categories")
+    named = ", ".join(f"{name} ({count:,})" for name, count in counts.most_common(5))
+    return Found(
+        False,
+        f"{len(counts)} categories are not mapped and were kept as TYPE_MANUAL: {named}."
+        " Add them under activity.reporting_categories.",
+        {"categories": dg.MetadataValue.json(dict(counts))},
+        "unmapped-categories",
+    )
+
+
+def response_limit(looking: Looking) -> Found:
+    """Whether the last run was cut off by `surveys.response_limit`."""
+    last = history.last_completed_run(looking.connection, looking.pull.name)
+    if last is None or not last[0]:
+        return Found(True, "The last run read everything within its window.", {}, "response-limit")
+    limit, read_up_to = looking.pull.limit, last[1].get("read_up_to")
+    metadata = {"response_limit": limit or 0, **({"read_up_to": read_up_to} if read_up_to else {})}
+    behind = f" It came to {read_up_to[:19].replace('T', ' ')} UTC; the next run goes on there." if read_up_to else ""
+    return Found(
+        False,
+        f"The last run was cut off at the limit of {limit:,} responses.{behind}"
+        " Raise surveys.response_limit if it stays so.",
+        metadata,
+        "response-limit",
+    )
+
+
+def data_age(looking: Looking) -> Found:
+    """How long ago anything changed in Gainsight, by the data's own newest time."""
+    pull = looking.pull
+    newest = history.newest_data(looking.connection, pull.name, pull.table, pull.gainsight_object)
+    if newest is None:
+        return Found(True, "Nothing with a date is stored yet.", {}, "data-age")
+    age = looking.now - newest
+    allowed = CADENCES_WITHOUT_CHANGE * looking.cadence.longest_interval(looking.now)
+    return Found(
+        age <= allowed,
+        f"The newest change in Gainsight is {_words(age)} old; up to {_words(allowed)} is usual for this cadence.",
+        {"newest": dg.MetadataValue.timestamp(newest), "age_hours": round(age.total_seconds() / 3600, 2)},
+        "data-age",
+    )
+
+
+Check = Callable[[Looking], Found]
+
+
+def checks_of(pull: ObjectPull) -> tuple[Check, ...]:
+    """The checks that make sense for a pull."""
+    every: tuple[Check, ...] = (match_rate, schema_drift, data_age)
+    if isinstance(pull, ActivityPull):
+        return (*every, unmapped_categories)
+    return (*every, response_limit) if isinstance(pull, SurveyPull) else every
+
+
+def pull_checks(name: str, pull: ObjectPull, cadence: Cadence) -> dg.AssetChecksDefinition:
+    """The checks of one pull, all in one step."""
+    checks = {check.__name__: check for check in checks_of(pull)}
+
+    @dg.multi_asset_check(
+        name=f"checks_of_{name}",
+        specs=[
+            dg.AssetCheckSpec(each, asset=asset_key(name), description=check.__doc__) for each, check in checks.items()
+        ],
+    )
+    def look(store: StoreResource) -> Iterator[dg.AssetCheckResult]:
+        try:
+            with store.open().connect(f"checks {name}") as connection:
+                looking = Looking(connection, pull, cadence, SystemClock().now())
+                for each, check in checks.items():
+                    found = check(looking)
+                    yield dg.AssetCheckResult(
+                        check_name=each,
+                        asset_key=asset_key(name),
+                        passed=found.is_good,
+                        severity=dg.AssetCheckSeverity.WARN,
+                        description=found.sentence,
+                        metadata={**found.metadata, "documentation": documentation(found.section)},
+                    )
+        except PipelineError as error:
+            raise as_failure(error) from None
+
+    return look
+
+
+def _words(span: timedelta) -> str:
+    hours = span.total_seconds() / 3600
+    return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} days"

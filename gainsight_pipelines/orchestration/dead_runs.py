@@ -1,0 +1,46 @@
+"""Runs whose process is gone though Dagster has them as started: found by their object's lock, reported as failed.
+
+After a kill -9 of everything nobody tells Dagster, and such a run would hold its pool for good. Its object's lock alone
+tells whether it is being pulled: a run takes it before it does anything else, and without it can't write a page.
+
+The gate sensor looks at each tick, `run` at each start; `python -m gainsight_pipelines.orchestration.dead_runs` is what
+`status` calls when it sees one.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import psycopg
+
+from gainsight_pipelines.clock import Clock, SystemClock
+from gainsight_pipelines.orchestration.names import pulls_of
+from gainsight_pipelines.orchestration.resources import StoreResource
+from gainsight_pipelines.store import runs
+from gainsight_pipelines.store.locks import is_locked
+
+PATIENCE = timedelta(minutes=1)
+"""Without a sign of life: longer than a run needs from its start to its lock, or waits between tries."""
+
+
+def end_dead_runs(instance: dg.DagsterInstance, connection: psycopg.Connection, clock: Clock) -> list[str]:
+    """Reports each started run as failed whose objects nobody pulls; returns their ids."""
+    ended = []
+    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
+    for record in instance.get_run_records(started):
+        run = record.dagster_run
+        names = pulls_of(run)
+        if not names or any(is_locked(connection, name) for name in names):
+            continue
+        signs = [datetime.fromtimestamp(record.start_time or 0, UTC)]
+        signs += runs.signs_of_life(connection, run.run_id)
+        if clock.now() - max(signs) < PATIENCE:
+            continue
+        instance.report_run_failed(run, runs.DIED)
+        runs.end_dead_run(connection, run.run_id)
+        ended.append(run.run_id)
+    return ended
+
+
+if __name__ == "__main__":
+    with dg.DagsterInstance.get() as dagster, StoreResource().open().connect("dead runs") as store:
+        end_dead_runs(dagster, store, SystemClock())

@@ -1,0 +1,126 @@
+"""The gate sensor: looks at the primary CRM, clears away dead runs, and starts what was due and didn't run."""
+
+from collections.abc import Iterable, Sequence
+
+import dagster as dg
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.scheduler.instigation import InstigatorStatus
+
+from gainsight_pipelines import gate
+from gainsight_pipelines.cadence import cadence_of
+from gainsight_pipelines.catch_up import Owed, find_owed
+from gainsight_pipelines.clock import Clock, SystemClock
+from gainsight_pipelines.errors import PipelineError, SettingsError
+from gainsight_pipelines.gate import Pace
+from gainsight_pipelines.orchestration.account import gate_evaluation
+from gainsight_pipelines.orchestration.dead_runs import end_dead_runs
+from gainsight_pipelines.orchestration.names import job_name, pulls_of, schedule_name
+from gainsight_pipelines.orchestration.resources import PrimaryCRMResource, StoreResource
+from gainsight_pipelines.settings import Settings
+from gainsight_pipelines.store import runs
+from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.gate import Gate, find_gate
+
+GATE_SENSOR = "primary_crm_gate"
+MISSED_TAG = "gainsight_pipelines/missed"
+"""On a run that the sensor started: the tick that was missed."""
+
+UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def gate_sensor(
+    settings: Settings, names: Iterable[str], jobs: Sequence[UnresolvedAssetJobDefinition]
+) -> dg.SensorDefinition:
+    """The sensor for these pulls and their jobs, on by default."""
+    cadences = {name: cadence_of(settings, name) for name in names}
+
+    @dg.sensor(
+        name=GATE_SENSOR,
+        jobs=list(jobs),
+        minimum_interval_seconds=_interval(),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            "Watches whether the primary CRM (Salesforce or HubSpot) is there; nothing is pulled without it. Starts"
+            " what was due meanwhile once it is back, and reports runs as failed whose process is gone."
+        ),
+    )
+    def primary_crm_gate(
+        context: dg.SensorEvaluationContext, primary_crm: PrimaryCRMResource, store: StoreResource
+    ) -> dg.SensorResult:
+        clock = SystemClock()
+        try:
+            pace = Pace.of()
+            database = store.open()
+            found = _look_if_due(database, primary_crm, clock, pace)
+            with database.connect("gate sensor") as connection:
+                end_dead_runs(context.instance, connection, clock)
+                stopped = _stopped(context.instance, cadences)
+                owed = find_owed(
+                    connection, cadences, clock.now(), open_since=found.since, grace=2 * pace.closed, hold=pace.hold
+                )
+                runs.note_stopped(connection, sorted(stopped))
+        except PipelineError as error:
+            return dg.SensorResult(skip_reason=f"The gate can't be evaluated, so it is closed: {error}")
+        is_steady = found.is_open and clock.now() - found.since >= pace.hold
+        requests = _requests(context.instance, owed, stopped) if is_steady else []
+        state = f"{found.reason} since {found.since.isoformat()}"
+        return dg.SensorResult(
+            run_requests=requests,
+            # Each evaluation is kept for good, so there is one per change and none per tick.
+            asset_events=[gate_evaluation(found)] if context.cursor != state else [],
+            cursor=state,
+            skip_reason=None if requests else _words(found, clock),
+        )
+
+    return primary_crm_gate
+
+
+def _look_if_due(store: Store, primary_crm: PrimaryCRMResource, clock: Clock, pace: Pace) -> Gate:
+    with store.connect("gate sensor") as connection:
+        known, gated_at = find_gate(connection), runs.last_gated(connection)
+    is_doubtful = known is not None and gated_at is not None and gated_at > known.checked_at
+    if known is None or is_doubtful or pace.is_due(known, clock):
+        return gate.look(store, primary_crm.connect, clock)
+    return known
+
+
+def _requests(instance: dg.DagsterInstance, owed: Iterable[Owed], stopped: set[str]) -> list[dg.RunRequest]:
+    """What was due and may run now: nothing that a person stopped, and nothing that is under way already."""
+    under_way: set[str] = set()
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)):
+        under_way |= pulls_of(run)
+    return [
+        dg.RunRequest(job_name=job_name(each.name), run_key=each.key, tags={MISSED_TAG: each.tick.isoformat()})
+        for each in owed
+        if each.name not in under_way | stopped
+    ]
+
+
+def _stopped(instance: dg.DagsterInstance, names: Iterable[str]) -> set[str]:
+    """The pulls whose schedules a person stopped."""
+    states = instance.all_instigator_state(
+        instigator_type=InstigatorType.SCHEDULE, instigator_statuses={InstigatorStatus.STOPPED}
+    )
+    schedules = {state.instigator_name for state in states}
+    return {name for name in names if schedule_name(name) in schedules}
+
+
+def _words(found: Gate, clock: Clock) -> str:
+    minutes = int((clock.now() - found.since).total_seconds() // 60)
+    if not found.is_open:
+        return f"The gate has been closed for {minutes} min: {found.message}"
+    return f"The gate has been open for {minutes} min: {found.message} Nothing that was missed is to be started."
+
+
+def _interval() -> int:
+    try:
+        return Pace.of().seconds
+    except SettingsError:
+        return gate.DEFAULT_SECONDS  # each tick says what is wrong with it

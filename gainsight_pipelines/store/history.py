@@ -1,0 +1,86 @@
+"""What earlier runs tell of an object: how well it matched, what was odd, how new its data are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from gainsight_pipelines.store.runs import PULL
+from gainsight_pipelines.store.tables import Table
+
+
+@dataclass(frozen=True, slots=True)
+class MatchRates:
+    """Rows with an account and rows in all: of the last run that read any, and of those before it."""
+
+    matched: int
+    rows: int
+    matched_before: int
+    rows_before: int
+
+
+MATCH_RATES: LiteralString = """
+WITH counted AS (
+    SELECT started_at, rows_matched AS matched,
+           rows_matched + coalesce((SELECT sum(value::bigint) FROM jsonb_each_text(rows_unmatched)), 0) AS rows
+    FROM gainsight.sync_run WHERE object = %s AND status = 'completed'
+), latest AS (
+    SELECT *, row_number() OVER (ORDER BY started_at DESC) AS number FROM counted WHERE rows > 0
+    ORDER BY started_at DESC LIMIT %s
+)
+SELECT coalesce(sum(matched) FILTER (WHERE number = 1), 0)::bigint,
+       coalesce(sum(rows) FILTER (WHERE number = 1), 0)::bigint,
+       coalesce(sum(matched) FILTER (WHERE number > 1), 0)::bigint,
+       coalesce(sum(rows) FILTER (WHERE number > 1), 0)::bigint
+FROM latest
+"""
+
+
+def match_rates(connection: psycopg.Connection, name: str, trailing: int) -> MatchRates:
+    """How the last completed run that read anything matched, beside up to `trailing` before it."""
+    row = connection.execute(MATCH_RATES, (name, trailing + 1)).fetchone()
+    assert row is not None
+    return MatchRates(*row)
+
+
+def details_since(connection: psycopg.Connection, name: str, key: str, since: datetime) -> list[tuple[datetime, Any]]:
+    """What completed runs noted under a key of `sync_run.details`, with when they began; oldest first."""
+    return connection.execute(
+        """SELECT started_at, details -> %(key)s FROM gainsight.sync_run
+           WHERE object = %(name)s AND status = 'completed' AND started_at >= %(since)s
+             AND details -> %(key)s NOT IN ('{}', '[]', 'null')
+           ORDER BY started_at""",
+        {"key": key, "name": name, "since": since},
+    ).fetchall()
+
+
+def last_completed_run(connection: psycopg.Connection, name: str) -> tuple[bool, dict[str, Any]] | None:
+    """Whether the last completed run was cut off by its limit, and its details."""
+    return connection.execute(
+        """SELECT is_truncated, details FROM gainsight.sync_run WHERE object = %s AND status = 'completed'
+           ORDER BY started_at DESC LIMIT 1""",
+        (name,),
+    ).fetchone()
+
+
+def newest_data(connection: psycopg.Connection, name: str, table: Table, gainsight_object: str) -> datetime | None:
+    """When what is stored of an object last changed in Gainsight: by the cursor, else by the rows themselves."""
+    row = connection.execute(
+        "SELECT modified_at FROM gainsight.sync_cursor WHERE object = %s AND scope = %s", (name, PULL)
+    ).fetchone()
+    if row is not None and row[0] is not None:
+        return row[0]  # type: ignore[no-any-return]
+    dates = ("modified_at", "observed_at") if "observed_at" in table.columns else ("modified_at",)
+    query = sql.SQL("SELECT greatest({newest}) FROM gainsight.{table} WHERE {mine} AND deleted_at IS NULL").format(
+        newest=sql.SQL(", ").join(sql.SQL("max({})").format(sql.Identifier(name)) for name in dates),
+        table=sql.Identifier(table.name),
+        mine=sql.SQL("{} = {}").format(sql.Identifier(table.object_column), sql.Literal(gainsight_object))
+        if table.object_column
+        else sql.SQL("true"),
+    )
+    row = connection.execute(query).fetchone()
+    return row[0] if row else None

@@ -1,0 +1,19 @@
+"""A code location of the test's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from gainsight_pipelines_tests.orchestration.running import Located
+from gainsight_pipelines_tests.pulling import Pulling
+
+
+@pytest.fixture
+def located(pulling: Pulling, tmp_path: Path) -> Iterator[Located]:
+    """A code location on the small world, with a Dagster instance of its own."""
+    with dg.instance_for_test() as instance:
+        yield Located(pulling, tmp_path, instance)

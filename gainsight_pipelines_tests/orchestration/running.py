@@ -1,0 +1,80 @@
+"""Definitions on the settings of a test, evaluated as Dagster's daemon evaluates them, in this process."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import yaml
+
+from gainsight_pipelines.orchestration.build import build_definitions
+from gainsight_pipelines.orchestration.names import job_name, schedule_name
+from gainsight_pipelines.orchestration.sensors import GATE_SENSOR
+from gainsight_pipelines.settings import load_settings
+from gainsight_pipelines_tests.pulling import Pulling
+
+
+class Located:
+    """A code location on the test's settings, with a Dagster instance of its own."""
+
+    def __init__(self, pulling: Pulling, folder: Path, instance: dg.DagsterInstance) -> None:
+        self.pulling, self.folder, self.instance = pulling, folder, instance
+        self.cursor: str | None = None
+
+    @property
+    def definitions(self) -> dg.Definitions:
+        """As they load from the settings by now."""
+        path = self.folder / "gainsight.yaml"
+        path.write_text(yaml.safe_dump(self.pulling.content))
+        return build_definitions(load_settings(path))
+
+    def run(self, name: str, *, config: dict[str, Any] | None = None, **options: Any) -> dg.ExecuteInProcessResult:
+        """Runs the job of a pull."""
+        return self.definitions.resolve_job_def(job_name(name)).execute_in_process(
+            instance=self.instance,
+            raise_on_error=False,
+            run_config={"ops": {f"gainsight__{name}": {"config": config}}} if config else None,
+            **options,
+        )
+
+    def tick(self, name: str, at: datetime | None = None) -> dg.RunRequest | str:
+        """Evaluates the schedule of a pull: the run it asks for, or why it asks for none."""
+        definitions = self.definitions
+        repository = definitions.get_repository_def()
+        with dg.build_schedule_context(
+            instance=self.instance,
+            repository_def=repository,
+            resources=dict(definitions.resources or {}),
+            scheduled_execution_time=at or datetime.now(UTC),
+        ) as context:
+            data = repository.get_schedule_def(schedule_name(name)).evaluate_tick(context)
+        if data.run_requests:
+            return data.run_requests[0]
+        return data.skip_message or ""
+
+    def sense(self) -> dg.SensorResult:
+        """Evaluates the gate sensor, as the daemon does: with the cursor that it left."""
+        definitions = self.definitions
+        repository = definitions.get_repository_def()
+        with dg.build_sensor_context(
+            instance=self.instance,
+            repository_def=repository,
+            resources=dict(definitions.resources or {}),
+            cursor=self.cursor,
+            sensor_name=GATE_SENSOR,
+        ) as context:
+            data = repository.get_sensor_def(GATE_SENSOR).evaluate_tick(context)
+        self.cursor = data.cursor
+        return dg.SensorResult(
+            run_requests=data.run_requests, skip_reason=data.skip_message or None, asset_events=data.asset_events
+        )
+
+
+def failure_of(result: dg.ExecuteInProcessResult) -> dg.Failure:
+    """What the UI shows of a failed run: description and metadata of its failed step."""
+    (event,) = result.filter_events(lambda event: event.is_step_failure)
+    data = event.step_failure_data.user_failure_data
+    assert data is not None
+    return dg.Failure(description=data.description, metadata=data.metadata)

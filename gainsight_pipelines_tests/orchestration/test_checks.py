@@ -1,0 +1,100 @@
+"""What a pull leaves to be looked at: one step of checks after it, out of what the store keeps."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import dagster as dg
+
+from gainsight_pipelines_tests.orchestration.running import Located
+
+
+def checked(result: dg.ExecuteInProcessResult) -> dict[str, tuple[bool, str]]:
+    """By check: whether it passed, and its sentence."""
+    return {each.check_name: (each.passed, each.description or "") for each in result.get_asset_check_evaluations()}
+
+
+def run_checks(located: Located, name: str) -> dict[str, tuple[bool, str]]:
+    """The checks of an object by themselves, without a pull."""
+    key = dg.AssetKey(["gainsight", name])
+    selection = dg.AssetSelection.checks_for_assets(key)
+    job = dg.define_asset_job("checks", selection=selection)
+    definitions = dg.Definitions.merge(located.definitions, dg.Definitions(jobs=[job]))
+    return checked(definitions.resolve_job_def("checks").execute_in_process(instance=located.instance))
+
+
+def test_each_object_has_the_checks_that_make_sense_for_it(located: Located) -> None:
+    every = {"match_rate", "schema_drift", "data_age"}
+    company, activity = checked(located.run("company")), checked(located.run("activity"))
+    assert set(company) == every
+    assert set(activity) == every | {"unmapped_categories"}
+    assert set(checked(located.run("survey_survey_response"))) == every | {"response_limit"}
+    assert all(passed for passed, _ in company.values())
+    assert "rows have an account" in company["match_rate"][1]
+
+
+def test_unmapped_categories_are_named_until_they_are_mapped(located: Located) -> None:
+    """Requirement T4: counted and warned about."""
+    passed, sentence = checked(located.run("activity"))["unmapped_categories"]
+    assert not passed
+    assert "Onboarding Call" in sentence
+    assert "(none)" not in sentence
+    seen = located.pulling.query(
+        "SELECT jsonb_object_keys(details -> 'categories') FROM gainsight.sync_run WHERE object = 'activity'"
+    )
+    categories = {"".join(name.split()).casefold(): "TYPE_MANUAL" for (name,) in seen if name != "(none)"}
+    located.pulling.content["activity"]["reporting_categories"] = categories
+    assert run_checks(located, "activity")["unmapped_categories"] == (True, "Every category of the week is mapped.")
+
+
+def test_a_response_limit_that_was_reached_says_how_far_the_run_came(located: Located) -> None:
+    """Requirement S3: never silent."""
+    located.pulling.content["surveys"]["response_limit"] = 7
+    passed, sentence = checked(located.run("survey_survey_response"))["response_limit"]
+    assert not passed
+    assert "limit of 7 responses" in sentence
+    assert "It came to 20" in sentence
+    located.pulling.content["surveys"]["response_limit"] = 5000
+    assert checked(located.run("survey_survey_response"))["response_limit"][0]
+
+
+def test_a_match_rate_far_below_the_trailing_runs_warns(located: Located) -> None:
+    assert checked(located.run("activity"))["match_rate"][0]
+    located.pulling.query_and_commit(
+        """INSERT INTO gainsight.sync_run (run_id, object, status, started_at, rows_matched, rows_unmatched,
+                                           product_version)
+           VALUES ('bad', 'activity', 'completed', now(), 20, '{"no_account": 80}', '0')"""
+    )
+    passed, sentence = run_checks(located, "activity")["match_rate"]
+    assert not passed
+    assert sentence.startswith("20.0% of 100 rows have an account, ")
+
+
+def test_a_changed_schema_is_shown_for_a_week(located: Located) -> None:
+    assert checked(located.run("company"))["schema_drift"][0]
+    located.pulling.query_and_commit(
+        """UPDATE gainsight.sync_run SET details = details || '{"schema_drift": {"new": ["Region__gc"]}}'"""
+    )
+    passed, sentence = run_checks(located, "company")["schema_drift"]
+    assert not passed
+    assert "`company` changed within the week" in sentence
+    located.pulling.query_and_commit("UPDATE gainsight.sync_run SET started_at = started_at - interval '8 days'")
+    assert run_checks(located, "company")["schema_drift"][0]
+
+
+def test_data_that_stopped_changing_is_told_from_a_pull_that_stopped(located: Located) -> None:
+    assert checked(located.run("activity"))["data_age"][0]
+    located.pulling.query_and_commit(
+        "UPDATE gainsight.sync_cursor SET modified_at = now() - %s WHERE object = 'activity' AND scope = 'pull'",
+        (timedelta(hours=30),),
+    )
+    passed, sentence = run_checks(located, "activity")["data_age"]
+    assert not passed
+    assert sentence == "The newest change in Gainsight is 30 h old; up to 28 h is usual for this cadence."
+
+
+def test_a_failed_pull_runs_no_checks(located: Located) -> None:
+    located.pulling.sandbox.switch(crm_down=True)
+    result = located.run("company")
+    assert not result.success
+    assert checked(result) == {}

@@ -1,0 +1,110 @@
+"""Failures as people meet them on a run's page, what is tried again, and runs that end as skipped."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from gainsight_pipelines import errors
+from gainsight_pipelines.gainsight import errors as gainsight_errors
+from gainsight_pipelines.orchestration.failures import as_failure
+from gainsight_pipelines.orchestration.names import DOCS_VARIABLE
+from gainsight_pipelines.store.connection import DATABASE_VARIABLE
+from gainsight_pipelines.store.locks import object_lock
+from gainsight_pipelines_tests.orchestration.running import Located, failure_of
+
+TROUBLESHOOTING = Path(__file__).resolve().parents[2] / "docs" / "troubleshooting.md"
+
+
+def tries(result: dg.ExecuteInProcessResult) -> int:
+    return 1 + len([event for event in result.all_events if event.event_type_value == "STEP_RESTARTED"])
+
+
+@pytest.mark.parametrize(
+    ("switches", "settings", "name", "sentence", "section"),
+    [
+        ({"reject_key": True}, {}, "company", "the API key was rejected", "credentials-rejected"),
+        ({"crm_down": True}, {}, "company", "Salesforce", "primary-crm-not-answering"),
+        ({"crm_reject": True}, {}, "company", "refused the log-in", "credentials-rejected"),
+        ({"crm_empty": True}, {}, "company", "no accounts", "primary-crm-without-accounts"),
+        ({}, {"primary_crm": None}, "company", "No primary CRM is connected", "no-primary-crm"),
+        (
+            {},
+            {"surveys": {"objects": [{"object": "no_such_object"}]}},
+            "survey_no_such_object",
+            "no_such_object",
+            "unknown-object",
+        ),
+    ],
+)
+def test_a_permanent_failure_says_what_to_do_and_where_to_read_on_and_is_not_retried(
+    located: Located, switches: dict[str, Any], settings: dict[str, Any], name: str, sentence: str, section: str
+) -> None:
+    located.pulling.sandbox.switch(**switches)
+    located.pulling.content |= settings
+    result = located.run(name)
+    assert not result.success
+    assert tries(result) == 1
+    failure = failure_of(result)
+    assert sentence in str(failure.description)
+    assert "Traceback" not in str(failure.description)
+    assert failure.metadata["documentation"].value == f"docs/troubleshooting.md#{section}"
+    if name != "company" or "reject_key" not in switches:  # that sentence says itself what to do, in the words of C3
+        assert str(failure.metadata["what to do"].value) in str(failure.description)
+
+
+def test_a_transient_failure_is_tried_again_within_the_run(located: Located, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DATABASE_VARIABLE, "postgresql:///nowhere?host=/nonexistent")
+    result = located.run("company")
+    assert not result.success
+    assert tries(result) == 3
+    assert "The database can't be reached" in str(failure_of(result).description)
+
+
+@pytest.mark.parametrize(("retry_after", "is_worth_it"), [(None, True), (20.0, True), (7200.0, False)])
+def test_nobody_waits_in_a_run_for_an_hour(retry_after: float | None, is_worth_it: bool) -> None:
+    assert as_failure(errors.RateLimited("No.", retry_after=retry_after)).allow_retries is is_worth_it
+
+
+def test_each_error_has_its_heading_in_the_docs() -> None:
+    headings = {
+        re.sub(r"[^\w -]", "", title.strip().lower()).replace(" ", "-")
+        for title in re.findall(r"^#+ (.+)$", TROUBLESHOOTING.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    kinds = [errors.PipelineError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    assert gainsight_errors.UnknownObject in kinds
+    assert {kind.section for kind in kinds} <= headings
+    checks = (Path(__file__).parents[2] / "gainsight_pipelines" / "orchestration" / "checks.py").read_text()
+    assert set(re.findall(r'"([a-z]+(?:-[a-z]+)*)"(?=\)|,\s*\))', checks)) - headings == set()
+
+
+def test_docs_that_a_team_publishes_become_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DOCS_VARIABLE, "https://wiki.example.com/gainsight/")
+    value = as_failure(errors.GateClosed("Down.")).metadata["documentation"]
+    assert isinstance(value, dg.UrlMetadataValue)
+    assert value.url == "https://wiki.example.com/gainsight/troubleshooting.md#primary-crm-not-answering"
+
+
+def test_a_run_of_an_object_that_was_switched_off_meanwhile_ends_as_skipped(located: Located) -> None:
+    definitions = located.definitions
+    located.pulling.content["company"] = {"enabled": False}
+    assert "gainsight/company" not in {
+        spec.key.to_user_string() for spec in located.definitions.resolve_all_asset_specs()
+    }
+    result = definitions.resolve_job_def("pull_company").execute_in_process(instance=located.instance)
+    assert result.success
+    assert not result.get_asset_materialization_events()
+    assert located.pulling.query("SELECT status FROM gainsight.sync_run") == [("skipped",)]
+
+
+def test_a_second_run_of_an_object_ends_as_skipped(located: Located) -> None:
+    with object_lock(located.pulling.store, "company", "another"):
+        result = located.run("company")
+    assert result.success
+    assert not result.get_asset_materialization_events()

@@ -1,0 +1,47 @@
+"""Ticks of the schedules: what they start, and why they start nothing (requirement G2)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from gainsight_pipelines.cadence import cadence_of
+from gainsight_pipelines.store.locks import object_lock
+from gainsight_pipelines_tests.orchestration.running import Located
+
+
+def latest(located: Located, name: str) -> datetime:
+    return cadence_of(located.pulling.settings, name).latest(datetime.now(UTC))
+
+
+def test_a_tick_asks_for_one_run_of_its_own(located: Located) -> None:
+    at = latest(located, "company")
+    request = located.tick("company", at)
+    assert isinstance(request, dg.RunRequest)
+    assert request.run_key == f"company {at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def test_while_the_gate_is_closed_a_tick_is_skipped_with_the_reason(located: Located) -> None:
+    located.pulling.sandbox.switch(crm_down=True)
+    reason = located.tick("company", latest(located, "company"))
+    assert str(reason).startswith("The gate is closed: Salesforce")
+    assert located.pulling.sandbox.calls()["totals"].get("gainsight", 0) == 0
+
+
+def test_a_gate_that_cannot_be_evaluated_is_closed(located: Located) -> None:
+    del located.pulling.content["primary_crm"]
+    assert "No primary CRM is connected" in str(located.tick("company", latest(located, "company")))
+
+
+def test_a_tick_while_the_object_is_pulled_is_skipped(located: Located) -> None:
+    with object_lock(located.pulling.store, "company", "somebody"):
+        assert located.tick("company", latest(located, "company")) == "`company` is still being pulled by another run."
+    assert isinstance(located.tick("company", latest(located, "company")), dg.RunRequest)
+
+
+def test_ticks_that_were_missed_do_not_pile_up(located: Located) -> None:
+    at = latest(located, "activity")
+    for missed in (at - timedelta(hours=12), at - timedelta(hours=4)):
+        assert located.tick("activity", missed) == "A later tick has taken the place of this one."
+    assert isinstance(located.tick("activity", at), dg.RunRequest)

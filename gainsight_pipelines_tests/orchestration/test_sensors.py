@@ -1,0 +1,175 @@
+"""The gate sensor: the history of the gate, what it catches up, the dead runs it clears away (requirement G3)."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.test_utils import create_run_for_test
+
+from gainsight_pipelines import gate
+from gainsight_pipelines.orchestration.names import job_name
+from gainsight_pipelines.store import runs
+from gainsight_pipelines.store.locks import object_lock
+from gainsight_pipelines_tests.orchestration.running import Located
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look at the CRM with every tick of a second, a hold of five."""
+    monkeypatch.setenv(gate.SECONDS_VARIABLE, "1")
+
+
+def evaluations(result: dg.SensorResult) -> list[tuple[bool, str]]:
+    found = []
+    for event in result.asset_events:
+        assert isinstance(event, dg.AssetCheckEvaluation)
+        found.append((event.passed, str(event.metadata["reason"].value)))
+    return found
+
+
+def age_gate(located: Located, span: timedelta) -> None:
+    """Makes the gate's last look, and the beginning of its state, older."""
+    with located.pulling.store.connect("test") as connection:
+        connection.execute(
+            "UPDATE gainsight.crm_gate SET since = since - %(span)s, checked_at = checked_at - %(span)s", {"span": span}
+        )
+
+
+def watch_since(located: Located, span: timedelta) -> None:
+    with located.pulling.store.connect("test") as connection:
+        names = list(located.pulling.settings.object_names())
+        runs.watch_objects(connection, names, datetime.now(UTC) - span)
+
+
+def requested(result: dg.SensorResult) -> set[str]:
+    return {str(request.job_name) for request in result.run_requests or ()}
+
+
+def test_the_history_has_one_evaluation_per_change(located: Located) -> None:
+    assert evaluations(located.sense()) == [(True, "open")]
+    assert evaluations(located.sense()) == []
+    located.pulling.sandbox.switch(crm_down=True)
+    assert evaluations(located.sense()) == [], "it looks again after five minutes"
+    age_gate(located, timedelta(minutes=6))
+    closed = located.sense()
+    assert evaluations(closed) == [(False, "not_answering")]
+    assert "closed for 0 min" in str(closed.skip_reason)
+    located.pulling.sandbox.switch(crm_down=False, crm_reject=True)
+    age_gate(located, timedelta(minutes=2))
+    assert evaluations(located.sense()) == [(False, "rejected")]
+    located.pulling.sandbox.switch(crm_reject=False)
+    age_gate(located, timedelta(minutes=2))
+    assert evaluations(located.sense()) == [(True, "open")]
+
+
+def test_a_run_that_was_gated_makes_it_look_at_once(located: Located) -> None:
+    located.sense()
+    located.pulling.sandbox.switch(crm_down=True)
+    assert not located.run("company").success
+    assert evaluations(located.sense()) == [(False, "not_answering")]
+
+
+def test_what_was_due_is_asked_for_once_the_gate_has_held(located: Located) -> None:
+    watch_since(located, timedelta(days=9))
+    located.pulling.sandbox.switch(crm_down=True)
+    assert requested(located.sense()) == set()
+    located.pulling.sandbox.switch(crm_down=False)
+    age_gate(located, timedelta(minutes=2))
+    assert requested(located.sense()) == set(), "it has only just come back: it may flap"
+    age_gate(located, timedelta(minutes=6))
+    expected = {job_name(name) for name in located.pulling.settings.object_names()}
+    assert requested(located.sense()) == expected
+    assert located.run("company").success
+    assert requested(located.sense()) == expected - {"pull_company"}
+
+
+def test_nothing_is_asked_for_that_is_under_way_or_that_a_person_stopped(located: Located) -> None:
+    watch_since(located, timedelta(days=9))
+    located.sense()
+    age_gate(located, timedelta(minutes=6))
+    create_run_for_test(located.instance, job_name="pull_activity", status=dg.DagsterRunStatus.NOT_STARTED)
+    repository = located.definitions.get_repository_def()
+    stop_schedule(located.instance, repository, "pull_product_usage_schedule")
+    names = {job_name(name) for name in located.pulling.settings.object_names()}
+    assert requested(located.sense()) == names - {"pull_activity", "pull_product_usage"}
+    with located.pulling.store.connect("test") as connection:
+        assert runs.stopped_objects(connection) == {"product_usage"}
+
+
+def stop_schedule(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, name: str) -> None:
+    """What the switch in the UI leaves."""
+    from dagster._core.definitions.run_request import InstigatorType
+    from dagster._core.remote_origin import (
+        RegisteredCodeLocationOrigin,
+        RemoteInstigatorOrigin,
+        RemoteRepositoryOrigin,
+    )
+    from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, ScheduleInstigatorData
+
+    origin = RemoteInstigatorOrigin(
+        repository_origin=RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("test"), repository.name),
+        instigator_name=name,
+    )
+    data = ScheduleInstigatorData("* * * * *")
+    instance.add_instigator_state(InstigatorState(origin, InstigatorType.SCHEDULE, InstigatorStatus.STOPPED, data))
+
+
+def started_run(located: Located, minutes_ago: float, name: str = "company") -> dg.DagsterRun:
+    """A run that Dagster has as started, and whose process is gone."""
+    run = create_run_for_test(located.instance, job_name=job_name(name), run_id=str(uuid.uuid4()))
+    at = datetime.now(UTC) - timedelta(minutes=minutes_ago)
+    event = DagsterEvent(event_type_value=DagsterEventType.RUN_START.value, job_name=run.job_name)
+    located.instance.report_dagster_event(event, run.run_id, timestamp=at.timestamp())
+    with located.pulling.store.connect("test") as connection:
+        runs.start_run(connection, run.run_id, name, at)
+    return run
+
+
+def status_of(located: Located, run: dg.DagsterRun) -> tuple[Any, ...]:
+    found = located.instance.get_run_by_id(run.run_id)
+    assert found is not None
+    return (
+        found.status,
+        *located.pulling.query("SELECT status FROM gainsight.sync_run WHERE run_id = %s", (run.run_id,))[0],
+    )
+
+
+def test_a_dead_run_is_reported_as_failed(located: Located) -> None:
+    run = started_run(located, minutes_ago=3)
+    located.sense()
+    assert status_of(located, run) == (dg.DagsterRunStatus.FAILURE, "failed")
+
+
+def test_a_run_is_not_declared_dead_while_its_object_is_pulled_or_it_has_only_begun(located: Located) -> None:
+    alive, young = started_run(located, minutes_ago=300), started_run(located, minutes_ago=0.5, name="activity")
+    with object_lock(located.pulling.store, "company", alive.run_id):
+        located.sense()
+    assert status_of(located, alive) == (dg.DagsterRunStatus.STARTED, "running")
+    assert status_of(located, young) == (dg.DagsterRunStatus.STARTED, "running")
+
+
+def test_a_dead_run_is_caught_up(located: Located) -> None:
+    watch_since(located, timedelta(days=9))
+    located.sense()
+    age_gate(located, timedelta(minutes=6))
+    started_run(located, minutes_ago=3)
+    assert "pull_company" not in requested(located.sense()), "its end has only just been noticed"
+    with located.pulling.store.connect("test") as connection:
+        connection.execute("UPDATE gainsight.sync_run SET finished_at = finished_at - interval '6 min'")
+    assert "pull_company" in requested(located.sense())
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_gate_that_cannot_be_evaluated_says_why(located: Located, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(gate.SECONDS_VARIABLE, "soon")
+    assert "1 to 3600" in str(located.sense().skip_reason)
+    monkeypatch.setenv(gate.SECONDS_VARIABLE, "1")
+    monkeypatch.setenv("GAINSIGHT_PIPELINES_DATABASE_URL", "postgresql:///nowhere?host=/nonexistent")
+    result = located.sense()
+    assert "The database can't be reached" in str(result.skip_reason)
+    assert requested(result) == set()

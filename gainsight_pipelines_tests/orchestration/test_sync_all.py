@@ -1,0 +1,54 @@
+"""Run all (requirement B4) up to the runs that it asks for; those themselves are seen in the browser test."""
+
+from __future__ import annotations
+
+import time
+
+import dagster as dg
+import pytest
+from dagster._daemon.types import DaemonHeartbeat
+
+from gainsight_pipelines.orchestration.sync_all import SENSOR_DAEMON, SYNC_ALL
+from gainsight_pipelines_tests.orchestration.running import Located, failure_of
+
+
+def sync_all(located: Located) -> dg.ExecuteInProcessResult:
+    job = located.definitions.resolve_job_def(SYNC_ALL)
+    return job.execute_in_process(instance=located.instance, raise_on_error=False)
+
+
+@pytest.fixture
+def daemon(located: Located) -> None:
+    """A daemon that has just given a sign of life."""
+    located.instance.add_daemon_heartbeat(DaemonHeartbeat(time.time(), SENSOR_DAEMON, "a daemon", []))
+
+
+@pytest.mark.usefixtures("daemon")
+def test_it_says_what_will_start_and_asks_for_one_run_per_object(located: Located) -> None:
+    result = sync_all(located)
+    assert result.success
+    names = located.pulling.settings.object_names()
+    repository = located.definitions.get_repository_def()
+    with dg.build_run_status_sensor_context(
+        sensor_name="sync_all_runs",
+        dagster_event=result.get_run_success_event(),
+        dagster_instance=located.instance,
+        dagster_run=result.dagster_run,
+    ) as context:
+        requests = list(repository.get_sensor_def("sync_all_runs")(context))
+    assert [request.job_name for request in requests] == [f"pull_{name}" for name in names]
+    assert len({request.run_key for request in requests}) == len(names)
+
+
+def test_without_a_daemon_it_fails_and_names_the_other_way(located: Located) -> None:
+    result = sync_all(located)
+    assert not result.success
+    assert "gainsight-pipelines run --all" in str(failure_of(result).description)
+
+
+@pytest.mark.usefixtures("daemon")
+def test_while_the_gate_is_closed_it_starts_nothing(located: Located) -> None:
+    located.pulling.sandbox.switch(crm_down=True)
+    result = sync_all(located)
+    assert not result.success
+    assert str(failure_of(result).description).startswith("Nothing was started, as the gate is closed. Salesforce")

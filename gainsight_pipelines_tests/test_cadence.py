@@ -1,0 +1,57 @@
+"""When objects are due: the documented cadences, cron expressions of the settings, time zones."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from dagster._utils.schedules import schedule_execution_time_iterator
+
+from gainsight_pipelines.cadence import CADENCES, Cadence, cadence_of
+from gainsight_pipelines.settings import parse_settings
+
+NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)  # the day before clocks go forward in Europe
+
+
+def test_the_documented_cadences() -> None:
+    """Company daily, activity every 4 hours, surveys daily, product usage weekly."""
+    settings = parse_settings("company: {}\nactivity: {}\nsurveys: {}\nproduct_usage: {}")
+    hours = {
+        name: cadence_of(settings, name).longest_interval(NOW).total_seconds() / 3600
+        for name in settings.object_names()
+    }
+    assert hours == {"company": 24, "activity": 4, "survey_survey_response": 24, "product_usage": 168}
+
+
+def test_no_two_objects_start_in_the_same_minute() -> None:
+    rows = ", ".join(f"{{object: survey_{number}__gc}}" for number in range(4))
+    text = f"company: {{}}\nactivity: {{}}\nsurveys: {{mode: multiple, objects: [{rows}]}}\nproduct_usage: {{}}"
+    settings = parse_settings(text)
+    minutes = [cadence_of(settings, name).cron.split()[0] for name in settings.object_names()]
+    assert len(set(minutes)) >= len(minutes) - 1  # survey objects are spread by name: two may meet, not all
+    assert len({CADENCES[name].split()[0] for name in CADENCES}) == len(CADENCES)
+
+
+def test_settings_come_first_and_a_broken_section_leaves_the_documented_ones() -> None:
+    settings = parse_settings("company: {}\nschedules: {timezone: Europe/Berlin, company: '0 7 * * *'}")
+    assert cadence_of(settings, "company") == Cadence("0 7 * * *", "Europe/Berlin")
+    broken = parse_settings("company: {}\nschedules: {timezone: Mars}")
+    assert cadence_of(broken, "company") == Cadence(CADENCES["company"], "UTC")
+
+
+@pytest.mark.parametrize("cron", ["5 5 * * *", "20 */4 * * *", "50 5 * * 1", "0 7 * * 1-5", "*/7 3,4 1 * *"])
+@pytest.mark.parametrize("timezone", ["UTC", "America/New_York"])
+def test_ticks_are_those_of_dagster(cron: str, timezone: str) -> None:
+    cadence = Cadence(cron, timezone)
+    dagster = schedule_execution_time_iterator(NOW.timestamp(), cron, timezone)
+    at = NOW
+    for _ in range(20):
+        at = cadence.next(at)
+        assert at == next(dagster).astimezone(UTC)
+        assert cadence.latest(at) == at
+        assert cadence.latest(at + timedelta(seconds=1)) == at
+        assert cadence.latest(at - timedelta(seconds=1)) < at
+
+
+def test_the_longest_interval_spans_the_weekend() -> None:
+    assert Cadence("0 7 * * 1-5", "UTC").longest_interval(NOW) == timedelta(days=3)

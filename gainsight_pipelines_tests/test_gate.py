@@ -1,0 +1,98 @@
+"""The gate: what a look at the CRM finds, over sockets, and what is kept of it (requirements G2 and G3)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from gainsight_pipelines import connect, gate
+from gainsight_pipelines.crm.protocol import PrimaryCRM
+from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.gate import Pace
+from gainsight_pipelines.store.gate import Gate, find_gate
+from gainsight_pipelines_tests.pulling import Pulling
+
+
+def connected(pulling: Pulling) -> PrimaryCRM:
+    return connect.connect_crm(pulling.settings, connect.read_secrets(pulling.settings), pulling.clock)
+
+
+def look(pulling: Pulling) -> Gate:
+    return gate.look(pulling.store, lambda: connected(pulling), pulling.clock)
+
+
+def test_open_with_the_number_of_accounts(pulling: Pulling) -> None:
+    found = look(pulling)
+    assert (found.is_open, found.reason) == (True, "open")
+    assert found.accounts is not None
+    assert found.accounts > 10
+    assert str(found.accounts) in found.message
+    with pulling.store.connect("test") as connection:
+        assert find_gate(connection) == found
+
+
+@pytest.mark.parametrize(
+    ("switches", "reason", "words"),
+    [
+        ({"crm_down": True}, "not_answering", "Salesforce"),
+        ({"crm_reject": True}, "rejected", "SALESFORCE_CLIENT_SECRET"),
+        ({"crm_empty": True}, "no_accounts", "no accounts"),
+    ],
+)
+def test_each_way_to_be_closed_is_told_apart(
+    pulling: Pulling, switches: dict[str, Any], reason: str, words: str
+) -> None:
+    pulling.sandbox.switch(**switches)
+    found = look(pulling)
+    assert (found.is_open, found.reason) == (False, reason)
+    assert words in found.message
+
+
+def test_without_a_crm_or_with_a_broken_section_it_is_closed(pulling: Pulling) -> None:
+    primary = pulling.content.pop("primary_crm")
+    assert look(pulling).reason == "not_configured"
+    pulling.content["primary_crm"] = primary | {"kind": "gainsight"}
+    found = look(pulling)
+    assert found.reason == "settings"
+    assert "owned by Salesforce or HubSpot" in found.message
+
+
+def test_since_is_when_the_reason_began(pulling: Pulling) -> None:
+    first = look(pulling)
+    pulling.clock.ahead += timedelta(minutes=5)
+    assert look(pulling).since == first.since
+    pulling.sandbox.switch(crm_down=True)
+    closed = look(pulling)
+    assert closed.since > first.since + timedelta(minutes=4)
+    pulling.clock.ahead += timedelta(minutes=1)
+    again = look(pulling)
+    assert again.since == closed.since
+    assert again.checked_at > closed.checked_at
+
+
+def test_a_fresh_look_is_relied_on_and_a_stale_one_is_not(pulling: Pulling) -> None:
+    pace = Pace()
+
+    def current() -> Gate:
+        return gate.current(pulling.store, lambda: connected(pulling), pulling.clock, pace)
+
+    first = current()
+    pulling.sandbox.switch(crm_down=True)
+    assert current() == first
+    pulling.clock.ahead += 2 * pace.open + timedelta(seconds=5)
+    assert not current().is_open
+
+
+def test_no_call_goes_to_gainsight(pulling: Pulling) -> None:
+    look(pulling)
+    assert pulling.sandbox.calls()["totals"].get("gainsight", 0) == 0
+
+
+def test_the_pace_is_that_of_the_environment() -> None:
+    assert Pace.of({}) == Pace(60)
+    assert Pace.of({gate.SECONDS_VARIABLE: "2"}).hold == timedelta(seconds=10)
+    for wrong in ("0", "1.5", "soon", "4000"):
+        with pytest.raises(SettingsError, match="1 to 3600"):
+            Pace.of({gate.SECONDS_VARIABLE: wrong})
