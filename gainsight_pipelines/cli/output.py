@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
+    from gainsight_pipelines.banner import Row
     from gainsight_pipelines.store.runs import Run
 
 WIDE = 250
@@ -109,6 +110,14 @@ def ago(moment: datetime, now: datetime) -> str:
     """How long ago something was, as people say it."""
     minutes = _minutes(now - moment)
     return "less than a minute ago" if minutes < 1 else f"{_span(minutes)} ago"
+
+
+def when(row: Row, now: datetime) -> str:
+    """What became of the last run of an object, and how long ago; nothing where it never ran."""
+    if row.since is None:
+        return ""
+    word = {"running": "Started", "completed": "Completed"}.get(row.status, "Failed")
+    return f"{word} {ago(row.since, now)}"
 
 
 def until(moment: datetime, now: datetime) -> str:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from gainsight_pipelines.banner import NEVER, Row, read_banner
 from gainsight_pipelines.cli import output
-from gainsight_pipelines.cli.commands import banner
 from gainsight_pipelines.cli.workspace import Workspace, data_folder, export_library_variables, open_workspace
 from gainsight_pipelines.clock import Clock, SystemClock
 from gainsight_pipelines.errors import PermanentError, PipelineError
-from gainsight_pipelines.orchestration.assets import job_name
+from gainsight_pipelines.orchestration.names import job_name
 from gainsight_pipelines.orchestration.webserver import Webserver
 from gainsight_pipelines.processes import ProcessGroup
 from gainsight_pipelines.settings import Secrets, load_settings, settings_path
@@ -54,8 +53,9 @@ def _runs(workspace: Workspace | PipelineError, webserver: Webserver | None, fil
     def rows() -> Sequence[StatusRow]:
         if isinstance(workspace, PipelineError):
             raise workspace
-        settings = load_settings(file)
-        return [_row(row, webserver, clock) for row in banner(replace(workspace, settings=settings))]
+        with workspace.store.connect("settings page") as connection:
+            banner = read_banner(connection, load_settings(file), clock.now())
+        return [_row(row, webserver, clock) for row in banner.rows]
 
     if webserver is None:
         why_not = "To run pulls from here, start `gainsight-pipelines dev` and give its address with --dagster."
@@ -63,15 +63,11 @@ def _runs(workspace: Workspace | PipelineError, webserver: Webserver | None, fil
     return Runs(rows, lambda name: webserver.start(job_name(name)), webserver.reload, webserver.url)
 
 
-def _row(row: dict[str, Any], webserver: Webserver | None, clock: Clock) -> Any:
+def _row(row: Row, webserver: Webserver | None, clock: Clock) -> Any:
     from gainsight_pipelines.page.status import StatusRow
 
-    status = row["status"]
-    if status == "never":
-        todo = "Never synced: click Run, or wait for its schedule."
-        return StatusRow(row["object"], status, "", todo)
-    ended = row["finished_at"]
-    verb = "Started" if ended is None else "Completed" if status == "completed" else "Ended"
-    when = f"{verb} {output.ago(ended or row['started_at'], clock.now())}"
-    run_page = webserver.run_page(row["run_id"]) if webserver else None
-    return StatusRow(row["object"], status, when, row["error"] or "", run_page)
+    if row.run is None:
+        return StatusRow(row.name, NEVER, "", "Never synced: click Run, or wait for its schedule.")
+    when = output.when(row, clock.now())
+    run_page = webserver.run_page(row.run.run_id) if webserver else None
+    return StatusRow(row.name, row.status, when, row.error or "", run_page)

@@ -88,12 +88,18 @@ def _end_dead_runs(workspace: Workspace) -> None:
 
 def _shown(row: Row, now: datetime) -> Sequence[str]:
     due = "stopped" if row.next_due is None else output.until(row.next_due, now)
-    if row.run is None or row.since is None:
+    if row.run is None:
         return row.name, output.PILLS[row.status], "", due, "", "", row.error or ""
-    word = {"running": "Started", "completed": "Completed"}.get(row.status, "Failed")
-    when = f"{word} {output.ago(row.since, now)}"
     unmatched = output.reasons(row.run.rows_unmatched)
-    return row.name, output.PILLS[row.status], when, due, f"{row.run.records_read:,}", unmatched, row.error or ""
+    return (
+        row.name,
+        output.PILLS[row.status],
+        output.when(row, now),
+        due,
+        f"{row.run.records_read:,}",
+        unmatched,
+        row.error or "",
+    )
 
 
 def _document(found: Banner) -> dict[str, Any]:
