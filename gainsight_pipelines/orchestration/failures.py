@@ -1,8 +1,8 @@
 """The one border where our errors become Dagster failures, and the one policy of what is tried again.
 
-A failure that nobody's waiting mends is final. One that a retry may mend is tried twice more within seconds, after those
-of the clients; then the gate sensor tries again, ever more rarely, as long as the object is due (see `catch_up`). Runs
-that died are started again by Dagster itself (`run_retries` in dagster.yaml).
+A failure that nobody's waiting mends is final. One that a retry may mend is tried twice more within seconds, after
+those of the clients. Then the gate sensor tries again, ever more rarely, as long as the object is due (see
+`catch_up`). Runs that died are started again by Dagster itself (`run_retries` in dagster.yaml).
 """
 
 import dagster as dg
