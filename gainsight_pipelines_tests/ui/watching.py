@@ -1,0 +1,150 @@
+"""The Dagster UI as people use it: `dev` in a process of its own, and steps in a real browser in front of it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import requests
+from playwright.sync_api import Locator, Page, expect
+
+from gainsight_pipelines.gate import SECONDS_VARIABLE
+from gainsight_pipelines.orchestration.instance import LOCATION
+from gainsight_pipelines_tests.page.browsing import free_port
+from gainsight_pipelines_tests.page.steps import answers
+from gainsight_pipelines_tests.product import Product
+from gainsight_pipelines_tests.waiting import wait_until
+
+WAIT_MS = 90_000
+"""For what a run, the daemon or a backfill has to do first."""
+
+GATE_SECONDS = 2
+"""The sensor looks every five seconds at the most, as the daemon's own loop takes that long; the hold is ten."""
+
+BY_DAY = "survey_survey_response_by_day"
+
+RUNS = """{ runsOrError(limit: 200) { ... on Runs { results {
+    runId jobName status tags { key value } assetSelection { path } } } } }"""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as Dagster's API tells of it."""
+
+    run_id: str
+    job: str
+    status: str
+    tags: dict[str, str]
+    assets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dev:
+    """A `gainsight-pipelines dev` that answers."""
+
+    base: str
+    product: Product
+    process: subprocess.Popen[bytes]
+
+    def page_of(self, path: str) -> str:
+        """An address of the UI."""
+        return f"{self.base}/{path}"
+
+    def runs(self) -> list[Run]:
+        """All runs, the latest first."""
+        answer = requests.post(self.page_of("graphql"), json={"query": RUNS}, timeout=30).json()
+        return [
+            Run(
+                each["runId"],
+                each["jobName"],
+                each["status"],
+                {tag["key"]: tag["value"] for tag in each["tags"]},
+                tuple(key["path"][-1] for key in each["assetSelection"] or ()),
+            )
+            for each in answer["data"]["runsOrError"]["results"]
+        ]
+
+    def owe(self, *names: str) -> None:
+        """Makes these objects due by a tick that they missed."""
+        self.product.query_and_commit(
+            """INSERT INTO gainsight.watched_object (object, watched_since) SELECT unnest(%s::text[]), now() - %s
+               ON CONFLICT (object) DO UPDATE SET watched_since = excluded.watched_since""",
+            (list(names), timedelta(days=9)),
+        )
+
+
+@contextmanager
+def dev_on(product: Product) -> Iterator[Dev]:
+    """Runs `dev` on the product's settings."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gainsight_pipelines.cli", "dev", "--port", str(port)],
+        cwd=product.folder,
+        env=product.env | {SECONDS_VARIABLE: str(GATE_SECONDS)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    base = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: answers(base) or process.poll() is not None, 120)
+        assert process.poll() is None
+        yield Dev(base, product, process)
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def open_banner(page: Page, dev: Dev) -> None:
+    """The asset group that is the status banner."""
+    page.goto(dev.page_of(f"locations/{LOCATION}/asset-groups/gainsight/list"))
+    expect(page.locator('a[href^="/assets/gainsight/"]').first).to_be_visible()
+
+
+def rows(page: Page) -> set[str]:
+    """The objects that the banner shows."""
+    links = page.locator('a[href^="/assets/gainsight/"]').all()
+    return {str(link.get_attribute("href")).rsplit("/", 1)[1] for link in links}
+
+
+def row(page: Page, name: str) -> Locator:
+    """The banner's row of an object."""
+    return page.locator(f'xpath=//a[@href="/assets/gainsight/{name}"]/ancestor::div[.//*[@aria-label="more_horiz"]][1]')
+
+
+def materialize(page: Page, name: str) -> None:
+    """The button of a row. No question comes in between."""
+    row(page, name).locator('[aria-label="more_horiz"]').click()
+    item = page.get_by_role("menuitem", name="materialization Materialize")
+    item.last.click()
+    expect(item).to_have_count(0)
+
+
+def run_all(page: Page, dev: Dev) -> None:
+    """Launches the job sync_all."""
+    page.goto(dev.page_of(f"locations/{LOCATION}/jobs/sync_all/playground"))
+    page.get_by_role("button", name="Launch Run").click()
+    expect(page).to_have_url(re.compile(r"/runs/[0-9a-f-]{36}"))
+
+
+def backfill_all_days(page: Page, dev: Dev) -> None:
+    """Launches a backfill of every day that there is."""
+    page.goto(dev.page_of(f"assets/gainsight/{BY_DAY}?view=partitions"))
+    page.get_by_role("button", name="Materialize…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="All", exact=True).click()
+    expect(dialog).to_contain_text("a maximum of 30 partitions per run")
+    dialog.get_by_role("button", name="Launch backfill").click()
+    expect(dialog).to_have_count(0)
+
+
+def open_gate_history(page: Page, dev: Dev) -> Locator:
+    """The table of the gate's evaluations."""
+    page.goto(dev.page_of("assets/crm/account?view=checks"))
+    page.get_by_text("Execution history").click()
+    return page.locator("table").filter(has_text="Evaluation result")
