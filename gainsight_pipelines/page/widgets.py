@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -132,6 +133,16 @@ def choice(form: Form, place: Place, label: str, options: dict[str, str], *, hin
     return element
 
 
+FILTER_ANEW = """(async () => {
+  const element = getElement(%d), before = %s;
+  await element.$nextTick();
+  const typed = element.$el.querySelector("input[type=search]")?.value;
+  if (typed && !before.includes(typed)) element.$refs.qRef.filter(typed);
+})()"""
+"""Holds new options against what somebody has typed meanwhile: NiceGUI shows them all, until the next key. What a picker
+shows of a choice that was made before is nothing that was typed."""
+
+
 class Picker:
     """A choice out of what the tenant has, asked for when somebody opens it. What isn't offered can be typed as well.
 
@@ -191,7 +202,9 @@ class Picker:
             self.select.props(remove="loading")
         chosen = self.select.value if self._is_list else [self.select.value] if self.select.value else []
         missing = {name: f"{name} — not found" for name in chosen if name not in options}
+        shown = [] if self._is_list else [self.select.options.get(name, "") for name in chosen]
         self.select.set_options(missing | options, value=self.select.value)
+        ui.run_javascript(FILTER_ANEW % (self.select.id, json.dumps(shown)))
 
     def reload(self) -> None:
         """Offers anew when it is opened next: what it depends on has changed."""
