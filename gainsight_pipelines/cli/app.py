@@ -28,6 +28,8 @@ Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON docu
 Fresh = Annotated[bool, Parameter(negative="", help="Ask anew; else names are kept for 10 minutes.")]
 CrmKind = Annotated[Literal["salesforce", "hubspot"], Parameter(help="Which CRM the sandbox plays.")]
 
+PAGE_PORT = 3001
+
 
 def main() -> None:
     """Runs the command; ends with 0, 1 for what failed, 2 for a command that isn't one, 130 for Ctrl-C."""
@@ -326,12 +328,21 @@ def dev(
     sandbox: Annotated[bool, Parameter(negative="", help="On a local Gainsight and CRM with made-up data.")] = False,
     crm: CrmKind = "salesforce",
     port: Annotated[int, Parameter(help="Of the UI.")] = 3000,
+    settings_page: Annotated[
+        tuple[int, ...] | None,
+        Parameter(
+            negative="",
+            consume_multiple=(0, 1),
+            help=f"The settings page as well, on this port, else on {PAGE_PORT}; 0: a free one.",
+        ),
+    ] = None,
     settings: SettingsPath = None,
 ) -> int:
     """Open the Dagster UI and its daemon on the settings file. Ctrl-C ends everything that this started."""
     from gainsight_pipelines.cli.dev import dev_command
 
-    return dev_command(is_sandbox=sandbox, crm=crm, port=port, path=settings)
+    page_port = None if settings_page is None else next(iter(settings_page), PAGE_PORT)
+    return dev_command(is_sandbox=sandbox, crm=crm, port=port, page_port=page_port, path=settings)
 
 
 @app.command(name="settings-page")
@@ -344,7 +355,7 @@ def settings_page(
         ),
     ] = None,
     host: Annotated[str, Parameter(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, Parameter(help="Its port; 0: a free one.")] = 3001,
+    port: Annotated[int, Parameter(help="Its port; 0: a free one.")] = PAGE_PORT,
     settings: SettingsPath = None,
 ) -> int:
     """Open the settings in a browser, with live pickers, checks and the status banner, until Ctrl-C."""
@@ -416,6 +427,14 @@ def settings_show(section: str | None = None, *, settings: SettingsPath = None) 
 
 Section = Annotated[str, Parameter(help="gainsight, primary_crm, common, company, activity, surveys, …")]
 DryRun = Annotated[bool, Parameter(name="--dry-run", negative="", help="Show what would change, write nothing.")]
+DagsterUrl = Annotated[
+    str | None,
+    Parameter(
+        name="--dagster",
+        env_var="DAGSTER_WEBSERVER_URL",
+        help="Address of the Dagster UI: has it load what was written.",
+    ),
+]
 VersionNumber = Annotated[int, Parameter(help="As `settings history` lists it.")]
 
 
@@ -426,12 +445,13 @@ def settings_set(
     /,
     *,
     dry_run: DryRun = False,
+    dagster: DagsterUrl = None,
     settings: SettingsPath = None,
 ) -> int:
     """Change one setting in the file. Its comments stay; what will not do isn't written."""
     from gainsight_pipelines.cli.settings_file import set_command
 
-    return set_command(place, value, is_dry=dry_run, path=settings)
+    return set_command(place, value, is_dry=dry_run, dagster=dagster, path=settings)
 
 
 @settings_app.command(name="edit")
@@ -443,12 +463,13 @@ def settings_edit(
         bool, Parameter(name="--json", negative="", help="As JSON with all defaults, not as it stands in the file.")
     ] = False,
     dry_run: DryRun = False,
+    dagster: DagsterUrl = None,
     settings: SettingsPath = None,
 ) -> int:
     """Change a section in your editor (VISUAL, EDITOR), or take it from standard input."""
     from gainsight_pipelines.cli.settings_file import edit_command
 
-    return edit_command(section, as_json=json, is_dry=dry_run, path=settings)
+    return edit_command(section, as_json=json, is_dry=dry_run, dagster=dagster, path=settings)
 
 
 @settings_app.command(name="diff")
@@ -474,8 +495,15 @@ def settings_history(*, settings: SettingsPath = None, json: Json = False) -> in
 
 
 @settings_app.command(name="restore")
-def settings_restore(version: VersionNumber, /, *, dry_run: DryRun = False, settings: SettingsPath = None) -> int:
+def settings_restore(
+    version: VersionNumber,
+    /,
+    *,
+    dry_run: DryRun = False,
+    dagster: DagsterUrl = None,
+    settings: SettingsPath = None,
+) -> int:
     """Write a former version of the settings file again, if it will still do."""
     from gainsight_pipelines.cli.settings_file import restore_command
 
-    return restore_command(version, is_dry=dry_run, path=settings)
+    return restore_command(version, is_dry=dry_run, dagster=dagster, path=settings)

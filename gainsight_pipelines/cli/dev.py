@@ -13,6 +13,7 @@ from gainsight_pipelines import gate
 from gainsight_pipelines.banner import read_banner
 from gainsight_pipelines.cli import output
 from gainsight_pipelines.cli.sandbox import sandbox_folder, start_sandbox
+from gainsight_pipelines.cli.settings_page import check_installed
 from gainsight_pipelines.cli.status import gate_line
 from gainsight_pipelines.cli.workspace import Workspace, open_workspace
 from gainsight_pipelines.clock import Clock, SystemClock
@@ -30,9 +31,15 @@ QUIET = "ignore:Function `dev_command` is superseded"
 """Dagster's advice to use another program of its own says nothing to the people who start this one."""
 
 
-def dev_command(*, is_sandbox: bool, crm: str, port: int, path: Path | None) -> int:
-    """Runs the UI and the daemon until Ctrl-C, or until one of the processes ends by itself."""
-    _check_port(port)
+def dev_command(*, is_sandbox: bool, crm: str, port: int, page_port: int | None, path: Path | None) -> int:
+    """Runs the UI and the daemon, and the settings page on a port of its own where one is given.
+
+    Until Ctrl-C, or until one of the processes ends by itself.
+    """
+    _check_port(port, "--port")
+    if page_port is not None:
+        check_installed()
+        _check_port(page_port, "--settings-page")
     clock = SystemClock()
     with ProcessGroup() as group, _workspace(group, path, crm if is_sandbox else None) as workspace:
         create_storage(workspace.environ)
@@ -41,13 +48,22 @@ def dev_command(*, is_sandbox: bool, crm: str, port: int, path: Path | None) -> 
         dagster = group.start([*command, "--log-level", "error"], env=env, cwd=workspace.folder)
         if _wait_until_open(port, dagster, clock):
             output.say(f"Dagster UI: http://{HOST}:{port}{BANNER_PAGE}   (Ctrl-C ends everything)")
+            if page_port is not None:  # not before: its Run needs the UI. It prints its address itself
+                group.start(_page(page_port, port), env=workspace.environ, cwd=workspace.folder)
         _announce(workspace, clock)
         while (ended := group.wait_any(timeout=CHECK_SECONDS)) is None:
             if not workspace.is_database_running():
                 raise PermanentError(
                     "The database has stopped.", "Look into its log in the data folder, then start again."
                 )
-        raise PermanentError(f"A process ended by itself (exit status {ended.returncode}).", "See what it says above.")
+        what = "The Dagster UI" if ended is dagster else "A process"
+        raise PermanentError(f"{what} ended by itself (exit status {ended.returncode}).", "See what it says above.")
+
+
+def _page(port: int, dagster_port: int) -> list[str]:
+    """The command of the settings page; where the settings are stands in the environment."""
+    command = [sys.executable, "-m", "gainsight_pipelines.cli", "settings-page", "--port", str(port)]
+    return [*command, "--dagster", f"http://{HOST}:{dagster_port}"]
 
 
 def _announce(workspace: Workspace, clock: Clock) -> None:
@@ -79,14 +95,14 @@ def _workspace(group: ProcessGroup, path: Path | None, sandbox_crm: str | None) 
             yield stack.enter_context(open_workspace(running.settings_path, folder=folder, environ=running.environ))
 
 
-def _check_port(port: int) -> None:
+def _check_port(port: int, option: str) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:
             raise PermanentError(
-                f"Port {port} can't be used: {error.strerror}.", "Choose another one with --port."
+                f"Port {port} can't be used: {error.strerror}.", f"Choose another one with {option}."
             ) from None
 
 

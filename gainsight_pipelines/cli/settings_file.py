@@ -18,16 +18,20 @@ from gainsight_pipelines.settings import DATA_FOLDER, settings_path
 from gainsight_pipelines.settings.editing import SettingsFile, difference
 from gainsight_pipelines.settings.history import BY_HAND, Version
 
+UNTIL_RELOADED = (
+    "Runs read it anew. Dagster shows objects that are new or gone, and follows other schedules, once its code location"
+    " is reloaded: in the UI (Deployment, Reload), or by --dagster with its address."
+)
 HISTORY_COLUMNS = ("version", "when (UTC)", "who", "how", "lines")
 
 
-def set_command(place: str, value: str, *, is_dry: bool, path: Path | None) -> int:
+def set_command(place: str, value: str, *, is_dry: bool, dagster: str | None, path: Path | None) -> int:
     """Changes one value."""
     file = SettingsFile.read(settings_path(path))
-    return write_file(file, file.with_value(place, value), f"settings set {place}", is_dry=is_dry)
+    return _loaded(write_file(file, file.with_value(place, value), f"settings set {place}", is_dry=is_dry), dagster)
 
 
-def edit_command(section: str, *, as_json: bool, is_dry: bool, path: Path | None) -> int:
+def edit_command(section: str, *, as_json: bool, is_dry: bool, dagster: str | None, path: Path | None) -> int:
     """Changes a section in the editor, or takes it from standard input."""
     file = SettingsFile.read(settings_path(path))
     before = f"{json.dumps(file.data(section), indent=2)}\n" if as_json else file.written(section)
@@ -37,13 +41,13 @@ def edit_command(section: str, *, as_json: bool, is_dry: bool, path: Path | None
 
     how = f"settings edit {section}"
     if not sys.stdin.isatty():
-        return write_file(file, changed(sys.stdin.read()), how, is_dry=is_dry)
+        return _loaded(write_file(file, changed(sys.stdin.read()), how, is_dry=is_dry), dagster)
     draft = file.path.parent / DATA_FOLDER / f"edit-{section}.{'json' if as_json else 'yaml'}"
     draft.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft.write_text(before, encoding="utf-8")
-    status = write_file(file, _edited(draft, changed), how, is_dry=is_dry, draft=draft)
+    is_written = write_file(file, _edited(draft, changed), how, is_dry=is_dry, draft=draft)
     draft.unlink()
-    return status
+    return _loaded(is_written, dagster)
 
 
 def _edited(draft: Path, changed: Callable[[str], str]) -> str:
@@ -109,24 +113,24 @@ def history_command(*, path: Path | None, as_json: bool) -> int:
     return 0
 
 
-def restore_command(number: int, *, is_dry: bool, path: Path | None) -> int:
+def restore_command(number: int, *, is_dry: bool, dagster: str | None, path: Path | None) -> int:
     """Writes a former version, as a new one."""
     file = SettingsFile.read(settings_path(path))
     text = file.restore(file.history.version(number))
-    return write_file(file, text, f"settings restore {number}", is_dry=is_dry)
+    return _loaded(write_file(file, text, f"settings restore {number}", is_dry=is_dry), dagster)
 
 
-def write_file(file: SettingsFile, text: str, how: str, *, is_dry: bool, draft: Path | None = None) -> int:
-    """Shows what changes, and writes it unless this is a dry run."""
+def write_file(file: SettingsFile, text: str, how: str, *, is_dry: bool, draft: Path | None = None) -> bool:
+    """Shows what changes, and writes it unless this is a dry run. Whether it was written."""
     changes = file.difference(text)
     if not changes:
         output.say("Nothing changes: the settings say so already.")
-        return 0
+        return False
     _print_diff(changes)
     if is_dry:
         file.check(text)
         output.say("Nothing was written: this was a dry run.")
-        return 0
+        return False
     try:
         file.write(text, SystemClock(), how)
     except PipelineError:
@@ -134,6 +138,20 @@ def write_file(file: SettingsFile, text: str, how: str, *, is_dry: bool, draft: 
             output.say(f"Your text is in {draft}.")
         raise
     output.say(f"Written to {file.path}.")
+    return True
+
+
+def _loaded(is_written: bool, dagster: str | None) -> int:
+    """Has a Dagster that is named load what was written; else says what holds only once it has."""
+    if not is_written:
+        return 0
+    if dagster is None:
+        output.say(UNTIL_RELOADED)
+        return 0
+    from gainsight_pipelines.orchestration.webserver import Webserver
+
+    Webserver(dagster).reload()
+    output.say("Dagster has loaded the new settings.")
     return 0
 
 

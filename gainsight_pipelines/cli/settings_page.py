@@ -23,10 +23,7 @@ from gainsight_pipelines.settings.values import is_loopback
 
 def settings_page_command(*, host: str, port: int, dagster: str | None, path: Path | None) -> int:
     """Serves the page until Ctrl-C."""
-    if find_spec("nicegui") is None:
-        raise PermanentError(
-            "The settings page needs a package that isn't installed.", 'Run: pip install "gainsight_pipelines[page]".'
-        )
+    check_installed()
     from gainsight_pipelines.page.lookups import Lookups
     from gainsight_pipelines.page.server import serve
     from gainsight_pipelines.page.view import Outside
@@ -45,6 +42,18 @@ def settings_page_command(*, host: str, port: int, dagster: str | None, path: Pa
         runs = _runs(workspace, Webserver(dagster) if dagster else None, file, clock)
         serve(Outside(file, clock, lambda: Lookups(data_folder(path), clock), runs), host, port, output.say)
     return 0
+
+
+def check_installed() -> None:
+    """Tells whoever hasn't installed the extra.
+
+    Raises:
+        PermanentError: what the page needs isn't there.
+    """
+    if find_spec("nicegui") is None:
+        raise PermanentError(
+            "The settings page needs a package that isn't installed.", 'Run: pip install "gainsight_pipelines[page]".'
+        )
 
 
 def _runs(workspace: Workspace | PipelineError, webserver: Webserver | None, file: Path, clock: Clock) -> Any:

@@ -27,7 +27,7 @@ _RELOAD = """mutation ($location: String!) {
   reloadRepositoryLocation(repositoryLocationName: $location) {
     __typename
     ... on WorkspaceLocationEntry {
-      locationOrLoadError { __typename ... on PythonError { message } }
+      locationOrLoadError { __typename ... on PythonError { message causes { message } } }
     }
     ... on ReloadNotSupported { message }
     ... on RepositoryLocationNotFound { message }
@@ -101,7 +101,8 @@ def _unusable(url: str) -> PipelineError:
 
 
 def _reason(answer: dict[str, Any]) -> str:
-    """The first line of what went wrong; the rest is a traceback."""
-    messages = [str(answer.get("message") or ""), *(str(one["message"]) for one in answer.get("errors", ()))]
+    """The first line of what went wrong, and of its cause where one is named; the rest is a traceback."""
+    told = [*reversed(answer.get("causes", ())), answer, *answer.get("errors", ())]
+    messages = [str(one.get("message") or "") for one in told]
     lines = [line.strip() for message in messages for line in message.splitlines() if line.strip()]
     return lines[0].rstrip(".") if lines else str(answer["__typename"])

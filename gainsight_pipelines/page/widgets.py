@@ -139,8 +139,8 @@ FILTER_ANEW = """(async () => {
   const typed = element.$el.querySelector("input[type=search]")?.value;
   if (typed && !before.includes(typed)) element.$refs.qRef.filter(typed);
 })()"""
-"""Holds new options against what somebody has typed meanwhile: NiceGUI shows them all, until the next key. What a picker
-shows of a choice that was made before is nothing that was typed."""
+"""Holds new options against what somebody has typed meanwhile: NiceGUI shows them all, until the next key. What a
+picker shows of a choice that was made before is nothing that was typed."""
 
 
 class Picker:
@@ -202,7 +202,7 @@ class Picker:
             self.select.props(remove="loading")
         chosen = self.select.value if self._is_list else [self.select.value] if self.select.value else []
         missing = {name: f"{name} — not found" for name in chosen if name not in options}
-        shown = [] if self._is_list else [self.select.options.get(name, "") for name in chosen]
+        shown = [] if self._is_list else [dict(self.select.options).get(name, name) for name in chosen]
         self.select.set_options(missing | options, value=self.select.value)
         ui.run_javascript(FILTER_ANEW % (self.select.id, json.dumps(shown)))
 

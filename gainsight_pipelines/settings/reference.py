@@ -27,7 +27,8 @@ either names ([`.env.example`](../.env.example)).
 
 - A section that is missing is not configured; an object's section that is missing is not pulled.
 - Each section is checked by itself: a mistake in one stops its own pulls and no others. An unknown name is a mistake.
-- A change is seen when Dagster's code location is reloaded; [the settings page](settings-page.md) has that done.
+- A run reads the file anew. Objects that are new or gone and other schedules are seen when Dagster's code location is
+  reloaded: by [the settings page](settings-page.md), or by the commands below with `--dagster` and its address.
 
 ## Changing them
 

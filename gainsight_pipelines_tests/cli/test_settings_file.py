@@ -26,7 +26,7 @@ class Folder:
         return self.path / "gainsight.yaml"
 
     def run(self, *arguments: str, given: str = "", **env: str) -> subprocess.CompletedProcess[str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("GAINSIGHT")}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("GAINSIGHT", "DAGSTER"))}
         return subprocess.run(
             [sys.executable, "-m", "gainsight_pipelines.cli", "settings", *arguments],
             cwd=self.path,
@@ -52,10 +52,11 @@ def test_set_shows_what_changes_and_history_leads_back(folder: Folder) -> None:
     assert folder.file.read_text() == before
     done = folder.run("set", "surveys.lookback_days", "7")
     assert done.returncode == 0, done.stderr
+    assert "code location is reloaded" in done.stderr
     assert "\n+  lookback_days: 7                # 1 to 30\n" in done.stdout
     assert "\n-  lookback_days: 30               # 1 to 30\n" in folder.run("diff").stdout
     again = folder.run("set", "surveys.lookback_days", "7")
-    assert again.returncode == 0 and "Nothing changes" in again.stderr
+    assert again.returncode == 0 and "Nothing changes" in again.stderr and "reloaded" not in again.stderr
 
     history = json.loads(folder.run("history", "--json").stdout)["versions"]
     assert [(version["version"], version["how"]) for version in history] == [
@@ -63,7 +64,8 @@ def test_set_shows_what_changes_and_history_leads_back(folder: Folder) -> None:
         (2, "settings set surveys.lookback_days"),
     ]
     assert "+1 -1" in folder.run("history").stdout
-    assert folder.run("restore", "1").returncode == 0
+    away = folder.run("restore", "1", DAGSTER_WEBSERVER_URL="http://127.0.0.1:9")
+    assert away.returncode == 1 and "Written to " in away.stderr and "http://127.0.0.1:9 doesn't answer" in away.stderr
     assert folder.file.read_text() == before
     assert "says the same as version 1" in folder.run("diff", "1").stderr
 

@@ -451,3 +451,17 @@ def test_another_tenants_database(
     assert found.outcome is Outcome.FAILED
     assert words in found.text
     assert "reset --all" in found.todo
+
+
+# -- the docs ---------------------------------------------------------------------------------------------------------
+
+
+def test_each_check_has_its_row_in_the_docs() -> None:
+    root = Path(__file__).parents[2]
+    source = (root / "gainsight_pipelines" / "discovery" / "validation.py").read_text("utf-8")
+    places = set(re.findall(r'(?:Check|_failed)\(\s*"(\w+)",\s*"(\w+)"', source))
+    assert len({section for section, _ in places}) >= 7
+    page = (root / "docs" / "validation.md").read_text("utf-8")
+    table = page[page.index("| check | where it fails | do |") :].partition("\n\n")[0]
+    rows = {word for cell in re.findall(r"^\| ([^|]+?) \|", table, re.MULTILINE) for word in cell.split(", ")}
+    assert {place for place in places if place[0] not in rows and ": ".join(place) not in rows} == set()

@@ -30,7 +30,7 @@ BROWSER_MS = 60_000
 
 @dataclass(slots=True)
 class Served:
-    """A settings page that answers; `addresses` gets each address that it prints."""
+    """A command that serves a settings page; `addresses` gets each address that it prints."""
 
     process: subprocess.Popen[str]
     addresses: Queue[str] = field(default_factory=Queue)
@@ -55,8 +55,15 @@ def clean_environment(sandbox: RunningSandbox | None = None) -> dict[str, str]:
 @contextmanager
 def page_on(folder: Path, env: Mapping[str, str], *arguments: str) -> Iterator[Served]:
     """Serves the page on the settings of a folder."""
+    with served_by(folder, env, "settings-page", "--port", "0", *arguments) as served:
+        yield served
+
+
+@contextmanager
+def served_by(folder: Path, env: Mapping[str, str], *command: str) -> Iterator[Served]:
+    """Runs a command of the product until the end of the context."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "gainsight_pipelines.cli", "settings-page", "--port", "0", *arguments],
+        [sys.executable, "-m", "gainsight_pipelines.cli", *command],
         cwd=folder,
         env=dict(env),
         stdin=subprocess.DEVNULL,

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
+import requests
 import yaml
 from playwright.sync_api import expect
 
+from gainsight_pipelines.cli.settings_file import set_command
 from gainsight_pipelines.store.embedded import EmbeddedServer
 from gainsight_pipelines_tests.databases import fresh_database
-from gainsight_pipelines_tests.page.browsing import browser_page, clean_environment, free_port, page_on
+from gainsight_pipelines_tests.page.browsing import (
+    Served,
+    browser_page,
+    clean_environment,
+    free_port,
+    page_on,
+    served_by,
+)
 from gainsight_pipelines_tests.page.steps import (
     TOGGLES,
     WAIT,
@@ -30,7 +40,7 @@ from gainsight_pipelines_tests.page.steps import (
     save,
 )
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
-from gainsight_pipelines_tests.waiting import wait_until
+from gainsight_pipelines_tests.waiting import is_alive, wait_until
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -55,26 +65,27 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("project")
 
 
+@dataclass(frozen=True, slots=True)
+class Dev:
+    """A running `dev --settings-page`: the address of its Dagster UI, which starts while the test goes on."""
+
+    served: Served
+    url: str
+    libraries: Path
+    """What its processes import before anything that is installed."""
+
+
 @pytest.fixture(scope="module")
-def dagster(project: Path, env: dict[str, str]) -> Iterator[str]:
-    """The address of a Dagster UI, which starts while the test goes on."""
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gainsight_pipelines.cli", "dev", "--port", str(port)],
-        cwd=project,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    yield f"http://127.0.0.1:{port}"
-    process.terminate()
-    process.wait(60)
+def dev(project: Path, env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
+    port, libraries = free_port(), tmp_path_factory.mktemp("libraries")
+    path = os.pathsep.join(filter(None, [str(libraries), env.get("PYTHONPATH")]))
+    command = ["dev", "--port", str(port), "--settings-page", "0"]
+    with served_by(project, env | {"PYTHONPATH": path}, *command) as served:
+        yield Dev(served, f"http://127.0.0.1:{port}", libraries)
 
 
-def test_from_nothing_to_completed_runs(
-    sandbox: RunningSandbox, project: Path, env: dict[str, str], dagster: str
-) -> None:
-    with page_on(project, env, "--dagster", dagster) as served, browser_page() as page:
+def test_from_nothing_to_completed_runs(sandbox: RunningSandbox, project: Path, env: dict[str, str], dev: Dev) -> None:
+    with page_on(project, env, "--dagster", dev.url) as served, browser_page() as page:
         page.goto(served.next_address())
         connect(page, project, sandbox)
         open_section(page, "Common")
@@ -93,7 +104,7 @@ def test_from_nothing_to_completed_runs(
         expect(page.get_by_role("button", name="Resample with 250")).to_be_visible()
         sandbox.reset()
 
-        wait_until(lambda: answers(dagster), 90)
+        wait_until(lambda: answers(dev.url), 90)
         save(page)
         expect(page.get_by_text("Dagster has loaded the new settings.")).to_be_visible(timeout=WAIT)
         run_them(page)
@@ -146,3 +157,39 @@ def test_somebody_elses_change_and_a_tenant_that_is_away(
             "product usage"
         )  # nothing was changed here: theirs it is
     assert "Traceback" not in "".join(served.said)
+
+
+def test_a_reload_that_fails_inside_is_told_by_the_page_of_dev_which_ends_with_it(
+    sandbox: RunningSandbox, project: Path, dev: Dev, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Dagster's answer says that the location was loaded; that it could not be stands within."""
+    file = project / "gainsight.yaml"
+    if not file.exists():
+        file.write_text(sandbox.settings_file("salesforce").read_text())
+    broken = dev.libraries / "orjson.py"  # a library that no longer loads, where a new process looks for it
+    address = dev.served.next_address()
+    with browser_page() as page:
+        page.goto(address)
+        expect(page.get_by_role("link", name="Dagster", exact=True)).to_have_attribute("href", dev.url)
+        open_section(page, "Surveys")
+        broken.write_text("raise RuntimeError('a library that does not fit')\n")
+        page.get_by_label("Lookback days").fill("8")
+        page.get_by_role("button", name=re.compile(r"^Save \(1\)")).click()
+        page.get_by_role("dialog").get_by_role("button", name="Save").click()
+        expect(page.get_by_text("Saved to ")).to_be_visible()
+        failure = "Dagster could not load the settings: RuntimeError: a library that does not fit."
+        expect(page.get_by_text(failure)).to_be_visible(timeout=WAIT)
+        expect(page.get_by_text("Dagster has loaded the new settings.")).to_have_count(0)
+
+    broken.unlink()
+    assert set_command("surveys.lookback_days", "9", is_dry=False, dagster=dev.url, path=file) == 0
+    assert "Dagster has loaded the new settings." in capsys.readouterr().err
+    assert yaml.safe_load(file.read_text())["surveys"]["lookback_days"] == 9
+
+    started = psutil.Process(dev.served.process.pid).children(recursive=True)
+    assert any("settings-page" in process.cmdline() for process in started)
+    assert dev.served.stop() == 130
+    assert not any(is_alive(process.pid) for process in started)
+    with pytest.raises(requests.ConnectionError):
+        requests.get(address, timeout=5)
+    assert "Traceback" not in "".join(dev.served.said)
