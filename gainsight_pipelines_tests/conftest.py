@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 pytest_plugins = [
     "gainsight_pipelines_tests.databases",
     "gainsight_pipelines_tests.pulling",
@@ -14,3 +16,8 @@ pytest_plugins = [
 # those that test Ctrl-C need it as it is in a terminal.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long modules begin: at the end there are only short ones left to share, and no worker waits for another."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)

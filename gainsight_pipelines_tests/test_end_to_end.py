@@ -12,6 +12,8 @@ from gainsight_pipelines.store.embedded import EmbeddedServer
 from gainsight_pipelines_tests.product import Finished, Product, product_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 
+pytestmark = pytest.mark.long
+
 NAMES = ("company", "activity", "survey_survey_response", "product_usage")
 METHODS = ("account", "method", "reason", "company")
 

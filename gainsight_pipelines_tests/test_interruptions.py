@@ -17,6 +17,8 @@ from gainsight_pipelines_tests.product import Product, product_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 from gainsight_pipelines_tests.waiting import is_alive, wait_until
 
+pytestmark = pytest.mark.long
+
 ACTIVITIES = 2400
 PAGE = 200
 

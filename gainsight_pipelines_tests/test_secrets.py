@@ -16,6 +16,8 @@ from gainsight_pipelines.store.embedded import EmbeddedServer
 from gainsight_pipelines_tests.product import Product, product_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 
+pytestmark = pytest.mark.long
+
 PASSWORD = "hidden-database-password"
 
 

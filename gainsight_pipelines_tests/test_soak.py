@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from gainsight_pipelines_tests.soak import soaking
+
+pytestmark = pytest.mark.long
 
 
 def test_edits_faults_and_kills_leave_the_tables_equal_to_the_truth(tmp_path: Path) -> None:

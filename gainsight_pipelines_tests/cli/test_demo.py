@@ -9,8 +9,11 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from gainsight_pipelines_tests.waiting import wait_until
+
+pytestmark = pytest.mark.long
 
 NAMES = {"company", "activity", "survey_survey_response", "product_usage"}
 

@@ -24,6 +24,8 @@ from gainsight_pipelines_tests.databases import fresh_database
 from gainsight_pipelines_tests.product import REAL_PREFIXES, Finished
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 ENTER = "\n" * 40
 

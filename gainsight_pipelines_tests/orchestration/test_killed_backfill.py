@@ -20,10 +20,13 @@ from gainsight_pipelines_tests.product import Product, product_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 from gainsight_pipelines_tests.waiting import wait_until
 
+pytestmark = pytest.mark.long
+
 DAYS = 8
 RUN = """
 import sys, dagster as dg
 from gainsight_pipelines.definitions import defs
+
 with dg.DagsterInstance.get() as instance:
     result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
         instance=instance,

@@ -19,6 +19,8 @@ from gainsight_pipelines_tests.soak import COLUMNS
 from gainsight_pipelines_tests.sync.odd_tenant import NOW, entry, field
 from gainsight_pipelines_tests.sync.test_company import ask
 
+pytestmark = pytest.mark.long
+
 
 def subjects(pulling: Pulling) -> dict[str, str]:
     return dict(pulling.query("SELECT activity_id, subject FROM gainsight.activity"))

@@ -32,7 +32,7 @@ from gainsight_pipelines_tests.ui.watching import (
 )
 from gainsight_pipelines_tests.waiting import wait_until
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.long]
 ENABLED = {"company", "activity", "survey_survey_response"}
 DAYS = 45
 
