@@ -17,9 +17,20 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from gainsight_pipelines.orchestration.instance import (
+    HOME_VARIABLE,
+    STORAGE_VARIABLE,
+    create_storage,
+    prepare_home,
+    storage_url,
+)
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.embedded import EmbeddedServer, embedded_server
 from gainsight_pipelines.store.migrate import migrate
+
+DAGSTER_TEMPLATE = "dagster_template"
+_MAKING = "dagster_template_in_the_making"
+_LOCK = 7_104_299
 
 _QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
 
@@ -67,3 +78,22 @@ def fresh_database(server: EmbeddedServer, template: str = "template0") -> Itera
     finally:
         with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@contextmanager
+def dagster_database(server: EmbeddedServer) -> Iterator[str]:
+    """The name of a new database with the tables of Dagster's storage and nothing in them, dropped at the end.
+
+    Dagster takes seconds to make them: once for a test run, the rest are copies. `demo` makes them in its own database.
+    """
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))  # until the connection closes
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DAGSTER_TEMPLATE,)).fetchone():
+            connection.execute(f'DROP DATABASE IF EXISTS "{_MAKING}"')
+            connection.execute(f'CREATE DATABASE "{_MAKING}" TEMPLATE template0 STRATEGY wal_log')
+            with tempfile.TemporaryDirectory() as folder:
+                home = {HOME_VARIABLE: str(prepare_home(Path(folder)))}
+                create_storage({**os.environ, **home, STORAGE_VARIABLE: storage_url(server.url(_MAKING))})
+            connection.execute(f'ALTER DATABASE "{_MAKING}" RENAME TO "{DAGSTER_TEMPLATE}"')
+    with fresh_database(server, DAGSTER_TEMPLATE) as name:
+        yield name

@@ -16,7 +16,7 @@ import psycopg
 import yaml
 
 from gainsight_pipelines.store.embedded import EmbeddedServer
-from gainsight_pipelines_tests.databases import fresh_database
+from gainsight_pipelines_tests.databases import dagster_database, fresh_database
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 
 REAL_PREFIXES = ("GAINSIGHT_", "SALESFORCE_", "HUBSPOT_", "DAGSTER_")
@@ -99,7 +99,7 @@ def product_on(
     """The product with the settings that the sandbox makes for that CRM, and databases of its own."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "gainsight.yaml").write_text(sandbox.settings_file(kind).read_text())
-    with fresh_database(server) as data, fresh_database(server) as dagster:
+    with fresh_database(server) as data, dagster_database(server) as dagster:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(REAL_PREFIXES)}
         env = {
             **kept,

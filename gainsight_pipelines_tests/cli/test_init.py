@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from gainsight_pipelines.store.embedded import EmbeddedServer
-from gainsight_pipelines_tests.databases import fresh_database
+from gainsight_pipelines_tests.databases import dagster_database, fresh_database
 from gainsight_pipelines_tests.product import REAL_PREFIXES, Finished
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 
@@ -69,7 +69,7 @@ class Folder:
 
 @pytest.fixture(scope="module")
 def env(tmp_path_factory: pytest.TempPathFactory, postgres_server: EmbeddedServer) -> Iterator[dict[str, str]]:
-    with fresh_database(postgres_server) as data, fresh_database(postgres_server) as dagster:
+    with fresh_database(postgres_server) as data, dagster_database(postgres_server) as dagster:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(REAL_PREFIXES)}
         yield {
             **kept,

@@ -11,13 +11,13 @@ from starlette.types import Receive, Scope, Send
 
 from gainsight_pipelines.page.access import Access
 from gainsight_pipelines.store.embedded import EmbeddedServer
-from gainsight_pipelines_tests.databases import fresh_database
+from gainsight_pipelines_tests.databases import dagster_database, fresh_database
 from gainsight_pipelines_tests.page.browsing import Served, clean_environment, page_on
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, postgres_server: EmbeddedServer) -> Iterator[Served]:
-    with fresh_database(postgres_server) as data, fresh_database(postgres_server) as dagster:
+    with fresh_database(postgres_server) as data, dagster_database(postgres_server) as dagster:
         env = clean_environment() | {
             "GAINSIGHT_PIPELINES_DATABASE_URL": postgres_server.url(data),
             "DAGSTER_POSTGRES_URL": postgres_server.url(dagster),

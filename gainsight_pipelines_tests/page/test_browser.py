@@ -16,7 +16,7 @@ from playwright.sync_api import expect
 
 from gainsight_pipelines.cli.settings_file import set_command
 from gainsight_pipelines.store.embedded import EmbeddedServer
-from gainsight_pipelines_tests.databases import fresh_database
+from gainsight_pipelines_tests.databases import dagster_database, fresh_database
 from gainsight_pipelines_tests.page.browsing import (
     Served,
     browser_page,
@@ -53,7 +53,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox
 
 @pytest.fixture(scope="module")
 def env(sandbox: RunningSandbox, postgres_server: EmbeddedServer) -> Iterator[dict[str, str]]:
-    with fresh_database(postgres_server) as data, fresh_database(postgres_server) as dagster:
+    with fresh_database(postgres_server) as data, dagster_database(postgres_server) as dagster:
         yield clean_environment(sandbox) | {
             "GAINSIGHT_PIPELINES_DATABASE_URL": postgres_server.url(data),
             "DAGSTER_POSTGRES_URL": postgres_server.url(dagster),
