@@ -15,6 +15,7 @@ from psycopg import sql
 from gainsight_pipelines.store.embedded import EmbeddedServer
 from gainsight_pipelines_tests.product import Product, product_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
+from gainsight_pipelines_tests.waiting import wait_until
 
 pytestmark = pytest.mark.long
 
@@ -65,9 +66,12 @@ def test_nothing_leaks(installed: tuple[Product, RunningSandbox]) -> None:
         text=True,
     )
     arguments: set[str] = set()
-    while process.poll() is None:
-        for each in psutil.process_iter(["cmdline"]):
-            arguments.add(" ".join(each.info["cmdline"] or ()))
+
+    def is_over() -> bool:
+        arguments.update(" ".join(each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"]))
+        return process.poll() is not None
+
+    wait_until(is_over, 90)
     printed = [process.communicate()[0]]
     assert process.returncode == 0, printed
     wrong = {"GAINSIGHT_API_KEY": "a-wrong-key-for-gainsight"}
