@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, validators
 
 from gainsight_pipelines import __version__
 from gainsight_pipelines.cli import completion
@@ -356,12 +356,16 @@ def settings_page(
     ] = None,
     host: Annotated[str, Parameter(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, Parameter(help="Its port; 0: a free one.")] = PAGE_PORT,
+    answer_seconds: Annotated[
+        float,
+        Parameter(help="How long a look-up waits for the tenant or the CRM.", validator=validators.Number(gt=0)),
+    ] = 25.0,
     settings: SettingsPath = None,
 ) -> int:
     """Open the settings in a browser, with live pickers, checks and the status banner, until Ctrl-C."""
     from gainsight_pipelines.cli.settings_page import settings_page_command
 
-    return settings_page_command(host=host, port=port, dagster=dagster, path=settings)
+    return settings_page_command(host=host, port=port, dagster=dagster, answer_seconds=answer_seconds, path=settings)
 
 
 @app.command

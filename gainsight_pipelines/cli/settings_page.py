@@ -21,7 +21,9 @@ from gainsight_pipelines.settings import Secrets, load_settings, settings_path
 from gainsight_pipelines.settings.values import is_loopback
 
 
-def settings_page_command(*, host: str, port: int, dagster: str | None, path: Path | None) -> int:
+def settings_page_command(
+    *, host: str, port: int, dagster: str | None, answer_seconds: float, path: Path | None
+) -> int:
     """Serves the page until Ctrl-C."""
     check_installed()
     from gainsight_pipelines.page.lookups import Lookups
@@ -39,8 +41,12 @@ def settings_page_command(*, host: str, port: int, dagster: str | None, path: Pa
         except PipelineError as error:
             workspace = error
             output.say(str(error))
+
+        def lookups() -> Lookups:
+            return Lookups(data_folder(path), clock, answer_seconds=answer_seconds)
+
         runs = _runs(workspace, Webserver(dagster) if dagster else None, file, clock)
-        serve(Outside(file, clock, lambda: Lookups(data_folder(path), clock), runs), host, port, output.say)
+        serve(Outside(file, clock, lookups, runs), host, port, output.say)
     return 0
 
 

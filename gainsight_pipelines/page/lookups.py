@@ -11,6 +11,7 @@ from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.discovery import Catalog, Connections, DiskCache
 from gainsight_pipelines.discovery.cache import FOLDER
 from gainsight_pipelines.discovery.categories import CategorySample, sample_categories
+from gainsight_pipelines.discovery.connections import ANSWER_SECONDS
 from gainsight_pipelines.discovery.preview import Preview, preview
 from gainsight_pipelines.discovery.validation import Check, passed, validate
 from gainsight_pipelines.settings import Settings
@@ -31,12 +32,21 @@ class Lookups:
         folder: the data folder, where names are kept for minutes.
         clock: the source of time.
         environ: the environment.
+        answer_seconds: how long one call may take.
     """
 
-    def __init__(self, folder: Path, clock: Clock, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clock: Clock,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
         self._cache = DiskCache(folder / FOLDER, clock)
         self._clock = clock
         self._environ = environ
+        self._answer_seconds = answer_seconds
         self._catalog: Catalog | None = None
         self._settings: Settings | None = None
 
@@ -44,9 +54,9 @@ class Lookups:
         """Asks with these settings from now on; a look-up that is under way goes on with its own."""
         self._settings = settings
         if self._catalog is None:
-            self._catalog = Catalog(Connections(settings, self._clock, self._environ), self._cache)
+            self._catalog = Catalog(self._connections(settings, self._environ), self._cache)
         else:  # one catalog, so that pickers that ask the same at once share an answer
-            self._catalog.connections = Connections(settings, self._clock, self._environ)
+            self._catalog.connections = self._connections(settings, self._environ)
 
     def validate(self, entered: Mapping[str, str], parts: Collection[str], found: Callable[[Check], None]) -> bool:
         """Looks at the connection, or at all that the settings name, with keys that need not be written anywhere yet.
@@ -60,7 +70,7 @@ class Lookups:
             Whether none of them failed.
         """
         assert self._settings is not None
-        connections = Connections(self._settings, self._clock, {**self._environ, **entered})
+        connections = self._connections(self._settings, {**self._environ, **entered})
         checks = []
         for check in validate(Catalog(connections, self._cache), None, parts=parts):
             found(check)
@@ -84,7 +94,7 @@ class Lookups:
 
     def categories(self, *, resample: bool, say: Callable[[str], None]) -> CategorySample:
         """The timeline's categories; `resample` asks for fewer activities than last time."""
-        return sample_categories(self._ask, resample=resample, say=say)
+        return sample_categories(self._ask, resample=resample, answer_seconds=self._answer_seconds, say=say)
 
     def check_filter(self, object_name: str, document: Any) -> Preview:
         """How many records of an object a filter matches, with some of them."""
@@ -93,6 +103,9 @@ class Lookups:
     def forget(self) -> None:
         """Drops what is kept, after a new key."""
         self._cache.forget()
+
+    def _connections(self, settings: Settings, environ: Mapping[str, str]) -> Connections:
+        return Connections(settings, self._clock, environ, answer_seconds=self._answer_seconds)
 
     @property
     def _ask(self) -> Catalog:

@@ -85,7 +85,7 @@ def dev(project: Path, env: dict[str, str], tmp_path_factory: pytest.TempPathFac
 
 
 def test_from_nothing_to_completed_runs(sandbox: RunningSandbox, project: Path, env: dict[str, str], dev: Dev) -> None:
-    with page_on(project, env, "--dagster", dev.url) as served, browser_page() as page:
+    with page_on(project, env, "--dagster", dev.url, "--answer-seconds", "8") as served, browser_page() as page:
         page.goto(served.next_address())
         connect(page, project, sandbox)
         open_section(page, "Common")
