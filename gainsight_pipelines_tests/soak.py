@@ -114,8 +114,8 @@ class Soak:
         """What the tenant's clock is ahead of ours, in seconds."""
         return (time.monotonic() - self.started) * (SPEED - 1) + self.extra
 
-    def run(self, seconds: float) -> None:
-        """Edits, faults and killed pulls for so long."""
+    def run(self, seconds: float, is_enough: Callable[[], bool] = lambda: True) -> None:
+        """Edits, faults and killed pulls for so long, and on a busy machine until `is_enough`."""
         self._switch(page_cap=PAGE, **random.Random(self.seed).choice(HABITS))
         works: list[Callable[[random.Random], None]] = [self._edit, self._disturb, self._kill_postgres]
         works += [self._pull] * RUNNERS
@@ -126,6 +126,9 @@ class Soak:
         for thread in threads:
             thread.start()
         self._over.wait(seconds)
+        last = time.monotonic() + PULL_SECONDS
+        while not is_enough() and time.monotonic() < last:
+            self._over.wait(0.1)
         self._over.set()
         for thread in threads:
             thread.join(PULL_SECONDS)
