@@ -41,22 +41,29 @@ def dev_command(*, is_sandbox: bool, crm: str, port: int, page_port: int | None,
         check_installed()
         _check_port(page_port, "--settings-page")
     clock = SystemClock()
-    with ProcessGroup() as group, _workspace(group, path, crm if is_sandbox else None) as workspace:
+    with (
+        ProcessGroup() as group,
+        _workspace(group, path, crm if is_sandbox else None) as workspace,
+        ExitStack() as stack,
+    ):
         create_storage(workspace.environ)
+        stack.callback(group.stop)  # before the database ends, which they would go on asking for
         command = [sys.executable, "-m", "dagster", "dev", "-m", LOCATION, "-h", HOST, "-p", str(port)]
         env = {**workspace.environ, "PYTHONWARNINGS": QUIET}
         dagster = group.start([*command, "--log-level", "error"], env=env, cwd=workspace.folder)
+        names = {dagster.pid: "The Dagster UI"}
         if _wait_until_open(port, dagster, clock):
             output.say(f"Dagster UI: http://{HOST}:{port}{BANNER_PAGE}   (Ctrl-C ends everything)")
             if page_port is not None:  # not before: its Run needs the UI. It prints its address itself
-                group.start(_page(page_port, port), env=workspace.environ, cwd=workspace.folder)
+                page = group.start(_page(page_port, port), env=workspace.environ, cwd=workspace.folder)
+                names[page.pid] = "The settings page"
         _announce(workspace, clock)
         while (ended := group.wait_any(timeout=CHECK_SECONDS)) is None:
             if not workspace.is_database_running():
                 raise PermanentError(
                     "The database has stopped.", "Look into its log in the data folder, then start again."
                 )
-        what = "The Dagster UI" if ended is dagster else "A process"
+        what = names.get(ended.pid, "The sandbox")
         raise PermanentError(f"{what} ended by itself (exit status {ended.returncode}).", "See what it says above.")
 
 
