@@ -37,8 +37,9 @@ browser: ## Chromium for the tests of the UI and for screenshots, where there is
 	fi
 
 .PHONY: pictures
-pictures: $(INSTALLED) browser ## the pictures of docs/settings-page.md anew
+pictures: $(INSTALLED) browser ## the pictures of README and docs anew
 	@$(BIN)/python -m gainsight_pipelines_tests.page.pictures
+	@$(BIN)/python -m gainsight_pipelines_tests.ui.pictures
 
 # The peers' environments are made on first use; what can't be installed is left out.
 .PHONY: bench
