@@ -390,6 +390,20 @@ def migrate(*, settings: SettingsPath = None) -> int:
 
 
 @app.command
+def purge(
+    *,
+    older_than: Annotated[int, Parameter(help="Days; runs that ended earlier go. Pulled data always stay.")] = 90,
+    dry_run: Annotated[bool, Parameter(negative="", help="Only say how many would go.")] = False,
+    settings: SettingsPath = None,
+    json: Json = False,
+) -> int:
+    """Delete old runs with their events, which Dagster keeps for good; each object's last successful one stays."""
+    from gainsight_pipelines.cli.purge import purge_command
+
+    return purge_command(days=older_than, is_dry=dry_run, path=settings, as_json=json)
+
+
+@app.command
 def reset(
     *,
     everything: Annotated[bool, Parameter(name="--all", negative="", help="Say that all of it shall go.")] = False,

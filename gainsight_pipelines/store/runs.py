@@ -261,6 +261,21 @@ def stopped_objects(connection: psycopg.Connection) -> set[str]:
     return {name for (name,) in connection.execute("SELECT object FROM gainsight.watched_object WHERE is_stopped")}
 
 
+PURGE: LiteralString = """
+FROM gainsight.sync_run r WHERE finished_at < %s AND EXISTS (
+    SELECT FROM gainsight.sync_run later
+    WHERE later.object = r.object AND later.started_at > r.started_at AND later.status = 'completed')
+"""
+
+
+def purge_runs(connection: psycopg.Connection, before: datetime, *, is_dry: bool) -> int:
+    """Deletes, or only counts, the rows of runs that ended before; each object's last completed one stays."""
+    if is_dry:
+        row = connection.execute(f"SELECT count(*) {PURGE}", (before,)).fetchone()
+        return int(row[0]) if row else 0
+    return connection.execute(f"DELETE {PURGE}", (before,)).rowcount
+
+
 def latest_runs(connection: psycopg.Connection) -> dict[str, Run]:
     """The last run of each object that ever ran; an attempt that found another run at work is none."""
     with connection.cursor(row_factory=class_row(Run)) as cursor:

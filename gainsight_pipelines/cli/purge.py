@@ -1,0 +1,45 @@
+"""`purge`: old runs away, in Dagster's storage and in the product's own record of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from gainsight_pipelines.cli import output
+from gainsight_pipelines.cli.workspace import open_workspace
+from gainsight_pipelines.errors import PermanentError, SettingsError
+from gainsight_pipelines.orchestration.instance import create_storage
+
+LEAST_DAYS_KEPT = 8
+"""Checks look back for a week."""
+
+
+def purge_command(*, days: int, is_dry: bool, path: Path | None, as_json: bool) -> int:
+    """Deletes runs that are older, or says how many would go."""
+    if days < LEAST_DAYS_KEPT:
+        raise SettingsError(
+            f"--older-than is {days}.", f"It takes {LEAST_DAYS_KEPT} days or more: checks look back for a week."
+        )
+    with open_workspace(path) as workspace:
+        create_storage(workspace.environ)
+        command = [sys.executable, "-m", "gainsight_pipelines.orchestration.purge", str(days)]
+        done = subprocess.run(
+            [*command, *(["--dry-run"] if is_dry else [])],
+            env=dict(workspace.environ),
+            stdout=subprocess.PIPE,
+            check=False,
+        )
+    if done.returncode:
+        raise PermanentError("The runs could not be deleted.", "See what it says above.")
+    counts = json.loads(done.stdout)
+    if as_json:
+        output.print_json(counts | {"dry_run": is_dry})
+    else:
+        verb = "would go" if is_dry else "are gone"
+        output.say(
+            f"{counts['dagster_runs']:,} Dagster runs and {counts['sync_runs']:,} rows of sync_run older than {days}"
+            f" days {verb}. Pulled data stay."
+        )
+    return 0
