@@ -46,6 +46,14 @@ OTHERS = {
     "T4": "unmapped categories are offered with a type",
     "B1": "what is not enabled does not appear",
     "B5": "an object that never ran says what to do",
+    "B2": "the last execution of each object, and how long ago",
+    "B3": "a row runs only its own object",
+    "B4": "run all: a run per object, failures isolated",
+    "G3": "the gate is watched, and what was due runs once it is open",
+    "W2": "pickers from the live tenant",
+    "W1": "a wrong value is named with its place and what would do",
+    "W3": "a section as JSON, edited",
+    "W4": "a filter checked against the tenant",
     "W5": "bad settings of one object never stop the others",
 }
 

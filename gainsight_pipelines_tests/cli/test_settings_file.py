@@ -90,6 +90,7 @@ def test_what_will_not_do_is_said_and_not_written(folder: Folder) -> None:
 
 
 def test_a_section_from_standard_input(folder: Folder) -> None:
+    """Requirement W3: the whole section as JSON, edited and put back."""
     shown = json.loads(folder.run("show", "activity").stdout)
     shown["reporting_categories"]["QBR"] = "MEETING"
     done = folder.run("edit", "activity", "--json", given=json.dumps(shown, indent=1))

@@ -26,6 +26,7 @@ def finding(small_sandbox: RunningSandbox, tmp_path: Path) -> Iterator[Finding]:
 
 
 def test_objects_by_one_call_and_kept_for_minutes(finding: Finding) -> None:
+    """Requirement W2."""
     objects = {one.name: one for one in finding.catalog.objects().objects}
     assert objects["product_usage__gc"].object_type == "CUSTOM"
     assert not objects["email_raw_events"].is_readable

@@ -139,6 +139,7 @@ CASES = [
 
 @pytest.mark.parametrize(("text", "section", "words"), CASES, ids=[case[0][:60] for case in CASES])
 def test_a_mistake_is_named_with_place_value_and_what_would_do(text: str, section: str, words: list[str]) -> None:
+    """Requirement W1."""
     settings = parse_settings(text)
     assert set(settings.errors) == {section}
     message = str(settings.errors[section])

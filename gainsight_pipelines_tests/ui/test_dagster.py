@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
 from gainsight_pipelines.orchestration.names import SYNC_ALL_TAG
+from gainsight_pipelines.orchestration.webserver import Webserver
 from gainsight_pipelines.store.embedded import EmbeddedServer
 from gainsight_pipelines_tests.page.browsing import browser_page
 from gainsight_pipelines_tests.product import product_on
@@ -30,7 +32,7 @@ from gainsight_pipelines_tests.ui.watching import (
     rows,
     run_all,
 )
-from gainsight_pipelines_tests.waiting import wait_until
+from gainsight_pipelines_tests.waiting import is_alive, wait_until
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.long]
 ENABLED = {"company", "activity", "survey_survey_response"}
@@ -154,3 +156,26 @@ def test_a_backfill_of_45_days_ends_complete_in_two_runs(page: Page, dev: Dev) -
     page.goto(dev.page_of(f"assets/gainsight/{BY_DAY}?view=partitions"))
     expect(page.get_by_text(f"Materialized ({DAYS})")).to_be_visible(timeout=WAIT_MS)
     expect(page.get_by_text("Missing (0)")).to_be_visible()
+
+
+def test_a_daemon_that_is_killed_ends_dev_and_the_next_run_goes_on(dev: Dev, sandbox: RunningSandbox) -> None:
+    """The last one here: nothing of `dev` is left after it."""
+    assert dev.product.command("reset", "--all").status == 0
+    sandbox.switch(page_cap=50, gainsight_delay=0.5)
+    run_id = Webserver(dev.base).start("pull_activity")
+    read = "SELECT records_read FROM gainsight.sync_run WHERE run_id = %s AND records_read > 0"
+    wait_until(lambda: dev.product.query(read, (run_id,)), 60)
+    everything = psutil.Process(dev.process.pid).children(recursive=True)
+    (daemon,) = [each for each in everything if "dagster._daemon" in each.cmdline()]
+    daemon.kill()
+    assert dev.process.wait(60) == 1
+    assert [each for each in everything if is_alive(each.pid)] == []
+    truth = sandbox.truth("activity_timeline")
+    ((stored,),) = dev.product.query("SELECT count(*) FROM gainsight.activity WHERE run_id = %s", (run_id,))
+    assert 0 < stored < len(truth)
+    sandbox.reset()
+    result = dev.product.run("activity")
+    assert result.status == 0, result.err
+    assert result.object("activity")["read"] < len(truth), "it began at the last page, not at the first"
+    stored_ids = dev.product.query("SELECT activity_id FROM gainsight.activity WHERE source = 'timeline'")
+    assert {activity_id for (activity_id,) in stored_ids} == set(truth)

@@ -1,0 +1,15 @@
+"""The smallest Dagster project that can be: what ours is compared with."""
+
+import dagster as dg
+
+
+@dg.asset
+def empty() -> None:
+    """Does nothing."""
+
+
+defs = dg.Definitions(
+    assets=[empty],
+    jobs=[dg.define_asset_job("pull_empty", selection=[empty])],
+    executor=dg.in_process_executor,
+)

@@ -1,0 +1,122 @@
+"""What this project adds to Dagster: `python -m bench.overhead`, beside an empty project, in one run on one machine.
+
+Two figures: how long the definitions take to load in a fresh interpreter, and how long a pull with nothing new takes
+from the click (the call that the UI's button makes) to Completed. The two projects take turns, so that a busy machine
+troubles both alike.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import requests
+
+from gainsight_pipelines.cli.workspace import open_workspace
+from gainsight_pipelines.orchestration.instance import LOCATION, create_storage
+from gainsight_pipelines.processes import ProcessGroup
+from gainsight_pipelines_tests.page.browsing import free_port
+from gainsight_pipelines_tests.sandbox_process import start_sandbox
+
+LOADS, CLICKS = 9, 9
+EMPTY = "bench.empty"
+WORKSPACE = f"load_from:\n  - python_module: {LOCATION}\n  - python_module: {EMPTY}\n"
+
+LAUNCH = """mutation ($location: String!, $job: String!) {
+  launchRun(executionParams: {
+    mode: "default", runConfigData: {},
+    selector: {repositoryLocationName: $location, repositoryName: "__repository__", jobName: $job}
+  }) { __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } }
+}"""
+STATUS = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+
+
+def main() -> None:
+    """Measures and prints both."""
+    root = Path(__file__).parents[1]
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        start_sandbox(Path(folder) / "sandbox", activities=300, accounts=60) as sandbox,
+    ):
+        settings = sandbox.settings_file()
+        environ = os.environ | sandbox.env | {"PYTHONPATH": str(root)}
+        with (
+            ProcessGroup() as group,
+            open_workspace(settings, folder=Path(folder) / "data", environ=environ) as workspace,
+        ):
+            env = dict(workspace.environ)
+            ours, empty = _loads(env)
+            _show(f"definitions load, s (median of {LOADS})", ours, empty, 1.3)
+            create_storage(env)
+            port = free_port()
+            file = Path(folder) / "workspace.yaml"
+            file.write_text(WORKSPACE)
+            command = [sys.executable, "-W", "ignore", "-m", "dagster", "dev", "-w", str(file), "-p", str(port)]
+            group.start(
+                [*command, "--log-level", "error"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            url = f"http://127.0.0.1:{port}/graphql"
+            _wait_for(url)
+            _click(url, LOCATION, "pull_activity")  # the first one brings everything
+            ours, empty = [], []
+            for _ in range(CLICKS):
+                ours.append(_click(url, LOCATION, "pull_activity"))
+                empty.append(_click(url, EMPTY, "pull_empty"))
+            _show(f"click to Completed, nothing new, s (median of {CLICKS})", ours, empty, 1.5)
+
+
+def _loads(env: dict[str, str]) -> tuple[list[float], list[float]]:
+    found: dict[str, list[float]] = {LOCATION: [], EMPTY: []}
+    for _ in range(LOADS + 1):
+        for module, times in found.items():
+            command = [sys.executable, "-c", f"from {module} import defs; defs.get_repository_def()"]
+            started = time.perf_counter()
+            subprocess.run(command, env=env, check=True)
+            times.append(time.perf_counter() - started)
+    return found[LOCATION][1:], found[EMPTY][1:]
+
+
+def _click(url: str, location: str, job: str) -> float:
+    """Seconds from the button's call to the end of the run."""
+    started = time.perf_counter()
+    answer = _ask(url, LAUNCH, location=location, job=job)["launchRun"]
+    if answer["__typename"] != "LaunchRunSuccess":
+        raise RuntimeError(answer)
+    while (status := _ask(url, STATUS, id=answer["run"]["runId"])["runOrError"]["status"]) != "SUCCESS":
+        if status in ("FAILURE", "CANCELED"):
+            raise RuntimeError(f"{job}: {status}")
+        time.sleep(0.02)
+    return time.perf_counter() - started
+
+
+def _ask(url: str, query: str, **variables: str) -> dict[str, dict[str, dict[str, str]]]:
+    return requests.post(url, json={"query": query, "variables": variables}, timeout=30).json()["data"]
+
+
+def _wait_for(url: str) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            if requests.post(url, json={"query": "{ version }"}, timeout=5).ok:
+                return
+        except requests.RequestException:
+            time.sleep(0.2)
+    raise RuntimeError("Dagster did not start")
+
+
+def _show(what: str, ours: list[float], empty: list[float], goal: float) -> None:
+    ratio = statistics.median(ours) / statistics.median(empty)
+    print(  # noqa: T201 - a program for a terminal
+        f"{what}: {statistics.median(ours):.2f} ({min(ours):.2f}-{max(ours):.2f}), empty project"
+        f" {statistics.median(empty):.2f} ({min(empty):.2f}-{max(empty):.2f}), ratio {ratio:.2f}, goal {goal}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

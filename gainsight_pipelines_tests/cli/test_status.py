@@ -1,0 +1,126 @@
+"""The banner in the terminal: the gate, each object's last run and next tick, dead runs (requirements B2 and B5)."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from gainsight_pipelines.store.embedded import EmbeddedServer
+from gainsight_pipelines_tests.product import Product, product_on
+from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
+from gainsight_pipelines_tests.waiting import wait_until
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox]:
+    with start_sandbox(tmp_path_factory.mktemp("sandbox"), activities=300, accounts=60) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def product(tmp_path: Path, postgres_server: EmbeddedServer, sandbox: RunningSandbox) -> Iterator[Product]:
+    sandbox.reset()
+    with product_on(tmp_path, postgres_server, sandbox) as product:
+        yield product
+
+
+def test_what_ran_what_failed_and_what_is_next(product: Product, sandbox: RunningSandbox) -> None:
+    """Requirement B2: the last execution of each object, and how long ago."""
+    assert product.run("company").status == 0
+    sandbox.switch(crm_down=True)
+    assert product.run("activity").status == 1
+    product.query_and_commit(
+        """INSERT INTO gainsight.crm_gate (is_open, reason, message, since, checked_at)
+           VALUES (false, 'not_answering', 'Salesforce is away.', now() - interval '3 min', now())"""
+    )
+    product.query_and_commit(
+        "INSERT INTO gainsight.watched_object (object, watched_since, is_stopped) VALUES ('product_usage', now(), true)"
+    )
+    done = product.command("status")
+    assert done.status == 0
+    lines = {line.split()[0]: line for line in done.out.splitlines() if line.strip()}
+    assert "closed since 3 min ago. Salesforce is away." in lines["Gate:"]
+    assert "Completed less than a minute ago" in lines["company"]
+    assert " in " in lines["company"]
+    assert "Failed less than a minute ago" in lines["activity"]
+    assert "Bring it back" in lines["activity"]
+    assert "stopped" in lines["product_usage"]
+    assert "Never synced" in lines["survey_survey_response"]
+    document = product.command("status", "--json").document
+    assert document["gate"]["reason"] == "not_answering"
+    assert [each["status"] for each in document["objects"]] == ["completed", "failed", "never", "never"]
+    assert document["objects"][3]["next_due"] is None
+    assert datetime.fromisoformat(document["objects"][0]["next_due"]) > datetime.now(UTC)
+
+
+def test_a_look_that_is_old_says_that_no_daemon_runs(product: Product) -> None:
+    assert "nobody looked at the primary CRM yet" in product.command("status").out
+    product.query_and_commit(
+        """INSERT INTO gainsight.crm_gate (is_open, reason, message, since, checked_at)
+           VALUES (true, 'open', 'Salesforce answers.', now() - interval '5 h', now() - interval '2 h')"""
+    )
+    out = product.command("status").out
+    assert "open since 5 h ago" in out
+    assert "Last looked at 2 h ago: no Dagster daemon seems to run." in out
+
+
+def test_a_run_that_was_killed_is_failed_and_dagster_is_told(product: Product, sandbox: RunningSandbox) -> None:
+    sandbox.switch(gainsight_delay=60)
+    command = [sys.executable, "-m", "gainsight_pipelines.cli", "run", "company"]
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, cwd=product.folder, env=product.env, **quiet)
+    wait_until(lambda: sandbox.calls()["totals"].get("gainsight"), 60)
+    (pull,) = [each for each in psutil.Process(process.pid).children() if "run_object" in " ".join(each.cmdline())]
+    pull.kill()
+    assert process.wait(60) == 1
+    assert "Running" in product.command("status").out, "a moment ago it may have been about to take its lock"
+    product.query_and_commit("UPDATE gainsight.sync_run SET started_at = started_at - interval '5 min'")
+    with psycopg.connect(psycopg_url(product.env["DAGSTER_POSTGRES_URL"])) as dagster:
+        dagster.execute("UPDATE runs SET start_time = start_time - 300")
+    done = product.command("status")
+    assert "Failed" in done.out
+    assert "The run was killed" in done.out
+    assert "Traceback" not in done.err
+    with psycopg.connect(psycopg_url(product.env["DAGSTER_POSTGRES_URL"])) as dagster:
+        assert dagster.execute("SELECT status FROM runs").fetchall() == [("FAILURE",)]
+    assert product.query("SELECT status FROM gainsight.sync_run") == [("failed",)]
+
+
+def psycopg_url(url: str) -> str:
+    return "postgresql://" + url.partition("://")[2]
+
+
+def test_watch_goes_on_until_ctrl_c(product: Product) -> None:
+    main, child = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gainsight_pipelines.cli", "status", "--watch"],
+        cwd=product.folder,
+        env=product.env | {"TERM": "xterm", "COLUMNS": "160"},
+        stdin=child,
+        stdout=child,
+        stderr=child,
+    )
+    os.close(child)
+    shown = b""
+    while shown.count(b"Object sync status") < 2:
+        shown += os.read(main, 65536)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    os.close(main)
+    assert b"Traceback" not in shown
+
+
+def test_watch_and_json_do_not_go_together(product: Product) -> None:
+    done = product.command("status", "--watch", "--json")
+    assert done.status == 1
+    assert "--watch and --json" in done.err
