@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-
-import psycopg
+from typing import TYPE_CHECKING
 
 from gainsight_pipelines.cadence import Cadence
-from gainsight_pipelines.store import runs
+
+if TYPE_CHECKING:
+    import psycopg
 
 LONGEST_WAIT_IN_HOLDS = 12
 """The longest wait between two attempts, in holds: an hour at the usual pace."""
@@ -54,6 +55,8 @@ def find_owed(
         grace: how long a tick is left to the schedule itself.
         hold: the wait after a first attempt that came to nothing.
     """
+    from gainsight_pipelines.store import runs
+
     watched = runs.watch_objects(connection, list(cadences), now)
     completed = runs.last_completed(connection)
     found = []

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.crm.protocol import CRM_NAMES, PrimaryCRM
@@ -21,8 +22,10 @@ from gainsight_pipelines.errors import (
     PipelineError,
     SettingsError,
 )
-from gainsight_pipelines.store.connection import Store
-from gainsight_pipelines.store.gate import Gate, find_gate, save_gate
+
+if TYPE_CHECKING:
+    from gainsight_pipelines.store.connection import Store
+    from gainsight_pipelines.store.gate import Gate
 
 SECONDS_VARIABLE = "GAINSIGHT_PIPELINES_GATE_SECONDS"
 DEFAULT_SECONDS = 60
@@ -93,6 +96,8 @@ def look(store: Store, connect: Callable[[], PrimaryCRM], clock: Clock) -> Gate:
     Raises:
         PipelineError: the store can't be reached.
     """
+    from gainsight_pipelines.store.gate import Gate, save_gate
+
     started_at = clock.now()
     accounts: int | None = None
     try:
@@ -111,6 +116,8 @@ def look(store: Store, connect: Callable[[], PrimaryCRM], clock: Clock) -> Gate:
 
 def current(store: Store, connect: Callable[[], PrimaryCRM], clock: Clock, pace: Pace) -> Gate:
     """The gate as it was at the last look, or after a new one if that is too old. Raises what `look` raises."""
+    from gainsight_pipelines.store.gate import find_gate
+
     with store.connect("gate") as connection:
         gate = find_gate(connection)
     if gate is None or pace.is_stale(gate, clock):

@@ -1,10 +1,10 @@
 """The CRM's accounts as the source that every pull stands on, and the gate as a check on them."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from gainsight_pipelines import connect, gate
+from gainsight_pipelines import gate
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import PipelineError
 from gainsight_pipelines.orchestration.failures import as_failure
@@ -12,7 +12,9 @@ from gainsight_pipelines.orchestration.metadata import table_metadata
 from gainsight_pipelines.orchestration.names import ACCOUNT, CRM_GROUP
 from gainsight_pipelines.orchestration.resources import PrimaryCRMResource, StoreResource
 from gainsight_pipelines.settings import Settings
-from gainsight_pipelines.store.gate import Gate
+
+if TYPE_CHECKING:
+    from gainsight_pipelines.store.gate import Gate
 
 GATE_CHECK = "gate"
 
@@ -43,6 +45,8 @@ def account_asset(settings: Settings) -> dg.SourceAsset:
     def account(
         context: dg.OpExecutionContext, primary_crm: PrimaryCRMResource, store: StoreResource
     ) -> dg.ObserveResult:
+        from gainsight_pipelines import connect
+
         try:
             crm, database = primary_crm.connect(), store.open()
             clock = SystemClock()
@@ -73,7 +77,7 @@ def gate_check(primary_crm: PrimaryCRMResource, store: StoreResource) -> dg.Asse
     return dg.AssetCheckResult(passed=found.is_open, description=found.message, metadata=_metadata(found))
 
 
-def gate_evaluation(found: Gate) -> dg.AssetCheckEvaluation:
+def gate_evaluation(found: "Gate") -> dg.AssetCheckEvaluation:
     """The gate as an event that the UI shows in the check's history."""
     return dg.AssetCheckEvaluation(
         asset_key=ACCOUNT,
@@ -84,7 +88,7 @@ def gate_evaluation(found: Gate) -> dg.AssetCheckEvaluation:
     )
 
 
-def _metadata(found: Gate) -> dict[str, Any]:
+def _metadata(found: "Gate") -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "reason": dg.MetadataValue.text(found.reason),
         "since": dg.MetadataValue.timestamp(found.since),

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from gainsight_pipelines import connect
 from gainsight_pipelines.cadence import Cadence
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import NotEnabled, ObjectBusy, PipelineError, SettingsError
@@ -16,7 +15,9 @@ from gainsight_pipelines.orchestration.logs import log_to_stderr
 from gainsight_pipelines.orchestration.metadata import column_lineage, materialization_metadata, table_metadata
 from gainsight_pipelines.orchestration.names import ACCOUNT, GROUP, asset_key, documentation, pool
 from gainsight_pipelines.orchestration.resources import GainsightResource, PrimaryCRMResource, StoreResource
-from gainsight_pipelines.sync import Prepared, sync
+
+if TYPE_CHECKING:
+    from gainsight_pipelines.sync import Prepared
 
 
 class PullConfig(dg.Config):
@@ -56,12 +57,15 @@ def pull_asset(
         primary_crm: PrimaryCRMResource,
         store: StoreResource,
     ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+        from gainsight_pipelines import connect
+        from gainsight_pipelines.sync import sync
+
         log_to_stderr()
         clock = SystemClock()
         try:
             database = store.open()
 
-            def prepare() -> Prepared:
+            def prepare() -> "Prepared":
                 return connect.prepare(
                     gainsight.settings(),
                     name,

@@ -5,11 +5,11 @@ Apart from the banner, because the UI shows counts of partitions where a row sho
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
 
-from gainsight_pipelines import connect
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import ObjectBusy, PipelineError
 from gainsight_pipelines.objects.survey import SurveyPull
@@ -18,8 +18,10 @@ from gainsight_pipelines.orchestration.logs import log_to_stderr
 from gainsight_pipelines.orchestration.metadata import table_metadata
 from gainsight_pipelines.orchestration.names import ACCOUNT, BACKFILL_GROUP, backfill_key, pool
 from gainsight_pipelines.orchestration.resources import GainsightResource, PrimaryCRMResource, StoreResource
-from gainsight_pipelines.sync import Prepared
-from gainsight_pipelines.sync.days import DayRead, sync_days
+
+if TYPE_CHECKING:
+    from gainsight_pipelines.sync import Prepared
+    from gainsight_pipelines.sync.days import DayRead
 
 DAYS_PER_RUN = 30
 DEFAULT_REACH = timedelta(days=365)
@@ -63,10 +65,13 @@ def backfill_asset(pull: SurveyPull, owners: tuple[str, ...]) -> dg.AssetsDefini
         primary_crm: PrimaryCRMResource,
         store: StoreResource,
     ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+        from gainsight_pipelines import connect
+        from gainsight_pipelines.sync.days import sync_days
+
         log_to_stderr()
         clock = SystemClock()
 
-        def report(read: DayRead) -> None:
+        def report(read: "DayRead") -> None:
             # One materialization per day: a single result would mark all days of the run with the same numbers.
             metadata = {
                 "rows_read": read.read,
@@ -80,7 +85,7 @@ def backfill_asset(pull: SurveyPull, owners: tuple[str, ...]) -> dg.AssetsDefini
         try:
             database = store.open()
 
-            def prepare() -> Prepared:
+            def prepare() -> "Prepared":
                 settings = gainsight.settings()
                 return connect.prepare(
                     settings, name, context.run.run_id, database, primary_crm.connect, gainsight.connect, clock

@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import psycopg
 
 from gainsight_pipelines.cadence import Cadence
 from gainsight_pipelines.clock import SystemClock
@@ -23,7 +22,9 @@ from gainsight_pipelines.orchestration.failures import as_failure
 from gainsight_pipelines.orchestration.names import asset_key, documentation
 from gainsight_pipelines.orchestration.resources import StoreResource
 from gainsight_pipelines.settings import category_key
-from gainsight_pipelines.store import history
+
+if TYPE_CHECKING:
+    import psycopg
 
 TRAILING_RUNS = 20
 LEAST_ROWS, LARGEST_DROP = 20, 0.1
@@ -40,7 +41,7 @@ CADENCES_WITHOUT_CHANGE = 7
 class Looking:
     """What a check looks at."""
 
-    connection: psycopg.Connection
+    connection: "psycopg.Connection"
     pull: ObjectPull
     cadence: Cadence
     now: datetime
@@ -58,6 +59,8 @@ class Found:
 
 def match_rate(looking: Looking) -> Found:
     """The share of rows with an account, beside that of the trailing runs."""
+    from gainsight_pipelines.store import history
+
     rates = history.match_rates(looking.connection, looking.pull.name, TRAILING_RUNS)
     if not rates.rows:
         return Found(True, "No run has read anything yet.", {}, "unmatched")
@@ -74,6 +77,8 @@ def match_rate(looking: Looking) -> Found:
 
 def schema_drift(looking: Looking) -> Found:
     """Fields of the Gainsight object that are new, gone or of another type."""
+    from gainsight_pipelines.store import history
+
     drifts = history.details_since(looking.connection, looking.pull.name, "schema_drift", looking.now - REMEMBERED)
     metadata = {f"{at:%Y-%m-%d %H:%M} UTC": dg.MetadataValue.json(drift) for at, drift in drifts}
     if not drifts:
@@ -85,6 +90,8 @@ def schema_drift(looking: Looking) -> Found:
 
 def unmapped_categories(looking: Looking) -> Found:
     """Reporting categories that came and that the settings don't map."""
+    from gainsight_pipelines.store import history
+
     assert isinstance(looking.pull, ActivityPull)
     mapped = {category_key(name) for name in looking.pull.settings.reporting_categories}
     counts: Counter[str] = Counter()
@@ -108,6 +115,8 @@ def unmapped_categories(looking: Looking) -> Found:
 
 def response_limit(looking: Looking) -> Found:
     """Whether the last run was cut off by `surveys.response_limit`."""
+    from gainsight_pipelines.store import history
+
     last = history.last_completed_run(looking.connection, looking.pull.name)
     if last is None or not last[0]:
         return Found(True, "The last run read everything within its window.", {}, "response-limit")
@@ -125,6 +134,8 @@ def response_limit(looking: Looking) -> Found:
 
 def data_age(looking: Looking) -> Found:
     """How long ago anything changed in Gainsight, by the data's own newest time."""
+    from gainsight_pipelines.store import history
+
     pull = looking.pull
     newest = history.newest_data(looking.connection, pull.name, pull.table, pull.gainsight_object)
     if newest is None:

@@ -8,22 +8,26 @@ The gate sensor looks at each tick, `run` at each start; `python -m gainsight_pi
 """
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
-import psycopg
 
 from gainsight_pipelines.clock import Clock, SystemClock
 from gainsight_pipelines.orchestration.names import pulls_of
 from gainsight_pipelines.orchestration.resources import StoreResource
-from gainsight_pipelines.store import runs
-from gainsight_pipelines.store.locks import is_locked
+
+if TYPE_CHECKING:
+    import psycopg
 
 PATIENCE = timedelta(minutes=1)
 """Without a sign of life: longer than a run needs from its start to its lock, or waits between tries."""
 
 
-def end_dead_runs(instance: dg.DagsterInstance, connection: psycopg.Connection, clock: Clock) -> list[str]:
+def end_dead_runs(instance: dg.DagsterInstance, connection: "psycopg.Connection", clock: Clock) -> list[str]:
     """Reports each started run as failed whose objects nobody pulls; returns their ids."""
+    from gainsight_pipelines.store import runs
+    from gainsight_pipelines.store.locks import is_locked
+
     ended = []
     started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
     for record in instance.get_run_records(started):

@@ -1,13 +1,14 @@
 """What a materialization shows in the UI: numbers that it plots over time, and tables that people look at."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.contract import LINKS_TO_ACCOUNT, RELATIONS
-from gainsight_pipelines.store.samples import sample_rows, unmatched_totals
-from gainsight_pipelines.sync import SyncReport
+
+if TYPE_CHECKING:
+    from gainsight_pipelines.store.connection import Store
+    from gainsight_pipelines.sync import SyncReport
 
 
 def table_metadata(table: str) -> dict[str, Any]:
@@ -26,8 +27,10 @@ def column_lineage(table: str, account: dg.AssetKey) -> dict[str, Any]:
     return {"dagster/column_lineage": dg.TableColumnLineage(columns)}
 
 
-def materialization_metadata(report: SyncReport, store: Store, table: str, gainsight_object: str) -> dict[str, Any]:
+def materialization_metadata(report: "SyncReport", store: "Store", table: str, gainsight_object: str) -> dict[str, Any]:
     """The metadata of one pull."""
+    from gainsight_pipelines.store.samples import sample_rows, unmatched_totals
+
     with store.connect(f"metadata {report.object}") as connection:
         totals = unmatched_totals(connection, gainsight_object)
         columns, rows = sample_rows(connection, table, gainsight_object)

@@ -1,17 +1,21 @@
 """The three resources that every asset shares: Gainsight, the primary CRM and the store.
 
 None of them holds a secret: each reads what it needs at the start of a run, so a new key needs no restart, and there is
-nothing that a repr, the UI or an event could show.
+nothing that a repr, the UI or an event could show. What they need is imported where it is used: each of Dagster's
+processes loads the definitions, and few of them run anything.
 """
+
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from gainsight_pipelines import connect
 from gainsight_pipelines.clock import SystemClock
-from gainsight_pipelines.crm.protocol import PrimaryCRM
-from gainsight_pipelines.gainsight.client import GainsightClient
 from gainsight_pipelines.settings import Settings, load_settings
-from gainsight_pipelines.store.connection import Store
+
+if TYPE_CHECKING:
+    from gainsight_pipelines.crm.protocol import PrimaryCRM
+    from gainsight_pipelines.gainsight.client import GainsightClient
+    from gainsight_pipelines.store.connection import Store
 
 
 class SettingsResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -29,8 +33,10 @@ class SettingsResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 class GainsightResource(SettingsResource):
     """The Gainsight tenant of the settings, with the key of the environment."""
 
-    def connect(self, store: Store) -> GainsightClient:
+    def connect(self, store: "Store") -> "GainsightClient":
         """A new client, which keeps its count of calls in the store; nothing is called yet."""
+        from gainsight_pipelines import connect
+
         settings = self.settings()
         return connect.connect_gainsight(settings, connect.read_secrets(settings), SystemClock(), store)
 
@@ -38,8 +44,10 @@ class GainsightResource(SettingsResource):
 class PrimaryCRMResource(SettingsResource):
     """The Salesforce or HubSpot that owns the accounts."""
 
-    def connect(self) -> PrimaryCRM:
+    def connect(self) -> "PrimaryCRM":
         """A new connection; nothing is called yet."""
+        from gainsight_pipelines import connect
+
         settings = self.settings()
         return connect.connect_crm(settings, connect.read_secrets(settings), SystemClock())
 
@@ -47,6 +55,8 @@ class PrimaryCRMResource(SettingsResource):
 class StoreResource(SettingsResource):
     """The PostgreSQL database that everything lands in."""
 
-    def open(self) -> Store:
+    def open(self) -> "Store":
         """The database, migrated if need be."""
+        from gainsight_pipelines import connect
+
         return connect.open_store(connect.read_secrets(self.settings()))

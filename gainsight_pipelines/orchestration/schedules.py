@@ -15,7 +15,6 @@ from gainsight_pipelines.errors import PipelineError
 from gainsight_pipelines.orchestration.names import job_name, schedule_name
 from gainsight_pipelines.orchestration.resources import PrimaryCRMResource, StoreResource
 from gainsight_pipelines.settings import Settings
-from gainsight_pipelines.store.locks import is_locked
 
 
 def pull_schedule(settings: Settings, name: str) -> dg.ScheduleDefinition:
@@ -33,6 +32,8 @@ def pull_schedule(settings: Settings, name: str) -> dg.ScheduleDefinition:
     def tick(
         context: dg.ScheduleEvaluationContext, primary_crm: PrimaryCRMResource, store: StoreResource
     ) -> dg.RunRequest | dg.SkipReason:
+        from gainsight_pipelines.store.locks import is_locked
+
         due_at = context.scheduled_execution_time.astimezone(UTC)
         clock = SystemClock()
         if cadence.latest(clock.now()) > due_at:

@@ -1,11 +1,9 @@
 """The gate sensor: looks at the primary CRM, clears away dead runs, and starts what was due and didn't run."""
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
-from dagster._core.scheduler.instigation import InstigatorStatus
 
 from gainsight_pipelines import gate
 from gainsight_pipelines.cadence import cadence_of
@@ -18,9 +16,12 @@ from gainsight_pipelines.orchestration.dead_runs import end_dead_runs
 from gainsight_pipelines.orchestration.names import job_name, pulls_of, schedule_name
 from gainsight_pipelines.orchestration.resources import PrimaryCRMResource, StoreResource
 from gainsight_pipelines.settings import Settings
-from gainsight_pipelines.store import runs
-from gainsight_pipelines.store.connection import Store
-from gainsight_pipelines.store.gate import Gate, find_gate
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+    from gainsight_pipelines.store.connection import Store
+    from gainsight_pipelines.store.gate import Gate
 
 GATE_SENSOR = "primary_crm_gate"
 MISSED_TAG = "gainsight_pipelines/missed"
@@ -36,7 +37,7 @@ UNDER_WAY = [
 
 
 def gate_sensor(
-    settings: Settings, names: Iterable[str], jobs: Sequence[UnresolvedAssetJobDefinition]
+    settings: Settings, names: Iterable[str], jobs: "Sequence[UnresolvedAssetJobDefinition]"
 ) -> dg.SensorDefinition:
     """The sensor for these pulls and their jobs, on by default."""
     cadences = {name: cadence_of(settings, name) for name in names}
@@ -54,6 +55,8 @@ def gate_sensor(
     def primary_crm_gate(
         context: dg.SensorEvaluationContext, primary_crm: PrimaryCRMResource, store: StoreResource
     ) -> dg.SensorResult:
+        from gainsight_pipelines.store import runs
+
         clock = SystemClock()
         try:
             pace = Pace.of()
@@ -82,9 +85,12 @@ def gate_sensor(
     return primary_crm_gate
 
 
-def _look_if_due(store: Store, primary_crm: PrimaryCRMResource, clock: Clock, pace: Pace) -> Gate:
+def _look_if_due(store: "Store", primary_crm: PrimaryCRMResource, clock: Clock, pace: Pace) -> "Gate":
+    from gainsight_pipelines.store.gate import find_gate
+    from gainsight_pipelines.store.runs import last_gated
+
     with store.connect("gate sensor") as connection:
-        known, gated_at = find_gate(connection), runs.last_gated(connection)
+        known, gated_at = find_gate(connection), last_gated(connection)
     is_doubtful = known is not None and gated_at is not None and gated_at > known.checked_at
     if known is None or is_doubtful or pace.is_due(known, clock):
         return gate.look(store, primary_crm.connect, clock)
@@ -105,6 +111,9 @@ def _requests(instance: dg.DagsterInstance, owed: Iterable[Owed], stopped: set[s
 
 def _stopped(instance: dg.DagsterInstance, names: Iterable[str]) -> set[str]:
     """The pulls whose schedules a person stopped."""
+    from dagster._core.definitions.run_request import InstigatorType
+    from dagster._core.scheduler.instigation import InstigatorStatus
+
     states = instance.all_instigator_state(
         instigator_type=InstigatorType.SCHEDULE, instigator_statuses={InstigatorStatus.STOPPED}
     )
@@ -112,7 +121,7 @@ def _stopped(instance: dg.DagsterInstance, names: Iterable[str]) -> set[str]:
     return {name for name in names if schedule_name(name) in schedules}
 
 
-def _words(found: Gate, clock: Clock) -> str:
+def _words(found: "Gate", clock: Clock) -> str:
     minutes = int((clock.now() - found.since).total_seconds() // 60)
     if not found.is_open:
         return f"The gate has been closed for {minutes} min: {found.message}"

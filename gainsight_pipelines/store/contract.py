@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import psycopg
-from psycopg import sql
+if TYPE_CHECKING:
+    import psycopg
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +286,8 @@ RELATIONS: Mapping[str, Relation] = {
 
 def comment(connection: psycopg.Connection) -> None:
     """Writes the meanings into the database, where every client shows them."""
+    from psycopg import sql
+
     for name, relation in RELATIONS.items():
         kind = sql.SQL("VIEW" if relation.is_view else "TABLE")
         target = sql.Identifier("gainsight", name)

@@ -8,10 +8,12 @@ from datetime import date, datetime
 from decimal import Decimal
 from hashlib import sha256
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-import psycopg
+
+if TYPE_CHECKING:
+    import psycopg
 
 
 class NestedTooDeeply(ValueError):

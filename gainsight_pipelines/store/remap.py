@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-import psycopg
-from psycopg import sql
+from typing import TYPE_CHECKING, Any
 
 from gainsight_pipelines.store.tables import Table
+
+if TYPE_CHECKING:
+    import psycopg
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ def remap(connection: psycopg.Connection, table: Table, gainsight_object: str, h
     Returns:
         How many rows changed.
     """
+    from psycopg import sql
+
     mine = (
         sql.SQL("t.{} = {}").format(sql.Identifier(table.object_column), sql.Literal(gainsight_object))
         if table.object_column

@@ -66,6 +66,7 @@ def test_every_company_leads_where_a_pull_would_put_it(
 
 
 def test_surveys_side_by_side(finding: Finding) -> None:
+    """Requirement W4: how many a filter matches, and samples."""
     found = preview(finding.catalog, "survey_survey_response", document=HIGH_SCORES, size=50)
     assert (found.object_name, found.pull, found.filter) == ("survey_response", "survey_survey_response", HIGH_SCORES)
     assert found.count.is_exact and found.count.count == len(found.records) > 0
