@@ -10,7 +10,7 @@ from gainsight_pipelines.cadence import Cadence
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import NotEnabled, ObjectBusy, PipelineError, SettingsError
 from gainsight_pipelines.objects.pull import ObjectPull
-from gainsight_pipelines.orchestration.failures import RETRIES, as_failure
+from gainsight_pipelines.orchestration.failures import retry_or_failure
 from gainsight_pipelines.orchestration.logs import log_to_stderr
 from gainsight_pipelines.orchestration.metadata import column_lineage, materialization_metadata, table_metadata
 from gainsight_pipelines.orchestration.names import ACCOUNT, GROUP, asset_key, documentation, pool
@@ -44,7 +44,6 @@ def pull_asset(
         owners=owners,
         pool=pool(name),
         freshness_policy=freshness_policy(cadence),
-        retry_policy=RETRIES,
         output_required=False,
         description=shown.description,
         metadata=shown.metadata,
@@ -83,7 +82,7 @@ def pull_asset(
             context.log.warning("Skipped: %s", error)
             return
         except PipelineError as error:
-            raise as_failure(error) from None
+            raise retry_or_failure(context, error) from None
         context.log_event(dg.AssetObservation(ACCOUNT, metadata={"accounts": report.accounts}))
         assert not isinstance(pull, SettingsError)
         yield dg.MaterializeResult(

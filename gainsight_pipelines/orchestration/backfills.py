@@ -13,7 +13,7 @@ from pydantic import Field
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import ObjectBusy, PipelineError
 from gainsight_pipelines.objects.survey import SurveyPull
-from gainsight_pipelines.orchestration.failures import RETRIES, as_failure
+from gainsight_pipelines.orchestration.failures import as_failure, retry_or_failure
 from gainsight_pipelines.orchestration.logs import log_to_stderr
 from gainsight_pipelines.orchestration.metadata import table_metadata
 from gainsight_pipelines.orchestration.names import ACCOUNT, BACKFILL_GROUP, backfill_key, pool
@@ -52,7 +52,6 @@ def backfill_asset(pull: SurveyPull, owners: tuple[str, ...]) -> dg.AssetsDefini
         kinds={"postgres"},
         owners=owners,
         pool=pool(name),
-        retry_policy=RETRIES,
         metadata=table_metadata(pull.table.name),
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.multi_run(DAYS_PER_RUN),
@@ -95,9 +94,9 @@ def backfill_asset(pull: SurveyPull, owners: tuple[str, ...]) -> dg.AssetsDefini
             days = [date.fromisoformat(day) for day in context.partition_keys if day not in done]
             sync_days(database, clock, name, context.run.run_id, prepare, days, report, limit=config.response_limit)
         except ObjectBusy as error:
-            raise dg.Failure(description=str(error), allow_retries=False) from None
-        except PipelineError as error:
             raise as_failure(error) from None
+        except PipelineError as error:
+            raise retry_or_failure(context, error) from None
         yield from ()
 
     return materialize_days

@@ -130,7 +130,7 @@ def _told(error: BaseException) -> str:
     """What `sync_run` keeps of an error. The text of one that nobody foresaw may quote a record, so it is left out."""
     if isinstance(error, PipelineError):
         return str(error)
-    if isinstance(error, KeyboardInterrupt | SystemExit):
+    if not isinstance(error, Exception):  # Ctrl-C, TERM, Dagster's own word for a run that a person terminates
         return "The run was stopped. The next run goes on from its last page."
     return f"An error that nobody has foreseen ({type(error).__name__}): the run's log has the rest."
 

@@ -11,7 +11,7 @@ import pytest
 
 from gainsight_pipelines import errors
 from gainsight_pipelines.gainsight import errors as gainsight_errors
-from gainsight_pipelines.orchestration.failures import as_failure
+from gainsight_pipelines.orchestration.failures import as_failure, wait_before_retry
 from gainsight_pipelines.orchestration.names import DOCS_VARIABLE
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE
 from gainsight_pipelines.store.locks import object_lock
@@ -65,9 +65,22 @@ def test_a_transient_failure_is_tried_again_within_the_run(located: Located, mon
     assert "The database can't be reached" in str(failure_of(result).description)
 
 
-@pytest.mark.parametrize(("retry_after", "is_worth_it"), [(None, True), (20.0, True), (7200.0, False)])
-def test_nobody_waits_in_a_run_for_an_hour(retry_after: float | None, is_worth_it: bool) -> None:
-    assert as_failure(errors.RateLimited("No.", retry_after=retry_after)).allow_retries is is_worth_it
+@pytest.mark.parametrize(
+    ("error", "retry_number", "wait"),
+    [
+        (errors.TransientError("No."), 0, 2.0),
+        (errors.TransientError("No."), 1, 5.0),
+        (errors.TransientError("No."), 2, None),
+        (errors.RateLimited("No.", retry_after=20.0), 0, 20.0),
+        (errors.RateLimited("No.", retry_after=7200.0), 0, None),
+        (errors.PermanentError("No."), 0, None),
+        (errors.GateClosed("No."), 0, None),
+    ],
+)
+def test_what_may_mend_is_tried_twice_more_and_nobody_waits_for_an_hour(
+    error: errors.PipelineError, retry_number: int, wait: float | None
+) -> None:
+    assert wait_before_retry(error, retry_number) == wait
 
 
 def test_each_error_has_its_heading_in_the_docs() -> None:
