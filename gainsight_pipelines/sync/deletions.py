@@ -31,6 +31,17 @@ LOG_KEPT_FOR, LOG_OVERLAP = timedelta(days=14), timedelta(days=1)
 """A day less than Gainsight keeps it; entries may show up late."""
 
 
+def note_beginning(context: PullContext) -> None:
+    """Remembers when the first read of an object began: what is deleted from then on is looked for.
+
+    Before anything is read, as that run may be killed and leave rows behind.
+    """
+    connection, name, run_id, now = context.connection, context.pull.name, context.report.run_id, context.started_at
+    with connection.transaction():
+        if take_cursor(connection, name, DELETIONS, run_id).completed_at is None:
+            save_cursor(connection, name, DELETIONS, run_id, Cursor(completed_at=now, modified_at=now))
+
+
 def find_deletions(context: PullContext, mapper: Mapper) -> None:
     """Marks the rows of deleted records, if it is time to look."""
     if mapper.cursor_field is None:
@@ -38,11 +49,8 @@ def find_deletions(context: PullContext, mapper: Mapper) -> None:
     connection, name, run_id, now = context.connection, context.pull.name, context.report.run_id, context.started_at
     cursor = take_cursor(connection, name, DELETIONS, run_id)
     looked_at, swept_at = cursor.completed_at, cursor.modified_at
+    assert looked_at is not None  # by note_beginning
     is_asked_for = context.prepared.is_vanishing_accepted
-    if looked_at is None:
-        # Nothing was stored before this run.
-        save_cursor(connection, name, DELETIONS, run_id, Cursor(completed_at=now, modified_at=now))
-        return
     if now - looked_at < LOOK_EVERY and not is_asked_for:
         return
     is_log_enough = now - looked_at < LOG_KEPT_FOR and not is_asked_for and _read_logs(context, looked_at)

@@ -35,7 +35,7 @@ from gainsight_pipelines.store.tables import COMPANY
 from gainsight_pipelines.sync.changes import Changes, begin, finish
 from gainsight_pipelines.sync.companies import crm_id_field, keep_crm_ids
 from gainsight_pipelines.sync.context import Prepared, PullContext, logger
-from gainsight_pipelines.sync.deletions import find_deletions
+from gainsight_pipelines.sync.deletions import find_deletions, note_beginning
 from gainsight_pipelines.sync.pages import PageWriter
 from gainsight_pipelines.sync.reads import read_again, read_changes, read_daily
 from gainsight_pipelines.sync.report import SyncReport
@@ -201,6 +201,7 @@ def _read_all(context: PullContext, mapper: Mapper, schema: ObjectSchema, write:
         read_snapshot(context, mapper, write)
         finish(context, changes)
         return
+    note_beginning(context)
     read_changes(context, mapper, write)
     read_daily(context, mapper, write, changes)
     if changes.remaps:

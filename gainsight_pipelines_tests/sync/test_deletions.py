@@ -5,9 +5,15 @@ from __future__ import annotations
 import uuid
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
+import pytest
+
+from gainsight_pipelines.errors import RateLimited
+from gainsight_pipelines.store.embedded import EmbeddedServer
 from gainsight_pipelines.sync import SyncReport, sync
-from gainsight_pipelines_tests.pulling import Pulling
+from gainsight_pipelines_tests.pulling import Pulling, pulling_on
+from gainsight_pipelines_tests.sandbox_process import start_sandbox
 
 DAY, WEEK = timedelta(days=1, minutes=1), timedelta(days=7, minutes=1)
 
@@ -113,3 +119,23 @@ def test_a_record_that_comes_back_is_live_again(pulling: Pulling) -> None:
     pulling.sandbox.edit({"object": "company", "gsid": gsid, "values": {"Employees": 7}})
     pulling.pull("company")
     assert gone(pulling, "company", "gsid") == set()
+
+
+def test_what_is_deleted_between_a_first_run_that_failed_and_the_next_one_is_found(
+    tmp_path: Path, postgres_server: EmbeddedServer
+) -> None:
+    with (
+        start_sandbox(tmp_path, activities=300, accounts=60) as sandbox,
+        pulling_on(postgres_server, sandbox) as pulling,
+    ):
+        sandbox.switch(page_cap=100, limit_per_day=5)
+        with pytest.raises(RateLimited):
+            pulling.pull("activity")
+        stored = {row[0] for row in pulling.query("SELECT activity_id FROM gainsight.activity")}
+        assert 0 < len(stored) < 300
+        gsid = min(stored)
+        sandbox.edit({"object": "activity_timeline", "action": "delete", "gsid": gsid})
+        sandbox.reset()
+        later(pulling, timedelta(days=3))
+        pulling.pull("activity")
+        assert gone(pulling, "activity", "activity_id") == {gsid}
