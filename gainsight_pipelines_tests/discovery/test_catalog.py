@@ -87,6 +87,7 @@ def test_a_large_tenant_costs_no_more_calls(finding: Finding) -> None:
     assert len(finding.catalog.objects().objects) >= 1_500
     assert set(wide) <= set(finding.catalog.fields(names[0]).schema.fields)
     finding.catalog.fill(names[0])
+    finding.sandbox.switch(gainsight_delay=1.0)  # so that all of them ask while the first one waits
     with ThreadPoolExecutor(8) as pool:
         catalog = finding.catalog
         assert len({len(found.objects) for found in pool.map(lambda _: catalog.objects(is_fresh=True), range(8))}) == 1

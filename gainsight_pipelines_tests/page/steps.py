@@ -81,6 +81,7 @@ def choose_surveys(page: Page) -> None:
     page.get_by_label("Lookback days").fill("90")
     expect(page.get_by_text("surveys.lookback_days is 90; it takes a whole number from 1 to 30.")).to_be_visible()
     page.get_by_label("Lookback days").fill("21")
+    page.get_by_label("Lookback days").press("Tab")
     expect(page.get_by_text("surveys.lookback_days is 90")).to_have_count(0)
 
 
