@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,8 +28,6 @@ from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.embedded import EmbeddedServer, embedded_server
 from gainsight_pipelines.store.migrate import migrate
 
-DAGSTER_TEMPLATE = "dagster_template"
-_MAKING = "dagster_template_in_the_making"
 _LOCK = 7_104_299
 
 _QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
@@ -52,11 +50,10 @@ def database_url(postgres_server: EmbeddedServer) -> Iterator[str]:
 
 
 @pytest.fixture
-def store(database_url: str) -> Store:
-    """An empty database with the product's tables."""
-    found = Store(database_url)
-    migrate(found)
-    return found
+def store(postgres_server: EmbeddedServer) -> Iterator[Store]:
+    """A database with the product's tables and nothing in them, dropped after the test."""
+    with product_database(postgres_server) as database:
+        yield Store(postgres_server.url(database))
 
 
 @pytest.fixture
@@ -81,19 +78,37 @@ def fresh_database(server: EmbeddedServer, template: str = "template0") -> Itera
 
 
 @contextmanager
-def dagster_database(server: EmbeddedServer) -> Iterator[str]:
-    """The name of a new database with the tables of Dagster's storage and nothing in them, dropped at the end.
+def product_database(server: EmbeddedServer) -> Iterator[str]:
+    """The name of a new database with the product's tables and nothing in them, dropped at the end."""
+    with fresh_database(server, _template(server, "product_template", _create_tables)) as name:
+        yield name
 
-    Dagster takes seconds to make them: once for a test run, the rest are copies. `demo` makes them in its own database.
-    """
+
+@contextmanager
+def dagster_database(server: EmbeddedServer) -> Iterator[str]:
+    """The name of a new database with the tables of Dagster's storage and nothing in them, dropped at the end."""
+    with fresh_database(server, _template(server, "dagster_template", _create_dagster_tables)) as name:
+        yield name
+
+
+def _create_tables(url: str) -> None:
+    migrate(Store(url))
+
+
+def _create_dagster_tables(url: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        home = {HOME_VARIABLE: str(prepare_home(Path(folder)))}
+        create_storage({**os.environ, **home, STORAGE_VARIABLE: storage_url(url)})
+
+
+def _template(server: EmbeddedServer, name: str, create_tables: Callable[[str], None]) -> str:
+    """Makes a template unless it is there: migrations take their time, once for a test run; the rest are copies."""
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))  # until the connection closes
-        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DAGSTER_TEMPLATE,)).fetchone():
-            connection.execute(f'DROP DATABASE IF EXISTS "{_MAKING}"')
-            connection.execute(f'CREATE DATABASE "{_MAKING}" TEMPLATE template0 STRATEGY wal_log')
-            with tempfile.TemporaryDirectory() as folder:
-                home = {HOME_VARIABLE: str(prepare_home(Path(folder)))}
-                create_storage({**os.environ, **home, STORAGE_VARIABLE: storage_url(server.url(_MAKING))})
-            connection.execute(f'ALTER DATABASE "{_MAKING}" RENAME TO "{DAGSTER_TEMPLATE}"')
-    with fresh_database(server, DAGSTER_TEMPLATE) as name:
-        yield name
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
+            making = f"{name}_in_the_making"
+            connection.execute(f'DROP DATABASE IF EXISTS "{making}"')
+            connection.execute(f'CREATE DATABASE "{making}" TEMPLATE template0 STRATEGY wal_log')
+            create_tables(server.url(making))
+            connection.execute(f'ALTER DATABASE "{making}" RENAME TO "{name}"')
+    return name

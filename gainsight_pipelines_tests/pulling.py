@@ -25,7 +25,7 @@ from gainsight_pipelines.settings import Settings, parse_settings
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
 from gainsight_pipelines.store.embedded import EmbeddedServer
 from gainsight_pipelines.sync import Prepared, SyncReport, sync
-from gainsight_pipelines_tests.databases import fresh_database
+from gainsight_pipelines_tests.databases import product_database
 from gainsight_pipelines_tests.product import REAL_PREFIXES
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 
@@ -103,7 +103,7 @@ class Pulling:
 def pulling_on(server: EmbeddedServer, sandbox: RunningSandbox, kind: str = "salesforce") -> Iterator[Pulling]:
     """Pulls on the sandbox's settings for that CRM, with an empty database and the sandbox's credentials in the
     environment."""
-    with fresh_database(server) as database, pytest.MonkeyPatch.context() as patch:
+    with product_database(server) as database, pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(REAL_PREFIXES)]:
             patch.delenv(name)
         for name, value in {**sandbox.env, DATABASE_VARIABLE: server.url(database)}.items():

@@ -14,7 +14,9 @@ from playwright.sync_api import Page, expect
 
 from gainsight_pipelines.orchestration.names import SYNC_ALL_TAG
 from gainsight_pipelines.orchestration.webserver import Webserver
+from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.embedded import EmbeddedServer
+from gainsight_pipelines.store.locks import object_lock
 from gainsight_pipelines_tests.page.browsing import browser_page
 from gainsight_pipelines_tests.product import product_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
@@ -142,6 +144,26 @@ def test_run_all_starts_one_run_per_object_and_a_failure_leaves_the_others_alone
         "pull_survey_survey_response": "SUCCESS",
     }
     dev.product.write_settings(good)
+
+
+@pytest.mark.usefixtures("launched_backfill")
+def test_ticks_start_runs_unless_the_object_is_being_pulled_and_what_was_skipped_runs_afterwards(dev: Dev) -> None:
+    """The daemon's own ticks, each minute: what a cron expression can do at the most."""
+    before, good = dev.runs(), dev.product.settings()
+    dev.product.write_settings(good | {"schedules": {"company": "* * * * *", "activity": "* * * * *"}})
+    with object_lock(Store(dev.product.database_url), "activity", "somebody"):
+        Webserver(dev.base).reload()
+        wait_until(lambda: dev.ticks("company") and dev.ticks("activity"), 90)
+        (skipped,), (ticked,) = dev.ticks("activity"), dev.ticks("company")
+    assert (skipped.status, skipped.reason) == ("SKIPPED", "`activity` is still being pulled by another run.")
+
+    def started() -> dict[str, list[str]]:
+        return {run.run_id: [run.job, run.status] for run in new_runs(dev, before)}
+
+    wait_until(lambda: started().get(ticked.run_ids[0]) == ["pull_company", "SUCCESS"], 60)
+    wait_until(lambda: ["pull_activity", "SUCCESS"] in started().values(), 60)
+    dev.product.write_settings(good)
+    Webserver(dev.base).reload()
 
 
 @pytest.mark.usefixtures("launched_backfill")

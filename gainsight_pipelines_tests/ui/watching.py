@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import requests
 from playwright.sync_api import Locator, Page, expect
 
 from gainsight_pipelines.gate import SECONDS_VARIABLE
 from gainsight_pipelines.orchestration.instance import LOCATION
+from gainsight_pipelines.orchestration.names import schedule_name
 from gainsight_pipelines_tests.page.browsing import free_port
 from gainsight_pipelines_tests.page.steps import answers
 from gainsight_pipelines_tests.product import Product
@@ -27,6 +29,9 @@ GATE_SECONDS = 2
 """The sensor looks every five seconds at the most, as the daemon's own loop takes that long; the hold is ten."""
 
 BY_DAY = "survey_survey_response_by_day"
+
+TICKS = """query ($selector: ScheduleSelector!) { scheduleOrError(scheduleSelector: $selector) { ... on Schedule {
+    scheduleState { ticks(limit: 20) { status skipReason runIds } } } } }"""
 
 RUNS = """{ runsOrError(limit: 200) { ... on Runs { results {
     runId jobName status tags { key value } assetSelection { path } } } } }"""
@@ -44,6 +49,15 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Tick:
+    """A tick of a schedule: SUCCESS, SKIPPED or FAILURE."""
+
+    status: str
+    reason: str | None
+    run_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Dev:
     """A `gainsight-pipelines dev` that answers."""
 
@@ -57,7 +71,6 @@ class Dev:
 
     def runs(self) -> list[Run]:
         """All runs, the latest first."""
-        answer = requests.post(self.page_of("graphql"), json={"query": RUNS}, timeout=30).json()
         return [
             Run(
                 each["runId"],
@@ -66,8 +79,19 @@ class Dev:
                 {tag["key"]: tag["value"] for tag in each["tags"]},
                 tuple(key["path"][-1] for key in each["assetSelection"] or ()),
             )
-            for each in answer["data"]["runsOrError"]["results"]
+            for each in self._ask(RUNS)["runsOrError"]["results"]
         ]
+
+    def ticks(self, name: str) -> list[Tick]:
+        """The last ticks of an object's schedule that are over, the latest first."""
+        selector = {
+            "repositoryLocationName": LOCATION,
+            "repositoryName": "__repository__",
+            "scheduleName": schedule_name(name),
+        }
+        state = self._ask(TICKS, selector=selector)["scheduleOrError"]["scheduleState"]
+        over = [each for each in state["ticks"] if each["status"] != "STARTED"]
+        return [Tick(each["status"], each["skipReason"], tuple(each["runIds"])) for each in over]
 
     def owe(self, *names: str) -> None:
         """Makes these objects due by a tick that they missed."""
@@ -76,6 +100,11 @@ class Dev:
                ON CONFLICT (object) DO UPDATE SET watched_since = excluded.watched_since""",
             (list(names), timedelta(days=9)),
         )
+
+    def _ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        body = {"query": query, "variables": variables}
+        answer: dict[str, Any] = requests.post(self.page_of("graphql"), json=body, timeout=30).json()["data"]
+        return answer
 
 
 @contextmanager
