@@ -170,12 +170,16 @@ def pull_checks(name: str, pull: ObjectPull, cadence: Cadence) -> dg.AssetChecks
         specs=[
             dg.AssetCheckSpec(each, asset=asset_key(name), description=check.__doc__) for each, check in checks.items()
         ],
+        can_subset=True,  # else the UI offers them only together with the pull
     )
-    def look(store: StoreResource) -> Iterator[dg.AssetCheckResult]:
+    def look(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
+        chosen = {key.name for key in context.selected_asset_check_keys}
         try:
             with store.open().connect(f"checks {name}") as connection:
                 looking = Looking(connection, pull, cadence, SystemClock().now())
                 for each, check in checks.items():
+                    if each not in chosen:
+                        continue
                     found = check(looking)
                     yield dg.AssetCheckResult(
                         check_name=each,
