@@ -46,7 +46,7 @@ def test_a_dagster_home_with_this_projects_file_is_used_in_silence(
 ) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    (home / "dagster.yaml").write_text(OURS.read_text() + "\npython_logs:\n  python_log_level: INFO\n")
+    (home / "dagster.yaml").write_text(OURS.read_text() + "\nschedules: {use_threads: true}\n")
     with opened(tmp_path, database_url, DAGSTER_HOME=str(home)) as workspace:
         assert workspace.environ["DAGSTER_HOME"] == str(home)
     assert capsys.readouterr().err == ""

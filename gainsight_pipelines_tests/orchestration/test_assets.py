@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 import yaml
 
 from gainsight_pipelines.orchestration.build import build_definitions
+from gainsight_pipelines.orchestration.instance import CONFIGURATION
 from gainsight_pipelines.settings import load_settings
 from gainsight_pipelines.store.contract import RELATIONS
+from gainsight_pipelines_tests.orchestration.running import Located
 from gainsight_pipelines_tests.pulling import Pulling
 
 TABLES = {
@@ -57,3 +60,14 @@ def test_a_materialization_shows_numbers_lineage_and_what_has_no_account(pulling
     assert shown["details"]["unmatched_examples"].keys() == reasons.keys()
     (source,) = shown["dagster/column_lineage"].deps_by_column["account_id"]
     assert (source.asset_key.to_user_string(), source.column_name) == ("crm/account", "account_id")
+
+
+def test_a_run_keeps_its_events_and_does_not_print_each(located: Located, capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither the terminal of `dev` nor the compute log, where the progress is, has a line of Dagster's per event."""
+    ours = yaml.safe_load(CONFIGURATION.read_text())
+    job = located.definitions.resolve_job_def("pull_company")
+    with dg.instance_for_test(overrides={"python_logs": ours.get("python_logs", {})}) as instance:
+        result = job.execute_in_process(instance=instance)
+        kept = {each.dagster_event.event_type for each in instance.all_logs(result.run_id) if each.dagster_event}
+    assert {dg.DagsterEventType.STEP_START, dg.DagsterEventType.ASSET_MATERIALIZATION} <= kept
+    assert " DEBUG " not in capfd.readouterr().err
