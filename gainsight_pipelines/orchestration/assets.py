@@ -63,9 +63,11 @@ def pull_asset(
         clock = SystemClock()
         try:
             database = store.open()
+            prepared: Prepared | None = None
 
             def prepare() -> "Prepared":
-                return connect.prepare(
+                nonlocal prepared
+                prepared = connect.prepare(
                     gainsight.settings(),
                     name,
                     context.run.run_id,
@@ -76,19 +78,20 @@ def pull_asset(
                     is_vanishing_accepted=config.accept_deletions,
                     is_full=config.full_refresh,
                 )
+                return prepared
 
             report = sync(database, clock, name, context.run.run_id, prepare)
+            assert prepared is not None
+            # As the settings are by now, which the run went by: those of the load may have been broken, or others.
+            table, gainsight_object = prepared.pull.table.name, prepared.pull.gainsight_object
+            metadata = materialization_metadata(report, database, table, gainsight_object)
         except (ObjectBusy, NotEnabled) as error:
             context.log.warning("Skipped: %s", error)
             return
         except PipelineError as error:
             raise retry_or_failure(context, error) from None
         context.log_event(dg.AssetObservation(ACCOUNT, metadata={"accounts": report.accounts}))
-        assert not isinstance(pull, SettingsError)
-        yield dg.MaterializeResult(
-            metadata=materialization_metadata(report, database, pull.table.name, pull.gainsight_object)
-            | column_lineage(pull.table.name, ACCOUNT)
-        )
+        yield dg.MaterializeResult(metadata=metadata | column_lineage(table, ACCOUNT))
 
     return materialize
 

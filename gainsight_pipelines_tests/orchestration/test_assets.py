@@ -71,3 +71,15 @@ def test_a_run_keeps_its_events_and_does_not_print_each(located: Located, capfd:
         kept = {each.dagster_event.event_type for each in instance.all_logs(result.run_id) if each.dagster_event}
     assert {dg.DagsterEventType.STEP_START, dg.DagsterEventType.ASSET_MATERIALIZATION} <= kept
     assert " DEBUG " not in capfd.readouterr().err
+
+
+def test_settings_that_were_mended_after_the_load_hold_for_the_next_run(located: Located) -> None:
+    good = located.pulling.content["company"]
+    located.pulling.content["company"] = good | {"attributes": 7}
+    job = located.definitions.resolve_job_def("pull_company")
+    located.pulling.content["company"] = good
+    assert located.definitions
+    result = job.execute_in_process(instance=located.instance, raise_on_error=False)
+    assert result.success
+    (event,) = result.asset_materializations_for_node("gainsight__company")
+    assert event.metadata["rows_read"].value
