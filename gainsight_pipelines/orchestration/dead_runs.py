@@ -1,7 +1,8 @@
-"""Runs whose process is gone though Dagster has them as started: found by their object's lock, reported as failed.
+"""Runs whose process is gone though Dagster, or `sync_run`, has them under way: found by their object's lock.
 
-After a kill -9 of everything nobody tells Dagster, and such a run would hold its pool for good. Its object's lock alone
-tells whether it is being pulled: a run takes it before it does anything else, and without it can't write a page.
+After a kill -9 of everything nobody tells Dagster, and such a run would hold its pool for good. Where Dagster lives on
+and notices, nobody tells `sync_run`. The object's lock alone tells whether it is being pulled: a run takes it before it
+does anything else, and without it can't write a page.
 
 The gate sensor looks at each tick, `run` at each start; `python -m gainsight_pipelines.orchestration.dead_runs` is what
 `status` calls when it sees one.
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from gainsight_pipelines.clock import Clock, SystemClock
-from gainsight_pipelines.orchestration.names import pulls_of
+from gainsight_pipelines.orchestration.names import BY_DAY, pulls_of
 from gainsight_pipelines.orchestration.resources import StoreResource
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ PATIENCE = timedelta(minutes=1)
 
 
 def end_dead_runs(instance: dg.DagsterInstance, connection: "psycopg.Connection", clock: Clock) -> list[str]:
-    """Reports each started run as failed whose objects nobody pulls; returns their ids."""
+    """Reports each started run as failed whose objects nobody pulls, and ends the records of such; returns the ids of
+    those reported."""
     from gainsight_pipelines.store import runs
     from gainsight_pipelines.store.locks import is_locked
 
@@ -42,6 +44,9 @@ def end_dead_runs(instance: dg.DagsterInstance, connection: "psycopg.Connection"
         instance.report_run_failed(run, runs.DIED)
         runs.end_dead_run(connection, run.run_id)
         ended.append(run.run_id)
+    for run_id, recorded in runs.unfinished_runs(connection, before=clock.now() - PATIENCE):
+        if not is_locked(connection, recorded.removesuffix(BY_DAY)):
+            runs.end_dead_run(connection, run_id)
     return ended
 
 

@@ -131,6 +131,13 @@ def end_dead_run(connection: psycopg.Connection, run_id: str) -> None:
     connection.execute(f"{END_DEAD} WHERE run_id = %s AND status = 'running'", (run_id,))
 
 
+def unfinished_runs(connection: psycopg.Connection, *, before: datetime) -> list[tuple[str, str]]:
+    """Run and object, as they are recorded, of what began before and has no end yet."""
+    return connection.execute(
+        "SELECT run_id, object FROM gainsight.sync_run WHERE status = 'running' AND started_at < %s", (before,)
+    ).fetchall()
+
+
 def signs_of_life(connection: psycopg.Connection, run_id: str) -> list[datetime]:
     """When a run began and ended each of its pulls, as far as it did."""
     rows = connection.execute(

@@ -153,6 +153,22 @@ def test_a_run_is_not_declared_dead_while_its_object_is_pulled_or_it_has_only_be
     assert status_of(located, young) == (dg.DagsterRunStatus.STARTED, "running")
 
 
+def test_the_record_of_a_run_that_dagster_itself_found_dead_is_ended(located: Located) -> None:
+    """Else it says running until the next tick: nothing is caught up, and `status` goes on reporting it."""
+    run, days = started_run(located, minutes_ago=3), started_run(located, minutes_ago=3, name="survey_survey_response")
+    located.pulling.query_and_commit(
+        "UPDATE gainsight.sync_run SET object = %s WHERE run_id = %s", ("survey_survey_response_by_day", days.run_id)
+    )
+    for each in (run, days):
+        located.instance.report_run_failed(each)
+    with object_lock(located.pulling.store, "survey_survey_response", days.run_id):
+        located.sense()
+    assert status_of(located, run) == (dg.DagsterRunStatus.FAILURE, "failed")
+    assert status_of(located, days) == (dg.DagsterRunStatus.FAILURE, "running"), "its object is being pulled"
+    located.sense()
+    assert status_of(located, days) == (dg.DagsterRunStatus.FAILURE, "failed")
+
+
 def test_a_dead_run_is_caught_up(located: Located) -> None:
     watch_since(located, timedelta(days=9))
     located.sense()
