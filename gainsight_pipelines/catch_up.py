@@ -33,6 +33,11 @@ class Owed:
         return f"{self.name} {self.tick:%Y-%m-%dT%H:%M:%SZ} {self.attempts}"
 
 
+def wait_after(attempts: int, hold: timedelta) -> timedelta:
+    """How long to wait after so many attempts in a row that came to nothing: twice as long each time, to an hour."""
+    return hold * min(2 ** (attempts - 1), LONGEST_WAIT_IN_HOLDS)
+
+
 def find_owed(
     connection: psycopg.Connection,
     cadences: Mapping[str, Cadence],
@@ -68,7 +73,7 @@ def find_owed(
         if any(each.status == "running" or each.is_final for each in attempts):
             continue
         recent = [each for each in attempts if each.ended_at >= open_since]
-        if recent and now - recent[-1].ended_at < hold * min(2 ** (len(recent) - 1), LONGEST_WAIT_IN_HOLDS):
+        if recent and now - recent[-1].ended_at < wait_after(len(recent), hold):
             continue
         found.append(Owed(name, tick, len(attempts)))
     return found

@@ -25,8 +25,7 @@ PATIENCE = timedelta(minutes=1)
 
 
 def end_dead_runs(instance: dg.DagsterInstance, connection: "psycopg.Connection", clock: Clock) -> list[str]:
-    """Reports each started run as failed whose objects nobody pulls, and ends the records of such; returns the ids of
-    those reported."""
+    """Reports each started run as failed whose objects nobody pulls, returns their ids, and ends records of such."""
     from gainsight_pipelines.store import runs
     from gainsight_pipelines.store.locks import is_locked
 

@@ -1,13 +1,14 @@
 """The gate sensor: looks at the primary CRM, clears away dead runs, and starts what was due and didn't run."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from gainsight_pipelines import gate
 from gainsight_pipelines.cadence import cadence_of
-from gainsight_pipelines.catch_up import Owed, find_owed
+from gainsight_pipelines.catch_up import Owed, find_owed, wait_after
 from gainsight_pipelines.clock import Clock, SystemClock
 from gainsight_pipelines.errors import PipelineError, SettingsError
 from gainsight_pipelines.gate import Pace
@@ -72,7 +73,8 @@ def gate_sensor(
         except PipelineError as error:
             return dg.SensorResult(skip_reason=f"The gate can't be evaluated, so it is closed: {error}")
         is_steady = found.is_open and clock.now() - found.since >= pace.hold
-        requests = _requests(context.instance, owed, stopped) if is_steady else []
+        wanted = [each for each in owed if each.name not in stopped] if is_steady else []
+        requests = _requests(context.instance, wanted, found.since, pace.hold, clock.now())
         state = f"{found.reason} since {found.since.isoformat()}"
         return dg.SensorResult(
             run_requests=requests,
@@ -97,16 +99,32 @@ def _look_if_due(store: "Store", primary_crm: PrimaryCRMResource, clock: Clock, 
     return known
 
 
-def _requests(instance: dg.DagsterInstance, owed: Iterable[Owed], stopped: set[str]) -> list[dg.RunRequest]:
-    """What was due and may run now: nothing that a person stopped, and nothing that is under way already."""
+def _requests(
+    instance: dg.DagsterInstance, owed: Sequence[Owed], open_since: datetime, hold: timedelta, now: datetime
+) -> list[dg.RunRequest]:
+    """What was due and may run now: nothing that is under way already, or whose last run failed just now."""
+    if not owed:
+        return []
     under_way: set[str] = set()
     for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)):
         under_way |= pulls_of(run)
-    return [
-        dg.RunRequest(job_name=job_name(each.name), run_key=each.key, tags={MISSED_TAG: each.tick.isoformat()})
-        for each in owed
-        if each.name not in under_way | stopped
-    ]
+    found = []
+    for each in owed:
+        tags = {MISSED_TAG: each.tick.isoformat()}
+        job = job_name(each.name)
+        # Dagster takes a key once, and a run may fail before it leaves a record that `find_owed` could count.
+        ends = _failures(instance, dg.RunsFilter(job_name=job, tags=tags, statuses=[dg.DagsterRunStatus.FAILURE]))
+        recent = [end for end in ends if end >= open_since.timestamp()]
+        is_waiting = recent and now.timestamp() - recent[0] < wait_after(len(recent), hold).total_seconds()
+        if each.name not in under_way and not is_waiting:
+            found.append(dg.RunRequest(job_name=job, run_key=f"{each.key} {len(ends)}", tags=tags))
+    return found
+
+
+def _failures(instance: dg.DagsterInstance, runs: dg.RunsFilter) -> list[float]:
+    """When these runs ended, the last first."""
+    records = instance.get_run_records(runs)
+    return sorted((each.end_time or each.update_timestamp.timestamp() for each in records), reverse=True)
 
 
 def _stopped(instance: dg.DagsterInstance, names: Iterable[str]) -> set[str]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from gainsight_pipelines.orchestration.names import asset_key
+from gainsight_pipelines.orchestration.names import asset_key, backfill_key
 from gainsight_pipelines.orchestration.purge import purge
 from gainsight_pipelines_tests.orchestration.running import Located
 
@@ -25,6 +25,20 @@ def test_old_runs_go_and_the_last_successful_one_of_each_object_stays(located: L
     assert event is not None
     assert event.run_id == ids[1]
     assert located.pulling.query("SELECT run_id FROM gainsight.sync_run ORDER BY started_at") == [(ids[1],), (ids[2],)]
+
+
+def test_days_that_were_read_stay_marked_and_hide_no_regular_run(located: Located) -> None:
+    """A day is marked by its event: with it gone the UI would have the day as missing, and read it again."""
+    name = "survey_survey_response"
+    regular = located.run(name).run_id
+    key = backfill_key(name)
+    job = located.definitions.resolve_implicit_global_asset_job_def()
+    days = {"dagster/asset_partition_range_start": "2026-01-05", "dagster/asset_partition_range_end": "2026-01-06"}
+    for _ in range(2):
+        assert job.execute_in_process(instance=located.instance, asset_selection=[key], tags=days).success
+    purge(located.instance, located.pulling.store, datetime.now(UTC) + timedelta(seconds=1), is_dry=False)
+    assert located.instance.get_materialized_partitions(key) == {"2026-01-05", "2026-01-06"}
+    assert located.instance.has_run(regular)
 
 
 def test_what_is_young_or_under_way_stays(located: Located) -> None:

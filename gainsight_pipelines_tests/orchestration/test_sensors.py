@@ -180,6 +180,36 @@ def test_a_dead_run_is_caught_up(located: Located) -> None:
     assert "pull_company" in requested(located.sense())
 
 
+def failed_before_its_record(located: Located, request: dg.RunRequest, minutes_ago: float) -> None:
+    """The run that the daemon made of a request, whose process never came to the pull."""
+    run = create_run_for_test(located.instance, job_name=str(request.job_name), tags=dict(request.tags))
+    at = datetime.now(UTC) - timedelta(minutes=minutes_ago)
+    event = DagsterEvent(event_type_value=DagsterEventType.RUN_FAILURE.value, job_name=run.job_name)
+    located.instance.report_dagster_event(event, run.run_id, timestamp=at.timestamp())
+
+
+def test_a_run_that_failed_before_it_left_a_record_is_asked_for_again(located: Located) -> None:
+    """Dagster takes a run key once, whatever becomes of the run."""
+    watch_since(located, timedelta(days=9))
+    located.sense()
+    age_gate(located, timedelta(minutes=60))
+
+    def request() -> dg.RunRequest | None:
+        asked = located.sense().run_requests or ()
+        return next((each for each in asked if each.job_name == "pull_company"), None)
+
+    first = request()
+    assert first is not None
+    failed_before_its_record(located, first, minutes_ago=4)
+    assert request() is None, "it waits as after any attempt"
+    for run in located.instance.get_run_ids():
+        located.instance.delete_run(run)
+    failed_before_its_record(located, first, minutes_ago=6)
+    second = request()
+    assert second is not None
+    assert second.run_key != first.run_key
+
+
 @pytest.mark.usefixtures("quick")
 def test_a_gate_that_cannot_be_evaluated_says_why(located: Located, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(gate.SECONDS_VARIABLE, "soon")
