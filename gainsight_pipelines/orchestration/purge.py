@@ -1,4 +1,4 @@
-"""Deletes old runs: Dagster keeps every event of every run for good. What each object's last runs left stays.
+"""Deletes old runs: Dagster keeps every event of every run for good. What the UI has its present state from stays.
 
 `python -m gainsight_pipelines.orchestration.purge DAYS [--dry-run]` is what the command `purge` starts: a process
 of its own, as Dagster takes its configuration from the environment. Prints one JSON document.
@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from gainsight_pipelines.clock import SystemClock
-from gainsight_pipelines.orchestration.names import pulls_of
+from gainsight_pipelines.orchestration.names import BY_DAY, pulls_of
 from gainsight_pipelines.orchestration.resources import StoreResource
 from gainsight_pipelines.store import runs
 from gainsight_pipelines.store.connection import Store
@@ -26,14 +26,14 @@ def purge(instance: dg.DagsterInstance, store: Store, before: datetime, *, is_dr
     Args:
         instance: Dagster's.
         store: the product's.
-        before: what ended later stays.
+        before: what began later stays.
         is_dry: count only.
 
     Returns:
         How many of each: `dagster_runs`, `sync_runs`.
     """
     finished = dg.RunsFilter(statuses=FINISHED, created_before=before)
-    old = set(instance.get_run_ids(finished)) - _last_runs(instance)
+    old = set(instance.get_run_ids(finished)) - _needed(instance)
     if not is_dry:
         for run_id in old:
             instance.delete_run(run_id)
@@ -41,17 +41,25 @@ def purge(instance: dg.DagsterInstance, store: Store, before: datetime, *, is_dr
         return {"dagster_runs": len(old), "sync_runs": runs.purge_runs(connection, before, is_dry=is_dry)}
 
 
-def _last_runs(instance: dg.DagsterInstance) -> set[str]:
-    """The last successful run of each pull, whose numbers the UI shows as the latest."""
-    kept: dict[str, str] = {}
+def _needed(instance: dg.DagsterInstance) -> set[str]:
+    """What the UI goes on showing: the last successful run of each pull, and the runs whose events mark days as read.
+
+    Without those the days would count as missing, and the next backfill of what is missing would read them again.
+    """
+    last: dict[str, str] = {}
+    by_day: set[str] = set()
     cursor = None
     while True:
-        found = list(instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS]), cursor, AT_A_TIME))
+        found = list(instance.get_runs(dg.RunsFilter(statuses=FINISHED), cursor, AT_A_TIME))
         for run in found:
-            for name in pulls_of(run):
-                kept.setdefault(name, run.run_id)
+            if any(key.path[-1].endswith(BY_DAY) for key in run.asset_selection or ()):
+                if instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
+                    by_day.add(run.run_id)
+            elif run.is_success:
+                for name in pulls_of(run):
+                    last.setdefault(name, run.run_id)
         if len(found) < AT_A_TIME:
-            return set(kept.values())
+            return by_day | set(last.values())
         cursor = found[-1].run_id
 
 

@@ -33,12 +33,18 @@ def test_days_that_were_read_stay_marked_and_hide_no_regular_run(located: Locate
     regular = located.run(name).run_id
     key = backfill_key(name)
     job = located.definitions.resolve_implicit_global_asset_job_def()
-    days = {"dagster/asset_partition_range_start": "2026-01-05", "dagster/asset_partition_range_end": "2026-01-06"}
-    for _ in range(2):
-        assert job.execute_in_process(instance=located.instance, asset_selection=[key], tags=days).success
+    days = [f"{datetime.now(UTC) - timedelta(days=ago):%Y-%m-%d}" for ago in (40, 39)]
+    for day in days:
+        tags = {"dagster/asset_partition_range_start": day, "dagster/asset_partition_range_end": day}
+        assert job.execute_in_process(instance=located.instance, asset_selection=[key], tags=tags).success
+    located.pulling.sandbox.switch(crm_down=True)
+    gated = job.execute_in_process(
+        instance=located.instance, asset_selection=[key], tags=tags, raise_on_error=False
+    ).run_id
     purge(located.instance, located.pulling.store, datetime.now(UTC) + timedelta(seconds=1), is_dry=False)
-    assert located.instance.get_materialized_partitions(key) == {"2026-01-05", "2026-01-06"}
+    assert located.instance.get_materialized_partitions(key) == set(days)
     assert located.instance.has_run(regular)
+    assert not located.instance.has_run(gated)
 
 
 def test_what_is_young_or_under_way_stays(located: Located) -> None:
