@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.settings.files import write_whole
 from gainsight_pipelines.store.connection import Store
 
 HOME_VARIABLE = "DAGSTER_HOME"
@@ -30,7 +30,10 @@ NEEDED = ("storage", "run_monitoring", "run_retries", "concurrency")
 def prepare_home(folder: Path) -> Path:
     """Makes a folder Dagster's home, with the configuration of this project."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    shutil.copyfile(CONFIGURATION, folder / "dagster.yaml")
+    file, ours = folder / "dagster.yaml", CONFIGURATION.read_text("utf-8")
+    # Runs of a `dev` under way read it at their start: it is never half written.
+    if not file.exists() or file.read_text("utf-8", "replace") != ours:
+        write_whole(file, ours)
     return folder
 
 

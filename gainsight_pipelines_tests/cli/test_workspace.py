@@ -11,6 +11,7 @@ import pytest
 
 from gainsight_pipelines.cli.workspace import Workspace, open_workspace
 from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.orchestration.instance import prepare_home
 from gainsight_pipelines.settings import Secrets
 
 OURS = Path(__file__).parents[2] / "dagster.yaml"
@@ -85,3 +86,16 @@ def test_without_a_home_one_is_made_with_this_projects_file(tmp_path: Path, data
         made = Path(workspace.environ["DAGSTER_HOME"]) / "dagster.yaml"
         assert made.read_text() == OURS.read_text()
     shutil.rmtree(made.parent)
+
+
+def test_a_home_that_running_processes_read_is_left_as_it_is_and_replaced_as_a_whole(tmp_path: Path) -> None:
+    """A run that starts while a command rewrites the file would find an empty one, and Dagster's defaults."""
+    made = prepare_home(tmp_path / "home") / "dagster.yaml"
+    before = made.stat()
+    prepare_home(tmp_path / "home")
+    assert (made.stat().st_ino, made.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    made.write_text("of another version")
+    with made.open() as reader:
+        prepare_home(tmp_path / "home")
+        assert reader.read() == "of another version"
+    assert made.read_text() == OURS.read_text()
