@@ -78,11 +78,19 @@ class Pace:
 
     def is_due(self, gate: Gate | None, clock: Clock) -> bool:
         """Whether it is time for the next look."""
-        return gate is None or clock.now() - gate.checked_at >= (self.open if gate.is_open else self.closed)
+        return gate is None or not _is_younger(gate, clock, self._interval(gate))
 
     def is_stale(self, gate: Gate | None, clock: Clock) -> bool:
         """Whether the last look is too old to rely on: nobody looked for two intervals."""
-        return gate is None or clock.now() - gate.checked_at > 2 * (self.open if gate.is_open else self.closed)
+        return gate is None or not _is_younger(gate, clock, 2 * self._interval(gate))
+
+    def _interval(self, gate: Gate) -> timedelta:
+        return self.open if gate.is_open else self.closed
+
+
+def _is_younger(gate: Gate, clock: Clock, age: timedelta) -> bool:
+    """Whether the last look was less than that ago. One in the future was taken by a clock that was wrong."""
+    return timedelta(0) <= clock.now() - gate.checked_at < age
 
 
 def look(store: Store, connect: Callable[[], PrimaryCRM], clock: Clock) -> Gate:

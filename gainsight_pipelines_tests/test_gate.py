@@ -85,6 +85,17 @@ def test_a_fresh_look_is_relied_on_and_a_stale_one_is_not(pulling: Pulling) -> N
     assert not current().is_open
 
 
+def test_a_clock_that_was_put_back_stops_nobody_from_looking(pulling: Pulling) -> None:
+    """Else nobody would look, and nothing be caught up, until the clock is where it was."""
+    pulling.clock.ahead = timedelta(hours=3)
+    wrong = look(pulling)
+    pulling.clock.ahead = timedelta(0)
+    assert Pace().is_due(wrong, pulling.clock)
+    assert Pace().is_stale(wrong, pulling.clock)
+    right = look(pulling)
+    assert right.since == right.checked_at < pulling.clock.now()
+
+
 def test_no_call_goes_to_gainsight(pulling: Pulling) -> None:
     look(pulling)
     assert pulling.sandbox.calls()["totals"].get("gainsight", 0) == 0

@@ -42,7 +42,7 @@ def save_gate(connection: psycopg.Connection, gate: Gate) -> Gate:
                 ON CONFLICT (only_row) DO UPDATE
                 SET is_open = excluded.is_open, reason = excluded.reason, message = excluded.message,
                     accounts = excluded.accounts, checked_at = excluded.checked_at,
-                    since = CASE WHEN g.reason = excluded.reason THEN g.since ELSE excluded.since END
+                    since = least(excluded.since, CASE WHEN g.reason = excluded.reason THEN g.since END)
                 RETURNING {COLUMNS}""",
             (gate.is_open, gate.reason, gate.message, gate.accounts, gate.since, gate.checked_at),
         )
