@@ -35,7 +35,7 @@ class Owed:
 
 def wait_after(attempts: int, hold: timedelta) -> timedelta:
     """How long to wait after so many attempts in a row that came to nothing: twice as long each time, to an hour."""
-    return hold * min(2 ** (attempts - 1), LONGEST_WAIT_IN_HOLDS)
+    return hold * int(min(2 ** (attempts - 1), LONGEST_WAIT_IN_HOLDS))
 
 
 def find_owed(
