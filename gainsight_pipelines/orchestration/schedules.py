@@ -20,6 +20,8 @@ from gainsight_pipelines.settings import Settings
 def pull_schedule(settings: Settings, name: str) -> dg.ScheduleDefinition:
     """The schedule of one pull; its cron and time zone as set, else the documented cadence in UTC."""
     cadence = cadence_of(settings, name)
+    problem = settings.errors.get("schedules")
+    told = f" This is the documented cadence, as the settings' own is broken: {problem}" if problem else ""
 
     @dg.schedule(
         name=schedule_name(name),
@@ -27,7 +29,7 @@ def pull_schedule(settings: Settings, name: str) -> dg.ScheduleDefinition:
         cron_schedule=cadence.cron,
         execution_timezone=cadence.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"Pulls `{name}`, unless the primary CRM isn't there or another run pulls it already.",
+        description=f"Pulls `{name}`, unless the primary CRM isn't there or another run pulls it already.{told}",
     )
     def tick(
         context: dg.ScheduleEvaluationContext, primary_crm: PrimaryCRMResource, store: StoreResource

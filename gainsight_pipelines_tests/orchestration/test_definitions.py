@@ -82,6 +82,13 @@ def test_cron_and_time_zone_can_be_set(tmp_path: Path) -> None:
     assert [each.cron_schedule for each in schedules if each.job_name == "pull_company"] == ["0 7 * * *"]
 
 
+def test_a_schedule_says_why_it_is_not_as_set(tmp_path: Path) -> None:
+    broken = {"schedules": {"timezone": "Mars", "company": "0 7 * * *"}}
+    for each in built(tmp_path, SETTINGS | broken).get_repository_def().schedule_defs:
+        assert "timezone" in str(each.description)
+        assert "documented cadence" in str(each.description)
+
+
 @pytest.mark.parametrize("broken", [{"surveys": {"lookback_days": 90}}, {"schedules": {"timezone": "Mars"}}])
 def test_a_broken_section_stops_nothing_else(tmp_path: Path, broken: dict[str, Any]) -> None:
     """Requirement W5."""
