@@ -15,11 +15,12 @@ from gainsight_pipelines.cli.workspace import Workspace, open_workspace
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gate import Pace
+from gainsight_pipelines.settings import Settings
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-COLUMNS = ("object", "status", "when", "next", "read", "unmatched", "note")
+COLUMNS = ("object", "status", "when", "next", "read", "unmatched")
 WATCH_SECONDS = 2.0
 NO_LOOK = "Gate: nobody looked at the primary CRM yet; each run does so by itself first."
 
@@ -39,17 +40,26 @@ def status_command(*, path: Path | None, as_json: bool, is_watched: bool) -> int
         elif is_watched:
             _watch(workspace, found)
         else:
-            output.print_table(banner_table(found, SystemClock().now()))
+            output.print_table(banner_table(found, workspace.settings, SystemClock().now()))
     return 0
 
 
-def banner_table(found: Banner, now: datetime) -> Group:
-    """The banner as people read it."""
+def banner_table(found: Banner, settings: Settings, now: datetime) -> Group:
+    """The banner as people read it: the gate, a row per object, and below them what there is to say or to do."""
     from rich.console import Group
+    from rich.text import Text
 
     rows = [_shown(row, now) for row in found.rows]
     table = output.table_of("Object sync status", COLUMNS, rows, right=("read",))
-    return Group(gate_line(found, now), table)
+    notes = [f"{row.name}: {note}" for row in found.rows if (note := _note(row))]
+    notes += [f"{section}: {error}" for section, error in settings.errors.items()]
+    return Group(gate_line(found, now), table, *(Text(note) for note in notes))
+
+
+def _note(row: Row) -> str | None:
+    if row.error is None and row.run is not None and row.run.is_truncated:
+        return "The last run read as many responses as the limit allows; the next one goes on there."
+    return row.error
 
 
 def gate_line(found: Banner, now: datetime) -> str:
@@ -74,10 +84,10 @@ def _watch(workspace: Workspace, found: Banner) -> None:
     from rich.live import Live
 
     clock = SystemClock()
-    with Live(banner_table(found, clock.now()), console=Console(), auto_refresh=False) as live:
+    with Live(banner_table(found, workspace.settings, clock.now()), console=Console(), auto_refresh=False) as live:
         while True:
             clock.sleep(WATCH_SECONDS)
-            live.update(banner_table(_read(workspace), clock.now()), refresh=True)
+            live.update(banner_table(_read(workspace), workspace.settings, clock.now()), refresh=True)
 
 
 def _end_dead_runs(workspace: Workspace) -> None:
@@ -88,18 +98,9 @@ def _end_dead_runs(workspace: Workspace) -> None:
 
 def _shown(row: Row, now: datetime) -> Sequence[str]:
     due = "stopped" if row.next_due is None else output.until(row.next_due, now)
-    if row.run is None:
-        return row.name, output.PILLS[row.status], "", due, "", "", row.error or ""
-    unmatched = output.reasons(row.run.rows_unmatched)
-    return (
-        row.name,
-        output.PILLS[row.status],
-        output.when(row, now),
-        due,
-        f"{row.run.records_read:,}",
-        unmatched,
-        row.error or "",
-    )
+    read = f"{row.run.records_read:,}" if row.run else ""
+    unmatched = output.reasons(row.run.rows_unmatched) if row.run else ""
+    return row.name, output.PILLS[row.status], output.when(row, now), due, read, unmatched
 
 
 def _document(found: Banner) -> dict[str, Any]:

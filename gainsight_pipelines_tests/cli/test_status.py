@@ -9,12 +9,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 
 import psutil
 import psycopg
 import pytest
+from rich.console import Console
 
+from gainsight_pipelines.banner import NEVER, Banner, Row
+from gainsight_pipelines.cli.status import banner_table
+from gainsight_pipelines.settings import Settings
 from gainsight_pipelines.store.embedded import EmbeddedServer
 from gainsight_pipelines_tests.product import Product, product_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
@@ -53,14 +58,39 @@ def test_what_ran_what_failed_and_what_is_next(product: Product, sandbox: Runnin
     assert "Completed less than a minute ago" in lines["company"]
     assert " in " in lines["company"]
     assert "Failed less than a minute ago" in lines["activity"]
-    assert "Bring it back" in lines["activity"]
+    assert "Bring it back" in lines["activity:"]
     assert "stopped" in lines["product_usage"]
-    assert "Never synced" in lines["survey_survey_response"]
+    assert "Never synced" in lines["survey_survey_response:"]
     document = product.command("status", "--json").document
     assert document["gate"]["reason"] == "not_answering"
     assert [each["status"] for each in document["objects"]] == ["completed", "failed", "never", "never"]
     assert document["objects"][3]["next_due"] is None
     assert datetime.fromisoformat(document["objects"][0]["next_due"]) > datetime.now(UTC)
+
+
+def test_broken_settings_and_a_limit_that_was_reached_are_named(product: Product) -> None:
+    """A broken `schedules` leaves the documented cadences, so that nothing else would tell of it (S3, W1)."""
+    product.write_settings(
+        product.settings() | {"schedules": {"timezone": "Mars/Olympus", "company": "0 7 * * *"}, "activity": 7}
+    )
+    assert product.command("migrate").status == 0
+    product.query_and_commit(
+        """INSERT INTO gainsight.sync_run (run_id, object, status, started_at, finished_at, is_truncated,
+               product_version) VALUES ('1', 'survey_survey_response', 'completed', now(), now(), true, '0')"""
+    )
+    lines = {line.split()[0]: line for line in product.command("status").out.splitlines() if line.strip()}
+    assert "timezone" in lines["schedules:"]
+    assert "activity is a single value" in lines["activity:"]
+    assert "limit" in lines["survey_survey_response:"]
+
+
+def test_a_narrow_terminal_has_the_notes_in_whole_lines() -> None:
+    todo = "Never synced: run `gainsight-pipelines run company`, or wait for its schedule."
+    found = Banner(None, (Row("company", NEVER, None, todo, None),))
+    console = Console(width=80, file=StringIO())
+    console.print(banner_table(found, Settings(), datetime.now(UTC)))
+    assert isinstance(console.file, StringIO)
+    assert "company: Never synced: run `gainsight-pipelines run company`" in console.file.getvalue()
 
 
 def test_a_look_that_is_old_says_that_no_daemon_runs(product: Product) -> None:
