@@ -9,7 +9,7 @@ import pytest
 
 from gainsight_pipelines_tests.soak import soaking
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.timeout(300), pytest.mark.long]
 
 
 def has_happened(outcomes: Counter[str]) -> tuple[bool, bool, bool]:
