@@ -24,6 +24,8 @@ from gainsight_pipelines.store.connection import DATABASE_VARIABLE
 
 REAL_PREFIXES = ("GAINSIGHT_", "SALESFORCE_", "HUBSPOT_")
 REAL_NAMES = (DATABASE_VARIABLE, STORAGE_VARIABLE, HOME_VARIABLE, PATH_VARIABLE)
+OURS = "GAINSIGHT_PIPELINES_"
+"""Begins what says how to work, unless it is one of the names above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +68,17 @@ def start_sandbox(
         raise PermanentError("The sandbox did not start.", "See what it says above.")
     state: dict[str, Any] = json.loads(line)
     credentials = {key: value or "" for key, value in dotenv_values(state["files"]["env"], interpolate=False).items()}
-    kept = {
-        key: value for key, value in os.environ.items() if not key.startswith(REAL_PREFIXES) and key not in REAL_NAMES
-    }
     path = Path(state["files"][f"settings_{crm}"])
-    return RunningSandbox(state["urls"], path, {**kept, **credentials}), process
+    return RunningSandbox(state["urls"], path, {**without_tenants(os.environ), **credentials}), process
+
+
+def without_tenants(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment without the real tenants and databases in it."""
+    return {
+        key: value
+        for key, value in environ.items()
+        if key not in REAL_NAMES and (key.startswith(OURS) or not key.startswith(REAL_PREFIXES))
+    }
 
 
 @dataclass(frozen=True, slots=True)
