@@ -36,6 +36,8 @@ UNDER_WAY = [
     dg.DagsterRunStatus.CANCELING,
 ]
 
+LAUNCHED_WITHIN = timedelta(minutes=10)
+
 
 def gate_sensor(
     settings: Settings, names: Iterable[str], jobs: "Sequence[UnresolvedAssetJobDefinition]"
@@ -105,9 +107,7 @@ def _requests(
     """What was due and may run now: nothing that is under way already, or whose last run failed just now."""
     if not owed:
         return []
-    under_way: set[str] = set()
-    for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)):
-        under_way |= pulls_of(run)
+    under_way = _under_way(instance, now)
     found = []
     for each in owed:
         tags = {MISSED_TAG: each.tick.isoformat()}
@@ -118,6 +118,16 @@ def _requests(
         is_waiting = recent and now.timestamp() - recent[0] < wait_after(len(recent), hold).total_seconds()
         if each.name not in under_way and not is_waiting:
             found.append(dg.RunRequest(job_name=job, run_key=f"{each.key} {len(ends)}", tags=tags))
+    return found
+
+
+def _under_way(instance: dg.DagsterInstance, now: datetime) -> set[str]:
+    """The pulls that a run is there for; one that is made and isn't launched within minutes never will be."""
+    found: set[str] = set()
+    for record in instance.get_run_records(dg.RunsFilter(statuses=UNDER_WAY)):
+        is_launched = record.dagster_run.status != dg.DagsterRunStatus.NOT_STARTED
+        if is_launched or now - record.create_timestamp < LAUNCHED_WITHIN:
+            found |= pulls_of(record.dagster_run)
     return found
 
 

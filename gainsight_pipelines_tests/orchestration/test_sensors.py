@@ -9,7 +9,9 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 from dagster._core.test_utils import create_run_for_test
+from sqlalchemy import text
 
 from gainsight_pipelines import gate
 from gainsight_pipelines.orchestration.names import job_name
@@ -99,6 +101,20 @@ def test_nothing_is_asked_for_that_is_under_way_or_that_a_person_stopped(located
     assert requested(located.sense()) == names - {"pull_activity", "pull_product_usage"}
     with located.pulling.store.connect("test") as connection:
         assert runs.stopped_objects(connection) == {"product_usage"}
+
+
+def test_a_run_that_was_made_and_never_launched_holds_nothing_up(located: Located) -> None:
+    """Whoever made it was killed before it told Dagster to launch it: nobody looks after such a run."""
+    watch_since(located, timedelta(days=9))
+    located.sense()
+    age_gate(located, timedelta(minutes=6))
+    create_run_for_test(located.instance, job_name="pull_activity", status=dg.DagsterRunStatus.NOT_STARTED)
+    assert "pull_activity" not in requested(located.sense())
+    storage = located.instance.run_storage
+    assert isinstance(storage, SqlRunStorage)
+    with storage.connect() as connection:
+        connection.execute(text("UPDATE runs SET create_timestamp = '2026-01-01 00:00:00'"))
+    assert "pull_activity" in requested(located.sense())
 
 
 def stop_schedule(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, name: str) -> None:
