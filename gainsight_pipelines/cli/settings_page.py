@@ -75,7 +75,11 @@ def _runs(workspace: Workspace | PipelineError, webserver: Webserver | None, fil
     if webserver is None:
         why_not = "To run pulls from here, start `gainsight-pipelines dev` and give its address with --dagster."
         return Runs(rows, why_not=why_not)
-    return Runs(rows, lambda name: webserver.start(job_name(name)), webserver.reload, webserver.url)
+
+    def start(name: str) -> str:
+        return webserver.run_page(webserver.start(job_name(name)))
+
+    return Runs(rows, start, webserver.reload, webserver.url)
 
 
 def _row(row: Row, webserver: Webserver | None, clock: Clock) -> Any:
