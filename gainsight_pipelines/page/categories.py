@@ -30,7 +30,8 @@ class CategoryEditor:
         ui.label(widgets.shown_help(PLACE)).classes("text-caption opacity-70")
         self._error = ui.label().classes("text-negative").props('role="alert"')
         self._table = ui.column().classes("w-full gap-1")
-        ui.button("Add a category", icon="add", on_click=lambda: self._add("", "TYPE_MANUAL")).props("flat")
+        self._adds = ui.button("Add a category", icon="add", on_click=lambda: self._add("", "TYPE_MANUAL"))
+        self._adds.props("flat")
         self._chips = ui.row().classes("items-center gap-1")
         with ui.row().classes("items-center gap-2"):
             text = f"Sample {SAMPLE_SIZES[0]:,} activities"
@@ -70,11 +71,10 @@ class CategoryEditor:
     def _show(self) -> None:
         self._table.clear()
         with self._table:
-            for number, (category, kind) in enumerate(self._rows):
-                self._row(number, category, kind)
+            self._names = [self._row(number, category, kind) for number, (category, kind) in enumerate(self._rows)]
         self._show_chips()
 
-    def _row(self, number: int, category: str, kind: str) -> None:
+    def _row(self, number: int, category: str, kind: str) -> ui.input:
         with ui.row().classes("w-full items-center no-wrap gap-2"):
             name = ui.input(value=category, placeholder="category").classes("grow").props("dense")
             name.props(f'aria-label="Category {number + 1}"')
@@ -85,6 +85,7 @@ class CategoryEditor:
             ui.button(icon="delete", on_click=lambda: self._remove(number)).props(
                 f'flat round dense aria-label="Remove category {number + 1}"'
             )
+        return name
 
     def _show_chips(self) -> None:
         self._chips.clear()
@@ -110,11 +111,13 @@ class CategoryEditor:
         self._rows.append((category, kind))
         self._store()
         self._show()
+        widgets.focus(self._names[-1])
 
     def _remove(self, number: int) -> None:
         del self._rows[number]
         self._store()
         self._show()
+        widgets.focus(self._adds)
 
     def _change(self, number: int, row: tuple[str, str]) -> None:
         self._rows[number] = row
@@ -131,12 +134,10 @@ class CategoryEditor:
 
 
 def _explain_types() -> None:
-    with ui.dialog() as dialog, ui.card():
-        widgets.heading("What each activity type means")
+    with widgets.dialog("What each activity type means") as dialog:
         for kind, meaning in DESCRIPTIONS.items():
             with ui.column().classes("gap-0"):
                 ui.label(kind.value).classes("font-mono font-medium")
                 ui.label(meaning)
         ui.label("What isn't mapped is kept as TYPE_MANUAL, with the category as it came, and counted.")
         ui.button("Close", on_click=dialog.close).props("flat autofocus")
-    dialog.open()

@@ -98,8 +98,8 @@ class Connection:
         source = source_of(path, name, os.environ)
         is_address = name.endswith("_URL")
         element = ui.input(label, password=not is_address, on_change=lambda event: self._typed(name, event.value))
-        element.props('autocomplete="new-password"').classes("w-full")
-        element.props["hint"] = SOURCES[source].format(name=name)
+        element.props('autocomplete="new-password" stack-label').classes("w-full")
+        widgets.described(element, SOURCES[source].format(name=name))
         if source in {"environment", "file"}:
             element.disable()
 
@@ -115,7 +115,7 @@ class Connection:
             if self._entered and is_good:
                 await self._write("The keys work and are in .env, which only you can read.")
             elif self._entered:
-                _line("key_off", "text-negative", "The keys that you typed were not kept.")
+                _line(Outcome.FAILED, "The keys that you typed were not kept.")
 
     async def _check_everything(self) -> None:
         await self._validate(self._every, EVERYTHING)
@@ -131,7 +131,7 @@ class Connection:
             with self._findings:
                 for check in found[shown:]:
                     shown += 1
-                    _line(*LOOKS[check.outcome], f"{check.text} {check.todo}".strip())
+                    _line(check.outcome, f"{check.text} {check.todo}".strip())
 
         timer = ui.timer(0.3, show)
         try:
@@ -162,10 +162,11 @@ class Connection:
         self._form.lookups.forget()
         self._show_key()
         self._show_crm()
-        _line("key", "text-positive", said)
+        _line(Outcome.PASSED, said)
 
 
-def _line(icon: str, color: str, text: str) -> None:
+def _line(outcome: Outcome, text: str) -> None:
+    icon, color = LOOKS[outcome]
     with ui.row().classes("items-start no-wrap gap-2"):
-        ui.icon(icon).classes(f"{color} text-lg").props("aria-hidden=true")
+        ui.icon(icon).classes(f"{color} text-lg").props(f'role="img" aria-hidden="false" aria-label="{outcome.value}"')
         ui.label(text)

@@ -68,7 +68,7 @@ class Draft:
         try:
             checked_section(section, copy.deepcopy(self.data[section]))
         except SectionMistakes as error:
-            return [(mistake.path, f"{mistake.text}.") for mistake in error.mistakes]
+            return [(mistake.path, f"{in_a_form(mistake.text)}.") for mistake in error.mistakes]
         return ()
 
     def settings(self) -> Settings:

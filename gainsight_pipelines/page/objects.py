@@ -42,13 +42,13 @@ class Accordion:
 
     def __init__(self, form: Form, section: str) -> None:
         self._form, self._section = form, section
+        widgets.heading(TITLES[section]).classes("sr-only")  # what stands inside a button is no heading
         with ui.expansion().classes("w-full border rounded") as self._expansion:
-            self._body = ui.column().classes("w-full gap-3")
+            self._body = ui.column().classes("w-full gap-3").props(f'role="group" aria-label="{TITLES[section]}"')
         with self._expansion.add_slot("header"), ui.row().classes("items-center no-wrap w-full gap-3"):
             ui.icon(ICONS[section]).props("aria-hidden=true").classes("text-xl")
-            ui.label(TITLES[section]).classes("text-subtitle1 grow")
-            self._state = ui.badge().props("outline")
-        self._expansion.props(f'toggle-aria-label="{TITLES[section]}"')
+            ui.label(f"{TITLES[section]} ").classes("text-subtitle1 grow")
+            self._state = ui.badge(color=None).props('outline role="none"')
         form.on_change.append(self._show_state)
         self.build()
 
@@ -63,12 +63,14 @@ class Accordion:
         self._form.changed(self._section)
 
     def _show_state(self) -> None:
-        if self._section not in CADENCES:
-            self._state.set_visibility(False)
-            return
-        is_on = bool(self._form.draft.get((self._section, "enabled")))
-        self._state.set_text(CADENCES[self._section] if is_on else "off")
-        self._state.props(f"color={'positive' if is_on else 'grey'}")
+        state = ""
+        if self._section in CADENCES:
+            is_on = bool(self._form.draft.get((self._section, "enabled")))
+            state = CADENCES[self._section] if is_on else "off"
+            self._state.props(**({"add": "color=positive"} if is_on else {"remove": "color"}))
+        self._state.set_text(state)
+        self._state.set_visibility(bool(state))
+        self._expansion.props["toggle-aria-label"] = f"{TITLES[self._section]} {state}".strip()
 
 
 def _common(form: Form) -> None:
@@ -144,17 +146,22 @@ class SurveyRows:
         is_many = self._form.draft.get(("surveys", "mode")) == "multiple"
         rows: list[dict[str, Any]] = self._form.draft.get(("surveys", "objects")) or []
         with self._box:
-            for number in range(len(rows)):
-                self._row(number, can_go=len(rows) > 1)
+            self._names = [self._row(number, can_go=len(rows) > 1) for number in range(len(rows))]
             if is_many:
                 ui.button("Add a survey object", icon="add", on_click=self._add).props("flat")
+        self._form.changed("surveys")
 
-    def _row(self, number: int, *, can_go: bool) -> None:
+    def _row(self, number: int, *, can_go: bool) -> Picker:
         place = ("surveys", "objects", number)
-        with ui.card().props("flat bordered").classes("w-full gap-2"):
-            title = "Survey response object" if number == 0 else f"Survey response object {number + 1}"
+        title = "Survey response object" if number == 0 else f"Survey response object {number + 1}"
+        with (
+            ui.card()
+            .props(f'flat bordered role="group" aria-label="Survey object {number + 1}"')
+            .classes("w-full gap-2")
+        ):
             form, fields = self._form, SurveyObject.model_fields
-            Picker(form, (*place, "object"), title, form.lookups.objects, hint=in_a_form(fields["object"].description))
+            hint = in_a_form(fields["object"].description)
+            name = Picker(form, (*place, "object"), title, form.lookups.objects, hint=hint)
             kind = widgets.text_field(
                 form, (*place, "survey_type"), "Survey type", hint=in_a_form(fields["survey_type"].description)
             )
@@ -167,17 +174,18 @@ class SurveyRows:
                 ui.button("Remove", icon="delete", on_click=lambda: self._remove(number)).props(
                     f'flat dense color=negative aria-label="{text}"'
                 )
+        return name
 
     def _add(self) -> None:
         row: dict[str, Any] = {"object": None, "survey_type": None, "company_field": None, "field_mappings": {}}
         self._form.draft.data["surveys"]["objects"].append(row)
-        self._form.changed("surveys")
         self.show()
+        widgets.focus(self._names[-1].select)
 
     def _remove(self, number: int) -> None:
         del self._form.draft.data["surveys"]["objects"][number]
         self.show()
-        self._form.changed("surveys")
+        widgets.focus(self._names[-1].select)
 
 
 class FilterCheck:
@@ -189,21 +197,20 @@ class FilterCheck:
         text = "" if value is None else json.dumps(value, indent=2)
         with ui.expansion("Survey response filter (advanced)").classes("w-full"):
             self._area = ui.textarea("Filter, as a JSON object", value=text, on_change=self._typed)
-            self._area.without_auto_validation()
-            self._area.props("autogrow spellcheck=false").classes("w-full font-mono")
-            self._area.props["hint"] = widgets.shown_help(("surveys", "filter"))
+            self._area.props("autogrow stack-label spellcheck=false").classes("w-full font-mono")
+            widgets.described(self._area, widgets.shown_help(("surveys", "filter")))
             self._button = ui.button("Check", icon="fact_check", on_click=self._check).props("outline")
             self._found = ui.column().classes("w-full overflow-x-auto").props('role="status" aria-live="polite"')
         form.register(("surveys", "filter"), self._show_error)
 
     def _show_error(self, error: str | None) -> None:
         if error is not None or self._parsed() is not None:
-            self._area.error = error
+            widgets.show_error(self._area, error)
 
     def _typed(self) -> None:
         found = self._parsed()
         if found is not None:
-            self._area.error = None
+            widgets.show_error(self._area, None)
             self._form.set(("surveys", "filter"), found[0])
 
     def _parsed(self) -> tuple[Any] | None:
@@ -215,10 +222,10 @@ class FilterCheck:
             found = json.loads(text)
         except ValueError as error:
             where = f"line {error.lineno}, column {error.colno}: " if isinstance(error, json.JSONDecodeError) else ""
-            self._area.error = f"This isn't JSON: {where}{getattr(error, 'msg', error)}."
+            widgets.show_error(self._area, f"This isn't JSON: {where}{getattr(error, 'msg', error)}.")
             return None
         if not isinstance(found, dict):
-            self._area.error = "It takes a JSON object, in braces."
+            widgets.show_error(self._area, "It takes a JSON object, in braces.")
             return None
         return (found,)
 
@@ -270,8 +277,7 @@ def _product_usage(form: Form) -> None:
         Picker(form, ("product_usage", "observed_at_field"), "Time of the observation", fields),
     ]
     place = ("product_usage", "aggregate")
-    toggle = ui.switch("Aggregate settings", value=form.draft.get(place) is not None)
-    ui.label(widgets.shown_help(place)).classes("text-caption opacity-70 ml-2")
+    toggle = widgets.explained_switch(place, "Aggregate settings", is_on=form.draft.get(place) is not None)
     box = ui.column().classes("w-full pl-4 border-l")
     inner: list[Picker] = []
 

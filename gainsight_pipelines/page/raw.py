@@ -8,6 +8,7 @@ from collections.abc import Callable
 from nicegui import ui
 
 from gainsight_pipelines.errors import PipelineError, SettingsError
+from gainsight_pipelines.page import widgets
 from gainsight_pipelines.page.widgets import Form
 from gainsight_pipelines.settings.editing import read_json
 from gainsight_pipelines.settings.loading import checked_section
@@ -28,10 +29,11 @@ def show_json(form: Form, section: str, rebuild: Callable[[], None]) -> None:
 
 
 def _open(form: Form, section: str, rebuild: Callable[[], None]) -> None:
-    with ui.dialog() as dialog, ui.card().classes("w-full max-w-3xl"):
-        ui.label(f"{section} as JSON").classes("text-subtitle1")
+    with widgets.dialog(f"{section} as JSON") as dialog:
         area = ui.textarea("JSON", value=json.dumps(form.draft.data[section], indent=2, ensure_ascii=False))
-        area.props("outlined autogrow spellcheck=false input-style='max-height: 50vh'").classes("w-full font-mono")
+        area.props("outlined autogrow autofocus spellcheck=false input-style='max-height: 50vh'").classes(
+            "w-full font-mono"
+        )
         wrong = ui.label().classes("text-negative whitespace-pre-line").props('role="alert"')
 
         def apply() -> None:
@@ -51,4 +53,3 @@ def _open(form: Form, section: str, rebuild: Callable[[], None]) -> None:
         with ui.row().classes("w-full justify-end"):
             ui.button("Cancel", on_click=dialog.close).props("flat")
             ui.button("Apply", on_click=apply)
-    dialog.open()

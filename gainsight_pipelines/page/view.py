@@ -22,16 +22,30 @@ from gainsight_pipelines.settings.editing import ChangedMeanwhile, difference
 
 STALE_SECONDS = 4.0
 COLORS = {"primary": "#2b6cb0", "positive": "#1b7f35", "negative": "#b3261e", "warning": "#f2c037"}
-# What is readable on white isn't on black. The variables, since Quasar's own rules can't be overridden. And an
-# explanation of several lines needs its room.
+# What is readable on white isn't on black. The variables, since Quasar's own rules can't be overridden; it takes the
+# outline from buttons as well, so they get a ring. And an explanation of several lines needs its room.
 STYLE = """
-.body--dark .text-primary { --q-primary: #90c8f8; }
+.body--dark { color-scheme: dark; }
+.body--light .text-warning { --q-warning: #8a5a00; }
+.q-badge--outline { color: inherit; }
+.nicegui-link { color: #2b6cb0; }
+.body--dark .nicegui-link { color: #90c8f8; }
+.q-notification__actions { color: #fff; }
+.q-notification__message { white-space: pre-line; }
+.q-field__focusable-action, .q-chip__icon--remove { opacity: .8; }
+.body--dark .text-primary, .body--dark .q-field__control { --q-primary: #90c8f8; }
 .body--dark .text-positive { --q-positive: #7ee2a0; }
 .body--dark .text-negative, .body--dark .q-field--error { --q-negative: #ffb4ab; }
 .q-field--with-bottom { padding-bottom: 0; }
 .q-field__bottom { position: static; transform: none !important; padding-top: 4px; min-height: 16px; }
 .q-field__messages { line-height: 1.35; }
 :focus-visible { outline: 2px solid currentColor; outline-offset: 2px; }
+.q-btn:focus-visible, .q-toggle:focus-visible, .q-field__focusable-action:focus-visible {
+  box-shadow: 0 0 0 2px #fff, 0 0 0 4px #111;
+  border-radius: 4px;
+}
+.q-btn:focus > .q-focus-helper { opacity: 0; }
+.q-dialog__inner:focus-visible { outline: none; }
 """
 
 
@@ -62,9 +76,9 @@ class View:
         ui.add_css(STYLE)
         with ui.header().classes("items-center justify-between py-2"), ui.row().classes("w-full items-center no-wrap"):
             with ui.column().classes("gap-0 grow min-w-0"):
-                with ui.element("h1").classes("text-subtitle1 font-medium m-0 truncate w-full"):
+                with ui.element("h1").classes("text-subtitle1 font-medium leading-tight m-0"):
                     ui.html("Gainsight settings", sanitize=False)
-                ui.label(str(outside.path)).classes("text-caption opacity-80 truncate w-full")
+                ui.label(str(outside.path)).classes("text-caption leading-tight break-all")
             self._undo = ui.button(icon="undo", on_click=self._discard)
             self._undo.props('flat round color=white aria-label="Discard changes"').tooltip("Discard changes")
             self._save = ui.button("Save", icon="save", on_click=self._ask_to_save)
@@ -102,7 +116,7 @@ class View:
     def _state(self) -> None:
         changed = self._form.draft.changed() if self._form else ()
         self._save.set_text(f"Save ({len(changed)})" if changed else "Save")
-        self._save.set_enabled(bool(changed))
+        self._save.set_enabled(self._form is not None)  # with nothing to save as well: it keeps the focus
         self._undo.set_visibility(bool(changed))
 
     def _discard(self) -> None:
@@ -152,6 +166,9 @@ class View:
         if self._form is None:
             return
         draft = self._form.draft
+        if not draft.changed():
+            ui.notify("There is nothing to save: the file says the same.")
+            return
         wrong = [text for section in draft.changed() for _, text in draft.mistakes(section)]
         if wrong:
             ui.notify("\n".join(wrong), type="negative", multi_line=True, timeout=0, close_button="OK")
@@ -161,8 +178,7 @@ class View:
         except PipelineError as error:
             widgets.say_error(error)
             return
-        with ui.dialog() as dialog, ui.card().classes("w-full max-w-3xl"):
-            ui.label("What will change").classes("text-subtitle1")
+        with widgets.dialog("What will change") as dialog:
             with ui.column().classes("w-full gap-0 font-mono text-caption overflow-x-auto"):
                 for line in draft.file.difference(text).splitlines():
                     color = {"+": "text-positive", "-": "text-negative"}.get(line[:1], "opacity-70")
@@ -172,10 +188,10 @@ class View:
 
                 async def confirmed() -> None:
                     dialog.close()
-                    await self._write(text)
+                    with self._box:  # the dialog is gone before all is said
+                        await self._write(text)
 
                 ui.button("Save", icon="save", on_click=confirmed).props("autofocus")
-        dialog.open()
 
     async def _write(self, text: str) -> None:
         form = self._form

@@ -17,6 +17,7 @@ from gainsight_pipelines.page.lookups import Lookups, Options
 from gainsight_pipelines.settings.document import Path as Place
 
 T = TypeVar("T")
+F = TypeVar("F", bound=ValidationElement[Any])
 Load = Callable[[], Options]
 
 
@@ -82,13 +83,23 @@ def shown_help(place: Place, *, with_limits: bool = False) -> str:
     return field_help(str(place[0]), str(place[1]), with_limits=with_limits)
 
 
-def _bind(form: Form, place: Place, element: ValidationElement[Any]) -> None:
-    def show(error: str | None) -> None:
-        element.error = error
+def _bind(form: Form, place: Place, element: ValidationElement[Any], hint: str) -> None:
+    form.register(place, lambda error: show_error(element, error))
+    described(element, hint).classes("w-full").props("stack-label")  # or the label lies on the placeholder
 
-    form.register(place, show)
-    element.without_auto_validation()  # which would take the mistake away again
-    element.classes("w-full")
+
+def described(element: F, hint: str) -> F:
+    """A field with its explanation below it, which a screen reader reads with it."""
+    element.without_auto_validation()  # which would take a mistake away again
+    element.props["hint"] = element.props["aria-description"] = hint
+    return element
+
+
+def show_error(element: ValidationElement[Any], error: str | None) -> None:
+    """Shows a mistake at its field in place of the explanation; None: there is none."""
+    element.error = error
+    element.props["aria-description"] = error or element.props["hint"]
+    element.props["aria-invalid"] = "false" if error is None else "true"
 
 
 def text_field(form: Form, place: Place, label: str, *, hint: str | None = None) -> ui.input:
@@ -96,8 +107,7 @@ def text_field(form: Form, place: Place, label: str, *, hint: str | None = None)
     value = form.draft.get(place)
     element = ui.input(label, value="" if value is None else str(value))
     element.on_value_change(lambda event: form.set(place, (event.value or "").strip() or None))
-    element.props["hint"] = shown_help(place, with_limits=True) if hint is None else hint
-    _bind(form, place, element)
+    _bind(form, place, element, shown_help(place, with_limits=True) if hint is None else hint)
     return element
 
 
@@ -109,17 +119,24 @@ def number_field(form: Form, place: Place, label: str, *, is_whole: bool = True)
 
     element = ui.number(label, value=form.draft.get(place), step=1 if is_whole else 0.1)
     element.on_value_change(lambda event: changed(event.value))
-    element.props["hint"] = shown_help(place, with_limits=True)
-    _bind(form, place, element)
+    _bind(form, place, element, shown_help(place, with_limits=True))
     return element
 
 
-def switch(form: Form, place: Place, label: str, *, hint: str | None = None) -> ui.switch:
-    """True or false, with its explanation below."""
-    with ui.column().classes("gap-0"):
-        element = ui.switch(label, value=bool(form.draft.get(place)))
-        ui.label(shown_help(place) if hint is None else hint).classes("text-caption opacity-70 ml-2")
+def switch(form: Form, place: Place, label: str) -> ui.switch:
+    """True or false."""
+    element = explained_switch(place, label, is_on=bool(form.draft.get(place)))
     element.on_value_change(lambda event: form.set(place, bool(event.value)))
+    return element
+
+
+def explained_switch(place: Place, label: str, *, is_on: bool) -> ui.switch:
+    """A switch with the explanation of a setting below it."""
+    hint = shown_help(place)
+    with ui.column().classes("gap-0"):
+        element = ui.switch(label, value=is_on)
+        element.props["aria-description"] = hint
+        ui.label(hint).classes("text-caption opacity-70 ml-2")
     return element
 
 
@@ -128,8 +145,7 @@ def choice(form: Form, place: Place, label: str, options: dict[str, str], *, hin
     value = form.draft.get(place)
     element = ui.select(options, label=label, value=value if value in options else None)
     element.on_value_change(lambda event: form.set(place, event.value))
-    element.props["hint"] = shown_help(place) if hint is None else hint
-    _bind(form, place, element)
+    _bind(form, place, element, shown_help(place) if hint is None else hint)
     return element
 
 
@@ -174,10 +190,12 @@ class Picker:
         )
         if is_list:
             self.select.props("use-chips")
-        self.select.props["hint"] = shown_help(place) if hint is None else hint
         self.select.on_value_change(lambda event: form.set(place, event.value if is_list else event.value or None))
         self.select.on("focus", self._opened)
-        _bind(form, place, self.select)
+        _bind(form, place, self.select, shown_help(place) if hint is None else hint)
+        with self.select.add_slot("append"):  # Quasar's own would take the place of Clear, and the focus with it
+            self._spinner = ui.spinner(size="sm")
+        self._spinner.set_visibility(False)
         with ui.row().classes("items-center gap-2") as self._failure:
             self._reason = ui.label().classes("text-negative text-caption").props('role="alert"')
             ui.button("Try again", icon="refresh", on_click=self._retry).props("flat dense size=sm")
@@ -190,7 +208,7 @@ class Picker:
     async def _retry(self) -> None:
         self._is_loaded = True  # also while it is under way: it is asked for once
         self._failure.set_visibility(False)
-        self.select.props("loading")
+        self._spinner.set_visibility(True)
         try:
             options = await self._form.ask(self._load)
         except PipelineError as error:
@@ -199,7 +217,7 @@ class Picker:
             self._failure.set_visibility(True)
             return
         finally:
-            self.select.props(remove="loading")
+            self._spinner.set_visibility(False)
         chosen = self.select.value if self._is_list else [self.select.value] if self.select.value else []
         missing = {name: f"{name} — not found" for name in chosen if name not in options}
         shown = [] if self._is_list else [dict(self.select.options).get(name, name) for name in chosen]
@@ -218,16 +236,30 @@ def heading(text: str, level: int = 2) -> ui.element:
     return element
 
 
+def focus(element: ui.element) -> None:
+    """Puts the focus on a field or button, where what was clicked has gone."""
+    element.client.run_javascript(f"getHtmlElement({element.id}).focus()")
+
+
+@contextmanager
+def dialog(title: str) -> Iterator[ui.dialog]:
+    """A dialog that is open from the end of the context on, and gone for good when it is closed."""
+    with ui.dialog() as element, ui.card().classes("w-full max-w-3xl"):
+        element.props["aria-label"] = title
+        element.on("hide", element.delete)
+        heading(title)
+        yield element
+    element.open()
+
+
 @contextmanager
 def working(button: ui.button) -> Iterator[None]:
-    """Shows that a button's work goes on, and takes no second click."""
-    button.props("loading")
-    button.disable()
+    """Shows that a button's work goes on, and takes no second click; the focus stays on it."""
+    button.props("loading aria-disabled=true")
     try:
         yield
     finally:
-        button.props(remove="loading")
-        button.enable()
+        button.props(remove="loading aria-disabled")
 
 
 def say_error(error: PipelineError) -> None:

@@ -1,0 +1,228 @@
+"""The page without a mouse, without eyes, on a small screen, in the dark, and with its connection gone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+from playwright.sync_api import Locator, Page, expect
+
+from gainsight_pipelines.store.embedded import EmbeddedServer
+from gainsight_pipelines_tests.databases import dagster_database, fresh_database
+from gainsight_pipelines_tests.page.browsing import (
+    Served,
+    browser_page,
+    clean_environment,
+    free_port,
+    page_on,
+    served_by,
+)
+from gainsight_pipelines_tests.page.looking import POOR_CONTRAST, UNNAMED, WIDER_THAN_THE_SCREEN
+from gainsight_pipelines_tests.page.steps import SECTIONS, open_section
+from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
+
+pytestmark = [pytest.mark.timeout(200), pytest.mark.long]
+
+OBJECTS = ("company", "activity", "survey_survey_response", "product_usage")
+IS_MARKED = """element => {
+  const style = getComputedStyle(element), field = element.closest(".q-field--focused");
+  return style.outlineStyle !== "none" || style.boxShadow !== "none" || (field && element.tagName === "INPUT");
+}"""
+"""Whether an element with the focus has an outline or a ring; a field has its coloured line."""
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox]:
+    with start_sandbox(tmp_path_factory.mktemp("sandbox"), activities=300, accounts=60) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def env(sandbox: RunningSandbox, postgres_server: EmbeddedServer) -> Iterator[dict[str, str]]:
+    with fresh_database(postgres_server) as data, dagster_database(postgres_server) as dagster:
+        yield clean_environment(sandbox) | {
+            "GAINSIGHT_PIPELINES_DATABASE_URL": postgres_server.url(data),
+            "DAGSTER_POSTGRES_URL": postgres_server.url(dagster),
+        }
+
+
+@pytest.fixture(scope="module")
+def project(sandbox: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "gainsight.yaml").write_text(sandbox.settings_file("salesforce").read_text())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dagster_that_is_away() -> str:
+    return f"http://127.0.0.1:{free_port()}"
+
+
+@pytest.fixture(scope="module")
+def command(dagster_that_is_away: str) -> tuple[str, ...]:
+    return ("settings-page", "--port", str(free_port()), "--dagster", dagster_that_is_away)
+
+
+@pytest.fixture(scope="module")
+def served(project: Path, sandbox: RunningSandbox, env: dict[str, str], command: tuple[str, ...]) -> Iterator[Served]:
+    with served_by(project, env | sandbox.env, *command) as served:
+        yield served
+        assert "Traceback" not in "".join(served.said)
+
+
+@pytest.fixture
+def address(served: Served) -> str:
+    return served.next_address()
+
+
+def tab_to(page: Page, target: Locator, key: str = "Tab") -> None:
+    """Goes on by Tab until the focus is there, and sees it marked."""
+    for _ in range(100):
+        page.keyboard.press(key)
+        if target.evaluate("e => e === document.activeElement"):
+            assert target.evaluate(IS_MARKED), target
+            return
+    raise AssertionError(f"Tab never comes to {target}")
+
+
+def connect_by_keys(page: Page, sandbox: RunningSandbox) -> None:
+    keys = page.keyboard
+    expect(page.get_by_role("button", name="Validate connection")).to_be_visible()
+    tab_to(page, page.get_by_label("Gainsight base URL"))
+    keys.type(sandbox.urls["gainsight"])
+    tab_to(page, page.get_by_label("Gainsight API key"))
+    keys.type(sandbox.env["GAINSIGHT_API_KEY"])
+    tab_to(page, page.get_by_role("combobox", name="Primary CRM"))
+    keys.press("Enter")
+    expect(page.get_by_role("option", name="Salesforce")).to_be_visible()
+    keys.press("ArrowDown")
+    keys.press("Enter")
+    for label, name in [
+        ("Salesforce instance URL", "SALESFORCE_INSTANCE_URL"),
+        ("Client id of the connected app", "SALESFORCE_CLIENT_ID"),
+        ("Client secret", "SALESFORCE_CLIENT_SECRET"),
+    ]:
+        expect(page.get_by_label(label)).to_be_visible()
+        tab_to(page, page.get_by_label(label))
+        keys.type(sandbox.env[name])
+    validate = page.get_by_role("button", name="Validate connection")
+    tab_to(page, validate)
+    keys.press("Enter")
+    expect(page.get_by_text("The keys work and are in .env")).to_be_visible()
+    expect(validate).to_be_focused()
+
+
+def set_up_surveys_by_keys(page: Page) -> None:
+    keys = page.keyboard
+    tab_to(page, page.get_by_role("button", name="Surveys off"))
+    keys.press("Space")
+    switch = page.get_by_role("switch", name="Enable survey pulls")
+    expect(switch).to_be_visible()
+    tab_to(page, switch)
+    keys.press("Space")
+    tab_to(page, page.get_by_role("combobox", name="Mode"))
+    keys.press("Enter")
+    expect(page.get_by_role("option", name="Multiple objects")).to_be_visible()
+    keys.press("ArrowDown")
+    keys.press("Enter")
+    add = page.get_by_role("button", name="Add a survey object")
+    expect(add).to_be_visible()
+    tab_to(page, add)
+    keys.press("Enter")
+    second = page.get_by_role("combobox", name="Survey response object 2")
+    expect(second).to_be_focused()
+    expect(second).to_have_accessible_description(re.compile(r"surveys.objects\[1\].object is empty; it takes"))
+    expect(second).to_have_attribute("aria-invalid", "true")
+    tab_to(page, page.get_by_role("button", name="Remove survey object 2"))
+    keys.press("Enter")
+    expect(page.get_by_role("combobox", name="Survey response object", exact=True)).to_be_focused()
+
+    show_json = page.get_by_role("button", name="Show JSON of surveys")
+    tab_to(page, show_json)
+    keys.press("Enter")
+    dialog = page.get_by_role("dialog", name="surveys as JSON")
+    expect(dialog.get_by_role("textbox", name="JSON")).to_be_focused()
+    keys.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(show_json).to_be_focused()
+
+
+def save_by_keys(page: Page) -> None:
+    keys = page.keyboard
+    tab_to(page, page.get_by_role("button", name=re.compile(r"^Save \(3\)")), "Shift+Tab")
+    keys.press("Enter")
+    save = page.get_by_role("dialog", name="What will change").get_by_role("button", name="Save")
+    expect(save).to_be_focused()
+    keys.press("Enter")
+    expect(page.get_by_text("Saved to ")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("button", name="Save", exact=True)).to_be_focused()
+    expect(page.get_by_role("button", name="Surveys daily")).to_be_visible()
+
+
+def test_an_object_is_set_up_from_nothing_by_keys_alone(
+    sandbox: RunningSandbox, env: dict[str, str], tmp_path: Path
+) -> None:
+    with page_on(tmp_path, env) as served, browser_page() as page:
+        page.goto(served.next_address())
+        connect_by_keys(page, sandbox)
+        set_up_surveys_by_keys(page)
+        save_by_keys(page)
+    assert yaml.safe_load((tmp_path / "gainsight.yaml").read_text())["surveys"]["enabled"] is True
+
+
+def test_categories_by_keys_alone(address: str) -> None:
+    with browser_page() as page:
+        page.goto(address)
+        open_section(page, "Activity")
+        page.get_by_role("button", name="Add a category").press("Enter")
+        expect(page.get_by_role("textbox", name="Category 6")).to_be_focused()
+        page.get_by_role("button", name="Remove category 6").press("Enter")
+        expect(page.get_by_role("button", name="Add a category")).to_be_focused()
+        question = page.get_by_role("button", name="What each activity type means")
+        question.press("Enter")
+        dialog = page.get_by_role("dialog", name="What each activity type means")
+        expect(dialog.get_by_role("button", name="Close")).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(question).to_be_focused()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (768, "dark")])
+def test_everything_is_named_readable_and_within_the_screen(address: str, width: int, scheme: str) -> None:
+    with browser_page(viewport={"width": width, "height": 740}, color_scheme=scheme) as page:
+        page.goto(address)
+        expect(page.locator("[data-object]")).to_have_count(len(OBJECTS))
+        for title in SECTIONS:
+            open_section(page, title)
+        page.get_by_text("Survey response filter (advanced)").click()
+        page.get_by_label("Lookback days").fill("90")
+        expect(page.get_by_label("Lookback days")).to_have_accessible_description(re.compile("is 90; it takes"))
+        page.get_by_role("button", name=re.compile(r"^Save \(")).click()
+        expect(page.get_by_role("alert").get_by_role("button", name="OK")).to_be_visible()
+        expect(page.get_by_role("link", name="Dagster")).to_be_visible()
+        page.evaluate("Promise.all(document.getAnimations().map(one => one.finished.catch(() => 0)))")
+        assert page.evaluate(UNNAMED) == []
+        assert page.evaluate(POOR_CONTRAST) == []
+        assert page.evaluate(WIDER_THAN_THE_SCREEN) == []
+        levels = page.locator("h1, h2, h3").evaluate_all("all => all.map(one => Number(one.tagName[1]))")
+        assert levels[0] == 1 and all(below - above <= 1 for above, below in pairwise(levels))
+        assert page.locator("h2").all_text_contents() == ["Object sync status", "Connection", *SECTIONS]
+
+
+def test_a_run_that_does_not_start_says_so_in_its_row_and_leaves_the_focus(
+    address: str, dagster_that_is_away: str
+) -> None:
+    with browser_page() as page:
+        page.goto(address)
+        button = page.get_by_role("button", name="Run activity")
+        button.press("Enter")
+        row = page.locator('[data-object="activity"]')
+        expect(row).to_contain_text(f"The Dagster webserver at {dagster_that_is_away} doesn't answer.")
+        expect(button).to_be_focused()
+        page.get_by_role("button", name="Run all sync jobs").press("Enter")
+        expect(page.locator("[data-object]").filter(has_text="doesn't answer")).to_have_count(len(OBJECTS))
+        expect(page.get_by_text(f"Not started: {', '.join(OBJECTS)}.")).to_be_visible()
