@@ -194,7 +194,7 @@ class FilterCheck:
     def __init__(self, form: Form) -> None:
         self._form = form
         value = form.draft.get(("surveys", "filter"))
-        text = "" if value is None else json.dumps(value, indent=2)
+        text = "" if value is None else value if isinstance(value, str) else json.dumps(value, indent=2)
         with ui.expansion("Survey response filter (advanced)").classes("w-full"):
             self._area = ui.textarea("Filter, as a JSON object", value=text, on_change=self._typed)
             self._area.props("autogrow stack-label spellcheck=false").classes("w-full font-mono")
@@ -204,14 +204,13 @@ class FilterCheck:
         form.register(("surveys", "filter"), self._show_error)
 
     def _show_error(self, error: str | None) -> None:
-        if error is not None or self._parsed() is not None:
+        if self._parsed() is not None:
             widgets.show_error(self._area, error)
 
     def _typed(self) -> None:
         found = self._parsed()
-        if found is not None:
-            widgets.show_error(self._area, None)
-            self._form.set(("surveys", "filter"), found[0])
+        # What can't be read is kept as it stands: saving would pass over it otherwise.
+        self._form.set(("surveys", "filter"), self._area.value if found is None else found[0])
 
     def _parsed(self) -> tuple[Any] | None:
         """The filter, or None if it can't be read: then the field says where."""

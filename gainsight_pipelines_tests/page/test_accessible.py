@@ -226,3 +226,15 @@ def test_a_run_that_does_not_start_says_so_in_its_row_and_leaves_the_focus(
         page.get_by_role("button", name="Run all sync jobs").press("Enter")
         expect(page.locator("[data-object]").filter(has_text="doesn't answer")).to_have_count(len(OBJECTS))
         expect(page.get_by_text(f"Not started: {', '.join(OBJECTS)}.")).to_be_visible()
+
+
+def test_a_filter_that_cannot_be_read_is_told_by_save(address: str) -> None:
+    with browser_page() as page:
+        page.goto(address)
+        open_section(page, "Surveys")
+        page.get_by_text("Survey response filter (advanced)").click()
+        page.get_by_label("Filter, as a JSON object").fill('{"conditions":')
+        expect(page.get_by_label("Filter, as a JSON object")).to_have_accessible_description(re.compile("isn't JSON"))
+        page.get_by_role("button", name=re.compile(r"^Save \(1\)")).click()
+        expect(page.get_by_role("alert").filter(has_text="surveys.filter is ")).to_be_visible()
+        expect(page.get_by_role("dialog")).to_have_count(0)
