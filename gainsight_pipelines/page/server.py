@@ -14,6 +14,8 @@ from gainsight_pipelines.page.access import Access
 from gainsight_pipelines.page.view import Outside, View
 
 LOG_LEVEL = "warning"
+RECONNECT_SECONDS = 3600.0
+"""For so long a tab that has lost its connection (a lid closed over lunch) finds its changes again."""
 
 
 def serve(outside: Outside, host: str, port: int, say: Callable[[str], None]) -> None:
@@ -30,7 +32,14 @@ def serve(outside: Outside, host: str, port: int, say: Callable[[str], None]) ->
     """
     listening = _listen(host, port)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    ui.run_with(app, root=lambda: _root(outside), dark=None, language="en-US", show_welcome_message=False)
+    ui.run_with(
+        app,
+        root=lambda: _root(outside),
+        dark=None,
+        language="en-US",
+        reconnect_timeout=RECONNECT_SECONDS,
+        show_welcome_message=False,
+    )
     access = Access(
         app, host, listening.getsockname()[1], lambda next_one: say(f"Opened. For another browser: {next_one}")
     )

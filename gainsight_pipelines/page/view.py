@@ -47,6 +47,15 @@ STYLE = """
 .q-btn:focus > .q-focus-helper { opacity: 0; }
 .q-dialog__inner:focus-visible { outline: none; }
 """
+LOST = """
+const popup = document.getElementById("popup");
+popup.setAttribute("role", "alert");
+window.socket.on("connect_error", async () => {
+  const answer = await fetch("/").catch(() => null);
+  if (answer?.status === 403) popup.lastElementChild.textContent = await answer.text();
+});
+"""
+"""Has the note about a lost connection read aloud. A page that was started anew doesn't know this tab, and says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +88,7 @@ class View:
                 with ui.element("h1").classes("text-subtitle1 font-medium leading-tight m-0"):
                     ui.html("Gainsight settings", sanitize=False)
                 ui.label(str(outside.path)).classes("text-caption leading-tight break-all")
-            self._undo = ui.button(icon="undo", on_click=self._discard)
+            self._undo = ui.button(icon="undo", on_click=self._ask_to_discard)
             self._undo.props('flat round color=white aria-label="Discard changes"').tooltip("Discard changes")
             self._save = ui.button("Save", icon="save", on_click=self._ask_to_save)
             self._save.props("color=white text-color=black no-wrap").classes("shrink-0")
@@ -88,7 +97,9 @@ class View:
             self._notice = ui.card().classes("w-full bg-warning text-black").props('role="alert"')
             self._notice.set_visibility(False)
             self._box = ui.column().classes("w-full gap-4")
+        ui.run_javascript(LOST)
         self._form: Form | None = None
+        self._is_guarded = False
         self._show(None)
         ui.timer(STALE_SECONDS, self._look_at_file)
 
@@ -118,15 +129,26 @@ class View:
         self._save.set_text(f"Save ({len(changed)})" if changed else "Save")
         self._save.set_enabled(self._form is not None)  # with nothing to save as well: it keeps the focus
         self._undo.set_visibility(bool(changed))
+        if bool(changed) != self._is_guarded:
+            self._is_guarded = bool(changed)
+            guard = "event => event.preventDefault()" if changed else "null"
+            self._box.client.run_javascript(f"window.onbeforeunload = {guard}")
 
-    def _discard(self) -> None:
-        self._show(None)
-        ui.notify("Your changes are discarded.")
+    def _ask_to_discard(self) -> None:
+        with widgets.dialog("Discard your changes?") as dialog, ui.row().classes("w-full justify-end"):
+
+            def confirmed() -> None:
+                dialog.close()
+                self._show(None)
+                ui.notify("Your changes are discarded.")
+
+            ui.button("Back", on_click=dialog.close).props("flat autofocus")
+            ui.button("Discard", icon="undo", on_click=confirmed)
 
     async def _look_at_file(self) -> None:
         """Somebody else's change: taken over where nothing was changed here, told where something was."""
         form = self._form
-        if form is None or self._notice.visible:
+        if form is None or self._notice.visible or not self._box.client.has_socket_connection:
             return
         try:
             is_stale = await run.io_bound(form.draft.is_stale)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Dialog, Locator, Page, expect
 
 from gainsight_pipelines.store.embedded import EmbeddedServer
 from gainsight_pipelines_tests.databases import dagster_database, fresh_database
@@ -28,6 +28,8 @@ from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sand
 pytestmark = [pytest.mark.timeout(200), pytest.mark.long]
 
 OBJECTS = ("company", "activity", "survey_survey_response", "product_usage")
+LOST_MS = 5_000
+"""Longer than NiceGUI itself waits for a tab that is gone."""
 IS_MARKED = """element => {
   const style = getComputedStyle(element), field = element.closest(".q-field--focused");
   return style.outlineStyle !== "none" || style.boxShadow !== "none" || (field && element.tagName === "INPUT");
@@ -238,3 +240,43 @@ def test_a_filter_that_cannot_be_read_is_told_by_save(address: str) -> None:
         page.get_by_role("button", name=re.compile(r"^Save \(1\)")).click()
         expect(page.get_by_role("alert").filter(has_text="surveys.filter is ")).to_be_visible()
         expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_changes_outlive_a_lost_connection_and_are_not_left_by_mistake(address: str) -> None:
+    with browser_page() as page:
+        asked: list[str] = []
+
+        def stay(dialog: Dialog) -> None:
+            asked.append(dialog.type)
+            dialog.dismiss()
+
+        page.on("dialog", stay)
+        page.goto(address)
+        open_section(page, "Surveys")
+        page.get_by_label("Lookback days").fill("9")
+        expect(page.get_by_role("button", name=re.compile(r"^Save \(1\)"))).to_be_visible()
+        page.evaluate(f"socket.disconnect(); setTimeout(() => socket.connect(), {LOST_MS})")
+        expect(page.get_by_role("alert").filter(has_text="Connection lost")).to_be_visible()
+        expect(page.get_by_text("Connection lost")).to_be_hidden()
+        page.get_by_label("Response limit").fill("7")
+        expect(page.get_by_label("Lookback days")).to_have_value("9")
+        page.evaluate("location.reload()")
+        expect(page.get_by_label("Response limit")).to_have_value("7")
+        assert asked == ["beforeunload"]
+        page.get_by_role("button", name="Discard changes").click()
+        page.get_by_role("dialog", name="Discard your changes?").get_by_role("button", name="Discard").click()
+        expect(page.get_by_role("button", name="Save", exact=True)).to_be_visible()
+        open_section(page, "Surveys")
+        expect(page.get_by_label("Lookback days")).to_have_value("30")
+
+
+def test_a_page_that_was_started_anew_says_where_its_address_is(
+    served: Served, address: str, project: Path, sandbox: RunningSandbox, env: dict[str, str], command: tuple[str, ...]
+) -> None:
+    with browser_page() as page:
+        page.goto(address)
+        expect(page.get_by_role("button", name="Validate connection")).to_be_visible()
+        assert served.stop() == 130
+        expect(page.get_by_role("alert").filter(has_text="Connection lost")).to_be_visible()
+        with served_by(project, env | sandbox.env, *command):
+            expect(page.get_by_role("alert").filter(has_text="Take the newest one")).to_be_visible()
