@@ -180,7 +180,7 @@ class View:
                 ui.label(f"You both changed {', '.join(both)}: keeping yours replaces theirs there.")
             with ui.row():
                 ui.button("Put my changes on top of theirs", on_click=lambda: self._show(rebased))
-                ui.button("Take theirs, drop mine", on_click=lambda: self._show(None)).props("outline")
+                ui.button("Take theirs, drop mine", on_click=lambda: self._show(None)).props("outline color=black")
         self._notice.set_visibility(True)
 
     def _ask_to_save(self) -> None:

@@ -25,6 +25,7 @@ from gainsight_pipelines_tests.page.browsing import (
     page_on,
     served_by,
 )
+from gainsight_pipelines_tests.page.looking import POOR_CONTRAST
 from gainsight_pipelines_tests.page.steps import (
     TOGGLES,
     WAIT,
@@ -140,6 +141,7 @@ def test_somebody_elses_change_and_a_tenant_that_is_away(
         file.write_text(theirs)
         expect(page.get_by_text("was changed by somebody else meanwhile")).to_be_visible()
         expect(page.get_by_text("+  enabled: false  # theirs")).to_be_visible()
+        assert page.evaluate(POOR_CONTRAST) == []
         page.get_by_role("button", name="Put my changes on top of theirs").click()
         page.get_by_role("button", name=re.compile(r"^Save \(1\)")).click()
         page.get_by_role("dialog").get_by_role("button", name="Save").click()
