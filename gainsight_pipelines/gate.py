@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 SECONDS_VARIABLE = "GAINSIGHT_PIPELINES_GATE_SECONDS"
 DEFAULT_SECONDS = 60
 
+SENSOR = "primary_crm_gate"
+"""The name of the Dagster sensor that looks by itself."""
+
 REASONS: tuple[tuple[type[PipelineError], str], ...] = (
     (NoPrimaryCRM, "not_configured"),
     (NoAccounts, "no_accounts"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,7 +41,11 @@ def say_marked(text: str) -> None:
 
 def print_json(document: Any) -> None:
     """One JSON document, to stdout."""
-    print(json.dumps(document, indent=2, default=str))  # noqa: T201
+    print(json.dumps(document, indent=2, default=_as_text))  # noqa: T201
+
+
+def _as_text(value: object) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def print_table(table: RenderableType) -> None:

@@ -14,7 +14,7 @@ from gainsight_pipelines.cli import output
 from gainsight_pipelines.cli.workspace import Workspace, open_workspace
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import SettingsError
-from gainsight_pipelines.gate import Pace
+from gainsight_pipelines.gate import SENSOR, Pace
 from gainsight_pipelines.settings import Settings
 
 if TYPE_CHECKING:
@@ -63,14 +63,17 @@ def _note(row: Row) -> str | None:
 
 
 def gate_line(found: Banner, now: datetime) -> str:
-    """The gate in a line; one that nobody looks at any more says so."""
+    """The gate in a line, with rich's marks; one that nobody looks at any more says so."""
+    from rich.markup import escape
+
     gate = found.gate
     if gate is None:
         return NO_LOOK
     state = "[green]open[/]" if gate.is_open else "[red]closed[/]"
-    line = f"Gate: {state} since {output.ago(gate.since, now)}. {gate.message}"
+    line = f"Gate: {state} since {output.ago(gate.since, now)}. {escape(gate.message)}"
     if Pace.of().is_stale(gate, SystemClock()):
-        line += f" [yellow]Last looked at {output.ago(gate.checked_at, now)}: no Dagster daemon seems to run.[/]"
+        looked = output.ago(gate.checked_at, now)
+        line += f" [yellow]Last looked at {looked}: no Dagster daemon runs, or {SENSOR} is stopped.[/]"
     return line
 
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from gainsight_pipelines.store.connection import Store
     from gainsight_pipelines.store.gate import Gate
 
-GATE_SENSOR = "primary_crm_gate"
 MISSED_TAG = "gainsight_pipelines/missed"
 """On a run that the sensor started: the tick that was missed."""
 
@@ -46,7 +45,7 @@ def gate_sensor(
     cadences = {name: cadence_of(settings, name) for name in names}
 
     @dg.sensor(
-        name=GATE_SENSOR,
+        name=gate.SENSOR,
         jobs=list(jobs),
         minimum_interval_seconds=_interval(),
         default_status=dg.DefaultSensorStatus.RUNNING,

@@ -9,9 +9,9 @@ from typing import Any
 import dagster as dg
 import yaml
 
+from gainsight_pipelines.gate import SENSOR
 from gainsight_pipelines.orchestration.build import build_definitions
 from gainsight_pipelines.orchestration.names import job_name, schedule_name
-from gainsight_pipelines.orchestration.sensors import GATE_SENSOR
 from gainsight_pipelines.settings import load_settings
 from gainsight_pipelines_tests.pulling import Pulling
 
@@ -63,9 +63,9 @@ class Located:
             repository_def=repository,
             resources=dict(definitions.resources or {}),
             cursor=self.cursor,
-            sensor_name=GATE_SENSOR,
+            sensor_name=SENSOR,
         ) as context:
-            data = repository.get_sensor_def(GATE_SENSOR).evaluate_tick(context)
+            data = repository.get_sensor_def(SENSOR).evaluate_tick(context)
         self.cursor = data.cursor
         return dg.SensorResult(
             run_requests=data.run_requests, skip_reason=data.skip_message or None, asset_events=data.asset_events
