@@ -17,7 +17,7 @@ from gainsight_pipelines.store.embedded import EmbeddedServer
 from gainsight_pipelines.store.migrate import migrate
 from gainsight_pipelines_tests.product import Product, product_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
-from gainsight_pipelines_tests.waiting import is_alive, wait_until
+from gainsight_pipelines_tests.waiting import is_alive, process_below, wait_until
 
 pytestmark = pytest.mark.long
 
@@ -75,12 +75,7 @@ def goes_on_to_the_end(product: Product, sandbox: RunningSandbox, before: int) -
 
 def test_kill_9_of_the_pull(product: Product, sandbox: RunningSandbox) -> None:
     process = started(product, sandbox)
-    pull = next(
-        child
-        for child in psutil.Process(process.pid).children(recursive=True)
-        if "run_object" in " ".join(child.cmdline())
-    )
-    pull.send_signal(signal.SIGKILL)
+    process_below(process.pid, "run_object").kill()
     out, _ = process.communicate(timeout=40)
     assert process.returncode == 1
     assert "The run ended without a result" in out

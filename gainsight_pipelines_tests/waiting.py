@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -27,3 +28,16 @@ def is_alive(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def process_below(pid: int, command: str) -> psutil.Process:
+    """The nearest of the processes that this one and its children started whose command line holds that text.
+
+    Raises:
+        AssertionError: there is none.
+    """
+    for process in psutil.Process(pid).children(recursive=True):  # each parent comes before its children
+        with contextlib.suppress(psutil.NoSuchProcess):  # ended meanwhile, or a zombie
+            if command in " ".join(process.cmdline()):
+                return process
+    raise AssertionError(f"No process below {pid} is a {command}.")

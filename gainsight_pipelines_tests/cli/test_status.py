@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 
-import psutil
 import psycopg
 import pytest
 from rich.console import Console
@@ -23,7 +22,7 @@ from gainsight_pipelines.settings import Settings
 from gainsight_pipelines.store.embedded import EmbeddedServer
 from gainsight_pipelines_tests.product import Product, product_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
-from gainsight_pipelines_tests.waiting import wait_until
+from gainsight_pipelines_tests.waiting import process_below, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +109,7 @@ def test_a_run_that_was_killed_is_failed_and_dagster_is_told(product: Product, s
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen(command, cwd=product.folder, env=product.env, **quiet)
     wait_until(lambda: sandbox.calls()["totals"].get("gainsight"), 60)
-    (pull,) = [each for each in psutil.Process(process.pid).children() if "run_object" in " ".join(each.cmdline())]
-    pull.kill()
+    process_below(process.pid, "run_object").kill()
     assert process.wait(60) == 1
     assert "Running" in product.command("status").out, "a moment ago it may have been about to take its lock"
     product.query_and_commit("UPDATE gainsight.sync_run SET started_at = started_at - interval '5 min'")

@@ -41,7 +41,7 @@ from gainsight_pipelines_tests.page.steps import (
     save,
 )
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
-from gainsight_pipelines_tests.waiting import is_alive, wait_until
+from gainsight_pipelines_tests.waiting import is_alive, process_below, wait_until
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.long]
 
@@ -189,7 +189,7 @@ def test_a_reload_that_fails_inside_is_told_by_the_page_of_dev_which_ends_with_i
     assert yaml.safe_load(file.read_text())["surveys"]["lookback_days"] == 9
 
     started = psutil.Process(dev.served.process.pid).children(recursive=True)
-    assert any("settings-page" in process.cmdline() for process in started)
+    assert process_below(dev.served.process.pid, "settings-page") in started
     assert dev.served.stop() == 130
     assert not any(is_alive(process.pid) for process in started)
     with pytest.raises(requests.ConnectionError):

@@ -34,7 +34,7 @@ from gainsight_pipelines_tests.ui.watching import (
     rows,
     run_all,
 )
-from gainsight_pipelines_tests.waiting import is_alive, wait_until
+from gainsight_pipelines_tests.waiting import is_alive, process_below, wait_until
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.long]
 ENABLED = {"company", "activity", "survey_survey_response"}
@@ -188,8 +188,7 @@ def test_a_daemon_that_is_killed_ends_dev_and_the_next_run_goes_on(dev: Dev, san
     read = "SELECT records_read FROM gainsight.sync_run WHERE run_id = %s AND records_read > 0"
     wait_until(lambda: dev.product.query(read, (run_id,)), 60)
     everything = psutil.Process(dev.process.pid).children(recursive=True)
-    (daemon,) = [each for each in everything if "dagster._daemon" in each.cmdline()]
-    daemon.kill()
+    process_below(dev.process.pid, "dagster._daemon").kill()
     assert dev.process.wait(60) == 1
     assert [each for each in everything if is_alive(each.pid)] == []
     truth = sandbox.truth("activity_timeline")
