@@ -68,7 +68,7 @@ def served(app: Starlette, authority: trustme.CA | None = None) -> Iterator[str]
         ssl_context_factory=None if authority is None else _certified_by(authority),
         timeout_graceful_shutdown=1,  # clients that keep connections open don't get the 30 s of a TLS farewell
     )
-    listener = socket.socket()
+    listener = socket.socket(proto=socket.IPPROTO_TCP)  # so that asyncio sets TCP_NODELAY
     listener.bind(("127.0.0.1", 0))
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

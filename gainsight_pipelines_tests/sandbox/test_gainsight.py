@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
-from gainsight_pipelines_tests.waiting import is_alive, wait_until
+from gainsight_pipelines_tests.waiting import is_alive, quick_seconds, wait_until
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 QUERIES: dict[str, Any] = json.loads((FIXTURES / "gainsight_queries.json").read_text())
@@ -70,6 +70,11 @@ def caller(sandbox: RunningSandbox) -> Iterator[Caller]:
     made = Caller(sandbox)
     yield made
     made.session.close()
+
+
+def test_no_answer_waits_for_the_acknowledgement_of_its_headers(caller: Caller) -> None:
+    """Without TCP_NODELAY each does, and Linux puts that off for 40 ms at the least."""
+    assert quick_seconds(lambda: caller.query("company", ["Gsid"], limit=1)) < 0.04
 
 
 def _same_shape(body: dict[str, Any], sample: dict[str, Any]) -> None:
