@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,23 +51,28 @@ def waits(store: Store, purpose: str) -> list[str | None]:
 
 def test_a_deadlock(store: Store) -> None:
     """Two transactions wait for each other's row: the one that gives way is worth another try."""
-    with psycopg.connect(store.url) as other, ThreadPoolExecutor(1) as pool:
-        other.execute("SET deadlock_timeout = '1min'")  # the other one finds the deadlock
+    row = "SELECT * FROM pair WHERE id = %s FOR UPDATE"
+    with (
+        psycopg.connect(store.url, application_name="gainsight_pipelines other") as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        other.execute("SET deadlock_timeout = '1min'")  # this one doesn't find the deadlock
         other.execute("CREATE TABLE pair (id int PRIMARY KEY); INSERT INTO pair VALUES (1), (2)")
         other.commit()
-        other.execute("SELECT * FROM pair WHERE id = 2 FOR UPDATE")
+        other.execute(row, (2,))
 
-        def give_way() -> None:
+        def close_the_circle() -> None:
             with store.connect("deadlock") as connection, connection.transaction():
                 connection.execute("SET LOCAL deadlock_timeout = '100ms'")
-                connection.execute("SELECT * FROM pair WHERE id = 1 FOR UPDATE")
-                connection.execute("SELECT * FROM pair WHERE id = 2 FOR UPDATE")
+                connection.execute(row, (1,))
+                waiting.append(pool.submit(other.execute, row, (1,)))
+                wait_until(lambda: is_waiting(store, "other"))
+                connection.execute(row, (2,))
 
-        given_way = pool.submit(give_way)
-        wait_until(lambda: is_waiting(store, "deadlock"))
-        other.execute("SELECT * FROM pair WHERE id = 1 FOR UPDATE")
+        waiting: list[Future[object]] = []
         with pytest.raises(TransientError, match="deadlock"):
-            given_way.result(10)
+            close_the_circle()
+        waiting[0].result(10)
 
 
 @pytest.mark.parametrize("setting", ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"])
