@@ -63,13 +63,31 @@ class User:
         self.process.communicate()
 
 
+@pytest.fixture(scope="module")
+def initialised() -> Iterator[Path]:
+    """The folder of a server that has run once and ended."""
+    base = Path(tempfile.mkdtemp(prefix="gp-"))
+    with embedded_server(base / "pg"):
+        pass
+    wait_until(lambda: not server_processes(base))
+    yield base / "pg"
+    shutil.rmtree(base)
+
+
 @pytest.fixture
-def folder() -> Iterator[Path]:
+def new_folder() -> Iterator[Path]:
     """Not yet made. At the end nobody may use it any more."""
     base = Path(tempfile.mkdtemp(prefix="gp-"))
     yield base / "pg"
     wait_until(lambda: not server_processes(base))
     shutil.rmtree(base)
+
+
+@pytest.fixture
+def folder(new_folder: Path, initialised: Path) -> Path:
+    """As a server left it that has run once: making a new one takes initdb seconds."""
+    shutil.copytree(initialised, new_folder)
+    return new_folder
 
 
 @pytest.fixture
@@ -129,8 +147,8 @@ def keep_a_row(url: str) -> None:
         connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
 
 
-def test_the_server_is_what_it_should_be(folder: Path) -> None:
-    with embedded_server(folder) as server:
+def test_the_server_is_what_it_should_be(new_folder: Path) -> None:
+    with embedded_server(new_folder) as server:
         url = server.url("gainsight")
         shown = {
             name: value(url, f"SHOW {name}")
@@ -159,15 +177,15 @@ def test_the_server_is_what_it_should_be(folder: Path) -> None:
         engine.dispose()
 
 
-def test_nobody_else_gets_in(folder: Path) -> None:
-    with embedded_server(folder):
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        assert stat.S_IMODE((folder / "data").stat().st_mode) == 0o700
-        socket = folder / keeper.SOCKET_NAME
+def test_nobody_else_gets_in(new_folder: Path) -> None:
+    with embedded_server(new_folder):
+        assert stat.S_IMODE(new_folder.stat().st_mode) == 0o700
+        assert stat.S_IMODE((new_folder / "data").stat().st_mode) == 0o700
+        socket = new_folder / keeper.SOCKET_NAME
         assert stat.S_ISSOCK(socket.stat().st_mode)
         assert stat.S_IMODE(socket.stat().st_mode) == 0o700
         listening = []
-        for process in server_processes(folder):
+        for process in server_processes(new_folder):
             with contextlib.suppress(psutil.NoSuchProcess):  # backends come and go
                 listening += process.net_connections("inet")
         assert listening == []
@@ -251,12 +269,12 @@ def test_all_users_killed_and_the_server_goes(folder: Path, user: Callable[..., 
     assert wait_until(lambda: not server_processes(folder)) < 3
 
 
-def test_six_first_users_at_once(folder: Path, user: Callable[..., User]) -> None:
-    users = [user(folder) for _ in range(6)]
+def test_six_first_users_at_once(new_folder: Path, user: Callable[..., User]) -> None:
+    users = [user(new_folder) for _ in range(6)]
     urls = {one.url() for one in users}
     assert len(urls) == 1
     assert value(urls.pop(), "SELECT count(*) FROM pg_database WHERE datname IN ('gainsight', 'dagster')") == 2
-    assert len([command for command in commands(folder) if "keeper.py" in command]) == 1
+    assert len([command for command in commands(new_folder) if "keeper.py" in command]) == 1
 
 
 @pytest.mark.parametrize("victim", ["postmaster", "keeper", "both", "everything"])
@@ -330,14 +348,14 @@ def test_a_server_that_somebody_started_by_hand_is_let_be(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["with blanks in it", "a" * 150, "комма, 'quote' & \"more\"", "per%20cent"])
-def test_unusual_paths(folder: Path, name: str) -> None:
-    with embedded_server(folder / name) as server:
+def test_unusual_paths(new_folder: Path, name: str) -> None:
+    with embedded_server(new_folder / name) as server:
         url = server.url("gainsight")
         keep_a_row(url)
         place = Path(str(value(url, "SHOW unix_socket_directories")))
-        assert place != folder / name
+        assert place != new_folder / name
         assert stat.S_IMODE(place.stat().st_mode) == 0o700
-        with embedded_server(folder / name) as same:
+        with embedded_server(new_folder / name) as same:
             assert same.url("gainsight") == url
         engine = sqlalchemy.create_engine(server.url("gainsight", "psycopg2"))
         with engine.connect() as connection:
@@ -346,13 +364,13 @@ def test_unusual_paths(folder: Path, name: str) -> None:
     wait_until(lambda: not place.exists())
 
 
-def test_a_private_socket_folder_that_somebody_else_prepared(folder: Path, tmp_path: Path) -> None:
-    link, open_to_all, file = (folder.parent / name for name in ("link", "open", "file"))
+def test_a_private_socket_folder_that_somebody_else_prepared(new_folder: Path, tmp_path: Path) -> None:
+    link, open_to_all, file = (new_folder.parent / name for name in ("link", "open", "file"))
     link.symlink_to(tmp_path)
     open_to_all.mkdir(mode=0o755)
     file.touch()
     assert not any(embedded._make_private(path) for path in (link, open_to_all, file))
-    assert embedded._make_private(folder.parent / "fresh")
+    assert embedded._make_private(new_folder.parent / "fresh")
 
 
 def test_ctrl_c_in_one_terminal_is_not_the_servers_end(folder: Path, user: Callable[..., User]) -> None:
@@ -384,43 +402,43 @@ def test_the_server_outlives_a_command_that_is_ended_with_its_tree(folder: Path,
     assert value(url, "SELECT 1") == 1
 
 
-def test_a_temporary_folder_goes_with_its_server(folder: Path) -> None:
-    with embedded_server(folder, {"fsync": "off"}, temporary=True) as server:
+def test_a_temporary_folder_goes_with_its_server(new_folder: Path) -> None:
+    with embedded_server(new_folder, {"fsync": "off"}, temporary=True) as server:
         assert value(server.url("gainsight"), "SHOW fsync") == "off"
-    wait_until(lambda: not folder.exists())
-    with embedded_server(folder, temporary=True) as server:
+    wait_until(lambda: not new_folder.exists())
+    with embedded_server(new_folder, temporary=True) as server:
         assert value(server.url("gainsight"), "SHOW fsync") == "on"
 
 
-def test_a_killed_initdb_leaves_nothing_half_made(folder: Path) -> None:
-    (folder / "data.new" / "base").mkdir(parents=True)
-    (folder / keeper.USERS_LOCK).touch()
-    with embedded_server(folder) as server:
+def test_a_killed_initdb_leaves_nothing_half_made(new_folder: Path) -> None:
+    (new_folder / "data.new" / "base").mkdir(parents=True)
+    (new_folder / keeper.USERS_LOCK).touch()
+    with embedded_server(new_folder) as server:
         assert value(server.url("gainsight"), "SELECT 1") == 1
-    assert not (folder / "data.new").exists()
+    assert not (new_folder / "data.new").exists()
 
 
-def test_data_of_another_version_is_refused(folder: Path) -> None:
-    (folder / "data").mkdir(parents=True)
-    (folder / keeper.USERS_LOCK).touch()
-    (folder / "data" / "PG_VERSION").write_text("16\n")
+def test_data_of_another_version_is_refused(new_folder: Path) -> None:
+    (new_folder / "data").mkdir(parents=True)
+    (new_folder / keeper.USERS_LOCK).touch()
+    (new_folder / "data" / "PG_VERSION").write_text("16\n")
     with pytest.raises(PermanentError, match="made by PostgreSQL 16") as caught:
-        EmbeddedServer(folder).open()
+        EmbeddedServer(new_folder).open()
     assert "Dump" in caught.value.todo
 
 
-def test_a_folder_with_other_files_is_refused_and_left_alone(folder: Path) -> None:
-    folder.mkdir(mode=0o755)
-    (folder / "thesis.txt").touch()
+def test_a_folder_with_other_files_is_refused_and_left_alone(new_folder: Path) -> None:
+    new_folder.mkdir(mode=0o755)
+    (new_folder / "thesis.txt").touch()
     with pytest.raises(PermanentError, match="holds other files"):
-        EmbeddedServer(folder).open()
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+        EmbeddedServer(new_folder).open()
+    assert stat.S_IMODE(new_folder.stat().st_mode) == 0o755
 
 
-def test_a_file_in_place_of_the_folder(folder: Path) -> None:
-    folder.touch()
+def test_a_file_in_place_of_the_folder(new_folder: Path) -> None:
+    new_folder.touch()
     with pytest.raises(PermanentError, match="can't be used"):
-        EmbeddedServer(folder).open()
+        EmbeddedServer(new_folder).open()
 
 
 def test_a_server_that_cannot_start_says_why_and_lets_go(folder: Path) -> None:
