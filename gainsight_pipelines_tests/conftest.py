@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import tempfile
 
 import psutil
@@ -33,6 +34,10 @@ if (
     and min(shutil.disk_usage(MEMORY).free, psutil.virtual_memory().available) > ROOM
 ):
     os.environ["TMPDIR"] = tempfile.tempdir = MEMORY
+
+# The tests start hundreds of processes: without .pyc files each would compile the product anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_xdist_auto_num_workers() -> int:
