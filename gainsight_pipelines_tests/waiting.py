@@ -17,8 +17,9 @@ def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> float:
     """
     start = time.monotonic()
     while not condition():
-        assert time.monotonic() - start < seconds, f"not within {seconds} s: {condition}"
-        time.sleep(0.05)
+        waited = time.monotonic() - start
+        assert waited < seconds, f"not within {seconds} s: {condition}"
+        time.sleep(min(0.25, max(0.01, waited / 20)))  # looking is work too: the longer it takes, the more seldom
     return time.monotonic() - start
 
 
