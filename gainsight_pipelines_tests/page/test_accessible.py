@@ -28,8 +28,12 @@ from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sand
 pytestmark = [pytest.mark.timeout(200), pytest.mark.long]
 
 OBJECTS = ("company", "activity", "survey_survey_response", "product_usage")
-LOST_MS = 5_000
-"""Longer than NiceGUI itself waits for a tab that is gone."""
+LOSE_THE_CONNECTION = """
+socket.io.reconnectionDelay(5000).reconnectionDelayMax(5000).randomizationFactor(0);
+socket.io.engine.close();
+"""
+"""Breaks the connection below socket.io, which opens it again by itself, after longer than NiceGUI waits for a tab that
+is gone. (`socket.connect()` would begin a new session, as no lost connection does.)"""
 IS_MARKED = """element => {
   const style = getComputedStyle(element), field = element.closest(".q-field--focused");
   return style.outlineStyle !== "none" || style.boxShadow !== "none" || (field && element.tagName === "INPUT");
@@ -255,7 +259,7 @@ def test_changes_outlive_a_lost_connection_and_are_not_left_by_mistake(address: 
         open_section(page, "Surveys")
         page.get_by_label("Lookback days").fill("9")
         expect(page.get_by_role("button", name=re.compile(r"^Save \(1\)"))).to_be_visible()
-        page.evaluate(f"socket.disconnect(); setTimeout(() => socket.connect(), {LOST_MS})")
+        page.evaluate(LOSE_THE_CONNECTION)
         expect(page.get_by_role("alert").filter(has_text="Connection lost")).to_be_visible()
         expect(page.get_by_text("Connection lost")).to_be_hidden()
         page.get_by_label("Response limit").fill("7")
