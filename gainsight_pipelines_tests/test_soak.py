@@ -22,7 +22,7 @@ def has_happened(outcomes: Counter[str]) -> tuple[bool, bool, bool]:
 
 def test_edits_faults_and_kills_leave_the_tables_equal_to_the_truth(tmp_path: Path) -> None:
     with soaking(tmp_path, seed=7, activities=500, accounts=60) as soak:
-        soak.run(5, lambda: all(has_happened(soak.outcomes)))
+        soak.run(12, lambda: all(has_happened(soak.outcomes)))
         soak.settle()
         assert soak.tracebacks == []
         assert soak.differences() == []

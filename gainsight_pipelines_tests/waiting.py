@@ -42,13 +42,15 @@ def is_alive(pid: int) -> bool:
 
 
 def process_below(pid: int, command: str) -> psutil.Process:
-    """The nearest of the processes that this one and its children started whose command line holds that text.
+    """The one process, of those that this one and its children started, whose command line holds that text.
 
     Raises:
-        AssertionError: there is none.
+        AssertionError: there is none, or more than one.
     """
-    for process in psutil.Process(pid).children(recursive=True):  # each parent comes before its children
+    found = []
+    for process in psutil.Process(pid).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):  # ended meanwhile, or a zombie
             if command in " ".join(process.cmdline()):
-                return process
-    raise AssertionError(f"No process below {pid} is a {command}.")
+                found.append(process)
+    assert len(found) == 1, f"below process {pid}, {command} is {found}"
+    return found[0]

@@ -99,19 +99,19 @@ def test_no_crm_configured(product: Product, sandbox: RunningSandbox) -> None:
     settings = product.settings()
     del settings["primary_crm"]
     product.write_settings(settings)
-    done = product.run("company", "activity")
-    for name in ("company", "activity"):
+    done = product.run()
+    for name in NAMES:
         object_failed(done, name, "No primary CRM is connected, so nothing is pulled.", "primary_crm.kind")
     assert done.document["gate"] == "closed"
     assert sandbox.calls()["totals"].get("gainsight", 0) == 0
 
 
-def test_crm_down_stops_pulls_before_any_gainsight_call(product: Product, sandbox: RunningSandbox) -> None:
+def test_crm_down_stops_all_pulls_before_any_gainsight_call(product: Product, sandbox: RunningSandbox) -> None:
     """Requirement G2."""
     before = product.query(ROWS)
     sandbox.switch(crm_down=True)
-    done = product.run("company", "activity")
-    for name in ("company", "activity"):
+    done = product.run()
+    for name in NAMES:
         object_failed(done, name, "Salesforce")
     assert done.document["gate"] == "closed"
     assert sandbox.calls()["totals"].get("gainsight", 0) == 0

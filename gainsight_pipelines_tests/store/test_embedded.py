@@ -63,24 +63,30 @@ class User:
         self.process.communicate()
 
 
+@contextlib.contextmanager
+def place() -> Iterator[Path]:
+    """A folder for a server, not yet made. At the end nobody may use it any more."""
+    base = Path(tempfile.mkdtemp(prefix="gp-"))
+    yield base / "pg"
+    wait_until(lambda: not server_processes(base))
+    shutil.rmtree(base)
+
+
 @pytest.fixture(scope="module")
 def initialised() -> Iterator[Path]:
     """The folder of a server that has run once and ended."""
-    base = Path(tempfile.mkdtemp(prefix="gp-"))
-    with embedded_server(base / "pg"):
-        pass
-    wait_until(lambda: not server_processes(base))
-    yield base / "pg"
-    shutil.rmtree(base)
+    with place() as folder:
+        with embedded_server(folder):
+            pass
+        wait_until(lambda: not server_processes(folder))
+        yield folder
 
 
 @pytest.fixture
 def new_folder() -> Iterator[Path]:
-    """Not yet made. At the end nobody may use it any more."""
-    base = Path(tempfile.mkdtemp(prefix="gp-"))
-    yield base / "pg"
-    wait_until(lambda: not server_processes(base))
-    shutil.rmtree(base)
+    """Not yet made."""
+    with place() as folder:
+        yield folder
 
 
 @pytest.fixture
