@@ -22,11 +22,11 @@ import requests
 from bench import peers, product, report
 from bench.measure import Cost, Failed, ServerCPU, run
 from bench.server import running_server
-from gainsight_pipelines.accounts import Refresh
 from gainsight_pipelines.clock import SystemClock
+from gainsight_pipelines.embedded.server import EmbeddedServer, embedded_server
 from gainsight_pipelines.store.connection import Store
-from gainsight_pipelines.store.embedded import EmbeddedServer, embedded_server
 from gainsight_pipelines.store.migrate import migrate
+from gainsight_pipelines.sync.accounts import Refresh
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results.json"

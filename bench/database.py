@@ -17,11 +17,11 @@ from typing import Any
 
 import psycopg
 
+from gainsight_pipelines.embedded.server import embedded_server
 from gainsight_pipelines.matching import AccountIndex
 from gainsight_pipelines.store import bulk, links
 from gainsight_pipelines.store.accounts import indexed_accounts
 from gainsight_pipelines.store.connection import Store
-from gainsight_pipelines.store.embedded import embedded_server
 from gainsight_pipelines.store.migrate import migrate
 from gainsight_pipelines.store.tables import ACTIVITY
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import requests
 
 from gainsight_pipelines.cli.workspace import open_workspace
+from gainsight_pipelines.embedded.processes import ProcessGroup
 from gainsight_pipelines.orchestration.instance import LOCATION, create_storage
-from gainsight_pipelines.processes import ProcessGroup
 from gainsight_pipelines_tests.page.browsing import free_port
 from gainsight_pipelines_tests.sandbox_process import start_sandbox
 

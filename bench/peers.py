@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from gainsight_pipelines.store.embedded import EmbeddedServer
+from gainsight_pipelines.embedded.server import EmbeddedServer
 
 HOME = Path(__file__).parent / ".peers"
 CONTENDERS = Path(__file__).parent / "contenders"

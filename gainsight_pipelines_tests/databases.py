@@ -17,6 +17,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from gainsight_pipelines.embedded.server import EmbeddedServer, embedded_server
 from gainsight_pipelines.orchestration.instance import (
     HOME_VARIABLE,
     STORAGE_VARIABLE,
@@ -25,7 +26,6 @@ from gainsight_pipelines.orchestration.instance import (
     storage_url,
 )
 from gainsight_pipelines.store.connection import Store
-from gainsight_pipelines.store.embedded import EmbeddedServer, embedded_server
 from gainsight_pipelines.store.migrate import migrate
 
 _LOCK = 7_104_299

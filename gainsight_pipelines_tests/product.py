@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 import yaml
 
-from gainsight_pipelines.store.embedded import EmbeddedServer
+from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines_tests.databases import dagster_database, fresh_database
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 

@@ -12,10 +12,9 @@ import uuid
 from datetime import timedelta
 from pathlib import Path
 
-from gainsight_pipelines import connect
 from gainsight_pipelines.errors import ObjectBusy, PipelineError
 from gainsight_pipelines.settings import load_settings
-from gainsight_pipelines.sync import Prepared, sync
+from gainsight_pipelines.sync import Prepared, connect, sync
 from gainsight_pipelines_tests.pulling import ShiftedClock
 
 

@@ -20,11 +20,10 @@ import psycopg
 import pytest
 import yaml
 
-from gainsight_pipelines import connect
+from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.settings import Settings, parse_settings
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
-from gainsight_pipelines.store.embedded import EmbeddedServer
-from gainsight_pipelines.sync import Prepared, SyncReport, sync
+from gainsight_pipelines.sync import Prepared, SyncReport, connect, sync
 from gainsight_pipelines_tests.databases import product_database
 from gainsight_pipelines_tests.product import REAL_PREFIXES
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox

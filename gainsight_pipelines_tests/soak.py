@@ -27,9 +27,9 @@ from typing import Any
 
 import psycopg
 
+from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.sandbox.switches import Switches
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE
-from gainsight_pipelines.store.embedded import EmbeddedServer
 from gainsight_pipelines_tests.product import REAL_PREFIXES
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 

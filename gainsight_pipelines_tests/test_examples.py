@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.settings import parse_settings
-from gainsight_pipelines.store.embedded import EmbeddedServer
 from gainsight_pipelines_tests.pulling import Pulling, pulling_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 from gainsight_pipelines_tests.sync.test_company import ask

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from gainsight_pipelines.store.embedded import EmbeddedServer
+from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines_tests.product import Product, product_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 
@@ -98,10 +98,10 @@ def test_nothing_leaks(installed: tuple[Product, RunningSandbox]) -> None:
 def test_objects_that_hold_secrets_dont_show_them(
     installed: tuple[Product, RunningSandbox], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gainsight_pipelines import connect
     from gainsight_pipelines.clock import SystemClock
     from gainsight_pipelines.orchestration.resources import GainsightResource, PrimaryCRMResource, StoreResource
     from gainsight_pipelines.settings import load_settings
+    from gainsight_pipelines.sync import connect
 
     product, sandbox = installed
     for name, value in product.env.items():

@@ -10,10 +10,10 @@ import uuid
 
 from bench import product
 from gainsight_pipelines.clock import SystemClock
-from gainsight_pipelines.connect import prepare
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.migrate import migrate
 from gainsight_pipelines.sync import sync
+from gainsight_pipelines.sync.connect import prepare
 
 
 def main() -> None:

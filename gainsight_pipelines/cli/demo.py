@@ -11,7 +11,7 @@ from gainsight_pipelines.cli.sandbox import sandbox_folder, start_sandbox
 from gainsight_pipelines.cli.workspace import Workspace, open_workspace
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.crm.protocol import CRM_NAMES, CRMKind
-from gainsight_pipelines.processes import ProcessGroup
+from gainsight_pipelines.embedded.processes import ProcessGroup
 
 SAMPLE = """
 SELECT name, domain, arr, renewal_date, owner_name, jsonb_array_length(companies), activities, surveys,

@@ -9,19 +9,19 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from subprocess import Popen
 
-from gainsight_pipelines import gate
-from gainsight_pipelines.banner import read_banner
 from gainsight_pipelines.cli import output
 from gainsight_pipelines.cli.sandbox import sandbox_folder, start_sandbox
 from gainsight_pipelines.cli.settings_page import check_installed
 from gainsight_pipelines.cli.status import gate_line
 from gainsight_pipelines.cli.workspace import Workspace, open_workspace
 from gainsight_pipelines.clock import Clock, SystemClock
-from gainsight_pipelines.connect import connect_crm
+from gainsight_pipelines.embedded.processes import ProcessGroup
 from gainsight_pipelines.errors import PermanentError
 from gainsight_pipelines.orchestration.instance import LOCATION, create_storage
-from gainsight_pipelines.processes import ProcessGroup
+from gainsight_pipelines.scheduling import gate
+from gainsight_pipelines.scheduling.banner import read_banner
 from gainsight_pipelines.settings import Secrets
+from gainsight_pipelines.sync.connect import connect_crm
 
 HOST = "127.0.0.1"
 CHECK_SECONDS = 1.0

@@ -19,7 +19,6 @@ from gainsight_pipelines.cli.sandbox import find_sandbox
 from gainsight_pipelines.cli.validate import validate_command
 from gainsight_pipelines.cli.workspace import data_folder, export_library_variables
 from gainsight_pipelines.clock import SystemClock
-from gainsight_pipelines.connect import API_KEY_VARIABLE
 from gainsight_pipelines.crm.protocol import CRM_NAMES, AccountField
 from gainsight_pipelines.crm.salesforce_session import DEFAULT_LOGIN_URL
 from gainsight_pipelines.discovery import Catalog, Connections, DiskCache, suggestions
@@ -33,6 +32,7 @@ from gainsight_pipelines.objects.catalog import find_pull
 from gainsight_pipelines.settings import PULLS, Secrets, Settings, parse_settings, settings_path
 from gainsight_pipelines.settings.dotenv_file import write_secrets
 from gainsight_pipelines.settings.editing import SettingsFile
+from gainsight_pipelines.sync.connect import API_KEY_VARIABLE
 
 TEMPLATE = Path(settings_package.__file__).with_name("template.yaml")
 

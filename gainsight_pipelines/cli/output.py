@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from gainsight_pipelines.banner import Row
+    from gainsight_pipelines.scheduling.banner import Row
     from gainsight_pipelines.store.runs import Run
 
 WIDE = 250

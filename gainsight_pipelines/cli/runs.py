@@ -14,9 +14,9 @@ from typing import IO, Any
 from gainsight_pipelines.cli import output
 from gainsight_pipelines.cli.workspace import Workspace
 from gainsight_pipelines.clock import Clock
+from gainsight_pipelines.embedded.processes import ProcessGroup
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.orchestration.instance import create_storage
-from gainsight_pipelines.processes import ProcessGroup
 from gainsight_pipelines.store import runs
 from gainsight_pipelines.store.runs import Run
 

@@ -9,14 +9,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from gainsight_pipelines.banner import NEVER, Row, read_banner
 from gainsight_pipelines.cli import output
 from gainsight_pipelines.cli.workspace import Workspace, data_folder, export_library_variables, open_workspace
 from gainsight_pipelines.clock import Clock, SystemClock
+from gainsight_pipelines.embedded.processes import ProcessGroup
 from gainsight_pipelines.errors import PermanentError, PipelineError
 from gainsight_pipelines.orchestration.names import job_name
 from gainsight_pipelines.orchestration.webserver import Webserver
-from gainsight_pipelines.processes import ProcessGroup
+from gainsight_pipelines.scheduling.banner import NEVER, Row, read_banner
 from gainsight_pipelines.settings import Secrets, load_settings, settings_path
 from gainsight_pipelines.settings.values import is_loopback
 

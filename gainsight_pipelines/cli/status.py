@@ -9,12 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gainsight_pipelines.banner import NEVER, Banner, Row, read_banner
 from gainsight_pipelines.cli import output
 from gainsight_pipelines.cli.workspace import Workspace, open_workspace
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import SettingsError
-from gainsight_pipelines.gate import SENSOR, Pace
+from gainsight_pipelines.scheduling.banner import NEVER, Banner, Row, read_banner
+from gainsight_pipelines.scheduling.gate import SENSOR, Pace
 from gainsight_pipelines.settings import Settings
 
 if TYPE_CHECKING:

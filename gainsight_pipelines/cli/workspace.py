@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gainsight_pipelines.cli import output
-from gainsight_pipelines.connect import open_store
 from gainsight_pipelines.orchestration.instance import (
     HOME_VARIABLE,
     STORAGE_VARIABLE,
@@ -28,9 +27,10 @@ from gainsight_pipelines.settings import (
     with_absolute_files,
 )
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
+from gainsight_pipelines.sync.connect import open_store
 
 if TYPE_CHECKING:
-    from gainsight_pipelines.store.embedded import EmbeddedServer
+    from gainsight_pipelines.embedded.server import EmbeddedServer
 
 
 LIBRARY_VARIABLES = ("REQUESTS_CA_BUNDLE", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
@@ -92,7 +92,7 @@ def open_workspace(
     with ExitStack() as stack:
         product, dagster = secrets.get(DATABASE_VARIABLE), secrets.get(STORAGE_VARIABLE)
         if product is None or dagster is None:
-            from gainsight_pipelines.store.embedded import embedded_server
+            from gainsight_pipelines.embedded.server import embedded_server
 
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
             server = stack.enter_context(embedded_server(data / "postgres"))

@@ -15,13 +15,13 @@ from threading import Lock
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from gainsight_pipelines.connect import tenant_of
 from gainsight_pipelines.crm.protocol import AccountField, CRMKind
 from gainsight_pipelines.discovery.cache import DiskCache, Kept
 from gainsight_pipelines.discovery.connections import Connections
 from gainsight_pipelines.gainsight.errors import UnknownField
 from gainsight_pipelines.gainsight.metadata import Field, ObjectInfo, ObjectSchema
 from gainsight_pipelines.gainsight.query import Query
+from gainsight_pipelines.sync.connect import tenant_of
 
 CATALOG_LASTS = timedelta(minutes=10)
 """How long names are taken from the cache."""

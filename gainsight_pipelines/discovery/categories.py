@@ -14,7 +14,6 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from gainsight_pipelines.connect import tenant_of
 from gainsight_pipelines.discovery.catalog import Catalog
 from gainsight_pipelines.discovery.connections import ANSWER_SECONDS
 from gainsight_pipelines.errors import PermanentError
@@ -24,6 +23,7 @@ from gainsight_pipelines.objects.activity import ACTIVITY_OBJECT, category_reade
 from gainsight_pipelines.objects.fields import text
 from gainsight_pipelines.objects.pull import cursor_field
 from gainsight_pipelines.settings import DEFAULT_CATEGORIES, ActivityTypeName, category_key
+from gainsight_pipelines.sync.connect import tenant_of
 
 SAMPLE_SIZES = (1000, 800, 500)
 """Activities that are asked for, one after the other until the tenant answers in time."""

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gainsight_pipelines.clock import Clock
-from gainsight_pipelines.connect import API_KEY_VARIABLE, connect_crm, gsid_fields, tenant_of
 from gainsight_pipelines.crm.protocol import PrimaryCRM
 from gainsight_pipelines.gainsight.client import GainsightClient
 from gainsight_pipelines.settings import Secrets, Settings
+from gainsight_pipelines.sync.connect import API_KEY_VARIABLE, connect_crm, gsid_fields, tenant_of
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 25.0

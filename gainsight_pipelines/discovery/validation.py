@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from gainsight_pipelines.connect import API_KEY_VARIABLE, gsid_fields, tenant_of
 from gainsight_pipelines.crm.protocol import CRM_NAMES, AccountField
 from gainsight_pipelines.discovery.accounts import find_links, keys_of
 from gainsight_pipelines.discovery.catalog import Catalog
@@ -43,6 +42,7 @@ from gainsight_pipelines.store import tenant
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.migrate import database_version
 from gainsight_pipelines.store.quota import CALLS_PER_DAY, Quota
+from gainsight_pipelines.sync.connect import API_KEY_VARIABLE, gsid_fields, tenant_of
 
 SAMPLE = 50
 """Newest records of an object that are looked at."""

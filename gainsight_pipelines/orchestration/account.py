@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from gainsight_pipelines import gate
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import PipelineError
 from gainsight_pipelines.orchestration.failures import as_failure
 from gainsight_pipelines.orchestration.metadata import table_metadata
 from gainsight_pipelines.orchestration.names import ACCOUNT, CRM_GROUP
 from gainsight_pipelines.orchestration.resources import PrimaryCRMResource, StoreResource
+from gainsight_pipelines.scheduling import gate
 from gainsight_pipelines.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def account_asset(settings: Settings) -> dg.SourceAsset:
     def account(
         context: dg.OpExecutionContext, primary_crm: PrimaryCRMResource, store: StoreResource
     ) -> dg.ObserveResult:
-        from gainsight_pipelines import connect
+        from gainsight_pipelines.sync import connect
 
         try:
             crm, database = primary_crm.connect(), store.open()

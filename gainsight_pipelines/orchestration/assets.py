@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from gainsight_pipelines.cadence import Cadence
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import NotEnabled, ObjectBusy, PipelineError, SettingsError
 from gainsight_pipelines.objects.pull import ObjectPull
@@ -15,6 +14,7 @@ from gainsight_pipelines.orchestration.logs import log_to_stderr
 from gainsight_pipelines.orchestration.metadata import column_lineage, materialization_metadata, table_metadata
 from gainsight_pipelines.orchestration.names import ACCOUNT, GROUP, asset_key, documentation, pool
 from gainsight_pipelines.orchestration.resources import GainsightResource, PrimaryCRMResource, StoreResource
+from gainsight_pipelines.scheduling.cadence import Cadence
 
 if TYPE_CHECKING:
     from gainsight_pipelines.sync import Prepared
@@ -56,8 +56,7 @@ def pull_asset(
         primary_crm: PrimaryCRMResource,
         store: StoreResource,
     ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
-        from gainsight_pipelines import connect
-        from gainsight_pipelines.sync import sync
+        from gainsight_pipelines.sync import connect, sync
 
         log_to_stderr()
         clock = SystemClock()

@@ -64,7 +64,7 @@ def backfill_asset(pull: SurveyPull, owners: tuple[str, ...]) -> dg.AssetsDefini
         primary_crm: PrimaryCRMResource,
         store: StoreResource,
     ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
-        from gainsight_pipelines import connect
+        from gainsight_pipelines.sync import connect
         from gainsight_pipelines.sync.days import sync_days
 
         log_to_stderr()

@@ -4,7 +4,6 @@ import warnings
 
 import dagster as dg
 
-from gainsight_pipelines.cadence import cadence_of
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.objects.catalog import configured_pulls
 from gainsight_pipelines.objects.survey import SurveyPull
@@ -17,6 +16,7 @@ from gainsight_pipelines.orchestration.resources import GainsightResource, Prima
 from gainsight_pipelines.orchestration.schedules import pull_schedule
 from gainsight_pipelines.orchestration.sensors import gate_sensor
 from gainsight_pipelines.orchestration.sync_all import sync_all_job, sync_all_sensor
+from gainsight_pipelines.scheduling.cadence import cadence_of
 from gainsight_pipelines.settings import Settings
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from gainsight_pipelines.cadence import Cadence
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import PipelineError
 from gainsight_pipelines.objects.activity import ActivityPull
@@ -21,6 +20,7 @@ from gainsight_pipelines.objects.survey import SurveyPull
 from gainsight_pipelines.orchestration.failures import as_failure
 from gainsight_pipelines.orchestration.names import asset_key, documentation
 from gainsight_pipelines.orchestration.resources import StoreResource
+from gainsight_pipelines.scheduling.cadence import Cadence
 from gainsight_pipelines.settings import category_key
 
 if TYPE_CHECKING:

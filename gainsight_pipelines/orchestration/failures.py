@@ -2,8 +2,8 @@
 
 A failure that nobody's waiting mends is final. One that a retry may mend is tried twice more within seconds, after
 those of the clients. Then the gate sensor tries again, ever more rarely, as long as the object is due (see
-`catch_up`). Runs that died are started again by Dagster itself (`run_retries` in dagster.yaml). Not a retry policy of
-the asset's: Dagster applies it to a run that somebody stops as well, and the pull would start again.
+`scheduling/due.py`). Runs that died are started again by Dagster itself (`run_retries` in dagster.yaml). Not a retry
+policy of the asset's: Dagster applies it to a run that somebody stops as well, and the pull would start again.
 """
 
 import dagster as dg

@@ -35,7 +35,7 @@ class GainsightResource(SettingsResource):
 
     def connect(self, store: "Store") -> "GainsightClient":
         """A new client, which keeps its count of calls in the store; nothing is called yet."""
-        from gainsight_pipelines import connect
+        from gainsight_pipelines.sync import connect
 
         settings = self.settings()
         return connect.connect_gainsight(settings, connect.read_secrets(settings), SystemClock(), store)
@@ -46,7 +46,7 @@ class PrimaryCRMResource(SettingsResource):
 
     def connect(self) -> "PrimaryCRM":
         """A new connection; nothing is called yet."""
-        from gainsight_pipelines import connect
+        from gainsight_pipelines.sync import connect
 
         settings = self.settings()
         return connect.connect_crm(settings, connect.read_secrets(settings), SystemClock())
@@ -57,6 +57,6 @@ class StoreResource(SettingsResource):
 
     def open(self) -> "Store":
         """The database, migrated if need be."""
-        from gainsight_pipelines import connect
+        from gainsight_pipelines.sync import connect
 
         return connect.open_store(connect.read_secrets(self.settings()))

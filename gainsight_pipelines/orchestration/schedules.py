@@ -8,12 +8,12 @@ from datetime import UTC
 
 import dagster as dg
 
-from gainsight_pipelines import gate
-from gainsight_pipelines.cadence import cadence_of
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import PipelineError
 from gainsight_pipelines.orchestration.names import job_name, schedule_name
 from gainsight_pipelines.orchestration.resources import PrimaryCRMResource, StoreResource
+from gainsight_pipelines.scheduling import gate
+from gainsight_pipelines.scheduling.cadence import cadence_of
 from gainsight_pipelines.settings import Settings
 
 

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from gainsight_pipelines import gate
-from gainsight_pipelines.cadence import cadence_of
-from gainsight_pipelines.catch_up import Owed, find_owed, wait_after
 from gainsight_pipelines.clock import Clock, SystemClock
 from gainsight_pipelines.errors import PipelineError, SettingsError
-from gainsight_pipelines.gate import Pace
 from gainsight_pipelines.orchestration.account import gate_evaluation
 from gainsight_pipelines.orchestration.dead_runs import end_dead_runs
 from gainsight_pipelines.orchestration.names import job_name, pulls_of, schedule_name
 from gainsight_pipelines.orchestration.resources import PrimaryCRMResource, StoreResource
+from gainsight_pipelines.scheduling import gate
+from gainsight_pipelines.scheduling.cadence import cadence_of
+from gainsight_pipelines.scheduling.due import Owed, find_owed, wait_after
+from gainsight_pipelines.scheduling.gate import Pace
 from gainsight_pipelines.settings import Settings
 
 if TYPE_CHECKING:

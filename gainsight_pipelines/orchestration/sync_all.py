@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from gainsight_pipelines import gate
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import PermanentError, PipelineError
 from gainsight_pipelines.orchestration.failures import as_failure
 from gainsight_pipelines.orchestration.names import SYNC_ALL_TAG, job_name
 from gainsight_pipelines.orchestration.resources import PrimaryCRMResource, StoreResource
+from gainsight_pipelines.scheduling import gate
 
 SYNC_ALL = "sync_all"
 SENSOR_SECONDS = 5

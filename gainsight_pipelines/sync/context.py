@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 import psycopg
 
-from gainsight_pipelines.accounts import Refresh
 from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.crm.protocol import PrimaryCRM
 from gainsight_pipelines.errors import PermanentError
@@ -19,6 +18,7 @@ from gainsight_pipelines.objects.pull import Mapper, ObjectPull
 from gainsight_pipelines.store import schemas
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.locks import Lock
+from gainsight_pipelines.sync.accounts import Refresh
 from gainsight_pipelines.sync.report import SyncReport
 
 logger = logging.getLogger("gainsight_pipelines")

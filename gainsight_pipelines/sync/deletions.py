@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from gainsight_pipelines.accounts import most_that_may_vanish
 from gainsight_pipelines.gainsight.errors import UnknownObject
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
 from gainsight_pipelines.gainsight.query import Condition, Operator
@@ -18,6 +17,7 @@ from gainsight_pipelines.objects.fields import text
 from gainsight_pipelines.objects.pull import Mapper
 from gainsight_pipelines.store import deletions
 from gainsight_pipelines.store.runs import Cursor, save_cursor, take_cursor
+from gainsight_pipelines.sync.accounts import most_that_may_vanish
 from gainsight_pipelines.sync.context import PullContext
 
 DELETIONS = "deletions"

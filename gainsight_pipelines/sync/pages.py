@@ -12,7 +12,6 @@ from gainsight_pipelines.gainsight.reader import ReadPage, read_by_ids
 from gainsight_pipelines.matching import AccountIndex, Link
 from gainsight_pipelines.objects.fields import BadRecord
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Mapper, Row
-from gainsight_pipelines.read_ahead import read_ahead
 from gainsight_pipelines.store import bulk, links, runs, snapshot
 from gainsight_pipelines.store.connection import GIVEN_UP
 from gainsight_pipelines.store.links import LinkColumns, link_columns
@@ -20,6 +19,7 @@ from gainsight_pipelines.store.rejected import NestedTooDeeply, write_rejected
 from gainsight_pipelines.store.runs import Cursor, save_cursor
 from gainsight_pipelines.store.tables import USAGE_METRIC
 from gainsight_pipelines.sync.context import PullContext, logger
+from gainsight_pipelines.sync.read_ahead import read_ahead
 
 KEPT_COMPANIES = 50_000
 """CRM ids of so many companies are kept in memory, some 10 MB; the database has them all."""

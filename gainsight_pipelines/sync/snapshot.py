@@ -5,11 +5,11 @@ from __future__ import annotations
 from gainsight_pipelines.errors import PermanentError
 from gainsight_pipelines.gainsight.reader import ReadPlan, read_whole
 from gainsight_pipelines.objects.pull import Mapper
-from gainsight_pipelines.read_ahead import read_ahead
 from gainsight_pipelines.store import snapshot
 from gainsight_pipelines.store.runs import PULL, Cursor, save_cursor, take_cursor
 from gainsight_pipelines.sync.context import PullContext
 from gainsight_pipelines.sync.pages import PageWriter
+from gainsight_pipelines.sync.read_ahead import read_ahead
 
 LEAST_SHARE = 0.5
 """Of the rows that are stored: a read with fewer is taken for a mistake of the tenant's."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gainsight_pipelines.store.embedded import EmbeddedServer
+from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines_tests.product import Product, product_on
 from gainsight_pipelines_tests.sandbox_process import start_sandbox
 

@@ -19,7 +19,7 @@ import psycopg
 import pytest
 import yaml
 
-from gainsight_pipelines.store.embedded import EmbeddedServer
+from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines_tests.databases import dagster_database, fresh_database
 from gainsight_pipelines_tests.product import REAL_PREFIXES, Finished
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox

@@ -16,10 +16,10 @@ import psycopg
 import pytest
 from rich.console import Console
 
-from gainsight_pipelines.banner import NEVER, Banner, Row
 from gainsight_pipelines.cli.status import banner_table
+from gainsight_pipelines.embedded.server import EmbeddedServer
+from gainsight_pipelines.scheduling.banner import NEVER, Banner, Row
 from gainsight_pipelines.settings import Settings
-from gainsight_pipelines.store.embedded import EmbeddedServer
 from gainsight_pipelines_tests.product import Product, product_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 from gainsight_pipelines_tests.waiting import process_below, wait_until

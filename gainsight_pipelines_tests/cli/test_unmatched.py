@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gainsight_pipelines.store.embedded import EmbeddedServer
+from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines_tests.product import Product, product_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 

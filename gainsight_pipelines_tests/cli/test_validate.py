@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.sandbox.likeness import switches_like
-from gainsight_pipelines.store.embedded import EmbeddedServer
 from gainsight_pipelines_tests.product import Product, product_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 

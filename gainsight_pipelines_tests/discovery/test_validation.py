@@ -13,11 +13,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from gainsight_pipelines.connect import open_store
 from gainsight_pipelines.discovery.validation import Check, Outcome, passed, validate
+from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.settings import Secrets
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
-from gainsight_pipelines.store.embedded import EmbeddedServer
+from gainsight_pipelines.sync.connect import open_store
 from gainsight_pipelines_tests.databases import fresh_database
 from gainsight_pipelines_tests.discovery.finding import Finding, finding_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox

@@ -9,9 +9,9 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from gainsight_pipelines.gate import SENSOR
 from gainsight_pipelines.orchestration.build import build_definitions
 from gainsight_pipelines.orchestration.names import job_name, schedule_name
+from gainsight_pipelines.scheduling.gate import SENSOR
 from gainsight_pipelines.settings import load_settings
 from gainsight_pipelines_tests.pulling import Pulling
 

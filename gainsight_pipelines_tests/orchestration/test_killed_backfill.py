@@ -14,8 +14,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.orchestration.instance import create_storage, prepare_home, storage_url
-from gainsight_pipelines.store.embedded import EmbeddedServer
 from gainsight_pipelines_tests.product import Product, product_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 from gainsight_pipelines_tests.waiting import wait_until

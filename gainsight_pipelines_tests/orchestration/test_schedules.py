@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from gainsight_pipelines.cadence import cadence_of
+from gainsight_pipelines.scheduling.cadence import cadence_of
 from gainsight_pipelines.store.locks import object_lock
 from gainsight_pipelines_tests.orchestration.running import Located
 

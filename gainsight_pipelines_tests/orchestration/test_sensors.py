@@ -13,8 +13,8 @@ from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 from dagster._core.test_utils import create_run_for_test
 from sqlalchemy import text
 
-from gainsight_pipelines import gate
 from gainsight_pipelines.orchestration.names import job_name
+from gainsight_pipelines.scheduling import gate
 from gainsight_pipelines.store import runs
 from gainsight_pipelines.store.locks import object_lock
 from gainsight_pipelines_tests.orchestration.running import Located

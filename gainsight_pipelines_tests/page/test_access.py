@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.page.access import Access
-from gainsight_pipelines.store.embedded import EmbeddedServer
 from gainsight_pipelines_tests.databases import dagster_database, fresh_database
 from gainsight_pipelines_tests.page.browsing import Served, clean_environment, page_on
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from playwright.sync_api import Dialog, Locator, Page, expect
 
-from gainsight_pipelines.store.embedded import EmbeddedServer
+from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines_tests.databases import dagster_database, fresh_database
 from gainsight_pipelines_tests.page.browsing import (
     Served,

@@ -15,7 +15,7 @@ import yaml
 from playwright.sync_api import expect
 
 from gainsight_pipelines.cli.settings_file import set_command
-from gainsight_pipelines.store.embedded import EmbeddedServer
+from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines_tests.databases import dagster_database, fresh_database
 from gainsight_pipelines_tests.page.browsing import (
     Served,

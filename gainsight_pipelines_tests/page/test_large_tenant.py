@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from gainsight_pipelines.store.embedded import EmbeddedServer
+from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines_tests.databases import fresh_database
 from gainsight_pipelines_tests.page.browsing import browser_page, clean_environment, page_on
 from gainsight_pipelines_tests.page.steps import open_section, pick

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from gainsight_pipelines.store.embedded import EmbeddedServer
+from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines_tests.gainsight.tenant import Tenant
 from gainsight_pipelines_tests.pulling import Pulling, pulling_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.errors import RateLimited
-from gainsight_pipelines.store.embedded import EmbeddedServer
 from gainsight_pipelines.sync import SyncReport, sync
 from gainsight_pipelines_tests.pulling import Pulling, pulling_on
 from gainsight_pipelines_tests.sandbox_process import start_sandbox

@@ -13,8 +13,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from gainsight_pipelines.embedded.server import EmbeddedServer, embedded_server
 from gainsight_pipelines.errors import CredentialsRejected, GateClosed, ObjectBusy, PermanentError, TransientError
-from gainsight_pipelines.store.embedded import EmbeddedServer, embedded_server
 from gainsight_pipelines.sync import SyncReport
 from gainsight_pipelines_tests.pulling import Pulling, pulling_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from gainsight_pipelines.store.embedded import embedded_server
+from gainsight_pipelines.embedded.server import embedded_server
 from gainsight_pipelines_tests.page.browsing import browser_page
 from gainsight_pipelines_tests.product import product_on
 from gainsight_pipelines_tests.sandbox_process import start_sandbox

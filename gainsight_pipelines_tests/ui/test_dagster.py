@@ -12,10 +12,10 @@ import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
+from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.orchestration.names import SYNC_ALL_TAG
 from gainsight_pipelines.orchestration.webserver import Webserver
 from gainsight_pipelines.store.connection import Store
-from gainsight_pipelines.store.embedded import EmbeddedServer
 from gainsight_pipelines.store.locks import object_lock
 from gainsight_pipelines_tests.page.browsing import browser_page
 from gainsight_pipelines_tests.product import product_on

@@ -14,9 +14,9 @@ from typing import Any
 import requests
 from playwright.sync_api import Locator, Page, expect
 
-from gainsight_pipelines.gate import SECONDS_VARIABLE
 from gainsight_pipelines.orchestration.instance import LOCATION
 from gainsight_pipelines.orchestration.names import schedule_name
+from gainsight_pipelines.scheduling.gate import SECONDS_VARIABLE
 from gainsight_pipelines_tests.page.browsing import free_port
 from gainsight_pipelines_tests.page.steps import answers
 from gainsight_pipelines_tests.product import Product

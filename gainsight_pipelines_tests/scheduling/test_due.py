@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from gainsight_pipelines.cadence import Cadence
-from gainsight_pipelines.catch_up import Owed, find_owed
+from gainsight_pipelines.scheduling.cadence import Cadence
+from gainsight_pipelines.scheduling.due import Owed, find_owed
 from gainsight_pipelines.store.runs import watch_objects
 
 DAILY = {"company": Cadence("0 5 * * *", "UTC")}

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator
 
-from gainsight_pipelines.cadence import CADENCES, Cadence, cadence_of
+from gainsight_pipelines.scheduling.cadence import CADENCES, Cadence, cadence_of
 from gainsight_pipelines.settings import parse_settings
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)  # the day before clocks go forward in Europe

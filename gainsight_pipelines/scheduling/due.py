@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from gainsight_pipelines.cadence import Cadence
+from gainsight_pipelines.scheduling.cadence import Cadence
 
 if TYPE_CHECKING:
     import psycopg

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import psycopg
 
-from gainsight_pipelines.cadence import cadence_of
+from gainsight_pipelines.scheduling.cadence import cadence_of
 from gainsight_pipelines.settings import Settings
 from gainsight_pipelines.store import runs
 from gainsight_pipelines.store.gate import Gate, find_gate

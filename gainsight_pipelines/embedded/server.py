@@ -33,8 +33,8 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 from gainsight_pipelines.clock import SystemClock
+from gainsight_pipelines.embedded import keeper
 from gainsight_pipelines.errors import PermanentError, PipelineError, TransientError
-from gainsight_pipelines.store import keeper
 
 if TYPE_CHECKING:
     from gainsight_pipelines.clock import Clock

@@ -19,9 +19,10 @@ import psycopg
 import pytest
 import sqlalchemy
 
+from gainsight_pipelines.embedded import keeper
+from gainsight_pipelines.embedded import server as embedded_module
+from gainsight_pipelines.embedded.server import EmbeddedServer, embedded_server
 from gainsight_pipelines.errors import PermanentError
-from gainsight_pipelines.store import embedded, keeper
-from gainsight_pipelines.store.embedded import EmbeddedServer, embedded_server
 from gainsight_pipelines_tests.waiting import is_alive, wait_until
 
 ROOT = Path(__file__).parent.parent.parent
@@ -30,7 +31,7 @@ ROOT = Path(__file__).parent.parent.parent
 USER = """
 import sys
 from pathlib import Path
-from gainsight_pipelines.store.embedded import embedded_server
+from gainsight_pipelines.embedded.server import embedded_server
 with embedded_server(Path(sys.argv[1])) as server:
     print(server.url("gainsight"), flush=True)
     sys.stdin.read()
@@ -214,7 +215,7 @@ def test_under_root_without_namespaces_it_is_a_system_users(folder: Path, monkey
     wait_until(lambda: not server_processes(folder))
     with monkeypatch.context() as changed:
         changed.setattr(keeper, "probe_user_namespace", lambda: False)
-        changed.setattr(embedded, "_SYSTEM_USER", "nobody")  # stands in for one that would have to be made
+        changed.setattr(embedded_module, "_SYSTEM_USER", "nobody")  # stands in for one that would have to be made
         try:
             with embedded_server(folder) as server:
                 assert count(server.url("gainsight")) == 1
@@ -375,8 +376,8 @@ def test_a_private_socket_folder_that_somebody_else_prepared(new_folder: Path, t
     link.symlink_to(tmp_path)
     open_to_all.mkdir(mode=0o755)
     file.touch()
-    assert not any(embedded._make_private(path) for path in (link, open_to_all, file))
-    assert embedded._make_private(new_folder.parent / "fresh")
+    assert not any(embedded_module._make_private(path) for path in (link, open_to_all, file))
+    assert embedded_module._make_private(new_folder.parent / "fresh")
 
 
 def test_ctrl_c_in_one_terminal_is_not_the_servers_end(folder: Path, user: Callable[..., User]) -> None:
@@ -462,7 +463,9 @@ def test_a_server_that_cannot_start_says_why_and_lets_go(folder: Path) -> None:
 
 
 def test_a_full_disk_is_told_as_such() -> None:
-    error = embedded._start_error(Path("/d"), {"failed": "initdb", "detail": "initdb: No space left on device"}, 0)
+    error = embedded_module._start_error(
+        Path("/d"), {"failed": "initdb", "detail": "initdb: No space left on device"}, 0
+    )
     assert "disk" in error.message
     assert isinstance(error, PermanentError)
 

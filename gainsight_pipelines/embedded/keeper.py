@@ -1,6 +1,6 @@
 """The keeper: the small process that owns an embedded PostgreSQL server for as long as somebody uses it.
 
-``embedded.py`` starts this file by its path, with the standard library alone. The keeper is the server's parent: it
+``server.py`` starts this file by its path, with the standard library alone. The keeper is the server's parent: it
 makes the data folder where there is none, starts the server, says so on its standard output, and ends the server when
 the last process that uses it is gone, however that process ended. All of this rests on three lock files (flock: the
 kernel gives them back, whatever is killed):
@@ -12,7 +12,7 @@ kernel gives them back, whatever is killed):
 * ``server.lock``, exclusive: handed down to the server and all of its processes. Who gets it knows that none of them is
   left, so that ``postmaster.pid`` is stale, whatever process has that number by now.
 
-What is not here: connections, databases, messages for people (``embedded.py``).
+What is not here: connections, databases, messages for people (``server.py``).
 """
 
 from __future__ import annotations
@@ -244,7 +244,7 @@ class _Keeper:
             os._exit(127)
 
     def _leave_root(self) -> None:
-        """PostgreSQL refuses to run as root, and should: see ``embedded.py``."""
+        """PostgreSQL refuses to run as root, and should: see ``server.py``."""
         if self.isolation == "namespace":
             enter_user_namespace()
         elif self.isolation == "system user":

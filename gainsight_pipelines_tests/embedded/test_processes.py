@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gainsight_pipelines.processes import ProcessGroup
+from gainsight_pipelines.embedded.processes import ProcessGroup
 from gainsight_pipelines_tests.waiting import is_alive, wait_until
 
 # A child that starts a grandchild in a session of its own, with TERM ignored or an empty environment where asked for.
@@ -41,7 +41,7 @@ while True:
 PARENT = """
 import sys
 from pathlib import Path
-from gainsight_pipelines.processes import ProcessGroup
+from gainsight_pipelines.embedded.processes import ProcessGroup
 with ProcessGroup(grace_seconds=float(sys.argv[3])) as group:
     group.start([sys.executable, "-c", sys.argv[1], sys.argv[2], sys.argv[4]])
     group.wait_any()
@@ -61,7 +61,7 @@ def parents() -> Iterator[list[subprocess.Popen[bytes]]]:
 def start_parent(
     folder: Path, *, grace: float = 5.0, manners: str = "polite"
 ) -> tuple[subprocess.Popen[bytes], list[int]]:
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parent.parent.parent
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, CHILD, str(folder), str(grace), manners],
         cwd=root,
@@ -182,7 +182,7 @@ def test_a_killed_parent_leaves_nothing(tmp_path: Path, parents: list[subprocess
 
 
 def test_groups_within_groups_end_together(tmp_path: Path) -> None:
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parent.parent.parent
     with ProcessGroup() as group:
         inner = group.start([sys.executable, "-c", PARENT, CHILD, str(tmp_path), "5", "polite"], cwd=root)
         pids = read_pids(tmp_path)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from gainsight_pipelines.accounts import Refresh
 from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.crm.connect import from_environment
 from gainsight_pipelines.crm.fields import AccountFieldMap
@@ -22,6 +21,7 @@ from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
 from gainsight_pipelines.store.migrate import migrate
 from gainsight_pipelines.store.quota import Quota
 from gainsight_pipelines.sync import Prepared, Services
+from gainsight_pipelines.sync.accounts import Refresh
 
 API_KEY_VARIABLE = "GAINSIGHT_API_KEY"
 

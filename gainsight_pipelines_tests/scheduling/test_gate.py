@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from gainsight_pipelines import connect, gate
 from gainsight_pipelines.crm.protocol import PrimaryCRM
 from gainsight_pipelines.errors import SettingsError
-from gainsight_pipelines.gate import Pace
+from gainsight_pipelines.scheduling import gate
+from gainsight_pipelines.scheduling.gate import Pace
 from gainsight_pipelines.store.gate import Gate, find_gate
+from gainsight_pipelines.sync import connect
 from gainsight_pipelines_tests.pulling import Pulling
 
 
