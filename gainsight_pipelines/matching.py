@@ -17,6 +17,7 @@ from functools import cached_property
 from gainsight_pipelines.crm.ids import hubspot_id, salesforce_id_18
 from gainsight_pipelines.crm.protocol import CRMKind
 from gainsight_pipelines.crm.values import normalise_domain
+from gainsight_pipelines.text import canonical_gsid, visible
 
 
 class Method(StrEnum):
@@ -68,11 +69,6 @@ class IndexedAccount:
 CANONICAL_ID: Mapping[CRMKind, Callable[[str], str | None]] = {"salesforce": salesforce_id_18, "hubspot": hubspot_id}
 
 
-def canonical_gsid(value: str | None) -> str | None:
-    """A GSID without blanks around and in upper case, as Gainsight writes them; None for a blank one."""
-    return (value.strip().upper() or None) if value else None
-
-
 class AccountIndex:
     """Finds the account of a company, in constant time and without I/O."""
 
@@ -94,7 +90,7 @@ class AccountIndex:
     def link(self, company_gsid: str | None, crm_id: str | None) -> Link:
         """The account of a company by its Gsid and by the CRM id that Gainsight has for it; either may be missing."""
         gsid = canonical_gsid(company_gsid)
-        if gsid is None and not (crm_id and crm_id.strip()):
+        if gsid is None and not (crm_id and visible(crm_id)):
             return NO_COMPANY
         direct = self._live_account(crm_id)
         holders = self._by_gsid.get(gsid, ()) if gsid else ()

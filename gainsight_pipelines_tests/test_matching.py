@@ -111,3 +111,14 @@ def test_a_row_with_a_key_of_its_own_is_matched_by_it() -> None:
     assert index.link_of("1P02A", "two.example", "domain", None) == Link("11", Method.GSID_FIELD)
     assert index.link_of(None, "two.example", "domain", None) == NO_ACCOUNT
     assert index.link_of("1P02A", None, None, "22") == Link("22", Method.DIRECT, is_contradicted=True)
+
+
+def test_what_cannot_be_seen_hides_no_account() -> None:
+    index = AccountIndex("hubspot", [IndexedAccount("11", "\ufeff1P02A\u200b"), IndexedAccount("22", "1P02B")])
+    assert index.link("1p02\u00ada", None) == Link("11", Method.GSID_FIELD)
+    assert index.link(None, "\u200e22\u200b") == Link("22", Method.DIRECT)
+    assert index.link("\u200b", "\ufeff") == NO_COMPANY
+    short = "001A0000006Vm9r"
+    index = AccountIndex("salesforce", [IndexedAccount(salesforce_id_18(short) or "")])
+    assert index.link(None, f"\u200b{short}\u200b").method is Method.DIRECT
+    assert index.link(None, short.swapcase()) == NO_ACCOUNT

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 
 from gainsight_pipelines.crm.protocol import AccountField
 from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.text import name_key
 
 GsidFields = Sequence[str] | Mapping[str, str]
 """The account fields with GSIDs: names, or names → the setting that names each (for error messages)."""
@@ -89,7 +90,7 @@ def live_fields(
     Raises:
         SettingsError: naming each setting whose field doesn't exist, with near matches.
     """
-    known = {field.name.lower(): field.name for field in described}
+    known = {name_key(field.name): field.name for field in described}
     settings = gsid_fields if isinstance(gsid_fields, Mapping) else dict.fromkeys(gsid_fields, GSID_SETTING)
     problems: list[str] = []
 
@@ -97,7 +98,7 @@ def live_fields(
         return f"{setting}: {account_object} has no field {name!r}{_near(name, described)}"
 
     def find(setting: str, name: str) -> str | None:
-        found = known.get(name.strip().lower())
+        found = known.get(name_key(name))
         if found is None:
             problems.append(problem(setting, name))
         return found
@@ -108,10 +109,10 @@ def live_fields(
         if configured:
             found[attribute] = find(f"{FIELDS_SETTING}.{attribute}", configured)
         else:
-            found[attribute] = known.get(default.lower()) if default else None
+            found[attribute] = known.get(name_key(default)) if default else None
     if problems:
         raise SettingsError("; ".join(problems) + ".", _TODO)
-    gsids = {name: known.get(name.strip().lower()) for name in settings}
+    gsids = {name: known.get(name_key(name)) for name in settings}
     return LiveFields(
         **found,
         gsids={name: spelling for name, spelling in gsids.items() if spelling},
@@ -126,8 +127,8 @@ def live_fields(
 def _near(name: str, described: Iterable[AccountField]) -> str:
     spellings: dict[str, str] = {}
     for each in described:
-        spellings.setdefault(each.label.lower(), each.name)
-        spellings[each.name.lower()] = each.name
-    close = get_close_matches(name.strip().lower(), spellings, n=6, cutoff=0.6)
+        spellings.setdefault(name_key(each.label), each.name)
+        spellings[name_key(each.name)] = each.name
+    close = get_close_matches(name_key(name), spellings, n=6, cutoff=0.6)
     names = list(dict.fromkeys(spellings[match] for match in close))[:3]
     return f" (did you mean {' or '.join(names)}?)" if names else ""

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import string
 
+from gainsight_pipelines.text import visible
+
 _SALESFORCE = re.compile(r"[0-9A-Za-z]{15}(?:[A-Za-z0-5]{3})?")
 _HUBSPOT = re.compile(r"([0-9]{1,20})(?:\.0+)?")
 # A checksum's character ↔ the case of the five that it stands for, "1" for an upper-case letter: "01000" is C.
@@ -24,13 +26,13 @@ def salesforce_id_18(value: str) -> str | None:
     has upper- or lower-cased is still the same id, while 15-character ids differ by case.
 
     Args:
-        value: an id of 15 or 18 characters; blanks around it are dropped.
+        value: an id of 15 or 18 characters; blanks and what can't be seen are dropped.
 
     Returns:
         18 characters, or None when `value` cannot be an id: wrong length or characters, or a suffix that contradicts
         the first fifteen (a digit marked as upper case; letters in mixed case that the suffix doesn't confirm).
     """
-    text = value.strip()
+    text = visible(value)
     if not _SALESFORCE.fullmatch(text):
         return None
     short, suffix = text[:15], text[15:].upper()
@@ -48,12 +50,12 @@ def hubspot_id(value: str) -> str | None:
     """The canonical form of a HubSpot record id: its decimal digits.
 
     Args:
-        value: the id as text; blanks around it, leading zeros and a ".0" (an id kept in a number field) are dropped.
+        value: the id as text; blanks, what can't be seen, leading zeros and a ".0" (of a number field) are dropped.
 
     Returns:
         The digits, or None when `value` isn't a positive whole number.
     """
-    match = _HUBSPOT.fullmatch(value.strip())
+    match = _HUBSPOT.fullmatch(visible(value))
     if match is None or not (number := int(match[1])):
         return None
     return str(number)

@@ -19,6 +19,7 @@ from gainsight_pipelines.crm.ids import salesforce_id_18
 from gainsight_pipelines.crm.protocol import Account, AccountField, AccountPage, CRMKind, finished_bookmark
 from gainsight_pipelines.crm.values import UnreadableValues, normalise_domain, parse_time, text_or_none
 from gainsight_pipelines.errors import GateClosed, NoAccounts, PipelineError, SettingsError, TransientError
+from gainsight_pipelines.text import name_key
 
 if TYPE_CHECKING:
     from gainsight_pipelines.crm.salesforce_session import SalesforceCredentials
@@ -213,7 +214,7 @@ class Salesforce:
         Raises:
             SettingsError: Account has none of that name.
         """
-        spelt = {name.lower(): name for name in self._described}.get(field.lower())
+        spelt = {name_key(name): name for name in self._described}.get(name_key(field))
         if spelt is None:
             raise SettingsError(f"Salesforce's Account has no field {field!r}.", "Pick one from `crm-fields`.")
         return spelt

@@ -14,6 +14,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from urllib.parse import urlsplit
 
+from gainsight_pipelines.text import visible
+
 logger = logging.getLogger(__name__)
 
 _WEB_SCHEME = re.compile(r"(?:https?:)?/{1,3}", re.IGNORECASE)
@@ -32,7 +34,7 @@ def normalise_domain(website: str | None) -> str | None:
     Lower case, without scheme, `www.`, port, path and trailing dots; international names in punycode (IDNA 2008, as
     browsers do it). E-mail addresses, IP addresses, host names without a dot and whatever else is no domain are None.
     """
-    text = (website or "").strip().replace("\\", "/")
+    text = visible(website or "").replace("\\", "/")
     match = _WEB_SCHEME.match(text)
     text = text[match.end() :] if match else text
     try:

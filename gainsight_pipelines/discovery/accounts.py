@@ -12,9 +12,10 @@ from typing import Any
 from gainsight_pipelines.crm.protocol import Account, PrimaryCRM
 from gainsight_pipelines.gainsight.client import GainsightClient
 from gainsight_pipelines.gainsight.reader import read_by_ids
-from gainsight_pipelines.matching import CANONICAL_ID, AccountIndex, IndexedAccount, Link, canonical_gsid
+from gainsight_pipelines.matching import CANONICAL_ID, AccountIndex, IndexedAccount, Link
 from gainsight_pipelines.objects.fields import Record, text
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, CompanyFields
+from gainsight_pipelines.text import canonical_gsid
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,11 @@ def keys_of(
             if gsid and not (company.crm_id and company.own_gsid_of(record))
         ]
         for page in read_by_ids(client, COMPANY_OBJECT, ("Gsid", crm_id_field), "Gsid", missing, kind="probe"):
-            learnt |= {str(record["Gsid"]).upper(): text(record.get(crm_id_field)) for record in page}
+            learnt |= {
+                gsid: text(record.get(crm_id_field))
+                for record in page
+                if (gsid := canonical_gsid(text(record.get("Gsid"))))
+            }
     return [CompanyKeys(gsid, crm_id or learnt.get(gsid or "")) for gsid, crm_id in zip(gsids, came, strict=True)]
 
 

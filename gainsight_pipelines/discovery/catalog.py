@@ -22,6 +22,7 @@ from gainsight_pipelines.gainsight.errors import UnknownField
 from gainsight_pipelines.gainsight.metadata import Field, ObjectInfo, ObjectSchema
 from gainsight_pipelines.gainsight.query import Query
 from gainsight_pipelines.sync.connect import tenant_of
+from gainsight_pipelines.text import name_key
 
 CATALOG_LASTS = timedelta(minutes=10)
 """How long names are taken from the cache."""
@@ -123,7 +124,7 @@ class Catalog:
             with closing(connections.gainsight()) as client:
                 return client.describe(object_name).to_json()
 
-        kept = self._kept(_gainsight_key(connections, "fields", object_name.casefold()), ask, is_fresh)
+        kept = self._kept(_gainsight_key(connections, "fields", name_key(object_name)), ask, is_fresh)
         return Described(ObjectSchema.from_json(kept.document), kept.read_at)
 
     def crm_fields(self, *, is_fresh: bool = False) -> AccountFields:
@@ -168,7 +169,7 @@ class Catalog:
                         if not refused.fields or not names:
                             raise
 
-        return _fill(self._kept(_gainsight_key(connections, "fill", object_name.casefold()), ask, is_fresh))
+        return _fill(self._kept(_gainsight_key(connections, "fill", name_key(object_name)), ask, is_fresh))
 
     def crm_fill(self, *, is_fresh: bool = False) -> Fill:
         """How full the account fields are in a sample of the CRM's accounts: one call.

@@ -28,6 +28,7 @@ from gainsight_pipelines.objects.fields import BadRecord, first_named
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Mapper, ObjectPull, Window
 from gainsight_pipelines.settings import Settings
 from gainsight_pipelines.store.tables import Table
+from gainsight_pipelines.text import name_key
 
 FILTER_PLACE = "--filter"
 SAMPLE = 3
@@ -215,7 +216,7 @@ def _pull(settings: Settings, name: str) -> ObjectPull | None:
             pull = find_pull(settings, each)
         except PipelineError:
             continue  # another section's mistake
-        if pull.gainsight_object.casefold() == name.casefold():
+        if name_key(pull.gainsight_object) == name_key(name):
             return pull
     return None
 

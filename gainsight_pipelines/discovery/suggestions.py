@@ -13,6 +13,7 @@ from gainsight_pipelines.crm.protocol import AccountField
 from gainsight_pipelines.gainsight.metadata import Field, ObjectInfo, ObjectSchema
 from gainsight_pipelines.objects.fields import first_named, normal_name
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT
+from gainsight_pipelines.text import name_key
 
 TEXT_TYPES = frozenset({"string", "text", "textarea", "id", "enumeration"})
 NUMBER_TYPES = frozenset({"int", "double", "currency", "number"})
@@ -55,7 +56,7 @@ def crm_id_fields(schema: ObjectSchema, crm: str) -> list[str]:
 
 def survey_objects(objects: Iterable[ObjectInfo]) -> list[str]:
     """Objects that probably hold survey responses: Gainsight's own where the tenant has it, else custom ones."""
-    readable = {one.name.casefold(): one for one in objects if one.is_readable}
+    readable = {name_key(one.name): one for one in objects if one.is_readable}
     if SURVEY_OBJECT in readable:
         return [readable[SURVEY_OBJECT].name]
     return [
@@ -85,7 +86,7 @@ def aggregate(schema: ObjectSchema) -> dict[str, Any] | None:
     dimension = first_named(schema, ["dimension", "dimensionkey", "dimensionname"])
     return {
         "key": key.name,
-        "key_kind": "gsid" if (key.lookup_object or "").casefold() == COMPANY_OBJECT else "auto",
+        "key_kind": "gsid" if name_key(key.lookup_object or "") == COMPANY_OBJECT else "auto",
         "metric_name_field": name.name,
         "metric_value_field": value.name,
         "dimension_field": dimension.name if dimension is not None else None,
@@ -111,7 +112,7 @@ def _ranked(fields: Iterable[AccountField], types: frozenset[str], patterns: Seq
 
 
 def _lookup(schema: ObjectSchema) -> Field | None:
-    lookups = [one for one in schema.fields.values() if (one.lookup_object or "").casefold() == COMPANY_OBJECT]
+    lookups = [one for one in schema.fields.values() if name_key(one.lookup_object or "") == COMPANY_OBJECT]
     return lookups[0] if len(lookups) == 1 else None
 
 

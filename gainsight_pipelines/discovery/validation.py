@@ -43,6 +43,7 @@ from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.migrate import database_version
 from gainsight_pipelines.store.quota import CALLS_PER_DAY, Quota
 from gainsight_pipelines.sync.connect import API_KEY_VARIABLE, gsid_fields, tenant_of
+from gainsight_pipelines.text import name_key
 
 SAMPLE = 50
 """Newest records of an object that are looked at."""
@@ -218,7 +219,7 @@ class _Validation:
             todo = f"Put the tenant's key into {API_KEY_VARIABLE}, or into the file that {API_KEY_VARIABLE}_FILE names."
             yield found_wrong if found_wrong.todo else replace(found_wrong, todo=todo)
             return
-        self._objects = {one.name.casefold(): one for one in found}
+        self._objects = {name_key(one.name): one for one in found}
         readable = sum(one.is_readable for one in found)
         text = f"The key is accepted: {len(found):,} objects discovered, {readable:,} of them readable."
         types = dict(Counter(one.object_type for one in found))
@@ -235,7 +236,7 @@ class _Validation:
             with closing(self._catalog.connections.crm()) as crm:
                 kind, accounts = crm.kind, crm.probe()
                 organisation = crm.organisation()
-            fields = {one.name.lower(): one for one in self._catalog.crm_fields(is_fresh=True).fields}
+            fields = {name_key(one.name): one for one in self._catalog.crm_fields(is_fresh=True).fields}
         except PipelineError as error:
             yield _failed("primary_crm", "accounts", error)
             return
@@ -263,7 +264,7 @@ class _Validation:
         for name, configured in primary.fields.model_dump().items():
             if configured is None:
                 continue
-            place, found = f"primary_crm.fields.{name}", fields.get(configured.lower())
+            place, found = f"primary_crm.fields.{name}", fields.get(name_key(configured))
             if found is None:
                 yield _missing_crm_field("primary_crm", name, place, configured, fields)
             elif found.data_type in CRM_UNFIT[name]:
@@ -273,7 +274,7 @@ class _Validation:
                 yield Check("primary_crm", name, Outcome.PASSED, text)
 
     def _gsid_field(self, name: str, place: str, fields: Mapping[str, AccountField]) -> Check:
-        section, found = place.partition(".")[0], fields.get(name.lower())
+        section, found = place.partition(".")[0], fields.get(name_key(name))
         if found is None:
             return _missing_crm_field(section, "gsid_field", place, name, fields)
         if found.data_type in CRM_UNFIT["gsid"]:
@@ -360,7 +361,7 @@ class _Validation:
     def _schema(self, name: str) -> ObjectSchema:
         """The object as the tenant describes it now."""
         assert self._objects is not None
-        listed = self._objects.get(name.casefold())
+        listed = self._objects.get(name_key(name))
         if listed is None:
             near = _near(name, [one.name for one in self._objects.values()])
             raise UnknownObject(f"The tenant has no object `{name}`.", f"{near}See `gainsight-pipelines objects`.")

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from gainsight_pipelines.gainsight.values import clean_value
+from gainsight_pipelines.text import clean_value, name_key
 
 
 class NotJson(Exception):
@@ -80,7 +80,7 @@ class Renamer:
         self._selected = frozenset(select)
         self._by_folded: dict[str, str] = {}
         for name in select:
-            self._by_folded.setdefault(name.casefold(), name)
+            self._by_folded.setdefault(name_key(name), name)
         self._plans: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def rename(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -108,7 +108,7 @@ class Renamer:
         for key in keys:
             name = key
             if key not in taken:
-                wanted = self._by_folded.get(key.casefold(), key)
+                wanted = self._by_folded.get(name_key(key), key)
                 # Of two spellings in one record the first has the selected name, the other keeps its own.
                 name = key if wanted in used else wanted
                 used.add(name)

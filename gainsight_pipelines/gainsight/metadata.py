@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from gainsight_pipelines.gainsight.query import is_field_name
+from gainsight_pipelines.text import name_key
 
 PICKLIST_TYPES = frozenset({"PICKLIST", "MULTISELECTDROPDOWNLIST"})
 NUMERIC_TYPES = frozenset({"NUMBER", "PERCENTAGE", "CURRENCY", "JSONNUMBER"})
@@ -88,16 +89,16 @@ class ObjectSchema:
 
     def __post_init__(self) -> None:
         for one in self.fields.values():
-            self._by_name.setdefault(one.name.casefold(), one)
+            self._by_name.setdefault(name_key(one.name), one)
 
     def field(self, name: str) -> Field | None:
         """The field of that name, whatever its case."""
-        return self.fields.get(name) or self._by_name.get(name.casefold())
+        return self.fields.get(name) or self._by_name.get(name_key(name))
 
     def without(self, refused: Iterable[str]) -> ObjectSchema:
         """The schema less the fields that the tenant refused, which it remembers."""
-        unreadable = self.unreadable | {name.casefold() for name in refused}
-        fields = {name: one for name, one in self.fields.items() if name.casefold() not in unreadable}
+        unreadable = self.unreadable | {name_key(name) for name in refused}
+        fields = {name: one for name, one in self.fields.items() if name_key(name) not in unreadable}
         return replace(self, fields=fields, unreadable=unreadable)
 
     def to_json(self) -> dict[str, Any]:
@@ -163,7 +164,7 @@ def object_schema(data: object, name: str) -> ObjectSchema | None:
     A describe may hold other objects as well; deleted fields are left out, hidden ones are kept and say so.
     """
     nodes = [node for node in _nodes(data, "objects") if isinstance(node.get("fields"), list)]
-    node = next((node for node in nodes if _text(node, "objectName").casefold() == name.casefold()), None)
+    node = next((node for node in nodes if name_key(_text(node, "objectName")) == name_key(name)), None)
     if node is None:
         return None
     fields = [one for one in map(_field_of, node["fields"]) if one is not None]

@@ -19,6 +19,7 @@ from gainsight_pipelines.gainsight.errors import SlowAnswer, TooLargeAnswer
 from gainsight_pipelines.gainsight.query import MAX_LIMIT, Condition, Direction, Operator, Query
 from gainsight_pipelines.gainsight.reading import ReadPlan, Report
 from gainsight_pipelines.gainsight.values import parse_datetime, whole_second
+from gainsight_pipelines.text import name_key
 
 Record = dict[str, Any]
 Identity = str | bytes
@@ -49,13 +50,13 @@ class Columns:
     def __init__(self, plan: ReadPlan) -> None:
         by_folded: dict[str, str] = {}
         for name in plan.select:
-            by_folded.setdefault(name.casefold(), name)
+            by_folded.setdefault(name_key(name), name)
         added: list[str] = []
 
         def spelt(name: str) -> str:
-            known = by_folded.get(name.casefold())
+            known = by_folded.get(name_key(name))
             if known is None:
-                by_folded[name.casefold()] = known = name
+                by_folded[name_key(name)] = known = name
                 added.append(name)
             return known
 

@@ -1,4 +1,4 @@
-"""How the values of a Gainsight record become Python values: dates, numbers, booleans, text.
+"""How the values of a Gainsight record become Python values: dates, numbers, booleans.
 
 Tolerant in what comes in, since the public documents and the clients in production contradict each other (epoch
 milliseconds or ISO, "" for an absent date, numbers as strings). Nothing here knows about records, fields or HTTP.
@@ -10,7 +10,6 @@ import math
 import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any
 
 LARGEST_DIGIT, SMALLEST_DIGIT = 1000, -1000
 """Powers of ten: PostgreSQL's numeric takes more digits than anybody counts with, JSON's numbers fewer."""
@@ -23,7 +22,6 @@ _MONTH_FIRST = re.compile(r"(\d{1,2})[-/](\d{1,2})[-/](\d{4})(.*)", re.DOTALL)
 _SPACED_OFFSET = re.compile(r"\s+(?=[+-]\d{2}:?\d{2}$|[zZ]$)")
 _TRUE = frozenset({"true", "t", "yes", "y", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "0"})
-_NUL_OR_SURROGATE = re.compile("[\x00\ud800-\udfff]")
 
 
 def parse_datetime(value: object) -> datetime | None:
@@ -122,56 +120,9 @@ def parse_boolean(value: object) -> bool | None:
     raise ValueError("neither true nor false")
 
 
-def clean_text(text: str) -> str:
-    """The text as PostgreSQL takes it: without NUL, lone surrogates as U+FFFD. The same object if nothing is wrong."""
-    if text.isascii() and "\0" not in text:
-        return text
-    if _NUL_OR_SURROGATE.search(text) is None:
-        return text
-    return _NUL_OR_SURROGATE.sub(lambda match: "" if match[0] == "\0" else "\ufffd", text)
-
-
-def clean_value(value: Any) -> tuple[Any, int]:
-    """A JSON value whose strings, keys and numbers PostgreSQL takes, and how many had to be changed.
-
-    Strings and keys as :func:`clean_text`; infinities and NaN become None. Values that are right stay the same objects.
-    """
-    if isinstance(value, str):
-        cleaned = clean_text(value)
-        return cleaned, int(cleaned is not value)
-    if isinstance(value, float):
-        return (value, 0) if math.isfinite(value) else (None, 1)
-    if isinstance(value, list):
-        return _clean_list(value)
-    if isinstance(value, dict):
-        return _clean_dict(value)
-    return value, 0
-
-
 def whole_second(instant: datetime) -> datetime:
     """The second in which an instant lies (its beginning)."""
     return instant.replace(microsecond=0) if instant.microsecond else instant
-
-
-def _clean_list(values: list[Any]) -> tuple[list[Any], int]:
-    changed = 0
-    cleaned = []
-    for value in values:
-        item, count = clean_value(value)
-        cleaned.append(item)
-        changed += count
-    return (cleaned, changed) if changed else (values, 0)
-
-
-def _clean_dict(values: dict[str, Any]) -> tuple[dict[str, Any], int]:
-    changed = 0
-    cleaned = {}
-    for key, value in values.items():
-        name = clean_text(key)
-        item, count = clean_value(value)
-        changed += count + (name is not key)
-        cleaned[name] = item
-    return (cleaned, changed) if changed else (values, 0)
 
 
 def _parse_other_text(text: str) -> datetime | None:

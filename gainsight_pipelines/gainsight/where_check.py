@@ -14,6 +14,7 @@ from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import DATE_TYPES, NUMERIC_TYPES, Field, ObjectSchema
 from gainsight_pipelines.gainsight.query import Operator, parse_where
 from gainsight_pipelines.gainsight.values import parse_boolean, parse_datetime, parse_number
+from gainsight_pipelines.text import name_key
 
 _ANY = {Operator.IS_NULL, Operator.IS_NOT_NULL, Operator.EQ, Operator.NE, Operator.IN, Operator.NOT_IN}
 _ORDER = {Operator.LT, Operator.GT, Operator.LTE, Operator.GTE, Operator.BTW}
@@ -68,8 +69,8 @@ def _field(name: str, schema: ObjectSchema, place: str) -> Field | None:
     """The field that a condition names; None behind a lookup, whose object isn't described here."""
     first, dot, _ = name.partition(".")
     if dot:
-        paths = {one.lookup_path.casefold(): one.lookup_path for one in schema.fields.values() if one.lookup_path}
-        if first.casefold() in paths:
+        paths = {name_key(one.lookup_path): one.lookup_path for one in schema.fields.values() if one.lookup_path}
+        if name_key(first) in paths:
             return None
         raise SettingsError(
             f"{place}: {first} is no lookup of Gainsight object `{schema.name}`.",
@@ -109,8 +110,8 @@ def _misfit(field: Field, operator: Operator, value: Any) -> str | None:
             else ("a date like 2026-01-31 or a time like 2026-01-31T10:00:00Z, in quotes")
         )
     if field.is_picklist and field.options and operator not in _TEXT:
-        known = {option.value for option in field.options} | {option.label.casefold() for option in field.options}
-        if str(value) not in known and str(value).casefold() not in known:
+        known = {option.value for option in field.options} | {name_key(option.label) for option in field.options}
+        if str(value) not in known and name_key(str(value)) not in known:
             return f"one of {', '.join(option.label for option in field.options)}"
     return None
 

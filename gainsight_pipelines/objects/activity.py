@@ -33,6 +33,7 @@ from gainsight_pipelines.settings import ActivitySettings, category_key
 from gainsight_pipelines.store.rejected import to_json
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import ACTIVITY, Table
+from gainsight_pipelines.text import name_key
 
 STANDARD_FIELDS = (
     "Gsid",
@@ -188,7 +189,7 @@ def category_reader(field: Field | None) -> tuple[str | None, Callable[[Any], An
 
 
 def _is_custom(field: Field) -> bool:
-    name = field.name.lower()
+    name = name_key(field.name)
     return (
         not field.is_hidden
         and name not in SYSTEM_FIELDS

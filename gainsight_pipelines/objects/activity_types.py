@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from gainsight_pipelines.settings.models import category_key
+from gainsight_pipelines.text import visible
 
 
 class ActivityType(StrEnum):
@@ -32,7 +33,7 @@ NO_CATEGORY = "(none)"
 class CategoryMapping:
     """Gives each ReportingCategory its type, and counts what it has seen.
 
-    `seen` and `unmapped` count records by the category as Gainsight writes it, blanks around dropped.
+    `seen` and `unmapped` count records by the category as Gainsight writes it, blanks and what can't be seen dropped.
     """
 
     def __init__(self, types: Mapping[str, str]) -> None:
@@ -42,7 +43,7 @@ class CategoryMapping:
 
     def activity_type(self, category: str | None) -> ActivityType:
         """The type of a category; what isn't mapped is kept as TYPE_MANUAL and counted."""
-        shown = (category or "").strip() or NO_CATEGORY
+        shown = visible(category or "") or NO_CATEGORY
         self.seen[shown] += 1
         found = self._types.get(category_key(category or ""))
         if found is None:

@@ -11,6 +11,7 @@ from typing import Any
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import Field, ObjectSchema
 from gainsight_pipelines.gainsight.values import parse_boolean, parse_date, parse_datetime, parse_number
+from gainsight_pipelines.text import name_key, visible
 
 NUMBER_TYPES = frozenset({"NUMBER", "PERCENTAGE", "CURRENCY", "JSONNUMBER"})
 TIME_TYPES = frozenset({"DATE", "DATETIME"})
@@ -46,14 +47,14 @@ def configured_field(schema: ObjectSchema, name: str, place: str) -> Field:
         SettingsError: the object has no such field.
     """
     found = schema.field(name)
-    if found is None and name.casefold() in schema.unreadable:
+    if found is None and name_key(name) in schema.unreadable:
         raise SettingsError(
             f"`{place}` names the field {name!r} of Gainsight object `{schema.name}`, which the API key may not read.",
             "Give the key's user the right to read it, or choose another field.",
         )
     if found is None:
-        near = get_close_matches(name.lower(), [field.lower() for field in schema.fields], n=3)
-        names = [field for field in schema.fields if field.lower() in near]
+        near = get_close_matches(name_key(name), [name_key(field) for field in schema.fields], n=3)
+        names = [field for field in schema.fields if name_key(field) in near]
         raise SettingsError(
             f"`{place}` names the field {name!r}, which Gainsight object `{schema.name}` doesn't have.",
             f"Did you mean {' or '.join(names)}?" if names else "Choose one of the object's fields.",
@@ -78,13 +79,13 @@ def text(value: Any) -> str | None:
 
 
 def identifier(record: Record, name: str = "Gsid") -> str:
-    """The record's Gsid.
+    """The record's Gsid, without what can't be seen.
 
     Raises:
         BadRecord: it has none.
     """
-    found = text(record.get(name))
-    if found is None:
+    found = visible(text(record.get(name)) or "")
+    if not found:
         raise BadRecord(f"no {name}")
     if len(found) > MAX_ID:
         raise BadRecord(f"{name} is longer than an id can be")

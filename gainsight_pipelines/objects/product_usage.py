@@ -45,6 +45,7 @@ from gainsight_pipelines.settings import AggregateSettings, ProductUsageSettings
 from gainsight_pipelines.store.rejected import to_json
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import USAGE_METRIC, Table
+from gainsight_pipelines.text import name_key
 
 SECTION = "product_usage"
 OBSERVED_NAMES = ("observeddate", "observedat", "observationdate", "usagedate", "date", "snapshotdate", "weekdate")
@@ -235,7 +236,7 @@ class WideMapper(UsageMapper):
             for field in schema.fields.values()
             if field.data_type in NUMBER_TYPES
             and not field.is_hidden
-            and field.name.lower() not in SYSTEM_FIELDS
+            and name_key(field.name) not in SYSTEM_FIELDS
             and field.name != self._own_name
         ]
         if not self._metrics:
@@ -278,7 +279,7 @@ def _key_fields(
 def _detected_kind(key: Field) -> Literal["crm_id", "gsid", "domain"]:
     if key.data_type == "SFDCID" or normal_name(key.name) in CRM_ID_NAMES:
         return "crm_id"
-    if (key.lookup_object or "").lower() == COMPANY_OBJECT or normal_name(key.name) in {"gscompanyid", "companygsid"}:
+    if name_key(key.lookup_object or "") == COMPANY_OBJECT or normal_name(key.name) in {"gscompanyid", "companygsid"}:
         return "gsid"
     if key.data_type == "URL" or normal_name(key.name) in DOMAIN_NAMES:
         return "domain"
@@ -299,7 +300,7 @@ def _observed_at(schema: ObjectSchema, configured: str | None) -> str | None:
     own = [
         field.name
         for field in schema.fields.values()
-        if field.data_type in TIME_TYPES and field.name.lower() not in SYSTEM_FIELDS
+        if field.data_type in TIME_TYPES and name_key(field.name) not in SYSTEM_FIELDS
     ]
     if len(own) > 1:
         raise SettingsError(

@@ -13,6 +13,7 @@ from gainsight_pipelines.gainsight.query import Condition
 from gainsight_pipelines.objects.fields import MAX_ID, MODIFIED_NAMES, Record, configured_field, first_named, text
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import Table
+from gainsight_pipelines.text import canonical_gsid, name_key
 
 Row = tuple[Any, ...]
 """Values in the order of `Table.columns`."""
@@ -76,9 +77,9 @@ class CompanyFields:
 
 
 def _company_gsid(value: Any) -> str | None:
-    found = text(value)
+    found = canonical_gsid(text(value))
     # What is too long for an id names no company.
-    return found.upper() if found and len(found) <= MAX_ID else None
+    return found if found and len(found) <= MAX_ID else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +191,7 @@ def company_fields(schema: ObjectSchema, configured: str | None, place: str, crm
     """How this object names its company: by the configured field, GsCompanyId, or its only lookup to company."""
     field = configured_field(schema, configured, place) if configured else first_named(schema, ["gscompanyid"])
     if field is None:
-        lookups = [found for found in schema.fields.values() if (found.lookup_object or "").lower() == COMPANY_OBJECT]
+        lookups = [found for found in schema.fields.values() if name_key(found.lookup_object or "") == COMPANY_OBJECT]
         if len(lookups) != 1:
             names = ", ".join(sorted(found.name for found in lookups)) or "none of its fields is a lookup to company"
             raise SettingsError(
@@ -199,9 +200,9 @@ def company_fields(schema: ObjectSchema, configured: str | None, place: str, crm
                 f"Set `{place}` to the field with the company's Gsid (candidates: {names}).",
             )
         field = lookups[0]
-    points_at_company = (field.lookup_object or "").lower() == COMPANY_OBJECT
+    points_at_company = name_key(field.lookup_object or "") == COMPANY_OBJECT
     crm_id = f"{field.lookup_path}.{crm_id_field}" if crm_id_field and field.lookup_path and points_at_company else None
-    if crm_id is not None and crm_id.casefold() in schema.unreadable:
+    if crm_id is not None and name_key(crm_id) in schema.unreadable:
         crm_id = None  # the tenant refuses the path: companies are asked for by themselves
     return CompanyFields(field.name, crm_id)
 
@@ -231,7 +232,7 @@ def selected(schema: ObjectSchema, *names: str | None) -> tuple[str, ...]:
         if name is None:
             continue
         if "." in name:
-            if name.casefold() not in schema.unreadable:
+            if name_key(name) not in schema.unreadable:
                 found[name] = None
         elif (field := schema.field(name)) is not None:
             found[field.name] = None

@@ -28,6 +28,7 @@ from gainsight_pipelines.settings.models import SurveyField
 from gainsight_pipelines.store.rejected import to_json
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import ACTIVITY, Table
+from gainsight_pipelines.text import name_key
 
 FIELD_MAPPINGS = "surveys.objects[].field_mappings"
 COMPANY_FIELD, SURVEY_TYPE = "surveys.objects[].company_field", "surveys.objects[].survey_type"
@@ -89,7 +90,7 @@ class SurveyMapper:
         self.custom_fields = tuple(
             field
             for field in schema.fields.values()
-            if self._keeps_customs and not field.is_hidden and field.name.lower() not in SYSTEM_FIELDS
+            if self._keeps_customs and not field.is_hidden and name_key(field.name) not in SYSTEM_FIELDS
         )
         self._customs = [(field.name, typed_reader(field)) for field in self.custom_fields]
         self.select = selected(

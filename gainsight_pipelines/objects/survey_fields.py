@@ -20,6 +20,7 @@ from gainsight_pipelines.objects.fields import (
     normal_name,
 )
 from gainsight_pipelines.settings.models import SurveyField
+from gainsight_pipelines.text import name_key, visible
 
 USUAL_NAMES: Mapping[SurveyField, tuple[str, ...]] = {
     "responded_at": (
@@ -135,14 +136,15 @@ def detect(
 
 def survey_kind(value: str | None) -> str | None:
     """A type as it is written in the tenant, in our words: NPS, CSAT or CES however spelt, else as it stands."""
-    if value is None or not value.strip():
+    shown = visible(value or "")
+    if not shown:
         return None
-    words = "".join(character if character.isalnum() else " " for character in value).casefold().split()
+    words = "".join(character if character.isalnum() else " " for character in name_key(shown)).split()
     for kind in (NPS, CSAT, CES):
-        if kind.casefold() in words:
+        if name_key(kind) in words:
             return kind
     joined = "".join(words)
-    return next((kind for start, kind in SPELT_OUT.items() if start in joined), value.strip())
+    return next((kind for start, kind in SPELT_OUT.items() if start in joined), shown)
 
 
 def _overridden(schema: ObjectSchema, configured: str | None, name: SurveyField, place: str) -> Choice | None:
@@ -219,14 +221,14 @@ def _is_named_score(field: Field) -> bool:
 def _kind_of_score(field: Field) -> str | None:
     name = normal_name(field.name)
     for kind in (NPS, CSAT, CES):
-        if name.startswith(kind.casefold()):
+        if name.startswith(name_key(kind)):
             return kind
     return next((kind for start, kind in SPELT_OUT.items() if name.startswith(start)), None)
 
 
 def _own_fields(schema: ObjectSchema) -> list[Field]:
     return [
-        field for field in schema.fields.values() if not field.is_hidden and field.name.lower() not in SYSTEM_FIELDS
+        field for field in schema.fields.values() if not field.is_hidden and name_key(field.name) not in SYSTEM_FIELDS
     ]
 
 

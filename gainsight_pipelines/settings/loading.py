@@ -31,6 +31,7 @@ from gainsight_pipelines.settings.models import (
     SurveysSettings,
 )
 from gainsight_pipelines.settings.values import OBJECT_NAME, near_match
+from gainsight_pipelines.text import name_key
 
 PATH_VARIABLE = "GAINSIGHT_PIPELINES_SETTINGS"
 DEFAULT_NAME = "gainsight.yaml"
@@ -187,7 +188,7 @@ class Settings:
 
 def survey_name(gainsight_object: str) -> str:
     """The name of the pull of one survey object: lower-case, fit for an asset name."""
-    return f"survey_{gainsight_object.casefold()}"
+    return f"survey_{name_key(gainsight_object)}"
 
 
 def section_of(object_name: str) -> str:

@@ -7,14 +7,27 @@ in ``Takes``, for the error texts; ``description`` is for the JSON Schema and th
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    field_validator,
+    model_validator,
+)
 
 from gainsight_pipelines.settings import values
+from gainsight_pipelines.text import clean_text, clean_value, label_key, name_key, visible
 
 ActivityTypeName = Literal["EMAIL", "MEETING", "TYPE_MANUAL"]
 """What a reporting category can be mapped to; SURVEY is set by survey pulls alone."""
@@ -47,8 +60,8 @@ class Takes:
 
 
 def category_key(category: str) -> str:
-    """A reporting category as it is compared: without regard to case and blanks."""
-    return "".join(category.split()).casefold()
+    """A reporting category as it is compared: without regard to case, blanks and what can't be seen."""
+    return label_key(category)
 
 
 class Section(BaseModel):
@@ -60,10 +73,17 @@ class Section(BaseModel):
 _FIELD = values.FIELD_WORDS
 _OBJECT = "the API name of a Gainsight object (letters, digits and _)"
 
-FieldName = Annotated[str, Field(strict=True, max_length=255, pattern=values.FIELD_NAME)]
-ObjectName = Annotated[str, Field(strict=True, max_length=255, pattern=values.OBJECT_NAME)]
+
+def _pasted(value: object) -> object:
+    """A name without the invisible characters that come along from web pages; what is no name stays, to be shown."""
+    shown = visible(value) if isinstance(value, str) else ""
+    return shown if re.fullmatch(values.FIELD_NAME, shown) else value
+
+
+FieldName = Annotated[str, BeforeValidator(_pasted), Field(strict=True, max_length=255, pattern=values.FIELD_NAME)]
+ObjectName = Annotated[str, BeforeValidator(_pasted), Field(strict=True, max_length=255, pattern=values.OBJECT_NAME)]
 Owner = Annotated[str, Field(strict=True, max_length=255, pattern=r"^(team:[\w.-]+|[^\s@:]+@[^\s@]+\.[^\s@]+)$")]
-Text = Annotated[str, Field(strict=True, min_length=1, max_length=255)]
+Text = Annotated[str, AfterValidator(clean_text), Field(strict=True, min_length=1, max_length=255)]
 
 Enabled = Annotated[
     StrictBool,
@@ -281,10 +301,10 @@ class SurveysSettings(Section):
     @classmethod
     def _names_unique(cls, rows: tuple[SurveyObject, ...]) -> tuple[SurveyObject, ...]:
         names = [row.object for row in rows]
-        values.each_once(names, str.casefold, "survey object", "the object name of each row must be unique")
-        backfills = {f"{name.casefold()}_by_day": name for name in names}
+        values.each_once(names, name_key, "survey object", "the object name of each row must be unique")
+        backfills = {f"{name_key(name)}_by_day": name for name in names}
         for name in names:
-            if other := backfills.get(name.casefold()):
+            if other := backfills.get(name_key(name)):
                 raise ValueError(
                     f"has {name}, which is the name of the backfill by day of {other}; give one of them up"
                 )
@@ -306,7 +326,7 @@ class SurveysSettings(Section):
             json.dumps(value, allow_nan=False)
         except (TypeError, ValueError, RecursionError):
             raise ValueError("holds something that JSON can't: put dates and times in quotes") from None
-        return value
+        return clean_value(value)[0]  # type: ignore[no-any-return]
 
     @model_validator(mode="after")
     def _single_is_one(self) -> Self:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 from urllib.parse import SplitResult, urlsplit
 
+from gainsight_pipelines.text import name_key, visible
+
 OBJECT_NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
 FIELD_NAME = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"
 FIELD_WORDS = "the API name of a field (letters, digits, _ and .)"
@@ -22,8 +24,8 @@ _ADDRESS = "it takes an address like https://your-tenant.gainsightcloud.com"
 
 def near_match(word: str, known: Iterable[str]) -> str | None:
     """The known word that was probably meant, without regard to case; None if there is none."""
-    by_key = {name.casefold(): name for name in known}
-    close = difflib.get_close_matches(word.strip().casefold(), by_key, n=1, cutoff=0.7)
+    by_key = {name_key(name): name for name in known}
+    close = difflib.get_close_matches(name_key(word), by_key, n=1, cutoff=0.7)
     return by_key[close[0]] if close else None
 
 
@@ -73,11 +75,12 @@ def field_names(value: object) -> object:
     """A list of field names, each once."""
     if not isinstance(value, list | tuple):
         raise ValueError  # noqa: TRY004
-    for number, name in enumerate(value, start=1):
+    names = [visible(name) if isinstance(name, str) else name for name in value]
+    for number, name in enumerate(names, start=1):
         if not isinstance(name, str) or len(name) > 255 or not re.fullmatch(FIELD_NAME, name):
             raise ValueError(f"has an entry (number {number}) that isn't {FIELD_WORDS}; it takes all, or such a list")
-    each_once(value, str, "field")
-    return value
+    each_once(names, name_key, "field")
+    return names
 
 
 def each_once(names: Iterable[str], key: Callable[[str], str], what: str, why: str = "") -> None:

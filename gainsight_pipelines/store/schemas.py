@@ -9,6 +9,8 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
+from gainsight_pipelines.text import name_key
+
 KEPT_FOR = timedelta(days=1)
 
 
@@ -16,7 +18,7 @@ def find_schema(connection: psycopg.Connection, object_name: str, now: datetime)
     """The stored description (JSON) if it isn't too old, and the names in it that the tenant refused since."""
     row = connection.execute(
         "SELECT description, unreadable FROM gainsight.object_schema WHERE object = %s AND fetched_at > %s",
-        (object_name.lower(), now - KEPT_FOR),
+        (name_key(object_name), now - KEPT_FOR),
     ).fetchone()
     return (row[0], row[1]) if row else None
 
@@ -27,7 +29,7 @@ def keep_schema(connection: psycopg.Connection, object_name: str, description: A
         """INSERT INTO gainsight.object_schema (object, description, fetched_at) VALUES (%s, %s, %s)
            ON CONFLICT (object) DO UPDATE
            SET description = excluded.description, fetched_at = excluded.fetched_at, unreadable = '{}'""",
-        (object_name.lower(), Jsonb(description), now),
+        (name_key(object_name), Jsonb(description), now),
     )
 
 
@@ -35,10 +37,10 @@ def note_unreadable(connection: psycopg.Connection, object_name: str, names: Ite
     """Remembers names that the tenant refused though it describes them, until the object is described again."""
     connection.execute(
         "UPDATE gainsight.object_schema SET unreadable = unreadable || %s::text[] WHERE object = %s",
-        (list(names), object_name.lower()),
+        (list(names), name_key(object_name)),
     )
 
 
 def forget_schema(connection: psycopg.Connection, object_name: str) -> None:
     """Drops a description that turned out to be out of date."""
-    connection.execute("DELETE FROM gainsight.object_schema WHERE object = %s", (object_name.lower(),))
+    connection.execute("DELETE FROM gainsight.object_schema WHERE object = %s", (name_key(object_name),))

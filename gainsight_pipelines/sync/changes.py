@@ -21,6 +21,7 @@ from gainsight_pipelines.store.deletions import mark_object
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.runs import PULL, Cursor, save_cursor, take_cursor
 from gainsight_pipelines.sync.context import PullContext
+from gainsight_pipelines.text import name_key
 
 SETTINGS, REREAD, STORED = "settings", "reread", "stored"
 """Scopes of `sync_cursor`: what stored rows depend on, and how far a second read has come, by the pull's window and by
@@ -158,8 +159,8 @@ def _compare(changes: Changes, mapper: Mapper, former: Basis | None) -> None:
     if former is None:
         changes.rereads.append("reading everything again was asked for")
         return
-    asked_before = {name.casefold() for name in former.fields}
-    if new := [name for name in basis.fields if name.casefold() not in asked_before]:
+    asked_before = {name_key(name) for name in former.fields}
+    if new := [name for name in basis.fields if name_key(name) not in asked_before]:
         more = f" and {len(new) - SHOWN} more" if len(new) > SHOWN else ""
         changes.rereads.append(f"fields are asked for that were not before: {', '.join(new[:SHOWN])}{more}")
     for name in sorted({*former.choice, *basis.choice}):
@@ -199,7 +200,7 @@ def _note_drift(context: PullContext, former: Mapping[str, str], schema: ObjectS
         return
     drift: dict[str, Any] = {
         "new": sorted(now.keys() - former.keys()),
-        "gone": sorted(name for name in former.keys() - now.keys() if name.casefold() not in schema.unreadable),
+        "gone": sorted(name for name in former.keys() - now.keys() if name_key(name) not in schema.unreadable),
         "retyped": {
             name: f"{former[name]} → {now[name]}" for name in sorted(now) if former.get(name, now[name]) != now[name]
         },

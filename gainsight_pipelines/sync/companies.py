@@ -25,6 +25,7 @@ from gainsight_pipelines.store import links
 from gainsight_pipelines.store.runs import PULL, Cursor, peek_cursor, save_cursor, take_cursor
 from gainsight_pipelines.store.tables import COMPANY
 from gainsight_pipelines.sync.context import PullContext
+from gainsight_pipelines.text import canonical_gsid
 
 COMPANY_LINKS = "company_link"
 """Stands in `sync_cursor` for the table of companies' CRM ids."""
@@ -139,4 +140,6 @@ def _read_changes(context: PullContext, field: str, last: Cursor) -> Cursor:
 
 
 def _crm_ids(page: ReadPage, field: str) -> dict[str, str | None]:
-    return {str(record["Gsid"]).upper(): text(record.get(field)) for record in page.records if record.get("Gsid")}
+    return {
+        gsid: text(record.get(field)) for record in page.records if (gsid := canonical_gsid(text(record.get("Gsid"))))
+    }

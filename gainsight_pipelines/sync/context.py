@@ -20,6 +20,7 @@ from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.locks import Lock
 from gainsight_pipelines.sync.accounts import Refresh
 from gainsight_pipelines.sync.report import SyncReport
+from gainsight_pipelines.text import name_key
 
 logger = logging.getLogger("gainsight_pipelines")
 
@@ -116,7 +117,7 @@ class PullContext:
             except ValueError:  # another version of this program kept it
                 pass
         schema = self._with_options(self.services.gainsight.describe(object_name))
-        self.described.add(object_name.lower())
+        self.described.add(name_key(object_name))
         schemas.keep_schema(self.connection, object_name, schema.to_json(), now)
         return schema
 
@@ -147,7 +148,7 @@ class PullContext:
             Whether another try is worth it.
         """
         object_name = refused.object_name or self.pull.gainsight_object
-        if is_new := object_name.lower() not in self.described:
+        if is_new := name_key(object_name) not in self.described:
             schemas.forget_schema(self.connection, object_name)
         schema = self.schema(object_name)
         names = refused.fields
@@ -156,7 +157,7 @@ class PullContext:
         still = [
             name
             for name in names
-            if ("." in name or schema.field(name) is not None) and name.casefold() not in schema.unreadable
+            if ("." in name or schema.field(name) is not None) and name_key(name) not in schema.unreadable
         ]
         if still:
             schemas.note_unreadable(self.connection, object_name, still)

@@ -19,6 +19,7 @@ from gainsight_pipelines.store import deletions
 from gainsight_pipelines.store.runs import Cursor, save_cursor, take_cursor
 from gainsight_pipelines.sync.accounts import most_that_may_vanish
 from gainsight_pipelines.sync.context import PullContext
+from gainsight_pipelines.text import name_key, visible
 
 DELETIONS = "deletions"
 """Scope of `sync_cursor`: `completed_at` is the last look, `modified_at` the last sweep."""
@@ -103,9 +104,9 @@ def _logged(context: PullContext, schema: ObjectSchema, since: datetime) -> dict
     found: dict[str, datetime | None] = {}
     for page in read_whole(context.services.gainsight, plan, report=context.note):
         for record in page.records:
-            gsid = text(record.get("RecordId"))
+            gsid = visible(text(record.get("RecordId")) or "")
             # The log writes `Company` where the object's name is `company`.
-            if gsid and (text(record.get("ObjectName")) or "").lower() == context.pull.gainsight_object.lower():
+            if gsid and name_key(text(record.get("ObjectName")) or "") == name_key(context.pull.gainsight_object):
                 found[gsid] = _moment(record.get("DeletedOn"))
     return found
 
@@ -123,7 +124,7 @@ def _sweep(context: PullContext) -> None:
     plan = ReadPlan(name, ("Gsid",), cursor_field=None, kind="sweep")
     deletions.prepare_sweep(connection)
     for page in read_whole(context.services.gainsight, plan, report=context.note):
-        seen = (str(record["Gsid"]) for record in page.records if record.get("Gsid"))
+        seen = (visible(str(record["Gsid"])) for record in page.records if record.get("Gsid"))
         ids = (gsid.upper() for gsid in seen) if table.id_column == table.company_column else seen
         deletions.note_seen(connection, ids, is_restart=page.is_restart)
     unseen, live = deletions.count_unseen(connection, table, name, context.started_at)

@@ -10,7 +10,7 @@ import psycopg
 
 from gainsight_pipelines.gainsight.reader import ReadPage, read_by_ids
 from gainsight_pipelines.matching import AccountIndex, Link
-from gainsight_pipelines.objects.fields import BadRecord
+from gainsight_pipelines.objects.fields import BadRecord, text
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Mapper, Row
 from gainsight_pipelines.store import bulk, links, runs, snapshot
 from gainsight_pipelines.store.connection import GIVEN_UP
@@ -20,6 +20,7 @@ from gainsight_pipelines.store.runs import Cursor, save_cursor
 from gainsight_pipelines.store.tables import USAGE_METRIC
 from gainsight_pipelines.sync.context import PullContext, logger
 from gainsight_pipelines.sync.read_ahead import read_ahead
+from gainsight_pipelines.text import canonical_gsid
 
 KEPT_COMPANIES = 50_000
 """CRM ids of so many companies are kept in memory, some 10 MB; the database has them all."""
@@ -227,7 +228,10 @@ class PageWriter:
             kind="links",
         )
         found = {
-            str(record["Gsid"]).upper(): record.get(self._crm_id_field) or None for page in asked for record in page
+            gsid: text(record.get(self._crm_id_field))
+            for page in asked
+            for record in page
+            if (gsid := canonical_gsid(text(record.get("Gsid"))))
         }
         links.write_companies(context.connection, found, is_known=True, checked_at=now)
         unknown = dict.fromkeys(missing - found.keys())

@@ -13,8 +13,10 @@ from gainsight_pipelines.gainsight.answers import NotJson, Renamer, decode, look
 from gainsight_pipelines.gainsight.errors import error_of
 
 TEXT = st.text(alphabet=st.characters(exclude_categories=()) | st.sampled_from('\0\ud800\udfff\n"\\'))
+INTEGERS = st.integers(-(2**63), 2**64 - 1)
+"""Beyond 64 bits a JSON number is a float to orjson."""
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    st.none() | st.booleans() | INTEGERS | st.floats() | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=12,
 )

@@ -11,8 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gainsight_pipelines.gainsight.values import (
-    clean_text,
-    clean_value,
     parse_boolean,
     parse_date,
     parse_datetime,
@@ -147,20 +145,3 @@ def test_booleans():
         parse_boolean("maybe")
     with pytest.raises(ValueError, match="neither"):
         parse_boolean(2)
-
-
-@given(st.text(alphabet=st.characters(exclude_categories=()) | st.sampled_from("\0\ud800\udfff")))
-def test_cleaned_text_is_what_postgresql_takes(text):
-    cleaned = clean_text(text)
-    assert "\0" not in cleaned
-    cleaned.encode()
-    assert clean_text(cleaned) is cleaned
-    if cleaned == text:
-        assert cleaned is text
-
-
-def test_values_are_cleaned_at_any_depth_and_counted():
-    value = {"a\0": ["x\ud800", {"b": math.inf, "c": 1.5}], "d": None, "e": True}
-    assert clean_value(value) == ({"a": ["x\ufffd", {"b": None, "c": 1.5}], "d": None, "e": True}, 3)
-    right = {"a": ["x", {"b": 1}]}
-    assert clean_value(right)[0] is right

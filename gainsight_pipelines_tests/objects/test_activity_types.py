@@ -23,11 +23,20 @@ DOCS = Path(__file__).parents[2] / "docs"
         ("risk", "TYPE_MANUAL"),
         ("Renewal", "TYPE_MANUAL"),
         (None, "TYPE_MANUAL"),
+        ("\uff23all\u200b", "MEETING"),
     ],
 )
 def test_t2_categories_have_their_default_type(category: str | None, kind: str) -> None:
     """Requirement T2."""
     assert CategoryMapping(DEFAULT_CATEGORIES).activity_type(category) == kind
+
+
+def test_t2_categories_that_look_the_same_are_the_same() -> None:
+    """Requirement T2."""
+    types = CategoryMapping({"Réunion client": "MEETING"})
+    for spelling in ("Réunion client", "Re\u0301union client", "\u200bRéunion\u00a0client\ufeff"):
+        assert types.activity_type(spelling) == "MEETING"
+    assert not types.unmapped
 
 
 def test_t2_each_type_has_a_description_that_the_docs_give_as_well() -> None:

@@ -200,6 +200,20 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
     assert load_settings(path, {}).common.gsid_field == "X"
 
 
+def test_names_come_without_what_cannot_be_seen_and_texts_without_what_cannot_be_stored() -> None:
+    settings = parse_settings(
+        'common: {gsid_field: "GSID__c\\u200b"}\n'
+        'product_usage: {object: "\\uFEFFusage__gc", product_name: "a\\0b"}\n'
+        'company: {attributes: ["Name\\u200e", Industry]}\n'
+    )
+    assert settings.errors == {}
+    assert settings.common.gsid_field == "GSID__c"
+    assert settings.product_usage is not None and settings.company is not None
+    assert settings.product_usage.object == "usage__gc"
+    assert settings.product_usage.product_name == "ab"
+    assert settings.company.attributes == ("Name", "Industry")
+
+
 def test_effective_settings_are_json_with_defaults_and_errors() -> None:
     data = parse_settings(WHOLE + "schedules: {timezone: Nowhere}").effective(None)
     assert json.loads(json.dumps(data)) == data
