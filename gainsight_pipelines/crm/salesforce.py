@@ -13,6 +13,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gainsight_pipelines.clock import Clock
+from gainsight_pipelines.crm.cleaning import cleaned
 from gainsight_pipelines.crm.failures import Peer, QueryForgotten, border, patiently
 from gainsight_pipelines.crm.fields import AccountFieldMap, GsidFields, LiveFields, live_fields
 from gainsight_pipelines.crm.ids import salesforce_id_18
@@ -259,11 +260,14 @@ class Salesforce:
         with border(self._peer):
             self._client = self._client or self._session.log_in()
             try:
-                return ask(self._client)
+                return self._cleaned(ask(self._client))
             except SalesforceExpiredSession:
                 self._client = None
             self._client = self._session.log_in()
-            return ask(self._client)
+            return self._cleaned(ask(self._client))
+
+    def _cleaned(self, answer: T) -> T:
+        return cleaned(answer) if self._session.may_be_unclean else answer
 
     @cached_property
     def _described(self) -> dict[str, dict[str, Any]]:

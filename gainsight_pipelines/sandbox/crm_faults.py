@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,6 +13,9 @@ from starlette.responses import Response
 from gainsight_pipelines.sandbox.switches import Counters, Switches
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+SHOW_ACCOUNTS = {"query", "queryAll", "query_more", "list", "search", "batch_read"}
+"""Kinds of calls whose answers hold accounts."""
 
 
 def guarded(
@@ -33,6 +38,26 @@ def guarded(
             await asyncio.sleep(switches.crm_delay)
         if switches.is_crm_down():
             return unavailable()
-        return await handler(request)
+        response = await handler(request)
+        return _dirty(response) if switches.dirty_text and kind in SHOW_ACCOUNTS else response
 
     return answer
+
+
+def _dirty(response: Response) -> Response:
+    r"""The answer with \u0000 or a lone surrogate at the end of every seventh account's name and its owner's."""
+    body = json.loads(bytes(response.body))
+    rows: list[dict[str, Any]] = (body.get("records") or body.get("results") or []) if isinstance(body, dict) else []
+    for number, row in enumerate(rows):
+        if number % 7 == 0:
+            for named in (row, row.get("properties"), row.get("Owner")):
+                _spoil(named, "\x00" if number % 2 else "\ud83d")
+    response.body = json.dumps(body).encode()
+    response.headers["content-length"] = str(len(response.body))
+    return response
+
+
+def _spoil(named: Any, end: str) -> None:
+    for name in ("Name", "name"):
+        if isinstance(named, dict) and isinstance(named.get(name), str):
+            named[name] += end

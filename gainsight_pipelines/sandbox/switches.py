@@ -91,7 +91,7 @@ class Switches:
     """activity_timeline rows come with keys in other case, without null keys and without `missing_keys`."""
     missing_keys: list[str] = field(default_factory=lambda: ["CreatedDate"])
     dirty_text: bool = False
-    r"""Some strings hold \u0000 or a lone surrogate."""
+    r"""Some strings hold \u0000 or a lone surrogate, Gainsight's and the CRM's."""
     timezone: str = "UTC"
     """The tenant's time zone: that of date literals without an offset."""
     refusals: dict[str, list[Any]] = field(default_factory=dict)

@@ -103,6 +103,9 @@ class Refresh:
             with connection.transaction():
                 changed += self._write(connection, page, is_seen=is_complete)
                 save_cursor(connection, OBJECT, CHANGES, self.run_id, cursor)
+        if is_complete:
+            # Before anything is remembered: what the CRM's user may see from the next run on has to be read then.
+            self._live(connection)
         notes: tuple[str, ...] = ()
         if is_sweep_due:
             if not is_complete:
