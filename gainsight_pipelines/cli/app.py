@@ -356,6 +356,10 @@ def settings_page(
     ] = None,
     host: Annotated[str, Parameter(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, Parameter(help="Its port; 0: a free one.")] = PAGE_PORT,
+    public_url: Annotated[
+        str | None,
+        Parameter(help="Address in the browser where a reverse proxy is in front, like https://settings.example.com."),
+    ] = None,
     answer_seconds: Annotated[
         float,
         Parameter(help="How long a look-up waits for the tenant or the CRM.", validator=validators.Number(gt=0)),
@@ -365,7 +369,9 @@ def settings_page(
     """Open the settings in a browser, with live pickers, checks and the status banner, until Ctrl-C."""
     from gainsight_pipelines.cli.settings_page import settings_page_command
 
-    return settings_page_command(host=host, port=port, dagster=dagster, answer_seconds=answer_seconds, path=settings)
+    return settings_page_command(
+        host=host, port=port, public_url=public_url, dagster=dagster, answer_seconds=answer_seconds, path=settings
+    )
 
 
 @app.command

@@ -22,7 +22,7 @@ from gainsight_pipelines.settings.values import is_loopback
 
 
 def settings_page_command(
-    *, host: str, port: int, dagster: str | None, answer_seconds: float, path: Path | None
+    *, host: str, port: int, public_url: str | None, dagster: str | None, answer_seconds: float, path: Path | None
 ) -> int:
     """Serves the page until Ctrl-C."""
     check_installed()
@@ -31,7 +31,7 @@ def settings_page_command(
     from gainsight_pipelines.page.view import Outside
 
     file, clock = settings_path(path), SystemClock()
-    if not is_loopback(host):
+    if not is_loopback(host) and public_url is None:
         output.say(f"Anybody who reaches {host} and learns the address below can change the settings: no encryption.")
     export_library_variables(Secrets.read(file), os.environ)
     with ProcessGroup(), ExitStack() as stack:  # TERM ends it like Ctrl-C, with everything cleaned up
@@ -46,7 +46,7 @@ def settings_page_command(
             return Lookups(data_folder(path), clock, answer_seconds=answer_seconds)
 
         runs = _runs(workspace, Webserver(dagster) if dagster else None, file, clock)
-        serve(Outside(file, clock, lookups, runs), host, port, output.say)
+        serve(Outside(file, clock, lookups, runs), host, port, output.say, public_url=public_url)
     return 0
 
 

@@ -9,22 +9,81 @@ from __future__ import annotations
 import ipaddress
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.settings.values import is_loopback
 
 TOKEN = "token"  # noqa: S105 (the name of a parameter)
-WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
+PREFIX_HEADER = b"x-forwarded-prefix"
+"""Tells the page below which path it is served."""
+DEFAULT_PORTS = {"http": 80, "https": 443}
 HEADERS = {
     "X-Frame-Options": "DENY",
     "Content-Security-Policy": "frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where browsers find the page: scheme, host and port, and the path below which a proxy serves it.
+
+    `path` begins with a slash and doesn't end with one; it is empty where the page has the host to itself.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str = ""
+
+    @classmethod
+    def of(cls, url: str) -> Origin:
+        """The origin of an address such as https://settings.example.com/gainsight.
+
+        Raises:
+            SettingsError: it isn't such an address.
+        """
+        found = _parsed(url)
+        if found is None or urlsplit(url).query or urlsplit(url).fragment:
+            raise SettingsError(
+                f"{url} can't be the public address of the page.", "It looks like https://settings.example.com."
+            )
+        return found
+
+    @property
+    def netloc(self) -> str:
+        """Host and port as a Host header has them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    def is_origin(self, text: str) -> bool:
+        """Whether an Origin header means this one."""
+        found = _parsed(text)
+        return found is not None and (found.scheme, found.host, found.port) == (self.scheme, self.host, self.port)
+
+    def is_host(self, text: str) -> bool:
+        """Whether a Host header means this one."""
+        found = _parsed(f"{self.scheme}://{text}")
+        return found is not None and (found.host, found.port) == (self.host, self.port)
+
+
+def _parsed(url: str) -> Origin | None:
+    try:
+        parts = urlsplit(url)
+        name, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in DEFAULT_PORTS or not name or parts.username is not None or parts.password is not None:
+        return None
+    return Origin(parts.scheme, name, port or DEFAULT_PORTS[parts.scheme], parts.path.rstrip("/"))
 
 
 class Access:
@@ -35,12 +94,15 @@ class Access:
         host: the address that is listened on.
         port: its port.
         opened: called when a token was used, with the address of the next one.
+        public: the address that browsers use, where a proxy stands in front of the page.
     """
 
-    def __init__(self, app: ASGIApp, host: str, port: int, opened: Callable[[str], None]) -> None:
+    def __init__(
+        self, app: ASGIApp, host: str, port: int, opened: Callable[[str], None], public: Origin | None = None
+    ) -> None:
         self._app = app
-        self._host = host
-        self._port = port
+        self._listening = Origin("http", host, port)
+        self._public = public
         self._opened = opened
         self._token = secrets.token_urlsafe(32)
         self._session = secrets.token_urlsafe(32)
@@ -49,16 +111,16 @@ class Access:
     @property
     def address(self) -> str:
         """The address that lets somebody in, once."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}/?{TOKEN}={self._token}"
+        origin = self._public or self._listening
+        return f"{origin.scheme}://{origin.netloc}{origin.path}/?{TOKEN}={self._token}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        refusal = self._refusal(scope)
-        if refusal is not None:
-            await self._refuse(refusal, scope, receive, send)
+        answer = self._answer(scope)
+        if answer is not None:
+            await self._send(answer, scope, receive, send)
             return
 
         async def with_headers(message: Message) -> None:
@@ -69,40 +131,71 @@ class Access:
                 ]
             await send(message)
 
-        await self._app(scope, receive, with_headers)
+        await self._app(self._behind_path(scope), receive, with_headers)
 
-    def _refusal(self, scope: Scope) -> Response | None:
+    def _answer(self, scope: Scope) -> Response | None:
+        """What is answered without asking the page; None: the page answers."""
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         host = headers.get("host", "")
-        if not self._is_ours(host):
-            return PlainTextResponse("This page is not served under that name.", 421)
+        asked_for = headers.get("x-forwarded-host", host).partition(",")[0].strip()
+        if not self._is_ours(asked_for) or not self._is_ours(host):
+            return PlainTextResponse(
+                "This page is not served under that name. A proxy in front of it needs --public-url.", 421
+            )
         origin = headers.get("origin")
-        is_write = scope["type"] == "websocket" or scope["method"] in WRITES
-        if (is_write and origin is None) or (origin is not None and urlsplit(origin).netloc != host):
+        is_write = scope["type"] == "websocket" or scope["method"] not in READS
+        if (is_write and origin is None) or (origin is not None and not self._is_same(origin, host)):
             return PlainTextResponse("Another site may not use this page.", 403)
         if self._has_session(headers.get("cookie", "")):
             return None
         given = parse_qs(scope["query_string"].decode("latin-1")).get(TOKEN, [""])[0]
-        if scope["type"] == "http" and scope["path"] == "/" and secrets.compare_digest(given, self._token):
-            self._token = secrets.token_urlsafe(32)
-            self._opened(self.address)
-            response = RedirectResponse("/", 303)
-            response.set_cookie(self._cookie, self._session, httponly=True, samesite="lax")
-            return response
+        is_token = secrets.compare_digest(given.encode(), self._token.encode())
+        if scope["type"] == "http" and self._path(scope) in {"", "/"} and is_token:
+            return self._let_in() if scope["method"] == "GET" else Response()  # who asks for the head sees no page
         why = "This address was used already." if given else "This page opens by the address in the terminal."
         return PlainTextResponse(f"{why} Take the newest one that `settings-page` has printed there.", 403)
 
+    def _let_in(self) -> Response:
+        self._token = secrets.token_urlsafe(32)
+        self._opened(self.address)
+        path = f"{self._public.path}/" if self._public else "/"
+        is_secure = self._public is not None and self._public.scheme == "https"
+        response = RedirectResponse(path, 303)
+        response.set_cookie(self._cookie, self._session, path=path, secure=is_secure, httponly=True, samesite="lax")
+        return response
+
+    def _is_same(self, origin: str, host: str) -> bool:
+        """Whether a request comes from the page itself: by its public address, or directly by the one listened on."""
+        if self._public is not None and self._public.is_origin(origin):
+            return True
+        found = _parsed(origin)
+        return found is not None and found.scheme == "http" and self._is_direct(host) and found.is_host(host)
+
     def _is_ours(self, host: str) -> bool:
+        return self._is_direct(host) or (self._public is not None and self._public.is_host(host))
+
+    def _is_direct(self, host: str) -> bool:
         """Whether a Host header names this machine by a number, as localhost, or by the name that was asked for."""
-        try:
-            name, port = urlsplit(f"//{host}").hostname or "", urlsplit(f"//{host}").port
-        except ValueError:
+        found = _parsed(f"http://{host}")
+        if found is None or found.port != self._listening.port:
             return False
-        if port != self._port:
-            return False
-        if is_loopback(self._host):
-            return is_loopback(name)
-        return is_loopback(name) or name == self._host.casefold() or _is_number(name)
+        if is_loopback(self._listening.host):
+            return is_loopback(found.host)
+        return is_loopback(found.host) or found.host == self._listening.host.casefold() or _is_number(found.host)
+
+    def _path(self, scope: Scope) -> str:
+        """The path within the page, whether or not the proxy has taken the public one off."""
+        path, prefix = str(scope["path"]), self._public.path if self._public else ""
+        return path[len(prefix) :] if prefix and (path == prefix or path.startswith(f"{prefix}/")) else path
+
+    def _behind_path(self, scope: Scope) -> Scope:
+        """The request as the page expects it: without the public path, which a header tells instead."""
+        if self._public is None or not self._public.path:
+            return scope
+        path = self._path(scope) or "/"
+        kept = [(name, value) for name, value in scope["headers"] if name != PREFIX_HEADER]
+        headers = [*kept, (PREFIX_HEADER, self._public.path.encode())]
+        return {**scope, "path": path, "raw_path": path.encode(), "headers": headers}
 
     def _has_session(self, header: str) -> bool:
         try:
@@ -111,7 +204,7 @@ class Access:
             return False
         return morsel is not None and secrets.compare_digest(morsel.value.encode(), self._session.encode())
 
-    async def _refuse(self, response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _send(self, response: Response, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008})

@@ -51,7 +51,7 @@ LOST = """
 const popup = document.getElementById("popup");
 popup.setAttribute("role", "alert");
 window.socket.on("connect_error", async () => {
-  const answer = await fetch("/").catch(() => null);
+  const answer = await fetch(location.pathname).catch(() => null);
   if (answer?.status === 403) popup.lastElementChild.textContent = await answer.text();
 });
 """

@@ -88,7 +88,7 @@ def _listen(served: Served) -> None:
     assert served.process.stderr is not None
     for line in served.process.stderr:
         served.said.append(line)
-        found = re.search(r"http://\S+token=\S+", line)
+        found = re.search(r"https?://\S+token=\S+", line)
         if found:
             served.addresses.put(found[0])
 
