@@ -14,7 +14,7 @@ from typing import Any, Self
 import requests
 
 START_SECONDS = 30.0
-SECRET_NAMES = ("GAINSIGHT_API_KEY", "SALESFORCE_CLIENT_SECRET", "HUBSPOT_ACCESS_TOKEN")
+SECRET_NAMES = ("GAINSIGHT_API_KEY", "GAINSIGHT_CLIENT_SECRET", "SALESFORCE_CLIENT_SECRET", "HUBSPOT_ACCESS_TOKEN")
 
 
 @dataclass(slots=True)
@@ -34,13 +34,13 @@ class RunningSandbox:
         return self.folder / f"gainsight.{kind}.yaml"
 
     def env_of(self, login: str) -> dict[str, str]:
-        """Variables with another way to log in to Salesforce: jwt or password."""
+        """Variables of another way to log in: jwt or password (Salesforce), m2m (Gainsight)."""
         return read_env(self.folder / f"sandbox.{login}.env")
 
     @property
     def secrets(self) -> list[str]:
         """Values that may appear nowhere."""
-        every = {**self.env_of("password"), **self.env}
+        every = {**self.env_of("password"), **self.env_of("m2m"), **self.env}
         names = {*SECRET_NAMES, "SALESFORCE_PASSWORD", "SALESFORCE_SECURITY_TOKEN"}
         return [value for name, value in every.items() if name in names]
 

@@ -117,6 +117,9 @@ def init(  # noqa: PLR0913 - an answer each
         Parameter(negative="", help="Ask nothing: ready answers, those given here, and keys from the environment."),
     ] = False,
     base_url: Annotated[str | None, Parameter(help="Gainsight's base URL.")] = None,
+    gainsight_login: Annotated[
+        Literal["access-key", "oauth-client"] | None, Parameter(help="Which of Gainsight's credentials to use.")
+    ] = None,
     crm: Annotated[Literal["salesforce", "hubspot"] | None, Parameter(help="Which CRM owns the accounts.")] = None,
     gsid_field: Annotated[
         str | None,
@@ -169,6 +172,7 @@ def init(  # noqa: PLR0913 - an answer each
 
     options = {
         "base-url": base_url,
+        "gainsight-login": gainsight_login,
         "crm": crm,
         "gsid-field": gsid_field,
         "arr-field": arr_field,

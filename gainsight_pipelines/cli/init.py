@@ -27,12 +27,17 @@ from gainsight_pipelines.discovery.categories import sample_categories, with_cat
 from gainsight_pipelines.discovery.connections import ANSWER_SECONDS, CONNECT_SECONDS
 from gainsight_pipelines.errors import PipelineError, SettingsError
 from gainsight_pipelines.gainsight.address import check_address
+from gainsight_pipelines.gainsight.credentials import (
+    API_KEY_VARIABLE,
+    CLIENT_ID_VARIABLE,
+    CLIENT_SECRET_VARIABLE,
+    credential_from,
+)
 from gainsight_pipelines.gainsight.metadata import ObjectInfo
 from gainsight_pipelines.objects.catalog import find_pull
 from gainsight_pipelines.settings import PULLS, Secrets, Settings, parse_settings, settings_path
 from gainsight_pipelines.settings.dotenv_file import write_secrets
 from gainsight_pipelines.settings.editing import SettingsFile
-from gainsight_pipelines.sync.connect import API_KEY_VARIABLE
 
 TEMPLATE = Path(settings_package.__file__).with_name("template.yaml")
 
@@ -42,6 +47,11 @@ LOGINS: Mapping[str, tuple[str, ...]] = {
     "password": ("SALESFORCE_USERNAME", "SALESFORCE_PASSWORD", "SALESFORCE_SECURITY_TOKEN"),
 }
 """Ways to log in to Salesforce, and the variables of each."""
+GAINSIGHT_LOGINS: Mapping[str, tuple[str, ...]] = {
+    "access-key": (API_KEY_VARIABLE,),
+    "oauth-client": (CLIENT_ID_VARIABLE, CLIENT_SECRET_VARIABLE),
+}
+"""The credentials that Gainsight takes, and the variables of each."""
 LOGIN_HOST = "SALESFORCE_LOGIN_URL"
 HIDDEN = ("SECRET", "PASSWORD", "TOKEN", "API_KEY")
 TITLES: Mapping[str, str] = {
@@ -167,12 +177,28 @@ class _SetUp:
         if self._is_sandbox and self._sandbox is not None:
             self._entered |= self._sandbox.credentials
 
-        def check_key(answer: str) -> str:
-            self._entered[API_KEY_VARIABLE] = answer
-            objects = self._catalog().objects(is_fresh=True).objects
-            return f"the key is accepted: {len(objects):,} objects discovered"
+        has_client = all(map(self._value, GAINSIGHT_LOGINS["oauth-client"]))
+        login = "oauth-client" if has_client else "access-key"
+        if not self._is_sandbox:
+            login = self._asker.choice(
+                "gainsight-login", "What do we log in to Gainsight with?", [*GAINSIGHT_LOGINS], login
+            )
+            if login == "access-key" and has_client:
+                raise SettingsError(
+                    f"{CLIENT_ID_VARIABLE} and {CLIENT_SECRET_VARIABLE} are set, and win over an access key.",
+                    "Unset them, or choose oauth-client.",
+                )
+        variables = GAINSIGHT_LOGINS[login]
 
-        self._secret(API_KEY_VARIABLE, check_key)
+        def check_login(answer: str) -> str:
+            self._entered[variables[-1]] = answer
+            objects = self._catalog().objects(is_fresh=True).objects
+            words = credential_from(self._connections().secrets()).words
+            return f"the {words} is accepted: {len(objects):,} objects discovered"
+
+        for name in variables[:-1]:
+            self._variable(name)
+        self._secret(variables[-1], check_login)
 
     def _crm(self) -> bool:
         """Whether the CRM answers by now."""

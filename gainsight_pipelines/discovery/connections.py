@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.crm.protocol import PrimaryCRM
 from gainsight_pipelines.gainsight.client import GainsightClient
+from gainsight_pipelines.gainsight.credentials import credential_from
 from gainsight_pipelines.settings import Secrets, Settings
-from gainsight_pipelines.sync.connect import API_KEY_VARIABLE, connect_crm, gsid_fields, tenant_of
+from gainsight_pipelines.sync.connect import connect_crm, gsid_fields, tenant_of
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 25.0
@@ -58,12 +59,12 @@ class Connections:
             answer_seconds: how long one call may take, where it isn't as long as usual.
 
         Raises:
-            SettingsError: no tenant is set, or no key.
+            SettingsError: no tenant is set, or neither a key nor an OAuth client.
         """
         seconds = answer_seconds or self.answer_seconds
         return GainsightClient(
             tenant_of(self.settings).base_url,
-            self.secrets().require(API_KEY_VARIABLE),
+            credential_from(self.secrets()),
             clock=self.clock,
             before_call=self.before_call,
             connect_timeout=CONNECT_SECONDS,

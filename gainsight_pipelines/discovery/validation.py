@@ -29,6 +29,7 @@ from gainsight_pipelines.discovery.preview import (
 )
 from gainsight_pipelines.errors import PipelineError, SettingsError
 from gainsight_pipelines.gainsight.address import check_address
+from gainsight_pipelines.gainsight.credentials import API_KEY_VARIABLE, credential_from
 from gainsight_pipelines.gainsight.errors import UnknownField, UnknownObject
 from gainsight_pipelines.gainsight.habits import probe_habits
 from gainsight_pipelines.gainsight.metadata import ObjectInfo, ObjectSchema
@@ -42,7 +43,7 @@ from gainsight_pipelines.store import tenant
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.migrate import database_version
 from gainsight_pipelines.store.quota import CALLS_PER_DAY, Quota
-from gainsight_pipelines.sync.connect import API_KEY_VARIABLE, gsid_fields, tenant_of
+from gainsight_pipelines.sync.connect import gsid_fields, tenant_of
 from gainsight_pipelines.text import name_key
 
 SAMPLE = 50
@@ -221,9 +222,10 @@ class _Validation:
             return
         self._objects = {name_key(one.name): one for one in found}
         readable = sum(one.is_readable for one in found)
-        text = f"The key is accepted: {len(found):,} objects discovered, {readable:,} of them readable."
+        credential = credential_from(self._catalog.connections.secrets())
+        text = f"The {credential.words} is accepted: {len(found):,} objects discovered, {readable:,} of them readable."
         types = dict(Counter(one.object_type for one in found))
-        facts = {"objects": len(found), "readable": readable, "types": types}
+        facts = {"objects": len(found), "readable": readable, "types": types, "credential": credential.words}
         yield Check("gainsight", "key", Outcome.PASSED, text, facts=facts)
         if self._holder is not None and self._holder[0] != urlsplit(base_url).hostname:
             yield self._foreign(f"Gainsight {self._holder[0]}", f"Gainsight {urlsplit(base_url).hostname}")

@@ -21,12 +21,29 @@ import orjson
 import requests
 import urllib3.exceptions
 from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
+from requests.auth import AuthBase, HTTPBasicAuth
 
 from gainsight_pipelines.clock import Clock
-from gainsight_pipelines.errors import PermanentError, PipelineError, RateLimited, SettingsError, TransientError
+from gainsight_pipelines.errors import (
+    CredentialsRejected,
+    PermanentError,
+    PipelineError,
+    RateLimited,
+    SettingsError,
+    TransientError,
+)
 from gainsight_pipelines.gainsight.answers import NotJson, Renamer, decode, looks_like_a_web_page, records_of
+from gainsight_pipelines.gainsight.credentials import (
+    TOKEN_PATH,
+    TOKEN_REQUESTS,
+    Credential,
+    KeyAuth,
+    OAuthClient,
+    TokenAuth,
+)
 from gainsight_pipelines.gainsight.errors import (
+    CLIENT_REJECTED,
+    IP_CODE,
     SlowAnswer,
     TooLargeAnswer,
     UnknownField,
@@ -121,19 +138,6 @@ class _Answer:
     body: bytes
 
 
-class _AccessKey(AuthBase):
-    """Sets the key on a request. As the session's auth it also keeps requests from looking into ``~/.netrc``."""
-
-    __slots__ = ("_key",)
-
-    def __init__(self, key: str) -> None:
-        self._key = key
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["accesskey"] = self._key
-        return request
-
-
 def checked_base_url(url: str) -> str:
     """The base URL without a slash at its end: https, or http on a loopback address, a host and nothing behind it.
 
@@ -165,7 +169,7 @@ class GainsightClient:
 
     Args:
         base_url: see :func:`checked_base_url`.
-        api_key: goes into the ``accesskey`` header, nowhere else.
+        credential: an access key goes into the ``accesskey`` header; an OAuth client is exchanged for a token first.
         clock: for waits and durations.
         before_call: called with the kind of call before each request (retries too); may wait, may raise RateLimited.
         connect_timeout: seconds.
@@ -176,13 +180,13 @@ class GainsightClient:
         user_agent: how we introduce ourselves.
 
     Raises:
-        SettingsError: a base URL or a key that can't be used.
+        SettingsError: a base URL that can't be used.
     """
 
     def __init__(  # noqa: PLR0913 - plain values in place of a settings object
         self,
         base_url: str,
-        api_key: str,
+        credential: Credential,
         *,
         clock: Clock,
         before_call: Callable[[str], None] = lambda kind: None,
@@ -206,7 +210,10 @@ class GainsightClient:
         self._web_pages = 0
         self._one_at_a_time = Lock()
         self._session = requests.Session()
-        self._session.auth = _AccessKey(_checked_key(api_key))
+        self._oauth = credential if isinstance(credential, OAuthClient) else None
+        self._token = TokenAuth()
+        self._token_requests = list(TOKEN_REQUESTS)
+        self._session.auth = self._token if isinstance(credential, OAuthClient) else KeyAuth(credential)
         self._session.headers.update(
             {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
         )
@@ -347,13 +354,61 @@ class GainsightClient:
         Raises TransientError for what the network does.
         """
         with self._one_at_a_time:
-            return self._send_now(kind, what, method, path, body)
+            if self._oauth is None:
+                return self._send_now(kind, what, method, path, body)
+            is_new = self._token.is_due(self._clock.monotonic())
+            if is_new:
+                self._renew_token(self._oauth)
+            answer = self._send_now(kind, what, method, path, body)
+            if answer.status == 401 and not is_new:
+                # It may have been revoked, or expired earlier than it said.
+                self._renew_token(self._oauth)
+                answer = self._send_now(kind, what, method, path, body)
+            return answer
 
-    def _send_now(self, kind: str, what: str, method: str, path: str, body: bytes | None) -> _Answer:
+    def _renew_token(self, client: OAuthClient) -> None:
+        """Exchanges the OAuth client for an access token.
+
+        Raises:
+            CredentialsRejected: Gainsight refuses the client.
+            PipelineError: as for any other call.
+        """
+        auth = HTTPBasicAuth(client.client_id, client.client_secret)
+        what = "request for an access token"
+        for request in tuple(self._token_requests):
+            content_type, body = request
+            answer = self._send_now("token", what, "POST", TOKEN_PATH, body, content_type=content_type, auth=auth)
+            if 300 <= answer.status < 400:
+                raise redirected(answer.location, self.base_url)
+            try:
+                document = decode(answer.body)[0]
+            except NotJson as error:
+                raise self._no_json(answer, what, error) from None
+            if answer.status < 300 and self._token.take(document, self._clock.monotonic()):
+                self._token_requests = [request]
+                return
+            refusal = error_of(answer.status, document, what=what, retry_after=answer.retry_after)
+            if isinstance(refusal, TransientError):
+                raise self._refusal(answer, document, what)
+            if code_of(document) == IP_CODE:
+                raise refusal
+        raise CredentialsRejected(*CLIENT_REJECTED)
+
+    def _send_now(
+        self,
+        kind: str,
+        what: str,
+        method: str,
+        path: str,
+        body: bytes | None,
+        *,
+        content_type: str = "application/json",
+        auth: AuthBase | None = None,
+    ) -> _Answer:
         self._before_call(kind)
         self.calls[kind] += 1
         started = self._clock.monotonic()
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+        headers = {"Content-Type": content_type} if body is not None else {}
         try:
             # A redirect would carry the key to another host: it is an error with the address to set instead.
             response = self._session.request(
@@ -361,6 +416,7 @@ class GainsightClient:
                 self.base_url + path,
                 data=body,
                 headers=headers,
+                auth=auth,
                 timeout=self._timeout,
                 stream=True,
                 allow_redirects=False,
@@ -422,6 +478,8 @@ class GainsightClient:
         if isinstance(error, RateLimited) and error.retry_after is None:
             # Fixed windows by the wall clock, theirs rather than ours.
             error.retry_after = 60.0 - answer.server_time.second + random.uniform(0.1, 1.5)  # noqa: S311 - jitter
+        if self._oauth is not None and isinstance(error, CredentialsRejected) and answer.status == 401:
+            return CredentialsRejected(*CLIENT_REJECTED)
         return error
 
     def _no_json(self, answer: _Answer, what: str, error: NotJson) -> PipelineError:
@@ -485,18 +543,6 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _checked_key(key: str) -> str:
-    stripped = key.strip()
-    if not stripped:
-        raise SettingsError("the Gainsight API key is empty", "Set GAINSIGHT_API_KEY or GAINSIGHT_API_KEY_FILE.")
-    if not stripped.isascii() or not stripped.isprintable() or " " in stripped:
-        raise SettingsError(
-            "the Gainsight API key holds characters that no key has (blanks, line ends, quotes of a text editor)",
-            "Copy it again.",
-        )
-    return stripped
 
 
 def _retry_after(header: str | None, server_time: datetime) -> float | None:

@@ -4,7 +4,7 @@
 
     PipelineError
     ├── SettingsError               base URL, names or a where-clause that can't be right
-    ├── CredentialsRejected         401, GS_APIG_2401, GSOBJ_1024: the key; GS_APIG_2402: the key's IP allow-list
+    ├── CredentialsRejected         401, GS_APIG_2401, GSOBJ_1024: key or client; GS_APIG_2402: the key's IP allow-list
     ├── PermanentError              every other refusal; a redirect; a web page where the API should be
     │   ├── UnknownObject           OBJECT_NOT_FOUND, "Requested object not found"
     │   ├── UnknownField            GSOBJ_1002, COCKPIT_5101, P_5005, texts about an invalid field
@@ -37,6 +37,10 @@ from gainsight_pipelines.errors import (
 )
 
 KEY_REJECTED = "the API key was rejected (expired or rotated): set the new key and run again"
+CLIENT_REJECTED = (
+    "the M2M OAuth client was rejected (deleted, or its secret was replaced)",
+    "Set GAINSIGHT_CLIENT_ID and GAINSIGHT_CLIENT_SECRET to those of a client in Gainsight, and run again.",
+)
 IP_REJECTED = (
     "Gainsight refused this machine's address: it is not on the IP allow-list of the API key (GS_APIG_2402)",
     "Add the address to the allow-list of the connection in Gainsight, or run from an address that is on it.",

@@ -9,13 +9,13 @@ from nicegui import run, ui
 
 from gainsight_pipelines.discovery.validation import Check, Outcome
 from gainsight_pipelines.errors import PipelineError
+from gainsight_pipelines.gainsight.credentials import API_KEY_VARIABLE
 from gainsight_pipelines.page import widgets
 from gainsight_pipelines.page.draft import in_a_form
 from gainsight_pipelines.page.lookups import CONNECTION, EVERYTHING
 from gainsight_pipelines.page.widgets import Form, Picker
 from gainsight_pipelines.settings.dotenv_file import source_of, write_secrets
 from gainsight_pipelines.settings.models import AccountFields
-from gainsight_pipelines.sync.connect import API_KEY_VARIABLE
 
 CRM_KEYS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "salesforce": (

@@ -210,7 +210,8 @@ class _Service:
         grant = parse_qs(body.decode("latin-1")).get("grant_type")
         if scheme.lower() != "basic" or not _same(given, expected) or self._switches.reject_key:
             return _error(401, "GS_APIG_2401", "Unauthorized", request_id, message="Unauthorized")
-        if grant != ["client_credentials"]:
+        is_json = not body and request.headers.get("content-type") == "application/json"
+        if not (is_json if self._switches.token_request == "json" else grant == ["client_credentials"]):
             return _error(
                 400, "GSOBJ_1024", "Invalid authorization headers, please re-check your API request", request_id
             )

@@ -21,6 +21,7 @@ CHOICES: dict[str, tuple[object, ...]] = {
     "data_shape": ("records", "list"),
     "date_format": ("iso", "epoch_ms", "iso_ms"),
     "no_data": ("records", "legacy", "http400"),
+    "token_request": ("form", "json"),
     "front": (
         "gainsight",
         "login_page",
@@ -49,6 +50,8 @@ class Switches:
     """Queries that ask for more records than this are answered only after `slow_seconds`."""
     slow_seconds: float = 60.0
     reject_key: bool = False
+    token_request: str = "form"
+    """How a client has to ask for an access token: by OAuth's form, or by an empty body of type JSON."""
     ip_refused: bool = False
     rate_limit_next: int = 0
     """The next n Gainsight calls are refused with GS_APIG_2404."""

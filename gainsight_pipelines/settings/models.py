@@ -98,7 +98,7 @@ GsidOverride = Annotated[
 
 
 class GainsightSettings(Section):
-    """The tenant. Its key comes from GAINSIGHT_API_KEY_FILE or GAINSIGHT_API_KEY, never from this file."""
+    """The tenant. GAINSIGHT_API_KEY, or GAINSIGHT_CLIENT_ID and GAINSIGHT_CLIENT_SECRET, hold its credential."""
 
     base_url: Annotated[
         str,

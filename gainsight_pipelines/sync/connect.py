@@ -15,6 +15,7 @@ from gainsight_pipelines.crm.fields import AccountFieldMap
 from gainsight_pipelines.crm.protocol import PrimaryCRM
 from gainsight_pipelines.errors import NoPrimaryCRM, SettingsError
 from gainsight_pipelines.gainsight.client import GainsightClient
+from gainsight_pipelines.gainsight.credentials import credential_from
 from gainsight_pipelines.objects.catalog import find_pull
 from gainsight_pipelines.settings import PULLS, GainsightSettings, Secrets, Settings
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
@@ -22,8 +23,6 @@ from gainsight_pipelines.store.migrate import migrate
 from gainsight_pipelines.store.quota import Quota
 from gainsight_pipelines.sync import Prepared, Services
 from gainsight_pipelines.sync.accounts import Refresh
-
-API_KEY_VARIABLE = "GAINSIGHT_API_KEY"
 
 
 def open_store(secrets: Secrets) -> Store:
@@ -48,11 +47,11 @@ def connect_gainsight(settings: Settings, secrets: Secrets, clock: Clock, store:
     """A client for the tenant of the settings, within our share of its quota. Nothing is called yet.
 
     Raises:
-        SettingsError: no tenant is set, or no key.
+        SettingsError: no tenant is set, or neither a key nor an OAuth client.
     """
     tenant = tenant_of(settings)
     quota = Quota(store, clock, tenant.quota_share)
-    return GainsightClient(tenant.base_url, secrets.require(API_KEY_VARIABLE), clock=clock, before_call=quota)
+    return GainsightClient(tenant.base_url, credential_from(secrets), clock=clock, before_call=quota)
 
 
 def tenant_of(settings: Settings) -> GainsightSettings:

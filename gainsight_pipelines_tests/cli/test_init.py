@@ -267,6 +267,7 @@ def test_an_own_tenant_with_its_key_asked_for(folder: Folder) -> None:
     values = folder.sandbox.env
     answers = [
         folder.sandbox.urls["gainsight"],
+        "access-key",
         "key-of-nobody",
         values["GAINSIGHT_API_KEY"],
         "salesforce",
@@ -279,7 +280,7 @@ def test_an_own_tenant_with_its_key_asked_for(folder: Folder) -> None:
         "init", "--without", "activity", "--without", "surveys", "--without", "product_usage",
         answers="\n".join(answers) + ENTER, SALESFORCE_CA_FILE=values["SALESFORCE_CA_FILE"],
     )  # fmt: skip
-    assert "the key is accepted" in done.err, done.err
+    assert "the API key is accepted" in done.err, done.err
     assert "API key was rejected" in done.err
     text = (folder.path / ".env").read_text()
     assert f"GAINSIGHT_API_KEY={values['GAINSIGHT_API_KEY']}" in text
@@ -287,10 +288,33 @@ def test_an_own_tenant_with_its_key_asked_for(folder: Folder) -> None:
     assert [name for name, each in folder.settings().items() if each.get("enabled")] == ["company"]
 
 
+def test_an_oauth_client_in_place_of_the_key(folder: Folder) -> None:
+    client = folder.sandbox.env_of("m2m")
+    done = folder.command(
+        "init", "--non-interactive", "--base-url", folder.sandbox.urls["gainsight"], "--crm", "hubspot",
+        "--without", "activity", "--without", "surveys", "--without", "product_usage",
+        **client, **{name: folder.sandbox.env[name] for name in ("HUBSPOT_ACCESS_TOKEN", "HUBSPOT_BASE_URL")},
+    )  # fmt: skip
+    assert "the M2M OAuth client is accepted" in done.err, done.err
+    assert "The M2M OAuth client is accepted" in done.out + done.err
+    written = (folder.path / ".env").read_text() if (folder.path / ".env").exists() else ""
+    assert client["GAINSIGHT_CLIENT_SECRET"] not in done.out + done.err
+    assert "GAINSIGHT_API_KEY" not in written
+
+
+def test_half_of_an_oauth_client(folder: Folder) -> None:
+    arguments = ["init", "--non-interactive", "--base-url", folder.sandbox.urls["gainsight"]]
+    done = folder.command(*arguments, "--gainsight-login", "oauth-client", GAINSIGHT_CLIENT_ID="an-id")
+    assert done.status == 1
+    assert "GAINSIGHT_CLIENT_SECRET" in done.err and "Traceback" not in done.err
+    assert not folder.settings_path.exists()
+
+
 def test_a_log_in_by_password_at_another_host(folder: Folder) -> None:
     values = folder.sandbox.env_of("password")
     answers = [
         folder.sandbox.urls["gainsight"],
+        "access-key",
         values["GAINSIGHT_API_KEY"],
         "salesforce",
         "password",
@@ -342,6 +366,7 @@ def test_in_a_terminal_keys_stay_unseen_and_tab_completes_names(folder: Folder) 
     os.close(terminal)
     answers = [
         folder.sandbox.urls["gainsight"],
+        "access-key",
         values["GAINSIGHT_API_KEY"],
         "hubspot",
         values["HUBSPOT_ACCESS_TOKEN"],

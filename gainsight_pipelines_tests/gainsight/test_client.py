@@ -24,6 +24,7 @@ from gainsight_pipelines.errors import (
 )
 from gainsight_pipelines.gainsight import client as client_module
 from gainsight_pipelines.gainsight.client import GainsightClient, checked_base_url
+from gainsight_pipelines.gainsight.credentials import AccessKey
 from gainsight_pipelines.gainsight.errors import SlowAnswer, UnknownField, UnknownObject
 from gainsight_pipelines.gainsight.query import Condition, Operator, Query
 from gainsight_pipelines_tests.gainsight.clocks import RecordingClock
@@ -49,7 +50,7 @@ class Case:
     def __init__(self, server: Scripted, **options: Any) -> None:
         self.server = server
         self.clock = RecordingClock()
-        self.client = GainsightClient(server.url, KEY, clock=self.clock, **options)
+        self.client = GainsightClient(server.url, AccessKey(KEY), clock=self.clock, **options)
 
     def names(self) -> list[Any]:
         return [record["Name"] for record in self.client.query("company", NAMES).records]
@@ -341,10 +342,13 @@ def test_nobody_listens_and_nobody_is_called_so():
     clock = RecordingClock()
     with scripted(answer(GOOD)) as server:
         pass
-    with GainsightClient(server.url, KEY, clock=clock) as client, pytest.raises(TransientError, match="refuses"):
+    with (
+        GainsightClient(server.url, AccessKey(KEY), clock=clock) as client,
+        pytest.raises(TransientError, match="refuses"),
+    ):
         client.query("company", NAMES)
     with (
-        GainsightClient("https://no-such-host.invalid", KEY, clock=clock) as client,
+        GainsightClient("https://no-such-host.invalid", AccessKey(KEY), clock=clock) as client,
         pytest.raises(TransientError, match=r"no-such-host\.invalid"),
     ):
         client.query("company", NAMES)
@@ -355,7 +359,7 @@ def test_a_certificate_that_is_not_trusted_is_no_passing_thing():
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     with (
         scripted(answer(GOOD), tls=context) as server,
-        GainsightClient(server.url, KEY, clock=RecordingClock()) as client,
+        GainsightClient(server.url, AccessKey(KEY), clock=RecordingClock()) as client,
         pytest.raises(PermanentError, match=r"isn't trusted.*REQUESTS_CA_BUNDLE"),
     ):
         client.query("company", NAMES)
@@ -419,5 +423,5 @@ def test_base_urls_that_won_t(url):
 @pytest.mark.parametrize("key", ["", "  ", "two words", "line\nbreak", "“quoted”"])
 def test_keys_that_can_t_be_right(key):
     with pytest.raises(SettingsError, match="API key") as caught:
-        GainsightClient("https://acme.gainsightcloud.com", key, clock=RecordingClock())
+        AccessKey(key)
     assert key.strip() == "" or key not in str(caught.value)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gainsight_pipelines.gainsight.client import GainsightClient
+from gainsight_pipelines.gainsight.credentials import AccessKey
 from gainsight_pipelines.gainsight.habits import Habits, probe_habits
 from gainsight_pipelines.sandbox.likeness import NoReport, switches_like
 from gainsight_pipelines_tests.pulling import ShiftedClock
@@ -50,7 +51,7 @@ def sandbox(small_sandbox: RunningSandbox) -> Iterator[RunningSandbox]:
 
 def probe(sandbox: RunningSandbox) -> Habits:
     client = GainsightClient(
-        sandbox.urls["gainsight"], sandbox.env["GAINSIGHT_API_KEY"], clock=ShiftedClock(), max_tries=1
+        sandbox.urls["gainsight"], AccessKey(sandbox.env["GAINSIGHT_API_KEY"]), clock=ShiftedClock(), max_tries=1
     )
     with closing(client):
         return probe_habits(client, client.list_objects(), client.describe("activity_timeline"))
@@ -109,7 +110,7 @@ def test_a_step_that_fails_is_noted(sandbox: RunningSandbox) -> None:
     sandbox.switch(page_cap=None, slow_above=4000, slow_seconds=30)
     client = GainsightClient(
         sandbox.urls["gainsight"],
-        sandbox.env["GAINSIGHT_API_KEY"],
+        AccessKey(sandbox.env["GAINSIGHT_API_KEY"]),
         clock=ShiftedClock(),
         max_tries=1,
         read_timeout=0.5,

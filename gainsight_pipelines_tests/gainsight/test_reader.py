@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from gainsight_pipelines.errors import PermanentError
 from gainsight_pipelines.gainsight.client import GainsightClient
+from gainsight_pipelines.gainsight.credentials import AccessKey
 from gainsight_pipelines.gainsight.errors import CannotReadCompletely
 from gainsight_pipelines.gainsight.query import Condition, Operator
 from gainsight_pipelines.gainsight.reader import (
@@ -71,7 +72,7 @@ def tenant() -> Iterator[Tenant]:
 
 @pytest.fixture
 def client(tenant: Tenant) -> Iterator[GainsightClient]:
-    with GainsightClient(tenant.url, "key", clock=RecordingClock()) as client:
+    with GainsightClient(tenant.url, AccessKey("key"), clock=RecordingClock()) as client:
         yield client
 
 
@@ -472,7 +473,7 @@ def test_whatever_the_ties_the_caps_and_the_edits_nothing_is_lost(tenant, second
     tenant.before_answer = edit
     stored: dict[str, str] = {}
     position: Position | None = None
-    with GainsightClient(tenant.url, "key", clock=RecordingClock()) as client:
+    with GainsightClient(tenant.url, AccessKey("key"), clock=RecordingClock()) as client:
         for _ in range(300):
             is_truncated = False
             for page in read_changed(client, plan_of(start=position, limit=limit), page_size=page_size):

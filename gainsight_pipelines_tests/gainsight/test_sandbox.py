@@ -10,6 +10,7 @@ import pytest
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import CredentialsRejected, RateLimited
 from gainsight_pipelines.gainsight.client import GainsightClient
+from gainsight_pipelines.gainsight.credentials import AccessKey
 from gainsight_pipelines.gainsight.errors import CannotReadCompletely, UnknownField, UnknownObject
 from gainsight_pipelines.gainsight.query import Condition, Operator, Query
 from gainsight_pipelines.gainsight.reader import ReadPlan, read_by_ids, read_changed, read_whole, read_without_modified
@@ -33,7 +34,9 @@ def sandbox(running) -> RunningSandbox:
 
 @pytest.fixture
 def client(sandbox) -> Iterator[GainsightClient]:
-    with GainsightClient(sandbox.urls["gainsight"], sandbox.env["GAINSIGHT_API_KEY"], clock=RecordingClock()) as client:
+    with GainsightClient(
+        sandbox.urls["gainsight"], AccessKey(sandbox.env["GAINSIGHT_API_KEY"]), clock=RecordingClock()
+    ) as client:
         yield client
 
 
@@ -46,7 +49,9 @@ def read(client: GainsightClient, plan: ReadPlan = TIMELINE, **options: Any) -> 
 @pytest.fixture(scope="module")
 def dated(running) -> set[str]:
     """The Gsids of all dated activities, by a way that has no page in it: one query without a limit in the way."""
-    with GainsightClient(running.urls["gainsight"], running.env["GAINSIGHT_API_KEY"], clock=SystemClock()) as client:
+    with GainsightClient(
+        running.urls["gainsight"], AccessKey(running.env["GAINSIGHT_API_KEY"]), clock=SystemClock()
+    ) as client:
         records = client.query("activity_timeline", Query(("Gsid", "LastModifiedDate"))).records
     assert len(records) >= 1200
     return {record["Gsid"] for record in records if record.get("LastModifiedDate")}

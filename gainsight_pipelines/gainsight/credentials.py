@@ -1,0 +1,153 @@
+"""What a call to Gainsight is authorised with: the tenant's access key, or an M2M OAuth client of our own.
+
+An organisation has one access key, shared by every tool that calls Gainsight, and up to 15 M2M OAuth clients, to which
+no IP allow-list applies (Gainsight's page "Generate REST API Key"). `client.py` asks for the OAuth client's tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import requests
+from requests.auth import AuthBase
+
+from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.settings import Secrets
+
+API_KEY_VARIABLE = "GAINSIGHT_API_KEY"
+CLIENT_ID_VARIABLE = "GAINSIGHT_CLIENT_ID"
+CLIENT_SECRET_VARIABLE = "GAINSIGHT_CLIENT_SECRET"  # noqa: S105 - the name of the variable
+
+TOKEN_PATH = "/v1/users/m2m/oauth/token"  # noqa: S105 - a path
+TOKEN_REQUESTS: tuple[tuple[str, bytes], ...] = (
+    ("application/x-www-form-urlencoded", b"grant_type=client_credentials"),
+    ("application/json", b""),
+)
+"""Content type and body of a token request. Public clients send either: the second is tried where the first fails."""
+
+RENEW_BEFORE_SECONDS = 300.0
+SHORTEST_LIFETIME_SECONDS = 60.0
+UNSTATED_LIFETIME_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """The organisation's access key.
+
+    Raises:
+        SettingsError: it is empty, or holds characters that no key has.
+    """
+
+    words: ClassVar[str] = "API key"
+
+    key: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", _checked(self.key, "the Gainsight API key", API_KEY_VARIABLE))
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthClient:
+    """An M2M OAuth client, exchanged for an access token of (as documented) 24 hours.
+
+    Raises:
+        SettingsError: a part is empty, or holds characters that none has.
+    """
+
+    words: ClassVar[str] = "M2M OAuth client"
+
+    client_id: str
+    client_secret: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        client_id = _checked(self.client_id, "the Gainsight client id", CLIENT_ID_VARIABLE)
+        object.__setattr__(self, "client_id", client_id)
+        secret = _checked(self.client_secret, "the Gainsight client secret", CLIENT_SECRET_VARIABLE)
+        object.__setattr__(self, "client_secret", secret)
+
+
+Credential = AccessKey | OAuthClient
+
+
+def credential_from(secrets: Secrets) -> Credential:
+    """The credential that is set. The OAuth client wins over the access key, so that a team can move to it.
+
+    Raises:
+        SettingsError: neither is set, or half of the OAuth client.
+    """
+    client_id, client_secret = secrets.get(CLIENT_ID_VARIABLE), secrets.get(CLIENT_SECRET_VARIABLE)
+    if client_id and client_secret:
+        return OAuthClient(client_id, client_secret)
+    if client_id or client_secret:
+        missing = CLIENT_SECRET_VARIABLE if client_id else CLIENT_ID_VARIABLE
+        present = CLIENT_ID_VARIABLE if client_id else CLIENT_SECRET_VARIABLE
+        raise SettingsError(
+            f"{present} is set and {missing} is not.",
+            f"Set {missing} as well, or unset {present} to use {API_KEY_VARIABLE}.",
+        )
+    return AccessKey(secrets.require(API_KEY_VARIABLE))
+
+
+class KeyAuth(AuthBase):
+    """Sets the access key on a request. As a session's auth it also keeps requests from reading ``~/.netrc``."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, credential: AccessKey) -> None:
+        self._key = credential.key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["accesskey"] = self._key
+        return request
+
+
+class TokenAuth(AuthBase):
+    """Sets the current access token on a request, and knows when it has to be renewed."""
+
+    __slots__ = ("_renew_at", "_token")
+
+    def __init__(self) -> None:
+        self._token = ""
+        self._renew_at: float | None = None
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+    def is_due(self, monotonic: float) -> bool:
+        """Whether there is no token yet, or it expires within minutes."""
+        return self._renew_at is None or monotonic >= self._renew_at
+
+    def take(self, answer: Mapping[str, Any], monotonic: float) -> bool:
+        """Takes the token out of an answer; False if it holds none."""
+        data = answer.get("data")
+        found = answer if "access_token" in answer or not isinstance(data, Mapping) else data
+        token = found.get("access_token")
+        if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
+            return False
+        self._token = token
+        lifetime = _seconds(found.get("expires_in"))
+        self._renew_at = monotonic + max(lifetime - RENEW_BEFORE_SECONDS, min(lifetime, SHORTEST_LIFETIME_SECONDS))
+        return True
+
+
+def _seconds(value: object) -> float:
+    try:
+        seconds = float(str(value))
+    except ValueError:
+        return UNSTATED_LIFETIME_SECONDS
+    return seconds if 0 < seconds < float("inf") else UNSTATED_LIFETIME_SECONDS
+
+
+def _checked(value: str, what: str, variable: str) -> str:
+    stripped = value.strip()
+    if not stripped:
+        raise SettingsError(f"{what} is empty", f"Set {variable} or {variable}_FILE.")
+    if not stripped.isascii() or not stripped.isprintable() or " " in stripped:
+        raise SettingsError(
+            f"{what} holds characters that none has (blanks, line ends, quotes of a text editor)",
+            f"Copy it again into {variable}.",
+        )
+    return stripped
