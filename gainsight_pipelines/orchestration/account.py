@@ -7,6 +7,7 @@ import dagster as dg
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import PipelineError
 from gainsight_pipelines.orchestration.failures import as_failure
+from gainsight_pipelines.orchestration.identity import mark_run, step_tags
 from gainsight_pipelines.orchestration.metadata import table_metadata
 from gainsight_pipelines.orchestration.names import ACCOUNT, CRM_GROUP
 from gainsight_pipelines.orchestration.resources import PrimaryCRMResource, StoreResource
@@ -41,6 +42,7 @@ def account_asset(settings: Settings) -> dg.SourceAsset:
         description=description,
         metadata=table_metadata("account"),
         tags={f"dagster/kind/{kind}": ""} if (kind := crm_kind(settings)) else {},
+        op_tags=step_tags("account"),
     )
     def account(
         context: dg.OpExecutionContext, primary_crm: PrimaryCRMResource, store: StoreResource
@@ -49,6 +51,7 @@ def account_asset(settings: Settings) -> dg.SourceAsset:
 
         try:
             crm, database = primary_crm.connect(), store.open()
+            mark_run(context, database)
             clock = SystemClock()
             refresh = connect.account_refresh(primary_crm.settings(), database, crm, clock, context.run_id)
             refreshed = refresh.run(since=clock.now())
@@ -63,15 +66,20 @@ def account_asset(settings: Settings) -> dg.SourceAsset:
 @dg.asset_check(
     asset=ACCOUNT,
     name=GATE_CHECK,
+    op_tags=step_tags("account"),
     description=(
         "Whether the primary CRM is there: nothing is pulled without it. The sensor looks every minute while it isn't,"
         " every five while it is, and leaves an evaluation whenever that changes. Execute it to look now."
     ),
 )
-def gate_check(primary_crm: PrimaryCRMResource, store: StoreResource) -> dg.AssetCheckResult:
+def gate_check(
+    context: dg.AssetCheckExecutionContext, primary_crm: PrimaryCRMResource, store: StoreResource
+) -> dg.AssetCheckResult:
     """Looks at the CRM when a person asks for it."""
     try:
-        found = gate.look(store.open(), primary_crm.connect, SystemClock())
+        database = store.open()
+        mark_run(context.op_execution_context, database)
+        found = gate.look(database, primary_crm.connect, SystemClock())
     except PipelineError as error:
         raise as_failure(error) from None
     return dg.AssetCheckResult(passed=found.is_open, description=found.message, metadata=_metadata(found))

@@ -10,6 +10,7 @@ from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import NotEnabled, ObjectBusy, PipelineError, SettingsError
 from gainsight_pipelines.objects.pull import ObjectPull
 from gainsight_pipelines.orchestration.failures import retry_or_failure
+from gainsight_pipelines.orchestration.identity import mark_run, step_tags
 from gainsight_pipelines.orchestration.logs import log_to_stderr
 from gainsight_pipelines.orchestration.metadata import column_lineage, materialization_metadata, table_metadata
 from gainsight_pipelines.orchestration.names import ACCOUNT, GROUP, asset_key, documentation, pool
@@ -43,6 +44,7 @@ def pull_asset(
         kinds={"postgres"},
         owners=owners,
         pool=pool(name),
+        op_tags=step_tags(name),
         freshness_policy=freshness_policy(cadence),
         output_required=False,
         description=shown.description,
@@ -62,6 +64,7 @@ def pull_asset(
         clock = SystemClock()
         try:
             database = store.open()
+            mark_run(context.op_execution_context, database)
             prepared: Prepared | None = None
 
             def prepare() -> "Prepared":

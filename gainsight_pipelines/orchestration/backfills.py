@@ -14,9 +14,10 @@ from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import ObjectBusy, PipelineError
 from gainsight_pipelines.objects.survey import SurveyPull
 from gainsight_pipelines.orchestration.failures import as_failure, retry_or_failure
+from gainsight_pipelines.orchestration.identity import mark_run, step_tags
 from gainsight_pipelines.orchestration.logs import log_to_stderr
 from gainsight_pipelines.orchestration.metadata import table_metadata
-from gainsight_pipelines.orchestration.names import ACCOUNT, BACKFILL_GROUP, backfill_key, pool
+from gainsight_pipelines.orchestration.names import ACCOUNT, BACKFILL_GROUP, backfill_key, by_day, pool
 from gainsight_pipelines.orchestration.resources import GainsightResource, PrimaryCRMResource, StoreResource
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def backfill_asset(pull: SurveyPull, owners: tuple[str, ...]) -> dg.AssetsDefini
         kinds={"postgres"},
         owners=owners,
         pool=pool(name),
+        op_tags=step_tags(by_day(name)),
         metadata=table_metadata(pull.table.name),
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.multi_run(DAYS_PER_RUN),
@@ -83,6 +85,7 @@ def backfill_asset(pull: SurveyPull, owners: tuple[str, ...]) -> dg.AssetsDefini
 
         try:
             database = store.open()
+            mark_run(context.op_execution_context, database)
 
             def prepare() -> "Prepared":
                 settings = gainsight.settings()

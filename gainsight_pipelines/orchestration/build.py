@@ -11,6 +11,7 @@ from gainsight_pipelines.orchestration.account import account_asset, gate_check
 from gainsight_pipelines.orchestration.assets import pull_asset
 from gainsight_pipelines.orchestration.backfills import backfill_asset
 from gainsight_pipelines.orchestration.checks import pull_checks
+from gainsight_pipelines.orchestration.identity import step_tags
 from gainsight_pipelines.orchestration.names import asset_key, job_name
 from gainsight_pipelines.orchestration.resources import GainsightResource, PrimaryCRMResource, StoreResource
 from gainsight_pipelines.orchestration.schedules import pull_schedule
@@ -31,7 +32,10 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     owners = () if settings.file_error or "common" in settings.errors else settings.common.owners
     jobs = [
         dg.define_asset_job(
-            job_name(name), selection=dg.AssetSelection.assets(asset_key(name)), description=f"Pulls `{name}`."
+            job_name(name),
+            selection=dg.AssetSelection.assets(asset_key(name)),
+            description=f"Pulls `{name}`.",
+            tags=step_tags(name),
         )
         for name in pulls
     ]

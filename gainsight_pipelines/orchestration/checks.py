@@ -18,6 +18,7 @@ from gainsight_pipelines.objects.activity_types import NO_CATEGORY
 from gainsight_pipelines.objects.pull import ObjectPull
 from gainsight_pipelines.objects.survey import SurveyPull
 from gainsight_pipelines.orchestration.failures import as_failure
+from gainsight_pipelines.orchestration.identity import mark_run, step_tags
 from gainsight_pipelines.orchestration.names import asset_key, documentation
 from gainsight_pipelines.orchestration.resources import StoreResource
 from gainsight_pipelines.scheduling.cadence import Cadence
@@ -167,6 +168,7 @@ def pull_checks(name: str, pull: ObjectPull, cadence: Cadence) -> dg.AssetChecks
 
     @dg.multi_asset_check(
         name=f"checks_of_{name}",
+        op_tags=step_tags(f"checks_of_{name}"),
         specs=[
             dg.AssetCheckSpec(each, asset=asset_key(name), description=check.__doc__) for each, check in checks.items()
         ],
@@ -175,7 +177,9 @@ def pull_checks(name: str, pull: ObjectPull, cadence: Cadence) -> dg.AssetChecks
     def look(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
         chosen = {key.name for key in context.selected_asset_check_keys}
         try:
-            with store.open().connect(f"checks {name}") as connection:
+            database = store.open()
+            mark_run(context.op_execution_context, database)
+            with database.connect(f"checks {name}") as connection:
                 looking = Looking(connection, pull, cadence, SystemClock().now())
                 for each, check in checks.items():
                     if each not in chosen:

@@ -4,49 +4,66 @@ After a kill -9 of everything nobody tells Dagster, and such a run would hold it
 and notices, nobody tells `sync_run`. The object's lock alone tells whether it is being pulled: a run takes it before it
 does anything else, and without it can't write a page.
 
+Only runs are looked at of which our store says that they are pulling. So nobody else's run is touched, and none of ours
+that has done its pull and goes on with somebody's assets after it. Where Dagster's run monitoring asks the launcher
+whether a run is alive (Kubernetes, Docker, ECS), reporting deaths is left to it.
+
 The gate sensor looks at each tick, `run` at each start; `python -m gainsight_pipelines.orchestration.dead_runs` is what
 `status` calls when it sees one.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from gainsight_pipelines.clock import Clock, SystemClock
-from gainsight_pipelines.orchestration.names import BY_DAY, pulls_of
+from gainsight_pipelines.orchestration.identity import steps_of
+from gainsight_pipelines.orchestration.names import BY_DAY
 from gainsight_pipelines.orchestration.resources import StoreResource
 
 if TYPE_CHECKING:
     import psycopg
 
 PATIENCE = timedelta(minutes=1)
-"""Without a sign of life: longer than a run needs from its start to its lock, or waits between tries."""
+"""Longer than a run needs from the beginning of its record to its lock."""
 
 
 def end_dead_runs(instance: dg.DagsterInstance, connection: "psycopg.Connection", clock: Clock) -> list[str]:
-    """Reports each started run as failed whose objects nobody pulls, returns their ids, and ends records of such."""
+    """Ends the records of pulls that nobody pulls any more, and reports their runs as failed where nobody else does.
+
+    Returns:
+        The ids of the runs that were reported.
+    """
     from gainsight_pipelines.store import runs
     from gainsight_pipelines.store.locks import is_locked
 
-    ended = []
-    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
-    for record in instance.get_run_records(started):
-        run = record.dagster_run
-        names = pulls_of(run)
-        if not names or any(is_locked(connection, name) for name in names):
-            continue
-        signs = [datetime.fromtimestamp(record.start_time or 0, UTC)]
-        signs += runs.signs_of_life(connection, run.run_id)
-        if clock.now() - max(signs) < PATIENCE:
-            continue
-        instance.report_run_failed(run, runs.DIED)
-        runs.end_dead_run(connection, run.run_id)
-        ended.append(run.run_id)
+    reported = []
     for run_id, recorded in runs.unfinished_runs(connection, before=clock.now() - PATIENCE):
-        if not is_locked(connection, recorded.removesuffix(BY_DAY)):
-            runs.end_dead_run(connection, run_id)
-    return ended
+        if is_locked(connection, recorded.removesuffix(BY_DAY)):
+            continue
+        run = instance.get_run_by_id(run_id)
+        if run is not None and not run.is_finished and not _is_noticed(instance, run, recorded):
+            if _is_monitored(instance):
+                continue
+            instance.report_run_failed(run, runs.DIED)
+            reported.append(run_id)
+        runs.end_dead_run(connection, run_id, recorded)
+    return reported
+
+
+def _is_noticed(instance: dg.DagsterInstance, run: dg.DagsterRun, recorded: str) -> bool:
+    """Whether the run lives on without the step: its executor has seen the step's process end."""
+    steps = sorted(steps_of(instance, run, (recorded,)))
+    if not steps:
+        return False
+    ended = {each.step_key for each in instance.get_run_step_stats(run.run_id, steps) if each.end_time is not None}
+    return ended.issuperset(steps)
+
+
+def _is_monitored(instance: dg.DagsterInstance) -> bool:
+    """Whether Dagster itself finds out that a run's process is gone."""
+    return instance.run_monitoring_enabled and instance.run_launcher.supports_check_run_worker_health
 
 
 if __name__ == "__main__":

@@ -22,9 +22,14 @@ def asset_key(name: str) -> dg.AssetKey:
     return dg.AssetKey([GROUP, name])
 
 
+def by_day(name: str) -> str:
+    """The name of the backfills by day of a pull, in `sync_run` as well."""
+    return f"{name}{BY_DAY}"
+
+
 def backfill_key(name: str) -> dg.AssetKey:
     """The key of the by-day asset beside a survey pull."""
-    return dg.AssetKey([GROUP, f"{name}{BY_DAY}"])
+    return dg.AssetKey([GROUP, by_day(name)])
 
 
 def job_name(name: str) -> str:
@@ -40,14 +45,6 @@ def schedule_name(name: str) -> str:
 def pool(name: str) -> str:
     """The pool in which a pull and its backfills wait for each other."""
     return f"gainsight_{name}"
-
-
-def pulls_of(run: dg.DagsterRun) -> set[str]:
-    """The pulls whose locks a run may hold; empty for a run that pulls nothing."""
-    if run.job_name.startswith(_PULL):
-        return {run.job_name.removeprefix(_PULL)}
-    names = {key.path[1] for key in run.asset_selection or () if key.path[0] == GROUP}
-    return names | {name.removesuffix(BY_DAY) for name in names}
 
 
 def documentation(section: str) -> dg.MetadataValue[str]:

@@ -10,6 +10,7 @@ import dagster as dg
 
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import PipelineError
+from gainsight_pipelines.orchestration.identity import STORE_TAG, store_id
 from gainsight_pipelines.orchestration.names import job_name, schedule_name
 from gainsight_pipelines.orchestration.resources import PrimaryCRMResource, StoreResource
 from gainsight_pipelines.scheduling import gate
@@ -48,8 +49,9 @@ def pull_schedule(settings: Settings, name: str) -> dg.ScheduleDefinition:
             with database.connect(f"schedule {name}") as connection:
                 if is_locked(connection, name):
                     return dg.SkipReason(f"`{name}` is still being pulled by another run.")
+                store_tag = store_id(connection)
         except PipelineError as error:
             return dg.SkipReason(f"The gate can't be evaluated, so it is closed: {error}")
-        return dg.RunRequest(run_key=f"{name} {due_at:%Y-%m-%dT%H:%M:%SZ}")
+        return dg.RunRequest(run_key=f"{name} {due_at:%Y-%m-%dT%H:%M:%SZ}", tags={STORE_TAG: store_tag})
 
     return tick

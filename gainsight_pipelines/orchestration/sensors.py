@@ -1,6 +1,7 @@
 """The gate sensor: looks at the primary CRM, clears away dead runs, and starts what was due and didn't run."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,8 @@ from gainsight_pipelines.clock import Clock, SystemClock
 from gainsight_pipelines.errors import PipelineError, SettingsError
 from gainsight_pipelines.orchestration.account import gate_evaluation
 from gainsight_pipelines.orchestration.dead_runs import end_dead_runs
-from gainsight_pipelines.orchestration.names import job_name, pulls_of, schedule_name
+from gainsight_pipelines.orchestration.identity import PULL_TAG, STORE_TAG, is_of, pulls_of, store_id
+from gainsight_pipelines.orchestration.names import asset_key, backfill_key, by_day, job_name, schedule_name
 from gainsight_pipelines.orchestration.resources import PrimaryCRMResource, StoreResource
 from gainsight_pipelines.scheduling import gate
 from gainsight_pipelines.scheduling.cadence import cadence_of
@@ -65,8 +67,9 @@ def gate_sensor(
             database = store.open()
             found = _look_if_due(database, primary_crm, clock, pace)
             with database.connect("gate sensor") as connection:
+                asking = Asking(context.instance, store_id(connection), location_of(context))
                 end_dead_runs(context.instance, connection, clock)
-                stopped = _stopped(context.instance, cadences)
+                stopped = asking.stopped(cadences)
                 owed = find_owed(
                     connection, cadences, clock.now(), open_since=found.since, grace=2 * pace.closed, hold=pace.hold
                 )
@@ -75,7 +78,7 @@ def gate_sensor(
             return dg.SensorResult(skip_reason=f"The gate can't be evaluated, so it is closed: {error}")
         is_steady = found.is_open and clock.now() - found.since >= pace.hold
         wanted = [each for each in owed if each.name not in stopped] if is_steady else []
-        requests = _requests(context.instance, wanted, found.since, pace.hold, clock.now())
+        requests = _requests(asking, wanted, found.since, pace.hold, clock.now())
         state = f"{found.reason} since {found.since.isoformat()}"
         return dg.SensorResult(
             run_requests=requests,
@@ -100,52 +103,81 @@ def _look_if_due(store: "Store", primary_crm: PrimaryCRMResource, clock: Clock, 
     return known
 
 
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Who asks Dagster: an instance may hold other locations, and other tenants with the same names."""
+
+    instance: dg.DagsterInstance
+    store: str
+    location: str | None
+    """repository@location; None: not known, where a test evaluates the sensor by itself."""
+
+    def under_way(self, names: Iterable[str], now: datetime) -> set[str]:
+        """The pulls that a run is there for; one that is made and isn't launched within minutes never will be."""
+        pulls = {each: name for name in names for each in (name, by_day(name))}
+        keys = {key: name for name in names for key in (asset_key(name), backfill_key(name))}
+        found: set[str] = set()
+        for record in self.instance.get_run_records(dg.RunsFilter(statuses=UNDER_WAY)):
+            run = record.dagster_run
+            is_launched = run.status != dg.DagsterRunStatus.NOT_STARTED
+            if is_of(run, self.store, self.location) and (
+                is_launched or now - record.create_timestamp < LAUNCHED_WITHIN
+            ):
+                found |= {pulls[name] for name in pulls_of(run) if name in pulls}
+                found |= {keys[key] for key in run.asset_selection or () if key in keys}
+        return found
+
+    def failures(self, name: str, tags: Mapping[str, str]) -> list[float]:
+        """When failed runs of a pull with these tags ended, the last first."""
+        wanted = {PULL_TAG: name, STORE_TAG: self.store, **tags}
+        records = self.instance.get_run_records(dg.RunsFilter(tags=wanted, statuses=[dg.DagsterRunStatus.FAILURE]))
+        return sorted((each.end_time or each.update_timestamp.timestamp() for each in records), reverse=True)
+
+    def stopped(self, names: Iterable[str]) -> set[str]:
+        """The pulls whose schedules a person stopped, in this location."""
+        from dagster._core.definitions.run_request import InstigatorType
+        from dagster._core.scheduler.instigation import InstigatorStatus
+
+        states = self.instance.all_instigator_state(
+            instigator_type=InstigatorType.SCHEDULE, instigator_statuses={InstigatorStatus.STOPPED}
+        )
+        schedules = {
+            state.instigator_name
+            for state in states
+            if self.location in (None, state.origin.repository_origin.get_label())
+        }
+        return {name for name in names if schedule_name(name) in schedules}
+
+
+def location_of(context: dg.SensorEvaluationContext) -> str | None:
+    """repository@location of whom the daemon evaluates; None where nobody told."""
+    origin = context.code_location_origin
+    return None if origin is None else f"{context.repository_name}@{origin.location_name}"
+
+
 def _requests(
-    instance: dg.DagsterInstance, owed: Sequence[Owed], open_since: datetime, hold: timedelta, now: datetime
+    asking: Asking, owed: Sequence[Owed], open_since: datetime, hold: timedelta, now: datetime
 ) -> list[dg.RunRequest]:
     """What was due and may run now: nothing that is under way already, or whose last run failed just now."""
     if not owed:
         return []
-    under_way = _under_way(instance, now)
+    under_way = asking.under_way([each.name for each in owed], now)
     found = []
     for each in owed:
         tags = {MISSED_TAG: each.tick.isoformat()}
-        job = job_name(each.name)
         # Dagster takes a key once, and a run may fail before it leaves a record that `find_owed` could count.
-        ends = _failures(instance, dg.RunsFilter(job_name=job, tags=tags, statuses=[dg.DagsterRunStatus.FAILURE]))
+        ends = asking.failures(each.name, tags)
         recent = [end for end in ends if end >= open_since.timestamp()]
         is_waiting = recent and now.timestamp() - recent[0] < wait_after(len(recent), hold).total_seconds()
         if each.name not in under_way and not is_waiting:
-            found.append(dg.RunRequest(job_name=job, run_key=f"{each.key} {len(ends)}", tags=tags))
+            found.append(
+                dg.RunRequest(
+                    job_name=job_name(each.name),
+                    run_key=f"{each.key} {len(ends)}",
+                    tags={**tags, STORE_TAG: asking.store},
+                )
+            )
     return found
-
-
-def _under_way(instance: dg.DagsterInstance, now: datetime) -> set[str]:
-    """The pulls that a run is there for; one that is made and isn't launched within minutes never will be."""
-    found: set[str] = set()
-    for record in instance.get_run_records(dg.RunsFilter(statuses=UNDER_WAY)):
-        is_launched = record.dagster_run.status != dg.DagsterRunStatus.NOT_STARTED
-        if is_launched or now - record.create_timestamp < LAUNCHED_WITHIN:
-            found |= pulls_of(record.dagster_run)
-    return found
-
-
-def _failures(instance: dg.DagsterInstance, runs: dg.RunsFilter) -> list[float]:
-    """When these runs ended, the last first."""
-    records = instance.get_run_records(runs)
-    return sorted((each.end_time or each.update_timestamp.timestamp() for each in records), reverse=True)
-
-
-def _stopped(instance: dg.DagsterInstance, names: Iterable[str]) -> set[str]:
-    """The pulls whose schedules a person stopped."""
-    from dagster._core.definitions.run_request import InstigatorType
-    from dagster._core.scheduler.instigation import InstigatorStatus
-
-    states = instance.all_instigator_state(
-        instigator_type=InstigatorType.SCHEDULE, instigator_statuses={InstigatorStatus.STOPPED}
-    )
-    schedules = {state.instigator_name for state in states}
-    return {name for name in names if schedule_name(name) in schedules}
 
 
 def _words(found: "Gate", clock: Clock) -> str:

@@ -8,6 +8,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import PermanentError, PipelineError
 from gainsight_pipelines.orchestration.failures import as_failure
+from gainsight_pipelines.orchestration.identity import STORE_TAG, mark_run, step_tags
 from gainsight_pipelines.orchestration.names import SYNC_ALL_TAG, job_name
 from gainsight_pipelines.orchestration.resources import PrimaryCRMResource, StoreResource
 from gainsight_pipelines.scheduling import gate
@@ -20,10 +21,16 @@ SENSOR_DAEMON = "SENSOR"
 def sync_all_job(names: Sequence[str]) -> dg.JobDefinition:
     """The job: looks whether pulls can run, and says what will start."""
 
-    @dg.op(name="start_all", description="Sees that the primary CRM is there and that a daemon will start the pulls.")
+    @dg.op(
+        name="start_all",
+        description="Sees that the primary CRM is there and that a daemon will start the pulls.",
+        tags=step_tags(SYNC_ALL),
+    )
     def start_all(context: dg.OpExecutionContext, primary_crm: PrimaryCRMResource, store: StoreResource) -> None:
         try:
-            found = gate.current(store.open(), primary_crm.connect, SystemClock(), gate.Pace.of())
+            database = store.open()
+            mark_run(context, database)
+            found = gate.current(database, primary_crm.connect, SystemClock(), gate.Pace.of())
             if not found.is_open:
                 raise PermanentError(f"Nothing was started, as the gate is closed. {found.message}")
             status = context.instance.get_daemon_statuses([SENSOR_DAEMON])[SENSOR_DAEMON]
@@ -40,6 +47,7 @@ def sync_all_job(names: Sequence[str]) -> dg.JobDefinition:
     @dg.job(
         name=SYNC_ALL,
         description="Pulls every configured object, each in a run of its own; the last starts within half a minute.",
+        tags=step_tags(SYNC_ALL),
     )
     def sync_all() -> None:
         start_all()
@@ -63,7 +71,10 @@ def sync_all_sensor(
     )
     def sync_all_runs(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest]:
         run_id = context.dagster_run.run_id
+        tags = {SYNC_ALL_TAG: run_id}
+        if store := context.dagster_run.tags.get(STORE_TAG):
+            tags[STORE_TAG] = store
         for name in names:
-            yield dg.RunRequest(job_name=job_name(name), run_key=f"{run_id} {name}", tags={SYNC_ALL_TAG: run_id})
+            yield dg.RunRequest(job_name=job_name(name), run_key=f"{run_id} {name}", tags=tags)
 
     return sync_all_runs

@@ -126,9 +126,9 @@ def end_abandoned(connection: psycopg.Connection, name: str, run_id: str) -> Non
     connection.execute(f"{END_DEAD} WHERE object = %s AND status = 'running' AND run_id <> %s", (name, run_id))
 
 
-def end_dead_run(connection: psycopg.Connection, run_id: str) -> None:
-    """Marks the rows of a run failed whose process is known to be gone."""
-    connection.execute(f"{END_DEAD} WHERE run_id = %s AND status = 'running'", (run_id,))
+def end_dead_run(connection: psycopg.Connection, run_id: str, name: str) -> None:
+    """Marks the row of a pull failed whose process is known to be gone."""
+    connection.execute(f"{END_DEAD} WHERE run_id = %s AND object = %s AND status = 'running'", (run_id, name))
 
 
 def unfinished_runs(connection: psycopg.Connection, *, before: datetime) -> list[tuple[str, str]]:
@@ -136,14 +136,6 @@ def unfinished_runs(connection: psycopg.Connection, *, before: datetime) -> list
     return connection.execute(
         "SELECT run_id, object FROM gainsight.sync_run WHERE status = 'running' AND started_at < %s", (before,)
     ).fetchall()
-
-
-def signs_of_life(connection: psycopg.Connection, run_id: str) -> list[datetime]:
-    """When a run began and ended each of its pulls, as far as it did."""
-    rows = connection.execute(
-        "SELECT started_at, finished_at FROM gainsight.sync_run WHERE run_id = %s", (run_id,)
-    ).fetchall()
-    return [moment for row in rows for moment in row if moment is not None]
 
 
 def update_run(connection: psycopg.Connection, run_id: str, name: str, values: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 import yaml
+from dagster._core.remote_origin import CodeLocationOrigin
 
 from gainsight_pipelines.orchestration.build import build_definitions
 from gainsight_pipelines.orchestration.names import job_name, schedule_name
@@ -22,6 +23,8 @@ class Located:
     def __init__(self, pulling: Pulling, folder: Path, instance: dg.DagsterInstance) -> None:
         self.pulling, self.folder, self.instance = pulling, folder, instance
         self.cursor: str | None = None
+        self.origin: CodeLocationOrigin | None = None
+        """The code location as the daemon knows it."""
 
     @property
     def definitions(self) -> dg.Definitions:
@@ -65,6 +68,7 @@ class Located:
             cursor=self.cursor,
             sensor_name=SENSOR,
         ) as context:
+            context._repository_name, context._code_location_origin = repository.name, self.origin
             data = repository.get_sensor_def(SENSOR).evaluate_tick(context)
         self.cursor = data.cursor
         return dg.SensorResult(

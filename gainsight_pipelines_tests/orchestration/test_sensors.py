@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,6 @@ import dagster as dg
 import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
-from dagster._core.test_utils import create_run_for_test
 from sqlalchemy import text
 
 from gainsight_pipelines.orchestration.names import job_name
@@ -94,7 +93,7 @@ def test_nothing_is_asked_for_that_is_under_way_or_that_a_person_stopped(located
     watch_since(located, timedelta(days=9))
     located.sense()
     age_gate(located, timedelta(minutes=6))
-    create_run_for_test(located.instance, job_name="pull_activity", status=dg.DagsterRunStatus.NOT_STARTED)
+    made_run(located, "activity")
     repository = located.definitions.get_repository_def()
     stop_schedule(located.instance, repository, "pull_product_usage_schedule")
     names = {job_name(name) for name in located.pulling.settings.object_names()}
@@ -108,7 +107,7 @@ def test_a_run_that_was_made_and_never_launched_holds_nothing_up(located: Locate
     watch_since(located, timedelta(days=9))
     located.sense()
     age_gate(located, timedelta(minutes=6))
-    create_run_for_test(located.instance, job_name="pull_activity", status=dg.DagsterRunStatus.NOT_STARTED)
+    made_run(located, "activity")
     assert "pull_activity" not in requested(located.sense())
     storage = located.instance.run_storage
     assert isinstance(storage, SqlRunStorage)
@@ -117,7 +116,9 @@ def test_a_run_that_was_made_and_never_launched_holds_nothing_up(located: Locate
     assert "pull_activity" in requested(located.sense())
 
 
-def stop_schedule(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, name: str) -> None:
+def stop_schedule(
+    instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, name: str, *, location: str = "test"
+) -> None:
     """What the switch in the UI leaves."""
     from dagster._core.definitions.run_request import InstigatorType
     from dagster._core.remote_origin import (
@@ -128,16 +129,22 @@ def stop_schedule(instance: dg.DagsterInstance, repository: dg.RepositoryDefinit
     from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, ScheduleInstigatorData
 
     origin = RemoteInstigatorOrigin(
-        repository_origin=RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("test"), repository.name),
+        repository_origin=RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(location), repository.name),
         instigator_name=name,
     )
     data = ScheduleInstigatorData("* * * * *")
     instance.add_instigator_state(InstigatorState(origin, InstigatorType.SCHEDULE, InstigatorStatus.STOPPED, data))
 
 
+def made_run(located: Located, name: str, tags: Mapping[str, str] | None = None) -> dg.DagsterRun:
+    """A run of a pull's job as Dagster makes it: with the job's tags, and those of the request."""
+    job = located.definitions.resolve_job_def(job_name(name))
+    return located.instance.create_run_for_job(job, tags={**job.run_tags, **(tags or {})})
+
+
 def started_run(located: Located, minutes_ago: float, name: str = "company") -> dg.DagsterRun:
     """A run that Dagster has as started, and whose process is gone."""
-    run = create_run_for_test(located.instance, job_name=job_name(name), run_id=str(uuid.uuid4()))
+    run = made_run(located, name)
     at = datetime.now(UTC) - timedelta(minutes=minutes_ago)
     event = DagsterEvent(event_type_value=DagsterEventType.RUN_START.value, job_name=run.job_name)
     located.instance.report_dagster_event(event, run.run_id, timestamp=at.timestamp())
@@ -198,7 +205,7 @@ def test_a_dead_run_is_caught_up(located: Located) -> None:
 
 def failed_before_its_record(located: Located, request: dg.RunRequest, minutes_ago: float) -> None:
     """The run that the daemon made of a request, whose process never came to the pull."""
-    run = create_run_for_test(located.instance, job_name=str(request.job_name), tags=dict(request.tags))
+    run = made_run(located, str(request.job_name).removeprefix("pull_"), request.tags)
     at = datetime.now(UTC) - timedelta(minutes=minutes_ago)
     event = DagsterEvent(event_type_value=DagsterEventType.RUN_FAILURE.value, job_name=run.job_name)
     located.instance.report_dagster_event(event, run.run_id, timestamp=at.timestamp())

@@ -1,0 +1,82 @@
+"""What is ours on a Dagster instance that others use too: runs are known by their tags, never by their names.
+
+Steps of ours carry `PULL_TAG` from the definitions on, and our jobs hand it to their runs. `STORE_TAG` tells one tenant
+from another: the store's id stands in the database, so a run gets it from whoever asks for it (a schedule, a sensor),
+else from its first step of ours.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from gainsight_pipelines.store.connection import Store
+
+PULL_TAG = "gainsight_pipelines/pull"
+"""On a step: the pull that it belongs to. On a run: all of them, where the run holds nothing else."""
+
+STORE_TAG = "gainsight_pipelines/store"
+"""On a run: the id of the store that its steps write to."""
+
+LOCATION_TAG = ".dagster/repository"
+"""Dagster's own, on runs that its UI and its daemon start: repository@location."""
+
+
+def store_id(connection: "psycopg.Connection") -> str:
+    """The id of the store: which database, and which tables in it."""
+    row = connection.execute(
+        """SELECT md5(concat_ws(' ', current_database(), inet_server_addr(), inet_server_port(),
+                                'gainsight.sync_run'::regclass::oid))"""
+    ).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def step_tags(name: str) -> dict[str, str]:
+    """The tags of a step, or of the runs of a job, that belongs to this pull."""
+    return {PULL_TAG: name}
+
+
+def mark_run(context: dg.OpExecutionContext, store: "Store") -> None:
+    """Marks the run that this step of ours belongs to as one of this store.
+
+    A run that other people's steps share is theirs as well: it gets no `PULL_TAG`.
+    """
+    with store.connect("run's tags") as connection:
+        tags = {STORE_TAG: store_id(connection)}
+    owners = [node.definition.tags.get(PULL_TAG) for node in context.job_def.nodes]
+    if PULL_TAG not in context.run.tags and all(owners):
+        tags[PULL_TAG] = ",".join(sorted({str(name) for name in owners}))
+    if any(context.run.tags.get(name) != value for name, value in tags.items()):
+        context.instance.add_run_tags(context.run_id, tags)
+
+
+def pulls_of(run: dg.DagsterRun) -> set[str]:
+    """The pulls that a run of ours is for; empty for a run that is not, or not only, ours."""
+    return {name for name in run.tags.get(PULL_TAG, "").split(",") if name}
+
+
+def is_of(run: dg.DagsterRun, store: str, location: str | None) -> bool:
+    """Whether a run can be one of this store: by its own word where it has begun, else by the location it is from.
+
+    Args:
+        run: one that has `PULL_TAG`, or selects assets of ours.
+        store: the store's id.
+        location: repository@location of whoever asks; None: not known, and any will do.
+    """
+    if STORE_TAG in run.tags:
+        return run.tags[STORE_TAG] == store
+    origin = run.tags.get(LOCATION_TAG)
+    return origin is None or location is None or origin == location
+
+
+def steps_of(instance: dg.DagsterInstance, run: dg.DagsterRun, names: Iterable[str]) -> set[str]:
+    """The keys of the run's steps that belong to these pulls."""
+    if run.execution_plan_snapshot_id is None:
+        return set()
+    wanted = set(names)
+    plan = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
+    return {step.key for step in plan.steps if (step.tags or {}).get(PULL_TAG) in wanted}

@@ -1,0 +1,179 @@
+"""An instance that others use too: what a second code location, or a second tenant, runs there is never touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.execution.plan.objects import StepFailureData
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin
+
+from gainsight_pipelines.embedded.server import EmbeddedServer
+from gainsight_pipelines.orchestration.identity import PULL_TAG, STORE_TAG
+from gainsight_pipelines.orchestration.purge import purge
+from gainsight_pipelines.store import runs
+from gainsight_pipelines_tests.orchestration.running import Located
+from gainsight_pipelines_tests.orchestration.test_sensors import age_gate, requested, stop_schedule, watch_since
+from gainsight_pipelines_tests.pulling import Pulling, pulling_on
+
+
+@dg.asset(key=["gainsight", "stg_activity"])
+def staged() -> None: ...
+
+
+@dg.asset(key=["gainsight"])
+def one_part() -> None: ...
+
+
+@dg.asset(key=["gainsight", "company", "mart"])
+def mart() -> None: ...
+
+
+@dg.job
+def pull_orders() -> None:
+    @dg.op
+    def read() -> None: ...
+
+    read()
+
+
+FOREIGN = dg.Definitions(assets=[staged, one_part, mart], jobs=[pull_orders], executor=dg.in_process_executor)
+
+
+def begun(instance: dg.DagsterInstance, job: dg.JobDefinition, minutes_ago: float = 9, **options: Any) -> dg.DagsterRun:
+    """A run of that job which Dagster has as started."""
+    run = instance.create_run_for_job(job, **options)
+    at = datetime.now(UTC) - timedelta(minutes=minutes_ago)
+    event = DagsterEvent(event_type_value=DagsterEventType.RUN_START.value, job_name=run.job_name)
+    instance.report_dagster_event(event, run.run_id, timestamp=at.timestamp())
+    return run
+
+
+def status(located: Located, run: dg.DagsterRun) -> dg.DagsterRunStatus:
+    found = located.instance.get_run_by_id(run.run_id)
+    assert found is not None
+    return found.status
+
+
+def test_no_run_of_another_location_is_reported_as_dead(located: Located) -> None:
+    every = FOREIGN.resolve_implicit_global_asset_job_def()
+    strangers = [
+        begun(located.instance, FOREIGN.resolve_job_def("pull_orders")),
+        *(begun(located.instance, every, asset_selection=frozenset({asset.key})) for asset in (staged, one_part, mart)),
+    ]
+    located.sense()
+    assert [status(located, run) for run in strangers] == [dg.DagsterRunStatus.STARTED] * 4
+
+
+def joined(located: Located) -> dg.Definitions:
+    """Our assets with one of somebody else's downstream."""
+
+    @dg.asset(deps=[["gainsight", "company"]])
+    def scores() -> None: ...
+
+    return dg.Definitions.merge(
+        located.definitions,
+        dg.Definitions(assets=[scores], jobs=[dg.define_asset_job("scored", ["gainsight/company", "scores"])]),
+    )
+
+
+def test_a_run_that_has_done_its_pull_and_goes_on_with_other_assets_is_alive(located: Located) -> None:
+    run = begun(located.instance, joined(located).resolve_job_def("scored"))
+    with located.pulling.store.connect("test") as connection:
+        runs.start_run(connection, run.run_id, "company", datetime.now(UTC) - timedelta(minutes=9))
+        runs.update_run(connection, run.run_id, "company", {"status": "completed", "finished_at": datetime.now(UTC)})
+    located.sense()
+    assert status(located, run) == dg.DagsterRunStatus.STARTED
+
+
+def test_a_step_whose_end_its_executor_has_noticed_fails_no_run_that_goes_on(located: Located) -> None:
+    """The multiprocess executor outlives the process of a step, and goes on with other people's."""
+    run = begun(located.instance, joined(located).resolve_job_def("scored"))
+    with located.pulling.store.connect("test") as connection:
+        runs.start_run(connection, run.run_id, "company", datetime.now(UTC) - timedelta(minutes=9))
+    step = {"job_name": "scored", "step_key": "gainsight__company"}
+    located.instance.report_dagster_event(
+        DagsterEvent(event_type_value=DagsterEventType.STEP_START.value, **step), run.run_id
+    )
+    crashed = StepFailureData(error=None, user_failure_data=None)
+    located.instance.report_dagster_event(
+        DagsterEvent(event_type_value=DagsterEventType.STEP_FAILURE.value, event_specific_data=crashed, **step),
+        run.run_id,
+    )
+    located.sense()
+    assert status(located, run) == dg.DagsterRunStatus.STARTED
+    assert located.pulling.query("SELECT status FROM gainsight.sync_run") == [("failed",)]
+
+
+@pytest.fixture
+def other_tenant(located: Located, postgres_server: EmbeddedServer) -> Iterator[Pulling]:
+    """The same objects of somebody else, with the same names, in another database."""
+    with pulling_on(postgres_server, located.pulling.sandbox) as other:
+        yield other
+
+
+def test_runs_of_another_tenant_are_neither_dead_nor_in_the_way_nor_purged(
+    located: Located, other_tenant: Pulling, tmp_path: Any
+) -> None:
+    """`pulling_on` has put the other's database into the environment; ours is put back."""
+    theirs = Located(other_tenant, tmp_path / "other", located.instance)
+    theirs.folder.mkdir()
+    done = theirs.run("company").dagster_run
+    pulling = begun(located.instance, theirs.definitions.resolve_job_def("pull_company"), tags=tags_of(located, done))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GAINSIGHT_PIPELINES_DATABASE_URL", located.pulling.store.url)
+        watch_since(located, timedelta(days=9))
+        located.sense()
+        age_gate(located, timedelta(minutes=6))
+        assert "pull_company" in requested(located.sense()), "the other's run is none of ours"
+        later = datetime.now(UTC) + timedelta(seconds=1)
+        assert purge(located.instance, located.pulling.store, later, is_dry=False)["dagster_runs"] == 0
+    assert status(located, pulling) == dg.DagsterRunStatus.STARTED
+    assert status(located, done) == dg.DagsterRunStatus.SUCCESS
+
+
+def tags_of(located: Located, run: dg.DagsterRun) -> Mapping[str, str]:
+    found = located.instance.get_run_by_id(run.run_id)
+    assert found is not None
+    return {name: found.tags[name] for name in (PULL_TAG, STORE_TAG)}
+
+
+def test_purge_leaves_the_runs_of_others_and_those_that_they_share(located: Located) -> None:
+    every = FOREIGN.resolve_implicit_global_asset_job_def()
+    kept = {
+        FOREIGN.resolve_job_def("pull_orders").execute_in_process(instance=located.instance).run_id,
+        every.execute_in_process(instance=located.instance).run_id,
+        joined(located).resolve_job_def("scored").execute_in_process(instance=located.instance).run_id,
+    }
+    old, last = located.run("company").run_id, located.run("company").run_id
+    done = purge(located.instance, located.pulling.store, datetime.now(UTC) + timedelta(seconds=1), is_dry=False)
+    assert done["dagster_runs"] == 1
+    assert located.instance.get_run_by_id(old) is None
+    assert set(located.instance.get_run_ids()) == kept | {last}
+
+
+def test_an_asset_that_is_materialized_by_itself_is_known_too(located: Located) -> None:
+    """Materialize in the UI runs no job of ours."""
+    job = located.definitions.resolve_implicit_global_asset_job_def()
+    keys = [dg.AssetKey(["gainsight", name]) for name in ("company", "activity")]
+    result = job.execute_in_process(instance=located.instance, asset_selection=keys)
+    run = located.instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert {"activity", "company"} <= set(run.tags[PULL_TAG].split(","))
+    assert run.tags[STORE_TAG]
+
+
+def test_a_schedule_that_was_stopped_in_another_location_silences_nothing_here(located: Located) -> None:
+    watch_since(located, timedelta(days=9))
+    located.origin = RegisteredCodeLocationOrigin("ours")
+    located.sense()
+    age_gate(located, timedelta(minutes=6))
+    repository = located.definitions.get_repository_def()
+    stop_schedule(located.instance, repository, "pull_company_schedule", location="former")
+    assert "pull_company" in requested(located.sense())
+    stop_schedule(located.instance, repository, "pull_company_schedule", location="ours")
+    assert "pull_company" not in requested(located.sense())
