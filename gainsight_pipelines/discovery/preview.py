@@ -267,7 +267,7 @@ def _stored(
         account = found.accounts.get(link.account_id) if found and link and link.account_id else None
         name = account.name if account else None
         try:
-            rows = tuple(dict(zip(table.columns, map(_readable, row), strict=True)) for row in mapper.rows(record))
+            rows = tuple(dict(zip(table.columns, map(_readable, row), strict=True)) for row in mapper.map(record).rows)
             shown.append(PreviewRecord(record, rows, None, link, name))
         except BadRecord as error:
             shown.append(PreviewRecord(record, (), str(error), link, name))

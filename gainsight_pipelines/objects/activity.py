@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from gainsight_pipelines.gainsight.metadata import Field, ObjectSchema
@@ -23,7 +24,7 @@ from gainsight_pipelines.objects.html_text import html_text
 from gainsight_pipelines.objects.pull import (
     Basis,
     CompanyFields,
-    Row,
+    Mapped,
     Window,
     company_fields,
     cursor_field,
@@ -32,7 +33,7 @@ from gainsight_pipelines.objects.pull import (
 from gainsight_pipelines.settings import ActivitySettings, category_key
 from gainsight_pipelines.store.rejected import to_json
 from gainsight_pipelines.store.remap import Remap
-from gainsight_pipelines.store.tables import ACTIVITY, Table
+from gainsight_pipelines.store.tables import ACTIVITY, ActivityRow, Table
 from gainsight_pipelines.text import name_key
 
 STANDARD_FIELDS = (
@@ -49,6 +50,9 @@ STANDARD_FIELDS = (
 ACTIVITY_OBJECT = "activity_timeline"
 RELATIONSHIP_COMPANY = "CompanyId"
 """The relationship's lookup to its company, the same in every tenant."""
+
+KEPT_CATEGORIES = 1000
+"""Categories whose type is remembered: a tenant has dozens, whatever a free text may hold."""
 
 CUSTOM_PREFIX, CUSTOM_SUFFIX = "ant__", "__gc"
 
@@ -81,6 +85,8 @@ class ActivityMapper:
         self._types = {category_key(name): kind for name, kind in settings.reporting_categories.items()}
         self._lookback_days = settings.initial_lookback_days
         self._categories = CategoryMapping(settings.reporting_categories)
+        self._counts = lru_cache(KEPT_CATEGORIES)(self._categories.counts)
+        self._type_of = lru_cache(KEPT_CATEGORIES)(self._categories.activity_type)
         self.cursor_field: str | None = cursor_field(schema)
         self.company = _company(schema, crm_id_field)
         self._category, self._read_category = category_reader(schema.field("ReportingCategory"))
@@ -104,36 +110,32 @@ class ActivityMapper:
         start = None if self._lookback_days is None else now - timedelta(days=self._lookback_days)
         return Window(since=start, start=start)
 
-    def rows(self, record: Record) -> list[Row]:
+    def map(self, record: Record) -> Mapped:
         activity_id = identifier(record)
         category = text(self._read_category(record.get(self._category))) if self._category else None
         body = _words(record.get("Notes"))
         plain = _words(record.get("NotesPlainText")) if self._has_plain_text else None
         customs = {name: read(record.get(name)) for name, read in self._customs}
-        return [
-            (
-                activity_id,
-                "timeline",
-                self._source_object,
-                self.company.gsid_of(record),
-                self._categories.activity_type(category),
-                category,
-                None,
-                None,
-                None,
-                text(record.get("Subject")),
-                body,
-                plain or html_text(body),
-                instant(record, "ActivityDate") or instant(record, "CreatedDate"),
-                number(record, "Duration"),
-                text(record.get(self._author)) if self._author else None,
-                text(record.get(self._author_email)) if self._author_email else None,
-                texts(record.get("InternalAttendees")),
-                texts(record.get("ExternalAttendees")),
-                to_json({name: value for name, value in customs.items() if value is not None}),
-                instant(record, self.cursor_field),
-            )
-        ]
+        row = ActivityRow(
+            activity_id=activity_id,
+            source="timeline",
+            source_object=self._source_object,
+            company_gsid=self.company.gsid_of(record),
+            activity_type=self._type_of(category),
+            reporting_category=category,
+            subject=text(record.get("Subject")),
+            body=body,
+            body_text=plain or html_text(body),
+            occurred_at=instant(record, "ActivityDate") or instant(record, "CreatedDate"),
+            duration_minutes=number(record, "Duration"),
+            author=text(record.get(self._author)) if self._author else None,
+            author_email=text(record.get(self._author_email)) if self._author_email else None,
+            internal_attendees=texts(record.get("InternalAttendees")),
+            external_attendees=texts(record.get("ExternalAttendees")),
+            custom_fields=to_json({name: value for name, value in customs.items() if value is not None}),
+            modified_at=instant(record, self.cursor_field),
+        )
+        return Mapped([row], self._counts(category))
 
     def basis(self) -> Basis:
         # Not the path to the CRM id: which company has which is kept and refreshed apart from the records.
@@ -150,10 +152,7 @@ class ActivityMapper:
         return (Remap(("reporting_category",), ("activity_type",), lambda name: (types.activity_type(name).value,)),)
 
     def details(self) -> dict[str, Any]:
-        return {
-            "categories": dict(self._categories.seen.most_common(50)),
-            "unmapped_categories": dict(self._categories.unmapped.most_common(50)),
-        }
+        return {}
 
 
 def _words(value: Any) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from enum import StrEnum
 
@@ -30,23 +29,22 @@ NO_CATEGORY = "(none)"
 """Under this name entries without a category are counted."""
 
 
-class CategoryMapping:
-    """Gives each ReportingCategory its type, and counts what it has seen.
+SEEN, UNMAPPED = "categories", "unmapped_categories"
+"""Topics under which a run counts them."""
 
-    `seen` and `unmapped` count records by the category as Gainsight writes it, blanks and what can't be seen dropped.
-    """
+
+class CategoryMapping:
+    """Gives each ReportingCategory its type; what isn't mapped is TYPE_MANUAL."""
 
     def __init__(self, types: Mapping[str, str]) -> None:
         self._types = {category_key(category): ActivityType(kind) for category, kind in types.items()}
-        self.seen: Counter[str] = Counter()
-        self.unmapped: Counter[str] = Counter()
 
     def activity_type(self, category: str | None) -> ActivityType:
-        """The type of a category; what isn't mapped is kept as TYPE_MANUAL and counted."""
+        """The type of a category."""
+        return self._types.get(category_key(category or ""), ActivityType.TYPE_MANUAL)
+
+    def counts(self, category: str | None) -> tuple[tuple[str, str], ...]:
+        """Under which names a record of this category is counted: as it is shown, and once more if it isn't mapped."""
         shown = visible(category or "") or NO_CATEGORY
-        self.seen[shown] += 1
-        found = self._types.get(category_key(category or ""))
-        if found is None:
-            self.unmapped[shown] += 1
-            return ActivityType.TYPE_MANUAL
-        return found
+        is_mapped = category_key(category or "") in self._types
+        return ((SEEN, shown),) if is_mapped else ((SEEN, shown), (UNMAPPED, shown))

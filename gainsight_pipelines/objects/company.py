@@ -18,11 +18,19 @@ from gainsight_pipelines.objects.fields import (
     text,
     typed_reader,
 )
-from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Basis, CompanyFields, Row, Window, cursor_field, selected
+from gainsight_pipelines.objects.pull import (
+    COMPANY_OBJECT,
+    Basis,
+    CompanyFields,
+    Mapped,
+    Window,
+    cursor_field,
+    selected,
+)
 from gainsight_pipelines.settings import CompanySettings
 from gainsight_pipelines.store.rejected import to_json
 from gainsight_pipelines.store.remap import Remap
-from gainsight_pipelines.store.tables import COMPANY, Table
+from gainsight_pipelines.store.tables import COMPANY, CompanyRow, Table
 
 NAME_SUFFIX = "__name"
 """Attribute `Csm` is the user's Gsid, `Csm__name` what the lookup shows."""
@@ -102,11 +110,18 @@ class CompanyMapper:
     def window(self, now: datetime, kept_since: datetime | None) -> Window:
         return Window()
 
-    def rows(self, record: Record) -> list[Row]:
+    def map(self, record: Record) -> Mapped:
         gsid = identifier(record).upper()
         modified_at = instant(record, self.cursor_field)
         attributes = {name: read(record.get(path)) for name, path, read in self._attributes}
-        return [(gsid, self.company.crm_id_of(record), text(record.get("Name")), to_json(attributes), modified_at)]
+        row = CompanyRow(
+            gsid=gsid,
+            crm_id=self.company.crm_id_of(record),
+            name=text(record.get("Name")),
+            attributes=to_json(attributes),
+            modified_at=modified_at,
+        )
+        return Mapped([row])
 
     def basis(self) -> Basis:
         setting = self._setting if isinstance(self._setting, str) else sorted(self._setting)

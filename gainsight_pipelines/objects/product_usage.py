@@ -7,7 +7,6 @@ has no Gsid, its rows are named by what they hold: the account's key, dimension,
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -36,6 +35,8 @@ from gainsight_pipelines.objects.pull import (
     COMPANY_OBJECT,
     Basis,
     CompanyFields,
+    Count,
+    Mapped,
     Row,
     Window,
     company_fields,
@@ -44,13 +45,18 @@ from gainsight_pipelines.objects.pull import (
 from gainsight_pipelines.settings import AggregateSettings, ProductUsageSettings
 from gainsight_pipelines.store.rejected import to_json
 from gainsight_pipelines.store.remap import Remap
-from gainsight_pipelines.store.tables import USAGE_METRIC, Table
+from gainsight_pipelines.store.tables import USAGE_METRIC, Json, Table, UsageRow
 from gainsight_pipelines.text import name_key
 
 SECTION = "product_usage"
 OBSERVED_NAMES = ("observeddate", "observedat", "observationdate", "usagedate", "date", "snapshotdate", "weekdate")
 OWN_NAMES = ("id", "recordid", "rowid", "externalid")
 """Fields that name a row of an object without Gsid."""
+
+ODD = "odd_values"
+"""Topic under which blank values and those that are no numbers are counted."""
+
+NO_SECONDARY = Json("{}")
 
 DOMAIN_NAMES = frozenset({"domain", "accountdomain", "companydomain", "website", "accountwebsite"})
 CRM_ID_NAMES = frozenset({"accountid", "sfdcaccountid", "salesforceaccountid", "hubspotcompanyid", "crmid"})
@@ -100,7 +106,6 @@ class UsageMapper(ABC):
         self._observed_at = _observed_at(schema, settings.observed_at_field)
         own_name = first_named(schema, OWN_NAMES) if self._id_field is None else None
         self._own_name = own_name.name if own_name else None
-        self._odd_values: Counter[str] = Counter()
         self.custom_fields: tuple[Field, ...] = ()
         self.select = selected(
             schema, self._id_field, self._own_name, self._modified_field, self._observed_at, *company.selected
@@ -110,10 +115,10 @@ class UsageMapper(ABC):
         return Window()
 
     @abstractmethod
-    def rows(self, record: Record) -> list[Row]: ...
+    def map(self, record: Record) -> Mapped: ...
 
     def details(self) -> dict[str, Any]:
-        return {"observed_at_field": self._observed_at, "odd_values": dict(self._odd_values)}
+        return {"observed_at_field": self._observed_at}
 
     def basis(self) -> Basis:
         # Not the path to the CRM id: which company has which is kept and refreshed apart from the records.
@@ -147,15 +152,15 @@ class UsageMapper(ABC):
         named += [observed.isoformat() if observed else None, *parts]
         return sha256("\x1f".join(part or "" for part in named).encode()).hexdigest()[:32]
 
-    def _number(self, record: Record, name: str, what: str) -> Decimal | None:
-        """A number; what isn't one is counted and left out, so that the rest of the record is kept."""
+    def _number(self, record: Record, name: str, what: str, odd: list[Count]) -> Decimal | None:
+        """A number; what isn't one is left out and noted in `odd`, so that the rest of the record is kept."""
         try:
             value = number(record, name)
         except BadRecord:
-            self._odd_values[f"{what} not a number"] += 1
+            odd.append((ODD, f"{what} not a number"))
             return None
         if value is None:
-            self._odd_values[f"{what} blank"] += 1
+            odd.append((ODD, f"{what} blank"))
         return value
 
     def _row(
@@ -166,20 +171,20 @@ class UsageMapper(ABC):
         *,
         record_id: str,
         dimension: str | None = None,
-        secondary: str = "{}",
-    ) -> Row:
-        return (
-            self._object,
-            record_id,
-            metric,
-            self.company.gsid_of(record),
-            self.company.crm_id_of(record) if self.company.key_kind is not None else None,
-            self._product_name,
-            dimension,
-            value,
-            secondary,
-            instant(record, self._observed_at),
-            instant(record, self._modified_field),
+        secondary: Json = NO_SECONDARY,
+    ) -> UsageRow:
+        return UsageRow(
+            object=self._object,
+            record_id=record_id,
+            metric=metric,
+            company_gsid=self.company.gsid_of(record),
+            account_key=self.company.crm_id_of(record) if self.company.key_kind is not None else None,
+            product_name=self._product_name,
+            dimension=dimension,
+            value=value,
+            secondary=secondary,
+            observed_at=instant(record, self._observed_at),
+            modified_at=instant(record, self._modified_field),
         )
 
 
@@ -204,25 +209,19 @@ class AggregateMapper(UsageMapper):
         ]
         self.select = selected(schema, *self.select, self._metric, self._value, self._dimension, *self._secondary)
 
-    def rows(self, record: Record) -> list[Row]:
+    def map(self, record: Record) -> Mapped:
         metric = text(record.get(self._metric))
         if metric is None:
             raise BadRecord(f"{self._metric} is blank")
         if len(metric) > MAX_ID:
             raise BadRecord(f"{self._metric} is longer than a name of a metric can be")
-        try:
-            value = number(record, self._value)
-        except BadRecord:
-            self._odd_values["value not a number"] += 1
-            raise
-        if value is None:
-            self._odd_values["value blank"] += 1
+        value = number(record, self._value)
+        odd: list[Count] = [] if value is not None else [(ODD, "value blank")]
         dimension = text(record.get(self._dimension)) if self._dimension else None
-        secondary = {name: self._number(record, name, "secondary value") for name in self._secondary}
+        secondary = {name: self._number(record, name, "secondary value", odd) for name in self._secondary}
         record_id = self._record_id(record, dimension)
-        return [
-            self._row(record, metric, value, record_id=record_id, dimension=dimension, secondary=to_json(secondary))
-        ]
+        row = self._row(record, metric, value, record_id=record_id, dimension=dimension, secondary=to_json(secondary))
+        return Mapped([row], tuple(odd))
 
 
 class WideMapper(UsageMapper):
@@ -246,14 +245,15 @@ class WideMapper(UsageMapper):
             )
         self.select = selected(schema, *self.select, *self._metrics)
 
-    def rows(self, record: Record) -> list[Row]:
+    def map(self, record: Record) -> Mapped:
         record_id = self._record_id(record)
-        rows = []
+        odd: list[Count] = []
+        rows: list[Row] = []
         for metric in self._metrics:
-            value = self._number(record, metric, "value")
+            value = self._number(record, metric, "value", odd)
             if value is not None:
                 rows.append(self._row(record, metric, value, record_id=record_id))
-        return rows
+        return Mapped(rows, tuple(odd))
 
 
 def _field(schema: ObjectSchema, name: str, setting: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import Field, ObjectSchema
@@ -16,7 +16,18 @@ from gainsight_pipelines.store.tables import Table
 from gainsight_pipelines.text import canonical_gsid, name_key
 
 Row = tuple[Any, ...]
-"""Values in the order of `Table.columns`."""
+"""A row of the type that `Table.row` names."""
+
+Count = tuple[str, str]
+"""Something that a run counts, by topic: `("categories", "Call")`."""
+
+
+class Mapped(NamedTuple):
+    """What one record becomes: its rows, and what the run has to count of it."""
+
+    rows: list[Row]
+    counts: tuple[Count, ...] = ()
+
 
 COMPANY_OBJECT = "company"
 
@@ -99,7 +110,7 @@ class Basis:
 
 
 class Mapper(Protocol):
-    """Turns the records of one run into rows. Made anew for each run; counts what people want to know of it."""
+    """Turns the records of one run into rows. Made anew for each run; keeps nothing of the records that it has seen."""
 
     cursor_field: str | None
     """None: the object has nothing by which changes or records can be told, so it is read whole by each run."""
@@ -112,8 +123,8 @@ class Mapper(Protocol):
         """What to read. `kept_since`: the start of the last read's window if that was cut off, so nothing ages out."""
         ...
 
-    def rows(self, record: Record) -> list[Row]:
-        """The record's rows, ready for its table.
+    def map(self, record: Record) -> Mapped:
+        """The record's rows, ready for its table, and what there is to count.
 
         Raises:
             BadRecord: it can't be stored; the reason goes with it into `rejected_record`.
@@ -132,7 +143,7 @@ class Mapper(Protocol):
         ...
 
     def details(self) -> dict[str, Any]:
-        """What the run's metadata show beyond numbers of rows; JSON values."""
+        """What the run's metadata show of how records are understood; JSON values."""
         ...
 
 

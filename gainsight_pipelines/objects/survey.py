@@ -21,13 +21,13 @@ from gainsight_pipelines.objects.fields import (
     text,
     typed_reader,
 )
-from gainsight_pipelines.objects.pull import Basis, Row, Window, company_fields, cursor_field, selected
+from gainsight_pipelines.objects.pull import Basis, Mapped, Window, company_fields, cursor_field, selected
 from gainsight_pipelines.objects.survey_fields import CUSTOM, NPS, Choice, detect, survey_kind
 from gainsight_pipelines.settings import SurveyObject, SurveysSettings
 from gainsight_pipelines.settings.models import SurveyField
 from gainsight_pipelines.store.rejected import to_json
 from gainsight_pipelines.store.remap import Remap
-from gainsight_pipelines.store.tables import ACTIVITY, Table
+from gainsight_pipelines.store.tables import ACTIVITY, ActivityRow, Json, Table
 from gainsight_pipelines.text import name_key
 
 FIELD_MAPPINGS = "surveys.objects[].field_mappings"
@@ -126,36 +126,31 @@ class SurveyMapper:
         value = moment.date() if self._responded_at.data_type == "DATE" else moment
         return Condition(self._responded_at.name, operator, (value,))
 
-    def rows(self, record: Record) -> list[Row]:
+    def map(self, record: Record) -> Mapped:
         gsid = identifier(record)
         named = self._pinned_type or survey_kind(self._value(record, "survey_type"))
         score, kind_of_score = self._score(record, named)
         survey_type = named or kind_of_score or CUSTOM
         comment = self._value(record, "comment")
-        return [
-            (
-                gsid,
-                "survey",
-                self._object,
-                self.company.gsid_of(record),
-                ActivityType.SURVEY,
-                None,
-                survey_type,
-                nps_group(score) if survey_type == NPS else None,
-                score,
-                self._value(record, "subject"),
-                comment,
-                comment,
-                instant(record, self._responded_at.name) or instant(record, "CreatedDate"),
-                None,
-                self._value(record, "respondent_name"),
-                self._value(record, "respondent_email"),
-                None,
-                None,
-                self._custom_values(record),
-                instant(record, self.cursor_field),
-            )
-        ]
+        row = ActivityRow(
+            activity_id=gsid,
+            source="survey",
+            source_object=self._object,
+            company_gsid=self.company.gsid_of(record),
+            activity_type=ActivityType.SURVEY,
+            survey_type=survey_type,
+            nps_group=nps_group(score) if survey_type == NPS else None,
+            score=score,
+            subject=self._value(record, "subject"),
+            body=comment,
+            body_text=comment,
+            occurred_at=instant(record, self._responded_at.name) or instant(record, "CreatedDate"),
+            author=self._value(record, "respondent_name"),
+            author_email=self._value(record, "respondent_email"),
+            custom_fields=self._custom_values(record),
+            modified_at=instant(record, self.cursor_field),
+        )
+        return Mapped([row])
 
     def basis(self) -> Basis:
         # Not the path to the CRM id: which company has which is kept and refreshed apart from the records.
@@ -204,7 +199,7 @@ class SurveyMapper:
                 return number({"score": found}, "score"), kind
         return None, None
 
-    def _custom_values(self, record: Record) -> str | None:
+    def _custom_values(self, record: Record) -> Json | None:
         """The custom fields as JSON; None when they are not kept, which leaves alone what was stored before."""
         if not self._keeps_customs:
             return None

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from gainsight_pipelines.store.tables import Json
+
 if TYPE_CHECKING:
     import psycopg
 
@@ -48,17 +50,17 @@ def _payload(record: dict[str, Any]) -> str:
         return to_json(flat | dict.fromkeys(record.keys() - flat.keys(), "(left out: nested too deeply)"))
 
 
-def to_json(value: Any) -> str:
+def to_json(value: Any) -> Json:
     """JSON for a jsonb column: keys sorted, so that equal values give equal text; times as ISO strings.
 
     Raises:
         NestedTooDeeply: no JSON can be made of it.
     """
     try:
-        return orjson.dumps(value, default=_plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS).decode()
+        return Json(orjson.dumps(value, default=_plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS).decode())
     except TypeError:  # integers beyond 64 bits, or nested deeper than 254 levels
         try:
-            return json.dumps(value, default=_plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+            return Json(json.dumps(value, default=_plain, sort_keys=True, ensure_ascii=False, separators=(",", ":")))
         except RecursionError:
             raise NestedTooDeeply("nested too deeply") from None
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 import psycopg
 
 from gainsight_pipelines.gainsight.reader import ReadPage, read_by_ids
 from gainsight_pipelines.matching import AccountIndex, Link
 from gainsight_pipelines.objects.fields import BadRecord, text
-from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Mapper, Row
+from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Count, Mapper, Row
 from gainsight_pipelines.store import bulk, links, runs, snapshot
 from gainsight_pipelines.store.connection import GIVEN_UP
 from gainsight_pipelines.store.links import LinkColumns, link_columns
@@ -20,7 +22,7 @@ from gainsight_pipelines.store.runs import Cursor, save_cursor
 from gainsight_pipelines.store.tables import USAGE_METRIC
 from gainsight_pipelines.sync.context import PullContext, logger
 from gainsight_pipelines.sync.read_ahead import read_ahead
-from gainsight_pipelines.text import canonical_gsid
+from gainsight_pipelines.text import canonical_gsid, visible
 
 KEPT_COMPANIES = 50_000
 """CRM ids of so many companies are kept in memory, some 10 MB; the database has them all."""
@@ -38,8 +40,14 @@ Record = dict[str, Any]
 Rejected = tuple[Record, str]
 """A record that can't be stored, and why."""
 
-Mapped = tuple[list[Row], list[Rejected]]
-"""The rows of a page, and what of it can't be stored."""
+
+class MappedPage(NamedTuple):
+    """The rows of a page, what of it can't be stored, and what there is to count of the rest."""
+
+    rows: list[Row]
+    rejected: list[Rejected]
+    counts: Counter[Count]
+
 
 Store = Callable[[Sequence[Record], Sequence[Row]], None]
 """Puts the rows of records where they belong, in the open transaction."""
@@ -53,23 +61,24 @@ class PageWriter:
         self._mapper = mapper
         self._index = index
         self._crm_id_field = crm_id_field
-        self._company_position = context.pull.table.position(context.pull.table.company_column)
-        key_column = context.pull.table.key_column
-        self._key_position = context.pull.table.position(key_column) if key_column else None
+        table = context.pull.table
+        self._identity_of = attrgetter(*table.key)
+        self._company_of = attrgetter(table.company_column)
+        self._key_of = attrgetter(table.key_column) if table.key_column else _no_key
         self._key_kind = mapper.company.key_kind
         if crm_id_field is None or context.linked.crm_ids:
             context.linked.is_certain = False  # a second writer of one run may link with other ids than the first
         self._crm_ids = context.linked.crm_ids
         self._links: dict[tuple[Any, Any, Any], tuple[Link, LinkColumns]] = {}
 
-    def mapped_ahead(self, pages: Iterator[ReadPage]) -> Iterator[tuple[ReadPage, Mapped]]:
+    def mapped_ahead(self, pages: Iterator[ReadPage]) -> Iterator[tuple[ReadPage, MappedPage]]:
         """The pages with their rows, read and mapped while the ones before are being written.
 
         While PostgreSQL works, this process has nothing else to do.
         """
         return read_ahead((page, self._map(page.records)) for page in pages)
 
-    def __call__(self, records: Sequence[Record], scope: str, cursor: Cursor, mapped: Mapped | None = None) -> None:
+    def __call__(self, records: Sequence[Record], scope: str, cursor: Cursor, mapped: MappedPage | None = None) -> None:
         """Writes a page; `mapped`: its rows, where that is done."""
         context, report, connection = self._context, self._context.report, self._context.connection
 
@@ -86,6 +95,7 @@ class PageWriter:
         if is_restart:
             report.read = report.rejected = report.matched = report.contradicted = 0
             report.unmatched.clear()
+            report.counts.clear()
 
         def store(_stored: Sequence[Record], rows: Sequence[Row]) -> None:
             snapshot.add(connection, self._linked(rows), is_restart=is_restart)
@@ -93,7 +103,7 @@ class PageWriter:
         self._write(records, store)
         logger.info("%s: %s read", self._context.pull.name, f"{report.read:,}")
 
-    def _write(self, records: Sequence[Record], store: Store, mapped: Mapped | None = None) -> None:
+    def _write(self, records: Sequence[Record], store: Store, mapped: MappedPage | None = None) -> None:
         """Writes a page; where PostgreSQL refuses a value, without the records that hold such, which are kept aside."""
         try:
             self._write_records(records, mapped or self._map(records), store, len(records))
@@ -102,16 +112,16 @@ class PageWriter:
             if not refused:
                 raise
             self._forget_crm_ids()  # what the page told of them was rolled back with it
-            rows, rejected = self._map(taken)
-            rejected += [(record, "PostgreSQL can't hold one of its values") for record in refused]
-            self._write_records(taken, (rows, rejected), store, len(records))
+            mapped = self._map(taken)
+            mapped.rejected.extend((record, "PostgreSQL can't hold one of its values") for record in refused)
+            self._write_records(taken, mapped, store, len(records))
 
-    def _write_records(self, records: Sequence[Record], mapped: Mapped, store: Store, read: int) -> None:
+    def _write_records(self, records: Sequence[Record], mapped: MappedPage, store: Store, read: int) -> None:
         context, report, connection = self._context, self._context.report, self._context.connection
-        rows, rejected = mapped
+        rows, rejected, counts = mapped
         self._make_room()
         learnt = self._crm_ids_of_page(records)
-        unknown = self._look_up({row[self._company_position] for row in rows} - learnt.keys())
+        unknown = self._look_up(set(map(self._company_of, rows)) - learnt.keys())
         self._crm_ids.update(learnt)
         for is_last in (*(False,) * (MAX_TRIES - 1), True):
             context.lock.confirm()
@@ -125,6 +135,7 @@ class PageWriter:
                     write_rejected(connection, context.pull.name, rejected, report.run_id)
                     report.read += read
                     report.rejected += len(rejected)
+                    report.counts.update(counts)
                     context.count_calls()
                     runs.update_run(connection, report.run_id, report.object, report.columns())
                 return
@@ -139,11 +150,10 @@ class PageWriter:
 
     def _upsert(self, records: Sequence[Record], rows: Sequence[Row]) -> None:
         context, report, connection = self._context, self._context.report, self._context.connection
-        key_length = len(context.pull.table.key)
-        latest = {row[:key_length]: row for row in rows}  # the last of a key is the newest
+        latest = {self._identity_of(row): row for row in rows}  # the last of a key is the newest
         written = bulk.upsert(connection, context.pull.table, self._linked(latest.values()), report.run_id)
         if context.pull.table is USAGE_METRIC:
-            record_ids = [str(record["Gsid"]) for record in records if record.get("Gsid")]
+            record_ids = [visible(str(record["Gsid"])) for record in records if record.get("Gsid")]
             bulk.mark_missing_metrics(connection, context.pull.gainsight_object, record_ids, report.run_id)
         report.written += written.written
         report.unchanged += written.unchanged
@@ -162,23 +172,27 @@ class PageWriter:
         connection, counted = self._context.connection, self._context.report.kept()
         try:
             with connection.transaction(force_rollback=True):
-                self._upsert(records, self._map(records)[0])
+                self._upsert(records, self._map(records).rows)
         except REFUSED:
             return False
         finally:
             self._context.report.back_to(counted)
         return True
 
-    def _map(self, records: Sequence[Record]) -> Mapped:
-        """The page's rows, and what can't be stored, with the reason."""
+    def _map(self, records: Sequence[Record]) -> MappedPage:
+        """The page's rows, what can't be stored, with the reason, and what there is to count."""
         rows: list[Row] = []
         rejected: list[Rejected] = []
+        counts: list[Count] = []
         for record in records:
             try:
-                rows += self._mapper.rows(record)
+                mapped = self._mapper.map(record)
             except (BadRecord, NestedTooDeeply) as error:
                 rejected.append((record, str(error)))
-        return rows, rejected
+            else:
+                rows += mapped.rows
+                counts += mapped.counts
+        return MappedPage(rows, rejected, Counter(counts))
 
     def _make_room(self) -> None:
         """Before a page: CRM ids are kept for those to come, but an object may name any number of companies."""
@@ -241,11 +255,12 @@ class PageWriter:
     def _linked(self, rows: Iterable[Row]) -> list[tuple[Any, ...]]:
         """The rows with their accounts, counted."""
         report, made, crm_ids = self._context.report, self._links, self._crm_ids
-        company, own = self._company_position, self._key_position
+        company_of, key_of = self._company_of, self._key_of
         matched = contradicted = 0
         linked = []
         for row in rows:
-            key = row[company], None if own is None else row[own], crm_ids.get(row[company])
+            company = company_of(row)
+            key = company, key_of(row), crm_ids.get(company)
             found = made.get(key)
             if found is None:
                 link = self._index.link_of(key[0], key[1], self._key_kind, key[2])
@@ -259,3 +274,7 @@ class PageWriter:
         report.matched += matched
         report.contradicted += contradicted
         return linked
+
+
+def _no_key(_row: Row) -> None:
+    """Rows of this table have no key of their own to an account."""

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from gainsight_pipelines.objects.pull import Count
 from gainsight_pipelines.store.runs import Cursor
+
+SHOWN = 50
+"""Names of a topic that are kept of what was counted."""
 
 
 @dataclass(slots=True)
@@ -15,8 +19,9 @@ class SyncReport:
     """What a pull did.
 
     Counts are records (`read`, `rejected`) or rows (the others) of this run; `accounts` are the CRM's live ones.
-    `calls` are API calls by kind; `cleaned` counts strings that PostgreSQL would not have taken as they were; `details`
-    what the object's mapper has to tell; `notes` what people should know.
+    `calls` are API calls by kind; `cleaned` counts strings that PostgreSQL would not have taken as they were; `counts`
+    what the object's mapper counted of the records; `details` what else there is to tell; `notes` what people should
+    know.
     """
 
     object: str
@@ -37,6 +42,7 @@ class SyncReport:
     calls: dict[str, int] = field(default_factory=dict)
     bytes_received: int = 0
     seconds: float = 0.0
+    counts: Counter[Count] = field(default_factory=Counter)
     details: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     cursor_before: Cursor | None = None
@@ -44,13 +50,23 @@ class SyncReport:
 
     def kept(self) -> SyncReport:
         """A copy of the counts as they stand, for `back_to`."""
-        return replace(self, unmatched=Counter(self.unmatched))
+        return replace(self, unmatched=Counter(self.unmatched), counts=Counter(self.counts))
 
     def back_to(self, kept: SyncReport) -> None:
         """Takes back what was counted since, because the page that was counted has been rolled back."""
         for name in ("read", "written", "unchanged", "matched", "contradicted", "rejected"):
             setattr(self, name, getattr(kept, name))
         self.unmatched = Counter(kept.unmatched)
+        self.counts = Counter(kept.counts)
+
+    def counted(self) -> dict[str, dict[str, int]]:
+        """What was counted, by topic and name, the most frequent first."""
+        found: dict[str, dict[str, int]] = {}
+        for (topic, name), count in self.counts.most_common():
+            names = found.setdefault(topic, {})
+            if len(names) < SHOWN:
+                names[name] = count
+        return found
 
     def columns(self) -> dict[str, Any]:
         """The report as columns of `sync_run`."""

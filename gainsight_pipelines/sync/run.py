@@ -106,6 +106,7 @@ def locked(
             raise
         finally:
             report.seconds = clock.monotonic() - started
+            report.details |= report.counted()
             if context is not None:
                 context.count_calls()
                 context.services.close()

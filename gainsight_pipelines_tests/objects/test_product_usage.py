@@ -11,7 +11,6 @@ from gainsight_pipelines.gainsight.metadata import Field
 from gainsight_pipelines.objects.fields import BadRecord
 from gainsight_pipelines.objects.product_usage import ProductUsagePull, UsageMapper
 from gainsight_pipelines.settings import ProductUsageSettings
-from gainsight_pipelines.store.tables import USAGE_METRIC
 from gainsight_pipelines_tests.objects.schemas import lookup, plain, schema_of
 
 SYSTEM = (plain("Gsid", "GSID"), plain("ModifiedDate", "DATETIME"))
@@ -30,7 +29,7 @@ def flat(*fields: Field, key: str, **more: Any) -> UsageMapper:
 
 
 def value(row: tuple[Any, ...], column: str) -> Any:
-    return row[USAGE_METRIC.position(column)]
+    return getattr(row, column)
 
 
 @pytest.mark.parametrize(
@@ -60,27 +59,26 @@ def test_rows_without_gsid_are_named_by_what_they_hold() -> None:
     pulls = flat(plain("AccountId", "SFDCID"), plain("Area"), key="AccountId", dimension_field="Area")
     assert pulls.cursor_field is None
     record = {"AccountId": "001", "Metric": "Logins", "Amount": 1, "Day": "2026-01-31", "Area": "EU"}
-    first = pulls.rows(record)[0]
-    changed = pulls.rows({**record, "Amount": 2})[0]
+    first = pulls.map(record).rows[0]
+    changed = pulls.map({**record, "Amount": 2}).rows[0]
     assert value(first, "record_id") == value(changed, "record_id")
     for other in ({"AccountId": "002"}, {"Day": "2026-02-01"}, {"Area": "US"}):
-        assert value(pulls.rows({**record, **other})[0], "record_id") != value(first, "record_id")
+        assert value(pulls.map({**record, **other}).rows[0], "record_id") != value(first, "record_id")
 
 
 def test_numeric_strings_are_numbers_and_odd_values_are_counted() -> None:
     pulls = mapper(*SYSTEM, lookup("GsCompanyId", "company"), plain("A", "NUMBER"), plain("B", "NUMBER"))
-    rows = pulls.rows({"Gsid": "g", "GsCompanyId": "c", "A": " 1,200.5 ", "B": "n/a"})
+    rows, counts = pulls.map({"Gsid": "g", "GsCompanyId": "c", "A": " 1,200.5 ", "B": "n/a"})
     assert [(value(row, "metric"), str(value(row, "value"))) for row in rows] == [("A", "1200.5")]
-    assert pulls.details()["odd_values"] == {"value not a number": 1}
+    assert counts == (("odd_values", "value not a number"),)
 
 
 def test_a_flat_row_without_metric_or_with_an_odd_value_is_kept_aside() -> None:
     pulls = flat(*SYSTEM, plain("AccountId", "SFDCID"), key="AccountId")
     with pytest.raises(BadRecord, match="Metric is blank"):
-        pulls.rows({"Gsid": "g", "AccountId": "1", "Metric": " ", "Amount": 1})
+        pulls.map({"Gsid": "g", "AccountId": "1", "Metric": " ", "Amount": 1})
     with pytest.raises(BadRecord, match="Amount is not a number"):
-        pulls.rows({"Gsid": "g", "AccountId": "1", "Metric": "Logins", "Amount": "many"})
-    assert pulls.details()["odd_values"] == {"value not a number": 1}
+        pulls.map({"Gsid": "g", "AccountId": "1", "Metric": "Logins", "Amount": "many"})
 
 
 def test_several_dates_have_to_be_told_apart() -> None:

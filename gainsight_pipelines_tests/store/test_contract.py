@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import get_type_hints
 
 import psycopg
 
 from gainsight_pipelines.store import contract
-from gainsight_pipelines.store.tables import DATA_TABLES, LINK_COLUMNS
+from gainsight_pipelines.store.tables import DATA_TABLES, LINK_COLUMNS, Json
 
 INTERNAL = {"tenant", "company_link", "object_schema", "api_quota", "schema_version", "watched_object"}
 """Tables that are no part of the contract."""
@@ -39,6 +42,22 @@ def test_the_page_is_current() -> None:
     assert (ROOT / "docs" / "data-contract.md").read_text(encoding="utf-8") == contract.page(), (
         "run: python -m gainsight_pipelines.store.contract > docs/data-contract.md"
     )
+
+
+TYPES = {"text": str, "numeric": Decimal, "timestamp with time zone": datetime, "jsonb": Json, "text[]": list[str]}
+
+
+def test_row_types_are_those_of_the_tables(connection: psycopg.Connection) -> None:
+    """A field for each column that a record fills, of its type, and optional where the column takes nulls."""
+    for table in DATA_TABLES:
+        found = connection.execute(
+            """SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute
+               WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped""",
+            (f"gainsight.{table.name}",),
+        ).fetchall()
+        made = {"first_seen_at", "changed_at", "deleted_at", "run_id", *LINK_COLUMNS}
+        expected = {name: TYPES[kind] if is_needed else TYPES[kind] | None for name, kind, is_needed in found}
+        assert get_type_hints(table.row) == {name: kind for name, kind in expected.items() if name not in made}
 
 
 def test_the_bulk_writer_knows_columns_that_exist() -> None:
