@@ -31,11 +31,11 @@ UNMATCHED = 100_000
 TEN = 10
 
 FILL = f"""
-INSERT INTO gainsight.account (account_id, crm, name, gsids, changed_at, run_id)
+INSERT INTO account (account_id, crm, name, gsids, changed_at, run_id)
 SELECT 'account ' || n, 'salesforce', 'Account ' || n, jsonb_build_object('{FIELD}', 'COMPANY ' || n), now(), 'bench'
 FROM generate_series(1, {ACCOUNTS}) n;
 
-INSERT INTO gainsight.activity (activity_id, source, source_object, company_gsid, activity_type, reporting_category,
+INSERT INTO activity (activity_id, source, source_object, company_gsid, activity_type, reporting_category,
     subject, body, body_text, occurred_at, author, custom_fields, account_id, match_method, unmatched_reason,
     modified_at, changed_at, run_id)
 SELECT 'record ' || n, 'timeline', 'activity_timeline', 'COMPANY ' || company, 'MEETING', 'Call', 'Review ' || n,
@@ -46,19 +46,19 @@ SELECT 'record ' || n, 'timeline', 'activity_timeline', 'COMPANY ' || company, '
     CASE WHEN company > {ACCOUNTS} THEN 'no_account' END, now(), now(), 'bench'
 FROM (SELECT n, 1 + n %% 10000 AS company FROM generate_series(1, %s) n) made;
 
-INSERT INTO gainsight.company_link SELECT 'COMPANY ' || n, NULL, true, now() FROM generate_series(1, 10000) n;
+INSERT INTO company_link SELECT 'COMPANY ' || n, NULL, true, now() FROM generate_series(1, 10000) n;
 """
 QUERIES = {
-    "one row of `account_360`": "SELECT * FROM gainsight.account_360 WHERE account_id = 'account 77'",
-    "all of `account_360`": "SELECT * FROM gainsight.account_360",
-    "`unmatched_record`, counted by reason": "SELECT reason, count(*) FROM gainsight.unmatched_record GROUP BY 1",
-    "an account's last activities": """SELECT subject, occurred_at FROM gainsight.activity
+    "one row of `account_360`": "SELECT * FROM account_360 WHERE account_id = 'account 77'",
+    "all of `account_360`": "SELECT * FROM account_360",
+    "`unmatched_record`, counted by reason": "SELECT reason, count(*) FROM unmatched_record GROUP BY 1",
+    "an account's last activities": """SELECT subject, occurred_at FROM activity
         WHERE account_id = 'account 77' AND deleted_at IS NULL ORDER BY occurred_at DESC LIMIT 20""",
 }
 SIZES = """
 SELECT c.relname, pg_size_pretty(pg_relation_size(c.oid)), coalesce(s.n_live_tup, 0), coalesce(s.n_dead_tup, 0)
 FROM pg_class c LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid
-WHERE c.relname LIKE 'activity%%' AND c.relnamespace = 'gainsight'::regnamespace AND c.relkind IN ('r', 'i')
+WHERE c.relname LIKE 'activity%%' AND c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'i')
 ORDER BY c.relkind DESC, pg_relation_size(c.oid) DESC
 """
 
@@ -84,7 +84,7 @@ def plan_of(connection: psycopg.Connection, query: str) -> list[str]:
 def heal(connection: psycopg.Connection) -> int:
     """The CRM gains the accounts that 100,000 records wait for."""
     connection.execute(
-        f"""INSERT INTO gainsight.account (account_id, crm, name, gsids, changed_at, run_id)
+        f"""INSERT INTO account (account_id, crm, name, gsids, changed_at, run_id)
             SELECT 'account ' || n, 'salesforce', 'Account ' || n, jsonb_build_object('{FIELD}', 'COMPANY ' || n),
                    now(), 'bench' FROM generate_series({ACCOUNTS} + 1, 10000) n""".encode()
     )
@@ -107,7 +107,7 @@ def load_again(connection: psycopg.Connection, rows: int, number: int) -> None:
     step = rows // TEN
     for first in range(number * step, (number + 1) * step, 5000):
         found: list[tuple[Any, ...]] = connection.execute(
-            f"SELECT {', '.join(columns)} FROM gainsight.activity WHERE activity_id = ANY(%s)".encode(),
+            f"SELECT {', '.join(columns)} FROM activity WHERE activity_id = ANY(%s)".encode(),
             ([f"record {n + 1}" for n in range(first, first + 5000)],),
         ).fetchall()
         subject = columns.index("subject")
@@ -151,7 +151,7 @@ def main() -> None:
                     if statement.strip():
                         connection.execute(statement.encode(), (rows,) if "%s" in statement else None)
             with timed("VACUUM ANALYZE"):
-                connection.execute("VACUUM (ANALYZE) gainsight.activity, gainsight.account")
+                connection.execute("VACUUM (ANALYZE) activity, account")
             say()
             for what, query in QUERIES.items():
                 nodes = plan_of(connection, query)

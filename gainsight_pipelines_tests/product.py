@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import yaml
 
 from gainsight_pipelines.embedded.server import EmbeddedServer
+from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines_tests.databases import dagster_database, fresh_database
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 
@@ -83,12 +83,12 @@ class Product:
 
     def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Asks the product's database."""
-        with psycopg.connect(self.database_url) as connection:
+        with Store(self.database_url).connect("test") as connection:
             return connection.execute(statement, parameters).fetchall()  # type: ignore[arg-type]
 
     def query_and_commit(self, statement: str, parameters: Sequence[Any] = ()) -> None:
         """Changes the product's database behind its back."""
-        with psycopg.connect(self.database_url) as connection:
+        with Store(self.database_url).connect("test") as connection, connection.transaction():
             connection.execute(statement, parameters)  # type: ignore[arg-type]
 
 

@@ -16,7 +16,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 import yaml
 
@@ -80,12 +79,12 @@ class Pulling:
 
     def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Asks the product's database."""
-        with psycopg.connect(self.store.url) as connection:
+        with self.store.connect("test") as connection:
             return connection.execute(statement, parameters).fetchall()  # type: ignore[arg-type]
 
     def query_and_commit(self, statement: str, parameters: Sequence[Any] = ()) -> None:
         """Changes the product's database behind its back."""
-        with psycopg.connect(self.store.url) as connection:
+        with self.store.connect("test") as connection, connection.transaction():
             connection.execute(statement, parameters)  # type: ignore[arg-type]
 
     def truth(self, object_name: str) -> dict[str, dict[str, Any]]:

@@ -29,7 +29,7 @@ import psycopg
 
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.sandbox.switches import Switches
-from gainsight_pipelines.store.connection import DATABASE_VARIABLE
+from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
 from gainsight_pipelines_tests.product import REAL_PREFIXES
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 
@@ -159,7 +159,7 @@ class Soak:
             ("product_usage__gc", "usage_metric", ("MetricValue__gc",), "record_id, value::float"),
         ):
             where = "source = 'timeline' AND " if table == "activity" else ""
-            stored = self._query(UNDER_WAY, f"SELECT {sql} FROM gainsight.{table} WHERE {where} deleted_at IS NULL")
+            stored = self._query(UNDER_WAY, f"SELECT {sql} FROM {table} WHERE {where} deleted_at IS NULL")
             has = {row[0]: row[1:] for row in stored}
             right = {gsid: tuple(record[name] for name in fields) for gsid, record in self._tenant(object_name, fields)}
             found += [
@@ -290,11 +290,11 @@ class Soak:
             raise Different(f"a pull that nothing disturbs fails: {out}{err[-3000:]}")
 
     def _query(self, database: str, statement: str) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.postgres.url(database), connect_timeout=10) as connection:
+        with Store(self.postgres.url(database)).connect("soak") as connection:
             return connection.execute(statement.encode()).fetchall()
 
     def _rows(self, database: str, table: str, columns: str) -> dict[str, tuple[Any, ...]]:
-        rows = self._query(database, f"SELECT {columns} FROM gainsight.{table} WHERE deleted_at IS NULL")
+        rows = self._query(database, f"SELECT {columns} FROM {table} WHERE deleted_at IS NULL")
         return {row[0]: row[1:] for row in rows}
 
     def _is_out_of_sight(self, table: str, key: str) -> bool:
@@ -303,7 +303,7 @@ class Soak:
             return False
         rows = self._query(
             UNDER_WAY,
-            f"SELECT 1 FROM gainsight.activity WHERE activity_id = '{key}' AND source = 'survey'"
+            f"SELECT 1 FROM activity WHERE activity_id = '{key}' AND source = 'survey'"
             f" AND occurred_at < now() + interval '{self.ahead} seconds' - interval '29 days'",
         )
         return bool(rows) and key in self.sandbox.truth("survey_response")

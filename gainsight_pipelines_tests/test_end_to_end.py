@@ -66,7 +66,7 @@ def test_accounts_are_the_crms(pulled: Pulled) -> None:
     stored = pulled.product.query(
         """SELECT account_id, name, domain, parent_account_id, arr, renewal_date::text, owner_id, owner_name,
                   (SELECT value FROM jsonb_each_text(gsids)), deleted_at IS NOT NULL, merged_into
-           FROM gainsight.account"""
+           FROM account"""
     )
     live = {row[0]: row[1:9] for row in stored if not row[9]}
     gone = {row[0]: row[10] for row in stored if row[9]}
@@ -93,7 +93,7 @@ def test_accounts_are_the_crms(pulled: Pulled) -> None:
 
 def test_companies(pulled: Pulled) -> None:
     stored = pulled.product.query(
-        "SELECT gsid, account_id, match_method, unmatched_reason, gsid FROM gainsight.company WHERE deleted_at IS NULL"
+        "SELECT gsid, account_id, match_method, unmatched_reason, gsid FROM company WHERE deleted_at IS NULL"
     )
     assert {row[0]: row[1:] for row in stored} == {
         gsid: pulled.link(record) for gsid, record in pulled.truth["records"]["company"].items()
@@ -104,7 +104,7 @@ def test_activities(pulled: Pulled) -> None:
     stored = pulled.product.query(
         """SELECT activity_id, account_id, match_method, unmatched_reason, company_gsid, activity_type,
                   to_char(occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS+00:00')
-           FROM gainsight.activity WHERE source = 'timeline'"""
+           FROM activity WHERE source = 'timeline'"""
     )
     assert {row[0]: row[1:] for row in stored} == {
         gsid: (*pulled.link(record), record["activity_type"], record["occurred_at"])
@@ -116,7 +116,7 @@ def test_surveys_within_the_lookback(pulled: Pulled) -> None:
     stored = pulled.product.query(
         """SELECT activity_id, account_id, match_method, unmatched_reason, company_gsid, survey_type, score,
                   to_char(occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS+00:00')
-           FROM gainsight.activity WHERE source = 'survey' AND activity_type = 'SURVEY'"""
+           FROM activity WHERE source = 'survey' AND activity_type = 'SURVEY'"""
     )
     expected = {
         gsid: (*pulled.link(record), record["survey_type"], record["score"], record["dated_at"])
@@ -131,7 +131,7 @@ def test_usage(pulled: Pulled) -> None:
     stored = pulled.product.query(
         """SELECT record_id, account_id, match_method, unmatched_reason, company_gsid, metric, value::float, dimension,
                   to_char(observed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS+00:00')
-           FROM gainsight.usage_metric WHERE deleted_at IS NULL"""
+           FROM usage_metric WHERE deleted_at IS NULL"""
     )
     assert len({row[0] for row in stored}) == len(stored)
     assert {row[0]: row[1:] for row in stored} == {
@@ -151,20 +151,20 @@ def test_counts_add_up(pulled: Pulled) -> None:
 
 def test_views_show_live_matched_rows_alone(pulled: Pulled) -> None:
     ((views, live),) = pulled.product.query(
-        """SELECT (SELECT count(*) FROM gainsight.account_360),
-                  (SELECT count(*) FROM gainsight.account WHERE deleted_at IS NULL)"""
+        """SELECT (SELECT count(*) FROM account_360),
+                  (SELECT count(*) FROM account WHERE deleted_at IS NULL)"""
     )
     assert views == live
     ((activities, stored),) = pulled.product.query(
-        """SELECT (SELECT sum(activities) FROM gainsight.account_360),
-                  (SELECT count(*) FROM gainsight.activity WHERE source = 'timeline' AND account_id IS NOT NULL)"""
+        """SELECT (SELECT sum(activities) FROM account_360),
+                  (SELECT count(*) FROM activity WHERE source = 'timeline' AND account_id IS NOT NULL)"""
     )
     assert activities == stored
     ((unmatched, without),) = pulled.product.query(
-        """SELECT (SELECT count(*) FROM gainsight.unmatched_record),
-                  (SELECT count(*) FROM gainsight.company WHERE account_id IS NULL)
-                + (SELECT count(*) FROM gainsight.activity WHERE account_id IS NULL)
-                + (SELECT count(*) FROM gainsight.usage_metric WHERE account_id IS NULL)"""
+        """SELECT (SELECT count(*) FROM unmatched_record),
+                  (SELECT count(*) FROM company WHERE account_id IS NULL)
+                + (SELECT count(*) FROM activity WHERE account_id IS NULL)
+                + (SELECT count(*) FROM usage_metric WHERE account_id IS NULL)"""
     )
     assert unmatched == without > 0
 
@@ -182,10 +182,10 @@ def test_a_second_run_finds_nothing_new_with_one_call_each(pulled: Pulled) -> No
 
 
 LAST_CHANGES = """
-SELECT 'account', count(*), max(changed_at) FROM gainsight.account
-UNION ALL SELECT 'company', count(*), max(changed_at) FROM gainsight.company
-UNION ALL SELECT 'activity', count(*), max(changed_at) FROM gainsight.activity
-UNION ALL SELECT 'usage_metric', count(*), max(changed_at) FROM gainsight.usage_metric
+SELECT 'account', count(*), max(changed_at) FROM account
+UNION ALL SELECT 'company', count(*), max(changed_at) FROM company
+UNION ALL SELECT 'activity', count(*), max(changed_at) FROM activity
+UNION ALL SELECT 'usage_metric', count(*), max(changed_at) FROM usage_metric
 """
 
 

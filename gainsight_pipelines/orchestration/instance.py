@@ -11,7 +11,7 @@ import yaml
 
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.settings.files import write_whole
-from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.connection import open_connection, translated_errors
 
 HOME_VARIABLE = "DAGSTER_HOME"
 STORAGE_VARIABLE = "DAGSTER_POSTGRES_URL"
@@ -87,8 +87,12 @@ def create_storage(environ: Mapping[str, str]) -> None:
         TransientError: the database can't be reached.
     """
     plain = "postgresql://" + environ[STORAGE_VARIABLE].partition("://")[2]
-    with Store(plain, STORAGE_VARIABLE).connect("dagster storage") as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
+    with (
+        translated_errors(STORAGE_VARIABLE),
+        open_connection(plain, "dagster storage", variable=STORAGE_VARIABLE) as connection,
+        connection.transaction(),
+    ):
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
         row = connection.execute("SELECT to_regclass('event_logs') IS NOT NULL").fetchone()
         if row is None or not row[0]:
             command = "import dagster\nwith dagster.DagsterInstance.get(): pass"

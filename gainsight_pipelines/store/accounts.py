@@ -15,12 +15,10 @@ COLUMNS = (
     "account_id, crm, name, domain, parent_account_id, arr, renewal_date, owner_id, owner_name, gsids, "
     "crm_modified_at, deleted_at, merged_into"
 )
-STAGE = (
-    f"CREATE TEMP TABLE staged_account ON COMMIT DELETE ROWS AS SELECT {COLUMNS} FROM gainsight.account WITH NO DATA"
-)
+STAGE = f"CREATE TEMP TABLE staged_account ON COMMIT DELETE ROWS AS SELECT {COLUMNS} FROM account WITH NO DATA"
 
 UPSERT = f"""
-INSERT INTO gainsight.account AS t ({COLUMNS}, changed_at, run_id)
+INSERT INTO account AS t ({COLUMNS}, changed_at, run_id)
 SELECT {COLUMNS}, now(), %(run_id)s FROM staged_account
 ON CONFLICT (account_id) DO UPDATE SET
     crm = excluded.crm, name = excluded.name, domain = excluded.domain,
@@ -39,7 +37,7 @@ WHERE (t.crm, t.name, t.domain, t.parent_account_id, t.arr, t.renewal_date, t.ow
 
 # An account that the CRM merged into another: it may never have been read itself.
 ABSORB = """
-INSERT INTO gainsight.account AS t (account_id, crm, merged_into, deleted_at, changed_at, run_id)
+INSERT INTO account AS t (account_id, crm, merged_into, deleted_at, changed_at, run_id)
 SELECT absorbed, %(crm)s, master, now(), now(), %(run_id)s
 FROM unnest(%(absorbed)s::text[], %(masters)s::text[]) AS pairs (absorbed, master)
 ON CONFLICT (account_id) DO UPDATE
@@ -104,7 +102,7 @@ def count_unseen(connection: psycopg.Connection, stored_before: datetime) -> tup
         """SELECT count(*) FILTER (WHERE first_seen_at < %s
                                      AND NOT EXISTS (SELECT FROM seen_account s WHERE s.account_id = a.account_id)),
                   count(*)
-           FROM gainsight.account a WHERE deleted_at IS NULL""",
+           FROM account a WHERE deleted_at IS NULL""",
         (stored_before,),
     ).fetchone()
     assert row is not None
@@ -114,7 +112,7 @@ def count_unseen(connection: psycopg.Connection, stored_before: datetime) -> tup
 def mark_unseen(connection: psycopg.Connection, stored_before: datetime, run_id: str, now: datetime) -> int:
     """Marks the accounts deleted that a complete sweep did not see."""
     return connection.execute(
-        """UPDATE gainsight.account a SET deleted_at = %s, changed_at = now(), run_id = %s
+        """UPDATE account a SET deleted_at = %s, changed_at = now(), run_id = %s
            WHERE deleted_at IS NULL AND first_seen_at < %s
              AND NOT EXISTS (SELECT FROM seen_account s WHERE s.account_id = a.account_id)""",
         (now, run_id, stored_before),
@@ -124,7 +122,7 @@ def mark_unseen(connection: psycopg.Connection, stored_before: datetime, run_id:
 def indexed_accounts(connection: psycopg.Connection, gsid_field: str | None) -> Iterator[IndexedAccount]:
     """All accounts, as matching looks at them, with the value of one GSID field."""
     for row in connection.execute(
-        "SELECT account_id, gsids ->> %s, deleted_at IS NOT NULL, merged_into, domain FROM gainsight.account",
+        "SELECT account_id, gsids ->> %s, deleted_at IS NOT NULL, merged_into, domain FROM account",
         (gsid_field,),
     ):
         yield IndexedAccount(*row)
@@ -132,5 +130,5 @@ def indexed_accounts(connection: psycopg.Connection, gsid_field: str | None) -> 
 
 def live_accounts(connection: psycopg.Connection) -> int:
     """Number of accounts that are neither deleted nor merged away."""
-    row = connection.execute("SELECT count(*) FROM gainsight.account WHERE deleted_at IS NULL").fetchone()
+    row = connection.execute("SELECT count(*) FROM account WHERE deleted_at IS NULL").fetchone()
     return int(row[0]) if row else 0

@@ -47,7 +47,7 @@ def prepare(connection: psycopg.Connection, table: Table) -> None:
     """Makes the temporary table that `upsert` fills; it empties itself at the end of each transaction."""
     connection.execute(
         sql.SQL(
-            "CREATE TEMP TABLE {staged} ON COMMIT DELETE ROWS AS SELECT {columns} FROM gainsight.{table} WITH NO DATA"
+            "CREATE TEMP TABLE {staged} ON COMMIT DELETE ROWS AS SELECT {columns} FROM {table} WITH NO DATA"
         ).format(
             staged=_staged(table),
             columns=_names((*table.columns, *LINK_COLUMNS)),
@@ -76,7 +76,7 @@ def _insert(connection: psycopg.Connection, table: Table, page: Sequence[tuple[A
         return False
     keys = [row[0] for row in page[:: max(1, len(page) // KEYS_TO_LOOK_UP)]]
     found = connection.execute(
-        sql.SQL("SELECT now()::text, EXISTS (SELECT FROM gainsight.{} WHERE {} = ANY(%s))").format(
+        sql.SQL("SELECT now()::text, EXISTS (SELECT FROM {} WHERE {} = ANY(%s))").format(
             sql.Identifier(table.name), sql.Identifier(table.key[0])
         ),
         (keys,),
@@ -86,7 +86,7 @@ def _insert(connection: psycopg.Connection, table: Table, page: Sequence[tuple[A
     if is_any_stored:
         return False
     columns = _names((*table.columns, *LINK_COLUMNS, "changed_at", "run_id"))
-    statement = sql.SQL("COPY gainsight.{} ({}) FROM STDIN").format(sql.Identifier(table.name), columns)
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table.name), columns)
     more = (now, run_id)
     try:
         with connection.transaction(), connection.cursor() as cursor:
@@ -112,7 +112,7 @@ def mark_missing_metrics(
 ) -> int:
     """Marks usage rows deleted whose record was just read and staged without them: it no longer has that metric."""
     return connection.execute(
-        """UPDATE gainsight.usage_metric t SET deleted_at = now(), changed_at = now(), run_id = %s
+        """UPDATE usage_metric t SET deleted_at = now(), changed_at = now(), run_id = %s
            WHERE object = %s AND record_id = ANY(%s) AND deleted_at IS NULL
              AND (record_id, metric) NOT IN (SELECT record_id, metric FROM staged_usage_metric)""",
         (run_id, gainsight_object, list(record_ids)),
@@ -144,7 +144,7 @@ def _upsert_statement(table: Table) -> sql.Composed:
     )
     # A row that was marked deleted and is read again is back.
     return sql.SQL(
-        """INSERT INTO gainsight.{table} AS t ({columns}, changed_at, run_id)
+        """INSERT INTO {table} AS t ({columns}, changed_at, run_id)
            SELECT {columns}, now(), %(run_id)s FROM {staged}
            ON CONFLICT ({key}) DO UPDATE SET {assignments}, deleted_at = NULL
            WHERE t.deleted_at IS NOT NULL OR ({current}) IS DISTINCT FROM ({new})"""

@@ -290,13 +290,11 @@ def comment(connection: psycopg.Connection) -> None:
 
     for name, relation in RELATIONS.items():
         kind = sql.SQL("VIEW" if relation.is_view else "TABLE")
-        target = sql.Identifier("gainsight", name)
+        target = sql.Identifier(name)
         connection.execute(sql.SQL("COMMENT ON {} {} IS {}").format(kind, target, sql.Literal(relation.meaning)))
         for column, (_, meaning) in relation.columns.items():
             connection.execute(
-                sql.SQL("COMMENT ON COLUMN {} IS {}").format(
-                    sql.Identifier("gainsight", name, column), sql.Literal(meaning)
-                )
+                sql.SQL("COMMENT ON COLUMN {} IS {}").format(sql.Identifier(name, column), sql.Literal(meaning))
             )
 
 

@@ -14,7 +14,7 @@ def register_fields(
     if fields:
         with connection.cursor() as cursor:
             cursor.executemany(
-                """INSERT INTO gainsight.custom_field (entity, source_object, name, label, data_type)
+                """INSERT INTO custom_field (entity, source_object, name, label, data_type)
                    VALUES (%s, %s, %s, %s, %s)
                    ON CONFLICT (entity, source_object, name) DO UPDATE
                    SET label = excluded.label, data_type = excluded.data_type, last_seen_at = now()""",

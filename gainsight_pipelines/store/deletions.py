@@ -29,7 +29,7 @@ def mark_logged(
     """
     marked = connection.execute(
         sql.SQL(
-            """UPDATE gainsight.{table} t
+            """UPDATE {table} t
                SET deleted_at = coalesce(l.deleted_on, now()), changed_at = now(), run_id = %s
                FROM unnest(%s::text[], %s::timestamptz[]) AS l (id, deleted_on)
                WHERE t.{id} = l.id AND {mine} AND t.deleted_at IS NULL
@@ -64,7 +64,7 @@ def count_unseen(
     row = connection.execute(
         sql.SQL(
             """SELECT count(*) FILTER (WHERE t.first_seen_at < %s AND s.id IS NULL), count(*)
-               FROM gainsight.{table} t LEFT JOIN (SELECT DISTINCT id FROM seen_record) s ON s.id = t.{id}
+               FROM {table} t LEFT JOIN (SELECT DISTINCT id FROM seen_record) s ON s.id = t.{id}
                WHERE {mine} AND t.deleted_at IS NULL"""
         ).format(**_names(table, gainsight_object)),
         (stored_before,),
@@ -79,7 +79,7 @@ def mark_unseen(
     """Marks the rows that a complete sweep did not see, as part of the open transaction."""
     marked = connection.execute(
         sql.SQL(
-            """UPDATE gainsight.{table} t SET deleted_at = now(), changed_at = now(), run_id = %s
+            """UPDATE {table} t SET deleted_at = now(), changed_at = now(), run_id = %s
                WHERE {mine} AND t.deleted_at IS NULL AND t.first_seen_at < %s
                  AND NOT EXISTS (SELECT FROM seen_record s WHERE s.id = t.{id})"""
         ).format(**_names(table, gainsight_object)),
@@ -93,7 +93,7 @@ def mark_object(connection: psycopg.Connection, table: Table, gainsight_object: 
     """Marks all rows of an object that is no longer the one to be pulled."""
     return connection.execute(
         sql.SQL(
-            """UPDATE gainsight.{table} t SET deleted_at = now(), changed_at = now(), run_id = %s
+            """UPDATE {table} t SET deleted_at = now(), changed_at = now(), run_id = %s
                WHERE {mine} AND t.deleted_at IS NULL"""
         ).format(**_names(table, gainsight_object)),
         (run_id,),
@@ -104,8 +104,8 @@ def forget_companies(connection: psycopg.Connection, table: Table) -> None:
     """Deleted companies lead to no account any more: what their other records are matched by goes with them."""
     if table.name == "company":
         connection.execute(
-            """UPDATE gainsight.company_link l SET crm_id = NULL, is_known = false, checked_at = now()
-               FROM gainsight.company c
+            """UPDATE company_link l SET crm_id = NULL, is_known = false, checked_at = now()
+               FROM company c
                WHERE c.gsid = l.company_gsid AND c.deleted_at IS NOT NULL AND (l.is_known OR l.crm_id IS NOT NULL)"""
         )
 

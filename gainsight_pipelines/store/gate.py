@@ -31,14 +31,14 @@ COLUMNS = "is_open, reason, message, accounts, since, checked_at"
 def find_gate(connection: psycopg.Connection) -> Gate | None:
     """The gate as it was at the last look; None if nobody ever looked."""
     with connection.cursor(row_factory=class_row(Gate)) as cursor:
-        return cursor.execute(f"SELECT {COLUMNS} FROM gainsight.crm_gate").fetchone()
+        return cursor.execute(f"SELECT {COLUMNS} FROM crm_gate").fetchone()
 
 
 def save_gate(connection: psycopg.Connection, gate: Gate) -> Gate:
     """Keeps what a look found; returns it with the time at which this reason began."""
     with connection.cursor(row_factory=class_row(Gate)) as cursor:
         cursor.execute(
-            f"""INSERT INTO gainsight.crm_gate AS g ({COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s)
+            f"""INSERT INTO crm_gate AS g ({COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s)
                 ON CONFLICT (only_row) DO UPDATE
                 SET is_open = excluded.is_open, reason = excluded.reason, message = excluded.message,
                     accounts = excluded.accounts, checked_at = excluded.checked_at,

@@ -27,7 +27,7 @@ MATCH_RATES: LiteralString = """
 WITH counted AS (
     SELECT started_at, rows_matched AS matched,
            rows_matched + coalesce((SELECT sum(value::bigint) FROM jsonb_each_text(rows_unmatched)), 0) AS rows
-    FROM gainsight.sync_run WHERE object = %s AND status = 'completed'
+    FROM sync_run WHERE object = %s AND status = 'completed'
 ), latest AS (
     SELECT *, row_number() OVER (ORDER BY started_at DESC) AS number FROM counted WHERE rows > 0
     ORDER BY started_at DESC LIMIT %s
@@ -50,7 +50,7 @@ def match_rates(connection: psycopg.Connection, name: str, trailing: int) -> Mat
 def details_since(connection: psycopg.Connection, name: str, key: str, since: datetime) -> list[tuple[datetime, Any]]:
     """What completed runs noted under a key of `sync_run.details`, with when they began; oldest first."""
     return connection.execute(
-        """SELECT started_at, details -> %(key)s FROM gainsight.sync_run
+        """SELECT started_at, details -> %(key)s FROM sync_run
            WHERE object = %(name)s AND status = 'completed' AND started_at >= %(since)s
              AND details -> %(key)s NOT IN ('{}', '[]', 'null')
            ORDER BY started_at""",
@@ -61,7 +61,7 @@ def details_since(connection: psycopg.Connection, name: str, key: str, since: da
 def last_completed_run(connection: psycopg.Connection, name: str) -> tuple[bool, dict[str, Any]] | None:
     """Whether the last completed run was cut off by its limit, and its details."""
     return connection.execute(
-        """SELECT is_truncated, details FROM gainsight.sync_run WHERE object = %s AND status = 'completed'
+        """SELECT is_truncated, details FROM sync_run WHERE object = %s AND status = 'completed'
            ORDER BY started_at DESC LIMIT 1""",
         (name,),
     ).fetchone()
@@ -70,12 +70,12 @@ def last_completed_run(connection: psycopg.Connection, name: str) -> tuple[bool,
 def newest_data(connection: psycopg.Connection, name: str, table: Table, gainsight_object: str) -> datetime | None:
     """When what is stored of an object last changed in Gainsight: by the cursor, else by the rows themselves."""
     row = connection.execute(
-        "SELECT modified_at FROM gainsight.sync_cursor WHERE object = %s AND scope = %s", (name, PULL)
+        "SELECT modified_at FROM sync_cursor WHERE object = %s AND scope = %s", (name, PULL)
     ).fetchone()
     if row is not None and row[0] is not None:
         return row[0]  # type: ignore[no-any-return]
     dates = ("modified_at", "observed_at") if "observed_at" in table.columns else ("modified_at",)
-    query = sql.SQL("SELECT greatest({newest}) FROM gainsight.{table} WHERE {mine} AND deleted_at IS NULL").format(
+    query = sql.SQL("SELECT greatest({newest}) FROM {table} WHERE {mine} AND deleted_at IS NULL").format(
         newest=sql.SQL(", ").join(sql.SQL("max({})").format(sql.Identifier(name)) for name in dates),
         table=sql.Identifier(table.name),
         mine=sql.SQL("{} = {}").format(sql.Identifier(table.object_column), sql.Literal(gainsight_object))

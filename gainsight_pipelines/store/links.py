@@ -31,7 +31,7 @@ def known_companies(
     """The CRM id of each of these companies that is known; those asked for in vain since then count as known too."""
     return dict(
         connection.execute(
-            """SELECT company_gsid, crm_id FROM gainsight.company_link
+            """SELECT company_gsid, crm_id FROM company_link
                WHERE company_gsid = ANY(%s) AND (is_known OR checked_at >= %s)""",
             (list(company_gsids), unknown_since),
         ).fetchall()
@@ -48,7 +48,7 @@ def write_companies(
     """
     if crm_ids:
         connection.execute(
-            """INSERT INTO gainsight.company_link AS l (company_gsid, crm_id, is_known, checked_at)
+            """INSERT INTO company_link AS l (company_gsid, crm_id, is_known, checked_at)
                SELECT gsid, crm_id, %s, %s FROM unnest(%s::text[], %s::text[]) AS read (gsid, crm_id) ORDER BY gsid
                ON CONFLICT (company_gsid) DO UPDATE
                SET crm_id = excluded.crm_id, is_known = excluded.is_known, checked_at = excluded.checked_at
@@ -63,7 +63,7 @@ def differing(connection: psycopg.Connection, crm_ids: Mapping[str, str | None])
     return dict(
         connection.execute(
             """SELECT gsid, read.crm_id FROM unnest(%s::text[], %s::text[]) AS read (gsid, crm_id)
-               JOIN gainsight.company_link l ON l.company_gsid = gsid
+               JOIN company_link l ON l.company_gsid = gsid
                WHERE NOT l.is_known OR l.crm_id IS DISTINCT FROM read.crm_id""",
             (list(crm_ids), list(crm_ids.values())),
         ).fetchall()
@@ -72,7 +72,7 @@ def differing(connection: psycopg.Connection, crm_ids: Mapping[str, str | None])
 
 def oldest_check(connection: psycopg.Connection) -> datetime | None:
     """When the first of the known companies was learnt of; None if none is known."""
-    row = connection.execute("SELECT min(checked_at) FROM gainsight.company_link").fetchone()
+    row = connection.execute("SELECT min(checked_at) FROM company_link").fetchone()
     return row[0] if row else None
 
 
@@ -81,15 +81,15 @@ def forget_crm_ids(connection: psycopg.Connection) -> None:
 
     Until the end of the transaction nobody else writes what is learnt: two in different orders would block each other.
     """
-    connection.execute("LOCK TABLE gainsight.company_link IN SHARE ROW EXCLUSIVE MODE")
-    connection.execute("UPDATE gainsight.company_link SET crm_id = NULL WHERE crm_id IS NOT NULL")
+    connection.execute("LOCK TABLE company_link IN SHARE ROW EXCLUSIVE MODE")
+    connection.execute("UPDATE company_link SET crm_id = NULL WHERE crm_id IS NOT NULL")
 
 
 def fingerprint(connection: psycopg.Connection, gsid_field: str | None) -> str:
     """Changes whenever anything changes that an account link of any row depends on."""
     row = connection.execute(
         """SELECT coalesce(sum(hashtextextended(company_gsid || ' ' || coalesce(crm_id, ''), 0)::numeric), 0)::text
-           FROM gainsight.company_link"""
+           FROM company_link"""
     ).fetchone()
     assert row is not None
     return f"{row[0]} {accounts_fingerprint(connection, gsid_field)}"
@@ -101,7 +101,7 @@ def accounts_fingerprint(connection: psycopg.Connection, gsid_field: str | None)
         """SELECT coalesce(sum(hashtextextended(concat_ws(' ', account_id, gsids ->> %(field)s, domain,
                                deleted_at IS NOT NULL, coalesce(merged_into, '-')), 0)::numeric), 0)
                || ' ' || coalesce(%(field)s, '')
-           FROM gainsight.account""",
+           FROM account""",
         {"field": gsid_field},
     ).fetchone()
     assert row is not None
@@ -115,7 +115,7 @@ def has_rows(connection: psycopg.Connection, table: Table, gainsight_object: str
         if table.object_column
         else sql.SQL("")
     )
-    statement = sql.SQL("SELECT EXISTS (SELECT FROM gainsight.{} {})").format(sql.Identifier(table.name), mine)
+    statement = sql.SQL("SELECT EXISTS (SELECT FROM {} {})").format(sql.Identifier(table.name), mine)
     row = connection.execute(statement).fetchone()
     return bool(row and row[0])
 
@@ -123,7 +123,7 @@ def has_rows(connection: psycopg.Connection, table: Table, gainsight_object: str
 def are_as_stored(connection: psycopg.Connection, crm_ids: Mapping[str, str | None]) -> bool:
     """Whether each of these companies still has this CRM id."""
     left = dict(crm_ids)
-    for company_gsid, crm_id in connection.execute("SELECT company_gsid, crm_id FROM gainsight.company_link"):
+    for company_gsid, crm_id in connection.execute("SELECT company_gsid, crm_id FROM company_link"):
         if left.pop(company_gsid, crm_id) != crm_id:
             return False
     return not any(left.values())
@@ -169,7 +169,7 @@ def relink(
             sql.SQL(
                 """SELECT DISTINCT {company}, {crm_id}, l.crm_id, account_id, match_method, unmatched_reason,
                           match_candidates
-                   FROM gainsight.{table} t LEFT JOIN gainsight.company_link l ON l.company_gsid = t.{company_column}
+                   FROM {table} t LEFT JOIN company_link l ON l.company_gsid = t.{company_column}
                    WHERE {mine}"""
             ).format(**names)
         )
@@ -189,7 +189,7 @@ def relink(
     # Blanks stand for nulls in the keys, so that PostgreSQL can join by hash.
     return connection.execute(
         sql.SQL(
-            """UPDATE gainsight.{table} t
+            """UPDATE {table} t
                SET account_id = l.account_id, match_method = l.match_method, unmatched_reason = l.unmatched_reason,
                    match_candidates = l.match_candidates, changed_at = now(), run_id = {run_id}
                FROM moved_link l

@@ -67,7 +67,7 @@ def is_locked(connection: psycopg.Connection, name: str) -> bool:
 
 def _holder(connection: psycopg.Connection, name: str, asker: str) -> str:
     row = connection.execute(
-        """SELECT run_id, to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') FROM gainsight.sync_run
+        """SELECT run_id, to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') FROM sync_run
            WHERE object = %s AND status = 'running' AND run_id <> %s ORDER BY started_at DESC LIMIT 1""",
         (name, asker),
     ).fetchone()

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import cast
 
 import psycopg
+from psycopg import sql
 
 from gainsight_pipelines.errors import PermanentError
-from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.connection import Store, open_connection, translated_errors
 from gainsight_pipelines.store.contract import comment
 
 SCRIPTS = Path(__file__).parent / "migrations"
-LOCK = 7_104_201
-"""Key of the advisory lock under which one process at a time migrates."""
+LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('gainsight_pipelines migrate ' || %s, 0))"
+"""One process at a time migrates a store: until the end of its transaction, so that a pooler can't hand the lock on."""
 
 
 def head_version() -> str:
@@ -23,10 +24,10 @@ def head_version() -> str:
 
 def database_version(connection: psycopg.Connection) -> str | None:
     """The migration that the database stands at; None for an empty one."""
-    found = connection.execute("SELECT to_regclass('gainsight.schema_version')").fetchone()
+    found = connection.execute("SELECT to_regclass('schema_version')").fetchone()
     if found is None or found[0] is None:
         return None
-    row = connection.execute("SELECT version_num FROM gainsight.schema_version").fetchone()
+    row = connection.execute("SELECT version_num FROM schema_version").fetchone()
     return None if row is None else str(row[0])
 
 
@@ -39,9 +40,7 @@ def migrate(store: Store) -> None:
     with store.connect("migrate") as connection:
         if _is_current(connection):
             return
-        connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
-        if not _is_current(connection):
-            _upgrade(store)
+    upgrade(store)
 
 
 def _is_current(connection: psycopg.Connection) -> bool:
@@ -54,29 +53,47 @@ def _is_current(connection: psycopg.Connection) -> bool:
     return version == head
 
 
-def _upgrade(store: Store) -> None:
+def upgrade(store: Store, revision: str = "head") -> None:
+    """Runs the migrations up to a revision, all in one transaction. A schema that is there already is used as it is."""
     import sqlalchemy
     from alembic import command
     from alembic.config import Config
 
-    engine = sqlalchemy.create_engine(
-        "postgresql+psycopg://", creator=lambda: psycopg.connect(store.url), poolclass=sqlalchemy.NullPool
-    )
+    def connect() -> psycopg.Connection:
+        connection = open_connection(store.url, "migrate", variable=store.variable, schema=store.schema)
+        connection.autocommit = False
+        return connection
+
+    engine = sqlalchemy.create_engine("postgresql+psycopg://", creator=connect, poolclass=sqlalchemy.NullPool)
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
-    try:
-        with engine.begin() as connection:
-            connection.execute(sqlalchemy.text("CREATE SCHEMA IF NOT EXISTS gainsight"))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            comment(cast("psycopg.Connection", connection.connection.driver_connection))
-    except sqlalchemy.exc.ProgrammingError as error:
-        if isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
-            raise PermanentError(
-                "The role may not create or change the schema `gainsight`.",
-                "Run `gainsight-pipelines migrate` as the database's owner.",
-            ) from error
-        raise
-    except sqlalchemy.exc.DBAPIError as error:
-        # The database went away: told like everything else that happens to a connection.
-        raise error.orig or error from error
+    with translated_errors(store.variable):
+        try:
+            with engine.begin() as migration:
+                connection = cast("psycopg.Connection", migration.connection.driver_connection)
+                connection.execute(LOCK, (store.schema,))
+                _make_schema(connection, store.schema)
+                config.attributes.update(connection=migration, schema=store.schema)
+                command.upgrade(config, revision)
+                if revision == "head":
+                    comment(connection)
+        except sqlalchemy.exc.DBAPIError as error:
+            cause = error.orig or error
+            if isinstance(cause, psycopg.errors.InsufficientPrivilege):
+                raise PermanentError(*_forbidden(store.schema)) from error
+            raise cause from error
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise PermanentError(*_forbidden(store.schema)) from error
+
+
+def _forbidden(schema: str) -> tuple[str, str]:
+    return (
+        f"The role may not create or change the schema `{schema}`.",
+        "Run `gainsight-pipelines migrate` as the database's owner.",
+    )
+
+
+def _make_schema(connection: psycopg.Connection, schema: str) -> None:
+    """Not by IF NOT EXISTS: PostgreSQL asks for the right to create one even where the schema is there."""
+    if connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone() is None:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))

@@ -22,11 +22,11 @@ MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 logger = logging.getLogger("gainsight_pipelines")
 
 COUNT = """
-INSERT INTO gainsight.api_quota AS q (window_start, window_seconds, calls) VALUES (%s, %s, 1)
+INSERT INTO api_quota AS q (window_start, window_seconds, calls) VALUES (%s, %s, 1)
 ON CONFLICT (window_start, window_seconds) DO UPDATE SET calls = q.calls + 1 WHERE q.calls < %s
 RETURNING calls
 """
-FORGET = "DELETE FROM gainsight.api_quota WHERE window_start < %s"
+FORGET = "DELETE FROM api_quota WHERE window_start < %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Quota:
 def calls_of_day(connection: psycopg.Connection, moment: datetime) -> int:
     """Calls to Gainsight, by everybody on this database, on the day (UTC) of a moment."""
     row = connection.execute(
-        "SELECT calls FROM gainsight.api_quota WHERE window_start = %s AND window_seconds = %s",
+        "SELECT calls FROM api_quota WHERE window_start = %s AND window_seconds = %s",
         (_start(moment, DAY), DAY.total_seconds()),
     ).fetchone()
     return int(row[0]) if row else 0

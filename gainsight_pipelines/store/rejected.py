@@ -31,7 +31,7 @@ def write_rejected(
     payloads = [_payload(record) for record, _ in rejected]
     with connection.cursor() as cursor:
         cursor.executemany(
-            """INSERT INTO gainsight.rejected_record (object, payload_hash, payload, reason, run_id)
+            """INSERT INTO rejected_record (object, payload_hash, payload, reason, run_id)
                VALUES (%s, %s, %s, %s, %s)
                ON CONFLICT (object, payload_hash) DO UPDATE
                SET last_seen_at = now(), reason = excluded.reason, run_id = excluded.run_id""",

@@ -37,7 +37,7 @@ def remap(connection: psycopg.Connection, table: Table, gainsight_object: str, h
         else sql.SQL("true")
     )
     source_names = sql.SQL(", ").join(map(sql.Identifier, how.sources)) if how.sources else sql.SQL("1")
-    name = sql.Identifier("gainsight", table.name)
+    name = sql.Identifier(table.name)
     stored = connection.execute(
         sql.SQL("SELECT DISTINCT {} FROM {} t WHERE {}").format(source_names, name, mine)
     ).fetchall()

@@ -58,7 +58,7 @@ def take_cursor(connection: psycopg.Connection, name: str, scope: str, run_id: s
     """The stored cursor of a scope, which from now on belongs to this run."""
     with connection.cursor(row_factory=class_row(Cursor)) as cursor:
         cursor.execute(
-            f"""INSERT INTO gainsight.sync_cursor AS c (object, scope, run_id) VALUES (%s, %s, %s)
+            f"""INSERT INTO sync_cursor AS c (object, scope, run_id) VALUES (%s, %s, %s)
                 ON CONFLICT (object, scope) DO UPDATE SET run_id = excluded.run_id
                 RETURNING {CURSOR_COLUMNS}""",
             (name, scope, run_id),
@@ -71,9 +71,7 @@ def take_cursor(connection: psycopg.Connection, name: str, scope: str, run_id: s
 def peek_cursor(connection: psycopg.Connection, name: str, scope: str) -> Cursor:
     """The stored cursor of a scope, which stays whose it is."""
     with connection.cursor(row_factory=class_row(Cursor)) as cursor:
-        cursor.execute(
-            f"SELECT {CURSOR_COLUMNS} FROM gainsight.sync_cursor WHERE object = %s AND scope = %s", (name, scope)
-        )
+        cursor.execute(f"SELECT {CURSOR_COLUMNS} FROM sync_cursor WHERE object = %s AND scope = %s", (name, scope))
         return cursor.fetchone() or Cursor()
 
 
@@ -84,7 +82,7 @@ def save_cursor(connection: psycopg.Connection, name: str, scope: str, run_id: s
         ObjectBusy: another run has taken the object over; the transaction has to be given up.
     """
     done = connection.execute(
-        """UPDATE gainsight.sync_cursor
+        """UPDATE sync_cursor
            SET modified_at = %s, gsid = %s, window_from = %s, read_started_at = %s, completed_at = %s,
                is_whole = %s, fingerprint = %s, updated_at = now()
            WHERE object = %s AND scope = %s AND run_id = %s""",
@@ -108,7 +106,7 @@ def save_cursor(connection: psycopg.Connection, name: str, scope: str, run_id: s
 def start_run(connection: psycopg.Connection, run_id: str, name: str, started_at: datetime) -> None:
     """Leaves the row of a run that has just begun."""
     connection.execute(
-        """INSERT INTO gainsight.sync_run (run_id, object, status, started_at, product_version)
+        """INSERT INTO sync_run (run_id, object, status, started_at, product_version)
            VALUES (%s, %s, 'running', %s, %s)
            ON CONFLICT (run_id, object) DO UPDATE
            SET status = 'running', started_at = excluded.started_at, finished_at = NULL, error = NULL""",
@@ -117,7 +115,7 @@ def start_run(connection: psycopg.Connection, run_id: str, name: str, started_at
 
 
 DIED = "The run was killed, or its machine went down. The next run goes on from its last page."
-END_DEAD: LiteralString = f"""UPDATE gainsight.sync_run SET status = 'failed', finished_at = now(), error = '{DIED}',
+END_DEAD: LiteralString = f"""UPDATE sync_run SET status = 'failed', finished_at = now(), error = '{DIED}',
     details = details || '{{"{WORTH_RETRYING}": true}}'"""
 
 
@@ -134,7 +132,7 @@ def end_dead_run(connection: psycopg.Connection, run_id: str, name: str) -> None
 def unfinished_runs(connection: psycopg.Connection, *, before: datetime) -> list[tuple[str, str]]:
     """Run and object, as they are recorded, of what began before and has no end yet."""
     return connection.execute(
-        "SELECT run_id, object FROM gainsight.sync_run WHERE status = 'running' AND started_at < %s", (before,)
+        "SELECT run_id, object FROM sync_run WHERE status = 'running' AND started_at < %s", (before,)
     ).fetchall()
 
 
@@ -147,9 +145,7 @@ def update_run(connection: psycopg.Connection, run_id: str, name: str, values: M
     )
     parameters = {key: Jsonb(value) if isinstance(value, dict) else value for key, value in values.items()}
     connection.execute(
-        sql.SQL("UPDATE gainsight.sync_run SET {} WHERE run_id = %(_run)s AND object = %(_object)s").format(
-            assignments
-        ),
+        sql.SQL("UPDATE sync_run SET {} WHERE run_id = %(_run)s AND object = %(_object)s").format(assignments),
         {**parameters, "_run": run_id, "_object": name},
     )
 
@@ -186,9 +182,7 @@ RUN_COLUMNS: LiteralString = (
 def find_run(connection: psycopg.Connection, run_id: str, name: str) -> Run | None:
     """The row of one run, if it has begun."""
     with connection.cursor(row_factory=class_row(Run)) as cursor:
-        cursor.execute(
-            f"SELECT {RUN_COLUMNS} FROM gainsight.sync_run WHERE run_id = %s AND object = %s", (run_id, name)
-        )
+        cursor.execute(f"SELECT {RUN_COLUMNS} FROM sync_run WHERE run_id = %s AND object = %s", (run_id, name))
         return cursor.fetchone()
 
 
@@ -208,7 +202,7 @@ def attempts_since(connection: psycopg.Connection, name: str, moment: datetime) 
         cursor.execute(
             """SELECT status, coalesce(finished_at, started_at) AS ended_at,
                       status = 'failed' AND NOT coalesce((details -> %s)::boolean, false) AS is_final
-               FROM gainsight.sync_run WHERE object = %s AND started_at >= %s AND status <> 'skipped'
+               FROM sync_run WHERE object = %s AND started_at >= %s AND status <> 'skipped'
                ORDER BY started_at""",
             (WORTH_RETRYING, name, moment),
         )
@@ -219,14 +213,14 @@ def last_completed(connection: psycopg.Connection) -> dict[str, datetime]:
     """When the last completed run of each object began."""
     return dict(
         connection.execute(
-            "SELECT object, max(started_at) FROM gainsight.sync_run WHERE status = 'completed' GROUP BY object"
+            "SELECT object, max(started_at) FROM sync_run WHERE status = 'completed' GROUP BY object"
         ).fetchall()
     )
 
 
 def last_gated(connection: psycopg.Connection) -> datetime | None:
     """When a run last found the primary CRM missing."""
-    row = connection.execute("SELECT max(started_at) FROM gainsight.sync_run WHERE status = 'gated'").fetchone()
+    row = connection.execute("SELECT max(started_at) FROM sync_run WHERE status = 'gated'").fetchone()
     return row[0] if row else None
 
 
@@ -235,12 +229,12 @@ def watch_objects(connection: psycopg.Connection, names: list[str], now: datetim
     return dict(
         connection.execute(
             """WITH new AS (
-                   INSERT INTO gainsight.watched_object (object, watched_since)
+                   INSERT INTO watched_object (object, watched_since)
                    SELECT name, %(now)s FROM unnest(%(names)s::text[]) AS name
                    ON CONFLICT (object) DO NOTHING RETURNING object, watched_since
                )
                SELECT object, watched_since FROM new
-               UNION SELECT object, watched_since FROM gainsight.watched_object WHERE object = ANY(%(names)s)""",
+               UNION SELECT object, watched_since FROM watched_object WHERE object = ANY(%(names)s)""",
             {"names": names, "now": now},
         ).fetchall()
     )
@@ -249,7 +243,7 @@ def watch_objects(connection: psycopg.Connection, names: list[str], now: datetim
 def note_stopped(connection: psycopg.Connection, stopped: list[str]) -> None:
     """Keeps which objects' schedules a person stopped, for those who can't ask Dagster."""
     connection.execute(
-        """UPDATE gainsight.watched_object SET is_stopped = object = ANY(%(stopped)s)
+        """UPDATE watched_object SET is_stopped = object = ANY(%(stopped)s)
            WHERE is_stopped <> (object = ANY(%(stopped)s))""",
         {"stopped": stopped},
     )
@@ -257,12 +251,12 @@ def note_stopped(connection: psycopg.Connection, stopped: list[str]) -> None:
 
 def stopped_objects(connection: psycopg.Connection) -> set[str]:
     """The objects whose schedules were stopped when the gate sensor last looked."""
-    return {name for (name,) in connection.execute("SELECT object FROM gainsight.watched_object WHERE is_stopped")}
+    return {name for (name,) in connection.execute("SELECT object FROM watched_object WHERE is_stopped")}
 
 
 PURGE: LiteralString = """
-FROM gainsight.sync_run r WHERE finished_at < %s AND EXISTS (
-    SELECT FROM gainsight.sync_run later
+FROM sync_run r WHERE finished_at < %s AND EXISTS (
+    SELECT FROM sync_run later
     WHERE later.object = r.object AND later.started_at > r.started_at AND later.status = 'completed')
 """
 
@@ -279,7 +273,7 @@ def latest_runs(connection: psycopg.Connection) -> dict[str, Run]:
     """The last run of each object that ever ran; an attempt that found another run at work is none."""
     with connection.cursor(row_factory=class_row(Run)) as cursor:
         cursor.execute(
-            f"""SELECT DISTINCT ON (object) {RUN_COLUMNS} FROM gainsight.sync_run WHERE status <> 'skipped'
+            f"""SELECT DISTINCT ON (object) {RUN_COLUMNS} FROM sync_run WHERE status <> 'skipped'
                 ORDER BY object, started_at DESC"""
         )
         return {run.object: run for run in cursor}

@@ -22,7 +22,7 @@ def unmatched_totals(connection: psycopg.Connection, gainsight_object: str) -> d
     """How many stored records of an object have no account, by reason."""
     return dict(
         connection.execute(
-            "SELECT reason, count(*) FROM gainsight.unmatched_record WHERE object = %s GROUP BY reason",
+            "SELECT reason, count(*) FROM unmatched_record WHERE object = %s GROUP BY reason",
             (gainsight_object,),
         ).fetchall()
     )
@@ -30,7 +30,7 @@ def unmatched_totals(connection: psycopg.Connection, gainsight_object: str) -> d
 
 def unmatched_objects(connection: psycopg.Connection) -> list[str]:
     """The Gainsight objects that have stored records without an account."""
-    return [row[0] for row in connection.execute("SELECT DISTINCT object FROM gainsight.unmatched_record ORDER BY 1")]
+    return [row[0] for row in connection.execute("SELECT DISTINCT object FROM unmatched_record ORDER BY 1")]
 
 
 def unmatched_counts(
@@ -39,7 +39,7 @@ def unmatched_counts(
     """How many stored records have no account, by reason; of some objects or one reason where they are named."""
     return dict(
         connection.execute(
-            """SELECT reason, count(*) FROM gainsight.unmatched_record
+            """SELECT reason, count(*) FROM unmatched_record
                WHERE (%(objects)s::text[] IS NULL OR object = ANY(%(objects)s))
                  AND (%(reason)s::text IS NULL OR reason = %(reason)s)
                GROUP BY reason ORDER BY reason""",
@@ -61,7 +61,7 @@ def unmatched_rows(
     with connection.transaction(), connection.cursor("unmatched") as cursor:
         cursor.execute(
             """SELECT u.object, u.record_id, u.company_gsid, c.name, u.reason, u.candidates, u.first_seen_at
-               FROM gainsight.unmatched_record u LEFT JOIN gainsight.company c ON c.gsid = u.company_gsid
+               FROM unmatched_record u LEFT JOIN company c ON c.gsid = u.company_gsid
                WHERE (%(objects)s::text[] IS NULL OR u.object = ANY(%(objects)s))
                  AND (%(reason)s::text IS NULL OR u.reason = %(reason)s)
                ORDER BY u.first_seen_at DESC, u.object, u.record_id LIMIT %(limit)s""",
@@ -77,7 +77,7 @@ def unmatched_examples(connection: psycopg.Connection, gainsight_object: str, si
             """SELECT reason, array_agg(coalesce(company_gsid, record_id) ORDER BY record_id)
                FROM (SELECT reason, company_gsid, record_id,
                             row_number() OVER (PARTITION BY reason ORDER BY record_id) AS number
-                     FROM gainsight.unmatched_record WHERE object = %s) u
+                     FROM unmatched_record WHERE object = %s) u
                WHERE number <= %s GROUP BY reason""",
             (gainsight_object, size),
         ).fetchall()
@@ -88,7 +88,7 @@ def accounts_with_several_companies(connection: psycopg.Connection, size: int = 
     """How many accounts have more than one Gainsight company, and the companies of a few of them."""
     rows = connection.execute(
         """SELECT account_id, array_agg(gsid ORDER BY gsid), count(*) OVER ()
-           FROM gainsight.company WHERE account_id IS NOT NULL AND deleted_at IS NULL
+           FROM company WHERE account_id IS NOT NULL AND deleted_at IS NULL
            GROUP BY account_id HAVING count(*) > 1 ORDER BY account_id LIMIT %s""",
         (size,),
     ).fetchall()
@@ -104,7 +104,7 @@ def sample_rows(
     mine = (
         sql.SQL("{} = {}").format(sql.Identifier(column), sql.Literal(gainsight_object)) if column else sql.SQL("true")
     )
-    query = sql.SQL("SELECT {columns} FROM gainsight.{table} WHERE {mine} LIMIT {size}").format(
+    query = sql.SQL("SELECT {columns} FROM {table} WHERE {mine} LIMIT {size}").format(
         columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
         table=sql.Identifier(table),
         mine=mine,

@@ -17,7 +17,7 @@ KEPT_FOR = timedelta(days=1)
 def find_schema(connection: psycopg.Connection, object_name: str, now: datetime) -> tuple[Any, list[str]] | None:
     """The stored description (JSON) if it isn't too old, and the names in it that the tenant refused since."""
     row = connection.execute(
-        "SELECT description, unreadable FROM gainsight.object_schema WHERE object = %s AND fetched_at > %s",
+        "SELECT description, unreadable FROM object_schema WHERE object = %s AND fetched_at > %s",
         (name_key(object_name), now - KEPT_FOR),
     ).fetchone()
     return (row[0], row[1]) if row else None
@@ -26,7 +26,7 @@ def find_schema(connection: psycopg.Connection, object_name: str, now: datetime)
 def keep_schema(connection: psycopg.Connection, object_name: str, description: Any, now: datetime) -> None:
     """Stores a description that was just fetched."""
     connection.execute(
-        """INSERT INTO gainsight.object_schema (object, description, fetched_at) VALUES (%s, %s, %s)
+        """INSERT INTO object_schema (object, description, fetched_at) VALUES (%s, %s, %s)
            ON CONFLICT (object) DO UPDATE
            SET description = excluded.description, fetched_at = excluded.fetched_at, unreadable = '{}'""",
         (name_key(object_name), Jsonb(description), now),
@@ -36,11 +36,11 @@ def keep_schema(connection: psycopg.Connection, object_name: str, description: A
 def note_unreadable(connection: psycopg.Connection, object_name: str, names: Iterable[str]) -> None:
     """Remembers names that the tenant refused though it describes them, until the object is described again."""
     connection.execute(
-        "UPDATE gainsight.object_schema SET unreadable = unreadable || %s::text[] WHERE object = %s",
+        "UPDATE object_schema SET unreadable = unreadable || %s::text[] WHERE object = %s",
         (list(names), name_key(object_name)),
     )
 
 
 def forget_schema(connection: psycopg.Connection, object_name: str) -> None:
     """Drops a description that turned out to be out of date."""
-    connection.execute("DELETE FROM gainsight.object_schema WHERE object = %s", (name_key(object_name),))
+    connection.execute("DELETE FROM object_schema WHERE object = %s", (name_key(object_name),))

@@ -31,7 +31,7 @@ def prepare(connection: psycopg.Connection) -> None:
     """Makes the table that a snapshot is collected in; it is this connection's own and goes with it."""
     connection.execute("DROP TABLE IF EXISTS snapshot_usage_metric")
     connection.execute(
-        sql.SQL("CREATE TEMP TABLE snapshot_usage_metric AS SELECT {} FROM gainsight.usage_metric WITH NO DATA").format(
+        sql.SQL("CREATE TEMP TABLE snapshot_usage_metric AS SELECT {} FROM usage_metric WITH NO DATA").format(
             sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
         )
     )
@@ -55,7 +55,7 @@ def compare(connection: psycopg.Connection, gainsight_object: str) -> tuple[int,
         """WITH span AS (SELECT count(*) AS rows, min(observed_at) AS first, max(observed_at) AS last
                          FROM snapshot_usage_metric)
            SELECT span.rows,
-                  (SELECT count(*) FROM gainsight.usage_metric
+                  (SELECT count(*) FROM usage_metric
                    WHERE object = %s AND deleted_at IS NULL
                      AND (span.rows = 0 OR observed_at IS NULL OR observed_at BETWEEN span.first AND span.last))
            FROM span""",
@@ -77,7 +77,7 @@ def swap(connection: psycopg.Connection, gainsight_object: str, run_id: str) -> 
     gone = connection.execute(
         """WITH span AS (SELECT count(*) AS rows, min(observed_at) AS first, max(observed_at) AS last
                          FROM staged_usage_metric)
-           UPDATE gainsight.usage_metric t SET deleted_at = now(), changed_at = now(), run_id = %s
+           UPDATE usage_metric t SET deleted_at = now(), changed_at = now(), run_id = %s
            FROM span
            WHERE t.object = %s AND t.deleted_at IS NULL
              AND (span.rows = 0 OR t.observed_at IS NULL OR t.observed_at BETWEEN span.first AND span.last)

@@ -20,7 +20,7 @@ def dated_before(
         at_most: how many.
     """
     rows = connection.execute(
-        """SELECT activity_id FROM gainsight.activity
+        """SELECT activity_id FROM activity
            WHERE source_object = %(object)s AND deleted_at IS NULL
              AND (%(before)s::timestamptz IS NULL OR occurred_at IS NULL OR occurred_at < %(before)s)
              AND (%(after)s::text IS NULL OR activity_id > %(after)s)

@@ -15,7 +15,7 @@ def claim(connection: psycopg.Connection, gainsight_host: str, crm: str, crm_org
         SettingsError: it holds the data of another Gainsight tenant, or of another CRM's accounts.
     """
     row = connection.execute(
-        """INSERT INTO gainsight.tenant (gainsight_host, crm, crm_organisation) VALUES (%s, %s, %s)
+        """INSERT INTO tenant (gainsight_host, crm, crm_organisation) VALUES (%s, %s, %s)
            ON CONFLICT (only_row) DO NOTHING RETURNING 1""",
         (gainsight_host, crm, crm_organisation),
     ).fetchone()
@@ -35,7 +35,7 @@ def claim(connection: psycopg.Connection, gainsight_host: str, crm: str, crm_org
 
 def holder(connection: psycopg.Connection) -> tuple[str, str, str] | None:
     """Gainsight host, CRM and the CRM's organisation whose data the database holds; None: nobody's yet."""
-    row = connection.execute("SELECT gainsight_host, crm, crm_organisation FROM gainsight.tenant").fetchone()
+    row = connection.execute("SELECT gainsight_host, crm, crm_organisation FROM tenant").fetchone()
     return (str(row[0]), str(row[1]), str(row[2])) if row else None
 
 
@@ -53,7 +53,7 @@ def empty(connection: psycopg.Connection) -> None:
         if running is not None:
             raise ObjectBusy(f"`{running[0].split()[2]}` is being pulled.", "Wait for it to end, or stop it.")
         tables = connection.execute(
-            "SELECT tablename FROM pg_tables WHERE schemaname = 'gainsight' AND tablename <> 'schema_version'"
+            "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename <> 'schema_version'"
         ).fetchall()
-        names = sql.SQL(", ").join(sql.Identifier("gainsight", name) for (name,) in tables)
+        names = sql.SQL(", ").join(sql.Identifier(name) for (name,) in tables)
         connection.execute(sql.SQL("TRUNCATE {}").format(names))

@@ -7,12 +7,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-import psycopg
 import pytest
 import requests
 
 from bench import data, product
 from bench.server import running_server
+from gainsight_pipelines.store.connection import Store
 
 ROWS = 2_000
 
@@ -49,8 +49,8 @@ def test_one_change_is_found_and_written_alone(url: str, database_url: str) -> N
     requests.post(f"{url}/bench/touch", json={"object": "activity_timeline", "number": 7}, timeout=60)
     second = pulled(url, database_url, "activity")
     assert (second["read"], second["written"]) == (1, 1)
-    with psycopg.connect(database_url) as connection:
-        matched = connection.execute("SELECT count(*) FROM gainsight.activity WHERE account_id IS NOT NULL").fetchone()
+    with Store(database_url).connect("test") as connection:
+        matched = connection.execute("SELECT count(*) FROM activity WHERE account_id IS NOT NULL").fetchone()
     assert matched == (sum(n * 7919 % data.COMPANIES < data.ACCOUNTS for n in range(ROWS)),)
 
 

@@ -67,19 +67,19 @@ def test_reset_needs_to_be_meant_and_empties_everything(product: Product) -> Non
     refused = product.command("reset")
     assert refused.status == 1
     assert "--all" in refused.err
-    assert product.query("SELECT count(*) > 0 FROM gainsight.company") == [(True,)]
+    assert product.query("SELECT count(*) > 0 FROM company") == [(True,)]
     assert product.command("reset", "--all").status == 0
-    assert product.query("SELECT count(*) FROM gainsight.company") == [(0,)]
-    assert product.query("SELECT count(*) FROM gainsight.tenant") == [(0,)]
+    assert product.query("SELECT count(*) FROM company") == [(0,)]
+    assert product.query("SELECT count(*) FROM tenant") == [(0,)]
     assert product.run("company").status == 0
 
 
 def test_a_newer_database_is_refused(product: Product) -> None:
     assert product.command("migrate").status == 0
-    version = product.query("SELECT version_num FROM gainsight.schema_version")
-    product.query_and_commit("UPDATE gainsight.schema_version SET version_num = '9999'")
+    version = product.query("SELECT version_num FROM schema_version")
+    product.query_and_commit("UPDATE schema_version SET version_num = '9999'")
     done = product.command("status")
-    product.query_and_commit("UPDATE gainsight.schema_version SET version_num = %s", version[0])
+    product.query_and_commit("UPDATE schema_version SET version_num = %s", version[0])
     assert done.status == 1
     assert "9999" in done.err
     assert "newer" in done.err

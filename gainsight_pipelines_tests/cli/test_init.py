@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psycopg
 import pytest
 import yaml
 
 from gainsight_pipelines.embedded.server import EmbeddedServer
+from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines_tests.databases import dagster_database, fresh_database
 from gainsight_pipelines_tests.product import REAL_PREFIXES, Finished
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
@@ -83,10 +83,10 @@ def env(tmp_path_factory: pytest.TempPathFactory, postgres_server: EmbeddedServe
 @pytest.fixture
 def folder(small_sandbox: RunningSandbox, env: dict[str, str], tmp_path: Path) -> Iterator[Folder]:
     small_sandbox.reset()
-    with psycopg.connect(env["GAINSIGHT_PIPELINES_DATABASE_URL"], autocommit=True) as connection:
+    with Store(env["GAINSIGHT_PIPELINES_DATABASE_URL"]).connect("test") as connection:
         # A minute's calls of the tests before: nobody shall wait for them.
-        if connection.execute("SELECT to_regclass('gainsight.api_quota')").fetchone() != (None,):
-            connection.execute("DELETE FROM gainsight.api_quota")
+        if connection.execute("SELECT to_regclass('api_quota')").fetchone() != (None,):
+            connection.execute("DELETE FROM api_quota")
     yield Folder(tmp_path, small_sandbox, env)
     small_sandbox.reset()
 

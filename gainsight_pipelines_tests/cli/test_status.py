@@ -44,11 +44,11 @@ def test_what_ran_what_failed_and_what_is_next(product: Product, sandbox: Runnin
     sandbox.switch(crm_down=True)
     assert product.run("activity").status == 1
     product.query_and_commit(
-        """INSERT INTO gainsight.crm_gate (is_open, reason, message, since, checked_at)
+        """INSERT INTO crm_gate (is_open, reason, message, since, checked_at)
            VALUES (false, 'not_answering', 'Salesforce is away.', now() - interval '3 min', now())"""
     )
     product.query_and_commit(
-        "INSERT INTO gainsight.watched_object (object, watched_since, is_stopped) VALUES ('product_usage', now(), true)"
+        "INSERT INTO watched_object (object, watched_since, is_stopped) VALUES ('product_usage', now(), true)"
     )
     done = product.command("status")
     assert done.status == 0
@@ -74,7 +74,7 @@ def test_broken_settings_and_a_limit_that_was_reached_are_named(product: Product
     )
     assert product.command("migrate").status == 0
     product.query_and_commit(
-        """INSERT INTO gainsight.sync_run (run_id, object, status, started_at, finished_at, is_truncated,
+        """INSERT INTO sync_run (run_id, object, status, started_at, finished_at, is_truncated,
                product_version) VALUES ('1', 'survey_survey_response', 'completed', now(), now(), true, '0')"""
     )
     lines = {line.split()[0]: line for line in product.command("status").out.splitlines() if line.strip()}
@@ -95,7 +95,7 @@ def test_a_narrow_terminal_has_the_notes_in_whole_lines() -> None:
 def test_a_look_that_is_old_says_that_no_daemon_runs(product: Product) -> None:
     assert "nobody looked at the primary CRM yet" in product.command("status").out
     product.query_and_commit(
-        """INSERT INTO gainsight.crm_gate (is_open, reason, message, since, checked_at)
+        """INSERT INTO crm_gate (is_open, reason, message, since, checked_at)
            VALUES (true, 'open', 'Salesforce answers.', now() - interval '5 h', now() - interval '2 h')"""
     )
     out = product.command("status").out
@@ -112,7 +112,7 @@ def test_a_run_that_was_killed_is_failed_and_dagster_is_told(product: Product, s
     process_below(process.pid, "run_object").kill()
     assert process.wait(60) == 1
     assert "Running" in product.command("status").out, "a moment ago it may have been about to take its lock"
-    product.query_and_commit("UPDATE gainsight.sync_run SET started_at = started_at - interval '5 min'")
+    product.query_and_commit("UPDATE sync_run SET started_at = started_at - interval '5 min'")
     with psycopg.connect(psycopg_url(product.env["DAGSTER_POSTGRES_URL"])) as dagster:
         dagster.execute("UPDATE runs SET start_time = start_time - 300")
     done = product.command("status")
@@ -121,7 +121,7 @@ def test_a_run_that_was_killed_is_failed_and_dagster_is_told(product: Product, s
     assert "Traceback" not in done.err
     with psycopg.connect(psycopg_url(product.env["DAGSTER_POSTGRES_URL"])) as dagster:
         assert dagster.execute("SELECT status FROM runs").fetchall() == [("FAILURE",)]
-    assert product.query("SELECT status FROM gainsight.sync_run") == [("failed",)]
+    assert product.query("SELECT status FROM sync_run") == [("failed",)]
 
 
 def psycopg_url(url: str) -> str:

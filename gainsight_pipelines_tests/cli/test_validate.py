@@ -25,9 +25,9 @@ def installed(
 @pytest.fixture
 def product(installed: Product, small_sandbox: RunningSandbox) -> Iterator[Product]:
     small_sandbox.reset()
-    if installed.query("SELECT to_regclass('gainsight.api_quota')") != [(None,)]:
+    if installed.query("SELECT to_regclass('api_quota')") != [(None,)]:
         # A minute's calls of the tests before: nobody shall wait for them.
-        installed.query_and_commit("DELETE FROM gainsight.api_quota")
+        installed.query_and_commit("DELETE FROM api_quota")
     yield installed
     small_sandbox.reset()
 

@@ -205,6 +205,6 @@ def test_a_command_that_is_none(product: Product, arguments: list[str]) -> None:
 
 
 ROWS = """
-SELECT (SELECT count(*) FROM gainsight.account), (SELECT count(*) FROM gainsight.company),
-       (SELECT count(*) FROM gainsight.activity), (SELECT count(*) FROM gainsight.usage_metric)
+SELECT (SELECT count(*) FROM account), (SELECT count(*) FROM company),
+       (SELECT count(*) FROM activity), (SELECT count(*) FROM usage_metric)
 """

@@ -410,8 +410,8 @@ def test_a_database_that_is_not_there(finding: Finding) -> None:
 
 def test_a_newer_database(finding: Finding, database_url: str) -> None:
     database_checks(finding, database_url)
-    with psycopg.connect(database_url) as connection:
-        connection.execute("UPDATE gainsight.schema_version SET version_num = '9999'")
+    with Store(database_url).connect("test") as connection:
+        connection.execute("UPDATE schema_version SET version_num = '9999'")
     assert "newer" in find(database_checks(finding, database_url), "database", "reachable").text
 
 
@@ -443,10 +443,8 @@ def test_another_tenants_database(
     finding: Finding, database_url: str, holder: tuple[str, str, str], part: str, words: str
 ) -> None:
     database_checks(finding, database_url)
-    with psycopg.connect(database_url) as connection:
-        connection.execute(
-            "INSERT INTO gainsight.tenant (gainsight_host, crm, crm_organisation) VALUES (%s, %s, %s)", holder
-        )
+    with Store(database_url).connect("test") as connection:
+        connection.execute("INSERT INTO tenant (gainsight_host, crm, crm_organisation) VALUES (%s, %s, %s)", holder)
     found = find(database_checks(finding, database_url, part), "database", "tenant")
     assert found.outcome is Outcome.FAILED
     assert words in found.text

@@ -54,7 +54,7 @@ def test_a_materialization_shows_numbers_lineage_and_what_has_no_account(pulling
     shown: dict[str, Any] = {name: value.value for name, value in event.metadata.items()}
     assert shown["rows_read"] == 20 == shown["matched"] + shown["unmatched"]
     assert shown["response_limit_reached"] is True
-    reasons = dict(pulling.query("SELECT reason, count(*) FROM gainsight.unmatched_record GROUP BY reason"))
+    reasons = dict(pulling.query("SELECT reason, count(*) FROM unmatched_record GROUP BY reason"))
     table = {row.data["reason"]: row.data["rows"] for row in shown["unmatched_by_reason"].records}
     assert reasons and table == reasons
     assert shown["details"]["unmatched_examples"].keys() == reasons.keys()

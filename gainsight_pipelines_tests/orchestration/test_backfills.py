@@ -68,7 +68,7 @@ def test_a_range_is_one_run_with_a_materialization_per_day(
     assert {day: count for day, count in read.items() if count} == {day: expected[day] for day in days}
     assert min(read) == days[0]
     assert max(read) == days[-1]
-    ((stored,),) = pulling.query("SELECT count(*) FROM gainsight.activity")
+    ((stored,),) = pulling.query("SELECT count(*) FROM activity")
     assert stored == sum(expected[day] for day in days)
 
 

@@ -46,7 +46,7 @@ def test_unmapped_categories_are_named_until_they_are_mapped(located: Located) -
     assert "Onboarding Call" in sentence
     assert "(none)" not in sentence
     seen = located.pulling.query(
-        "SELECT jsonb_object_keys(details -> 'categories') FROM gainsight.sync_run WHERE object = 'activity'"
+        "SELECT jsonb_object_keys(details -> 'categories') FROM sync_run WHERE object = 'activity'"
     )
     categories = {"".join(name.split()).casefold(): "TYPE_MANUAL" for (name,) in seen if name != "(none)"}
     located.pulling.content["activity"]["reporting_categories"] = categories
@@ -67,7 +67,7 @@ def test_a_response_limit_that_was_reached_says_how_far_the_run_came(located: Lo
 def test_a_match_rate_far_below_the_trailing_runs_warns(located: Located) -> None:
     assert checked(located.run("activity"))["match_rate"][0]
     located.pulling.query_and_commit(
-        """INSERT INTO gainsight.sync_run (run_id, object, status, started_at, rows_matched, rows_unmatched,
+        """INSERT INTO sync_run (run_id, object, status, started_at, rows_matched, rows_unmatched,
                                            product_version)
            VALUES ('bad', 'activity', 'completed', now(), 20, '{"no_account": 80}', '0')"""
     )
@@ -79,19 +79,19 @@ def test_a_match_rate_far_below_the_trailing_runs_warns(located: Located) -> Non
 def test_a_changed_schema_is_shown_for_a_week(located: Located) -> None:
     assert checked(located.run("company"))["schema_drift"][0]
     located.pulling.query_and_commit(
-        """UPDATE gainsight.sync_run SET details = details || '{"schema_drift": {"new": ["Region__gc"]}}'"""
+        """UPDATE sync_run SET details = details || '{"schema_drift": {"new": ["Region__gc"]}}'"""
     )
     passed, sentence = run_checks(located, "company")["schema_drift"]
     assert not passed
     assert "`company` changed within the week" in sentence
-    located.pulling.query_and_commit("UPDATE gainsight.sync_run SET started_at = started_at - interval '8 days'")
+    located.pulling.query_and_commit("UPDATE sync_run SET started_at = started_at - interval '8 days'")
     assert run_checks(located, "company")["schema_drift"][0]
 
 
 def test_data_that_stopped_changing_is_told_from_a_pull_that_stopped(located: Located) -> None:
     assert checked(located.run("activity"))["data_age"][0]
     located.pulling.query_and_commit(
-        "UPDATE gainsight.sync_cursor SET modified_at = now() - %s WHERE object = 'activity' AND scope = 'pull'",
+        "UPDATE sync_cursor SET modified_at = now() - %s WHERE object = 'activity' AND scope = 'pull'",
         (timedelta(hours=30),),
     )
     passed, sentence = run_checks(located, "activity")["data_age"]

@@ -113,7 +113,7 @@ def test_a_run_of_an_object_that_was_switched_off_meanwhile_ends_as_skipped(loca
     result = definitions.resolve_job_def("pull_company").execute_in_process(instance=located.instance)
     assert result.success
     assert not result.get_asset_materialization_events()
-    assert located.pulling.query("SELECT status FROM gainsight.sync_run") == [("skipped",)]
+    assert located.pulling.query("SELECT status FROM sync_run") == [("skipped",)]
 
 
 def test_a_second_run_of_an_object_ends_as_skipped(located: Located) -> None:

@@ -40,7 +40,7 @@ sys.exit(not result.success)
 
 STORED = """
 SELECT activity_id, account_id, match_method, unmatched_reason, survey_type, score, nps_group, occurred_at, body_text
-FROM gainsight.activity ORDER BY activity_id
+FROM activity ORDER BY activity_id
 """
 
 
@@ -112,7 +112,7 @@ def test_a_killed_run_leaves_its_days_done_and_the_range_can_be_run_again(
         assert start(product, days).wait(60) == 0
         assert set(days) <= set(done_days(product))
         assert by_day(product.query(STORED)) == Counter({day: truth[day] for day in days})
-        runs = product.query("SELECT status, error FROM gainsight.sync_run ORDER BY started_at")
+        runs = product.query("SELECT status, error FROM sync_run ORDER BY started_at")
         assert [status for status, _ in runs] == ["failed", "completed"]
         assert "killed" in runs[0][1]
         after = product.query(STORED)

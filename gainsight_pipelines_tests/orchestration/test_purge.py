@@ -24,7 +24,7 @@ def test_old_runs_go_and_the_last_successful_one_of_each_object_stays(located: L
     event = located.instance.get_latest_materialization_event(asset_key("company"))
     assert event is not None
     assert event.run_id == ids[1]
-    assert located.pulling.query("SELECT run_id FROM gainsight.sync_run ORDER BY started_at") == [(ids[1],), (ids[2],)]
+    assert located.pulling.query("SELECT run_id FROM sync_run ORDER BY started_at") == [(ids[1],), (ids[2],)]
 
 
 def test_days_that_were_read_stay_marked_and_hide_no_regular_run(located: Located) -> None:

@@ -37,7 +37,7 @@ def age_gate(located: Located, span: timedelta) -> None:
     """Makes the gate's last look, and the beginning of its state, older."""
     with located.pulling.store.connect("test") as connection:
         connection.execute(
-            "UPDATE gainsight.crm_gate SET since = since - %(span)s, checked_at = checked_at - %(span)s", {"span": span}
+            "UPDATE crm_gate SET since = since - %(span)s, checked_at = checked_at - %(span)s", {"span": span}
         )
 
 
@@ -158,7 +158,7 @@ def status_of(located: Located, run: dg.DagsterRun) -> tuple[Any, ...]:
     assert found is not None
     return (
         found.status,
-        *located.pulling.query("SELECT status FROM gainsight.sync_run WHERE run_id = %s", (run.run_id,))[0],
+        *located.pulling.query("SELECT status FROM sync_run WHERE run_id = %s", (run.run_id,))[0],
     )
 
 
@@ -180,7 +180,7 @@ def test_the_record_of_a_run_that_dagster_itself_found_dead_is_ended(located: Lo
     """Else it says running until the next tick: nothing is caught up, and `status` goes on reporting it."""
     run, days = started_run(located, minutes_ago=3), started_run(located, minutes_ago=3, name="survey_survey_response")
     located.pulling.query_and_commit(
-        "UPDATE gainsight.sync_run SET object = %s WHERE run_id = %s", ("survey_survey_response_by_day", days.run_id)
+        "UPDATE sync_run SET object = %s WHERE run_id = %s", ("survey_survey_response_by_day", days.run_id)
     )
     for each in (run, days):
         located.instance.report_run_failed(each)
@@ -199,7 +199,7 @@ def test_a_dead_run_is_caught_up(located: Located) -> None:
     started_run(located, minutes_ago=3)
     assert "pull_company" not in requested(located.sense()), "its end has only just been noticed"
     with located.pulling.store.connect("test") as connection:
-        connection.execute("UPDATE gainsight.sync_run SET finished_at = finished_at - interval '6 min'")
+        connection.execute("UPDATE sync_run SET finished_at = finished_at - interval '6 min'")
     assert "pull_company" in requested(located.sense())
 
 

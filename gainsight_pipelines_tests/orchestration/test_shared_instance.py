@@ -106,7 +106,7 @@ def test_a_step_whose_end_its_executor_has_noticed_fails_no_run_that_goes_on(loc
     )
     located.sense()
     assert status(located, run) == dg.DagsterRunStatus.STARTED
-    assert located.pulling.query("SELECT status FROM gainsight.sync_run") == [("failed",)]
+    assert located.pulling.query("SELECT status FROM sync_run") == [("failed",)]
 
 
 @pytest.fixture

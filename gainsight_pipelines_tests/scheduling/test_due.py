@@ -33,7 +33,7 @@ def ran(
     connection: psycopg.Connection, started_at: datetime, status: str = "completed", *, is_retryable: bool = False
 ) -> None:
     connection.execute(
-        """INSERT INTO gainsight.sync_run (run_id, object, status, started_at, finished_at, details, product_version)
+        """INSERT INTO sync_run (run_id, object, status, started_at, finished_at, details, product_version)
            VALUES (%s, 'company', %s, %s, %s, %s, '0')""",
         (
             f"run {started_at}",

@@ -40,7 +40,7 @@ def prepared(connection: psycopg.Connection) -> psycopg.Connection:
 def test_only_changed_rows_are_touched(prepared: psycopg.Connection) -> None:
     assert write(prepared, [company("1"), company("2")]) == Written(2, 0)
     assert write(prepared, [company("1"), company("2", "B"), company("3")], "r2") == Written(2, 1)
-    rows = prepared.execute("SELECT gsid, name, run_id FROM gainsight.company ORDER BY 1").fetchall()
+    rows = prepared.execute("SELECT gsid, name, run_id FROM company ORDER BY 1").fetchall()
     assert rows == [("1", "A", "r1"), ("2", "B", "r2"), ("3", "A", "r2")]
 
 
@@ -48,7 +48,7 @@ def test_nothing_is_left_staged_by_a_page_that_was_rolled_back(prepared: psycopg
     with pytest.raises(psycopg.errors.CheckViolation), prepared.transaction():
         bulk.upsert(prepared, COMPANY, [(*company("1")[:5], None, None, None, None)], "r1")
     assert write(prepared, [company("2")]) == Written(1, 0)
-    assert prepared.execute("SELECT array_agg(gsid) FROM gainsight.company").fetchone() == (["2"],)
+    assert prepared.execute("SELECT array_agg(gsid) FROM company").fetchone() == (["2"],)
 
 
 def test_rows_that_are_gone_are_marked_and_come_back(prepared: psycopg.Connection) -> None:
@@ -60,7 +60,7 @@ def test_rows_that_are_gone_are_marked_and_come_back(prepared: psycopg.Connectio
     note_seen(prepared, ["1"], is_restart=True)
     with prepared.transaction():
         assert mark_unseen(prepared, COMPANY, "company", later[0], "r2") == 1
-    live = "SELECT array_agg(gsid) FROM gainsight.company WHERE deleted_at IS NULL"
+    live = "SELECT array_agg(gsid) FROM company WHERE deleted_at IS NULL"
     assert prepared.execute(live).fetchone() == (["1"],)
     assert write(prepared, [company("2")], "r3") == Written(1, 0)
     with prepared.transaction():
@@ -77,7 +77,7 @@ def swap(connection: psycopg.Connection, rows: list[tuple[Any, ...]]) -> tuple[W
 
 def live(connection: psycopg.Connection) -> list[tuple[Any, ...]]:
     return connection.execute(
-        """SELECT record_id, value::int FROM gainsight.usage_metric
+        """SELECT record_id, value::int FROM usage_metric
            WHERE deleted_at IS NULL AND object = 'u' ORDER BY record_id"""
     ).fetchall()
 
@@ -89,7 +89,7 @@ def test_a_snapshot_takes_the_place_of_rows_within_its_dates(prepared: psycopg.C
     written, gone = swap(prepared, [usage("b", 2, day=5), usage("d", 4, day=7)])
     assert (written, gone) == (Written(1, 1), 1)
     assert live(prepared) == [("a", 1), ("b", 2), ("d", 4)]
-    assert prepared.execute("SELECT count(*) FROM gainsight.usage_metric WHERE object = 'another'").fetchone() == (1,)
+    assert prepared.execute("SELECT count(*) FROM usage_metric WHERE object = 'another'").fetchone() == (1,)
 
 
 def test_identical_rows_have_the_same_names_in_any_order(prepared: psycopg.Connection) -> None:
@@ -118,7 +118,7 @@ def test_columns_follow_others_once_for_each_combination(prepared: psycopg.Conne
         assert remap(prepared, USAGE_METRIC, "u", how, "r9") == 3
         assert remap(prepared, USAGE_METRIC, "u", how, "r9") == 0
     assert sorted(asked) == [1, 1, 2, 2]
-    names = prepared.execute("SELECT record_id, product_name FROM gainsight.usage_metric ORDER BY 1").fetchall()
+    names = prepared.execute("SELECT record_id, product_name FROM usage_metric ORDER BY 1").fetchall()
     assert names == [("a", "v1"), ("b", "v2"), ("c", "v2")]
 
 
@@ -142,9 +142,9 @@ def test_a_page_of_new_rows_goes_straight_into_its_table(prepared: psycopg.Conne
         assert prepared.execute("SELECT count(*) FROM staged_activity").fetchone() == (0,)
     assert not bulk._insert(prepared, ACTIVITY, rows, "r2")
     assert write_activities(prepared, rows, "r2") == Written(0, 300)
-    assert prepared.execute(
-        "SELECT DISTINCT run_id, changed_at = first_seen_at FROM gainsight.activity"
-    ).fetchall() == [("r1", True)]
+    assert prepared.execute("SELECT DISTINCT run_id, changed_at = first_seen_at FROM activity").fetchall() == [
+        ("r1", True)
+    ]
 
 
 @pytest.mark.parametrize("stored", [0, 1, 7, 299])
@@ -152,7 +152,7 @@ def test_a_page_of_new_rows_with_an_old_one_among_them(prepared: psycopg.Connect
     """Whether the look sees it or the index does: the page is written, and the old row too where it changed."""
     write_activities(prepared, [activity(stored)])
     assert write_activities(prepared, [activity(number, "B") for number in range(300)], "r2") == Written(300, 0)
-    assert prepared.execute("SELECT subject, count(*) FROM gainsight.activity GROUP BY 1").fetchall() == [("B", 300)]
+    assert prepared.execute("SELECT subject, count(*) FROM activity GROUP BY 1").fetchall() == [("B", 300)]
 
 
 @pytest.mark.parametrize("count", [1, 300])
@@ -160,6 +160,6 @@ def test_texts_in_arrays_come_back_as_they_were(prepared: psycopg.Connection, co
     odd = ['say "hi"', "back\\slash", "{a,b}", "tab\there", "line\nend", "NULL", " blank ", "é😀", "'"]
     write_activities(prepared, [activity(number, attendees=odd[number % 3 :]) for number in range(count)])
     write_activities(prepared, [activity(1000, attendees=[])])
-    found = dict(prepared.execute("SELECT activity_id, internal_attendees FROM gainsight.activity").fetchall())
+    found = dict(prepared.execute("SELECT activity_id, internal_attendees FROM activity").fetchall())
     assert found.pop("1T0100001000") == []
     assert found == {f"1T01{number:08d}": odd[number % 3 :] for number in range(count)}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
+from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.errors import PermanentError, TransientError
 from gainsight_pipelines.store.connection import Store, translated_errors
 from gainsight_pipelines_tests.waiting import wait_until
@@ -52,10 +56,8 @@ def waits(store: Store, purpose: str) -> list[str | None]:
 def test_a_deadlock(store: Store) -> None:
     """Two transactions wait for each other's row: the one that gives way is worth another try."""
     row = "SELECT * FROM pair WHERE id = %s FOR UPDATE"
-    with (
-        psycopg.connect(store.url, application_name="gainsight_pipelines other") as other,
-        ThreadPoolExecutor(1) as pool,
-    ):
+    with store.connect("other") as other, ThreadPoolExecutor(1) as pool:
+        other.autocommit = False
         other.execute("SET deadlock_timeout = '1min'")  # this one doesn't find the deadlock
         other.execute("CREATE TABLE pair (id int PRIMARY KEY); INSERT INTO pair VALUES (1), (2)")
         other.commit()
@@ -77,7 +79,8 @@ def test_a_deadlock(store: Store) -> None:
 
 @pytest.mark.parametrize("setting", ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"])
 def test_time_outs_of_the_server(store: Store, setting: str) -> None:
-    with psycopg.connect(store.url) as other:
+    with store.connect("holder") as other:
+        other.autocommit = False
         other.execute("CREATE TABLE held (id int)")
         other.commit()
         other.execute("LOCK TABLE held")
@@ -104,16 +107,16 @@ def test_a_full_disk(store: Store, connection: psycopg.Connection) -> None:
 
 def test_a_database_that_may_only_be_read(store: Store) -> None:
     with pytest.raises(PermanentError, match="read-only"), store.connect("reader") as reader, reader.transaction():
-        reader.execute("SET TRANSACTION READ ONLY; UPDATE gainsight.sync_cursor SET gsid = ''")
+        reader.execute("SET TRANSACTION READ ONLY; UPDATE sync_cursor SET gsid = ''")
 
 
 def test_a_role_without_rights(store: Store, connection: psycopg.Connection) -> None:
-    connection.execute("CREATE ROLE nobody_here")
+    connection.execute("CREATE ROLE nobody_here; GRANT USAGE ON SCHEMA gainsight TO nobody_here")
     try:
         with pytest.raises(PermanentError, match="permission denied"), store.connect("nobody") as another:
-            another.execute("SET ROLE nobody_here; SELECT * FROM gainsight.account")
+            another.execute("SET ROLE nobody_here; SELECT * FROM account")
     finally:
-        connection.execute("DROP ROLE nobody_here")
+        connection.execute("DROP OWNED BY nobody_here; DROP ROLE nobody_here")
 
 
 def test_a_connection_that_is_lost(store: Store, connection: psycopg.Connection) -> None:
@@ -134,6 +137,65 @@ def test_nobody_listens(tmp_path: Path) -> None:
         pass
 
 
+def test_the_session_is_ours_whatever_the_database_sets(store: Store, connection: psycopg.Connection) -> None:
+    """What our statements rely on: dates in ISO, UTC, UTF-8, our schema; also for the next one and after a rollback."""
+    database = connection.info.dbname
+    for setting in ("DateStyle = German", "IntervalStyle = sql_standard", "TimeZone = 'Asia/Kolkata'"):
+        connection.execute(f"ALTER DATABASE {database} SET {setting}".encode())
+    connection.execute(f"ALTER DATABASE {database} SET search_path = public".encode())
+    url = make_conninfo(store.url, client_encoding="LATIN1")
+    with Store(url).connect("session") as session:
+        with pytest.raises(ZeroDivisionError), session.transaction():
+            raise ZeroDivisionError
+        row = session.execute(
+            "SELECT timestamptz '2026-01-31 10:00+00', interval '1 day 02:03', '2026-01-31'::date::text, %s::text,"
+            " current_schema(), count(*) FROM sync_run",
+            ("\N{GRINNING FACE}",),
+        ).fetchone()
+        assert row == (
+            datetime(2026, 1, 31, 10, tzinfo=UTC), timedelta(days=1, hours=2, minutes=3), "2026-01-31",
+            "\N{GRINNING FACE}", "gainsight", 0,
+        )  # fmt: skip
+        keepalives = session.execute("SELECT setting FROM pg_settings WHERE name LIKE 'tcp_keepalives%'").fetchall()
+        assert len(keepalives) == 3  # over a unix socket they have no effect
+        assert session.info.parameter_status("TimeZone") == "UTC"
+
+
+def test_the_urls_own_options_hold(store: Store, connection: psycopg.Connection) -> None:
+    """For pulls as for migrations: here a role that owns the tables."""
+    connection.execute("CREATE ROLE the_owner")
+    try:
+        url = make_conninfo(store.url, options="-c role=the_owner -c statement_timeout=77s")
+        with Store(url).connect("options") as session:
+            row = session.execute("SELECT current_user, current_setting('statement_timeout')").fetchone()
+        assert row == ("the_owner", "77s")
+    finally:
+        connection.execute("DROP ROLE the_owner")
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_that_cannot_hold_every_text(postgres_server: EmbeddedServer, encoding: str) -> None:
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_server.url("postgres"), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'".encode())
+        try:
+            with (
+                pytest.raises(PermanentError, match=f"encoding is {encoding}"),
+                Store(postgres_server.url(name)).connect("x"),
+            ):
+                pass
+        finally:
+            admin.execute(f"DROP DATABASE {name}".encode())
+
+
+@pytest.mark.parametrize("url", ["postgres//nobody:hidden@host/x", "mysql://nobody:hidden@host/x", "host=x nonsense=1"])
+def test_what_is_no_url(url: str) -> None:
+    with pytest.raises(PermanentError, match="is no PostgreSQL URL") as caught, Store(url).connect("x"):
+        pass
+    assert "hidden" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
 def test_a_database_that_is_not_there(store: Store) -> None:
     url = store.url.replace("/test_", "/gone_")
     with pytest.raises(PermanentError, match="no such role or database"), Store(url).connect("x"):
@@ -142,6 +204,6 @@ def test_a_database_that_is_not_there(store: Store) -> None:
 
 def test_errors_of_our_own_sql_are_not_dressed_up(store: Store) -> None:
     with pytest.raises(psycopg.errors.UndefinedTable), store.connect("x") as connection:
-        connection.execute("SELECT * FROM gainsight.nothing")
+        connection.execute("SELECT * FROM nothing")
     with pytest.raises(ZeroDivisionError), translated_errors():
         raise ZeroDivisionError

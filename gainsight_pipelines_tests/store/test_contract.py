@@ -23,7 +23,7 @@ def test_the_database_has_what_the_contract_says(connection: psycopg.Connection)
         """SELECT c.relname, c.relkind, obj_description(c.oid), a.attname, format_type(a.atttypid, a.atttypmod),
                   col_description(c.oid, a.attnum)
            FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-           WHERE c.relnamespace = 'gainsight'::regnamespace AND c.relkind IN ('r', 'v')
+           WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'v')
            ORDER BY c.relname, a.attnum"""
     ).fetchall()
     found: dict[str, tuple[str, str, dict[str, tuple[str, str]]]] = {}

@@ -110,6 +110,6 @@ def test_processes_share_it(store: Store) -> None:
     assert [process.wait(60) for process in processes] == [0, 0, 0]
     with store.connect("test") as connection:
         windows = connection.execute(
-            "SELECT window_seconds, sum(calls) FROM gainsight.api_quota GROUP BY 1 ORDER BY 1"
+            "SELECT window_seconds, sum(calls) FROM api_quota GROUP BY 1 ORDER BY 1"
         ).fetchall()
     assert windows == [(60, 45), (86_400, 45)]

@@ -77,7 +77,7 @@ def test_migrating_twice_changes_nothing(store: Store, connection: psycopg.Conne
 
 
 def test_a_newer_database_is_left_alone(store: Store, connection: psycopg.Connection) -> None:
-    connection.execute("UPDATE gainsight.schema_version SET version_num = '9999'")
+    connection.execute("UPDATE schema_version SET version_num = '9999'")
     with pytest.raises(PermanentError, match="newer than this program"):
         migrate(store)
 
@@ -98,4 +98,4 @@ def test_a_database_that_goes_away_while_its_tables_are_made(database_url: str) 
     migrate(store)
     with store.connect("test") as connection:
         assert database_version(connection) == head_version()
-        assert connection.execute("SELECT obj_description('gainsight.account'::regclass)").fetchone() != (None,)
+        assert connection.execute("SELECT obj_description('account'::regclass)").fetchone() != (None,)

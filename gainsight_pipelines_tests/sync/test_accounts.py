@@ -31,7 +31,7 @@ def truth(pulling: Pulling) -> dict[str, dict[str, Any]]:
 
 def stored(pulling: Pulling, column: str = "name") -> dict[str, Any]:
     """A column of the live accounts."""
-    return dict(pulling.query(f"SELECT account_id, {column} FROM gainsight.account WHERE deleted_at IS NULL"))
+    return dict(pulling.query(f"SELECT account_id, {column} FROM account WHERE deleted_at IS NULL"))
 
 
 def test_characters_that_postgresql_has_no_place_for(either: Pulling) -> None:

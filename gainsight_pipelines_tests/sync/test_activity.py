@@ -12,7 +12,7 @@ from gainsight_pipelines_tests.sync.test_company import ask
 
 
 def stored(pulling: Pulling, column: str) -> dict[str, Any]:
-    return dict(pulling.query(f"SELECT activity_id, {column} FROM gainsight.activity WHERE source = 'timeline'"))
+    return dict(pulling.query(f"SELECT activity_id, {column} FROM activity WHERE source = 'timeline'"))
 
 
 def everything(pulling: Pulling) -> None:
@@ -58,7 +58,7 @@ def test_t1_a_category_may_be_a_picklist_or_a_lookup(pulling: Pulling, kind: str
     names = list(items.values())
     pulling.content["activity"]["reporting_categories"] = {names[0].upper(): "EMAIL", f" {names[1]}": "MEETING"}
     pulling.pull("activity")
-    rows = pulling.query("SELECT DISTINCT reporting_category, activity_type FROM gainsight.activity")
+    rows = pulling.query("SELECT DISTINCT reporting_category, activity_type FROM activity")
     assert set(rows) == {(names[0], "EMAIL"), (names[1], "MEETING"), (names[2], "TYPE_MANUAL")}
 
 
@@ -72,7 +72,7 @@ def test_t1_authors_attendees_duration_and_text(pulling: Pulling) -> None:
     )  # fmt: skip
     rows = pulling.query(
         """SELECT activity_id, author, author_email, duration_minutes::int, internal_attendees, external_attendees,
-                  body, body_text, custom_fields FROM gainsight.activity"""
+                  body, body_text, custom_fields FROM activity"""
     )
     assert {row[0]: row[1:8] for row in rows} == {
         gsid: (
@@ -119,9 +119,7 @@ def test_t1_entries_of_a_relationship_reach_the_account_through_its_company(pull
     pulling.pull("activity")
     rows = {
         row[0]: row[1:]
-        for row in pulling.query(
-            "SELECT activity_id, company_gsid, account_id, unmatched_reason FROM gainsight.activity"
-        )
+        for row in pulling.query("SELECT activity_id, company_gsid, account_id, unmatched_reason FROM activity")
     }
     assert rows[records[0]] == (where["company"], pulling.account_ids()[where["account"]], None)
     assert rows[records[1]] == (None, None, "no_company")

@@ -15,18 +15,18 @@ from gainsight_pipelines_tests.sync.odd_tenant import GOOD, NOW, entry, field
 
 
 def one(pulling: Pulling, number: int, columns: str) -> tuple[Any, ...]:
-    (row,) = pulling.query(f"SELECT {columns} FROM gainsight.activity WHERE activity_id = '1T01{number:032d}'")
+    (row,) = pulling.query(f"SELECT {columns} FROM activity WHERE activity_id = '1T01{number:032d}'")
     return row
 
 
 def reasons(pulling: Pulling) -> list[str]:
-    return [row[0] for row in pulling.query("SELECT reason FROM gainsight.rejected_record ORDER BY 1")]
+    return [row[0] for row in pulling.query("SELECT reason FROM rejected_record ORDER BY 1")]
 
 
 def pull_all_but(pulling: Pulling, rejected: int, stored: int) -> SyncReport:
     report = pulling.pull("activity")
     assert (report.rejected, report.written) == (rejected, stored), reasons(pulling)
-    assert pulling.query("SELECT count(*) FROM gainsight.activity") == [(stored,)]
+    assert pulling.query("SELECT count(*) FROM activity") == [(stored,)]
     return report
 
 
@@ -120,7 +120,7 @@ def test_deep_nesting(odd: Pulling, tenant: Tenant, depth: int) -> None:
         nested = {"in": nested}
     tenant.rows.append(entry(500, Ant__Anything__c=nested))
     report = odd.pull("activity")
-    assert odd.query("SELECT count(*) FROM gainsight.activity") == [(GOOD + 1 - report.rejected,)]
+    assert odd.query("SELECT count(*) FROM activity") == [(GOOD + 1 - report.rejected,)]
     if report.rejected:
         assert reasons(odd) == ["nested too deeply"]
     else:
@@ -133,7 +133,7 @@ def test_ten_thousand_custom_fields(odd: Pulling, tenant: Tenant) -> None:
     tenant.rows[0] |= {name: f"value of {name}" for name in names}
     pull_all_but(odd, 0, GOOD)
     assert one(odd, 0, "(SELECT count(*) FROM jsonb_object_keys(custom_fields))") == (10_000,)
-    assert odd.query("SELECT count(*) FROM gainsight.custom_field") == [(10_002,)]
+    assert odd.query("SELECT count(*) FROM custom_field") == [(10_002,)]
 
 
 def test_items_that_a_picklist_does_not_list(odd: Pulling, tenant: Tenant) -> None:
@@ -153,7 +153,7 @@ def test_what_was_kept_aside_is_there_once_however_often_it_comes(odd: Pulling, 
     tenant.rows.append(entry(500, Duration="many", LastModifiedDate=NOW))
     odd.pull("activity")
     odd.pull("activity")
-    ((payload, reason),) = odd.query("SELECT payload, reason FROM gainsight.rejected_record")
+    ((payload, reason),) = odd.query("SELECT payload, reason FROM rejected_record")
     assert (payload["Duration"], reason) == ("many", "Duration is not a number")
     tenant.rows[-1] |= {"Duration": 5, "LastModifiedDate": NOW + timedelta(seconds=30)}
     odd.pull("activity")
@@ -178,12 +178,10 @@ def test_a_value_that_only_postgresql_refuses_keeps_its_record_aside(odd: Pullin
         table, column, refused = "activity", "subject", "'unheard of'"
     with odd.store.connect("test") as connection:
         connection.execute(
-            f"""CREATE FUNCTION gainsight.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+            f"""CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
                 BEGIN IF NEW.{column} = {refused} THEN RAISE numeric_value_out_of_range; END IF; RETURN NEW; END $$"""
         )
-        connection.execute(
-            f"CREATE TRIGGER refuse BEFORE INSERT ON gainsight.{table} FOR EACH ROW EXECUTE FUNCTION gainsight.refuse()"
-        )
+        connection.execute(f"CREATE TRIGGER refuse BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION refuse()")
     expected = 1 if name == "product_usage" else 2
     report = odd.pull(name)
     assert (report.read, report.rejected, report.written) == (GOOD, expected, GOOD - expected)

@@ -31,9 +31,7 @@ def notes(report: SyncReport) -> str:
 
 
 def types(pulling: Pulling) -> Counter[tuple[str, str]]:
-    return Counter(
-        pulling.query("SELECT reporting_category, activity_type FROM gainsight.activity WHERE source = 'timeline'")
-    )
+    return Counter(pulling.query("SELECT reporting_category, activity_type FROM activity WHERE source = 'timeline'"))
 
 
 def test_a_changed_mapping_is_applied_to_stored_rows_without_calling_gainsight(pulling: Pulling) -> None:
@@ -62,11 +60,11 @@ def test_attributes_that_are_asked_for_later_are_read_for_all_companies(pulling:
     pulling.pull("company")
     assert {
         tuple(row[0])
-        for row in pulling.query("SELECT DISTINCT array(SELECT jsonb_object_keys(attributes)) FROM gainsight.company")
+        for row in pulling.query("SELECT DISTINCT array(SELECT jsonb_object_keys(attributes)) FROM company")
     } == {("Name", "Region__gc")}
     pulling.content["company"]["attributes"] = ["Name", "Region__gc", "Seats__gc"]
     report = pulling.pull("company")
-    rows = pulling.query("SELECT (attributes ->> 'Seats__gc')::int FROM gainsight.company")
+    rows = pulling.query("SELECT (attributes ->> 'Seats__gc')::int FROM company")
     assert all(seats for (seats,) in rows)
     assert "`company.attributes` changed" in notes(report) and "Seats__gc" in notes(report)
     pulling.sandbox.reset()
@@ -82,7 +80,7 @@ def test_a_longer_look_back_reads_what_lies_before_and_nothing_twice(pulling: Pu
     pulling.content["activity"]["initial_lookback_days"] = None
     second = pulling.pull("activity")
     assert "go further back" in notes(second)
-    assert {row[0] for row in pulling.query("SELECT activity_id FROM gainsight.activity")} == set(truth)
+    assert {row[0] for row in pulling.query("SELECT activity_id FROM activity")} == set(truth)
     # The records at the very edge, and those of the overlap, may come twice.
     assert second.read <= len(truth) - first.read + 20
     assert second.unchanged <= 20
@@ -101,7 +99,7 @@ def test_full_reads_everything_again_and_is_taken_up_when_it_was_cut_off(pulling
     report = pulling.pull("company")
     assert report.written == everything
     assert "asked for" in notes(report)
-    assert {row[0] for row in pulling.query("SELECT attributes ->> 'Region__gc' FROM gainsight.company")} == {"Moon"}
+    assert {row[0] for row in pulling.query("SELECT attributes ->> 'Region__gc' FROM company")} == {"Moon"}
     assert pull_full(pulling, "company").unchanged >= everything
     assert pulling.pull("company").read == 0
 
@@ -124,16 +122,16 @@ def test_settings_that_are_changed_back_half_way_leave_nothing_mixed_up(pulling:
 
 def test_another_usage_object_takes_the_place_of_the_former(pulling: Pulling) -> None:
     pulling.pull("product_usage")
-    assert pulling.query("SELECT count(*) FROM gainsight.product_usage")[0][0] > 0
+    assert pulling.query("SELECT count(*) FROM product_usage")[0][0] > 0
     usage = pulling.content["product_usage"]
     pulling.content["product_usage"] = {"enabled": True, "object": "product_usage_wide__gc"}
     report = pulling.pull("product_usage")
     assert "takes the place of `product_usage__gc`" in notes(report)
-    live = pulling.query("SELECT DISTINCT object FROM gainsight.usage_metric WHERE deleted_at IS NULL")
+    live = pulling.query("SELECT DISTINCT object FROM usage_metric WHERE deleted_at IS NULL")
     assert live == [("product_usage_wide__gc",)]
     pulling.content["product_usage"] = usage
     pulling.pull("product_usage")
-    assert pulling.query("SELECT count(DISTINCT record_id) FROM gainsight.usage_metric WHERE deleted_at IS NULL") == [
+    assert pulling.query("SELECT count(DISTINCT record_id) FROM usage_metric WHERE deleted_at IS NULL") == [
         (len(pulling.truth("product_usage__gc")),)
     ]
 
@@ -143,7 +141,7 @@ def test_another_product_name_is_applied_to_stored_rows(pulling: Pulling) -> Non
     pulling.content["product_usage"]["product_name"] = "Rocket"
     report = pulling.pull("product_usage")
     assert report.read <= 10  # the overlap
-    assert pulling.query("SELECT DISTINCT product_name FROM gainsight.usage_metric") == [("Rocket",)]
+    assert pulling.query("SELECT DISTINCT product_name FROM usage_metric") == [("Rocket",)]
 
 
 def test_another_crm_id_field_leads_to_other_accounts(pulling: Pulling) -> None:
@@ -151,7 +149,7 @@ def test_another_crm_id_field_leads_to_other_accounts(pulling: Pulling) -> None:
     pulling.content["company"]["crm_id_field"] = "HubSpot_Company_ID__gc"  # no account of Salesforce has such an id
     report = pulling.pull("activity")
     assert "ids of all companies were read again" in notes(report)
-    assert pulling.query("SELECT count(*) FROM gainsight.activity WHERE match_method = 'direct'") == [(0,)]
+    assert pulling.query("SELECT count(*) FROM activity WHERE match_method = 'direct'") == [(0,)]
 
 
 def change_schema(pulling: Pulling, object_name: str, **field: Any) -> None:
@@ -171,7 +169,7 @@ def test_drift_of_the_schema_is_noticed_and_stops_nothing_else(pulling: Pulling)
         "retyped": {"Seats__gc": "NUMBER → STRING"},
     }
     assert "Moons__gc" in notes(report)
-    rows = pulling.query("SELECT attributes ->> 'Moons__gc', attributes ? 'Employees' FROM gainsight.company")
+    rows = pulling.query("SELECT attributes ->> 'Moons__gc', attributes ? 'Employees' FROM company")
     assert set(rows) == {("3", False)}
     assert "schema_drift" not in pulling.pull("company").details
 
@@ -191,16 +189,14 @@ def test_unreadable_fields_are_left_out_and_named(pulling: Pulling) -> None:
     report = pulling.pull("company")
     assert set(report.details["unreadable_fields"]) == {"Arr", "Tags"}
     assert "`Arr`" in notes(report)
-    assert pulling.query("SELECT count(*) FROM gainsight.company") == [(len(pulling.truth("company")),)]
-    assert pulling.query("SELECT count(*) FROM gainsight.company WHERE attributes ?| array['Arr', 'Tags']") == [(0,)]
+    assert pulling.query("SELECT count(*) FROM company") == [(len(pulling.truth("company")),)]
+    assert pulling.query("SELECT count(*) FROM company WHERE attributes ?| array['Arr', 'Tags']") == [(0,)]
     assert pulling.pull("activity").details["unreadable_fields"] == ["Duration"]
     pulling.sandbox.reset()
     assert pulling.pull("company").calls["query"] == 1
     pulling.clock.ahead += timedelta(days=1, hours=1)
     assert "Arr" in notes(pulling.pull("company"))
-    assert pulling.query("SELECT count(*) FROM gainsight.company WHERE attributes ? 'Arr'") == [
-        (len(pulling.truth("company")),)
-    ]
+    assert pulling.query("SELECT count(*) FROM company WHERE attributes ? 'Arr'") == [(len(pulling.truth("company")),)]
 
 
 def test_a_field_that_the_settings_name_and_the_key_may_not_read_is_an_error(pulling: Pulling) -> None:

@@ -20,7 +20,7 @@ def ask(pulling: Pulling, object_name: str, *fields: str) -> dict[str, dict[str,
 
 
 def attributes(pulling: Pulling) -> dict[str, dict[str, Any]]:
-    return dict(pulling.query("SELECT gsid, attributes FROM gainsight.company"))
+    return dict(pulling.query("SELECT gsid, attributes FROM company"))
 
 
 def test_a1_companies_bring_typed_attributes_and_labels(pulling: Pulling) -> None:
@@ -46,9 +46,7 @@ def test_a1_companies_bring_typed_attributes_and_labels(pulling: Pulling) -> Non
 def test_a1_nothing_of_the_crms_account_is_changed(pulling: Pulling) -> None:
     """Requirements A1 and G1."""
     pulling.pull("activity")
-    columns = (
-        "SELECT account_id, name, domain, arr, renewal_date, owner_id, changed_at FROM gainsight.account ORDER BY 1"
-    )
+    columns = "SELECT account_id, name, domain, arr, renewal_date, owner_id, changed_at FROM account ORDER BY 1"
     before = pulling.query(columns)
     pulling.pull("company")
     assert pulling.query(columns) == before
@@ -91,7 +89,7 @@ def test_two_companies_at_one_account_are_both_kept_and_flagged(pulling: Pulling
     assert flagged["accounts"] == len(several)
     assert all(set(gsids) == several[account] for account, gsids in flagged["examples"].items())
     shown = pulling.query(
-        """SELECT account_id, array(SELECT jsonb_array_elements(companies) ->> 'gsid') FROM gainsight.account_360
+        """SELECT account_id, array(SELECT jsonb_array_elements(companies) ->> 'gsid') FROM account_360
            WHERE has_several_companies"""
     )
     assert {account: set(gsids) for account, gsids in shown} == several

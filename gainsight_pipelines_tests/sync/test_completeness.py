@@ -23,7 +23,7 @@ pytestmark = pytest.mark.long
 
 
 def subjects(pulling: Pulling) -> dict[str, str]:
-    return dict(pulling.query("SELECT activity_id, subject FROM gainsight.activity"))
+    return dict(pulling.query("SELECT activity_id, subject FROM activity"))
 
 
 def shown(tenant: Tenant) -> dict[str, str]:
@@ -89,7 +89,7 @@ def test_time_zones(pulling: Pulling, zone: str, form: str) -> None:
     assert subjects(pulling)[gsid] == zone
     occurred = pulling.query(
         """SELECT activity_id, to_char(occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS+00:00')
-           FROM gainsight.activity"""
+           FROM activity"""
     )
     truth = pulling.truth("activity_timeline")
     assert dict(occurred) == {gsid: each["occurred_at"] for gsid, each in truth.items()}
@@ -100,19 +100,19 @@ def test_records_follow_an_account_that_is_deleted_and_comes_back(pulling: Pulli
     pulling.pull("company")
     pulling.pull("activity")
     ((account_id, before),) = pulling.query(
-        """SELECT account_id, count(*) FROM gainsight.activity WHERE match_method = 'direct'
+        """SELECT account_id, count(*) FROM activity WHERE match_method = 'direct'
            GROUP BY 1 ORDER BY 2 DESC LIMIT 1"""
     )
     key = next(number for number, each in pulling.account_ids().items() if each == account_id)
-    seen = "SELECT activities FROM gainsight.account_360 WHERE account_id = %s"
+    seen = "SELECT activities FROM account_360 WHERE account_id = %s"
     assert pulling.query(seen, (account_id,)) == [(before,)]
-    ((rows,),) = pulling.query("SELECT count(*) FROM gainsight.activity")
+    ((rows,),) = pulling.query("SELECT count(*) FROM activity")
 
     pulling.sandbox.edit({"account": key, "action": "delete"})
     pulling.pull("activity")
     assert pulling.query(seen, (account_id,)) == []
-    assert pulling.query("SELECT count(*) FROM gainsight.activity WHERE account_id = %s", (account_id,)) == [(0,)]
-    assert pulling.query("SELECT count(*) FROM gainsight.activity WHERE deleted_at IS NULL") == [(rows,)]
+    assert pulling.query("SELECT count(*) FROM activity WHERE account_id = %s", (account_id,)) == [(0,)]
+    assert pulling.query("SELECT count(*) FROM activity WHERE deleted_at IS NULL") == [(rows,)]
 
     pulling.sandbox.edit({"account": key, "values": {"deleted_at": None}})
     pulling.pull("activity")
@@ -209,10 +209,7 @@ def test_any_history_of_edits_ends_as_if_it_had_been_read_at_once(
 def live(pulling: Pulling) -> dict[str, dict[str, tuple[Any, ...]]]:
     """The live rows by table and key."""
     return {
-        table: {
-            row[0]: row[1:]
-            for row in pulling.query(f"SELECT {columns} FROM gainsight.{table} WHERE deleted_at IS NULL")
-        }
+        table: {row[0]: row[1:] for row in pulling.query(f"SELECT {columns} FROM {table} WHERE deleted_at IS NULL")}
         for table, columns in COLUMNS.items()
         if table != "usage_metric"
     }
@@ -233,6 +230,6 @@ def test_a_first_load_in_which_a_company_gets_another_crm_id(odd: Pulling, tenan
         for row in tenant.rows[200:]:
             row[path] = second
     report = odd.pull("activity")
-    assert odd.query("SELECT DISTINCT account_id FROM gainsight.activity") == [(second if is_changed else first,)]
+    assert odd.query("SELECT DISTINCT account_id FROM activity") == [(second if is_changed else first,)]
     assert report.relinked == (150 if is_changed else 0)  # the first page
     assert odd.pull("activity").relinked == 0

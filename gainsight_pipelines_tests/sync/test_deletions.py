@@ -19,7 +19,7 @@ DAY, WEEK = timedelta(days=1, minutes=1), timedelta(days=7, minutes=1)
 
 
 def gone(pulling: Pulling, table: str, column: str) -> set[str]:
-    return {row[0] for row in pulling.query(f"SELECT {column} FROM gainsight.{table} WHERE deleted_at IS NOT NULL")}
+    return {row[0] for row in pulling.query(f"SELECT {column} FROM {table} WHERE deleted_at IS NOT NULL")}
 
 
 def later(pulling: Pulling, time: timedelta) -> None:
@@ -50,13 +50,11 @@ def test_deleted_companies_are_marked_by_the_tenants_log(pulling: Pulling) -> No
     assert gone(pulling, "company", "gsid") == deleted
     assert report.details["deleted"] == 2
     assert report.calls["deletions"] == 1
-    companies = pulling.query("SELECT jsonb_array_elements(companies) ->> 'gsid' FROM gainsight.account_360")
+    companies = pulling.query("SELECT jsonb_array_elements(companies) ->> 'gsid' FROM account_360")
     assert not {gsid for (gsid,) in companies} & deleted
     # What was matched by the company's CRM id has no account any more.
     pulling.pull("activity")
-    reasons = pulling.query(
-        "SELECT DISTINCT match_method FROM gainsight.activity WHERE company_gsid = ANY(%s)", (list(deleted),)
-    )
+    reasons = pulling.query("SELECT DISTINCT match_method FROM activity WHERE company_gsid = ANY(%s)", (list(deleted),))
     assert ("direct",) not in reasons
     assert pulling.pull("company").calls == {"query": 1, "crm": report.calls["crm"]}
 
@@ -68,7 +66,7 @@ def test_deletions_of_any_object_are_found(pulling: Pulling) -> None:
         ("product_usage", "product_usage__gc", "usage_metric", "record_id"),
     ):
         pulling.pull(name)
-        before = {row[0] for row in pulling.query(f"SELECT {column} FROM gainsight.{table}")}
+        before = {row[0] for row in pulling.query(f"SELECT {column} FROM {table}")}
         already = gone(pulling, table, column)
         deleted = delete(pulling, object_name, 3)
         later(pulling, DAY)
@@ -115,7 +113,7 @@ def test_a_record_that_comes_back_is_live_again(pulling: Pulling) -> None:
     pulling.pull("company")
     gsid = next(iter(pulling.truth("company")))
     with pulling.store.connect("test") as connection:
-        connection.execute("UPDATE gainsight.company SET deleted_at = now() WHERE gsid = %s", (gsid,))
+        connection.execute("UPDATE company SET deleted_at = now() WHERE gsid = %s", (gsid,))
     pulling.sandbox.edit({"object": "company", "gsid": gsid, "values": {"Employees": 7}})
     pulling.pull("company")
     assert gone(pulling, "company", "gsid") == set()
@@ -131,7 +129,7 @@ def test_what_is_deleted_between_a_first_run_that_failed_and_the_next_one_is_fou
         sandbox.switch(page_cap=100, limit_per_day=5)
         with pytest.raises(RateLimited):
             pulling.pull("activity")
-        stored = {row[0] for row in pulling.query("SELECT activity_id FROM gainsight.activity")}
+        stored = {row[0] for row in pulling.query("SELECT activity_id FROM activity")}
         assert 0 < len(stored) < 300
         gsid = min(stored)
         sandbox.edit({"object": "activity_timeline", "action": "delete", "gsid": gsid})

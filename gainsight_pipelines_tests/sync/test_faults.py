@@ -10,7 +10,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from gainsight_pipelines.embedded.server import EmbeddedServer, embedded_server
@@ -42,13 +41,13 @@ def wide(
 
 
 def stored(pulling: Pulling) -> set[str]:
-    return {row[0] for row in pulling.query("SELECT activity_id FROM gainsight.activity")}
+    return {row[0] for row in pulling.query("SELECT activity_id FROM activity")}
 
 
 def last_run(pulling: Pulling) -> tuple[str, str | None, int, int]:
     """Status, error, records that it read, rows that it wrote."""
     (row,) = pulling.query(
-        """SELECT status, error, records_read, rows_written FROM gainsight.sync_run
+        """SELECT status, error, records_read, rows_written FROM sync_run
            WHERE object = 'activity' ORDER BY started_at DESC LIMIT 1"""
     )
     return row
@@ -115,7 +114,7 @@ def test_a_run_that_lost_its_lock_writes_nothing_over_the_next_one(pulling: Pull
         slow.result.result(30)
     assert second.status == "completed"
     assert stored(pulling) == set(pulling.truth("activity_timeline"))
-    assert pulling.query("SELECT DISTINCT run_id FROM gainsight.sync_cursor WHERE object = 'activity'") == [("second",)]
+    assert pulling.query("SELECT DISTINCT run_id FROM sync_cursor WHERE object = 'activity'") == [("second",)]
 
 
 def test_a_connection_that_is_lost_in_the_middle(pulling: Pulling, pool: ThreadPoolExecutor) -> None:
@@ -146,9 +145,9 @@ def test_postgresql_is_killed_in_the_middle(small_sandbox: RunningSandbox, pool:
         with embedded_server(folder, QUICK, temporary=True):
             before = len(stored(pulling))
             assert before >= PAGE
-            assert pulling.query("SELECT status FROM gainsight.sync_run") == [("running",)]
+            assert pulling.query("SELECT status FROM sync_run") == [("running",)]
             goes_on(pulling, before)
-            statuses = pulling.query("SELECT status FROM gainsight.sync_run ORDER BY started_at")
+            statuses = pulling.query("SELECT status FROM sync_run ORDER BY started_at")
             assert statuses[:2] == [("failed",), ("completed",)]
     wait_until(lambda: not folder.exists())
     folder.parent.rmdir()
@@ -156,7 +155,7 @@ def test_postgresql_is_killed_in_the_middle(small_sandbox: RunningSandbox, pool:
 
 def test_a_full_disk_rolls_the_page_back(pulling: Pulling) -> None:
     # A page's transaction writes there too; it has no rows yet, and gets its room block by block.
-    with pulling.store.connect("test") as connection, full_disk(connection, "gainsight.company_link"):
+    with pulling.store.connect("test") as connection, full_disk(connection, "company_link"):
         with pytest.raises(PermanentError, match="no room left"):
             pulling.pull("activity")
         # What had room is as it was: nothing is read, no cursor has moved.
@@ -164,7 +163,7 @@ def test_a_full_disk_rolls_the_page_back(pulling: Pulling) -> None:
         assert (status, read, written) == ("failed", 0, 0)
         assert error == "The database has no room left: the page was rolled back. Free disk space, then run again."
         cursors = connection.execute(
-            "SELECT modified_at FROM gainsight.sync_cursor WHERE object = 'activity' AND scope = 'pull'"
+            "SELECT modified_at FROM sync_cursor WHERE object = 'activity' AND scope = 'pull'"
         ).fetchall()
         assert cursors == [(None,)]
     goes_on(pulling, 0)
@@ -174,19 +173,19 @@ def test_a_deadlock_costs_the_page_another_try(pulling: Pulling, pool: ThreadPoo
     """Another transaction and the page's wait for each other's rows; PostgreSQL gives the page up: it comes again."""
     pulling.pull("company")
     (first,), (last,) = pulling.query(
-        "SELECT min(company_gsid) FROM gainsight.company_link UNION ALL"
-        " SELECT max(company_gsid) FROM gainsight.company_link"
+        "SELECT min(company_gsid) FROM company_link UNION ALL SELECT max(company_gsid) FROM company_link"
     )
-    with psycopg.connect(pulling.store.url) as other:
+    with pulling.store.connect("other") as other:
+        other.autocommit = False
         other.execute("SET deadlock_timeout = '1min'")  # so that it is the page that gives way
-        other.execute("SELECT 1 FROM gainsight.company_link WHERE company_gsid = %s FOR UPDATE", (last,))
+        other.execute("SELECT 1 FROM company_link WHERE company_gsid = %s FOR UPDATE", (last,))
         run = pool.submit(pulling.pull, "company")
         pulling.sandbox.edit(
             *({"object": "company", "gsid": gsid, "values": {"Name": "New"}} for gsid in (first, last))
         )
         wait_until(lambda: is_waiting(pulling.store, "sync company") or run.done())
         assert not run.done()
-        other.execute("SELECT 1 FROM gainsight.company_link WHERE company_gsid = %s FOR UPDATE", (first,))
+        other.execute("SELECT 1 FROM company_link WHERE company_gsid = %s FOR UPDATE", (first,))
         other.rollback()
     report = run.result(30)
     assert report.status == "completed"
@@ -215,10 +214,10 @@ def test_the_crm_goes_down_in_the_middle_and_stays_down(wide: Pulling) -> None:
     assert last_run(wide)[0] == "gated"
     assert wide.sandbox.calls()["totals"].get("gainsight", 0) == 0
     assert stored(wide) == set()
-    assert 0 < wide.query("SELECT count(*) FROM gainsight.account")[0][0] < 330
+    assert 0 < wide.query("SELECT count(*) FROM account")[0][0] < 330
     wide.sandbox.reset()
     wide.pull("activity")
-    ((live,),) = wide.query("SELECT count(*) FROM gainsight.account WHERE deleted_at IS NULL")
+    ((live,),) = wide.query("SELECT count(*) FROM account WHERE deleted_at IS NULL")
     kind = wide.content["primary_crm"]["kind"]
     accounts = wide.sandbox.truth()["accounts"][kind].values()
     assert live == sum(not each["deleted"] and not each["merged_into"] for each in accounts)

@@ -16,7 +16,7 @@ from gainsight_pipelines_tests.pulling import Pulling
 
 def links(pulling: Pulling) -> dict[str, tuple[Any, ...]]:
     rows = pulling.query(
-        """SELECT activity_id, account_id, match_method, unmatched_reason FROM gainsight.activity
+        """SELECT activity_id, account_id, match_method, unmatched_reason FROM activity
            WHERE source = 'timeline'"""
     )
     return {row[0]: row[1:] for row in rows}
@@ -142,7 +142,7 @@ def test_m2_an_objects_own_field_takes_the_place_of_the_common_one(pulling: Pull
     pulling.pull("activity")
     assert links(pulling) == expected(pulling)
     pulling.pull("company")
-    assert pulling.query("SELECT count(*) FROM gainsight.company WHERE match_method = 'gsid_field'") == [(0,)]
+    assert pulling.query("SELECT count(*) FROM company WHERE match_method = 'gsid_field'") == [(0,)]
 
 
 def test_m4_rows_of_a_company_that_gainsight_deleted_lead_nowhere(pulled: Pulling) -> None:
@@ -167,7 +167,7 @@ PULLS = {
 def test_m2_each_object_can_have_its_own(pulling: Pulling, name: str) -> None:
     """Requirement M2."""
     section, table = PULLS[name]
-    by_field = f"SELECT count(*) FROM gainsight.{table} WHERE match_method = 'gsid_field'"
+    by_field = f"SELECT count(*) FROM {table} WHERE match_method = 'gsid_field'"
     common = pulling.content["common"]["gsid_field"]
     pulling.content["common"]["gsid_field"] = None
     pulling.pull(name)
@@ -191,7 +191,7 @@ def test_m3_a_field_that_is_not_there_stops_only_the_object_that_names_it(pullin
     pulling.content["activity"] |= {"gsid_field": "No_Such_Field__c", "initial_lookback_days": None}
     pulling.content["company"]["gsid_field"] = common
     pulling.pull("company")
-    assert pulling.query("SELECT count(*) FROM gainsight.company WHERE match_method = 'gsid_field'")[0][0] > 0
+    assert pulling.query("SELECT count(*) FROM company WHERE match_method = 'gsid_field'")[0][0] > 0
     with pytest.raises(SettingsError, match=r"activity.gsid_field.*No_Such_Field__c"):
         pulling.pull("activity")
     pulling.content["activity"]["gsid_field"] = common
@@ -207,7 +207,7 @@ def test_m4_reasons_are_shown_with_examples(pulled: Pulling) -> None:
     named = {each["company"] for each in pulled.truth("activity_timeline").values()}
     assert set(examples["no_account"]) <= named
     assert set(examples["no_company"]) <= set(pulled.truth("activity_timeline"))
-    reasons = dict(pulled.query("SELECT reason, count(*) FROM gainsight.unmatched_record GROUP BY reason"))
+    reasons = dict(pulled.query("SELECT reason, count(*) FROM unmatched_record GROUP BY reason"))
     truth = pulled.truth("activity_timeline").values()
     assert reasons == {reason: sum(each["reason"] == reason for each in truth) for reason in reasons}
 
@@ -254,7 +254,7 @@ def test_a_full_run_reads_all_crm_ids_again(pulled: Pulling) -> None:
     """A change that moves no modification date (a formula field) is found by that alone."""
     gsid = direct(pulled)
     key, account_id = free_account(pulled)
-    modified = pulled.query("SELECT modified_at FROM gainsight.activity LIMIT 1")[0][0]
+    modified = pulled.query("SELECT modified_at FROM activity LIMIT 1")[0][0]
     pulled.sandbox.edit(
         {
             "object": "company",

@@ -32,7 +32,7 @@ def test_p2_flat_rows_by_the_crms_own_id(pulling: Pulling) -> None:
     accounts = pulling.account_ids()
     stored = pulling.query(
         """SELECT record_id, account_id, unmatched_reason, metric, value::float, dimension,
-                  secondary ->> 'SecondaryValue__gc' FROM gainsight.usage_metric"""
+                  secondary ->> 'SecondaryValue__gc' FROM usage_metric"""
     )
     assert {row[0]: row[1:] for row in stored} == {
         gsid: (
@@ -67,7 +67,7 @@ def test_p2_flat_rows_by_domain(pulling: Pulling) -> None:
     pulling.pull("product_usage")
     stored = pulling.query(
         """SELECT account_key, min(match_method), min(unmatched_reason), count(DISTINCT account_id)
-           FROM gainsight.usage_metric GROUP BY account_key ORDER BY account_key NULLS LAST"""
+           FROM usage_metric GROUP BY account_key ORDER BY account_key NULLS LAST"""
     )
     by_key = {row[0]: row[1:] for row in stored}
     live = {
@@ -89,9 +89,7 @@ def test_p2_flat_rows_by_the_companys_gsid(pulling: Pulling, kind: str) -> None:
     accounts = pulling.account_ids()
     assert {
         gsid: (account, reason)
-        for gsid, account, reason in pulling.query(
-            "SELECT record_id, account_id, unmatched_reason FROM gainsight.usage_metric"
-        )
+        for gsid, account, reason in pulling.query("SELECT record_id, account_id, unmatched_reason FROM usage_metric")
     } == {
         gsid: (accounts[each["account"]] if each["reason"] is None else None, each["reason"])
         for gsid, each in pulling.truth("product_usage__gc").items()
@@ -126,7 +124,7 @@ def test_p4_each_numeric_field_of_wide_rows_is_a_metric(pulling: Pulling) -> Non
     """Requirement P4."""
     pulling.content["product_usage"] = WIDE
     pulling.pull("product_usage")
-    stored = pulling.query("SELECT record_id, metric, value::float, product_name FROM gainsight.usage_metric")
+    stored = pulling.query("SELECT record_id, metric, value::float, product_name FROM usage_metric")
     assert {(row[0], row[1]): row[2] for row in stored} == {
         (gsid, metric): value
         for gsid, each in pulling.truth("product_usage_wide__gc").items()
@@ -147,9 +145,7 @@ def test_p4_a_metric_that_a_row_no_longer_has_is_gone(pulling: Pulling) -> None:
     )
     pulling.sandbox.edit({"object": "product_usage_wide__gc", "gsid": gsid, "values": {metrics[0]: None}})
     pulling.pull("product_usage")
-    rows = pulling.query(
-        "SELECT metric FROM gainsight.usage_metric WHERE record_id = %s AND deleted_at IS NULL", (gsid,)
-    )
+    rows = pulling.query("SELECT metric FROM usage_metric WHERE record_id = %s AND deleted_at IS NULL", (gsid,))
     assert {name for (name,) in rows} == set(metrics[1:])
 
 
@@ -162,13 +158,11 @@ def test_p1_views_roll_up_per_account(pulling: Pulling) -> None:
         if each["reason"] is None and each["value"] is not None:
             key = (accounts[each["account"]], each["dimension"], each["metric"])
             expected.setdefault(key, []).append((each["observed_at"], each["value"]))
-    rolled = pulling.query("SELECT account_id, dimension, metric, sum, rows FROM gainsight.product_usage")
+    rolled = pulling.query("SELECT account_id, dimension, metric, sum, rows FROM product_usage")
     assert {row[:3]: (float(row[3]), row[4]) for row in rolled} == {
         key: (pytest.approx(sum(value for _, value in rows)), len(rows)) for key, rows in expected.items()
     }
-    weekly = pulling.query(
-        "SELECT account_id, dimension, metric, week::text, sum, rows FROM gainsight.product_usage_weekly"
-    )
+    weekly = pulling.query("SELECT account_id, dimension, metric, week::text, sum, rows FROM product_usage_weekly")
     weeks: dict[tuple[Any, ...], list[float]] = {}
     for key, rows in expected.items():
         for observed_at, value in rows:  # the sandbox observes on Mondays
@@ -182,7 +176,7 @@ def live(pulling: Pulling) -> list[tuple[Any, ...]]:
     return sorted(
         pulling.query(
             """SELECT company_gsid, metric, value, observed_at::date::text, account_id IS NOT NULL
-               FROM gainsight.usage_metric WHERE deleted_at IS NULL"""
+               FROM usage_metric WHERE deleted_at IS NULL"""
         )
     )
 
@@ -211,7 +205,7 @@ def test_readers_never_see_a_part_of_a_swap(pulling: Pulling) -> None:
         }
     )
     pulling.sandbox.switch(gainsight_delay=0.3)
-    look = "SELECT count(*), count(*) FILTER (WHERE value > 1000) FROM gainsight.usage_metric WHERE deleted_at IS NULL"
+    look = "SELECT count(*), count(*) FILTER (WHERE value > 1000) FROM usage_metric WHERE deleted_at IS NULL"
     with ThreadPoolExecutor(1) as pool:
         pull = pool.submit(pulling.pull, "product_usage")
         seen = set(pulling.query(look))

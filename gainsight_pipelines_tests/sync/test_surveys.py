@@ -19,7 +19,7 @@ from gainsight_pipelines_tests.sync.test_company import ask
 
 NAME = "survey_survey_response"
 OBJECT = "survey_response"
-STORED = "SELECT activity_id FROM gainsight.activity WHERE source = 'survey'"
+STORED = "SELECT activity_id FROM activity WHERE source = 'survey'"
 
 
 def stored(pulling: Pulling) -> set[str]:
@@ -51,7 +51,7 @@ def test_s1_responses_become_activities_with_type_score_and_nps_group(pulling: P
     """Requirement S1."""
     pulling.pull(NAME)
     rows = pulling.query(
-        """SELECT activity_id, activity_type, survey_type, score, nps_group FROM gainsight.activity
+        """SELECT activity_id, activity_type, survey_type, score, nps_group FROM activity
            WHERE source = 'survey'"""
     )
     truth = pulling.truth(OBJECT)
@@ -81,7 +81,7 @@ def test_s2_a_row_names_the_field_with_its_company(pulling: Pulling) -> None:
     pulling.content["surveys"] = {"mode": "multiple", "objects": [row], "register_custom_fields": True}
     with pytest.raises(SettingsError, match=r"surveys.objects\[0\].company_field.*Account__gc, Partner__gc"):
         pulling.pull(f"survey_{name}")
-    companies = f"SELECT activity_id, company_gsid FROM gainsight.activity WHERE source_object = '{name}'"
+    companies = f"SELECT activity_id, company_gsid FROM activity WHERE source_object = '{name}'"
     row["company_field"] = "Partner__gc"
     pulling.pull(f"survey_{name}")
     assert {gsid for _, gsid in pulling.query(companies)} == {other}
@@ -105,7 +105,7 @@ def test_s3_the_limit_is_shown_and_the_next_run_goes_on(pulling: Pulling) -> Non
             break
         assert report.details["read_up_to"]
         assert any("limit of 20" in note for note in report.notes)
-        ((shown,),) = pulling.query("SELECT is_truncated FROM gainsight.sync_run ORDER BY started_at DESC LIMIT 1")
+        ((shown,),) = pulling.query("SELECT is_truncated FROM sync_run ORDER BY started_at DESC LIMIT 1")
         assert shown
         assert runs < 50
     assert runs >= len(expected) // 40
@@ -136,11 +136,11 @@ def test_s5_custom_fields_are_registered_kept_and_not_lost_when_toggled_off(pull
     pulling.pull(NAME)
     registered = {
         row[0]: row[1:]
-        for row in pulling.query("SELECT name, label, data_type FROM gainsight.custom_field WHERE entity = 'activity'")
+        for row in pulling.query("SELECT name, label, data_type FROM custom_field WHERE entity = 'activity'")
     }
     assert registered["NPSScore"] == ("NPS Score", "NUMBER")
     assert all(label and kind for label, kind in registered.values())
-    values = dict(pulling.query("SELECT activity_id, custom_fields FROM gainsight.activity"))
+    values = dict(pulling.query("SELECT activity_id, custom_fields FROM activity"))
     kept = {name for each in values.values() for name in each}
     assert kept
     assert kept <= set(registered)
@@ -149,7 +149,7 @@ def test_s5_custom_fields_are_registered_kept_and_not_lost_when_toggled_off(pull
     gsid = min(values)
     pulling.sandbox.edit({"object": OBJECT, "action": "update", "gsid": gsid, "values": {}})
     assert pulling.pull(NAME).read >= 1
-    assert dict(pulling.query("SELECT activity_id, custom_fields FROM gainsight.activity")) == values
+    assert dict(pulling.query("SELECT activity_id, custom_fields FROM activity")) == values
 
 
 def test_s6_a_filter_replaces_the_lookback(pulling: Pulling) -> None:
@@ -262,7 +262,7 @@ def test_s7_an_override_holds(pulling: Pulling) -> None:
 def test_s8_days_are_read_exactly_and_the_pull_s_cursor_stays(pulling: Pulling) -> None:
     """Requirement S8."""
     pulling.pull(NAME)
-    cursor = pulling.query("SELECT modified_at, gsid, completed_at FROM gainsight.sync_cursor WHERE scope = 'pull'")
+    cursor = pulling.query("SELECT modified_at, gsid, completed_at FROM sync_cursor WHERE scope = 'pull'")
     before = stored(pulling)
     by_day = days_of(pulling)
     old = sorted({day for gsid, day in by_day.items() if gsid not in before})[:5]
@@ -271,13 +271,8 @@ def test_s8_days_are_read_exactly_and_the_pull_s_cursor_stays(pulling: Pulling) 
     wanted = {gsid for gsid, day in by_day.items() if day in old}
     assert stored(pulling) == before | wanted
     assert {each.day: each.read for each in read} == Counter(by_day[gsid] for gsid in wanted)
-    assert (
-        pulling.query("SELECT modified_at, gsid, completed_at FROM gainsight.sync_cursor WHERE scope = 'pull'")
-        == cursor
-    )
-    assert pulling.query("SELECT status FROM gainsight.sync_run WHERE object = %s", (f"{NAME}_by_day",)) == [
-        ("completed",)
-    ]
+    assert pulling.query("SELECT modified_at, gsid, completed_at FROM sync_cursor WHERE scope = 'pull'") == cursor
+    assert pulling.query("SELECT status FROM sync_run WHERE object = %s", (f"{NAME}_by_day",)) == [("completed",)]
 
 
 def test_s8_at_the_limit_it_says_where_and_the_rest_can_be_run(pulling: Pulling) -> None:
@@ -299,8 +294,8 @@ def test_s5_a_backfill_registers_the_fields_whose_values_it_keeps(pulling: Pulli
     """Requirement S5."""
     pulling.content["surveys"]["register_custom_fields"] = True
     read_days(pulling, [max(days_of(pulling).values())])
-    kept = {name for (values,) in pulling.query("SELECT custom_fields FROM gainsight.activity") for name in values}
-    registered = {name for (name,) in pulling.query("SELECT name FROM gainsight.custom_field")}
+    kept = {name for (values,) in pulling.query("SELECT custom_fields FROM activity") for name in values}
+    registered = {name for (name,) in pulling.query("SELECT name FROM custom_field")}
     assert kept and kept <= registered
 
 
@@ -352,7 +347,7 @@ def test_another_pinned_type_reaches_responses_outside_the_window_too(pulling: P
         assert runs < 10
     assert runs > 1  # within the limit, taken up by the next run
     scores = {gsid: each["CSATScore"] for gsid, each in ask(pulling, OBJECT, "CSATScore").items()}
-    rows = pulling.query("SELECT activity_id, survey_type, score::float, nps_group FROM gainsight.activity")
+    rows = pulling.query("SELECT activity_id, survey_type, score::float, nps_group FROM activity")
     assert {row[0]: row[1:] for row in rows} == {gsid: ("CSAT", scores[gsid], None) for gsid in before}
 
 
@@ -367,7 +362,7 @@ def test_another_pinned_type_reaches_what_a_filter_brought(pulling: Pulling) -> 
         "expression": "A",
     }
     pulling.pull(NAME)
-    types = dict(pulling.query("SELECT activity_id, survey_type FROM gainsight.activity"))
+    types = dict(pulling.query("SELECT activity_id, survey_type FROM activity"))
     assert {types[gsid] for gsid in before} == {"CSAT"}
 
 
@@ -410,4 +405,4 @@ def test_settings_that_are_changed_back_after_a_reread_leave_nothing_mixed_up(pu
     survey["survey_type"] = "NPS"
     pulling.content["surveys"]["response_limit"] = 5000
     pulling.pull(NAME)
-    assert pulling.query("SELECT DISTINCT survey_type FROM gainsight.activity") == [("NPS",)]
+    assert pulling.query("SELECT DISTINCT survey_type FROM activity") == [("NPS",)]

@@ -109,7 +109,7 @@ def test_without_the_crm_a_run_fails_with_the_gates_sentence_and_what_was_due_ru
     page.goto(dev.page_of(f"runs/{failed.run_id}"))
     sentence = "is not available (HTTP 503). Bring it back, or wait until it is, then run again."
     expect(page.get_by_text(sentence).first).to_be_visible()
-    wait_until(lambda: dev.product.query("SELECT is_open FROM gainsight.crm_gate") == [(False,)], 60)
+    wait_until(lambda: dev.product.query("SELECT is_open FROM crm_gate") == [(False,)], 60)
     assert sandbox.calls()["calls"].get("gainsight", {}).get("query", 0) == 0
 
     dev.owe("activity", "survey_survey_response")
@@ -189,18 +189,18 @@ def test_a_daemon_that_is_killed_ends_dev_and_the_next_run_goes_on(dev: Dev, san
     assert dev.product.command("reset", "--all").status == 0
     sandbox.switch(page_cap=50, gainsight_delay=0.5)
     run_id = Webserver(dev.base).start("pull_activity")
-    read = "SELECT records_read FROM gainsight.sync_run WHERE run_id = %s AND records_read > 0"
+    read = "SELECT records_read FROM sync_run WHERE run_id = %s AND records_read > 0"
     wait_until(lambda: dev.product.query(read, (run_id,)), 60)
     everything = psutil.Process(dev.process.pid).children(recursive=True)
     process_below(dev.process.pid, "dagster._daemon").kill()
     assert dev.process.wait(60) == 1
     assert [each for each in everything if is_alive(each.pid)] == []
     truth = sandbox.truth("activity_timeline")
-    ((stored,),) = dev.product.query("SELECT count(*) FROM gainsight.activity WHERE run_id = %s", (run_id,))
+    ((stored,),) = dev.product.query("SELECT count(*) FROM activity WHERE run_id = %s", (run_id,))
     assert 0 < stored < len(truth)
     sandbox.reset()
     result = dev.product.run("activity")
     assert result.status == 0, result.err
     assert result.object("activity")["read"] < len(truth), "it began at the last page, not at the first"
-    stored_ids = dev.product.query("SELECT activity_id FROM gainsight.activity WHERE source = 'timeline'")
+    stored_ids = dev.product.query("SELECT activity_id FROM activity WHERE source = 'timeline'")
     assert {activity_id for (activity_id,) in stored_ids} == set(truth)

@@ -96,7 +96,7 @@ class Dev:
     def owe(self, *names: str) -> None:
         """Makes these objects due by a tick that they missed."""
         self.product.query_and_commit(
-            """INSERT INTO gainsight.watched_object (object, watched_since) SELECT unnest(%s::text[]), now() - %s
+            """INSERT INTO watched_object (object, watched_since) SELECT unnest(%s::text[]), now() - %s
                ON CONFLICT (object) DO UPDATE SET watched_since = excluded.watched_since""",
             (list(names), timedelta(days=9)),
         )

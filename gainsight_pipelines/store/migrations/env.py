@@ -7,7 +7,7 @@ from alembic import context
 context.configure(
     connection=context.config.attributes["connection"],
     version_table="schema_version",
-    version_table_schema="gainsight",
+    version_table_schema=context.config.attributes["schema"],
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -1,7 +1,7 @@
 -- The data contract, first version. Names are the product's API: a change is a new migration.
 -- Columns ending in _at are UTC timestamps. changed_at and run_id are set only when a row changes.
 
-CREATE TABLE gainsight.tenant (
+CREATE TABLE tenant (
     only_row          boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     gainsight_host    text NOT NULL,
     crm               text NOT NULL,
@@ -9,7 +9,7 @@ CREATE TABLE gainsight.tenant (
     first_seen_at     timestamptz NOT NULL DEFAULT now()
 );
 
-CREATE TABLE gainsight.account (
+CREATE TABLE account (
     account_id        text PRIMARY KEY,
     crm               text NOT NULL,
     name              text,
@@ -29,14 +29,14 @@ CREATE TABLE gainsight.account (
 );
 
 -- What is known of each company that any record names: its CRM id, or that Gainsight has no such company.
-CREATE TABLE gainsight.company_link (
+CREATE TABLE company_link (
     company_gsid      text PRIMARY KEY,
     crm_id            text,
     is_known          boolean NOT NULL,
     checked_at        timestamptz NOT NULL
 );
 
-CREATE TABLE gainsight.company (
+CREATE TABLE company (
     gsid              text PRIMARY KEY,
     crm_id            text,
     name              text,
@@ -52,9 +52,9 @@ CREATE TABLE gainsight.company (
     run_id            text NOT NULL,
     CHECK ((account_id IS NULL) = (unmatched_reason IS NOT NULL))
 );
-CREATE INDEX company_account ON gainsight.company (account_id);
+CREATE INDEX company_account ON company (account_id);
 
-CREATE TABLE gainsight.activity (
+CREATE TABLE activity (
     activity_id        text PRIMARY KEY,
     source             text NOT NULL,
     source_object      text NOT NULL,
@@ -85,12 +85,12 @@ CREATE TABLE gainsight.activity (
     run_id             text NOT NULL,
     CHECK ((account_id IS NULL) = (unmatched_reason IS NOT NULL))
 );
-CREATE INDEX activity_account ON gainsight.activity (account_id, occurred_at);
-CREATE INDEX activity_company ON gainsight.activity (company_gsid);
-CREATE INDEX activity_unmatched ON gainsight.activity (source_object)
+CREATE INDEX activity_account ON activity (account_id, occurred_at);
+CREATE INDEX activity_company ON activity (company_gsid);
+CREATE INDEX activity_unmatched ON activity (source_object)
     WHERE account_id IS NULL AND deleted_at IS NULL;
 
-CREATE TABLE gainsight.usage_metric (
+CREATE TABLE usage_metric (
     object            text NOT NULL,
     record_id         text NOT NULL,
     metric            text NOT NULL,
@@ -113,12 +113,12 @@ CREATE TABLE gainsight.usage_metric (
     PRIMARY KEY (object, record_id, metric),
     CHECK ((account_id IS NULL) = (unmatched_reason IS NOT NULL))
 );
-CREATE INDEX usage_metric_account ON gainsight.usage_metric (account_id, observed_at);
-CREATE INDEX usage_metric_company ON gainsight.usage_metric (company_gsid);
-CREATE INDEX usage_metric_unmatched ON gainsight.usage_metric (object)
+CREATE INDEX usage_metric_account ON usage_metric (account_id, observed_at);
+CREATE INDEX usage_metric_company ON usage_metric (company_gsid);
+CREATE INDEX usage_metric_unmatched ON usage_metric (object)
     WHERE account_id IS NULL AND deleted_at IS NULL;
 
-CREATE TABLE gainsight.custom_field (
+CREATE TABLE custom_field (
     entity            text NOT NULL,
     source_object     text NOT NULL,
     name              text NOT NULL,
@@ -130,7 +130,7 @@ CREATE TABLE gainsight.custom_field (
 );
 
 -- Records that can't be stored as rows, kept whole with the reason.
-CREATE TABLE gainsight.rejected_record (
+CREATE TABLE rejected_record (
     object            text NOT NULL,
     payload_hash      text NOT NULL,
     payload           jsonb NOT NULL,
@@ -141,7 +141,7 @@ CREATE TABLE gainsight.rejected_record (
     PRIMARY KEY (object, payload_hash)
 );
 
-CREATE TABLE gainsight.sync_run (
+CREATE TABLE sync_run (
     run_id            text NOT NULL,
     object            text NOT NULL,
     status            text NOT NULL CHECK (status IN ('running', 'completed', 'failed', 'gated', 'skipped')),
@@ -165,10 +165,10 @@ CREATE TABLE gainsight.sync_run (
     cursor_after      jsonb,
     PRIMARY KEY (run_id, object)
 );
-CREATE INDEX sync_run_object ON gainsight.sync_run (object, started_at DESC);
+CREATE INDEX sync_run_object ON sync_run (object, started_at DESC);
 
 -- How far each object has been read. run_id is the run that owns the object at the moment.
-CREATE TABLE gainsight.sync_cursor (
+CREATE TABLE sync_cursor (
     object            text NOT NULL,
     scope             text NOT NULL,
     modified_at       timestamptz,
@@ -184,7 +184,7 @@ CREATE TABLE gainsight.sync_cursor (
 );
 
 -- The tenant's description of its objects, kept for a day.
-CREATE TABLE gainsight.object_schema (
+CREATE TABLE object_schema (
     object            text PRIMARY KEY,
     description       jsonb NOT NULL,
     fetched_at        timestamptz NOT NULL,
@@ -192,54 +192,54 @@ CREATE TABLE gainsight.object_schema (
 );
 
 -- Calls to Gainsight by window of the wall clock (a minute, a day), from every process on this database.
-CREATE TABLE gainsight.api_quota (
+CREATE TABLE api_quota (
     window_start      timestamptz NOT NULL,
     window_seconds    integer NOT NULL,
     calls             integer NOT NULL,
     PRIMARY KEY (window_start, window_seconds)
 );
 
-CREATE VIEW gainsight.unmatched_record AS
+CREATE VIEW unmatched_record AS
 SELECT 'company' AS object, gsid AS record_id, gsid AS company_gsid, unmatched_reason AS reason,
        match_candidates AS candidates, first_seen_at
-FROM gainsight.company WHERE account_id IS NULL AND deleted_at IS NULL
+FROM company WHERE account_id IS NULL AND deleted_at IS NULL
 UNION ALL
 SELECT source_object, activity_id, company_gsid, unmatched_reason, match_candidates, first_seen_at
-FROM gainsight.activity WHERE account_id IS NULL AND deleted_at IS NULL
+FROM activity WHERE account_id IS NULL AND deleted_at IS NULL
 UNION ALL
 SELECT object, record_id, company_gsid, unmatched_reason, match_candidates, first_seen_at
-FROM gainsight.usage_metric WHERE account_id IS NULL AND deleted_at IS NULL;
+FROM usage_metric WHERE account_id IS NULL AND deleted_at IS NULL;
 
-CREATE VIEW gainsight.product_usage AS
+CREATE VIEW product_usage AS
 SELECT account_id, product_name, dimension, metric,
        (array_agg(value ORDER BY observed_at DESC NULLS LAST, record_id DESC))[1] AS last,
        sum(value) AS sum, avg(value) AS average, min(value) AS min, max(value) AS max,
        count(*) AS rows, max(observed_at) AS observed_at
-FROM gainsight.usage_metric
+FROM usage_metric
 WHERE account_id IS NOT NULL AND deleted_at IS NULL AND value IS NOT NULL
 GROUP BY account_id, product_name, dimension, metric;
 
-CREATE VIEW gainsight.product_usage_weekly AS
+CREATE VIEW product_usage_weekly AS
 SELECT account_id, product_name, dimension, metric,
        date_trunc('week', observed_at AT TIME ZONE 'UTC')::date AS week,
        (array_agg(value ORDER BY observed_at DESC, record_id DESC))[1] AS last,
        sum(value) AS sum, avg(value) AS average, min(value) AS min, max(value) AS max, count(*) AS rows
-FROM gainsight.usage_metric
+FROM usage_metric
 WHERE account_id IS NOT NULL AND deleted_at IS NULL AND value IS NOT NULL AND observed_at IS NOT NULL
 GROUP BY account_id, product_name, dimension, metric, week;
 
-CREATE VIEW gainsight.account_360 AS
+CREATE VIEW account_360 AS
 SELECT a.account_id, a.crm, a.name, a.domain, a.parent_account_id, a.arr, a.renewal_date, a.owner_id, a.owner_name,
        coalesce(c.companies, '[]'::jsonb) AS companies,
        coalesce(jsonb_array_length(c.companies), 0) > 1 AS has_several_companies,
        coalesce(t.activities, 0) AS activities, t.last_activity_at,
        coalesce(t.surveys, 0) AS surveys, t.last_survey_at,
        coalesce(u.usage_metrics, 0) AS usage_metrics, u.last_usage_at
-FROM gainsight.account a
+FROM account a
 LEFT JOIN (
     SELECT account_id,
            jsonb_agg(jsonb_build_object('gsid', gsid, 'name', name, 'attributes', attributes) ORDER BY gsid) AS companies
-    FROM gainsight.company WHERE account_id IS NOT NULL AND deleted_at IS NULL GROUP BY account_id
+    FROM company WHERE account_id IS NOT NULL AND deleted_at IS NULL GROUP BY account_id
 ) c USING (account_id)
 LEFT JOIN (
     SELECT account_id,
@@ -247,10 +247,10 @@ LEFT JOIN (
            max(occurred_at) FILTER (WHERE source = 'timeline') AS last_activity_at,
            count(*) FILTER (WHERE source = 'survey') AS surveys,
            max(occurred_at) FILTER (WHERE source = 'survey') AS last_survey_at
-    FROM gainsight.activity WHERE account_id IS NOT NULL AND deleted_at IS NULL GROUP BY account_id
+    FROM activity WHERE account_id IS NOT NULL AND deleted_at IS NULL GROUP BY account_id
 ) t USING (account_id)
 LEFT JOIN (
     SELECT account_id, count(*) AS usage_metrics, max(observed_at) AS last_usage_at
-    FROM gainsight.usage_metric WHERE account_id IS NOT NULL AND deleted_at IS NULL GROUP BY account_id
+    FROM usage_metric WHERE account_id IS NOT NULL AND deleted_at IS NULL GROUP BY account_id
 ) u USING (account_id)
 WHERE a.deleted_at IS NULL AND a.merged_into IS NULL;

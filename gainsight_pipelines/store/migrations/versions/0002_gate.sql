@@ -1,7 +1,7 @@
 -- What the gate sensor and everything that asks before it starts a pull share: whether the primary CRM is there, and
 -- since when each object's cadence is watched.
 
-CREATE TABLE gainsight.crm_gate (
+CREATE TABLE crm_gate (
     only_row          boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     is_open           boolean NOT NULL,
     reason            text NOT NULL,
@@ -12,7 +12,7 @@ CREATE TABLE gainsight.crm_gate (
 );
 
 -- Ticks before an object was configured are nobody's debt. is_stopped: a person stopped its schedule.
-CREATE TABLE gainsight.watched_object (
+CREATE TABLE watched_object (
     object            text PRIMARY KEY,
     watched_since     timestamptz NOT NULL,
     is_stopped        boolean NOT NULL DEFAULT false
