@@ -63,9 +63,17 @@ class CredentialsRejected(PipelineError):
 
 
 class GateClosed(PipelineError):
-    """The primary CRM isn't there: nothing is pulled."""
+    """The primary CRM isn't there: nothing is pulled.
+
+    Args:
+        is_blip: one answer was lost or is a server's error, which may be over in a second.
+    """
 
     section = "primary-crm-not-answering"
+
+    def __init__(self, message: str, todo: str = "", *, is_blip: bool = False) -> None:
+        super().__init__(message, todo)
+        self.is_blip = is_blip
 
 
 class NoPrimaryCRM(GateClosed):

@@ -42,8 +42,12 @@ from gainsight_pipelines.errors import (
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
+BLIP_WAITS = (0.5, 2.0)
+"""Seconds before the second and third try of any call whose answer was lost, or is a server's error."""
+BLIP_SECONDS = 5.0
+"""What lasts longer than that is no blip: no further try begins later."""
 LOST_CALL_WAITS = (5.0, 20.0)
-"""Seconds before the second and third try of a call that failed in the middle of a read."""
+"""Seconds before a call that failed in the middle of a read is made again, after those."""
 
 _SECRET_NAMES = {
     "salesforce": "SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET (or the JWT key, or the user's password)",
@@ -69,11 +73,15 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an error means: its kind, the end of a sentence that begins with the peer, and what to do."""
+    """What an error means: its kind, the end of a sentence that begins with the peer, and what to do.
+
+    `is_blip`: it may be over in a second.
+    """
 
     error: type[PipelineError]
     reason: str
     todo: str
+    is_blip: bool = False
 
 
 _WAIT = "Bring it back, or wait until it is, then run again."
@@ -109,7 +117,7 @@ TRANSPORT: tuple[tuple[tuple[str, ...], Verdict], ...] = (
     ),
     (
         ("ProtocolError", "ChunkedEncodingError", "ConnectionResetError", "RemoteDisconnected", "ContentDecodingError"),
-        Verdict(GateClosed, "broke the connection off in the middle of an answer", _WAIT),
+        Verdict(GateClosed, "broke the connection off in the middle of an answer", _WAIT, is_blip=True),
     ),
     (
         ("InvalidURL", "InvalidSchema", "MissingSchema", "LocationParseError", "LocationValueError"),
@@ -122,7 +130,10 @@ TRANSPORT: tuple[tuple[tuple[str, ...], Verdict], ...] = (
     (
         ("JSONDecodeError", "ExpatError"),
         Verdict(
-            GateClosed, "answers with something that is not the API (a log-in or maintenance page?)", _CHECK_ADDRESS
+            GateClosed,
+            "answers with something that is not the API (a log-in or maintenance page?)",
+            _CHECK_ADDRESS,
+            is_blip=True,
         ),
     ),
     (
@@ -134,13 +145,13 @@ TRANSPORT: tuple[tuple[tuple[str, ...], Verdict], ...] = (
 
 CODES: Mapping[str, Verdict] = {
     # Salesforce, token endpoint: https://help.salesforce.com/s/articleView?id=sf.remoteaccess_oauth_flow_errors.htm
-    "server_error": Verdict(GateClosed, "is not available", _WAIT),
-    "temporarily_unavailable": Verdict(GateClosed, "is not available", _WAIT),
+    "server_error": Verdict(GateClosed, "is not available", _WAIT, is_blip=True),
+    "temporarily_unavailable": Verdict(GateClosed, "is not available", _WAIT, is_blip=True),
     # Salesforce, API: "Core Data Types Used in API Calls", StatusCode and ExceptionCode
     "REQUEST_LIMIT_EXCEEDED": Verdict(RateLimited, "has used up its API calls for these 24 hours", _LATER),
     "CONCURRENT_REQUEST_LIMIT_EXCEEDED": Verdict(RateLimited, "has too many long calls at this time", _LATER),
     "LOGIN_RATE_EXCEEDED": Verdict(RateLimited, "refuses more log-ins in this hour", _LATER),
-    "SERVER_UNAVAILABLE": Verdict(GateClosed, "is not available", _WAIT),
+    "SERVER_UNAVAILABLE": Verdict(GateClosed, "is not available", _WAIT, is_blip=True),
     "URL_NO_LONGER_EXISTS": Verdict(GateClosed, "has moved", _CHECK_ADDRESS),
     "INVALID_QUERY_LOCATOR": Verdict(QueryForgotten, "has forgotten the query", "Run again."),
     "QUERY_TIMEOUT": Verdict(TransientError, "took too long over the query", "Run again."),
@@ -171,7 +182,7 @@ STATUSES: tuple[tuple[range, Verdict], ...] = (
     (range(423, 424), Verdict(TransientError, "is locked for a moment", "Run again.")),
     (range(429, 430), Verdict(RateLimited, "refuses more calls for now", _LATER)),
     (range(477, 478), Verdict(GateClosed, "is being moved to another data centre", _WAIT)),
-    (range(500, 600), Verdict(GateClosed, "is not available", _WAIT)),
+    (range(500, 600), Verdict(GateClosed, "is not available", _WAIT, is_blip=True)),
 )
 """HTTP status → verdict."""
 
@@ -259,10 +270,27 @@ def border(peer: Peer) -> Iterator[None]:
         raise translated from None  # the library's text may quote a header with the token
 
 
+def through_blips(ask: Callable[[], T], clock: Clock) -> T:
+    """Calls `ask`, and up to two times more within seconds when an answer was lost or is a server's error.
+
+    So one blip is no outage. Whatever else fails (nobody listens, a refused log-in, a time-out) fails at once.
+    """
+    started = clock.monotonic()
+    for wait in BLIP_WAITS:
+        try:
+            return ask()
+        except GateClosed as error:
+            if not error.is_blip or clock.monotonic() - started + wait > BLIP_SECONDS:
+                raise
+            logger.info("%s Trying again in %g s.", error.message, wait)
+        clock.sleep(wait)
+    return ask()
+
+
 def patiently(ask: Callable[[], T], clock: Clock, waits: tuple[float, ...] = LOST_CALL_WAITS) -> T:
     """Calls `ask`, again after each wait when the other side was lost; the last error is let through.
 
-    For calls in the middle of a read. The first call of a read fails at once: then the gate is closed.
+    For calls in the middle of a read. The first call of a read isn't waited for: then the gate is closed.
     """
     for wait in waits:
         try:
@@ -302,6 +330,8 @@ def _build(peer: Peer, verdict: Verdict, facts: list[str], retry_after: float | 
     todo = verdict.todo.format(address_name=_ADDRESS_NAMES[peer.kind], secret_name=_SECRET_NAMES[peer.kind])
     if issubclass(verdict.error, TransientError):
         return verdict.error(message, todo, retry_after=retry_after)
+    if issubclass(verdict.error, GateClosed):
+        return verdict.error(message, todo, is_blip=verdict.is_blip)
     return verdict.error(message, todo)
 
 

@@ -106,7 +106,7 @@ class HubSpot:
         return found
 
     def probe(self) -> int:
-        """Counts the companies, with short time-outs and no second try."""
+        """Counts the companies, with short time-outs."""
         count = int(self._calls.search({"limit": 1, "properties": [RECORD_ID]}, probe=True).get("total") or 0)
         if not count:
             raise NoAccounts(

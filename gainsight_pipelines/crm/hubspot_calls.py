@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.crm.cleaning import cleaned, may_be_unclean
-from gainsight_pipelines.crm.failures import Peer, border, http_date, patiently
+from gainsight_pipelines.crm.failures import Peer, border, http_date, patiently, through_blips
 from gainsight_pipelines.errors import GateClosed, RateLimited
 
 logger = logging.getLogger(__name__)
@@ -126,18 +126,19 @@ class HubSpotCalls:
         return self._ask(api.get_page, limit=OWNER_PAGE, after=after, archived=str(archived).lower())
 
     def _ask(self, method: Callable[..., Any], *args: Any, probe: bool = False, **kwargs: Any) -> Mapping[str, Any]:
-        """One call, repeated as often as HubSpot asks to wait a little."""
+        """One call, repeated as often as HubSpot asks to wait a little, and when its answer is lost."""
         timeouts = PROBE_TIMEOUTS if probe else self._timeouts
+        once = partial(through_blips, partial(self._ask_once, method, *args, timeouts=timeouts, **kwargs), self._clock)
         for wait in () if probe or not self._is_patient else RATE_LIMIT_WAITS:
             try:
-                return self._ask_once(method, *args, timeouts=timeouts, **kwargs)
+                return once()
             except RateLimited as error:
                 asked = error.retry_after if error.retry_after is not None else wait
                 if "DAILY" in error.message or asked > LONGEST_WAIT:
                     raise
                 logger.info("%s Waiting %g s.", error.message, asked)
             self._clock.sleep(max(asked, SEARCH_INTERVAL))
-        return self._ask_once(method, *args, timeouts=timeouts, **kwargs)
+        return once()
 
     def _ask_once(
         self, method: Callable[..., Any], *args: Any, timeouts: tuple[float, float], **kwargs: Any

@@ -81,7 +81,7 @@ class PrimaryCRM(Protocol):
         ...
 
     def probe(self) -> int:
-        """A light call (seconds, own time-outs, no retries) that proves that the CRM answers.
+        """A light call (seconds, own time-outs) that proves that the CRM answers.
 
         Returns:
             The number of live accounts.

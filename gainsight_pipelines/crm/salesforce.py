@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.crm.cleaning import cleaned
-from gainsight_pipelines.crm.failures import Peer, QueryForgotten, border, patiently
+from gainsight_pipelines.crm.failures import Peer, QueryForgotten, border, patiently, through_blips
 from gainsight_pipelines.crm.fields import AccountFieldMap, GsidFields, LiveFields, live_fields
 from gainsight_pipelines.crm.ids import salesforce_id_18
 from gainsight_pipelines.crm.protocol import Account, AccountField, AccountPage, CRMKind, finished_bookmark
@@ -110,7 +110,7 @@ class Salesforce:
         return found
 
     def probe(self) -> int:
-        """Counts the live accounts, with short time-outs and no second try."""
+        """Counts the live accounts, with short time-outs."""
         self._session.timeouts = PROBE_TIMEOUTS
         try:
             count = int(self._call(lambda client: client.query("SELECT COUNT() FROM Account")).get("totalSize") or 0)
@@ -236,7 +236,7 @@ class Salesforce:
                 yield accounts, max(settled, default=None), done
 
     def _query(self, soql: str, first: bool, *, include_deleted: bool = False) -> Iterator[tuple[list[Any], bool]]:
-        """The pages of a query, and whether each is the last; only the very first call of a read fails at once."""
+        """The pages of a query, and whether each is the last; only the very first call of a read isn't waited for."""
 
         def begin() -> Any:
             return self._call(lambda client: client.query(soql, include_deleted=include_deleted))
@@ -254,7 +254,10 @@ class Salesforce:
         return self._call(lambda client: client.query_more(following, identifier_is_url=True))
 
     def _call(self, ask: Callable[[Any], T]) -> T:
-        """One call, with a new session if the old one has expired."""
+        """One call, again when its answer is lost, with a new session if the old one has expired."""
+        return through_blips(partial(self._call_once, ask), self._clock)
+
+    def _call_once(self, ask: Callable[[Any], T]) -> T:
         from simple_salesforce.exceptions import SalesforceExpiredSession
 
         with border(self._peer):

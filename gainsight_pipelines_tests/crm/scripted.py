@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
+
+import pytest
 
 
 @dataclass(frozen=True)
@@ -34,15 +36,26 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What to send back. `body` is sent as JSON unless it is bytes; `date` None sends no Date header."""
+    """What to send back. `body` is sent as JSON unless it is bytes; `date` None sends no Date header.
+
+    `sent`: how much of it comes before the connection ends: "all", "half" of the body, or "nothing" at all.
+    """
 
     body: Any = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     date: str | None = "Tue, 03 Mar 2026 12:00:00 GMT"
+    sent: Literal["all", "half", "nothing"] = "all"
 
 
 Script = Callable[[Request], Answer]
+
+BLIPS = [
+    pytest.param(Answer(b"<html>busy</html>", 503), id="503"),
+    pytest.param(Answer({}, sent="nothing"), id="reset"),
+    pytest.param(Answer({"some": "thing"}, sent="half"), id="truncated"),
+]
+"""What goes wrong once in a while, and is over a second later."""
 
 
 @dataclass
@@ -68,6 +81,9 @@ def serve(script: Script, context: ssl.SSLContext | None = None) -> Iterator[Ser
             request = Request(self.command, parts.path, query, dict(self.headers.items()), body)
             came.append(request)
             answer = script(request)
+            self.close_connection = answer.sent != "all"
+            if answer.sent == "nothing":
+                return
             payload = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
             self.send_response_only(answer.status)
             for name, value in answer.headers.items():
@@ -77,7 +93,7 @@ def serve(script: Script, context: ssl.SSLContext | None = None) -> Iterator[Ser
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(payload)))
             self.end_headers()
-            self.wfile.write(payload)
+            self.wfile.write(payload[: len(payload) // 2] if answer.sent == "half" else payload)
 
         do_GET = do_POST = _answer
 

@@ -15,6 +15,7 @@ import pytest
 import trustme
 
 from gainsight_pipelines.crm import hubspot as module
+from gainsight_pipelines.crm.failures import BLIP_WAITS
 from gainsight_pipelines.crm.fields import AccountFieldMap
 from gainsight_pipelines.crm.hubspot import OVERLAP, HubSpot
 from gainsight_pipelines.crm.hubspot_calls import HubSpotCredentials
@@ -29,7 +30,7 @@ from gainsight_pipelines.errors import (
     TransientError,
 )
 from gainsight_pipelines_tests.crm.conftest import TestClock
-from gainsight_pipelines_tests.crm.scripted import Answer, Request, Server, serve
+from gainsight_pipelines_tests.crm.scripted import BLIPS, Answer, Request, Server, serve
 
 TOKEN = "pat-na1-s3cr3t"
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
@@ -349,18 +350,36 @@ def test_no_companies_close_the_gate(crm: HubSpot) -> None:
         crm.probe()
 
 
-def test_a_page_that_fails_is_asked_for_again_but_the_first_is_not(
-    crm: HubSpot, portal: Portal, clock: TestClock
-) -> None:
+def test_a_page_that_fails_is_waited_for_but_the_first_is_not(crm: HubSpot, portal: Portal, clock: TestClock) -> None:
     portal.companies = [company(n, START) for n in range(1, 150)]
-    failures = iter([502])
+    failures = iter([502, 502, 502])
     portal.before = lambda request: _failing(request, failures)
     assert len(names(crm.live_accounts())) == 149
-    assert clock.slept == [5]
+    assert clock.slept == [*BLIP_WAITS, 5]
+    clock.slept.clear()
     portal.before = lambda request: Answer({}, 502) if "objects" in request.path else None
     with pytest.raises(GateClosed):
         next(crm.live_accounts())
-    assert clock.slept == [5]
+    assert clock.slept == [*BLIP_WAITS]
+
+
+@pytest.mark.parametrize("blip", BLIPS)
+@pytest.mark.parametrize("call", ["details", "properties/companies", "companies"])
+def test_one_blip_is_no_outage(crm: HubSpot, portal: Portal, clock: TestClock, blip: Answer, call: str) -> None:
+    portal.companies = [company(1, START)]
+    blips = iter([blip, blip])
+    portal.before = lambda request: next(blips, None) if request.path.rstrip("/").endswith(call) else None
+    assert crm.organisation() == "8640311"
+    assert names(crm.live_accounts()) == ["Company 1"]
+    assert clock.slept == [*BLIP_WAITS]
+
+
+def test_a_rejected_log_in_fails_at_once(crm: HubSpot, portal: Portal, clock: TestClock, server: Server) -> None:
+    portal.before = lambda request: Answer({"category": "INVALID_AUTHENTICATION"}, 401)
+    with pytest.raises(CredentialsRejected):
+        crm.organisation()
+    assert len(server.requests) == 1
+    assert clock.slept == []
 
 
 def _failing(request: Request, failures: Iterator[int]) -> Answer | None:
@@ -401,3 +420,4 @@ def test_not_answering(clock: TestClock) -> None:
         with pytest.raises(GateClosed, match=text):
             crm.probe()
         crm.close()
+    assert clock.slept == []

@@ -18,6 +18,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from gainsight_pipelines.crm.failures import BLIP_WAITS
 from gainsight_pipelines.crm.fields import AccountFieldMap
 from gainsight_pipelines.crm.protocol import Account, PrimaryCRM
 from gainsight_pipelines.crm.salesforce import OVERLAP, Salesforce
@@ -32,7 +33,7 @@ from gainsight_pipelines.errors import (
     TransientError,
 )
 from gainsight_pipelines_tests.crm.conftest import TestClock
-from gainsight_pipelines_tests.crm.scripted import Answer, Request, Server, serve
+from gainsight_pipelines_tests.crm.scripted import BLIPS, Answer, Request, Server, serve
 
 SECRET = "s3cr3t-client-secret"
 FIELDS = [
@@ -293,11 +294,11 @@ def test_queries_that_are_forgotten_at_once_end_the_read(crm: Salesforce, organi
         list(crm.live_accounts())
 
 
-def test_a_page_that_fails_is_asked_for_again_but_the_first_is_not(
+def test_a_page_that_fails_is_waited_for_but_the_first_is_not(
     crm: Salesforce, organisation: Organisation, clock: TestClock
 ) -> None:
     organisation.pages["any"] = [[record(1, "2026-03-01T10:00:00")], [record(2, "2026-03-01T10:00:01")]]
-    failures = iter([503, 502])
+    failures = iter([503, 502, 503, 503, 500, 503])
 
     def before(request: Request) -> Answer | None:
         status = next(failures, None) if request.path.endswith("-1") else None
@@ -305,11 +306,52 @@ def test_a_page_that_fails_is_asked_for_again_but_the_first_is_not(
 
     organisation.before = before
     assert len(list(crm.changed_accounts(None))) == 2
-    assert clock.slept == [5, 20]
+    assert clock.slept == [*BLIP_WAITS, 5, *BLIP_WAITS, 20]
+    clock.slept.clear()
     organisation.before = lambda request: Answer(b"<html>busy</html>", 503) if "query" in request.path else None
     with pytest.raises(GateClosed, match="HTTP 503"):
         list(crm.changed_accounts(None))
-    assert clock.slept == [5, 20]
+    assert clock.slept == [*BLIP_WAITS]
+
+
+@pytest.mark.parametrize("blip", BLIPS)
+@pytest.mark.parametrize("call", ["oauth2/token", "query", "describe"])
+def test_one_blip_is_no_outage(
+    crm: Salesforce, organisation: Organisation, clock: TestClock, blip: Answer, call: str
+) -> None:
+    organisation.pages["any"] = [[record(1, "2026-03-01T10:00:00")]]
+    blips = iter([blip, blip])
+    organisation.before = lambda request: next(blips, None) if request.path.rstrip("/").endswith(call) else None
+    assert crm.organisation() == "00D5g000004sandEAA"
+    assert crm.missing_gsid_fields() == {}
+    assert clock.slept == [*BLIP_WAITS]
+    assert sum(clock.slept) < 5
+
+
+def test_a_rejected_log_in_fails_at_once(
+    crm: Salesforce, organisation: Organisation, clock: TestClock, server: Server
+) -> None:
+    refused = Answer({"error": "invalid_client", "error_description": "invalid client credentials"}, 400)
+    organisation.before = lambda request: refused
+    with pytest.raises(CredentialsRejected):
+        crm.organisation()
+    assert len(server.requests) == 1
+    assert clock.slept == []
+
+
+def test_an_outage_is_told_within_seconds(
+    crm: Salesforce, organisation: Organisation, clock: TestClock, server: Server
+) -> None:
+    """A server that takes seconds for each of its errors gets no further try once five seconds are over."""
+
+    def before(request: Request) -> Answer | None:
+        clock.slept.append(4.0)  # what the answer takes
+        return Answer(b"", 503)
+
+    organisation.before = before
+    with pytest.raises(GateClosed, match="HTTP 503"):
+        crm.organisation()
+    assert (len(server.requests), clock.slept) == (2, [4.0, BLIP_WAITS[0], 4.0])
 
 
 SAYINGS = [
@@ -487,6 +529,7 @@ def test_not_answering(server: Server, clock: TestClock, tls: ssl.SSLContext, mo
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", ssl.get_default_verify_paths().cafile or "")
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
     assert "certificate is not trusted" in reason(server.address)
+    assert clock.slept == []
 
 
 def test_repr_shows_no_secret(crm: Salesforce) -> None:

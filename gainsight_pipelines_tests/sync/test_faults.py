@@ -198,12 +198,19 @@ def lose_the_crm(pulling: Pulling, calls: int | None = None) -> None:
 
 
 def test_the_crm_goes_down_in_the_middle_and_comes_back(wide: Pulling) -> None:
-    """Two more tries within half a minute: a short absence costs nothing but time."""
-    lose_the_crm(wide, calls=2)
+    """More tries within half a minute: a short absence costs nothing but time."""
+    lose_the_crm(wide, calls=6)
     start = wide.clock.now()
     report = wide.pull("activity")
     assert report.status == "completed"
     assert timedelta(seconds=20) < wide.clock.now() - start < timedelta(seconds=90)
+
+
+def test_one_blip_at_the_first_call_is_no_outage(wide: Pulling) -> None:
+    """Two quick tries: the run that starts in that second completes, and doesn't wait for the next."""
+    wide.sandbox.switch(crm_down_after=0, crm_down_calls=2)
+    assert wide.pull("company").status == "completed"
+    assert timedelta(seconds=2) < wide.clock.ahead < timedelta(seconds=5)
 
 
 def test_the_crm_goes_down_in_the_middle_and_stays_down(wide: Pulling) -> None:
