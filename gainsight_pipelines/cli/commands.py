@@ -33,7 +33,12 @@ def run_command(
     with open_workspace(path) as workspace:
         wanted = chosen(workspace, names, everything=everything)
         results = run_pulls(workspace, wanted, SystemClock(), flags=flags)
-    return print_results(results, as_json=as_json)
+        unread = workspace.settings.unread()
+    status = print_results(results, as_json=as_json)
+    for error in unread:
+        output.say(str(error))
+    # Asked for all, it is not all that the settings were meant to name.
+    return 1 if everything and unread else status
 
 
 def unmatched_command(

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,8 @@ GAINSIGHT_LOGINS: Mapping[str, tuple[str, ...]] = {
 """The credentials that Gainsight takes, and the variables of each."""
 LOGIN_HOST = "SALESFORCE_LOGIN_URL"
 HIDDEN = ("SECRET", "PASSWORD", "TOKEN", "API_KEY")
+BACKFILLS_REACH = timedelta(days=365)
+"""How far back new settings let surveys be backfilled."""
 TITLES: Mapping[str, str] = {
     "company": "companies (attributes of accounts, daily)",
     "activity": "timeline activities (every 4 hours)",
@@ -323,6 +326,8 @@ class _SetUp:
             rows = {row["object"]: row for row in data["objects"]}
             data["objects"] = [rows.get(name, {"object": name}) for name in chosen]
             data["mode"] = "single" if len(chosen) == 1 else "multiple"
+        if is_new:
+            data["first_day"] = (self._clock.now().date() - BACKFILLS_REACH).isoformat()
         self._put("surveys", data)
         if data["enabled"]:
             self._try_pulls("surveys")

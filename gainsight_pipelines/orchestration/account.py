@@ -30,7 +30,7 @@ def crm_kind(settings: Settings) -> str | None:
 def account_asset(settings: Settings) -> dg.SourceAsset:
     """The CRM's accounts: observed, never written. Observing refreshes our copy of them."""
     problem = settings.file_error or settings.errors.get("primary_crm")
-    missing = " ".join(str(error) for error in (problem,) if error)
+    missing = "\n\n".join(str(error) for error in (problem, *settings.unread()) if error)
     description = (
         "The accounts of the primary CRM (Salesforce or HubSpot), which owns them. Every pull refreshes them first, and"
         " none runs without them." + (f"\n\n**Not ready:** {missing}" if missing else "")

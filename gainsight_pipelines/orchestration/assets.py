@@ -10,7 +10,7 @@ from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import NotEnabled, ObjectBusy, PipelineError, SettingsError
 from gainsight_pipelines.objects.pull import ObjectPull
 from gainsight_pipelines.orchestration.failures import retry_or_failure
-from gainsight_pipelines.orchestration.identity import mark_run, step_tags
+from gainsight_pipelines.orchestration.identity import mark_run, step_tags, tag_value
 from gainsight_pipelines.orchestration.logs import log_to_stderr
 from gainsight_pipelines.orchestration.metadata import column_lineage, materialization_metadata, table_metadata
 from gainsight_pipelines.orchestration.names import ACCOUNT, GROUP, asset_key, documentation, pool
@@ -100,7 +100,7 @@ def pull_asset(
 
 def freshness_policy(cadence: Cadence) -> dg.FreshnessPolicy:
     """Late after a turn of the cadence and a quarter, failing after two without a completed pull."""
-    longest = cadence.longest_interval(SystemClock().now())
+    longest = cadence.longest_interval
     return dg.FreshnessPolicy.time_window(warn_window=longest * 1.25, fail_window=longest * 2)
 
 
@@ -132,5 +132,5 @@ def _shown(pull: ObjectPull | SettingsError, cadence: Cadence) -> Shown:
             "cadence": f"{cadence.cron} ({cadence.timezone})",
             "documentation": documentation("troubleshooting"),
         },
-        tags={"gainsight_object": pull.gainsight_object},
+        tags={"gainsight_object": tag_value(pull.gainsight_object)},
     )

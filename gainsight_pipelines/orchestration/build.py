@@ -39,7 +39,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         )
         for name in pulls
     ]
-    sync_all = sync_all_job(list(pulls))
+    sync_all = sync_all_job(list(pulls), settings.unread())
     with warnings.catch_warnings():
         # Observable source assets, backfill policies and owners of assets are called beta or preview by this version of
         # Dagster; the project's range of versions holds them to what was tried.

@@ -142,7 +142,7 @@ def data_age(looking: Looking) -> Found:
     if newest is None:
         return Found(True, "Nothing with a date is stored yet.", {}, "data-age")
     age = looking.now - newest
-    allowed = CADENCES_WITHOUT_CHANGE * looking.cadence.longest_interval(looking.now)
+    allowed = CADENCES_WITHOUT_CHANGE * looking.cadence.longest_interval
     return Found(
         age <= allowed,
         f"The newest change in Gainsight is {_words(age)} old; up to {_words(allowed)} is usual for this cadence.",

@@ -5,6 +5,7 @@ from another: the store's id stands in the database, so a run gets it from whoev
 else from its first step of ours.
 """
 
+import hashlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,18 @@ STORE_TAG = "gainsight_pipelines/store"
 
 LOCATION_TAG = ".dagster/repository"
 """Dagster's own, on runs that its UI and its daemon start: repository@location."""
+
+
+MAX_TAG = 63
+"""Dagster refuses an asset, and with it the whole code location, for a tag that is longer."""
+
+
+def tag_value(text: str) -> str:
+    """A text as the value of an asset's tag: itself, or cut and told apart by a digest where it is too long."""
+    if len(text) <= MAX_TAG:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{text[: MAX_TAG - len(digest) - 1]}.{digest}"
 
 
 def store_id(connection: "psycopg.Connection") -> str:

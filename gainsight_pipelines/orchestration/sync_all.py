@@ -6,7 +6,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from gainsight_pipelines.clock import SystemClock
-from gainsight_pipelines.errors import PermanentError, PipelineError
+from gainsight_pipelines.errors import PermanentError, PipelineError, SettingsError
 from gainsight_pipelines.orchestration.failures import as_failure
 from gainsight_pipelines.orchestration.identity import STORE_TAG, mark_run, step_tags
 from gainsight_pipelines.orchestration.names import SYNC_ALL_TAG, job_name
@@ -18,8 +18,8 @@ SENSOR_SECONDS = 5
 SENSOR_DAEMON = "SENSOR"
 
 
-def sync_all_job(names: Sequence[str]) -> dg.JobDefinition:
-    """The job: looks whether pulls can run, and says what will start."""
+def sync_all_job(names: Sequence[str], unread: Sequence[SettingsError] = ()) -> dg.JobDefinition:
+    """The job: looks whether pulls can run, and says what will start, and what of the settings nothing reads."""
 
     @dg.op(
         name="start_all",
@@ -41,6 +41,8 @@ def sync_all_job(names: Sequence[str]) -> dg.JobDefinition:
                 )
         except PipelineError as error:
             raise as_failure(error) from None
+        for error in unread:
+            context.log.warning("%s", error)
         context.log.info("One run each is being started, the last within half a minute: %s", ", ".join(names))
         context.add_output_metadata({"objects": dg.MetadataValue.json(list(names))})
 

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from gainsight_pipelines.settings import SchedulesSettings, Settings, section_of
@@ -26,8 +26,12 @@ CADENCES: Mapping[str, str] = {
 SURVEY_SPREAD = 12
 """Minutes over which several survey objects are spread, so that they don't start together."""
 
-LOOKED_AT = 10
-"""Ticks among which the longest interval is looked for."""
+LOOKED_FROM = datetime(2021, 1, 1)  # noqa: DTZ001 - a Friday on the wall clock: the first gap may be a weekend
+LOOKED_FOR, LEAST_TICKS, MOST_TICKS = timedelta(days=400), 10, 1500
+"""Where the longest interval is looked for: from when, for how long, and among how many ticks."""
+
+AMBIGUOUS = timedelta(hours=2)
+"""No change of the clocks is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +49,43 @@ class Cadence:
         """The first tick after `now`, in UTC."""
         return self._tick(now, is_reverse=False)
 
-    def longest_interval(self, now: datetime) -> timedelta:
-        """The longest time between two ticks of those around `now`: over the weekend, for a cadence of weekdays."""
-        ticks = [self.latest(now)]
-        while len(ticks) <= LOOKED_AT:
-            ticks.append(self.next(ticks[-1]))
-        return max(later - earlier for earlier, later in pairwise(ticks))
+    @property
+    def longest_interval(self) -> timedelta:
+        """The longest time between two ticks, on the wall clock: over the weekend, for a cadence of weekdays.
+
+        By the cron expression alone: the same today and tomorrow.
+        """
+        return _longest_interval(self.cron)
 
     def _tick(self, start: datetime, *, is_reverse: bool) -> datetime:
         from cronsim import CronSim
 
-        return next(CronSim(self.cron, start.astimezone(ZoneInfo(self.timezone)), reverse=is_reverse)).astimezone(UTC)
+        # From a little further off, as the tick of an hour that the clocks go through twice is moved.
+        far = start + AMBIGUOUS if is_reverse else start - AMBIGUOUS
+        for found in CronSim(self.cron, far.astimezone(ZoneInfo(self.timezone)), reverse=is_reverse):
+            tick = self._second_time(found).astimezone(UTC)
+            if tick < start if is_reverse else tick > start:
+                return tick
+        raise AssertionError(self.cron)  # the settings take no expression without a tick
+
+    def _second_time(self, tick: datetime) -> datetime:
+        """The tick as Dagster has it: at a fixed hour that comes twice, the second time."""
+        is_every_hour = self.cron.split()[1].startswith("*")
+        return tick if is_every_hour else tick.replace(fold=1)
+
+
+@lru_cache(maxsize=256)
+def _longest_interval(cron: str) -> timedelta:
+    from cronsim import CronSim
+
+    longest, last, count = timedelta(0), None, 0
+    for tick in CronSim(cron, LOOKED_FROM):
+        if last is not None:
+            longest = max(longest, tick - last)
+        last, count = tick, count + 1
+        if count > MOST_TICKS or (count > LEAST_TICKS and tick - LOOKED_FROM > LOOKED_FOR):
+            break
+    return longest
 
 
 def cadence_of(settings: Settings, name: str) -> Cadence:

@@ -123,6 +123,10 @@ class Settings:
         company = self.company
         return company.crm_id_field if company else None
 
+    def unread(self) -> tuple[SettingsError, ...]:
+        """What is wrong with sections that nothing reads, such as a misspelt one: no pull would ever say it."""
+        return tuple(error for name, error in self.errors.items() if name not in SECTIONS)
+
     def object_names(self) -> tuple[str, ...]:
         """The pulls that are configured and not disabled: company, activity, survey_<object> …, product_usage.
 

@@ -82,7 +82,7 @@ def _pasted(value: object) -> object:
 
 FieldName = Annotated[str, BeforeValidator(_pasted), Field(strict=True, max_length=255, pattern=values.FIELD_NAME)]
 ObjectName = Annotated[str, BeforeValidator(_pasted), Field(strict=True, max_length=255, pattern=values.OBJECT_NAME)]
-Owner = Annotated[str, Field(strict=True, max_length=255, pattern=r"^(team:[\w.-]+|[^\s@:]+@[^\s@]+\.[^\s@]+)$")]
+Owner = Annotated[str, Field(strict=True, max_length=255, pattern=values.OWNER)]
 Text = Annotated[str, AfterValidator(clean_text), Field(strict=True, min_length=1, max_length=255)]
 
 Enabled = Annotated[
@@ -283,8 +283,8 @@ class SurveysSettings(Section):
     ] = 30
     first_day: Annotated[
         date | None,
-        Field(description="First day that can be backfilled; null: a year ago."),
-        Takes("a date like 2026-01-31, or null for a year ago"),
+        Field(description="First day that can be backfilled; null: 2020-01-01."),
+        Takes("a date like 2026-01-31, or null for 2020-01-01"),
     ] = None
     register_custom_fields: Annotated[
         StrictBool,

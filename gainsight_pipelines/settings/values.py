@@ -17,6 +17,8 @@ from gainsight_pipelines.text import name_key, visible
 
 OBJECT_NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
 FIELD_NAME = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"
+OWNER = r"^(team:[\w.-]+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$"
+"""What Dagster takes for the owner of an asset; for anything else it refuses the whole code location."""
 FIELD_WORDS = "the API name of a field (letters, digits, _ and .)"
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _ADDRESS = "it takes an address like https://your-tenant.gainsightcloud.com"

@@ -10,10 +10,10 @@ from psycopg import sql
 
 SAMPLE_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "company": ("gsid", "name", "account_id", "match_method", "unmatched_reason", "modified_at"),
-    "activity": ("activity_type", "subject", "occurred_at", "account_id", "match_method", "unmatched_reason"),
+    "activity": ("activity_type", "occurred_at", "account_id", "match_method", "unmatched_reason", "changed_at"),
     "usage_metric": ("metric", "dimension", "value", "observed_at", "account_id", "unmatched_reason"),
 }
-"""What a sample shows of each table: no free text, which may be long or private."""
+"""What a sample shows of each table. Dagster keeps it for good: no free text, which may be long or private."""
 
 OBJECT_COLUMN = {"company": None, "activity": "source_object", "usage_metric": "object"}
 
@@ -98,13 +98,13 @@ def accounts_with_several_companies(connection: psycopg.Connection, size: int = 
 def sample_rows(
     connection: psycopg.Connection, table: str, gainsight_object: str, size: int = 5
 ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-    """Columns and a few rows that changed last."""
+    """Columns and a few rows, those that changed last."""
     columns = SAMPLE_COLUMNS[table]
     column = OBJECT_COLUMN[table]
     mine = (
         sql.SQL("{} = {}").format(sql.Identifier(column), sql.Literal(gainsight_object)) if column else sql.SQL("true")
     )
-    query = sql.SQL("SELECT {columns} FROM {table} WHERE {mine} LIMIT {size}").format(
+    query = sql.SQL("SELECT {columns} FROM {table} WHERE {mine} ORDER BY changed_at DESC LIMIT {size}").format(
         columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
         table=sql.Identifier(table),
         mine=mine,

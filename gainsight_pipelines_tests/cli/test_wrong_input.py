@@ -74,6 +74,19 @@ def test_unknown_key_breaks_its_own_section_alone(product: Product) -> None:
     assert done.object("company")["status"] == "completed"
 
 
+def test_a_section_that_nothing_reads_is_told_by_run_all(product: Product) -> None:
+    """What it was meant for isn't pulled, so the command doesn't end as if all had been."""
+    settings = product.settings()
+    product.write_settings({name: settings[name] for name in ("gainsight", "primary_crm", "company")} | {"usge": {}})
+    done = product.run()
+    assert done.object("company")["status"] == "completed"
+    assert done.status == 1
+    assert "usge" in done.err
+    named = product.run("company")
+    assert named.status == 0
+    assert "usge" in named.err
+
+
 def test_wrong_type(product: Product) -> None:
     changed(product, "surveys", lookback_days=90)
     object_failed(product.run("surveys"), "survey_survey_response", "surveys.lookback_days", "90", "1 to 30")

@@ -16,6 +16,8 @@ from gainsight_pipelines.store.contract import RELATIONS
 from gainsight_pipelines_tests.orchestration.running import Located
 from gainsight_pipelines_tests.pulling import Pulling
 
+LAST_CHANGED = "SELECT changed_at FROM gainsight.activity ORDER BY changed_at DESC LIMIT 5"
+
 TABLES = {
     "crm/account": "account",
     "gainsight/company": "company",
@@ -57,6 +59,10 @@ def test_a_materialization_shows_numbers_lineage_and_what_has_no_account(pulling
     reasons = dict(pulling.query("SELECT reason, count(*) FROM unmatched_record GROUP BY reason"))
     table = {row.data["reason"]: row.data["rows"] for row in shown["unmatched_by_reason"].records}
     assert reasons and table == reasons
+    assert "subject" not in {each.name for each in shown["sample"].schema.columns}
+    sampled = [row.data["changed_at"] for row in shown["sample"].records]
+    assert len(sampled) == 5
+    assert sampled == [str(at) for (at,) in pulling.query(LAST_CHANGED)]
     assert shown["details"]["unmatched_examples"].keys() == reasons.keys()
     (source,) = shown["dagster/column_lineage"].deps_by_column["account_id"]
     assert (source.asset_key.to_user_string(), source.column_name) == ("crm/account", "account_id")

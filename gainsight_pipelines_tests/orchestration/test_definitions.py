@@ -26,8 +26,10 @@ SETTINGS: dict[str, Any] = {
 
 LOAD = """
 import json, socket
-def refuse(*arguments): raise AssertionError("something was called")
+def refuse(*arguments): raise AssertionError("something was called, or asked for the time")
 socket.socket.connect = refuse
+from gainsight_pipelines.clock import SystemClock
+SystemClock.now = refuse
 from gainsight_pipelines.definitions import defs
 specs = {spec.key.to_user_string(): spec.description for spec in defs.resolve_all_asset_specs()}
 print(json.dumps(specs))
@@ -89,7 +91,47 @@ def test_a_schedule_says_why_it_is_not_as_set(tmp_path: Path) -> None:
         assert "documented cadence" in str(each.description)
 
 
-@pytest.mark.parametrize("broken", [{"surveys": {"lookback_days": 90}}, {"schedules": {"timezone": "Mars"}}])
+def test_definitions_are_the_same_in_every_process_on_every_day(tmp_path: Path) -> None:
+    """A code server runs for weeks; the runs that it starts load the definitions anew."""
+    (tmp_path / "gainsight.yaml").write_text(yaml.safe_dump(SETTINGS))
+    load = (
+        LOAD + "\nfor asset in defs.resolve_all_asset_specs():\n    print(asset.partitions_def, asset.freshness_policy)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", load], cwd=tmp_path, env={}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    specs, *shown = done.stdout.splitlines()
+    assert "gainsight/survey_survey_response_by_day" in json.loads(specs)
+    assert any("2020-01-01" in line for line in shown)
+
+
+def test_a_first_day_of_the_settings_is_the_first_that_can_be_backfilled(tmp_path: Path) -> None:
+    surveys = {"objects": [{"object": "survey_response"}], "first_day": "2024-02-29"}
+    specs = built(tmp_path, SETTINGS | {"surveys": surveys}).resolve_all_asset_specs()
+    (days,) = [each.partitions_def for each in specs if each.partitions_def is not None]
+    assert days.get_first_partition_key() == "2024-02-29"
+
+
+def test_an_object_may_have_the_longest_name_that_gainsight_gives(tmp_path: Path) -> None:
+    """Dagster takes no tag of 64 characters; two such names that begin alike stay apart."""
+    names = [f"usage_{'x' * 60}_{end}" for end in "ab"]
+    surveys = {"mode": "multiple", "objects": [{"object": name} for name in names]}
+    specs = built(tmp_path, SETTINGS | {"surveys": surveys}).resolve_all_asset_specs()
+    tags = {each.tags["gainsight_object"] for each in specs if each.key.path[-1] in [f"survey_{n}" for n in names]}
+    assert len(tags) == 2
+
+
+def test_a_section_that_nothing_reads_is_told_where_people_look(tmp_path: Path) -> None:
+    definitions = built(tmp_path, SETTINGS | {"compnay": {}})
+    (account,) = [each for each in definitions.resolve_all_asset_specs() if each.key.path == ["crm", "account"]]
+    assert "compnay" in str(account.description)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [{"surveys": {"lookback_days": 90}}, {"schedules": {"timezone": "Mars"}}, {"common": {"owners": ["a'b@x.co"]}}],
+)
 def test_a_broken_section_stops_nothing_else(tmp_path: Path, broken: dict[str, Any]) -> None:
     """Requirement W5."""
     definitions = built(tmp_path, SETTINGS | broken)

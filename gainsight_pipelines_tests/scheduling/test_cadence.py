@@ -17,8 +17,7 @@ def test_the_documented_cadences() -> None:
     """Company daily, activity every 4 hours, surveys daily, product usage weekly."""
     settings = parse_settings("company: {}\nactivity: {}\nsurveys: {}\nproduct_usage: {}")
     hours = {
-        name: cadence_of(settings, name).longest_interval(NOW).total_seconds() / 3600
-        for name in settings.object_names()
+        name: cadence_of(settings, name).longest_interval.total_seconds() / 3600 for name in settings.object_names()
     }
     assert hours == {"company": 24, "activity": 4, "survey_survey_response": 24, "product_usage": 168}
 
@@ -53,5 +52,39 @@ def test_ticks_are_those_of_dagster(cron: str, timezone: str) -> None:
         assert cadence.latest(at - timedelta(seconds=1)) < at
 
 
-def test_the_longest_interval_spans_the_weekend() -> None:
-    assert Cadence("0 7 * * 1-5", "UTC").longest_interval(NOW) == timedelta(days=3)
+@pytest.mark.parametrize(
+    "cron", ["30 2 * * *", "0 * * * *", "*/20 * * * *", "30 1-3 * * *", "15 1,2 * * 0", "5 5 * * *"]
+)
+@pytest.mark.parametrize(
+    ("timezone", "change"),
+    [
+        ("Europe/Berlin", datetime(2026, 10, 25, 1, tzinfo=UTC)),
+        ("America/New_York", datetime(2026, 11, 1, 6, tzinfo=UTC)),
+        ("America/New_York", datetime(2026, 3, 8, 7, tzinfo=UTC)),
+        ("Pacific/Auckland", datetime(2026, 4, 4, 14, tzinfo=UTC)),
+    ],
+)
+def test_ticks_are_those_of_dagster_where_the_clocks_change(cron: str, timezone: str, change: datetime) -> None:
+    """A tick that only one of the two knows would be taken for missed, and run twice."""
+    cadence, start = Cadence(cron, timezone), change - timedelta(hours=5)
+    dagster = schedule_execution_time_iterator(start.timestamp(), cron, timezone)
+    expected = [next(dagster).astimezone(UTC) for _ in range(12)]
+    found = [cadence.next(start - timedelta(seconds=1))]
+    while len(found) < 12:
+        found.append(cadence.next(found[-1]))
+    assert found == expected
+    assert [cadence.latest(tick) for tick in expected] == expected
+    assert [cadence.latest(tick - timedelta(seconds=1)) for tick in expected[1:]] == expected[:-1]
+
+
+@pytest.mark.parametrize(
+    ("cron", "longest"),
+    [
+        ("0 7 * * 1-5", timedelta(days=3)),
+        ("*/5 9-17 * * 1-5", timedelta(days=2, hours=15, minutes=5)),
+        ("* * * * 1-5", timedelta(days=2, minutes=1)),
+        ("0 5 1 1 *", timedelta(days=366)),
+    ],
+)
+def test_the_longest_interval_spans_what_the_cron_leaves_out(cron: str, longest: timedelta) -> None:
+    assert Cadence(cron, "UTC").longest_interval == longest
