@@ -41,8 +41,8 @@ def sync_all_job(names: Sequence[str], unread: Sequence[SettingsError] = ()) -> 
                 )
         except PipelineError as error:
             raise as_failure(error) from None
-        for error in unread:
-            context.log.warning("%s", error)
+        for mistake in unread:
+            context.log.warning("%s", mistake)
         context.log.info("One run each is being started, the last within half a minute: %s", ", ".join(names))
         context.add_output_metadata({"objects": dg.MetadataValue.json(list(names))})
 
