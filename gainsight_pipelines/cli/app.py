@@ -110,6 +110,22 @@ def status(
 
 
 @app.command
+def metrics(
+    *,
+    serve: Annotated[
+        int | None,
+        Parameter(validator=validators.Number(gte=0, lte=65535), help="Serve /metrics, /healthz and /readyz there."),
+    ] = None,
+    host: Annotated[str, Parameter(help="Address to listen on; 0.0.0.0 in a container.")] = "127.0.0.1",
+    settings: SettingsPath = None,
+) -> int:
+    """Print the store's numbers in Prometheus' text format, or serve them until Ctrl-C."""
+    from gainsight_pipelines.cli.metrics import metrics_command
+
+    return metrics_command(port=serve, host=host, path=settings)
+
+
+@app.command
 def init(  # noqa: PLR0913 - an answer each
     *,
     non_interactive: Annotated[

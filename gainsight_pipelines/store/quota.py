@@ -83,9 +83,18 @@ class Quota:
 
 def calls_of_day(connection: psycopg.Connection, moment: datetime) -> int:
     """Calls to Gainsight, by everybody on this database, on the day (UTC) of a moment."""
+    return _calls(connection, moment, DAY)
+
+
+def calls_of_minute(connection: psycopg.Connection, moment: datetime) -> int:
+    """Calls to Gainsight, by everybody on this database, in the minute of a moment."""
+    return _calls(connection, moment, MINUTE)
+
+
+def _calls(connection: psycopg.Connection, moment: datetime, window: timedelta) -> int:
     row = connection.execute(
         "SELECT calls FROM api_quota WHERE window_start = %s AND window_seconds = %s",
-        (_start(moment, DAY), DAY.total_seconds()),
+        (_start(moment, window), window.total_seconds()),
     ).fetchone()
     return int(row[0]) if row else 0
 

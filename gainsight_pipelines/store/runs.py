@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 
 from gainsight_pipelines import __version__
 from gainsight_pipelines.errors import ObjectBusy
+from gainsight_pipelines.store.metrics import KEEP_TOTALS
 
 PULL = "pull"
 """Scope of the normal read, ascending by modification."""
@@ -266,7 +267,10 @@ def purge_runs(connection: psycopg.Connection, before: datetime, *, is_dry: bool
     if is_dry:
         row = connection.execute(f"SELECT count(*) {PURGE}", (before,)).fetchone()
         return int(row[0]) if row else 0
-    return connection.execute(f"DELETE {PURGE}", (before,)).rowcount
+    row = connection.execute(
+        f"WITH gone AS (DELETE {PURGE} RETURNING r.*), kept AS ({KEEP_TOTALS}) SELECT count(*) FROM gone", (before,)
+    ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def latest_runs(connection: psycopg.Connection) -> dict[str, Run]:

@@ -1,0 +1,91 @@
+"""The numbers that Prometheus scrapes, each question answered in milliseconds on tables of millions of rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import LiteralString
+
+import psycopg
+from psycopg.rows import class_row
+
+COUNTERS: LiteralString = """
+CROSS JOIN LATERAL (
+    VALUES ('runs', 1), ('records_read', records_read), ('rows_written', rows_written),
+           ('records_rejected', records_rejected), ('bytes_received', bytes_received),
+           ('seconds', coalesce(ceil(extract(epoch FROM finished_at - started_at)), 0)::bigint)
+    UNION ALL SELECT 'calls_' || key, value::bigint FROM jsonb_each_text(calls)
+) AS counted (counter, value)
+"""
+"""What a row of `sync_run` adds to the totals."""
+
+TOTALS: LiteralString = f"""
+SELECT object, status, counter, sum(value)::bigint AS value
+FROM (
+    SELECT object, status, counter, value FROM sync_run {COUNTERS} WHERE finished_at IS NOT NULL
+    UNION ALL SELECT object, status, counter, value FROM run_total
+) AS every GROUP BY object, status, counter ORDER BY object, status, counter
+"""
+
+KEEP_TOTALS: LiteralString = f"""
+INSERT INTO run_total AS t (object, status, counter, value)
+SELECT object, status, counter, sum(value) FROM gone {COUNTERS} GROUP BY object, status, counter
+ON CONFLICT (object, status, counter) DO UPDATE SET value = t.value + excluded.value
+"""
+"""Adds rows of `sync_run` that are deleted (`gone`) to the totals: a counter that falls would be read as a restart."""
+
+UNMATCHED: LiteralString = """
+SELECT object, reason, count(*) FROM unmatched_record GROUP BY object, reason ORDER BY object, reason
+"""
+
+TABLES: LiteralString = """
+SELECT c.relname, greatest(c.reltuples, 0)::bigint, pg_total_relation_size(c.oid)
+FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' ORDER BY c.relname
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """The sum of one counter over all runs of an object that ended with one status, deleted ones included."""
+
+    object: str
+    status: str
+    counter: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an object has been read. `completed_at`: the start of its last completed run."""
+
+    object: str
+    status: str
+    started_at: datetime
+    finished_at: datetime | None
+    completed_at: datetime | None
+
+
+def totals(connection: psycopg.Connection) -> list[Total]:
+    """The counters of all runs that ever ended."""
+    with connection.cursor(row_factory=class_row(Total)) as cursor:
+        return cursor.execute(TOTALS).fetchall()
+
+
+def progress(connection: psycopg.Connection) -> list[Progress]:
+    """The last run of each object, and when it last completed; an attempt that found another run at work is none."""
+    with connection.cursor(row_factory=class_row(Progress)) as cursor:
+        return cursor.execute(
+            """SELECT DISTINCT ON (object) object, status, started_at, finished_at,
+                      max(started_at) FILTER (WHERE status = 'completed') OVER (PARTITION BY object) AS completed_at
+               FROM sync_run WHERE status <> 'skipped' ORDER BY object, started_at DESC"""
+        ).fetchall()
+
+
+def unmatched(connection: psycopg.Connection) -> list[tuple[str, str, int]]:
+    """Object, reason and number of the stored records without an account."""
+    return connection.execute(UNMATCHED).fetchall()
+
+
+def table_sizes(connection: psycopg.Connection) -> list[tuple[str, int, int]]:
+    """Name, rows (as PostgreSQL estimates them) and bytes, indexes included, of each of our tables."""
+    return connection.execute(TABLES).fetchall()
