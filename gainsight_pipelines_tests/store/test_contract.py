@@ -12,7 +12,7 @@ import psycopg
 from gainsight_pipelines.store import contract
 from gainsight_pipelines.store.tables import DATA_TABLES, LINK_COLUMNS, Json
 
-INTERNAL = {"tenant", "company_link", "object_schema", "api_quota", "schema_version", "watched_object"}
+INTERNAL = {"run_total", "tenant", "company_link", "object_schema", "api_quota", "schema_version", "watched_object"}
 """Tables that are no part of the contract."""
 
 ROOT = Path(__file__).resolve().parents[2]
