@@ -1,6 +1,6 @@
-"""How a CRM's field values become the values of an Account: domains, numbers, dates, times.
+"""How a CRM's field values become the values of an Account: domains, and what of numbers and dates can be read.
 
-Both CRMs let people type into fields, so everything here is tolerant: what cannot be read is None, never an error.
+Both CRMs let people type into fields, so what can't be read is None here, never an error; `values` does the reading.
 Which field a value comes from is fields.py's matter.
 """
 
@@ -10,22 +10,22 @@ import ipaddress
 import logging
 import re
 from collections import Counter
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from gainsight_pipelines.text import visible
+from gainsight_pipelines.values import parse_date, parse_datetime, parse_number
+
+Read = TypeVar("Read")
 
 logger = logging.getLogger(__name__)
 
 _WEB_SCHEME = re.compile(r"(?:https?:)?/{1,3}", re.IGNORECASE)
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _TOP_LEVEL = re.compile(r"[a-z]{2,63}|xn--[a-z0-9-]{1,59}")
-_GROUPED = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?", re.ASCII)
-_PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})?", re.ASCII)
-_MILLISECONDS = re.compile(r"-?\d{5,15}", re.ASCII)
-_LARGEST_EXPONENT = 30
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def normalise_domain(website: str | None) -> str | None:
@@ -52,49 +52,11 @@ def normalise_domain(website: str | None) -> str | None:
     return host if all(map(_LABEL.fullmatch, labels)) and _TOP_LEVEL.fullmatch(labels[-1]) else None
 
 
-def parse_number(value: object) -> Decimal | None:
-    """A number from what an API or a person wrote: 12, 12.5, "12.5", "1,200.50", "1e6"; else None.
-
-    Beyond 10^30 (or nearer to zero than 10^-30) it is taken for a slip.
-    """
-    if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
-        return None
-    text = str(value).strip()
-    if _GROUPED.fullmatch(text):
-        text = text.replace(",", "")
-    elif not _PLAIN.fullmatch(text):
-        return None
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        return None
-    return number if abs(number.adjusted()) <= _LARGEST_EXPONENT else None
-
-
-def parse_date(value: object) -> date | None:
-    """A calendar day from `YYYY-MM-DD`, an ISO time (its day in UTC) or epoch milliseconds; else None.
-
-    HubSpot keeps a date as midnight UTC of that day.
-    """
-    text = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
-    if len(text) == len("YYYY-MM-DD") and not text.isdigit():
-        try:
-            return date.fromisoformat(text)
-        except ValueError:
-            return None
-    moment = parse_time(text)
-    return moment.date() if moment else None
-
-
 def parse_time(value: object) -> datetime | None:
-    """An instant in UTC from an ISO time (without offset: UTC) or epoch milliseconds; else None."""
-    text = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    """The instant that a value is, None where it can't be read."""
     try:
-        if _MILLISECONDS.fullmatch(text):
-            return _EPOCH + timedelta(milliseconds=int(text))
-        moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
+        return parse_datetime(value)
+    except ValueError:
         return None
 
 
@@ -112,16 +74,12 @@ class UnreadableValues:
         self._counts: Counter[tuple[str, str]] = Counter()
 
     def number(self, field: str | None, value: object) -> Decimal | None:
-        """parse_number, counting what isn't blank and cannot be read."""
-        parsed = parse_number(value)
-        self._note(field, "a number", value, parsed)
-        return parsed
+        """The number that a value is; what can't be read is counted and None."""
+        return self._read(parse_number, field, "a number", value)
 
     def day(self, field: str | None, value: object) -> date | None:
-        """parse_date, counting what isn't blank and cannot be read."""
-        parsed = parse_date(value)
-        self._note(field, "a date", value, parsed)
-        return parsed
+        """The day that a value is (HubSpot keeps midnight UTC); what can't be read is counted and None."""
+        return self._read(parse_date, field, "a date", value)
 
     def report(self, crm: str) -> None:
         """Logs one warning per field and forgets the counts."""
@@ -129,9 +87,13 @@ class UnreadableValues:
             logger.warning("%s: %d values of account field %s are not %s and stay empty", crm, count, field, kind)
         self._counts.clear()
 
-    def _note(self, field: str | None, kind: str, value: object, parsed: object) -> None:
-        if field and parsed is None and value is not None and str(value).strip():
-            self._counts[field, kind] += 1
+    def _read(self, parse: Callable[[object], Read | None], field: str | None, kind: str, value: object) -> Read | None:
+        try:
+            return parse(value)
+        except ValueError:
+            if field:
+                self._counts[field, kind] += 1
+            return None
 
 
 def _ascii(host: str) -> str:

@@ -17,7 +17,7 @@ from gainsight_pipelines.gainsight.errors import RATE_LIMIT_CODE
 from gainsight_pipelines.gainsight.metadata import ObjectInfo, ObjectSchema
 from gainsight_pipelines.gainsight.pages import within_second
 from gainsight_pipelines.gainsight.query import MAX_LIMIT, Condition, Direction, Operator, Query
-from gainsight_pipelines.gainsight.values import parse_datetime, whole_second
+from gainsight_pipelines.values import parse_datetime, whole_second
 
 HONOURED, IGNORED, REFUSED, UNKNOWN = "honoured", "ignored", "refused", "unknown"
 DELETE_LOG = "record_delete_log"

@@ -18,8 +18,8 @@ from gainsight_pipelines.gainsight.client import GainsightClient, Page
 from gainsight_pipelines.gainsight.errors import SlowAnswer, TooLargeAnswer
 from gainsight_pipelines.gainsight.query import MAX_LIMIT, Condition, Direction, Operator, Query
 from gainsight_pipelines.gainsight.reading import ReadPlan, Report
-from gainsight_pipelines.gainsight.values import parse_datetime, whole_second
 from gainsight_pipelines.text import name_key
+from gainsight_pipelines.values import parse_datetime, whole_second
 
 Record = dict[str, Any]
 Identity = str | bytes

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from gainsight_pipelines.errors import SettingsError
-from gainsight_pipelines.gainsight.values import parse_boolean, parse_datetime, parse_number
+from gainsight_pipelines.values import parse_boolean, parse_datetime, parse_number
 
 Value = str | int | float | bool | Decimal | date | datetime
 Direction = Literal["asc", "desc"]

@@ -43,8 +43,8 @@ from gainsight_pipelines.gainsight.reading import (
     end_of_read,
     start_of_pull,
 )
-from gainsight_pipelines.gainsight.values import parse_datetime, whole_second
 from gainsight_pipelines.gainsight.whole import WholeRead
+from gainsight_pipelines.values import parse_datetime, whole_second
 
 __all__ = [
     "PAGE_SIZE",

@@ -13,8 +13,8 @@ from typing import Any
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import DATE_TYPES, NUMERIC_TYPES, Field, ObjectSchema
 from gainsight_pipelines.gainsight.query import Operator, parse_where
-from gainsight_pipelines.gainsight.values import parse_boolean, parse_datetime, parse_number
 from gainsight_pipelines.text import name_key
+from gainsight_pipelines.values import parse_boolean, parse_datetime, parse_number
 
 _ANY = {Operator.IS_NULL, Operator.IS_NOT_NULL, Operator.EQ, Operator.NE, Operator.IN, Operator.NOT_IN}
 _ORDER = {Operator.LT, Operator.GT, Operator.LTE, Operator.GTE, Operator.BTW}

@@ -31,7 +31,7 @@ from gainsight_pipelines.gainsight.pages import (
 )
 from gainsight_pipelines.gainsight.query import Condition, Operator
 from gainsight_pipelines.gainsight.reading import Position, ReadPage, ReadPlan, Report
-from gainsight_pipelines.gainsight.values import parse_datetime, whole_second
+from gainsight_pipelines.values import parse_datetime, whole_second
 
 OVERLAP = 20  # records that two pages by offset have in common; fewer than a short page has
 MAX_STEPS_BACK = 100  # of one read by offset: a tenant where more is deleted meanwhile can't be read that way

@@ -10,8 +10,8 @@ from typing import Any
 
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import Field, ObjectSchema
-from gainsight_pipelines.gainsight.values import parse_boolean, parse_date, parse_datetime, parse_number
 from gainsight_pipelines.text import name_key, visible
+from gainsight_pipelines.values import parse_boolean, parse_date, parse_datetime, parse_number
 
 NUMBER_TYPES = frozenset({"NUMBER", "PERCENTAGE", "CURRENCY", "JSONNUMBER"})
 TIME_TYPES = frozenset({"DATE", "DATETIME"})

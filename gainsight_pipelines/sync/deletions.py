@@ -12,7 +12,6 @@ from gainsight_pipelines.gainsight.errors import UnknownObject
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
 from gainsight_pipelines.gainsight.query import Condition, Operator
 from gainsight_pipelines.gainsight.reader import ReadPlan, read_whole
-from gainsight_pipelines.gainsight.values import parse_datetime
 from gainsight_pipelines.objects.fields import text
 from gainsight_pipelines.objects.pull import Mapper
 from gainsight_pipelines.store import deletions
@@ -20,6 +19,7 @@ from gainsight_pipelines.store.runs import Cursor, save_cursor, take_cursor
 from gainsight_pipelines.sync.accounts import most_that_may_vanish
 from gainsight_pipelines.sync.context import PullContext
 from gainsight_pipelines.text import name_key, visible
+from gainsight_pipelines.values import parse_datetime
 
 DELETIONS = "deletions"
 """Scope of `sync_cursor`: `completed_at` is the last look, `modified_at` the last sweep."""

@@ -1,0 +1,196 @@
+"""How the values that APIs send and people type become Python values: dates, numbers, booleans.
+
+One reading for Gainsight and both CRMs. Tolerant where public documents and clients in production contradict each other
+(epoch milliseconds or ISO, "" for an absent date, numbers as strings), strict where a value could mean two things: what
+can't be read is an error, never a guess. Nothing here knows about records, fields or HTTP.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+
+from gainsight_pipelines.text import visible
+
+LARGEST, SMALLEST = 30, -1000
+"""Powers of ten: nothing that is counted has more digits; JSON's and PostgreSQL's numbers have no smaller ones."""
+
+FEWEST_MILLISECONDS, MOST_MILLISECONDS = 10**11, 10**14
+"""Epoch milliseconds have 12 to 14 digits (1973 to 5138): fewer are seconds, a day of a spreadsheet or a year."""
+
+FIRST_COMPACT_DAY, LAST_COMPACT_DAY = 19_000_101, 20_991_231
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?", re.ASCII)
+_DIGITS = re.compile(r"[+-]?\d{1,20}(?:\.\d{1,9})?", re.ASCII)
+_MONTH_FIRST = re.compile(r"(\d{1,2})-(\d{1,2})-(\d{4})(.*)", re.ASCII | re.DOTALL)
+_SPACED_OFFSET = re.compile(r"\s+(?=[+-]\d{2}:?\d{2}$|[zZ]$)")
+_COMPACT_ISO = re.compile(r"\d{4}(?:\d{4}|W\d{2}\d?)(?:T[\dZ:.,+-]+)?", re.ASCII)
+_TRUE = frozenset({"true", "t", "yes", "y", "1"})
+_FALSE = frozenset({"false", "f", "no", "n", "0"})
+
+
+def parse_datetime(value: object) -> datetime | None:
+    """A date-time as an aware instant in UTC.
+
+    Takes epoch milliseconds of 12 to 14 digits (the Company and Custom Object API pages: "shown in epoch format") as
+    number or string, ISO 8601 in any form (what clients in production parse), ``YYYY-MM-DD``, ``YYYYMMDD``,
+    ``MM-DD-YYYY`` (a sample of the Company API page), "" and None. A time without an offset is taken for UTC.
+
+    Raises:
+        ValueError: it can't be read, or lies outside the years 0001 to 9999.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            parsed = datetime.fromisoformat(value)
+        except ValueError:
+            return _parse_text(visible(value))
+        return _in_utc(parsed) if _is_extended(value) else _parse_text(visible(value))
+    if isinstance(value, bool):
+        raise ValueError("a boolean is no date")  # noqa: TRY004 - one error for all that can't be read
+    if isinstance(value, int | float | Decimal):
+        return _parse_number(value)
+    if isinstance(value, datetime):
+        return _in_utc(value)
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    raise ValueError(f"a {type(value).__name__} is no date")
+
+
+def parse_date(value: object) -> date | None:
+    """A calendar day: the day in UTC of whatever :func:`parse_datetime` takes.
+
+    Raises:
+        ValueError: as :func:`parse_datetime`.
+    """
+    instant = parse_datetime(value)
+    if instant is None:
+        return None
+    if isinstance(value, str) and _is_extended(text := visible(value)):
+        # A day with a time and an offset names its day as written; converting to UTC could move it.
+        return date.fromisoformat(text[:10])
+    return instant.date()
+
+
+def parse_number(value: object) -> Decimal | None:
+    """A number, exactly as it was shown; numbers in strings too (CSV exports and some tenants give strings).
+
+    12, 12.5, "12.5", "1,200.50", "1e6"; "" and None are None.
+
+    Raises:
+        ValueError: it is no number, or has more than 30 digits before the point.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        raise ValueError("a boolean is no number")  # noqa: TRY004 - as above
+    if isinstance(value, int):
+        number = Decimal(value)
+    elif isinstance(value, float):
+        number = Decimal(repr(value))
+    elif isinstance(value, Decimal):
+        number = value
+    elif isinstance(value, str):
+        text = visible(value)
+        if not text:
+            return None
+        number = _number_of(text)
+    else:
+        raise ValueError(f"a {type(value).__name__} is no number")  # noqa: TRY004 - as above
+    if not number.is_finite() or (number and not SMALLEST <= number.adjusted() <= LARGEST):
+        raise ValueError("the number is far beyond what anything counts")
+    return number
+
+
+def parse_boolean(value: object) -> bool | None:
+    """A yes or no: JSON booleans, 0 and 1, and the words for them in any case; "" and None are None.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float | Decimal) and value in (0, 1):
+        return bool(value)
+    if isinstance(value, str):
+        word = visible(value).casefold()
+        if not word:
+            return None
+        if word in _TRUE:
+            return True
+        if word in _FALSE:
+            return False
+    raise ValueError("neither true nor false")
+
+
+def whole_second(instant: datetime) -> datetime:
+    """The second in which an instant lies (its beginning)."""
+    return instant.replace(microsecond=0) if instant.microsecond else instant
+
+
+def _parse_text(text: str) -> datetime | None:
+    if not text:
+        return None
+    if _DIGITS.fullmatch(text):
+        return _parse_number(Decimal(text))
+    month_first = _MONTH_FIRST.fullmatch(text)
+    if month_first:
+        month, day, year, rest = month_first.groups()
+        text = f"{year}-{int(month):02d}-{int(day):02d}{rest}"
+    text = _SPACED_OFFSET.sub("", text)
+    if text.endswith("z"):
+        text = text[:-1] + "Z"
+    if _is_extended(text) or _COMPACT_ISO.fullmatch(text):
+        try:
+            return _in_utc(datetime.fromisoformat(text))
+        except ValueError:
+            pass
+    raise ValueError("the text is no date that can be read")
+
+
+def _is_extended(text: str) -> bool:
+    """Whether a text has the form YYYY-MM-DD, alone or before a time. Python also takes any character between them."""
+    return text[4:5] == text[7:8] == "-" and text[10:11] in ("", "T", " ")
+
+
+def _parse_number(value: float | Decimal) -> datetime:
+    if isinstance(value, Decimal) and not value.is_finite():
+        raise ValueError("the number is no date")
+    if FEWEST_MILLISECONDS <= (value if value >= 0 else -value) < MOST_MILLISECONDS:
+        # In integers: a float of seconds loses the last digits, and datetime.fromtimestamp depends on the platform.
+        microseconds = value * 1000 if isinstance(value, int) else int(Decimal(str(value)) * 1000)
+        return EPOCH + timedelta(microseconds=microseconds)
+    if FIRST_COMPACT_DAY <= value <= LAST_COMPACT_DAY and value == int(value):
+        year, rest = divmod(int(value), 10_000)
+        try:
+            return datetime(year, *divmod(rest, 100), tzinfo=UTC)
+        except ValueError:
+            pass
+    raise ValueError("the number is no date: epoch milliseconds have 12 to 14 digits")
+
+
+def _in_utc(instant: datetime) -> datetime:
+    if instant.tzinfo is None:
+        return instant.replace(tzinfo=UTC)
+    if instant.tzinfo is UTC:
+        return instant
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the date lies outside the years 0001 to 9999") from None
+
+
+def _number_of(text: str) -> Decimal:
+    if _GROUPED.fullmatch(text):
+        text = text.replace(",", "")
+    elif not _NUMBER.fullmatch(text):
+        raise ValueError("the text is no number")
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError("the text is no number") from None
