@@ -19,11 +19,11 @@ import psycopg
 
 from gainsight_pipelines.embedded.server import embedded_server
 from gainsight_pipelines.matching import AccountIndex
+from gainsight_pipelines.objects.activity_table import ACTIVITY
 from gainsight_pipelines.store import bulk, links
 from gainsight_pipelines.store.accounts import indexed_accounts
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.migrate import migrate
-from gainsight_pipelines.store.tables import ACTIVITY
 
 FIELD = "Gainsight_GSID__c"
 ACCOUNTS = 9_000

@@ -14,8 +14,8 @@ from gainsight_pipelines.gainsight.client import GainsightClient
 from gainsight_pipelines.gainsight.metadata import object_schema
 from gainsight_pipelines.gainsight.pages import Columns
 from gainsight_pipelines.gainsight.reading import ReadPlan
-from gainsight_pipelines.objects.catalog import find_pull
 from gainsight_pipelines.settings import Settings, parse_settings
+from gainsight_pipelines.settings.pulls import find_pull
 
 OBJECTS = {
     "activity": "activity_timeline",

@@ -18,7 +18,9 @@ from gainsight_pipelines.discovery.categories import (
     with_categories,
 )
 from gainsight_pipelines.errors import SettingsError
-from gainsight_pipelines.settings import ActivityTypeName, settings_path
+from gainsight_pipelines.objects.activity import ActivitySettings
+from gainsight_pipelines.objects.activity_types import ActivityTypeName
+from gainsight_pipelines.settings import settings_path
 from gainsight_pipelines.settings.editing import SettingsFile
 
 COLUMNS = ("category", "activities", "type", "")
@@ -80,7 +82,7 @@ def _add(
     else:
         added = {one.name: one.suggested for one in found.unmapped if one.suggested is not None}
     file = SettingsFile.read(settings_path(path))
-    if file.settings.activity is None:
+    if file.settings.of(ActivitySettings) is None:
         raise SettingsError("The settings have no section activity to add categories to.", "Add `activity: {}` first.")
     text = file.with_section("activity", with_categories(file.data("activity"), added))
     if write_file(file, text, "categories --add", is_dry=is_dry):

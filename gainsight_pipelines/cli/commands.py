@@ -15,7 +15,7 @@ from gainsight_pipelines.cli.runs import chosen, run_pulls
 from gainsight_pipelines.cli.workspace import Workspace, open_workspace
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import PermanentError, SettingsError
-from gainsight_pipelines.objects.catalog import find_pull
+from gainsight_pipelines.settings.pulls import find_pull
 from gainsight_pipelines.store.samples import UNMATCHED_COLUMNS, unmatched_counts, unmatched_objects, unmatched_rows
 from gainsight_pipelines.store.tenant import empty
 

@@ -35,10 +35,11 @@ from gainsight_pipelines.gainsight.credentials import (
     credential_from,
 )
 from gainsight_pipelines.gainsight.metadata import ObjectInfo
-from gainsight_pipelines.objects.catalog import find_pull
-from gainsight_pipelines.settings import PULLS, Secrets, Settings, parse_settings, settings_path
+from gainsight_pipelines.objects.registry import DEFINITIONS
+from gainsight_pipelines.settings import Secrets, Settings, parse_settings, settings_path
 from gainsight_pipelines.settings.dotenv_file import write_secrets
 from gainsight_pipelines.settings.editing import SettingsFile
+from gainsight_pipelines.settings.pulls import find_pull
 
 TEMPLATE = Path(settings_package.__file__).with_name("template.yaml")
 
@@ -57,12 +58,6 @@ LOGIN_HOST = "SALESFORCE_LOGIN_URL"
 HIDDEN = ("SECRET", "PASSWORD", "TOKEN", "API_KEY")
 BACKFILLS_REACH = timedelta(days=365)
 """How far back new settings let surveys be backfilled."""
-TITLES: Mapping[str, str] = {
-    "company": "companies (attributes of accounts, daily)",
-    "activity": "timeline activities (every 4 hours)",
-    "surveys": "survey responses (daily)",
-    "product_usage": "product usage (weekly)",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +80,8 @@ def init_command(given: Given, *, is_interactive: bool, path: Path | None) -> in
     if file.settings.file_error is not None and file.text.strip():
         raise file.settings.file_error
     for section in given.without:
-        if section not in PULLS:
-            raise SettingsError(f"--without: there is no pull {section!r}.", f"The pulls are {', '.join(PULLS)}.")
+        if section not in DEFINITIONS:
+            raise SettingsError(f"--without: there is no pull {section!r}.", f"The pulls are {', '.join(DEFINITIONS)}.")
     set_up = _SetUp(file, Asker(is_interactive, given.answers), given)
     set_up.ask()
     if not set_up.is_accepted():
@@ -373,13 +368,13 @@ class _SetUp:
             return False
         is_new = not self._file.text.strip()
         ready = is_new or bool(self._data(section)["enabled"])
-        return self._asker.yes(f"Pull {TITLES[section]}?", ready=ready)
+        return self._asker.yes(f"Pull {DEFINITIONS[section].summary} ({DEFINITIONS[section].cadence})?", ready=ready)
 
     def _try_pulls(self, section: str) -> None:
         """Whether a pull would find what it needs in the object's schema; only said, since `validate` follows."""
         settings = self._settings()
         for name in settings.object_names():
-            if settings_package.section_of(name) != section:
+            if settings.section_of(name) != section:
                 continue
             try:
                 pull = find_pull(settings, name)
@@ -462,7 +457,7 @@ class _SetUp:
         return section not in self._file.settings.errors and self._file.settings.file_error is None
 
     def _is_in_file(self, section: str) -> bool:
-        return self._is_sound(section) and getattr(self._file.settings, section) is not None
+        return self._is_sound(section) and self._file.settings.section(section) is not None
 
     def _environ(self) -> dict[str, str]:
         return {**os.environ, **self._entered}

@@ -19,10 +19,10 @@ from gainsight_pipelines.discovery.connections import ANSWER_SECONDS
 from gainsight_pipelines.errors import PermanentError
 from gainsight_pipelines.gainsight.errors import SlowAnswer
 from gainsight_pipelines.gainsight.query import Direction, Query
-from gainsight_pipelines.objects.activity import ACTIVITY_OBJECT, category_reader
+from gainsight_pipelines.objects.activity import ACTIVITY_OBJECT, DEFINITION, ActivitySettings, category_reader
+from gainsight_pipelines.objects.activity_types import DEFAULT_CATEGORIES, ActivityTypeName, category_key
 from gainsight_pipelines.objects.fields import text
 from gainsight_pipelines.objects.pull import cursor_field
-from gainsight_pipelines.settings import DEFAULT_CATEGORIES, ActivityTypeName, category_key
 from gainsight_pipelines.sync.connect import tenant_of
 
 SAMPLE_SIZES = (1000, 800, 500)
@@ -223,7 +223,7 @@ def _smaller(target: int) -> tuple[int, ...]:
 def _mapping(catalog: Catalog) -> Mapping[str, ActivityTypeName]:
     """The mapping of the settings by key; the default one where the section is missing or broken."""
     settings = catalog.connections.settings
-    activity = settings.activity if "activity" not in settings.errors else None
+    activity = settings.of(ActivitySettings) if DEFINITION.section not in settings.errors else None
     mapping = activity.reporting_categories if activity is not None else DEFAULT_CATEGORIES
     return {category_key(name): kind for name, kind in mapping.items()}
 

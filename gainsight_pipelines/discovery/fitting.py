@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from gainsight_pipelines.gainsight.metadata import Field
-from gainsight_pipelines.objects.pull import ObjectPull
-from gainsight_pipelines.settings import Settings, SurveysSettings, section_of, survey_name
+from gainsight_pipelines.objects.pull import Fit
 
 _DATES = frozenset({"date", "datetime", "time"})
 _NUMBERS = frozenset({"int", "double", "currency", "percent", "number"})
@@ -30,34 +29,14 @@ CRM_TAKES: Mapping[str, str] = {
     "renewal_date": "a date",
 }
 
-_A_COMPANY, _A_DATE, _A_NUMBER, _AN_ID = "a lookup on company or its GSID", "a date", "a number", "an id as text"
-GAINSIGHT_FITS: Mapping[str, Callable[[Field], bool]] = {
-    _A_COMPANY: lambda one: not (one.is_numeric or one.is_date or one.is_rich_text or _is_flag(one)),
-    _A_DATE: lambda one: one.is_date,
-    _A_NUMBER: lambda one: not (one.is_date or one.is_lookup or one.is_rich_text or _is_flag(one)),
-    _AN_ID: lambda one: not (one.is_date or one.is_rich_text or _is_flag(one)),
+GAINSIGHT_FITS: Mapping[Fit, Callable[[Field], bool]] = {
+    Fit.COMPANY: lambda one: not (one.is_numeric or one.is_date or one.is_rich_text or _is_flag(one)),
+    Fit.DATE: lambda one: one.is_date,
+    Fit.NUMBER: lambda one: not (one.is_date or one.is_lookup or one.is_rich_text or _is_flag(one)),
+    Fit.ID: lambda one: not (one.is_date or one.is_rich_text or _is_flag(one)),
 }
 """What a setting takes → whether a Gainsight field can hold it; numbers kept as text pass."""
 
 
 def _is_flag(one: Field) -> bool:
     return one.data_type in {"BOOLEAN", "JSONBOOLEAN"}
-
-
-def configured_fields(settings: Settings, pull: ObjectPull) -> Iterator[tuple[str, str, str]]:
-    """Fields that the settings name for a pull: place, name, what it takes."""
-    section = section_of(pull.name)
-    if section == "company" and (company := settings.company) is not None and company.crm_id_field:
-        yield "company.crm_id_field", company.crm_id_field, _AN_ID
-    if section == "surveys" and isinstance(surveys := settings.surveys, SurveysSettings):
-        for number, row in enumerate(surveys.objects):
-            if survey_name(row.object) == pull.name and row.company_field:
-                yield f"surveys.objects[{number}].company_field", row.company_field, _A_COMPANY
-    if section == "product_usage" and (usage := settings.product_usage) is not None:
-        if usage.company_field:
-            yield "product_usage.company_field", usage.company_field, _A_COMPANY
-        if usage.observed_at_field:
-            yield "product_usage.observed_at_field", usage.observed_at_field, _A_DATE
-        if (aggregate := usage.aggregate) is not None:
-            yield "product_usage.aggregate.key", aggregate.key, _AN_ID
-            yield "product_usage.aggregate.metric_value_field", aggregate.metric_value_field, _A_NUMBER

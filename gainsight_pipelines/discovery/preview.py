@@ -22,11 +22,11 @@ from gainsight_pipelines.gainsight.metadata import ObjectSchema
 from gainsight_pipelines.gainsight.query import MAX_LIMIT, Condition, Direction, Operator, Query
 from gainsight_pipelines.gainsight.where_check import checked_filter
 from gainsight_pipelines.matching import Link
-from gainsight_pipelines.objects.catalog import find_pull
 from gainsight_pipelines.objects.company import company_crm_id_field
 from gainsight_pipelines.objects.fields import BadRecord, first_named
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Mapper, ObjectPull, Window
 from gainsight_pipelines.settings import Settings
+from gainsight_pipelines.settings.pulls import find_pull
 from gainsight_pipelines.store.tables import Table
 from gainsight_pipelines.text import name_key
 

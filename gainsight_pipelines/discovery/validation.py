@@ -19,7 +19,7 @@ from gainsight_pipelines.crm.protocol import CRM_NAMES, AccountField
 from gainsight_pipelines.discovery.accounts import find_links, keys_of
 from gainsight_pipelines.discovery.catalog import Catalog
 from gainsight_pipelines.discovery.connections import ANSWER_SECONDS, CONNECT_SECONDS
-from gainsight_pipelines.discovery.fitting import CRM_TAKES, CRM_UNFIT, GAINSIGHT_FITS, configured_fields
+from gainsight_pipelines.discovery.fitting import CRM_TAKES, CRM_UNFIT, GAINSIGHT_FITS
 from gainsight_pipelines.discovery.preview import (
     MOST_REFUSED,
     count_matches,
@@ -36,9 +36,9 @@ from gainsight_pipelines.gainsight.metadata import ObjectInfo, ObjectSchema
 from gainsight_pipelines.gainsight.query import Query
 from gainsight_pipelines.matching import Method
 from gainsight_pipelines.objects.activity import ACTIVITY_OBJECT
-from gainsight_pipelines.objects.catalog import find_pull
-from gainsight_pipelines.objects.pull import COMPANY_OBJECT, CompanyFields, Mapper, ObjectPull
-from gainsight_pipelines.settings import Settings, section_of
+from gainsight_pipelines.objects.pull import COMPANY_OBJECT, CompanyFields, Mapper, ObjectPull, Window
+from gainsight_pipelines.settings import Settings
+from gainsight_pipelines.settings.pulls import find_pull
 from gainsight_pipelines.store import tenant
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.migrate import database_version
@@ -306,7 +306,7 @@ class _Validation:
 
     def _pulls(self) -> Iterator[Check]:
         for name in self._settings.object_names():
-            section = section_of(name)
+            section = self._settings.section_of(name)
             if section in self._settings.errors:
                 continue  # told with the settings
             if self._objects is None:
@@ -357,7 +357,7 @@ class _Validation:
                 facts["matches"] = {"count": count.count, "is_exact": count.is_exact}
                 text += f"; the filter matches {count} records"
         if not records:
-            return _nothing_to_read(section, pull, text, window.where is not None, facts)
+            return _nothing_to_read(section, pull, text, window, facts)
         return _with_company(section, pull, mapper, records, text, facts)
 
     def _schema(self, name: str) -> ObjectSchema:
@@ -376,10 +376,10 @@ class _Validation:
 
     def _misfits(self, section: str, pull: ObjectPull, schema: ObjectSchema) -> Iterator[Check]:
         """Configured fields whose type doesn't fit. That they are there the mapper has found already."""
-        for place, name, takes in configured_fields(self._settings, pull):
-            found = schema.field(name)
-            if found is not None and not GAINSIGHT_FITS[takes](found):
-                yield _unfit(section, pull.name, place, found.name, found.data_type, takes)
+        for each in pull.named_fields:
+            found = schema.field(each.name)
+            if found is not None and not GAINSIGHT_FITS[each.fit](found):
+                yield _unfit(section, pull.name, each.place, found.name, found.data_type, each.fit)
 
     # -- both together --------------------------------------------------------------------------------------------
 
@@ -485,9 +485,9 @@ def _unfit(section: str, check: str, place: str, name: str, data_type: str, take
     return Check(section, check, Outcome.FAILED, text, "Choose another field.")
 
 
-def _nothing_to_read(section: str, pull: ObjectPull, text: str, is_filtered: bool, facts: Mapping[str, Any]) -> Check:
-    why = "the filter matches none" if is_filtered else "there are none now"
-    todo = "See that it is the right object, and how far back the pull looks." if section == "surveys" else ""
+def _nothing_to_read(section: str, pull: ObjectPull, text: str, window: Window, facts: Mapping[str, Any]) -> Check:
+    why = "there are none now" if window.where is None else "the filter matches none"
+    todo = "See that it is the right object, and how far back the pull looks." if window != Window() else ""
     return Check(section, pull.name, Outcome.WARNING, f"{text}, but no records would come: {why}.", todo, facts)
 
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field as Setting
+from pydantic import StrictInt, field_validator
 
 from gainsight_pipelines.gainsight.metadata import Field, ObjectSchema
-from gainsight_pipelines.objects.activity_types import CategoryMapping
+from gainsight_pipelines.objects.activity_table import ACTIVITY, ActivityRow
+from gainsight_pipelines.objects.activity_types import (
+    DEFAULT_CATEGORIES,
+    ActivityTypeName,
+    CategoryMapping,
+    category_key,
+)
+from gainsight_pipelines.objects.definition import ObjectDefinition
 from gainsight_pipelines.objects.fields import (
     SYSTEM_FIELDS,
     Record,
@@ -25,15 +35,16 @@ from gainsight_pipelines.objects.pull import (
     Basis,
     CompanyFields,
     Mapped,
+    ObjectPull,
     Window,
     company_fields,
     cursor_field,
     selected,
 )
-from gainsight_pipelines.settings import ActivitySettings, category_key
+from gainsight_pipelines.objects.section import Enabled, GsidOverride, Section, Takes, Text, each_once
 from gainsight_pipelines.store.rejected import to_json
 from gainsight_pipelines.store.remap import Remap
-from gainsight_pipelines.store.tables import ACTIVITY, ActivityRow, Table
+from gainsight_pipelines.store.tables import Table
 from gainsight_pipelines.text import name_key
 
 STANDARD_FIELDS = (
@@ -57,12 +68,36 @@ KEPT_CATEGORIES = 1000
 CUSTOM_PREFIX, CUSTOM_SUFFIX = "ant__", "__gc"
 
 
+class ActivitySettings(Section):
+    """Timeline entries."""
+
+    enabled: Enabled = True
+    gsid_field: GsidOverride = None
+    initial_lookback_days: Annotated[
+        StrictInt | None,
+        Setting(ge=1, le=36_500, description="How far back the first read goes; null: everything."),
+        Takes("a whole number from 1 to 36500, or null for everything"),
+    ] = 30
+    reporting_categories: Annotated[
+        Mapping[Text, ActivityTypeName],
+        Setting(description="Activity type of each reporting category; compared without regard to case and blanks."),
+        Takes("a mapping of categories to EMAIL, MEETING or TYPE_MANUAL"),
+    ] = Setting(default_factory=lambda: dict(DEFAULT_CATEGORIES))
+
+    @field_validator("reporting_categories")
+    @classmethod
+    def _each_once(cls, value: Mapping[str, ActivityTypeName]) -> Mapping[str, ActivityTypeName]:
+        each_once(value, category_key, "category", "compared without regard to case and blanks")
+        return value
+
+
 @dataclass(frozen=True, slots=True)
-class ActivityPull:
+class ActivityPull(ObjectPull):
     """The pull of the timeline."""
 
     settings: ActivitySettings
     name: str = "activity"
+    section: str = "activity"
     title: str = "Activity"
     description: str = "Timeline entries (meetings, calls, e-mails, updates) as activities of the account."
     gainsight_object: str = ACTIVITY_OBJECT
@@ -72,6 +107,10 @@ class ActivityPull:
     @property
     def gsid_field(self) -> str | None:
         return self.settings.gsid_field
+
+    @property
+    def categories(self) -> Mapping[str, str]:
+        return self.settings.reporting_categories
 
     def mapper(self, schema: ObjectSchema, crm_id_field: str | None) -> ActivityMapper:
         return ActivityMapper(self.settings, schema, crm_id_field)
@@ -194,3 +233,16 @@ def _is_custom(field: Field) -> bool:
         and name not in SYSTEM_FIELDS
         and (name.startswith(CUSTOM_PREFIX) or name.endswith(CUSTOM_SUFFIX))
     )
+
+
+DEFINITION = ObjectDefinition(
+    section="activity",
+    model=ActivitySettings,
+    title="Activity",
+    summary="timeline activities",
+    cron="20 */4 * * *",
+    cadence="every 4 hours",
+    icon="event_note",
+    table=ACTIVITY,
+    pulls=lambda settings: [ActivityPull(settings)],
+)

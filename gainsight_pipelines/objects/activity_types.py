@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Literal
 
-from gainsight_pipelines.settings.models import category_key
-from gainsight_pipelines.text import visible
+from gainsight_pipelines.text import label_key, visible
+
+ActivityTypeName = Literal["EMAIL", "MEETING", "TYPE_MANUAL"]
+"""What a reporting category can be mapped to; SURVEY is set by survey pulls alone."""
+
+DEFAULT_CATEGORIES: Mapping[str, ActivityTypeName] = {
+    "email": "EMAIL",
+    "meeting": "MEETING",
+    "call": "MEETING",
+    "update": "TYPE_MANUAL",
+    "risk": "TYPE_MANUAL",
+}
+
+
+def category_key(category: str) -> str:
+    """A reporting category as it is compared: without regard to case, blanks and what can't be seen."""
+    return label_key(category)
 
 
 class ActivityType(StrEnum):

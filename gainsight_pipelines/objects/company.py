@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field as Setting
+from pydantic import field_validator
 
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import Field, ObjectSchema
+from gainsight_pipelines.objects.definition import ObjectDefinition
 from gainsight_pipelines.objects.fields import (
     Record,
     configured_field,
@@ -22,26 +26,80 @@ from gainsight_pipelines.objects.pull import (
     COMPANY_OBJECT,
     Basis,
     CompanyFields,
+    Fit,
     Mapped,
+    NamedField,
+    ObjectPull,
     Window,
     cursor_field,
     selected,
 )
-from gainsight_pipelines.settings import CompanySettings
+from gainsight_pipelines.objects.section import (
+    FIELD_WORDS,
+    Enabled,
+    FieldName,
+    GsidOverride,
+    Section,
+    Takes,
+    field_names,
+)
 from gainsight_pipelines.store.rejected import to_json
 from gainsight_pipelines.store.remap import Remap
-from gainsight_pipelines.store.tables import COMPANY, CompanyRow, Table
+from gainsight_pipelines.store.tables import Json, Table
+
+
+class CompanyRow(NamedTuple):
+    """What a Gainsight company fills of its row."""
+
+    gsid: str
+    crm_id: str | None
+    name: str | None
+    attributes: Json
+    modified_at: datetime | None
+
+
+COMPANY = Table(
+    "company",
+    CompanyRow,
+    key=("gsid",),
+    sample=("gsid", "name", "account_id", "match_method", "unmatched_reason", "modified_at"),
+    company_column="gsid",
+)
 
 NAME_SUFFIX = "__name"
 """Attribute `Csm` is the user's Gsid, `Csm__name` what the lookup shows."""
 
 
+class CompanySettings(Section):
+    """Gainsight companies: attributes on top of the CRM's accounts."""
+
+    enabled: Enabled = True
+    gsid_field: GsidOverride = None
+    crm_id_field: Annotated[
+        FieldName | None,
+        Setting(description="Company field with the CRM's account id; null: SfdcAccountId, if the tenant has it."),
+        Takes(f"{FIELD_WORDS} of the company object, or null"),
+    ] = None
+    attributes: Annotated[
+        Literal["all"] | tuple[FieldName, ...],
+        Setting(description="Company fields to keep: all that can be read, or a list."),
+        Takes("all, or a list of company fields"),
+    ] = "all"
+
+    @field_validator("attributes", mode="before")
+    @classmethod
+    def _all_or_list(cls, value: object) -> object:
+        # Checked before the union is tried: pydantic would report each of its branches.
+        return value if value == "all" else field_names(value)
+
+
 @dataclass(frozen=True, slots=True)
-class CompanyPull:
+class CompanyPull(ObjectPull):
     """The pull of Gainsight's companies."""
 
     settings: CompanySettings
     name: str = "company"
+    section: str = "company"
     title: str = "Account / Company"
     description: str = "Gainsight's company attributes, added to the accounts of the primary CRM."
     gainsight_object: str = COMPANY_OBJECT
@@ -51,6 +109,11 @@ class CompanyPull:
     @property
     def gsid_field(self) -> str | None:
         return self.settings.gsid_field
+
+    @property
+    def named_fields(self) -> tuple[NamedField, ...]:
+        name = self.settings.crm_id_field
+        return (NamedField("company.crm_id_field", name, Fit.ID),) if name else ()
 
     def mapper(self, schema: ObjectSchema, crm_id_field: str | None) -> CompanyMapper:
         attributes = self.settings.attributes
@@ -134,3 +197,16 @@ class CompanyMapper:
 
     def details(self) -> dict[str, Any]:
         return {"attributes": len(self._attributes)}
+
+
+DEFINITION = ObjectDefinition(
+    section="company",
+    model=CompanySettings,
+    title="Account / Company",
+    summary="companies (attributes of accounts)",
+    cron="5 5 * * *",
+    cadence="daily",
+    icon="business",
+    table=COMPANY,
+    pulls=lambda settings: [CompanyPull(settings)],
+)

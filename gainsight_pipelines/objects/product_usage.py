@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field as Setting
 
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import Field, ObjectSchema
+from gainsight_pipelines.objects.definition import ObjectDefinition
 from gainsight_pipelines.objects.fields import (
     MAX_ID,
     MODIFIED_NAMES,
@@ -36,19 +39,62 @@ from gainsight_pipelines.objects.pull import (
     Basis,
     CompanyFields,
     Count,
+    Fit,
     Mapped,
+    NamedField,
+    ObjectPull,
     Row,
     Window,
     company_fields,
     selected,
 )
-from gainsight_pipelines.settings import AggregateSettings, ProductUsageSettings
+from gainsight_pipelines.objects.section import (
+    FIELD_WORDS,
+    OBJECT_WORDS,
+    Enabled,
+    FieldName,
+    GsidOverride,
+    ObjectName,
+    Section,
+    Takes,
+    Text,
+)
 from gainsight_pipelines.store.rejected import to_json
 from gainsight_pipelines.store.remap import Remap
-from gainsight_pipelines.store.tables import USAGE_METRIC, Json, Table, UsageRow
+from gainsight_pipelines.store.tables import Json, Table
 from gainsight_pipelines.text import name_key
 
 SECTION = "product_usage"
+
+
+class UsageRow(NamedTuple):
+    """What a usage record fills of the row of one of its metrics."""
+
+    object: str
+    record_id: str
+    metric: str
+    company_gsid: str | None
+    account_key: str | None
+    product_name: str
+    dimension: str | None
+    value: Decimal | None
+    secondary: Json
+    observed_at: datetime | None
+    modified_at: datetime | None
+
+
+USAGE_METRIC = Table(
+    "usage_metric",
+    UsageRow,
+    key=("object", "record_id", "metric"),
+    sample=("metric", "dimension", "value", "observed_at", "account_id", "unmatched_reason"),
+    key_column="account_key",
+    id_column="record_id",
+    object_column="object",
+    part_column="metric",
+    date_column="observed_at",
+)
+
 OBSERVED_NAMES = ("observeddate", "observedat", "observationdate", "usagedate", "date", "snapshotdate", "weekdate")
 OWN_NAMES = ("id", "recordid", "rowid", "externalid")
 """Fields that name a row of an object without Gsid."""
@@ -62,12 +108,70 @@ DOMAIN_NAMES = frozenset({"domain", "accountdomain", "companydomain", "website",
 CRM_ID_NAMES = frozenset({"accountid", "sfdcaccountid", "salesforceaccountid", "hubspotcompanyid", "crmid"})
 
 
+class AggregateSettings(Section):
+    """How flat usage rows are grouped per account and read as metrics."""
+
+    key: Annotated[
+        FieldName,
+        Setting(description="Field by which rows are grouped and resolved to an account."),
+        Takes(FIELD_WORDS),
+    ]
+    key_kind: Annotated[
+        Literal["auto", "crm_id", "gsid", "domain"],
+        Setting(
+            description="What the key holds: the CRM's account id, a GSID, the account's domain; auto: by its type."
+        ),
+        Takes("auto, crm_id, gsid or domain"),
+    ] = "auto"
+    dimension_field: Annotated[
+        FieldName | None, Setting(description="Field that splits the metrics."), Takes(f"{FIELD_WORDS}, or null")
+    ] = None
+    metric_name_field: Annotated[FieldName, Setting(description="Field with the metric's name."), Takes(FIELD_WORDS)]
+    metric_value_field: Annotated[FieldName, Setting(description="Field with the metric's value."), Takes(FIELD_WORDS)]
+    additional_value_fields: Annotated[
+        tuple[FieldName, ...],
+        Setting(description="Fields kept as secondary metrics."),
+        Takes("a list of fields"),
+    ] = ()
+
+
+class ProductUsageSettings(Section):
+    """Product usage, rolled up per account."""
+
+    enabled: Enabled = True
+    gsid_field: GsidOverride = None
+    object: Annotated[ObjectName, Setting(description="Gainsight object with the usage rows."), Takes(OBJECT_WORDS)] = (
+        "product_usage__gc"
+    )
+    product_name: Annotated[
+        Text,
+        Setting(description="The product that these metrics roll up under."),
+        Takes("a text of at most 255 characters"),
+    ] = "product usage"
+    company_field: Annotated[
+        FieldName | None,
+        Setting(description="Field with the company's GSID; null: GsCompanyId, or the lookup on company."),
+        Takes(f"{FIELD_WORDS}, or null"),
+    ] = None
+    observed_at_field: Annotated[
+        FieldName | None,
+        Setting(description="Field with the time of the observation; null: found in the schema."),
+        Takes(f"{FIELD_WORDS}, or null"),
+    ] = None
+    aggregate: Annotated[
+        AggregateSettings | None,
+        Setting(description="For flat rows that are grouped by a key; null: each numeric field is a metric."),
+        Takes("a mapping with key, metric_name_field and metric_value_field, or null"),
+    ] = None
+
+
 @dataclass(frozen=True, slots=True)
-class ProductUsagePull:
+class ProductUsagePull(ObjectPull):
     """The pull of the usage object."""
 
     settings: ProductUsageSettings
-    name: str = "product_usage"
+    name: str = SECTION
+    section: str = SECTION
     title: str = "Product Usage"
     table: Table = USAGE_METRIC
     limit: int | None = None
@@ -83,6 +187,17 @@ class ProductUsagePull:
     @property
     def gsid_field(self) -> str | None:
         return self.settings.gsid_field
+
+    @property
+    def named_fields(self) -> tuple[NamedField, ...]:
+        settings, aggregate = self.settings, self.settings.aggregate
+        named = [
+            ("company_field", settings.company_field, Fit.COMPANY),
+            ("observed_at_field", settings.observed_at_field, Fit.DATE),
+            ("aggregate.key", aggregate.key if aggregate else None, Fit.ID),
+            ("aggregate.metric_value_field", aggregate.metric_value_field if aggregate else None, Fit.NUMBER),
+        ]
+        return tuple(NamedField(f"{SECTION}.{setting}", name, fit) for setting, name, fit in named if name)
 
     def mapper(self, schema: ObjectSchema, crm_id_field: str | None) -> UsageMapper:
         aggregate = self.settings.aggregate
@@ -312,3 +427,16 @@ def _observed_at(schema: ObjectSchema, configured: str | None) -> str | None:
         return own[0]
     created = schema.field("CreatedDate")
     return created.name if created else None
+
+
+DEFINITION = ObjectDefinition(
+    section=SECTION,
+    model=ProductUsageSettings,
+    title="Product Usage",
+    summary="product usage",
+    cron="50 5 * * 1",
+    cadence="weekly",
+    icon="insights",
+    table=USAGE_METRIC,
+    pulls=lambda settings: [ProductUsagePull(settings)],
+)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Protocol
 
 from gainsight_pipelines.errors import SettingsError
@@ -147,12 +148,45 @@ class Mapper(Protocol):
         ...
 
 
+class Fit(StrEnum):
+    """What the field that a setting names has to hold, in words for a person."""
+
+    COMPANY = "a lookup on company or its GSID"
+    DATE = "a date"
+    NUMBER = "a number"
+    ID = "an id as text"
+
+
+@dataclass(frozen=True, slots=True)
+class NamedField:
+    """A Gainsight field that a setting names: where in the settings, the field, what it has to hold."""
+
+    place: str
+    name: str
+    fit: Fit
+
+
+@dataclass(frozen=True, slots=True)
+class ByDay:
+    """A pull's records belong to days, so that days can be read again.
+
+    `first_day`: the first that can be, as the settings have it; None: they don't say.
+    """
+
+    first_day: date | None
+
+
 class ObjectPull(Protocol):
-    """One configured Gainsight object: a row of the banner."""
+    """One configured Gainsight object: a row of the banner. The last three are capabilities that few pulls have."""
 
     @property
     def name(self) -> str:
         """Name of the pull: of its asset, its job and its row in `sync_cursor`."""
+        ...
+
+    @property
+    def section(self) -> str:
+        """The section of the settings that configures it."""
         ...
 
     @property
@@ -196,6 +230,21 @@ class ObjectPull(Protocol):
             SettingsError: a field that is needed isn't there, or can't be told with certainty.
         """
         ...
+
+    @property
+    def named_fields(self) -> tuple[NamedField, ...]:
+        """The object's fields that the settings name, beside those that the mapper looks for itself."""
+        return ()
+
+    @property
+    def categories(self) -> Mapping[str, str] | None:
+        """The types that the settings give to categories of its records; None: they have none."""
+        return None
+
+    @property
+    def by_day(self) -> ByDay | None:
+        """How its days can be read again; None: its records belong to none."""
+        return None
 
 
 def company_fields(schema: ObjectSchema, configured: str | None, place: str, crm_id_field: str | None) -> CompanyFields:

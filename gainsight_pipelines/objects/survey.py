@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import Field as Setting
+from pydantic import StrictBool, StrictInt, field_validator, model_validator
 
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
 from gainsight_pipelines.gainsight.query import Condition, Operator
 from gainsight_pipelines.gainsight.where_check import checked_filter
+from gainsight_pipelines.objects.activity_table import ACTIVITY, ActivityRow
 from gainsight_pipelines.objects.activity_types import ActivityType
+from gainsight_pipelines.objects.definition import ObjectDefinition
 from gainsight_pipelines.objects.fields import (
     SYSTEM_FIELDS,
     Record,
@@ -21,26 +27,152 @@ from gainsight_pipelines.objects.fields import (
     text,
     typed_reader,
 )
-from gainsight_pipelines.objects.pull import Basis, Mapped, Window, company_fields, cursor_field, selected
-from gainsight_pipelines.objects.survey_fields import CUSTOM, NPS, Choice, detect, survey_kind
-from gainsight_pipelines.settings import SurveyObject, SurveysSettings
-from gainsight_pipelines.settings.models import SurveyField
+from gainsight_pipelines.objects.pull import (
+    Basis,
+    ByDay,
+    Fit,
+    Mapped,
+    NamedField,
+    ObjectPull,
+    Window,
+    company_fields,
+    cursor_field,
+    selected,
+)
+from gainsight_pipelines.objects.section import (
+    FIELD_WORDS,
+    OBJECT_WORDS,
+    Enabled,
+    FieldName,
+    GsidOverride,
+    ObjectName,
+    Section,
+    Takes,
+    Text,
+    day_of,
+    each_once,
+)
+from gainsight_pipelines.objects.survey_fields import CUSTOM, NPS, Choice, SurveyField, detect, survey_kind
 from gainsight_pipelines.store.rejected import to_json
 from gainsight_pipelines.store.remap import Remap
-from gainsight_pipelines.store.tables import ACTIVITY, ActivityRow, Json, Table
-from gainsight_pipelines.text import name_key
+from gainsight_pipelines.store.tables import Json, Table
+from gainsight_pipelines.text import clean_value, name_key
 
 FIELD_MAPPINGS = "surveys.objects[].field_mappings"
 COMPANY_FIELD, SURVEY_TYPE = "surveys.objects[].company_field", "surveys.objects[].survey_type"
 
 
+class SurveyObject(Section):
+    """One Gainsight object with survey responses."""
+
+    object: Annotated[ObjectName, Setting(description="Gainsight object with the responses."), Takes(OBJECT_WORDS)]
+    survey_type: Annotated[
+        Text | None,
+        Setting(description="Pins the type (NPS, CSAT, …) of every response of this object."),
+        Takes("a text such as NPS, or null"),
+    ] = None
+    company_field: Annotated[
+        FieldName | None,
+        Setting(description="Field with the company's GSID; null: GsCompanyId, or the lookup on company."),
+        Takes(f"{FIELD_WORDS}, or null"),
+    ] = None
+    field_mappings: Annotated[
+        Mapping[SurveyField, FieldName | None],
+        Setting(description="Our field → Gainsight field, where the detected one isn't right; null: there is none."),
+        Takes(f"a mapping of {', '.join(get_args(SurveyField))} to Gainsight fields"),
+    ] = Setting(default_factory=dict)
+
+
+class SurveysSettings(Section):
+    """Survey responses, as activities."""
+
+    enabled: Enabled = True
+    gsid_field: GsidOverride = None
+    mode: Annotated[
+        Literal["single", "multiple"],
+        Setting(description="single: one object holds all responses; multiple: an object per kind of survey."),
+        Takes("single or multiple"),
+    ] = "single"
+    objects: Annotated[
+        tuple[SurveyObject, ...],
+        Setting(min_length=1, description="The objects with responses; exactly one in single mode."),
+        Takes("a list with at least one row like {object: survey_response}"),
+    ] = (SurveyObject(object="survey_response"),)
+    response_limit: Annotated[
+        StrictInt,
+        Setting(ge=1, le=10_000_000, description="Records fetched per object and run."),
+        Takes("a whole number from 1 to 10000000"),
+    ] = 500
+    lookback_days: Annotated[
+        StrictInt,
+        Setting(ge=1, le=30, description="How far back to pull."),
+        Takes("a whole number from 1 to 30"),
+    ] = 30
+    first_day: Annotated[
+        date | None,
+        Setting(description="First day that can be backfilled; null: 2020-01-01."),
+        Takes("a date like 2026-01-31, or null for 2020-01-01"),
+    ] = None
+    register_custom_fields: Annotated[
+        StrictBool,
+        Setting(description="Register each field of the response object as an activity custom field, with its values."),
+        Takes("true or false"),
+    ] = False
+    filter: Annotated[
+        dict[str, Any] | None,
+        Setting(description="A Gainsight where-clause as an object; replaces the look-back filter."),
+        Takes("a Gainsight where-clause as a mapping, or null"),
+    ] = None
+
+    @field_validator("objects")
+    @classmethod
+    def _names_unique(cls, rows: tuple[SurveyObject, ...]) -> tuple[SurveyObject, ...]:
+        names = [row.object for row in rows]
+        each_once(names, name_key, "survey object", "the object name of each row must be unique")
+        backfills = {f"{name_key(name)}_by_day": name for name in names}
+        for name in names:
+            if other := backfills.get(name_key(name)):
+                raise ValueError(
+                    f"has {name}, which is the name of the backfill by day of {other}; give one of them up"
+                )
+        return rows
+
+    @field_validator("first_day", mode="before")
+    @classmethod
+    def _a_day(cls, value: object) -> object:
+        if isinstance(value, str):  # a date in quotes
+            return day_of(value)
+        if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
+            return value
+        raise ValueError
+
+    @field_validator("filter")
+    @classmethod
+    def _is_json(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError, RecursionError):
+            raise ValueError("holds something that JSON can't: put dates and times in quotes") from None
+        return clean_value(value)[0]  # type: ignore[no-any-return]
+
+    @model_validator(mode="after")
+    def _single_is_one(self) -> Self:
+        if self.mode == "single" and len(self.objects) != 1:
+            raise ValueError(
+                f"objects has {len(self.objects)} rows; with mode single it takes exactly one: "
+                "leave one row, or set mode to multiple"
+            )
+        return self
+
+
 @dataclass(frozen=True, slots=True)
-class SurveyPull:
+class SurveyPull(ObjectPull):
     """The pull of one survey response object."""
 
     settings: SurveysSettings
     row: SurveyObject
     name: str
+    section: str = "surveys"
     table: Table = ACTIVITY
 
     @property
@@ -63,6 +195,20 @@ class SurveyPull:
     @property
     def limit(self) -> int | None:
         return self.settings.response_limit
+
+    @property
+    def place(self) -> str:
+        """Where its row stands in the settings."""
+        return f"surveys.objects[{self.settings.objects.index(self.row)}]"
+
+    @property
+    def named_fields(self) -> tuple[NamedField, ...]:
+        name = self.row.company_field
+        return (NamedField(f"{self.place}.company_field", name, Fit.COMPANY),) if name else ()
+
+    @property
+    def by_day(self) -> ByDay:
+        return ByDay(self.settings.first_day)
 
     def mapper(self, schema: ObjectSchema, crm_id_field: str | None) -> SurveyMapper:
         return SurveyMapper(self.settings, self.row, schema, crm_id_field)
@@ -222,3 +368,24 @@ def nps_group(score: Decimal | None) -> str | None:
     if score is None or not 0 <= score <= 10:
         return None
     return "promoter" if score >= 9 else "passive" if score >= 7 else "detractor"
+
+
+def survey_name(gainsight_object: str) -> str:
+    """The name of the pull of one survey object: lower-case, fit for an asset name."""
+    return f"survey_{name_key(gainsight_object)}"
+
+
+DEFINITION = ObjectDefinition(
+    section="surveys",
+    model=SurveysSettings,
+    title="Surveys",
+    summary="survey responses",
+    cron="35 5 * * *",
+    cadence="daily",
+    icon="poll",
+    table=ACTIVITY,
+    pulls=lambda settings: [SurveyPull(settings, row, survey_name(row.object)) for row in settings.objects],
+    rows="objects",
+    pull_name=survey_name,
+    spread_minutes=12,
+)

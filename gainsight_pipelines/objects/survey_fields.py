@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import Field, ObjectSchema
@@ -19,8 +19,12 @@ from gainsight_pipelines.objects.fields import (
     configured_field,
     normal_name,
 )
-from gainsight_pipelines.settings.models import SurveyField
 from gainsight_pipelines.text import name_key, visible
+
+SurveyField = Literal[
+    "responded_at", "score", "survey_type", "comment", "subject", "respondent_name", "respondent_email"
+]
+"""The parts of a survey response whose Gainsight fields can be overridden."""
 
 USUAL_NAMES: Mapping[SurveyField, tuple[str, ...]] = {
     "responded_at": (

@@ -85,7 +85,7 @@ def pull_asset(
             report = sync(database, clock, name, context.run.run_id, prepare)
             assert prepared is not None
             # As the settings are by now, which the run went by: those of the load may have been broken, or others.
-            table, gainsight_object = prepared.pull.table.name, prepared.pull.gainsight_object
+            table, gainsight_object = prepared.pull.table, prepared.pull.gainsight_object
             metadata = materialization_metadata(report, database, table, gainsight_object)
         except (ObjectBusy, NotEnabled) as error:
             context.log.warning("Skipped: %s", error)
@@ -93,7 +93,7 @@ def pull_asset(
         except PipelineError as error:
             raise retry_or_failure(context, error) from None
         context.log_event(dg.AssetObservation(ACCOUNT, metadata={"accounts": report.accounts}))
-        yield dg.MaterializeResult(metadata=metadata | column_lineage(table, ACCOUNT))
+        yield dg.MaterializeResult(metadata=metadata | column_lineage(table.name, ACCOUNT))
 
     return materialize
 

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import ObjectBusy, PipelineError
-from gainsight_pipelines.objects.survey import SurveyPull
+from gainsight_pipelines.objects.pull import ByDay, ObjectPull
 from gainsight_pipelines.orchestration.failures import as_failure, retry_or_failure
 from gainsight_pipelines.orchestration.identity import mark_run, step_tags
 from gainsight_pipelines.orchestration.logs import log_to_stderr
@@ -36,11 +36,11 @@ class BackfillConfig(dg.Config):
     """The most responses of this run; empty: surveys.response_limit."""
 
 
-def backfill_asset(pull: SurveyPull, owners: tuple[str, ...]) -> dg.AssetsDefinition:
+def backfill_asset(pull: ObjectPull, days: ByDay, owners: tuple[str, ...]) -> dg.AssetsDefinition:
     """The by-day asset of one survey object: each run reads exactly its days, by the responses' own dates in UTC."""
     name = pull.name
     key = backfill_key(name)
-    first_day = pull.settings.first_day or FIRST_DAY
+    first_day = days.first_day or FIRST_DAY
     partitions = dg.DailyPartitionsDefinition(start_date=first_day.isoformat(), end_offset=1)
 
     @dg.asset(

@@ -5,8 +5,6 @@ import warnings
 import dagster as dg
 
 from gainsight_pipelines.errors import SettingsError
-from gainsight_pipelines.objects.catalog import configured_pulls
-from gainsight_pipelines.objects.survey import SurveyPull
 from gainsight_pipelines.orchestration.account import account_asset, gate_check
 from gainsight_pipelines.orchestration.assets import pull_asset
 from gainsight_pipelines.orchestration.backfills import backfill_asset
@@ -19,6 +17,7 @@ from gainsight_pipelines.orchestration.sensors import gate_sensor
 from gainsight_pipelines.orchestration.sync_all import sync_all_job, sync_all_sensor
 from gainsight_pipelines.scheduling.cadence import cadence_of
 from gainsight_pipelines.settings import Settings
+from gainsight_pipelines.settings.pulls import configured_pulls
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
@@ -49,7 +48,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             assets=[
                 account_asset(settings),
                 *(pull_asset(name, pull, cadences[name], owners) for name, pull in pulls.items()),
-                *(backfill_asset(pull, owners) for pull in pulls.values() if isinstance(pull, SurveyPull)),
+                *(
+                    backfill_asset(pull, pull.by_day, owners)
+                    for pull in pulls.values()
+                    if not isinstance(pull, SettingsError) and pull.by_day is not None
+                ),
             ],
             asset_checks=[
                 gate_check,

@@ -13,16 +13,13 @@ import dagster as dg
 
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import PipelineError
-from gainsight_pipelines.objects.activity import ActivityPull
-from gainsight_pipelines.objects.activity_types import NO_CATEGORY
+from gainsight_pipelines.objects.activity_types import NO_CATEGORY, category_key
 from gainsight_pipelines.objects.pull import ObjectPull
-from gainsight_pipelines.objects.survey import SurveyPull
 from gainsight_pipelines.orchestration.failures import as_failure
 from gainsight_pipelines.orchestration.identity import mark_run, step_tags
 from gainsight_pipelines.orchestration.names import asset_key, documentation
 from gainsight_pipelines.orchestration.resources import StoreResource
 from gainsight_pipelines.scheduling.cadence import Cadence
-from gainsight_pipelines.settings import category_key
 
 if TYPE_CHECKING:
     import psycopg
@@ -93,8 +90,7 @@ def unmapped_categories(looking: Looking) -> Found:
     """Reporting categories that came and that the settings don't map."""
     from gainsight_pipelines.store import history
 
-    assert isinstance(looking.pull, ActivityPull)
-    mapped = {category_key(name) for name in looking.pull.settings.reporting_categories}
+    mapped = {category_key(name) for name in looking.pull.categories or ()}
     counts: Counter[str] = Counter()
     for _, seen in history.details_since(
         looking.connection, looking.pull.name, "unmapped_categories", looking.now - REMEMBERED
@@ -108,14 +104,14 @@ def unmapped_categories(looking: Looking) -> Found:
     return Found(
         False,
         f"{len(counts)} categories are not mapped and were kept as TYPE_MANUAL: {named}."
-        " Add them under activity.reporting_categories.",
+        f" Add them under {looking.pull.section}.reporting_categories.",
         {"categories": dg.MetadataValue.json(dict(counts))},
         "unmapped-categories",
     )
 
 
 def response_limit(looking: Looking) -> Found:
-    """Whether the last run was cut off by `surveys.response_limit`."""
+    """Whether the last run was cut off by `response_limit`."""
     from gainsight_pipelines.store import history
 
     last = history.last_completed_run(looking.connection, looking.pull.name)
@@ -127,7 +123,7 @@ def response_limit(looking: Looking) -> Found:
     return Found(
         False,
         f"The last run was cut off at the limit of {limit:,} responses.{behind}"
-        " Raise surveys.response_limit if it stays so.",
+        f" Raise {looking.pull.section}.response_limit if it stays so.",
         metadata,
         "response-limit",
     )
@@ -157,9 +153,9 @@ Check = Callable[[Looking], Found]
 def checks_of(pull: ObjectPull) -> tuple[Check, ...]:
     """The checks that make sense for a pull."""
     every: tuple[Check, ...] = (match_rate, schema_drift, data_age)
-    if isinstance(pull, ActivityPull):
-        return (*every, unmapped_categories)
-    return (*every, response_limit) if isinstance(pull, SurveyPull) else every
+    if pull.categories is not None:
+        every = (*every, unmapped_categories)
+    return every if pull.limit is None else (*every, response_limit)
 
 
 def pull_checks(name: str, pull: ObjectPull, cadence: Cadence) -> dg.AssetChecksDefinition:

@@ -8,6 +8,7 @@ from gainsight_pipelines.store.contract import LINKS_TO_ACCOUNT, RELATIONS
 
 if TYPE_CHECKING:
     from gainsight_pipelines.store.connection import Store
+    from gainsight_pipelines.store.tables import Table
     from gainsight_pipelines.sync import SyncReport
 
 
@@ -27,13 +28,15 @@ def column_lineage(table: str, account: dg.AssetKey) -> dict[str, Any]:
     return {"dagster/column_lineage": dg.TableColumnLineage(columns)}
 
 
-def materialization_metadata(report: "SyncReport", store: "Store", table: str, gainsight_object: str) -> dict[str, Any]:
+def materialization_metadata(
+    report: "SyncReport", store: "Store", table: "Table", gainsight_object: str
+) -> dict[str, Any]:
     """The metadata of one pull."""
     from gainsight_pipelines.store.samples import sample_rows, unmatched_totals
 
     with store.connect(f"metadata {report.object}") as connection:
         totals = unmatched_totals(connection, gainsight_object)
-        columns, rows = sample_rows(connection, table, gainsight_object)
+        rows = sample_rows(connection, table, gainsight_object)
     calls = sum(report.calls.values()) - report.calls.get("crm", 0)
     metadata: dict[str, Any] = {
         "rows_read": report.read,
@@ -50,9 +53,9 @@ def materialization_metadata(report: "SyncReport", store: "Store", table: str, g
         "rows_per_second": round(report.read / report.seconds, 1) if report.seconds else 0.0,
         "response_limit_reached": report.is_truncated,
         "unmatched_by_reason": _table(("reason", "rows"), sorted(totals.items())),
-        "sample": _table(columns, rows),
+        "sample": _table(table.sample, rows),
         "details": dg.MetadataValue.json(report.details),
-        "dagster/table_name": f"gainsight.{table}",
+        "dagster/table_name": f"gainsight.{table.name}",
     }
     if report.since is not None:
         metadata["window_from"] = dg.MetadataValue.timestamp(report.since)

@@ -6,10 +6,9 @@ from nicegui import ui
 
 from gainsight_pipelines.discovery.categories import NO_CATEGORY, SAMPLE_SIZES, Category, CategorySample
 from gainsight_pipelines.errors import PipelineError
-from gainsight_pipelines.objects.activity_types import DESCRIPTIONS, ActivityType
+from gainsight_pipelines.objects.activity_types import DESCRIPTIONS, ActivityType, category_key
 from gainsight_pipelines.page import widgets
 from gainsight_pipelines.page.widgets import Form
-from gainsight_pipelines.settings import category_key
 
 PLACE = ("activity", "reporting_categories")
 TYPES = [kind.value for kind in ActivityType if kind is not ActivityType.SURVEY]

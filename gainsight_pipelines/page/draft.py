@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from gainsight_pipelines.clock import Clock
+from gainsight_pipelines.objects.section import Takes
 from gainsight_pipelines.settings import SECTIONS, Settings
 from gainsight_pipelines.settings.document import Path as Place
 from gainsight_pipelines.settings.editing import SettingsFile
 from gainsight_pipelines.settings.loading import SectionMistakes, checked_section, settings_of
-from gainsight_pipelines.settings.models import Takes
 
 HOW = "settings-page"
 

@@ -9,28 +9,24 @@ from typing import Any
 from nicegui import ui
 
 from gainsight_pipelines.errors import PipelineError
+from gainsight_pipelines.objects.product_usage import AggregateSettings
+from gainsight_pipelines.objects.registry import DEFINITIONS
+from gainsight_pipelines.objects.survey import SurveyObject
 from gainsight_pipelines.page import widgets
 from gainsight_pipelines.page.categories import CategoryEditor
 from gainsight_pipelines.page.draft import in_a_form
 from gainsight_pipelines.page.raw import show_json
 from gainsight_pipelines.page.widgets import Form, Picker
-from gainsight_pipelines.settings.models import AggregateSettings, SurveyObject
 
 TITLES = {
     "common": "Common",
-    "company": "Account / Company",
-    "activity": "Activity",
-    "surveys": "Surveys",
-    "product_usage": "Product Usage",
+    **{name: definition.title for name, definition in DEFINITIONS.items()},
     "schedules": "Schedules",
 }
-CADENCES = {"company": "daily", "activity": "every 4 hours", "surveys": "daily", "product_usage": "weekly"}
+CADENCES = {name: definition.cadence for name, definition in DEFINITIONS.items()}
 ICONS = {
     "common": "tune",
-    "company": "business",
-    "activity": "event_note",
-    "surveys": "poll",
-    "product_usage": "insights",
+    **{name: definition.icon for name, definition in DEFINITIONS.items()},
     "schedules": "schedule",
 }
 ACTIVITY_OBJECT, COMPANY_OBJECT = "activity_timeline", "company"

@@ -1,30 +1,18 @@
-"""When each object is due by itself: the documented cadences, or the cron expressions that the settings put in place.
+"""When each object is due by itself: its documented cadence, or the cron expression that the settings put in place.
 
-Companies daily, activities every four hours, surveys daily, product usage weekly. Times are computed here for people
-(`status`) and for what was missed; the ticks themselves are Dagster's.
+Times are computed here for people (`status`) and for what was missed; the ticks themselves are Dagster's.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from gainsight_pipelines.settings import SchedulesSettings, Settings, section_of
-
-CADENCES: Mapping[str, str] = {
-    "company": "5 5 * * *",
-    "activity": "20 */4 * * *",
-    "surveys": "35 5 * * *",
-    "product_usage": "50 5 * * 1",
-}
-"""Cron by section of the settings, apart from each other within the hour."""
-
-SURVEY_SPREAD = 12
-"""Minutes over which several survey objects are spread, so that they don't start together."""
+from gainsight_pipelines.objects.registry import DEFINITIONS
+from gainsight_pipelines.settings import SchedulesSettings, Settings
 
 LOOKED_FROM = datetime(2021, 1, 1)  # noqa: DTZ001 - a Friday on the wall clock: the first gap may be a weekend
 LOOKED_FOR, LEAST_TICKS, MOST_TICKS = timedelta(days=400), 10, 1500
@@ -94,15 +82,15 @@ def cadence_of(settings: Settings, name: str) -> Cadence:
     A broken `schedules` section leaves the documented ones: the settings' errors say so, and the pulls go on.
     """
     schedules = SchedulesSettings() if "schedules" in settings.errors else settings.schedules
-    section = section_of(name)
+    section = settings.section_of(name)
     return Cadence(getattr(schedules, section) or _documented(section, name), schedules.timezone)
 
 
 def _documented(section: str, name: str) -> str:
-    """The documented cadence; each survey object has a minute of its own, the same on every machine."""
-    cron = CADENCES[section]
-    if section != "surveys":
-        return cron
-    minute, rest = cron.split(" ", 1)
-    offset = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) % SURVEY_SPREAD
+    """The documented cadence; where a section has several pulls, each has a minute of its own, on every machine."""
+    definition = DEFINITIONS[section]
+    if not definition.spread_minutes:
+        return definition.cron
+    minute, rest = definition.cron.split(" ", 1)
+    offset = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) % definition.spread_minutes
     return f"{int(minute) + offset} {rest}"

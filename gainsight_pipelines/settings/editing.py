@@ -19,13 +19,14 @@ from typing import Any
 
 from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.objects.registry import DEFINITIONS
+from gainsight_pipelines.objects.section import Section
 from gainsight_pipelines.settings.document import Document, DocumentError, parse
 from gainsight_pipelines.settings.document import Path as Place
 from gainsight_pipelines.settings.files import locked, write_whole
 from gainsight_pipelines.settings.history import History, Version, fingerprint, who_am_i
 from gainsight_pipelines.settings.loading import (
     DATA_FOLDER,
-    PULLS,
     SectionMistakes,
     Settings,
     checked_section,
@@ -33,7 +34,7 @@ from gainsight_pipelines.settings.loading import (
     read_text,
 )
 from gainsight_pipelines.settings.mistakes import looks_secret
-from gainsight_pipelines.settings.models import SECTIONS, Section
+from gainsight_pipelines.settings.models import SECTIONS
 from gainsight_pipelines.settings.roundtrip import put_section, replace_section, section_text
 from gainsight_pipelines.settings.values import near_match
 
@@ -106,7 +107,7 @@ class SettingsFile:
             return dict(json.loads(json.dumps(written, default=str)))
         data = {} if model is None else model.model_dump(mode="json")
         is_missing = not isinstance(raw, dict) or section not in raw
-        return {**data, "enabled": False} if is_missing and section in PULLS else data
+        return {**data, "enabled": False} if is_missing and section in DEFINITIONS else data
 
     def with_section(self, section: str, data: Mapping[str, Any], lines: Document | None = None) -> str:
         """The file's text with other data in one section; its comments, and all else, stay.
@@ -392,7 +393,7 @@ def _short(section: str, model: Section | None) -> dict[str, Any]:
     if model is None:
         return {}
     short = model.model_dump(mode="json", exclude_defaults=True)
-    return {"enabled": getattr(model, "enabled", True), **short} if section in PULLS else short
+    return {"enabled": getattr(model, "enabled", True), **short} if section in DEFINITIONS else short
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -7,8 +7,7 @@ asked for. No secret is read here, see ``secrets.py``.
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,30 +15,24 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.objects.registry import COMPANIES, DEFINITIONS
+from gainsight_pipelines.objects.section import Section
 from gainsight_pipelines.settings import mistakes
 from gainsight_pipelines.settings.document import MAX_BYTES, Document, DocumentError, parse
 from gainsight_pipelines.settings.models import (
     SECTIONS,
-    ActivitySettings,
     CommonSettings,
-    CompanySettings,
     GainsightSettings,
     PrimaryCRMSettings,
-    ProductUsageSettings,
+    Schedules,
     SchedulesSettings,
-    Section,
-    SurveysSettings,
 )
-from gainsight_pipelines.settings.values import OBJECT_NAME, near_match
-from gainsight_pipelines.text import name_key
+from gainsight_pipelines.settings.values import near_match
 
 PATH_VARIABLE = "GAINSIGHT_PIPELINES_SETTINGS"
 DEFAULT_NAME = "gainsight.yaml"
 DATA_FOLDER = ".gainsight_pipelines"
 """Beside the settings file: former versions of it, the embedded server's data, Dagster's home."""
-
-PULLS = ("company", "activity", "surveys", "product_usage")
-"""The sections that stand for pulls, in the order in which they are shown."""
 
 _WITHOUT_SECTION: Mapping[str, Section] = {"common": CommonSettings(), "schedules": SchedulesSettings()}
 S = TypeVar("S", bound=Section)
@@ -68,9 +61,8 @@ class Settings:
     file_error: SettingsError | None = None
     errors: Mapping[str, SettingsError] = field(default_factory=dict)
     _sections: Mapping[str, Section] = field(default_factory=dict)
-    _surveys_if_broken: tuple[str, ...] = ()
+    _sections_of: Mapping[str, str] = field(default_factory=dict)
     _crm_id_field_if_broken: tuple[str | None, ...] = ()
-    _disabled: frozenset[str] = frozenset()
 
     @property
     def gainsight(self) -> GainsightSettings | None:
@@ -87,40 +79,28 @@ class Settings:
         """What holds for all objects; the defaults where the section is missing."""
         return self._get("common", CommonSettings) or CommonSettings()
 
-    @property
-    def company(self) -> CompanySettings | None:
-        """The company pull; None: not enabled."""
-        return self._get("company", CompanySettings)
+    def section(self, name: str) -> Section | None:
+        """A section by its name; None: it isn't in the file. Raises SettingsError if it is broken."""
+        return self._get(name, SECTIONS[name])
+
+    def of(self, model: type[S]) -> S | None:
+        """The section of that model; None: it isn't in the file. Raises SettingsError if it is broken."""
+        return self._get(next(name for name, each in SECTIONS.items() if each is model), model)
 
     @property
-    def activity(self) -> ActivitySettings | None:
-        """The activity pull; None: not enabled."""
-        return self._get("activity", ActivitySettings)
-
-    @property
-    def surveys(self) -> SurveysSettings | None:
-        """The survey pulls; None: not enabled."""
-        return self._get("surveys", SurveysSettings)
-
-    @property
-    def product_usage(self) -> ProductUsageSettings | None:
-        """The product usage pull; None: not enabled."""
-        return self._get("product_usage", ProductUsageSettings)
-
-    @property
-    def schedules(self) -> SchedulesSettings:
+    def schedules(self) -> Schedules:
         """When the pulls run; the defaults where the section is missing."""
         return self._get("schedules", SchedulesSettings) or SchedulesSettings()
 
     def crm_id_field(self) -> str | None:
-        """`company.crm_id_field`, by which all objects are matched: told wherever it can be, whatever else is wrong.
+        """The company's field with the CRM id, by which all objects are matched: told wherever it can be.
 
         Raises:
-            SettingsError: the section is broken in such a way that it can't be told.
+            SettingsError: its section is broken in such a way that it can't be told.
         """
-        if "company" in self.errors and self.file_error is None and self._crm_id_field_if_broken:
+        if COMPANIES.section in self.errors and self.file_error is None and self._crm_id_field_if_broken:
             return self._crm_id_field_if_broken[0]
-        company = self.company
+        company = self.of(COMPANIES.model)
         return company.crm_id_field if company else None
 
     def unread(self) -> tuple[SettingsError, ...]:
@@ -130,15 +110,14 @@ class Settings:
     def object_names(self) -> tuple[str, ...]:
         """The pulls that are configured and not disabled: company, activity, survey_<object> …, product_usage.
 
-        A broken section counts, so that its pull stays visible and fails with the reason; "surveys" stands for survey
-        rows whose objects can't be told.
+        A broken section counts, so that its pull stays visible and fails with the reason; its own name stands for rows
+        whose objects can't be told.
         """
-        names: list[str] = []
-        for section in PULLS:
-            if section in self._disabled or (section not in self._sections and section not in self.errors):
-                continue
-            names += self._survey_names() if section == "surveys" else [section]
-        return tuple(names)
+        return tuple(self._sections_of)
+
+    def section_of(self, name: str) -> str:
+        """The section that configures a pull; what is no pull is taken for a section."""
+        return self._sections_of.get(name, name)
 
     def effective(self, section: str | None = None) -> dict[str, Any]:
         """The settings as they hold, defaults filled in, as JSON-able data without a secret.
@@ -182,22 +161,6 @@ class Settings:
             raise self.errors[name]
         model = self._sections.get(name)
         return model if isinstance(model, kind) else None
-
-    def _survey_names(self) -> list[str]:
-        model = self._sections.get("surveys")
-        if isinstance(model, SurveysSettings):
-            return [survey_name(row.object) for row in model.objects]
-        return list(self._surveys_if_broken) or ["surveys"]
-
-
-def survey_name(gainsight_object: str) -> str:
-    """The name of the pull of one survey object: lower-case, fit for an asset name."""
-    return f"survey_{name_key(gainsight_object)}"
-
-
-def section_of(object_name: str) -> str:
-    """The settings section that configures a pull."""
-    return "surveys" if object_name.startswith("survey_") else object_name
 
 
 def settings_path(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path:
@@ -323,9 +286,8 @@ def _validated(document: Document, path: Path | None) -> Settings:
         path=path,
         errors={name: _error(name, found, path) for name, found in wrong.items()},
         _sections=sections,
-        _surveys_if_broken=tuple(_survey_rows(data.get("surveys"))),
-        _crm_id_field_if_broken=tuple(_crm_id_field(data.get("company"), document)),
-        _disabled=frozenset(name for name in PULLS if _is_disabled(name, data, sections)),
+        _sections_of=_pulls(data, sections, wrong),
+        _crm_id_field_if_broken=tuple(_crm_id_field(data.get(COMPANIES.section), document)),
     )
 
 
@@ -375,25 +337,28 @@ def _is_disabled(name: str, data: Mapping[str, Any], sections: Mapping[str, Sect
     return isinstance(raw, dict) and raw.get("enabled") is False
 
 
-def _survey_rows(raw: object) -> list[str]:
-    """Names of the survey pulls of a section that is broken; nothing if one of its rows can't be told."""
-    rows = raw.get("objects") if isinstance(raw, dict) else None
-    names: dict[str, None] = {}
-    for row in rows if isinstance(rows, list) else ():
-        name = row.get("object") if isinstance(row, dict) else None
-        if not isinstance(name, str) or not re.fullmatch(OBJECT_NAME, name) or len(name) > 255:
-            return []
-        names[survey_name(name)] = None
-    return list(names)
+def _pulls(data: Mapping[str, Any], sections: Mapping[str, Section], wrong: Collection[str]) -> dict[str, str]:
+    """The names of the pulls that are configured and not disabled, each with its section."""
+    found: dict[str, str] = {}
+    for section, definition in DEFINITIONS.items():
+        if (section not in sections and section not in wrong) or _is_disabled(section, data, sections):
+            continue
+        model = sections.get(section)
+        names = definition.names_if_broken(data.get(section)) if model is None else definition.names(model)
+        for name in names:
+            found.setdefault(name, section)
+    return found
 
 
 def _crm_id_field(raw: object, document: Document) -> list[str | None]:
     """`crm_id_field` of a company section that may be broken elsewhere; nothing if it can't be told for certain."""
     own = {"crm_id_field": raw["crm_id_field"]} if isinstance(raw, dict) and "crm_id_field" in raw else {}
-    is_told = isinstance(raw, dict) and (own or set(raw) <= set(CompanySettings.model_fields))
-    if not is_told or {("company",), ("company", "crm_id_field")} & {problem.path[:2] for problem in document.problems}:
+    is_told = isinstance(raw, dict) and (own or set(raw) <= set(COMPANIES.model.model_fields))
+    if not is_told or {(COMPANIES.section,), (COMPANIES.section, "crm_id_field")} & {
+        problem.path[:2] for problem in document.problems
+    }:
         return []
     try:
-        return [CompanySettings.model_validate(own).crm_id_field]
+        return [COMPANIES.model.model_validate(own).crm_id_field]
     except ValidationError:
         return []

@@ -16,8 +16,9 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from gainsight_pipelines.objects.section import Section, Takes
 from gainsight_pipelines.settings.document import Document, Path
-from gainsight_pipelines.settings.models import SECTIONS, Section, Takes
+from gainsight_pipelines.settings.models import SECTIONS
 from gainsight_pipelines.settings.values import near_match
 
 _SECRET = re.compile(

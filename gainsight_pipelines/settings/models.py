@@ -1,49 +1,19 @@
-"""The settings file as pydantic models: every name, default and limit. No file is read here and no secret has a place.
+"""The sections of the settings file that belong to no object, and all sections together.
 
-Scalars are strict, so that YAML's `yes`, `"5"` or `1` never pass for something else. What a setting takes is said once,
-in ``Takes``, for the error texts; ``description`` is for the JSON Schema and the generated documentation.
+Every name, default and limit of an object's own section stands with the object, in `objects/`. No file is read here and
+no secret has a place.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StrictFloat,
-    StrictInt,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, StrictFloat, StrictInt, create_model, field_validator
 
+from gainsight_pipelines.objects.registry import DEFINITIONS
+from gainsight_pipelines.objects.section import FIELD_WORDS, FieldName, Section, Takes
 from gainsight_pipelines.settings import values
-from gainsight_pipelines.text import clean_text, clean_value, label_key, name_key, visible
-
-ActivityTypeName = Literal["EMAIL", "MEETING", "TYPE_MANUAL"]
-"""What a reporting category can be mapped to; SURVEY is set by survey pulls alone."""
-
-SurveyField = Literal[
-    "responded_at", "score", "survey_type", "comment", "subject", "respondent_name", "respondent_email"
-]
-"""The parts of a survey response whose Gainsight fields can be overridden."""
-
-DEFAULT_CATEGORIES: Mapping[str, ActivityTypeName] = {
-    "email": "EMAIL",
-    "meeting": "MEETING",
-    "call": "MEETING",
-    "update": "TYPE_MANUAL",
-    "risk": "TYPE_MANUAL",
-}
 
 NOT_A_PRIMARY_CRM = (
     "can't be gainsight: the account record (domain, parent, ARR, renewal date, owner) has to be owned "
@@ -52,49 +22,7 @@ NOT_A_PRIMARY_CRM = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Takes:
-    """What a setting takes, as the end of a sentence that begins with "it takes"."""
-
-    text: str
-
-
-def category_key(category: str) -> str:
-    """A reporting category as it is compared: without regard to case, blanks and what can't be seen."""
-    return label_key(category)
-
-
-class Section(BaseModel):
-    """What all sections, and the mappings inside them, have in common."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-_FIELD = values.FIELD_WORDS
-_OBJECT = "the API name of a Gainsight object (letters, digits and _)"
-
-
-def _pasted(value: object) -> object:
-    """A name without the invisible characters that come along from web pages; what is no name stays, to be shown."""
-    shown = visible(value) if isinstance(value, str) else ""
-    return shown if re.fullmatch(values.FIELD_NAME, shown) else value
-
-
-FieldName = Annotated[str, BeforeValidator(_pasted), Field(strict=True, max_length=255, pattern=values.FIELD_NAME)]
-ObjectName = Annotated[str, BeforeValidator(_pasted), Field(strict=True, max_length=255, pattern=values.OBJECT_NAME)]
 Owner = Annotated[str, Field(strict=True, max_length=255, pattern=values.OWNER)]
-Text = Annotated[str, AfterValidator(clean_text), Field(strict=True, min_length=1, max_length=255)]
-
-Enabled = Annotated[
-    StrictBool,
-    Field(description="Whether the object is pulled. A section that isn't in the file is not enabled."),
-    Takes("true or false"),
-]
-GsidOverride = Annotated[
-    FieldName | None,
-    Field(description="CRM account field with the GSID for this object alone, in place of common.gsid_field."),
-    Takes(f"{_FIELD} of the CRM's account object, or null"),
-]
 
 
 class GainsightSettings(Section):
@@ -128,27 +56,27 @@ class AccountFields(Section):
     domain: Annotated[
         FieldName | None,
         Field(description="Usual: Website (Salesforce), domain (HubSpot)."),
-        Takes(f"{_FIELD}, or null"),
+        Takes(f"{FIELD_WORDS}, or null"),
     ] = None
     parent: Annotated[
         FieldName | None,
         Field(description="Usual: ParentId (Salesforce), hs_parent_company_id (HubSpot)."),
-        Takes(f"{_FIELD}, or null"),
+        Takes(f"{FIELD_WORDS}, or null"),
     ] = None
     owner: Annotated[
         FieldName | None,
         Field(description="Usual: OwnerId (Salesforce), hubspot_owner_id (HubSpot)."),
-        Takes(f"{_FIELD}, or null"),
+        Takes(f"{FIELD_WORDS}, or null"),
     ] = None
     arr: Annotated[
         FieldName | None,
         Field(description="Annual recurring revenue. There is no usual field: empty until set."),
-        Takes(f"{_FIELD}, or null"),
+        Takes(f"{FIELD_WORDS}, or null"),
     ] = None
     renewal_date: Annotated[
         FieldName | None,
         Field(description="Date of the next renewal. There is no usual field: empty until set."),
-        Takes(f"{_FIELD}, or null"),
+        Takes(f"{FIELD_WORDS}, or null"),
     ] = None
 
 
@@ -180,7 +108,7 @@ class CommonSettings(Section):
     gsid_field: Annotated[
         FieldName | None,
         Field(description="CRM account field with the GSID: the fallback where a record has no direct match."),
-        Takes(f"{_FIELD} of the CRM's account object, or null"),
+        Takes(f"{FIELD_WORDS} of the CRM's account object, or null"),
     ] = None
     owners: Annotated[
         tuple[Owner, ...],
@@ -189,216 +117,10 @@ class CommonSettings(Section):
     ] = ()
 
 
-class CompanySettings(Section):
-    """Gainsight companies: attributes on top of the CRM's accounts."""
-
-    enabled: Enabled = True
-    gsid_field: GsidOverride = None
-    crm_id_field: Annotated[
-        FieldName | None,
-        Field(description="Company field with the CRM's account id; null: SfdcAccountId, if the tenant has it."),
-        Takes(f"{_FIELD} of the company object, or null"),
-    ] = None
-    attributes: Annotated[
-        Literal["all"] | tuple[FieldName, ...],
-        Field(description="Company fields to keep: all that can be read, or a list."),
-        Takes("all, or a list of company fields"),
-    ] = "all"
-
-    @field_validator("attributes", mode="before")
-    @classmethod
-    def _all_or_list(cls, value: object) -> object:
-        # Checked before the union is tried: pydantic would report each of its branches.
-        return value if value == "all" else values.field_names(value)
+CRON = Takes("a cron expression of five fields like '0 */4 * * *', or null")
 
 
-class ActivitySettings(Section):
-    """Timeline entries."""
-
-    enabled: Enabled = True
-    gsid_field: GsidOverride = None
-    initial_lookback_days: Annotated[
-        StrictInt | None,
-        Field(ge=1, le=36_500, description="How far back the first read goes; null: everything."),
-        Takes("a whole number from 1 to 36500, or null for everything"),
-    ] = 30
-    reporting_categories: Annotated[
-        Mapping[Text, ActivityTypeName],
-        Field(description="Activity type of each reporting category; compared without regard to case and blanks."),
-        Takes("a mapping of categories to EMAIL, MEETING or TYPE_MANUAL"),
-    ] = Field(default_factory=lambda: dict(DEFAULT_CATEGORIES))
-
-    @field_validator("reporting_categories")
-    @classmethod
-    def _each_once(cls, value: Mapping[str, ActivityTypeName]) -> Mapping[str, ActivityTypeName]:
-        values.each_once(value, category_key, "category", "compared without regard to case and blanks")
-        return value
-
-
-class SurveyObject(Section):
-    """One Gainsight object with survey responses."""
-
-    object: Annotated[ObjectName, Field(description="Gainsight object with the responses."), Takes(_OBJECT)]
-    survey_type: Annotated[
-        Text | None,
-        Field(description="Pins the type (NPS, CSAT, …) of every response of this object."),
-        Takes("a text such as NPS, or null"),
-    ] = None
-    company_field: Annotated[
-        FieldName | None,
-        Field(description="Field with the company's GSID; null: GsCompanyId, or the lookup on company."),
-        Takes(f"{_FIELD}, or null"),
-    ] = None
-    field_mappings: Annotated[
-        Mapping[SurveyField, FieldName | None],
-        Field(description="Our field → Gainsight field, where the detected one isn't right; null: there is none."),
-        Takes(f"a mapping of {', '.join(get_args(SurveyField))} to Gainsight fields"),
-    ] = Field(default_factory=dict)
-
-
-class SurveysSettings(Section):
-    """Survey responses, as activities."""
-
-    enabled: Enabled = True
-    gsid_field: GsidOverride = None
-    mode: Annotated[
-        Literal["single", "multiple"],
-        Field(description="single: one object holds all responses; multiple: an object per kind of survey."),
-        Takes("single or multiple"),
-    ] = "single"
-    objects: Annotated[
-        tuple[SurveyObject, ...],
-        Field(min_length=1, description="The objects with responses; exactly one in single mode."),
-        Takes("a list with at least one row like {object: survey_response}"),
-    ] = (SurveyObject(object="survey_response"),)
-    response_limit: Annotated[
-        StrictInt,
-        Field(ge=1, le=10_000_000, description="Records fetched per object and run."),
-        Takes("a whole number from 1 to 10000000"),
-    ] = 500
-    lookback_days: Annotated[
-        StrictInt,
-        Field(ge=1, le=30, description="How far back to pull."),
-        Takes("a whole number from 1 to 30"),
-    ] = 30
-    first_day: Annotated[
-        date | None,
-        Field(description="First day that can be backfilled; null: 2020-01-01."),
-        Takes("a date like 2026-01-31, or null for 2020-01-01"),
-    ] = None
-    register_custom_fields: Annotated[
-        StrictBool,
-        Field(description="Register each field of the response object as an activity custom field, with its values."),
-        Takes("true or false"),
-    ] = False
-    filter: Annotated[
-        dict[str, Any] | None,
-        Field(description="A Gainsight where-clause as an object; replaces the look-back filter."),
-        Takes("a Gainsight where-clause as a mapping, or null"),
-    ] = None
-
-    @field_validator("objects")
-    @classmethod
-    def _names_unique(cls, rows: tuple[SurveyObject, ...]) -> tuple[SurveyObject, ...]:
-        names = [row.object for row in rows]
-        values.each_once(names, name_key, "survey object", "the object name of each row must be unique")
-        backfills = {f"{name_key(name)}_by_day": name for name in names}
-        for name in names:
-            if other := backfills.get(name_key(name)):
-                raise ValueError(
-                    f"has {name}, which is the name of the backfill by day of {other}; give one of them up"
-                )
-        return rows
-
-    @field_validator("first_day", mode="before")
-    @classmethod
-    def _a_day(cls, value: object) -> object:
-        if isinstance(value, str):  # a date in quotes
-            return values.day(value)
-        if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
-            return value
-        raise ValueError
-
-    @field_validator("filter")
-    @classmethod
-    def _is_json(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
-        try:
-            json.dumps(value, allow_nan=False)
-        except (TypeError, ValueError, RecursionError):
-            raise ValueError("holds something that JSON can't: put dates and times in quotes") from None
-        return clean_value(value)[0]  # type: ignore[no-any-return]
-
-    @model_validator(mode="after")
-    def _single_is_one(self) -> Self:
-        if self.mode == "single" and len(self.objects) != 1:
-            raise ValueError(
-                f"objects has {len(self.objects)} rows; with mode single it takes exactly one: "
-                "leave one row, or set mode to multiple"
-            )
-        return self
-
-
-class AggregateSettings(Section):
-    """How flat usage rows are grouped per account and read as metrics."""
-
-    key: Annotated[
-        FieldName, Field(description="Field by which rows are grouped and resolved to an account."), Takes(_FIELD)
-    ]
-    key_kind: Annotated[
-        Literal["auto", "crm_id", "gsid", "domain"],
-        Field(description="What the key holds: the CRM's account id, a GSID, the account's domain; auto: by its type."),
-        Takes("auto, crm_id, gsid or domain"),
-    ] = "auto"
-    dimension_field: Annotated[
-        FieldName | None, Field(description="Field that splits the metrics."), Takes(f"{_FIELD}, or null")
-    ] = None
-    metric_name_field: Annotated[FieldName, Field(description="Field with the metric's name."), Takes(_FIELD)]
-    metric_value_field: Annotated[FieldName, Field(description="Field with the metric's value."), Takes(_FIELD)]
-    additional_value_fields: Annotated[
-        tuple[FieldName, ...],
-        Field(description="Fields kept as secondary metrics."),
-        Takes("a list of fields"),
-    ] = ()
-
-
-class ProductUsageSettings(Section):
-    """Product usage, rolled up per account."""
-
-    enabled: Enabled = True
-    gsid_field: GsidOverride = None
-    object: Annotated[ObjectName, Field(description="Gainsight object with the usage rows."), Takes(_OBJECT)] = (
-        "product_usage__gc"
-    )
-    product_name: Annotated[
-        Text,
-        Field(description="The product that these metrics roll up under."),
-        Takes("a text of at most 255 characters"),
-    ] = "product usage"
-    company_field: Annotated[
-        FieldName | None,
-        Field(description="Field with the company's GSID; null: GsCompanyId, or the lookup on company."),
-        Takes(f"{_FIELD}, or null"),
-    ] = None
-    observed_at_field: Annotated[
-        FieldName | None,
-        Field(description="Field with the time of the observation; null: found in the schema."),
-        Takes(f"{_FIELD}, or null"),
-    ] = None
-    aggregate: Annotated[
-        AggregateSettings | None,
-        Field(description="For flat rows that are grouped by a key; null: each numeric field is a metric."),
-        Takes("a mapping with key, metric_name_field and metric_value_field, or null"),
-    ] = None
-
-
-def _cron(what: str) -> Any:
-    return Field(description=f"Cron expression for {what}; null: the documented cadence.")
-
-
-Cron = Takes("a cron expression of five fields like '0 */4 * * *', or null")
-
-
-class SchedulesSettings(Section):
+class Schedules(Section):
     """When the pulls run by themselves. The documented cadences hold where nothing is set."""
 
     timezone: Annotated[
@@ -406,30 +128,37 @@ class SchedulesSettings(Section):
         Field(strict=True, description="IANA time zone of all schedules."),
         Takes("an IANA time zone such as UTC or Europe/Berlin"),
     ] = "UTC"
-    company: Annotated[str | None, _cron("company"), Cron] = None
-    activity: Annotated[str | None, _cron("activity"), Cron] = None
-    surveys: Annotated[str | None, _cron("every survey object"), Cron] = None
-    product_usage: Annotated[str | None, _cron("product_usage"), Cron] = None
 
     @field_validator("timezone")
     @classmethod
     def _known(cls, value: str) -> str:
         return values.timezone(value)
 
-    @field_validator("company", "activity", "surveys", "product_usage")
+    @field_validator(*DEFINITIONS, check_fields=False)
     @classmethod
     def _cron_expression(cls, value: str | None) -> str | None:
         return None if value is None else values.cron(value)
+
+
+def _cron_of(name: str) -> Any:
+    every = "every object of" if DEFINITIONS[name].rows else ""
+    what = " ".join(f"Cron expression for {every} {name}; null: the documented cadence.".split())
+    return (Annotated[str | None, Field(description=what), CRON], None)
+
+
+SchedulesSettings: type[Schedules] = create_model(
+    "SchedulesSettings",
+    __base__=Schedules,
+    __doc__=Schedules.__doc__,
+    **{name: _cron_of(name) for name in DEFINITIONS},
+)
 
 
 SECTIONS: Mapping[str, type[Section]] = {
     "gainsight": GainsightSettings,
     "primary_crm": PrimaryCRMSettings,
     "common": CommonSettings,
-    "company": CompanySettings,
-    "activity": ActivitySettings,
-    "surveys": SurveysSettings,
-    "product_usage": ProductUsageSettings,
+    **{name: definition.model for name, definition in DEFINITIONS.items()},
     "schedules": SchedulesSettings,
 }
 """The sections of the file, in the order in which they are documented."""

@@ -11,8 +11,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from gainsight_pipelines.objects.section import Section, Takes
 from gainsight_pipelines.settings.mistakes import model_in
-from gainsight_pipelines.settings.models import SECTIONS, Section, Takes
+from gainsight_pipelines.settings.models import SECTIONS
 
 INTRODUCTION = """\
 # Settings

@@ -9,17 +9,14 @@ import difflib
 import ipaddress
 import re
 import zoneinfo
-from collections.abc import Callable, Iterable
-from datetime import UTC, date, datetime
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from urllib.parse import SplitResult, urlsplit
 
-from gainsight_pipelines.text import name_key, visible
+from gainsight_pipelines.text import name_key
 
-OBJECT_NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
-FIELD_NAME = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"
 OWNER = r"^(team:[\w.-]+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$"
 """What Dagster takes for the owner of an asset; for anything else it refuses the whole code location."""
-FIELD_WORDS = "the API name of a field (letters, digits, _ and .)"
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _ADDRESS = "it takes an address like https://your-tenant.gainsightcloud.com"
 
@@ -73,29 +70,6 @@ def is_loopback(host: str) -> bool:
     return host.casefold() == "localhost" if ip is None else ip.is_loopback
 
 
-def field_names(value: object) -> object:
-    """A list of field names, each once."""
-    if not isinstance(value, list | tuple):
-        raise ValueError  # noqa: TRY004
-    names = [visible(name) if isinstance(name, str) else name for name in value]
-    for number, name in enumerate(names, start=1):
-        if not isinstance(name, str) or len(name) > 255 or not re.fullmatch(FIELD_NAME, name):
-            raise ValueError(f"has an entry (number {number}) that isn't {FIELD_WORDS}; it takes all, or such a list")
-    each_once(names, name_key, "field")
-    return names
-
-
-def each_once(names: Iterable[str], key: Callable[[str], str], what: str, why: str = "") -> None:
-    """Refuses names that are the same once compared by `key`."""
-    seen: dict[str, str] = {}
-    for name in names:
-        first = seen.get(key(name))
-        if first is not None:
-            same = f"{name} twice" if first == name else f"{first} and {name}, which are the same"
-            raise ValueError(f"has the {what} {same}" + (f" ({why})" if why else ""))
-        seen[key(name)] = name
-
-
 def timezone(value: str) -> str:
     """The name of a time zone that exists on this machine."""
     try:
@@ -117,11 +91,3 @@ def cron(value: str) -> str:
     except Exception:  # noqa: BLE001 (the vendored croniter has its own errors beside Dagster's)
         raise ValueError from None
     return value
-
-
-def day(value: str) -> date:
-    """A date written as text."""
-    try:
-        return date.fromisoformat(value.strip())
-    except ValueError:
-        raise ValueError from None  # without Python's own words

@@ -49,7 +49,7 @@ def prepare(connection: psycopg.Connection, table: Table) -> None:
         sql.SQL(
             "CREATE TEMP TABLE {staged} ON COMMIT DELETE ROWS AS SELECT {columns} FROM {table} WITH NO DATA"
         ).format(
-            staged=_staged(table),
+            staged=staged(table),
             columns=_names((*table.columns, *LINK_COLUMNS)),
             table=sql.Identifier(table.name),
         )
@@ -63,7 +63,7 @@ def upsert(connection: psycopg.Connection, table: Table, rows: Iterable[tuple[An
         return Written(written=len(page), unchanged=0)
     with connection.cursor() as cursor:
         cursor.adapters.register_dumper(list, TextArrayDumper)
-        with cursor.copy(sql.SQL("COPY {} FROM STDIN").format(_staged(table))) as copy:
+        with cursor.copy(sql.SQL("COPY {} FROM STDIN").format(staged(table))) as copy:
             for row in page:
                 copy.write_row(row)
         cursor.execute(_upsert_statement(table), {"run_id": run_id})
@@ -101,25 +101,35 @@ def _insert(connection: psycopg.Connection, table: Table, page: Sequence[tuple[A
 
 def write_staged(connection: psycopg.Connection, table: Table, run_id: str) -> Written:
     """Writes the rows that the transaction has put into the temporary table by itself."""
-    row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(_staged(table))).fetchone()
+    row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(staged(table))).fetchone()
     assert row is not None
     written = connection.execute(_upsert_statement(table), {"run_id": run_id}).rowcount
     return Written(written=written, unchanged=int(row[0]) - written)
 
 
-def mark_missing_metrics(
-    connection: psycopg.Connection, gainsight_object: str, record_ids: Sequence[str], run_id: str
+def mark_missing_parts(
+    connection: psycopg.Connection, table: Table, gainsight_object: str, record_ids: Sequence[str], run_id: str
 ) -> int:
-    """Marks usage rows deleted whose record was just read and staged without them: it no longer has that metric."""
+    """Marks rows deleted whose record was just read and staged without them: it no longer has that part."""
+    assert table.part_column is not None
     return connection.execute(
-        """UPDATE usage_metric t SET deleted_at = now(), changed_at = now(), run_id = %s
-           WHERE object = %s AND record_id = ANY(%s) AND deleted_at IS NULL
-             AND (record_id, metric) NOT IN (SELECT record_id, metric FROM staged_usage_metric)""",
-        (run_id, gainsight_object, list(record_ids)),
+        sql.SQL(
+            """UPDATE {table} t SET deleted_at = now(), changed_at = now(), run_id = %s
+               WHERE {mine} AND {id} = ANY(%s) AND deleted_at IS NULL
+                 AND ({id}, {part}) NOT IN (SELECT {id}, {part} FROM {staged})"""
+        ).format(
+            table=sql.Identifier(table.name),
+            mine=table.mine(gainsight_object),
+            id=sql.Identifier(table.id_column),
+            part=sql.Identifier(table.part_column),
+            staged=staged(table),
+        ),
+        (run_id, list(record_ids)),
     ).rowcount
 
 
-def _staged(table: Table) -> sql.Identifier:
+def staged(table: Table) -> sql.Identifier:
+    """The temporary table that rows are put into before they are written."""
     return sql.Identifier(f"staged_{table.name}")
 
 
@@ -151,7 +161,7 @@ def _upsert_statement(table: Table) -> sql.Composed:
     ).format(
         table=sql.Identifier(table.name),
         columns=_names(columns),
-        staged=_staged(table),
+        staged=staged(table),
         key=_names(table.key),
         assignments=assignments,
         current=current,

@@ -102,7 +102,7 @@ def mark_object(connection: psycopg.Connection, table: Table, gainsight_object: 
 
 def forget_companies(connection: psycopg.Connection, table: Table) -> None:
     """Deleted companies lead to no account any more: what their other records are matched by goes with them."""
-    if table.name == "company":
+    if table.holds_companies:
         connection.execute(
             """UPDATE company_link l SET crm_id = NULL, is_known = false, checked_at = now()
                FROM company c
@@ -114,7 +114,5 @@ def _names(table: Table, gainsight_object: str) -> dict[str, sql.Composable]:
     return {
         "table": sql.Identifier(table.name),
         "id": sql.Identifier(table.id_column),
-        "mine": sql.SQL("t.{} = {}").format(sql.Identifier(table.object_column), sql.Literal(gainsight_object))
-        if table.object_column
-        else sql.SQL("true"),
+        "mine": table.mine(gainsight_object),
     }

@@ -74,13 +74,11 @@ def newest_data(connection: psycopg.Connection, name: str, table: Table, gainsig
     ).fetchone()
     if row is not None and row[0] is not None:
         return row[0]  # type: ignore[no-any-return]
-    dates = ("modified_at", "observed_at") if "observed_at" in table.columns else ("modified_at",)
-    query = sql.SQL("SELECT greatest({newest}) FROM {table} WHERE {mine} AND deleted_at IS NULL").format(
+    dates = ("modified_at", table.date_column) if table.date_column else ("modified_at",)
+    query = sql.SQL("SELECT greatest({newest}) FROM {table} t WHERE {mine} AND deleted_at IS NULL").format(
         newest=sql.SQL(", ").join(sql.SQL("max({})").format(sql.Identifier(name)) for name in dates),
         table=sql.Identifier(table.name),
-        mine=sql.SQL("{} = {}").format(sql.Identifier(table.object_column), sql.Literal(gainsight_object))
-        if table.object_column
-        else sql.SQL("true"),
+        mine=table.mine(gainsight_object),
     )
     row = connection.execute(query).fetchone()
     return row[0] if row else None

@@ -110,12 +110,9 @@ def accounts_fingerprint(connection: psycopg.Connection, gsid_field: str | None)
 
 def has_rows(connection: psycopg.Connection, table: Table, gainsight_object: str) -> bool:
     """Whether any row of an object is stored."""
-    mine = (
-        sql.SQL("WHERE {} = {}").format(sql.Identifier(table.object_column), sql.Literal(gainsight_object))
-        if table.object_column
-        else sql.SQL("")
+    statement = sql.SQL("SELECT EXISTS (SELECT FROM {} t WHERE {})").format(
+        sql.Identifier(table.name), table.mine(gainsight_object)
     )
-    statement = sql.SQL("SELECT EXISTS (SELECT FROM {} {})").format(sql.Identifier(table.name), mine)
     row = connection.execute(statement).fetchone()
     return bool(row and row[0])
 
@@ -156,9 +153,7 @@ def relink(
         "crm_id": sql.SQL("coalesce(t.{}, '')").format(sql.Identifier(table.key_column))
         if table.key_column
         else sql.SQL("''"),
-        "mine": sql.SQL("t.{} = {}").format(sql.Identifier(table.object_column), sql.Literal(gainsight_object))
-        if table.object_column
-        else sql.SQL("true"),
+        "mine": table.mine(gainsight_object),
         "run_id": sql.Literal(run_id),
     }
     moved = {}

@@ -31,11 +31,7 @@ def remap(connection: psycopg.Connection, table: Table, gainsight_object: str, h
     """
     from psycopg import sql
 
-    mine = (
-        sql.SQL("t.{} = {}").format(sql.Identifier(table.object_column), sql.Literal(gainsight_object))
-        if table.object_column
-        else sql.SQL("true")
-    )
+    mine = table.mine(gainsight_object)
     source_names = sql.SQL(", ").join(map(sql.Identifier, how.sources)) if how.sources else sql.SQL("1")
     name = sql.Identifier(table.name)
     stored = connection.execute(

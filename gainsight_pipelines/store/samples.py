@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-SAMPLE_COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "company": ("gsid", "name", "account_id", "match_method", "unmatched_reason", "modified_at"),
-    "activity": ("activity_type", "occurred_at", "account_id", "match_method", "unmatched_reason", "changed_at"),
-    "usage_metric": ("metric", "dimension", "value", "observed_at", "account_id", "unmatched_reason"),
-}
-"""What a sample shows of each table. Dagster keeps it for good: no free text, which may be long or private."""
-
-OBJECT_COLUMN = {"company": None, "activity": "source_object", "usage_metric": "object"}
+from gainsight_pipelines.store.tables import Table
 
 
 def unmatched_totals(connection: psycopg.Connection, gainsight_object: str) -> dict[str, int]:
@@ -96,18 +89,13 @@ def accounts_with_several_companies(connection: psycopg.Connection, size: int = 
 
 
 def sample_rows(
-    connection: psycopg.Connection, table: str, gainsight_object: str, size: int = 5
-) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-    """Columns and a few rows, those that changed last."""
-    columns = SAMPLE_COLUMNS[table]
-    column = OBJECT_COLUMN[table]
-    mine = (
-        sql.SQL("{} = {}").format(sql.Identifier(column), sql.Literal(gainsight_object)) if column else sql.SQL("true")
-    )
-    query = sql.SQL("SELECT {columns} FROM {table} WHERE {mine} ORDER BY changed_at DESC LIMIT {size}").format(
-        columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
-        table=sql.Identifier(table),
-        mine=mine,
+    connection: psycopg.Connection, table: Table, gainsight_object: str, size: int = 5
+) -> list[tuple[Any, ...]]:
+    """A few rows, those that changed last, as the table's sample columns."""
+    query = sql.SQL("SELECT {columns} FROM {table} t WHERE {mine} ORDER BY changed_at DESC LIMIT {size}").format(
+        columns=sql.SQL(", ").join(map(sql.Identifier, table.sample)),
+        table=sql.Identifier(table.name),
+        mine=table.mine(gainsight_object),
         size=sql.Literal(size),
     )
-    return columns, connection.execute(query).fetchall()
+    return connection.execute(query).fetchall()

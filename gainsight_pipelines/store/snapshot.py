@@ -1,4 +1,4 @@
-"""Usage rows that are read whole: staged, named, and swapped in by one transaction. Readers never see a part of it."""
+"""Rows that are read whole: staged, named, and swapped in by one transaction. Readers never see a part of it."""
 
 from __future__ import annotations
 
@@ -10,79 +10,117 @@ from psycopg import sql
 
 from gainsight_pipelines.store import bulk
 from gainsight_pipelines.store.bulk import Written
-from gainsight_pipelines.store.tables import LINK_COLUMNS, USAGE_METRIC
-
-COLUMNS = (*USAGE_METRIC.columns, *LINK_COLUMNS)
-
-# Rows that nothing tells apart get an ordinal, in the order of what they hold: the same whatever order they come in.
-NAMED = sql.SQL(
-    """INSERT INTO staged_usage_metric ({columns})
-       SELECT object, record_id || CASE WHEN ordinal > 1 THEN '-' || ordinal ELSE '' END, {rest}
-       FROM (SELECT *, row_number() OVER (PARTITION BY object, record_id, metric
-                                          ORDER BY value, secondary::text, observed_at) AS ordinal
-             FROM snapshot_usage_metric) s"""
-).format(
-    columns=sql.SQL(", ").join(map(sql.Identifier, COLUMNS)),
-    rest=sql.SQL(", ").join(map(sql.Identifier, COLUMNS[2:])),
-)
+from gainsight_pipelines.store.tables import LINK_COLUMNS, Table
 
 
-def prepare(connection: psycopg.Connection) -> None:
+def prepare(connection: psycopg.Connection, table: Table) -> None:
     """Makes the table that a snapshot is collected in; it is this connection's own and goes with it."""
-    connection.execute("DROP TABLE IF EXISTS snapshot_usage_metric")
+    connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(_snapshot(table)))
     connection.execute(
-        sql.SQL("CREATE TEMP TABLE snapshot_usage_metric AS SELECT {} FROM usage_metric WITH NO DATA").format(
-            sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
+        sql.SQL("CREATE TEMP TABLE {} AS SELECT {} FROM {} WITH NO DATA").format(
+            _snapshot(table), _names((*table.columns, *LINK_COLUMNS)), sql.Identifier(table.name)
         )
     )
 
 
-def add(connection: psycopg.Connection, rows: Iterable[Sequence[Any]], *, is_restart: bool) -> int:
+def add(connection: psycopg.Connection, table: Table, rows: Iterable[Sequence[Any]], *, is_restart: bool) -> int:
     """Adds rows to the snapshot; a read that begins anew throws away what was collected before."""
     if is_restart:
-        connection.execute("TRUNCATE snapshot_usage_metric")
+        connection.execute(sql.SQL("TRUNCATE {}").format(_snapshot(table)))
     added = 0
-    with connection.cursor() as cursor, cursor.copy("COPY snapshot_usage_metric FROM STDIN") as copy:
+    copy_in = sql.SQL("COPY {} FROM STDIN").format(_snapshot(table))
+    with connection.cursor() as cursor, cursor.copy(copy_in) as copy:
         for row in rows:
             copy.write_row(row)
             added += 1
     return added
 
 
-def compare(connection: psycopg.Connection, gainsight_object: str) -> tuple[int, int]:
+def compare(connection: psycopg.Connection, table: Table, gainsight_object: str) -> tuple[int, int]:
     """Rows of the snapshot, and live stored rows that it would take the place of: those within its dates."""
     row = connection.execute(
-        """WITH span AS (SELECT count(*) AS rows, min(observed_at) AS first, max(observed_at) AS last
-                         FROM snapshot_usage_metric)
-           SELECT span.rows,
-                  (SELECT count(*) FROM usage_metric
-                   WHERE object = %s AND deleted_at IS NULL
-                     AND (span.rows = 0 OR observed_at IS NULL OR observed_at BETWEEN span.first AND span.last))
-           FROM span""",
-        (gainsight_object,),
+        sql.SQL(
+            """WITH span AS (SELECT count(*) AS rows{span} FROM {snapshot})
+               SELECT span.rows,
+                      (SELECT count(*) FROM {table} t WHERE {mine} AND deleted_at IS NULL AND {within})
+               FROM span"""
+        ).format(snapshot=_snapshot(table), **_within(table, gainsight_object))
     ).fetchone()
     assert row is not None
     return int(row[0]), int(row[1])
 
 
-def swap(connection: psycopg.Connection, gainsight_object: str, run_id: str) -> tuple[Written, int]:
+def swap(connection: psycopg.Connection, table: Table, gainsight_object: str, run_id: str) -> tuple[Written, int]:
     """Puts the snapshot in the place of the stored rows within its dates, as part of the open transaction.
 
     Returns:
         What was written, and how many rows are gone. Rows outside the snapshot's dates stay: the object may show the
         last weeks alone.
     """
-    connection.execute(NAMED)
-    written = bulk.write_staged(connection, USAGE_METRIC, run_id)
+    staged = bulk.staged(table)
+    connection.execute(_named(table))
+    written = bulk.write_staged(connection, table, run_id)
+    same = sql.SQL(" AND ").join(sql.SQL("s.{0} = t.{0}").format(sql.Identifier(column)) for column in table.key)
     gone = connection.execute(
-        """WITH span AS (SELECT count(*) AS rows, min(observed_at) AS first, max(observed_at) AS last
-                         FROM staged_usage_metric)
-           UPDATE usage_metric t SET deleted_at = now(), changed_at = now(), run_id = %s
-           FROM span
-           WHERE t.object = %s AND t.deleted_at IS NULL
-             AND (span.rows = 0 OR t.observed_at IS NULL OR t.observed_at BETWEEN span.first AND span.last)
-             AND NOT EXISTS (SELECT FROM staged_usage_metric s
-                             WHERE s.object = t.object AND s.record_id = t.record_id AND s.metric = t.metric)""",
-        (run_id, gainsight_object),
+        sql.SQL(
+            """WITH span AS (SELECT count(*) AS rows{span} FROM {staged})
+               UPDATE {table} t SET deleted_at = now(), changed_at = now(), run_id = %s
+               FROM span
+               WHERE {mine} AND t.deleted_at IS NULL AND {within}
+                 AND NOT EXISTS (SELECT FROM {staged} s WHERE {same})"""
+        ).format(staged=staged, same=same, **_within(table, gainsight_object)),
+        (run_id,),
     ).rowcount
     return written, gone
+
+
+def _named(table: Table) -> sql.Composed:
+    """Stages the snapshot, its keys made unique.
+
+    Rows that nothing tells apart get an ordinal, in the order of what they hold: the same whatever order they come in.
+    """
+    columns = (*table.columns, *LINK_COLUMNS)
+    shown = [
+        sql.SQL("{0} || CASE WHEN ordinal > 1 THEN '-' || ordinal ELSE '' END").format(sql.Identifier(column))
+        if column == table.id_column
+        else sql.Identifier(column)
+        for column in columns
+    ]
+    content = [column for column in table.columns if column not in table.key]
+    return sql.SQL(
+        """INSERT INTO {staged} ({columns})
+           SELECT {shown}
+           FROM (SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY {content}) AS ordinal FROM {snapshot}) s"""
+    ).format(
+        staged=bulk.staged(table),
+        columns=_names(columns),
+        shown=sql.SQL(", ").join(shown),
+        key=_names(table.key),
+        content=sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(column)) for column in content),
+        snapshot=_snapshot(table),
+    )
+
+
+def _within(table: Table, gainsight_object: str) -> dict[str, sql.Composable]:
+    """The parts of a statement that bound the stored rows to the dates of a snapshot, if the table has any."""
+    parts: dict[str, sql.Composable] = {
+        "table": sql.Identifier(table.name),
+        "mine": table.mine(gainsight_object),
+        "span": sql.SQL(""),
+        "within": sql.SQL("true"),
+    }
+    if table.date_column is not None:
+        date = sql.Identifier(table.date_column)
+        parts["span"] = sql.SQL(", min({0}) AS first, max({0}) AS last").format(date)
+        parts["within"] = sql.SQL("(span.rows = 0 OR t.{0} IS NULL OR t.{0} BETWEEN span.first AND span.last)").format(
+            date
+        )
+    return parts
+
+
+def _snapshot(table: Table) -> sql.Identifier:
+    return sql.Identifier(f"snapshot_{table.name}")
+
+
+def _names(columns: Iterable[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, columns))

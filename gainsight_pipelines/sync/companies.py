@@ -21,9 +21,9 @@ from gainsight_pipelines.gainsight.reader import (
 from gainsight_pipelines.objects.company import company_crm_id_field
 from gainsight_pipelines.objects.fields import MODIFIED_NAMES, first_named, text
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT
+from gainsight_pipelines.objects.registry import COMPANIES
 from gainsight_pipelines.store import links
 from gainsight_pipelines.store.runs import PULL, Cursor, peek_cursor, save_cursor, take_cursor
-from gainsight_pipelines.store.tables import COMPANY
 from gainsight_pipelines.sync.context import PullContext
 from gainsight_pipelines.text import canonical_gsid
 
@@ -94,11 +94,11 @@ def _look_at_changes(context: PullContext, field: str) -> None:
     A pull of companies that came to its end is such a look as well.
     """
     connection, run_id, now = context.connection, context.report.run_id, context.started_at
-    if context.pull.table is COMPANY:
+    if context.pull.table.holds_companies:
         return
     with connection.transaction():
         kept = take_cursor(connection, COMPANY_LINKS, CHANGES, run_id)
-        pulled = peek_cursor(connection, COMPANY.name, PULL)
+        pulled = peek_cursor(connection, COMPANIES.section, PULL)
         last = max(kept, pulled, key=lambda each: each.completed_at.timestamp() if each.completed_at else 0.0)
         if last.completed_at is None:
             # Nobody has looked yet: what is known is as old as its oldest part.

@@ -16,8 +16,9 @@ from gainsight_pipelines.crm.protocol import PrimaryCRM
 from gainsight_pipelines.errors import NoPrimaryCRM, SettingsError
 from gainsight_pipelines.gainsight.client import GainsightClient
 from gainsight_pipelines.gainsight.credentials import credential_from
-from gainsight_pipelines.objects.catalog import find_pull
-from gainsight_pipelines.settings import PULLS, GainsightSettings, Secrets, Settings
+from gainsight_pipelines.objects.registry import DEFINITIONS
+from gainsight_pipelines.settings import GainsightSettings, Secrets, Settings
+from gainsight_pipelines.settings.pulls import find_pull
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
 from gainsight_pipelines.store.migrate import migrate
 from gainsight_pipelines.store.quota import Quota
@@ -104,13 +105,14 @@ def connect_crm(
 def gsid_fields(settings: Settings) -> Mapping[str, str]:
     """CRM account fields that may hold a GSID, each with the setting that names it. Broken sections name none."""
     found: dict[str, str] = {}
-    for section in ("common", *PULLS):
-        if section in settings.errors:
-            continue
-        model = getattr(settings, section)
-        name = model.gsid_field if model is not None else None
-        if name is not None:
-            found.setdefault(name, f"{section}.gsid_field")
+    named = {
+        section: settings.of(each.model) for section, each in DEFINITIONS.items() if section not in settings.errors
+    }
+    if "common" not in settings.errors:
+        named = {"common": settings.common, **named}
+    for section, model in named.items():
+        if model is not None and model.gsid_field is not None:
+            found.setdefault(model.gsid_field, f"{section}.gsid_field")
     return found
 
 

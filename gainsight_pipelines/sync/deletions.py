@@ -125,7 +125,7 @@ def _sweep(context: PullContext) -> None:
     deletions.prepare_sweep(connection)
     for page in read_whole(context.services.gainsight, plan, report=context.note):
         seen = (visible(str(record["Gsid"])) for record in page.records if record.get("Gsid"))
-        ids = (gsid.upper() for gsid in seen) if table.id_column == table.company_column else seen
+        ids = (gsid.upper() for gsid in seen) if table.holds_companies else seen
         deletions.note_seen(connection, ids, is_restart=page.is_restart)
     unseen, live = deletions.count_unseen(connection, table, name, context.started_at)
     if unseen > most_that_may_vanish(live) and not context.prepared.is_vanishing_accepted:

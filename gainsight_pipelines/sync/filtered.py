@@ -45,7 +45,7 @@ def read_filtered(context: PullContext, mapper: Mapper, where: Mapping[str, Any]
             raise PermanentError(
                 f"Gainsight gives the same page of `{context.pull.gainsight_object}` again and again: this tenant"
                 " ignores offsets, so a filter can't be read beyond its first page.",
-                "Narrow `surveys.filter` so that its result fits one page, or remove it.",
+                f"Narrow `{context.pull.section}.filter` so that its result fits one page, or remove it.",
             )
         if limit is not None and len(seen) + len(fresh) > limit:
             fresh = fresh[: limit - len(seen)]

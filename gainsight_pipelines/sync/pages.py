@@ -19,7 +19,6 @@ from gainsight_pipelines.store.connection import GIVEN_UP
 from gainsight_pipelines.store.links import LinkColumns, link_columns
 from gainsight_pipelines.store.rejected import NestedTooDeeply, write_rejected
 from gainsight_pipelines.store.runs import Cursor, save_cursor
-from gainsight_pipelines.store.tables import USAGE_METRIC
 from gainsight_pipelines.sync.context import PullContext, logger
 from gainsight_pipelines.sync.read_ahead import read_ahead
 from gainsight_pipelines.text import canonical_gsid, visible
@@ -98,7 +97,7 @@ class PageWriter:
             report.counts.clear()
 
         def store(_stored: Sequence[Record], rows: Sequence[Row]) -> None:
-            snapshot.add(connection, self._linked(rows), is_restart=is_restart)
+            snapshot.add(connection, self._context.pull.table, self._linked(rows), is_restart=is_restart)
 
         self._write(records, store)
         logger.info("%s: %s read", self._context.pull.name, f"{report.read:,}")
@@ -152,9 +151,11 @@ class PageWriter:
         context, report, connection = self._context, self._context.report, self._context.connection
         latest = {self._identity_of(row): row for row in rows}  # the last of a key is the newest
         written = bulk.upsert(connection, context.pull.table, self._linked(latest.values()), report.run_id)
-        if context.pull.table is USAGE_METRIC:
+        if context.pull.table.part_column is not None:
             record_ids = [visible(str(record["Gsid"])) for record in records if record.get("Gsid")]
-            bulk.mark_missing_metrics(connection, context.pull.gainsight_object, record_ids, report.run_id)
+            bulk.mark_missing_parts(
+                connection, context.pull.table, context.pull.gainsight_object, record_ids, report.run_id
+            )
         report.written += written.written
         report.unchanged += written.unchanged
 

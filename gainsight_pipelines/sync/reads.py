@@ -136,6 +136,7 @@ def _read_stored_again(context: PullContext, mapper: Mapper, write: PageWriter, 
             return False
         ids = dated_before(
             context.connection,
+            context.pull.table,
             context.pull.gainsight_object,
             window.since,
             after=cursor.gsid,

@@ -31,7 +31,6 @@ from gainsight_pipelines.store.quota import calls_of_day
 from gainsight_pipelines.store.remap import remap
 from gainsight_pipelines.store.runs import WORTH_RETRYING, Cursor, save_cursor, take_cursor
 from gainsight_pipelines.store.samples import accounts_with_several_companies, unmatched_examples
-from gainsight_pipelines.store.tables import COMPANY
 from gainsight_pipelines.sync.changes import Changes, begin, finish
 from gainsight_pipelines.sync.companies import crm_id_field, keep_crm_ids
 from gainsight_pipelines.sync.context import Prepared, PullContext, logger
@@ -238,7 +237,7 @@ def _look_at_rows(context: PullContext) -> None:
     examples = unmatched_examples(context.connection, context.pull.gainsight_object)
     if examples:
         context.report.details["unmatched_examples"] = examples
-    if context.pull.table is COMPANY:
+    if context.pull.table.holds_companies:
         several = accounts_with_several_companies(context.connection)
         if several:
             context.report.details["accounts_with_several_companies"] = several

@@ -25,11 +25,11 @@ def read_snapshot(context: PullContext, mapper: Mapper, write: PageWriter) -> No
     context.report.cursor_before = take_cursor(connection, name, PULL, run_id)
     id_field = "Gsid" if "Gsid" in mapper.select else None
     plan = ReadPlan(context.pull.gainsight_object, mapper.select, cursor_field=None, id_field=id_field)
-    snapshot.prepare(connection)
+    snapshot.prepare(connection, context.pull.table)
     for page in read_ahead(read_whole(context.services.gainsight, plan, report=context.note)):
         context.report.cleaned += page.cleaned
         write.stage(page.records, is_restart=page.is_restart)
-    rows, stored = snapshot.compare(connection, context.pull.gainsight_object)
+    rows, stored = snapshot.compare(connection, context.pull.table, context.pull.gainsight_object)
     if rows < stored * LEAST_SHARE and not context.prepared.is_vanishing_accepted:
         raise PermanentError(
             f"`{context.pull.gainsight_object}` came with {rows:,} rows in the place of {stored:,}, so they were not"
@@ -39,7 +39,7 @@ def read_snapshot(context: PullContext, mapper: Mapper, write: PageWriter) -> No
     context.lock.confirm()
     cursor = Cursor(completed_at=context.started_at, is_whole=True)
     with connection.transaction():
-        written, gone = snapshot.swap(connection, context.pull.gainsight_object, run_id)
+        written, gone = snapshot.swap(connection, context.pull.table, context.pull.gainsight_object, run_id)
         save_cursor(connection, name, PULL, run_id, cursor)
     context.report.written += written.written
     context.report.unchanged += written.unchanged

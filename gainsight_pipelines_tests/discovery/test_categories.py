@@ -12,7 +12,7 @@ import pytest
 from gainsight_pipelines.discovery.categories import CategorySample, sample_categories, suggested_type
 from gainsight_pipelines.errors import PermanentError
 from gainsight_pipelines.gainsight.errors import SlowAnswer
-from gainsight_pipelines.settings import category_key
+from gainsight_pipelines.objects.activity_types import category_key
 from gainsight_pipelines_tests.discovery.finding import Finding, finding_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gainsight_pipelines.objects.activity_types import DESCRIPTIONS, ActivityType, CategoryMapping
-from gainsight_pipelines.settings import DEFAULT_CATEGORIES
+from gainsight_pipelines.objects.activity_types import DEFAULT_CATEGORIES, DESCRIPTIONS, ActivityType, CategoryMapping
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -9,8 +9,7 @@ import pytest
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import Field
 from gainsight_pipelines.objects.fields import BadRecord
-from gainsight_pipelines.objects.product_usage import ProductUsagePull, UsageMapper
-from gainsight_pipelines.settings import ProductUsageSettings
+from gainsight_pipelines.objects.product_usage import ProductUsagePull, ProductUsageSettings, UsageMapper
 from gainsight_pipelines_tests.objects.schemas import lookup, plain, schema_of
 
 SYSTEM = (plain("Gsid", "GSID"), plain("ModifiedDate", "DATETIME"))

@@ -64,7 +64,7 @@ def test_unsaved_changes_are_what_the_tenant_is_asked_with(path: Path) -> None:
     assert settings.gainsight is not None
     assert settings.gainsight.base_url == "https://acme.gainsightcloud.com"
     assert set(settings.errors) == {"company"}
-    assert settings.activity is None
+    assert settings.section("activity") is None
 
 
 def test_changes_go_on_top_of_somebody_elses(path: Path) -> None:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator
 
-from gainsight_pipelines.scheduling.cadence import CADENCES, Cadence, cadence_of
+from gainsight_pipelines.objects.registry import DEFINITIONS
+from gainsight_pipelines.scheduling.cadence import Cadence, cadence_of
 from gainsight_pipelines.settings import parse_settings
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)  # the day before clocks go forward in Europe
@@ -28,14 +29,14 @@ def test_no_two_objects_start_in_the_same_minute() -> None:
     settings = parse_settings(text)
     minutes = [cadence_of(settings, name).cron.split()[0] for name in settings.object_names()]
     assert len(set(minutes)) >= len(minutes) - 1  # survey objects are spread by name: two may meet, not all
-    assert len({CADENCES[name].split()[0] for name in CADENCES}) == len(CADENCES)
+    assert len({each.cron.split()[0] for each in DEFINITIONS.values()}) == len(DEFINITIONS)
 
 
 def test_settings_come_first_and_a_broken_section_leaves_the_documented_ones() -> None:
     settings = parse_settings("company: {}\nschedules: {timezone: Europe/Berlin, company: '0 7 * * *'}")
     assert cadence_of(settings, "company") == Cadence("0 7 * * *", "Europe/Berlin")
     broken = parse_settings("company: {}\nschedules: {timezone: Mars}")
-    assert cadence_of(broken, "company") == Cadence(CADENCES["company"], "UTC")
+    assert cadence_of(broken, "company") == Cadence(DEFINITIONS["company"].cron, "UTC")
 
 
 @pytest.mark.parametrize("cron", ["5 5 * * *", "20 */4 * * *", "50 5 * * 1", "0 7 * * 1-5", "*/7 3,4 1 * *"])

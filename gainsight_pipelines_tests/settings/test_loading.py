@@ -14,7 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gainsight_pipelines.errors import SettingsError
-from gainsight_pipelines.settings import SECTIONS, Settings, load_settings, parse_settings, section_of, settings_schema
+from gainsight_pipelines.objects.activity import ActivitySettings
+from gainsight_pipelines.objects.company import CompanySettings
+from gainsight_pipelines.objects.product_usage import ProductUsageSettings
+from gainsight_pipelines.objects.survey import SurveysSettings
+from gainsight_pipelines.settings import SECTIONS, Settings, load_settings, parse_settings, settings_schema
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
@@ -41,30 +45,31 @@ def test_a_whole_file_gives_every_section_with_its_defaults() -> None:
     assert (settings.primary_crm.kind, settings.primary_crm.fields.arr) == ("salesforce", "ARR__c")
     assert settings.primary_crm.fields.renewal_date is None
     assert settings.common.gsid_field == "GSID__c"
-    assert settings.company is not None
-    assert (settings.company.enabled, settings.company.attributes) == (True, "all")
-    assert settings.activity is not None
-    assert settings.activity.initial_lookback_days == 30
-    assert dict(settings.activity.reporting_categories) == {
+    assert settings.of(CompanySettings) is not None
+    assert (settings.of(CompanySettings).enabled, settings.of(CompanySettings).attributes) == (True, "all")
+    assert settings.of(ActivitySettings) is not None
+    assert settings.of(ActivitySettings).initial_lookback_days == 30
+    assert dict(settings.of(ActivitySettings).reporting_categories) == {
         "email": "EMAIL",
         "meeting": "MEETING",
         "call": "MEETING",
         "update": "TYPE_MANUAL",
         "risk": "TYPE_MANUAL",
     }
-    assert settings.surveys is not None
-    assert (settings.surveys.response_limit, settings.surveys.lookback_days) == (500, 30)
-    assert settings.surveys.objects[1].survey_type == "CSAT"
-    assert settings.product_usage is not None
-    assert settings.product_usage.aggregate is not None
-    assert settings.product_usage.aggregate.key_kind == "auto"
+    assert settings.of(SurveysSettings) is not None
+    assert (settings.of(SurveysSettings).response_limit, settings.of(SurveysSettings).lookback_days) == (500, 30)
+    assert settings.of(SurveysSettings).objects[1].survey_type == "CSAT"
+    assert settings.of(ProductUsageSettings) is not None
+    assert settings.of(ProductUsageSettings).aggregate is not None
+    assert settings.of(ProductUsageSettings).aggregate.key_kind == "auto"
     assert settings.schedules.timezone == "UTC"
 
 
 def test_missing_sections_are_not_configured() -> None:
     settings = parse_settings("common: {}")
-    sections = (settings.gainsight, settings.primary_crm, settings.company, settings.activity, settings.surveys)
-    assert (*sections, settings.product_usage) == (None,) * 6
+    assert {name: settings.section(name) for name in SECTIONS if name != "common"} == dict.fromkeys(
+        name for name in SECTIONS if name != "common"
+    )
     assert settings.schedules.company is None
     assert settings.object_names() == ()
 
@@ -96,7 +101,8 @@ def test_object_names_are_the_pulls_that_are_not_disabled(text: str, names: tupl
 
 
 def test_names_of_pulls_lead_back_to_their_section() -> None:
-    assert [section_of(name) for name in parse_settings(WHOLE).object_names()] == [
+    settings = parse_settings(WHOLE)
+    assert [settings.section_of(name) for name in settings.object_names()] == [
         "company",
         "surveys",
         "surveys",
@@ -107,22 +113,22 @@ def test_names_of_pulls_lead_back_to_their_section() -> None:
 def test_a_broken_section_leaves_the_others_alone() -> None:
     settings = parse_settings(WHOLE + "schedules: {timezone: Nowhere}\nunknown: 1\n")
     assert set(settings.errors) == {"schedules", "unknown"}
-    assert settings.company is not None
+    assert settings.of(CompanySettings) is not None
     with pytest.raises(SettingsError, match=r"schedules\.timezone"):
         _ = settings.schedules
 
 
 def test_a_date_in_a_section_that_is_none_breaks_that_section_only() -> None:
     settings = parse_settings("company: {}\nsurveys: {first_day: 2026-13-45}\n")
-    assert settings.company is not None
+    assert settings.of(CompanySettings) is not None
     assert "2026-13-45" in str(settings.errors["surveys"])
 
 
 @pytest.mark.parametrize("day", ["2026-01-31", "'2026-01-31'"])
 def test_the_first_day_is_a_date_with_or_without_quotes(day: str) -> None:
     settings = parse_settings(f"surveys: {{first_day: {day}}}")
-    assert settings.surveys is not None
-    assert settings.surveys.first_day == date(2026, 1, 31)
+    assert settings.of(SurveysSettings) is not None
+    assert settings.of(SurveysSettings).first_day == date(2026, 1, 31)
 
 
 def test_the_path_is_given_or_named_by_the_environment_or_the_usual_one(
@@ -208,10 +214,10 @@ def test_names_come_without_what_cannot_be_seen_and_texts_without_what_cannot_be
     )
     assert settings.errors == {}
     assert settings.common.gsid_field == "GSID__c"
-    assert settings.product_usage is not None and settings.company is not None
-    assert settings.product_usage.object == "usage__gc"
-    assert settings.product_usage.product_name == "ab"
-    assert settings.company.attributes == ("Name", "Industry")
+    assert settings.of(ProductUsageSettings) is not None and settings.of(CompanySettings) is not None
+    assert settings.of(ProductUsageSettings).object == "usage__gc"
+    assert settings.of(ProductUsageSettings).product_name == "ab"
+    assert settings.of(CompanySettings).attributes == ("Name", "Industry")
 
 
 def test_effective_settings_are_json_with_defaults_and_errors() -> None:
@@ -265,7 +271,7 @@ def _use(settings: Settings) -> None:
     settings.object_names()
     for name in SECTIONS:
         try:
-            getattr(settings, name)
+            settings.section(name)
             json.dumps(settings.effective(name))
         except SettingsError as error:
             str(error).encode()

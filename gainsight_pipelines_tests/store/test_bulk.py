@@ -7,11 +7,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from gainsight_pipelines.objects.activity_table import ACTIVITY
+from gainsight_pipelines.objects.company import COMPANY
+from gainsight_pipelines.objects.product_usage import USAGE_METRIC
 from gainsight_pipelines.store import bulk, snapshot
 from gainsight_pipelines.store.bulk import Written
 from gainsight_pipelines.store.deletions import mark_logged, mark_unseen, note_seen, prepare_sweep
 from gainsight_pipelines.store.remap import Remap, remap
-from gainsight_pipelines.store.tables import ACTIVITY, COMPANY, USAGE_METRIC
 
 UNLINKED = (None, None, "no_account", None)
 
@@ -69,10 +71,10 @@ def test_rows_that_are_gone_are_marked_and_come_back(prepared: psycopg.Connectio
 
 
 def swap(connection: psycopg.Connection, rows: list[tuple[Any, ...]]) -> tuple[Written, int]:
-    snapshot.prepare(connection)
-    snapshot.add(connection, rows, is_restart=False)
+    snapshot.prepare(connection, USAGE_METRIC)
+    snapshot.add(connection, USAGE_METRIC, rows, is_restart=False)
     with connection.transaction():
-        return snapshot.swap(connection, "u", "r")
+        return snapshot.swap(connection, USAGE_METRIC, "u", "r")
 
 
 def live(connection: psycopg.Connection) -> list[tuple[Any, ...]]:
@@ -99,10 +101,10 @@ def test_identical_rows_have_the_same_names_in_any_order(prepared: psycopg.Conne
 
 
 def test_a_restart_throws_away_what_was_collected(prepared: psycopg.Connection) -> None:
-    snapshot.prepare(prepared)
-    snapshot.add(prepared, [usage("a", 1)], is_restart=False)
-    snapshot.add(prepared, [usage("b", 2)], is_restart=True)
-    assert snapshot.compare(prepared, "u") == (1, 0)
+    snapshot.prepare(prepared, USAGE_METRIC)
+    snapshot.add(prepared, USAGE_METRIC, [usage("a", 1)], is_restart=False)
+    snapshot.add(prepared, USAGE_METRIC, [usage("b", 2)], is_restart=True)
+    assert snapshot.compare(prepared, USAGE_METRIC, "u") == (1, 0)
 
 
 def test_columns_follow_others_once_for_each_combination(prepared: psycopg.Connection) -> None:

@@ -9,8 +9,9 @@ from typing import get_type_hints
 
 import psycopg
 
+from gainsight_pipelines.objects.registry import TABLES
 from gainsight_pipelines.store import contract
-from gainsight_pipelines.store.tables import DATA_TABLES, LINK_COLUMNS, Json
+from gainsight_pipelines.store.tables import LINK_COLUMNS, Json
 
 INTERNAL = {"run_total", "tenant", "company_link", "object_schema", "api_quota", "schema_version", "watched_object"}
 """Tables that are no part of the contract."""
@@ -49,7 +50,7 @@ TYPES = {"text": str, "numeric": Decimal, "timestamp with time zone": datetime, 
 
 def test_row_types_are_those_of_the_tables(connection: psycopg.Connection) -> None:
     """A field for each column that a record fills, of its type, and optional where the column takes nulls."""
-    for table in DATA_TABLES:
+    for table in TABLES:
         found = connection.execute(
             """SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute
                WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped""",
@@ -61,7 +62,7 @@ def test_row_types_are_those_of_the_tables(connection: psycopg.Connection) -> No
 
 
 def test_the_bulk_writer_knows_columns_that_exist() -> None:
-    for table in DATA_TABLES:
+    for table in TABLES:
         columns = contract.RELATIONS[table.name].columns
         assert set(table.columns) | set(LINK_COLUMNS) <= set(columns)
         assert table.columns[: len(table.key)] == table.key

@@ -1,0 +1,72 @@
+"""What everything else needs to know of a Gainsight object: its `ObjectDefinition`.
+
+Settings, cadences, assets, schedules, checks, commands, the page and the data contract go through the registry of them
+(`registry`); none of them names an object. What only some objects can do is a capability of the pull (`pull`) or of
+the table (`store.tables`): asked for by what it does, never by whose it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from gainsight_pipelines.objects.pull import ObjectPull
+from gainsight_pipelines.objects.section import Section, is_object_name
+from gainsight_pipelines.store.tables import Table
+from gainsight_pipelines.text import name_key
+
+S = TypeVar("S", bound=Section)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectDefinition(Generic[S]):
+    """An object, or a family of them, with a section of its own in the settings.
+
+    Attributes:
+        section: the section's name.
+        model: the section.
+        title: a name that a person understands.
+        summary: what it brings, in a few words.
+        cron: the documented cadence: five fields, in UTC unless the settings name another zone.
+        cadence: the same in words.
+        icon: the Material icon that the settings page shows beside it.
+        table: where its rows lie.
+        pulls: the pulls that a section asks for.
+        rows: the setting with a row per pull, each with its `object`; None: the section is one pull, named after it.
+        pull_name: the name of the pull of a row, by its object's name.
+        spread_minutes: over so many minutes the pulls of a section are spread, so that they don't start together.
+    """
+
+    section: str
+    model: type[S]
+    title: str
+    summary: str
+    cron: str
+    cadence: str
+    icon: str
+    table: Table
+    pulls: Callable[[S], Iterable[ObjectPull]]
+    rows: str | None = None
+    pull_name: Callable[[str], str] = name_key
+    spread_minutes: int = 0
+
+    def names(self, model: S) -> tuple[str, ...]:
+        """The names of its pulls."""
+        if self.rows is None:
+            return (self.section,)
+        return tuple(self.pull_name(row.object) for row in getattr(model, self.rows))
+
+    def names_if_broken(self, raw: object) -> tuple[str, ...]:
+        """The names of its pulls out of a section that is broken; the section's own where a row can't be told."""
+        if self.rows is None:
+            return (self.section,)
+        rows: Any = raw.get(self.rows) if isinstance(raw, dict) else None
+        objects = [row.get("object") if isinstance(row, dict) else None for row in _list(rows)]
+        if not objects or not all(is_object_name(name) for name in objects):
+            return (self.section,)
+        return tuple(dict.fromkeys(self.pull_name(str(name)) for name in objects))
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,21 @@
+"""The registry: every `ObjectDefinition`, in the order in which people see them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gainsight_pipelines.objects import activity, company, product_usage, survey
+from gainsight_pipelines.objects.definition import ObjectDefinition
+
+DEFINITIONS: Mapping[str, ObjectDefinition[Any]] = {
+    each.section: each
+    for each in (company.DEFINITION, activity.DEFINITION, survey.DEFINITION, product_usage.DEFINITION)
+}
+"""By section of the settings."""
+
+TABLES = tuple({each.table.name: each.table for each in DEFINITIONS.values()}.values())
+"""The data tables."""
+
+COMPANIES = company.DEFINITION
+"""The object that records name: which CRM id a company has is what everything is matched by."""
