@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import requests
 from requests.auth import AuthBase
 
 from gainsight_pipelines.errors import SettingsError
-from gainsight_pipelines.settings import Secrets
 
 API_KEY_VARIABLE = "GAINSIGHT_API_KEY"
 CLIENT_ID_VARIABLE = "GAINSIGHT_CLIENT_ID"
@@ -30,6 +29,18 @@ TOKEN_REQUESTS: tuple[tuple[str, bytes], ...] = (
 RENEW_BEFORE_SECONDS = 300.0
 SHORTEST_LIFETIME_SECONDS = 60.0
 UNSTATED_LIFETIME_SECONDS = 3600.0
+
+
+class SecretSource(Protocol):
+    """Where credentials are read from: `settings.Secrets`."""
+
+    def get(self, name: str) -> str | None:
+        """The value of a variable, if it has one."""
+        ...
+
+    def require(self, name: str) -> str:
+        """The value of a variable; raises SettingsError where it has none."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +82,7 @@ class OAuthClient:
 Credential = AccessKey | OAuthClient
 
 
-def credential_from(secrets: Secrets) -> Credential:
+def credential_from(secrets: SecretSource) -> Credential:
     """The credential that is set. The OAuth client wins over the access key, so that a team can move to it.
 
     Raises:
