@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 from datetime import UTC, datetime
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from gainsight_pipelines.sandbox.generate import Size
 from gainsight_pipelines.sandbox.likeness import NoReport, switches_like
-from gainsight_pipelines.sandbox.server import Options, run
+from gainsight_pipelines.sandbox.server import LOOPBACK, Options, run
 
 
 def main() -> None:
@@ -17,6 +18,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where the files that say where and how go")
     parser.add_argument("--seed", type=int, default=1, help="the same seed and time give the same data")
     parser.add_argument("--port-base", type=int, default=0, help="first of four ports; 0: free ones")
+    parser.add_argument(
+        "--host", type=_address, default=LOOPBACK, help="IPv4 address to listen on, by TLS; default: loopback"
+    )
     parser.add_argument("--activities", type=int, default=Size().activities)
     parser.add_argument("--accounts", type=int, default=Size().accounts)
     parser.add_argument("--now", type=_moment, default=None, help="time that the data end at (ISO); default: now")
@@ -29,7 +33,11 @@ def main() -> None:
         switches = {} if arguments.like is None else switches_like(arguments.like)
     except NoReport as error:
         parser.error(str(error))
-    run(Options(arguments.folder, arguments.seed, arguments.port_base, size, arguments.now, switches))
+    run(Options(arguments.folder, arguments.seed, arguments.port_base, size, arguments.now, switches, arguments.host))
+
+
+def _address(text: str) -> str:
+    return str(IPv4Address(text))
 
 
 def _moment(text: str) -> datetime:

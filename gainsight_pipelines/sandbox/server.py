@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -39,7 +40,7 @@ from gainsight_pipelines.sandbox.switches import Counters, SandboxSecrets, Switc
 
 SERVICES = ("gainsight", "salesforce", "hubspot", "control")
 """In the order of their ports when a base is given."""
-HOST = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 STATE_LASTS = timedelta(hours=12)
 """A start in a folder that was used a short time ago makes the same world at the same ports: a second demo finds
 nothing new. Not for longer, since what is within the last 30 days depends on the time."""
@@ -62,6 +63,17 @@ class Options:
     size: Size
     now: datetime | None
     switches: dict[str, Any] = field(default_factory=dict)
+    host: str = LOOPBACK
+    """The address that the three services listen on; beyond the loopback all of them speak TLS. The control endpoint
+    stays on the loopback."""
+
+    def host_of(self, service: str) -> str:
+        """The address of one service."""
+        return LOOPBACK if service == "control" else self.host
+
+    def is_tls(self, service: str) -> bool:
+        """Whether a service speaks TLS: as the real ones do wherever a request leaves the machine."""
+        return service == "salesforce" or self.host_of(service) != LOOPBACK
 
 
 def run(options: Options) -> None:
@@ -85,7 +97,7 @@ class _Sandbox:
         self._parent = os.getppid()
         former = _former_state(options)
         self._now = options.now or (datetime.fromisoformat(former["now"]) if former else datetime.now(UTC))
-        self._sockets = _open_sockets(options.port_base, former.get("ports", {}) if former else {})
+        self._sockets = _open_sockets(options, former.get("ports", {}) if former else {})
         self._switches, self._counters, self._secrets = Switches(), Counters(), SandboxSecrets.random()
         self._switches.update(options.switches)
         self._world = generate(options.seed, self._now, options.size)
@@ -144,9 +156,9 @@ class _Sandbox:
             timeout_graceful_shutdown=1,
         )
         config.load()
-        if name == "salesforce":
+        if self._options.is_tls(name):
             config.ssl = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._authority.issue_cert("localhost", HOST).configure_cert(config.ssl)
+            self._authority.issue_cert("localhost", self._options.host).configure_cert(config.ssl)
         return _Server(config)
 
     # -- files ----------------------------------------------------------------------------------------------------
@@ -159,7 +171,10 @@ class _Sandbox:
         _write(folder / "salesforce-jwt.pem", self._secrets.salesforce_private_key_pem.encode())
         _write(folder / "truth.json", orjson.dumps(self._world.truth))
         ports = {name: self._sockets[name].getsockname()[1] for name in SERVICES}
-        urls = {name: f"{'https' if name == 'salesforce' else 'http'}://{HOST}:{port}" for name, port in ports.items()}
+        urls = {
+            name: f"{'https' if self._options.is_tls(name) else 'http'}://{self._options.host_of(name)}:{port}"
+            for name, port in ports.items()
+        }
         for kind in ("salesforce", "hubspot"):
             text = "# Settings for the sandbox, made by it.\n" + yaml.safe_dump(_settings(kind, urls), sort_keys=False)
             _write(folder / f"gainsight.{kind}.yaml", text.encode())
@@ -220,26 +235,29 @@ def _former_state(options: Options) -> dict[str, Any] | None:
     return state if is_recent and is_same else None
 
 
-def _open_sockets(base: int, former: dict[str, int]) -> dict[str, socket.socket]:
+def _open_sockets(options: Options, former: dict[str, int]) -> dict[str, socket.socket]:
     """Listening sockets: at the base and after, or at the former ports where those are free, or anywhere."""
-    sockets = {}
+    base, sockets = options.port_base, {}
     for position, name in enumerate(SERVICES):
         wanted = base + position if base else former.get(name, 0)
+        host = options.host_of(name)
         try:
-            sockets[name] = _listen(wanted)
-        except OSError:
+            sockets[name] = _listen(host, wanted)
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise SystemExit(f"sandbox: {host} is no address of this machine") from None
             if base:
                 raise SystemExit(f"sandbox: port {wanted} for {name} is not free") from None
-            sockets[name] = _listen(0)
+            sockets[name] = _listen(host, 0)
     return sockets
 
 
-def _listen(port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     # asyncio sets TCP_NODELAY only where the protocol is named; without it each answer waits 40 ms for an ACK.
     opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        opened.bind((HOST, port))
+        opened.bind((host, port))
         opened.listen(128)
     except OSError:
         opened.close()
