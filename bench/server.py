@@ -1,9 +1,9 @@
 """A Gainsight that answers from pages built before: describe and keyset queries, as fast as the socket takes them.
 
 In a process of its own, so that nobody else's time is its time. Knows just what readers of this project ask: a range on
-the dates or the Gsid, ascending. Two calls of its own prepare it: `POST /bench/build` makes a data set, `GET
-/bench/counts` tells what was asked for since the last such call. Records are encoded once, for one selection of fields;
-another selection is refused, so that nobody is served more or less than what they asked for.
+the dates or the Gsid, ascending, and its last record. Two calls of its own prepare it: `POST /bench/build` makes a data
+set, `GET /bench/counts` tells what was asked for since the last such call. Records are encoded once, for one selection
+of fields; another selection is refused, so that nobody is served more or less than what they asked for.
 """
 
 from __future__ import annotations
@@ -115,6 +115,10 @@ class Service:
             raise Refused(f"built for other fields: {sorted(found.select ^ frozenset(body['select']))}")
         first, last = _range(found, body.get("where", {}).get("conditions", ()))
         first += body.get("offset", 0)
+        if "desc" in body.get("orderBy", {}).values():
+            if body["limit"] > 1 or body.get("offset"):
+                raise Refused("descending for the last record alone")
+            first = max(first, last - 1)
         last = min(last, first + body["limit"])
         if first < last:
             self._counts["pages"] += 1

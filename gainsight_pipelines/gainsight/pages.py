@@ -163,12 +163,13 @@ class Pages:
         where: Sequence[Condition],
         order_by: Sequence[str] = (),
         *,
+        direction: Direction = "asc",
         offset: int = 0,
         at_most: int | None = None,
         kind: str | None = None,
     ) -> Page:
-        """One page, ascending by the fields of ``order_by``."""
-        directions: tuple[tuple[str, Direction], ...] = tuple((name, "asc") for name in order_by)
+        """One page, in the order of the fields of ``order_by``."""
+        directions: tuple[tuple[str, Direction], ...] = tuple((name, direction) for name in order_by)
         query = Query(
             select=self._columns.select,
             where=tuple(where),

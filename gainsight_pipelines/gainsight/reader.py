@@ -10,6 +10,9 @@ Keyset paging, ascending on (cursor, Gsid), so that records edited meanwhile mov
 Dates may be kept finer than they are shown, so no time is ever compared for equality, and order is judged by whole
 seconds. (A tenant that shows a time rounded up, not cut off, is not provided for.) All readers are generators that hold
 one page; a caller may run them in a thread, one page ahead of its writing.
+
+A read that has nothing to rely on yet proves itself by small calls (``ReadPlan.is_first_read``): a known record comes
+back by the second of its own date, nothing lies before the first page, and the order turns round when it is asked to.
 """
 
 from __future__ import annotations
@@ -214,7 +217,7 @@ class _CursorRead:
         # What was read of the position's second; of a second with more records than a page it is drained instead.
         self._seen: set[Identity] = set()
         self._left = plan.limit
-        self._must_probe = plan.is_first_read
+        self._must_prove = plan.is_first_read
 
     def read(self) -> Iterator[ReadPage]:
         """The pages. Raises NotHonoured when the tenant has to be read another way."""
@@ -232,9 +235,9 @@ class _CursorRead:
         page = self._ask_from_position()
         seconds = self._columns.seconds(page.records)
         self._check(page, seconds)
-        if self._must_probe and page.records:
-            self._probe(page.records, seconds)
-            self._must_probe = False
+        if self._must_prove and page.records:
+            self._prove(page, seconds)
+            self._must_prove = False
         fresh = self._without_seen(page.records, seconds)
         if not is_short(page):
             second = self._second_to_drain(page, seconds, fresh)
@@ -268,12 +271,14 @@ class _CursorRead:
         return self._give(page, fresh, is_last=False) if fresh else None
 
     def _ask_from_position(self) -> Page:
+        return self._pages.ask(self._window(), (self._cursor, self._id), at_most=self._at_most())
+
+    def _window(self) -> tuple[Condition, ...]:
+        """The conditions for all that is still to be read."""
         if self._position is None:
             # Not GTE some early day: whatever has a date has to come.
-            bound = Condition(self._cursor, Operator.IS_NOT_NULL)
-        else:
-            bound = Condition(self._cursor, Operator.GTE, (self._position.modified,))
-        return self._pages.ask((*self._columns.filters, bound), (self._cursor, self._id), at_most=self._at_most())
+            return (*self._columns.filters, Condition(self._cursor, Operator.IS_NOT_NULL))
+        return (*self._columns.filters, Condition(self._cursor, Operator.GTE, (self._position.modified,)))
 
     def _at_most(self) -> int | None:
         """With a limit: what is left, what will come again, and one more that shows whether there is more."""
@@ -358,7 +363,40 @@ class _CursorRead:
             is_truncated=is_truncated,
         )
 
-    def _probe(self, records: Sequence[Record], seconds: Sequence[datetime]) -> None:
+    def _prove(self, page: Page, seconds: Sequence[datetime]) -> None:
+        """Proves by small calls that dates and order can be trusted, before anything is concluded from the first page.
+
+        A short page is all there is, so the order of pages doesn't matter.
+
+        Raises:
+            NotHonoured: they can't.
+        """
+        self._prove_dates(page.records, seconds)
+        if not is_short(page):
+            self._prove_beginning(seconds[0])
+            self._prove_order(seconds)
+
+    def _prove_beginning(self, first: datetime) -> None:
+        """Nothing may lie before the first page."""
+        where = (*self._window(), Condition(self._cursor, Operator.LT, (first,)))
+        page = self._pages.ask(where, (self._cursor, self._id), at_most=1, kind="probe")
+        second = next(map(self._second_of, page.records), None)
+        if second is not None and second >= first:
+            raise NotHonoured("dates", f"records came that {self._cursor} LT leaves out")
+        if second is not None:
+            raise NotHonoured("orderBy", f"records lie before the first page ordered by {self._cursor}")
+
+    def _prove_order(self, seconds: Sequence[datetime]) -> None:
+        """Asks for the newest record: where that lies before the end of the oldest page, the order isn't honoured."""
+        if seconds[0] == seconds[-1]:
+            return  # nothing can be told by it
+        order = (self._cursor, self._id)
+        page = self._pages.ask(self._window(), order, direction="desc", at_most=1, kind="probe")
+        newest = next(map(self._second_of, page.records), None)
+        if newest is not None and newest < seconds[-1]:
+            raise NotHonoured("orderBy", f"the last record by {self._cursor} lies before the end of the first page")
+
+    def _prove_dates(self, records: Sequence[Record], seconds: Sequence[datetime]) -> None:
         """Asks for one known record by the second of its own time; it must come back, else zones are mixed up.
 
         A record that was edited meanwhile has left that second, so a second one is tried before anything is concluded.

@@ -46,8 +46,8 @@ class ReadPlan:
             ``ModifiedDate`` elsewhere); None if the object has none, then only whole reads can be made.
         filters: further conditions, joined by AND.
         start: where to go on; None reads from the beginning.
-        is_first_read: ask for one known record by the second of its own time, to see whether date conditions can be
-            trusted. Leave it on until a read has brought a record.
+        is_first_read: prove by one to three small calls that conditions on dates and the order of pages can be trusted.
+            Leave it on until a read has brought a record.
         limit: stop after so many records, oldest first (without a cursor: the first ones by Gsid); then the last page
             says so.
         is_whole: an earlier read found that the tenant doesn't honour what reading by the cursor needs

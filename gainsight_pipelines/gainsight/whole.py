@@ -1,6 +1,7 @@
 """Reads an object whole: for objects without a cursor, and for tenants that don't honour what the cursor needs.
 
-Three ways, the safest first; each page is checked, and a way that a tenant doesn't honour gives place to the next:
+Three ways, the safest first; each page is checked, and a way that a tenant doesn't honour gives place to the next. Where
+one page isn't all, a small call proves the order by Gsid: pages may ascend by chance.
 
 1. by Gsid: ``Gsid GT`` the last, ordered by Gsid. Nothing that happens meanwhile makes it miss a record.
 2. by offset, ordered by Gsid: pages overlap, so that deletions meanwhile are noticed and the read steps back.
@@ -165,6 +166,8 @@ class WholeRead:
             if ids and last is not None and not comes_after(ids[0], last):
                 raise NotHonoured("where", f"records came that {name} GT leaves out")
             is_last = not ids or is_short(page)
+            if last is None and not is_last:
+                self._prove_order(sent, ids)
             yield page, page.records, is_last
             if is_last:
                 return
@@ -193,6 +196,8 @@ class WholeRead:
                 continue
             fresh = [record for record, one in zip(page.records, ids, strict=True) if comes_after(one, last)]
             is_last = is_short(page) or (not fresh and len(ids) <= OVERLAP)
+            if not offset and not is_last:
+                self._prove_order(sent, ids)
             yield page, fresh, is_last
             if is_last:
                 return
@@ -200,6 +205,14 @@ class WholeRead:
                 last = ids[-1]
             former = (offset, ids)
             offset += max(1, len(ids) - OVERLAP)
+
+    def _prove_order(self, sent: tuple[Condition, ...], ids: list[str]) -> None:
+        """Asks for the last record by Gsid: where that comes before the end of the first page, its order is chance."""
+        name = self._columns.id
+        assert name is not None
+        page = self._pages.ask(sent, (name,), direction="desc", at_most=1, kind="probe")
+        if any(comes_after(ids[-1], last) for last in self._columns.ids(page.records)):
+            raise NotHonoured("orderBy", f"the last record by {name} comes before the end of the first page")
 
     def _plainly(self, sent: tuple[Condition, ...]) -> Iterator[_Batch | None]:
         finding = ""

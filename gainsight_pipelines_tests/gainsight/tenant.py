@@ -33,6 +33,7 @@ class Tenant:
     ignores_order: bool = False
     ignores_offset: bool = False
     shuffles: bool = False  # without an order, another one at each call
+    orders_pages_alone: bool = False  # takes a page as the rows lie, and puts that in order
     cap: int | None = None
     shift: timedelta = timedelta(0)  # of the zone in which literals are read
     shows: str = "iso"  # iso, iso_ms, epoch
@@ -59,15 +60,17 @@ class Tenant:
             for condition in body.get("where", {}).get("conditions", []):
                 name = spelt.get(condition["name"].casefold(), "?")
                 rows = [row for row in rows if self._holds(row.get(name), condition)]
-        if not self.ignores_order:
-            for name, direction in reversed(list(body.get("orderBy", {}).items())):
-                key = spelt.get(name.casefold(), "?")
-                rows.sort(key=lambda row: (row.get(key) is None, row.get(key)), reverse=direction == "desc")
+        order = {spelt.get(name.casefold(), "?"): how for name, how in body.get("orderBy", {}).items()}
+        if not self.ignores_order and not self.orders_pages_alone:
+            _sort(rows, order)
         elif self.shuffles:
             self._random.shuffle(rows)
         offset = 0 if self.ignores_offset else body.get("offset", 0)
         limit = body["limit"] if self.cap is None else min(body["limit"], self.cap)
-        records = [self._shown(row, body["select"], spelt) for row in rows[offset : offset + limit]]
+        rows = rows[offset : offset + limit]
+        if self.orders_pages_alone:
+            _sort(rows, order)
+        records = [self._shown(row, body["select"], spelt) for row in rows]
         return 200, {"result": True, "data": {"records": records} if self.shape == "records" else records}
 
     def _holds(self, actual: Any, condition: dict[str, Any]) -> bool:
@@ -106,6 +109,11 @@ class Tenant:
             case "epoch":
                 return int(value.timestamp()) * 1000 + value.microsecond // 1000
         return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _sort(rows: list[Row], order: dict[str, str]) -> None:
+    for key, direction in reversed(order.items()):
+        rows.sort(key=lambda row: (row.get(key) is None, row.get(key)), reverse=direction == "desc")
 
 
 @contextmanager

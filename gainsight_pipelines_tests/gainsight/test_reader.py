@@ -325,10 +325,15 @@ def test_literals_read_in_another_zone_are_found_by_the_known_record(tenant, cli
     assert again.gsids == [tenant.rows[-1]["Gsid"]]
 
 
-def test_the_probe_costs_one_call_and_forgives_an_edit(tenant, client, said):
+def test_the_proof_costs_three_calls_one_for_a_single_page_and_forgives_an_edit(tenant, client, said):
+    tenant.rows = make_rows(90)
+    Read(read_changed(client, plan_of(is_first_read=True), page_size=500, report=said.append))
+    assert client.calls == {"query": 1, "probe": 1}
+    client.calls.clear()
     tenant.rows = make_rows(900)
     Read(read_changed(client, plan_of(is_first_read=True), page_size=500, report=said.append))
-    assert client.calls["probe"] == 1
+    assert client.calls == {"query": 3, "probe": 3}
+    client.calls.clear()
 
     def edit_the_first(tenant: Tenant, body: dict[str, Any]) -> None:
         if len(tenant.asked) == 2:
@@ -338,8 +343,28 @@ def test_the_probe_costs_one_call_and_forgives_an_edit(tenant, client, said):
     tenant.asked.clear()
     tenant.before_answer = edit_the_first
     Read(read_changed(client, plan_of(is_first_read=True), page_size=500, report=said.append))
-    assert client.calls["probe"] == 4  # one, then the edited one twice, then another one
+    assert client.calls["probe"] == 5  # the edited one twice, then another one, then the two for the order
     assert said == []
+
+
+PIECES = {
+    "the first page is not the oldest": (slice(200, 300), slice(0, 200)),
+    "a later page leaves some out": (slice(0, 100), slice(200, 300), slice(100, 200)),
+}
+
+
+@pytest.mark.parametrize("pieces", PIECES.values(), ids=PIECES)
+@pytest.mark.parametrize("habit", ["ignores_order", "orders_pages_alone"])
+@pytest.mark.parametrize("start", [None, Position(MORNING)])
+def test_pages_that_are_in_order_by_chance_are_not_taken_for_everything(tenant, client, said, pieces, habit, start):
+    """As rows lie in the tenant's table, each page ascends by itself."""
+    rows = make_rows(300)
+    tenant.rows, tenant.cap = [row for piece in pieces for row in rows[piece]], 100
+    setattr(tenant, habit, True)
+    read = Read(read_changed(client, plan_of(start=start, is_first_read=True), report=said.append))
+    assert set(read.gsids) == set(all_gsids(tenant))
+    assert read.last.is_whole
+    assert any("the order of pages can't be trusted" in sentence for sentence in said)
 
 
 def test_filters_are_applied_here_where_the_tenant_ignores_them(tenant, client):
@@ -381,7 +406,7 @@ def test_a_limit_without_a_cursor_is_that_of_the_first_by_gsid(tenant, client, i
     first = sorted(row["Gsid"] for row in tenant.rows)[:120]
     read = Read(read_whole(client, plan_of(cursor_field=None, limit=120), page_size=250))
     assert (read.gsids, read.last.is_truncated) == (first, True)
-    assert len(tenant.asked) == 1
+    assert len(tenant.asked) == 2  # the second proves the order
     enough = Read(read_whole(client, plan_of(cursor_field=None, limit=600), page_size=250))
     assert (len(set(enough.gsids)), enough.last.is_truncated) == (600, False)
 
