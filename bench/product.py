@@ -11,6 +11,7 @@ from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.crm.protocol import Account, AccountField, AccountPage, CRMKind
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.client import GainsightClient
+from gainsight_pipelines.gainsight.credentials import AccessKey
 from gainsight_pipelines.gainsight.metadata import object_schema
 from gainsight_pipelines.gainsight.pages import Columns
 from gainsight_pipelines.gainsight.reading import ReadPlan
@@ -100,5 +101,5 @@ def accounts() -> tuple[Account, ...]:
     )
 
 
-client = partial(GainsightClient, api_key="bench", clock=SystemClock())
+client = partial(GainsightClient, credential=AccessKey("bench"), clock=SystemClock())
 """A client without the quota of 100 calls a minute, which would be what is measured from 400,000 records on."""

@@ -1,7 +1,7 @@
 """Reads an object whole: for objects without a cursor, and for tenants that don't honour what the cursor needs.
 
-Three ways, the safest first; each page is checked, and a way that a tenant doesn't honour gives place to the next. Where
-one page isn't all, a small call proves the order by Gsid: pages may ascend by chance.
+Three ways, the safest first; each page is checked, and a way that a tenant doesn't honour gives place to the next. Of
+more than one page a small call proves the order by Gsid: pages may ascend by chance.
 
 1. by Gsid: ``Gsid GT`` the last, ordered by Gsid. Nothing that happens meanwhile makes it miss a record.
 2. by offset, ordered by Gsid: pages overlap, so that deletions meanwhile are noticed and the read steps back.

@@ -46,6 +46,7 @@ from gainsight_pipelines.objects.section import (
 from gainsight_pipelines.store.rejected import to_json
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import Json, Table
+from gainsight_pipelines.text import name_key
 
 
 class CompanyRow(NamedTuple):
@@ -187,10 +188,10 @@ class CompanyMapper:
         return Mapped([row])
 
     def basis(self) -> Basis:
-        setting = self._setting if isinstance(self._setting, str) else sorted(self._setting)
+        setting = self._setting if isinstance(self._setting, str) else sorted(self._setting, key=name_key)
         # The CRM id's field is named too: stored companies have the ids of another one.
         mapping = {"company.attributes": setting, "company.crm_id_field": self.company.crm_id}
-        return Basis(COMPANY_OBJECT, self.select, mapping=mapping)
+        return Basis(COMPANY_OBJECT, self.select, mapping=mapping, names=tuple(mapping))
 
     def remaps(self, former: Basis) -> tuple[Remap, ...] | None:
         return None

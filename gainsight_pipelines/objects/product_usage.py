@@ -249,6 +249,7 @@ class UsageMapper(ABC):
                 "product_usage.company_field": self.company.gsid,
                 "product_usage.observed_at_field": self._observed_at,
             },
+            names=("product_usage.aggregate", "product_usage.company_field", "product_usage.observed_at_field"),
         )
 
     def remaps(self, former: Basis) -> tuple[Remap, ...] | None:

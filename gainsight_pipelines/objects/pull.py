@@ -100,7 +100,8 @@ class Basis:
 
     Limits, schedules and whatever only matching needs are no part of it. `fields`: asked for. `lookback_days`: of the
     first read; None: everything. `choice`: other settings that choose records. `mapping`: settings by which records
-    become rows. The values of both are JSON, by the name of the setting.
+    become rows. The values of both are JSON, by the name of the setting. `names`: the settings that name fields, where
+    case makes no difference.
     """
 
     object_name: str
@@ -108,6 +109,7 @@ class Basis:
     lookback_days: int | None = None
     choice: Mapping[str, Any] = field(default_factory=dict)
     mapping: Mapping[str, Any] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
 
 
 class Mapper(Protocol):
@@ -121,7 +123,7 @@ class Mapper(Protocol):
     """Fields whose values go into `custom_fields`, to be registered with name, label and type."""
 
     def window(self, now: datetime, kept_since: datetime | None) -> Window:
-        """What to read. `kept_since`: the start of the last read's window if that was cut off, so nothing ages out."""
+        """What to read. `kept_since`: what the window has to reach back to at least, so that nothing ages out."""
         ...
 
     def map(self, record: Record) -> Mapped:

@@ -252,7 +252,9 @@ class SurveyMapper:
     def window(self, now: datetime, kept_since: datetime | None) -> Window:
         if self._where is not None:
             return Window(where=self._where)
-        since = kept_since or now - self._lookback
+        since = now - self._lookback
+        if kept_since is not None:
+            since = min(since, kept_since)
         # A comparison leaves empty dates out: those responses count as given when they were created.
         undated = (self._is_undated, Condition("CreatedDate", Operator.GTE, (since,)))
         return Window(since=since, filters=(self._given(Operator.GTE, since),), undated_filters=undated)
@@ -310,6 +312,7 @@ class SurveyMapper:
                 COMPANY_FIELD: self.company.gsid,
                 SURVEY_TYPE: self._pinned_type,
             },
+            names=(FIELD_MAPPINGS, COMPANY_FIELD),
         )
 
     def remaps(self, former: Basis) -> tuple[Remap, ...] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -11,14 +11,12 @@ from psycopg.types.json import Jsonb
 
 from gainsight_pipelines.text import name_key
 
-KEPT_FOR = timedelta(days=1)
 
-
-def find_schema(connection: psycopg.Connection, object_name: str, now: datetime) -> tuple[Any, list[str]] | None:
-    """The stored description (JSON) if it isn't too old, and the names in it that the tenant refused since."""
+def find_schema(connection: psycopg.Connection, object_name: str, since: datetime) -> tuple[Any, list[str]] | None:
+    """The stored description (JSON) if it was fetched since then, and the names in it that the tenant refused."""
     row = connection.execute(
-        "SELECT description, unreadable FROM object_schema WHERE object = %s AND fetched_at > %s",
-        (name_key(object_name), now - KEPT_FOR),
+        "SELECT description, unreadable FROM object_schema WHERE object = %s AND fetched_at >= %s",
+        (name_key(object_name), since),
     ).fetchone()
     return (row[0], row[1]) if row else None
 

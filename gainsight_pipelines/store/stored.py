@@ -1,4 +1,4 @@
-"""Which records are stored, for reads that go by them."""
+"""Which records are stored, for reads that go by them, and under which name of their object."""
 
 from __future__ import annotations
 
@@ -46,3 +46,46 @@ def dated_before(
         {"before": before, "after": after, "at_most": at_most},
     ).fetchall()
     return [row[0] for row in rows]
+
+
+def rename_object(connection: psycopg.Connection, table: Table, former: str, now: str, run_id: str) -> int:
+    """Puts an object's rows under another spelling of its name, as part of the open transaction; how many there are.
+
+    Rows of both spellings: where they are of the same record, the live one stays.
+    """
+    if table.object_column is None:
+        return 0
+    names = {
+        "table": sql.Identifier(table.name),
+        "object": sql.Identifier(table.object_column),
+        "same": sql.SQL(" AND ").join(
+            sql.SQL("t.{0} = o.{0}").format(sql.Identifier(column))
+            for column in table.key
+            if column != table.object_column
+        ),
+    }
+    if table.object_column in table.key:
+        connection.execute(
+            sql.SQL(
+                """DELETE FROM {table} t USING {table} o
+                   WHERE {same} AND ((t.{object}, o.{object}) = (%(now)s, %(former)s) AND t.deleted_at IS NOT NULL
+                                     OR (t.{object}, o.{object}) = (%(former)s, %(now)s) AND o.deleted_at IS NULL)"""
+            ).format(**names),
+            {"former": former, "now": now},
+        )
+    connection.execute(
+        """DELETE FROM custom_field c USING custom_field o
+           WHERE c.entity = %(entity)s AND c.source_object = %(former)s AND o.source_object = %(now)s
+             AND (o.entity, o.name) = (c.entity, c.name)""",
+        {"entity": table.name, "former": former, "now": now},
+    )
+    connection.execute(
+        "UPDATE custom_field SET source_object = %s WHERE entity = %s AND source_object = %s",
+        (now, table.name, former),
+    )
+    return connection.execute(
+        sql.SQL("UPDATE {table} SET {object} = %s, changed_at = now(), run_id = %s WHERE {object} = %s").format(
+            **names
+        ),
+        (now, run_id, former),
+    ).rowcount

@@ -18,14 +18,19 @@ import orjson
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
 from gainsight_pipelines.objects.pull import Basis, Mapper
 from gainsight_pipelines.store.deletions import mark_object
+from gainsight_pipelines.store.links import has_rows as has_rows_of
 from gainsight_pipelines.store.remap import Remap
-from gainsight_pipelines.store.runs import PULL, Cursor, save_cursor, take_cursor
+from gainsight_pipelines.store.runs import PULL, Cursor, peek_cursor, save_cursor, take_cursor
+from gainsight_pipelines.store.stored import rename_object
 from gainsight_pipelines.sync.context import PullContext
 from gainsight_pipelines.text import name_key
 
 SETTINGS, REREAD, STORED = "settings", "reread", "stored"
 """Scopes of `sync_cursor`: what stored rows depend on, and how far a second read has come, by the pull's window and by
 the Gsids of stored records that no window shows any more."""
+
+FILTERED = "filtered"
+"""Scope of the reads that a filter of the settings asks for."""
 
 NULLS, UNDATED = "nulls", "undated"
 """Scopes beside the pull itself: daily reads of records without a date, which a second read brings forward."""
@@ -38,8 +43,9 @@ class Changes:
     """What is to be done after the normal pull.
 
     `rereads`: why records are to be read again; none: they need not. `start`, `until`: only those last changed since
-    and before. `is_of_stored`: what is stored is to be made anew, not only more to be read. `remaps`: columns of stored
-    rows that follow from others, and why.
+    and before. `is_of_stored`: what is stored is to be made anew, not only more to be read. `is_first`: the pull's own
+    read begins at its window's start, so that only what is stored besides is to be read again. `remaps`: columns of
+    stored rows that follow from others, and why.
     """
 
     basis: Basis
@@ -47,6 +53,7 @@ class Changes:
     start: datetime | None = None
     until: datetime | None = None
     is_of_stored: bool = False
+    is_first: bool = False
     remaps: tuple[Remap, ...] = ()
     remap_reasons: list[str] = field(default_factory=list)
 
@@ -82,7 +89,9 @@ class Remembered:
 
 
 def _basis(document: dict[str, Any] | None) -> Basis | None:
-    return Basis(**{**document, "fields": tuple(document["fields"])}) if document is not None else None
+    if document is None:
+        return None
+    return Basis(**{**document, "fields": tuple(document["fields"]), "names": tuple(document.get("names", ()))})
 
 
 def begin(context: PullContext, mapper: Mapper, schema: ObjectSchema) -> Changes:
@@ -92,31 +101,35 @@ def begin(context: PullContext, mapper: Mapper, schema: ObjectSchema) -> Changes
         kept = take_cursor(connection, name, SETTINGS, run_id)
         remembered = Remembered.from_text(kept.fingerprint)
         pulled = take_cursor(connection, name, PULL, run_id)
-        # As JSON gives it back, and in one order, so that equal ones are equal.
-        asked = mapper.basis()
-        basis = _basis(orjson.loads(orjson.dumps(asdict(replace(asked, fields=tuple(sorted(asked.fields)))))))
-        assert basis is not None
+        filtered = peek_cursor(connection, name, FILTERED)
+        basis = _basis_of(mapper)
         changes = Changes(basis)
         _note_drift(context, remembered.types, schema)
-        is_first = pulled.modified_at is None and pulled.completed_at is None
-        bases = () if is_first else remembered.bases
-        if context.prepared.is_full and not is_first:
+        bases = _respelt(context, remembered.bases, basis.object_name)
+        former = next((each.object_name for each in bases if each and each.object_name != basis.object_name), None)
+        is_untouched = all(each.modified_at is None and each.completed_at is None for each in (pulled, filtered))
+        has_rows = has_rows_of(connection, context.pull.table, basis.object_name)
+        if former is None and is_untouched and not has_rows:
+            bases = ()
+        elif former is None and not bases and has_rows:
+            bases = (Basis(basis.object_name),)  # a former version's backfill brought them
+        if context.prepared.is_full and bases and former is None:
             bases = (*(each for each in bases if each is not None), None)
             save_cursor(connection, name, PULL, run_id, pulled.moved_to(is_whole=False))
             _forget_reread(context)
-        former = next((each.object_name for each in bases if each and each.object_name != basis.object_name), None)
         if former is not None:
             # In this transaction: a run that is killed here must not leave both objects' rows in the views.
             gone = mark_object(connection, context.pull.table, former, run_id)
             context.note(
                 f"`{basis.object_name}` takes the place of `{former}`, whose {gone:,} rows are marked deleted."
             )
-            bases = ()
+            bases, is_untouched = (), True
             for scope in (PULL, NULLS, UNDATED, REREAD, STORED, "deletions"):
                 take_cursor(connection, name, scope, run_id)
                 save_cursor(connection, name, scope, run_id, Cursor())
         starts_at = kept.window_from
-        if not bases:
+        changes.is_first = is_untouched and mapper.window(context.started_at, None).where is None
+        if not bases or changes.is_first:
             starts_at = mapper.window(context.started_at, None).start
         for each in bases:
             _compare(changes, mapper, each)
@@ -128,6 +141,41 @@ def begin(context: PullContext, mapper: Mapper, schema: ObjectSchema) -> Changes
         remembered = Remembered(bases, {each.name: each.data_type for each in schema.fields.values()})
         save_cursor(connection, name, SETTINGS, run_id, Cursor(fingerprint=remembered.to_text(), window_from=starts_at))
     return changes
+
+
+def remember(context: PullContext, mapper: Mapper) -> None:
+    """Remembers what the rows depend on that are about to be stored beside the pull, by a backfill."""
+    connection, name, run_id = context.connection, context.pull.name, context.report.run_id
+    with connection.transaction():
+        kept = take_cursor(connection, name, SETTINGS, run_id)
+        remembered = Remembered.from_text(kept.fingerprint)
+        basis = _basis_of(mapper)
+        if basis not in remembered.bases:
+            remembered = replace(remembered, bases=(*remembered.bases, basis))
+            save_cursor(connection, name, SETTINGS, run_id, kept.moved_to(fingerprint=remembered.to_text()))
+
+
+def _basis_of(mapper: Mapper) -> Basis:
+    """The mapper's basis as JSON gives it back, and in one order, so that equal ones are equal."""
+    asked = mapper.basis()
+    basis = _basis(orjson.loads(orjson.dumps(asdict(replace(asked, fields=tuple(sorted(asked.fields)))))))
+    assert basis is not None
+    return basis
+
+
+def _respelt(context: PullContext, bases: tuple[Basis | None, ...], now: str) -> tuple[Basis | None, ...]:
+    """The bases with the object's name as the settings spell it now.
+
+    Case makes no other object of it, but rows are found by the name that they have, so they are renamed along.
+    """
+    respelt: list[Basis | None] = []
+    for each in bases:
+        if each is None or each.object_name == now or name_key(each.object_name) != name_key(now):
+            respelt.append(each)
+            continue
+        rename_object(context.connection, context.pull.table, each.object_name, now, context.report.run_id)
+        respelt.append(replace(each, object_name=now))
+    return tuple(respelt)
 
 
 def finish(context: PullContext, changes: Changes) -> None:
@@ -169,7 +217,7 @@ def _compare(changes: Changes, mapper: Mapper, former: Basis | None) -> None:
     different = [
         name
         for name in sorted({*former.mapping, *basis.mapping})
-        if former.mapping.get(name) != basis.mapping.get(name)
+        if not _is_same(former.mapping.get(name), basis.mapping.get(name), is_name=name in basis.names)
     ]
     if different:
         named = ", ".join(f"`{name}`" for name in different)
@@ -181,13 +229,31 @@ def _compare(changes: Changes, mapper: Mapper, former: Basis | None) -> None:
             changes.remap_reasons.append(f"{named} changed")
 
 
+def _is_same(former: object, now: object, *, is_name: bool) -> bool:
+    return former == now or (is_name and _folded(former) == _folded(now))
+
+
+def _folded(value: object) -> object:
+    """A setting's value with all names in it as they are compared."""
+    match value:
+        case str():
+            return name_key(value)
+        case list():
+            return [_folded(each) for each in value]
+        case dict():
+            return {key: _folded(each) for key, each in value.items()}
+    return value
+
+
 def _bound(
     changes: Changes, bases: tuple[Basis | None, ...], starts_at: datetime | None, start: datetime | None
 ) -> None:
     """Where a reread begins and ends: over all that is stored, or before it if only that is to be added."""
     days = changes.basis.lookback_days
     changes.start = None if starts_at is None or start is None else min(starts_at, start)
-    if any(each and each.lookback_days and (days is None or days > each.lookback_days) for each in bases):
+    if not changes.is_first and any(
+        each and each.lookback_days and (days is None or days > each.lookback_days) for each in bases
+    ):
         changes.until = starts_at if not changes.rereads else None
         changes.start = start
         changes.rereads.append("the first read is to go further back")
@@ -198,11 +264,15 @@ def _note_drift(context: PullContext, former: Mapping[str, str], schema: ObjectS
     now = {each.name: each.data_type for each in schema.fields.values()}
     if not former or former == now:
         return
+    # A field that is only spelt in another way is the same.
+    before, after = ({name_key(name): name for name in names} for names in (former, now))
     drift: dict[str, Any] = {
-        "new": sorted(now.keys() - former.keys()),
-        "gone": sorted(name for name in former.keys() - now.keys() if name_key(name) not in schema.unreadable),
+        "new": sorted(after[key] for key in after.keys() - before.keys()),
+        "gone": sorted(before[key] for key in before.keys() - after.keys() if key not in schema.unreadable),
         "retyped": {
-            name: f"{former[name]} → {now[name]}" for name in sorted(now) if former.get(name, now[name]) != now[name]
+            name: f"{former[before[key]]} → {now[name]}"
+            for key, name in sorted(after.items())
+            if key in before and former[before[key]] != now[name]
         },
     }
     if any(drift.values()):

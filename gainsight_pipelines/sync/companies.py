@@ -5,8 +5,6 @@ All pulls share this (`company_link`), whether or not the settings have companie
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from gainsight_pipelines.errors import PermanentError
 from gainsight_pipelines.gainsight.errors import UnknownField
 from gainsight_pipelines.gainsight.reader import (
@@ -25,7 +23,7 @@ from gainsight_pipelines.objects.registry import COMPANIES
 from gainsight_pipelines.store import links
 from gainsight_pipelines.store.runs import PULL, Cursor, peek_cursor, save_cursor, take_cursor
 from gainsight_pipelines.sync.context import PullContext
-from gainsight_pipelines.text import canonical_gsid
+from gainsight_pipelines.text import canonical_gsid, name_key
 
 COMPANY_LINKS = "company_link"
 """Stands in `sync_cursor` for the table of companies' CRM ids."""
@@ -34,7 +32,6 @@ FIELD, CHANGES = "links", "changes"
 """Its scopes: the field that the ids came from, and how far changed companies were looked at."""
 
 NO_FIELD = "(none)"
-LOOK_EVERY = timedelta(days=1)
 
 
 def crm_id_field(context: PullContext) -> str | None:
@@ -75,7 +72,7 @@ def _follow_field(context: PullContext, field: str | None) -> None:
     connection, run_id, now = context.connection, context.report.run_id, field or NO_FIELD
     with connection.transaction():
         kept = take_cursor(connection, COMPANY_LINKS, FIELD, run_id)
-        if kept.fingerprint == now:
+        if kept.fingerprint is not None and name_key(kept.fingerprint) == name_key(now):
             return
         if kept.fingerprint is not None:
             links.forget_crm_ids(connection)
@@ -104,7 +101,7 @@ def _look_at_changes(context: PullContext, field: str) -> None:
             # Nobody has looked yet: what is known is as old as its oldest part.
             oldest = links.oldest_check(connection)
             last = Cursor(modified_at=oldest.replace(microsecond=0) if oldest else None, completed_at=oldest)
-        is_due = last.completed_at is not None and now - last.completed_at >= LOOK_EVERY
+        is_due = last.completed_at is not None and context.is_due(last.completed_at)
         if is_due or context.prepared.is_full:
             done = _read_changes(context, field, last)
             save_cursor(connection, COMPANY_LINKS, CHANGES, run_id, done.moved_to(completed_at=now))

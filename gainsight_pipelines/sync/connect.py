@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import UTC, timedelta, tzinfo
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.crm.connect import from_environment
@@ -186,9 +187,15 @@ def prepare(  # noqa: PLR0913 - what a pull is made of
         crm_id_field=crm_id_field,
         is_crm_id_field_told=is_crm_id_field_told,
         overlap=timedelta(minutes=tenant.overlap_minutes),
+        timezone=_timezone(settings),
         is_full=is_full,
         is_vanishing_accepted=is_vanishing_accepted,
     )
+
+
+def _timezone(settings: Settings) -> tzinfo:
+    """Where days begin; a broken section of schedules stops no pull."""
+    return UTC if "schedules" in settings.errors else ZoneInfo(settings.schedules.timezone)
 
 
 def _fingerprint(value: object) -> str:

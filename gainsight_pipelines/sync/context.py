@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import psycopg
 
@@ -46,8 +46,9 @@ class Prepared:
 
     `refresh` brings the account table up to date first; `gsid_field`: the CRM field that matching falls back to;
     `crm_id_field`: the company's field with the CRM id, None where none is set; `is_crm_id_field_told`: whether the
-    settings tell that at all; `overlap`: how far before its last read a read begins again; `is_full`: a person said to
-    read everything again; `is_vanishing_accepted`: a person said that any number of rows may be gone.
+    settings tell that at all; `overlap`: how far before its last read a read begins again; `timezone`: by which days
+    are told, that of the schedules; `is_full`: a person said to read everything again; `is_vanishing_accepted`: a
+    person said that any number of rows may be gone.
     """
 
     pull: ObjectPull
@@ -57,6 +58,7 @@ class Prepared:
     crm_id_field: str | None
     overlap: timedelta
     is_crm_id_field_told: bool = True
+    timezone: tzinfo = UTC
     is_full: bool = False
     is_vanishing_accepted: bool = False
 
@@ -96,6 +98,20 @@ class PullContext:
         """Whom it talks to."""
         return self.prepared.services
 
+    def day_began(self, ago: int = 0) -> datetime:
+        """When the day of this run began, or so many days before it.
+
+        What is daily goes by calendar days: by 24 hours it would be left out whenever a run starts a second earlier
+        than the day before.
+        """
+        now = self.started_at.astimezone(self.prepared.timezone)
+        day = now.date() - timedelta(days=ago)
+        return datetime(day.year, day.month, day.day, tzinfo=self.prepared.timezone).astimezone(UTC)
+
+    def is_due(self, last: datetime | None, *, days: int = 1) -> bool:
+        """Whether something that is done every so many days is due, by the day on which it was done last."""
+        return last is None or last < self.day_began(days - 1)
+
     def note(self, text: str) -> None:
         """Something that people should know of this run: shown with its result."""
         logger.info("%s: %s", self.pull.name, text)
@@ -109,7 +125,7 @@ class PullContext:
     def schema(self, object_name: str) -> ObjectSchema:
         """An object as the tenant describes it, asked for once a day."""
         now = self.services.clock.now()
-        kept = schemas.find_schema(self.connection, object_name, now)
+        kept = schemas.find_schema(self.connection, object_name, self.day_began())
         if kept is not None:
             description, unreadable = kept
             try:

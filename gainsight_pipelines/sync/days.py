@@ -19,6 +19,7 @@ from gainsight_pipelines.objects.pull import Mapper
 from gainsight_pipelines.store import bulk
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.runs import Cursor, take_cursor
+from gainsight_pipelines.sync.changes import remember
 from gainsight_pipelines.sync.context import Prepared, PullContext
 from gainsight_pipelines.sync.pages import PageWriter
 from gainsight_pipelines.sync.report import SyncReport
@@ -87,6 +88,7 @@ def sync_days(
         done: set[date] = set()
 
         def read(context: PullContext, mapper: Mapper, _schema: ObjectSchema, write: PageWriter) -> None:
+            remember(context, mapper)
             left = [day for day in days if day not in done]
             for position, day in enumerate(left):
                 at_most = context.pull.limit if limit is None else limit

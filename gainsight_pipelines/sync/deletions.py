@@ -1,7 +1,8 @@
 """Finds out which stored records Gainsight no longer has: rows of deleted ones just don't come any more.
 
 Once a day by the tenant's log of deletions, which it keeps for 15 days; where it has none, or the last look is too long
-ago, once a week by a sweep over all Gsids.
+ago, once a week by a sweep over all Gsids. Once a month there is a sweep whatever the log says: it need not cover the
+object.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from gainsight_pipelines.gainsight.errors import UnknownObject
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
 from gainsight_pipelines.gainsight.query import Condition, Operator
 from gainsight_pipelines.gainsight.reader import ReadPlan, read_whole
-from gainsight_pipelines.objects.fields import text
+from gainsight_pipelines.objects.fields import normal_name, text
 from gainsight_pipelines.objects.pull import Mapper
 from gainsight_pipelines.store import deletions
 from gainsight_pipelines.store.runs import Cursor, save_cursor, take_cursor
 from gainsight_pipelines.sync.accounts import most_that_may_vanish
 from gainsight_pipelines.sync.context import PullContext
-from gainsight_pipelines.text import name_key, visible
+from gainsight_pipelines.text import canonical_gsid, visible
 from gainsight_pipelines.values import parse_datetime
 
 DELETIONS = "deletions"
@@ -27,7 +28,9 @@ DELETIONS = "deletions"
 LOGS = ("record_delete_log", "record_delete_log_high_volume")
 """The second may be absent where the first is there."""
 
-LOOK_EVERY, SWEEP_EVERY = timedelta(days=1), timedelta(days=7)
+SWEEP_EVERY, SWEEP_BESIDE_LOG_EVERY = 7, 30
+"""Days."""
+
 LOG_KEPT_FOR, LOG_OVERLAP = timedelta(days=14), timedelta(days=1)
 """A day less than Gainsight keeps it; entries may show up late."""
 
@@ -52,12 +55,11 @@ def find_deletions(context: PullContext, mapper: Mapper) -> None:
     looked_at, swept_at = cursor.completed_at, cursor.modified_at
     assert looked_at is not None  # by note_beginning
     is_asked_for = context.prepared.is_vanishing_accepted
-    if now - looked_at < LOOK_EVERY and not is_asked_for:
+    if not context.is_due(looked_at) and not is_asked_for:
         return
     is_log_enough = now - looked_at < LOG_KEPT_FOR and not is_asked_for and _read_logs(context, looked_at)
-    if not is_log_enough and (
-        is_asked_for or swept_at is None or now - swept_at >= SWEEP_EVERY or now - looked_at >= LOG_KEPT_FOR
-    ):
+    every = SWEEP_BESIDE_LOG_EVERY if is_log_enough else SWEEP_EVERY
+    if is_asked_for or now - looked_at >= LOG_KEPT_FOR or context.is_due(swept_at, days=every):
         _sweep(context)
         swept_at = now
     take_cursor(connection, name, DELETIONS, run_id)
@@ -101,13 +103,15 @@ def _logged(context: PullContext, schema: ObjectSchema, since: datetime) -> dict
         id_field="Gsid" if schema.field("Gsid") else None,
         kind="deletions",
     )
+    # The log may write `Company` or `Activity Timeline` where the object's name is `company` or `activity_timeline`.
+    label = context.schema(context.pull.gainsight_object).label
+    names = {normal_name(context.pull.gainsight_object), normal_name(label)}
     found: dict[str, datetime | None] = {}
     for page in read_whole(context.services.gainsight, plan, report=context.note):
         for record in page.records:
-            gsid = visible(text(record.get("RecordId")) or "")
-            # The log writes `Company` where the object's name is `company`.
-            if gsid and name_key(text(record.get("ObjectName")) or "") == name_key(context.pull.gainsight_object):
-                found[gsid] = _moment(record.get("DeletedOn"))
+            gsid = text(record.get("RecordId"))
+            if gsid and normal_name(text(record.get("ObjectName")) or "") in names:
+                found[_as_stored(context, gsid)] = _moment(record.get("DeletedOn"))
     return found
 
 
@@ -124,8 +128,7 @@ def _sweep(context: PullContext) -> None:
     plan = ReadPlan(name, ("Gsid",), cursor_field=None, kind="sweep")
     deletions.prepare_sweep(connection)
     for page in read_whole(context.services.gainsight, plan, report=context.note):
-        seen = (visible(str(record["Gsid"])) for record in page.records if record.get("Gsid"))
-        ids = (gsid.upper() for gsid in seen) if table.holds_companies else seen
+        ids = (_as_stored(context, str(record["Gsid"])) for record in page.records if record.get("Gsid"))
         deletions.note_seen(connection, ids, is_restart=page.is_restart)
     unseen, live = deletions.count_unseen(connection, table, name, context.started_at)
     if unseen > most_that_may_vanish(live) and not context.prepared.is_vanishing_accepted:
@@ -139,6 +142,11 @@ def _sweep(context: PullContext) -> None:
     with connection.transaction():
         marked = deletions.mark_unseen(connection, table, name, context.started_at, context.report.run_id)
     _report(context, marked)
+
+
+def _as_stored(context: PullContext, gsid: str) -> str:
+    """A record's Gsid as its row has it: companies' are in upper case."""
+    return canonical_gsid(gsid) or "" if context.pull.table.holds_companies else visible(gsid)
 
 
 def _report(context: PullContext, marked: int) -> None:

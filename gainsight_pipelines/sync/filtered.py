@@ -17,11 +17,9 @@ from gainsight_pipelines.errors import PermanentError
 from gainsight_pipelines.gainsight.query import MAX_LIMIT, Direction, Query
 from gainsight_pipelines.objects.pull import Mapper
 from gainsight_pipelines.store.runs import Cursor, take_cursor
+from gainsight_pipelines.sync.changes import FILTERED
 from gainsight_pipelines.sync.context import PullContext
 from gainsight_pipelines.sync.pages import PageWriter
-
-FILTERED = "filtered"
-"""Scope of `sync_cursor`; holds nothing but whose read it is."""
 
 SHORT_PAGE = 100
 """Fewer records than this end a read; after more of them the next page is asked for, as a tenant may cap pages."""

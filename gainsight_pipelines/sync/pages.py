@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import timedelta
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -25,9 +24,6 @@ from gainsight_pipelines.text import canonical_gsid, visible
 
 KEPT_COMPANIES = 50_000
 """CRM ids of so many companies are kept in memory, some 10 MB; the database has them all."""
-
-UNKNOWN_FOR = timedelta(days=1)
-"""How long a company that Gainsight doesn't have is not asked for again."""
 
 MAX_TRIES = 3
 """Of a page's transaction that PostgreSQL gives up in favour of another one."""
@@ -232,7 +228,7 @@ class PageWriter:
             return {}
         context = self._context
         now = context.services.clock.now()
-        self._crm_ids.update(links.known_companies(context.connection, missing, now - UNKNOWN_FOR))
+        self._crm_ids.update(links.known_companies(context.connection, missing, context.day_began()))
         missing -= self._crm_ids.keys()
         asked = read_by_ids(
             context.services.gainsight,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
 from gainsight_pipelines.gainsight.query import Condition, Operator
 from gainsight_pipelines.gainsight.reader import (
     Position,
+    ReadPage,
     ReadPlan,
     end_of_read,
     read_by_ids,
@@ -27,14 +28,12 @@ from gainsight_pipelines.sync.pages import PageWriter
 
 STORED_AT_A_TIME = 1000
 
-DAILY = timedelta(days=1)
-
 
 def read_changes(context: PullContext, mapper: Mapper, write: PageWriter) -> None:
     """The pull itself: what was created or changed since the last one, oldest change first."""
     cursor = take_cursor(context.connection, context.pull.name, PULL, context.report.run_id)
     context.report.cursor_before = cursor
-    window = mapper.window(context.started_at, cursor.window_from)
+    window = mapper.window(context.started_at, _kept_since(context, cursor))
     if window.where is not None:
         read_filtered(context, mapper, window.where, write)
         return
@@ -59,8 +58,8 @@ def read_changes(context: PullContext, mapper: Mapper, write: PageWriter) -> Non
     for page, mapped in write.mapped_ahead(read_changed(context.services.gainsight, plan, report=context.note)):
         cursor = cursor.moved_to(read_started_at=cursor.read_started_at or page.server_time, is_whole=page.is_whole)
         is_anything_read |= bool(page.records)
-        if page.position is not None and is_anything_read:
-            cursor = cursor.moved_to(modified_at=page.position.modified, gsid=page.position.gsid)
+        if is_anything_read:
+            cursor = _at(cursor, page)
         context.report.cleaned += page.cleaned
         context.report.is_truncated |= page.is_truncated
         if page.is_last and not page.is_truncated:
@@ -94,8 +93,8 @@ def _read_window_again(context: PullContext, mapper: Mapper, write: PageWriter, 
     cursor = take_cursor(context.connection, name, REREAD, run_id)
     window = mapper.window(context.started_at, None)
     is_done = cursor.fingerprint == changes.target and cursor.completed_at is not None
-    if is_done or window.where is not None:
-        return True  # what a filter brings is read by each run anyway
+    if is_done or changes.is_first or window.where is not None:
+        return True  # the pull has just read it, or does with each run
     if cursor.fingerprint != changes.target:
         cursor = Cursor(fingerprint=changes.target)
     if changes.until is not None and mapper.cursor_field is not None:
@@ -106,8 +105,7 @@ def _read_window_again(context: PullContext, mapper: Mapper, write: PageWriter, 
     is_whole = take_cursor(context.connection, name, PULL, run_id).is_whole
     plan = _plan(context, mapper, window, start=start, limit=context.pull.limit, is_whole=is_whole)
     for page, mapped in write.mapped_ahead(read_changed(context.services.gainsight, plan, report=context.note)):
-        if page.position is not None:
-            cursor = cursor.moved_to(modified_at=page.position.modified, gsid=page.position.gsid)
+        cursor = _at(cursor, page)
         context.report.cleaned += page.cleaned
         context.report.is_truncated |= page.is_truncated
         if page.is_last and not page.is_truncated:
@@ -157,6 +155,30 @@ def _read_stored_again(context: PullContext, mapper: Mapper, write: PageWriter, 
     return True
 
 
+def _kept_since(context: PullContext, cursor: Cursor) -> datetime | None:
+    """What a window has to reach back to: the window of a read that was cut off, else the last read.
+
+    After an outage that is longer than the look-back, what came in between is read all the same.
+    """
+    if cursor.window_from is not None or cursor.completed_at is None:
+        return cursor.window_from
+    return cursor.completed_at - context.prepared.overlap
+
+
+def _at(cursor: Cursor, page: ReadPage) -> Cursor:
+    """The cursor once this page is stored.
+
+    Until a whole read has come to its end there is no place to go on at but its start, whatever an abandoned read by
+    the cursor had come to.
+    """
+    if page.position is None and not page.is_whole:
+        return cursor
+    position = page.position
+    return cursor.moved_to(
+        modified_at=position.modified if position else None, gsid=position.gsid if position else None
+    )
+
+
 def _start(context: PullContext, cursor: Cursor, window: Window) -> Position | None:
     """Where the read begins: at the cursor, with an overlap where it is a new read and not the rest of the last."""
     if cursor.modified_at is None:
@@ -186,14 +208,12 @@ def read_daily(context: PullContext, mapper: Mapper, write: PageWriter, changes:
     if window.where is not None:
         return  # a filter of the settings says itself what is read
     target = changes.target if changes.is_from_the_beginning else None
-    _read_undated(context, mapper, write, NULLS, Window(filters=window.filters), target)
+    _read_undated(context, mapper, write, NULLS, target)
     if window.undated_filters:
-        _read_undated(context, mapper, write, UNDATED, Window(filters=window.undated_filters), target)
+        _read_undated(context, mapper, write, UNDATED, target)
 
 
-def _read_undated(
-    context: PullContext, mapper: Mapper, write: PageWriter, scope: str, window: Window, target: str | None
-) -> None:
+def _read_undated(context: PullContext, mapper: Mapper, write: PageWriter, scope: str, target: str | None) -> None:
     """One such read, within what the run's limit leaves; cut off, the next run goes on with it.
 
     `target` names the reread that this is a part of, if it is one.
@@ -201,17 +221,20 @@ def _read_undated(
     cursor = take_cursor(context.connection, context.pull.name, scope, context.report.run_id)
     is_asked_for = target is not None and cursor.fingerprint != target
     is_under_way = cursor.completed_at is None and not is_asked_for
-    if cursor.completed_at is not None and context.started_at - cursor.completed_at < DAILY and not is_asked_for:
+    if cursor.completed_at is not None and not context.is_due(cursor.completed_at) and not is_asked_for:
         return
+    window = mapper.window(context.started_at, _kept_since(context, cursor))
+    filters = window.filters if scope == NULLS else window.undated_filters
     if not is_under_way:
         cursor = Cursor(fingerprint=target or cursor.fingerprint)
+    cursor = cursor.moved_to(window_from=window.since)
     left = _left(context)
     if left == 0:
         write([], scope, cursor)  # under way from now on, so that the next run does it
         return
     if cursor.gsid is not None:
-        window = replace(window, filters=(*window.filters, Condition("Gsid", Operator.GT, (cursor.gsid,))))
-    plan = _plan(context, mapper, window, limit=left, kind="daily")
+        filters = (*filters, Condition("Gsid", Operator.GT, (cursor.gsid,)))
+    plan = _plan(context, mapper, Window(filters=filters), limit=left, kind="daily")
     if scope == NULLS:
         pages = read_without_modified(context.services.gainsight, plan, report=context.note)
     else:
@@ -221,7 +244,7 @@ def _read_undated(
         context.report.is_truncated |= page.is_truncated
         # Where the order isn't to be trusted there is no place to go on at: then the next day begins anew.
         if page.is_last and (not page.is_truncated or page.is_whole):
-            cursor = cursor.moved_to(gsid=None, completed_at=context.started_at)
+            cursor = cursor.moved_to(gsid=None, window_from=None, completed_at=context.started_at)
         elif page.records and not page.is_whole:
             cursor = cursor.moved_to(gsid=str(page.records[-1]["Gsid"]))
         if page.is_truncated:

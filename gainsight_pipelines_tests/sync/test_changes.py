@@ -136,6 +136,36 @@ def test_another_usage_object_takes_the_place_of_the_former(pulling: Pulling) ->
     ]
 
 
+def test_a_usage_object_is_the_same_however_its_name_is_spelt(pulling: Pulling) -> None:
+    """Also where a former version took the other spelling for another object: the live row of each record stays."""
+    pulling.pull("product_usage")
+    rows = "SELECT record_id, metric FROM usage_metric WHERE deleted_at IS NULL"
+    before = set(pulling.query(rows))
+    with pulling.store.connect("test") as connection:
+        connection.execute("CREATE TEMP TABLE twin AS SELECT * FROM usage_metric LIMIT 7")
+        connection.execute("UPDATE twin SET object = 'Product_Usage__gc', deleted_at = now()")
+        connection.execute("INSERT INTO usage_metric SELECT * FROM twin")
+    pulling.content["product_usage"]["object"] = "Product_Usage__gc"
+    report = pulling.pull("product_usage")
+    assert report.read <= 20  # the overlap
+    assert set(pulling.query(rows)) == before
+    assert pulling.query("SELECT DISTINCT object, deleted_at FROM usage_metric") == [("Product_Usage__gc", None)]
+
+
+def test_fields_that_are_only_spelt_in_another_way_are_no_change(pulling: Pulling) -> None:
+    """By the tenant or by the settings."""
+    pulling.content["company"]["attributes"] = ["Name", "Region__gc"]
+    pulling.pull("company")
+    pulling.content["company"]["attributes"] = ["name", "REGION__GC"]
+    report = pulling.pull("company")
+    assert "reread" not in report.details
+    change_schema(pulling, "company", fieldName="Region__gc", gone=True)
+    change_schema(pulling, "company", fieldName="region__gc", dataType="STRING", values=["Moon"])
+    report = pulling.pull("company")
+    assert "schema_drift" not in report.details
+    assert "reread" not in report.details
+
+
 def test_another_product_name_is_applied_to_stored_rows(pulling: Pulling) -> None:
     pulling.pull("product_usage")
     pulling.content["product_usage"]["product_name"] = "Rocket"

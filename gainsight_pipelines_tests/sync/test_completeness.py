@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from gainsight_pipelines.embedded.server import EmbeddedServer
+from gainsight_pipelines.errors import TransientError
 from gainsight_pipelines_tests.gainsight.tenant import Tenant
 from gainsight_pipelines_tests.pulling import Pulling, pulling_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
@@ -60,6 +61,28 @@ def test_a_record_that_is_edited_while_its_page_is_read(odd: Pulling, tenant: Te
     odd.pull("activity")
     assert subjects(odd) == shown(tenant)
     assert "edit 8" in subjects(odd).values()
+
+
+def test_a_whole_read_that_is_interrupted_begins_again(odd: Pulling, tenant: Tenant) -> None:
+    """Not at the place that the abandoned read by the date had come to: what lies before it was never read."""
+    tenant.rows, tenant.cap = [entry(number) for number in range(350)], 100
+    kept = list(tenant.rows)
+
+    def mix(tenant: Tenant, body: dict[str, Any]) -> None:
+        """After two pages the order is no longer honoured; a page later the tenant is away."""
+        if len(tenant.asked) > 5:
+            tenant.ignores_order, tenant.rows = True, kept[::-1]
+        if len(tenant.asked) > 8:
+            tenant.fails_above = 0
+
+    tenant.before_answer = mix
+    with pytest.raises(TransientError):
+        odd.pull("activity")
+    assert 100 < len(subjects(odd)) < 350
+    tenant.before_answer, tenant.fails_above = lambda tenant, body: None, None
+    report = odd.pull("activity")
+    assert report.status == "completed"
+    assert subjects(odd) == shown(tenant)
 
 
 @pytest.mark.parametrize("hours", [-26, -3, 5])

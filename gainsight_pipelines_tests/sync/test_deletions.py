@@ -14,6 +14,7 @@ from gainsight_pipelines.errors import RateLimited
 from gainsight_pipelines.sync import SyncReport, sync
 from gainsight_pipelines_tests.pulling import Pulling, pulling_on
 from gainsight_pipelines_tests.sandbox_process import start_sandbox
+from gainsight_pipelines_tests.sync.test_company import ask
 
 DAY, WEEK = timedelta(days=1, minutes=1), timedelta(days=7, minutes=1)
 
@@ -74,6 +75,56 @@ def test_deletions_of_any_object_are_found(pulling: Pulling) -> None:
         assert gone(pulling, table, column) - already == deleted & before
 
 
+def logged(pulling: Pulling, gsids: set[str]) -> list[str]:
+    """The entries of the log that these records have."""
+    entries = ask(pulling, "record_delete_log", "RecordId")
+    return [entry for entry, each in entries.items() if each["RecordId"] in gsids]
+
+
+@pytest.mark.parametrize("name", ["Activity Timeline", "ACTIVITY_TIMELINE", "Timeline"])
+def test_a_log_that_calls_an_object_by_its_label(pulling: Pulling, name: str) -> None:
+    pulling.pull("activity")
+    stored = {row[0] for row in pulling.query("SELECT activity_id FROM activity")}
+    deleted = delete(pulling, "activity_timeline", 3)
+    log = logged(pulling, deleted)
+    assert len(log) == 3
+    pulling.sandbox.edit(
+        *({"object": "record_delete_log", "gsid": each, "values": {"ObjectName": name}} for each in log)
+    )
+    later(pulling, DAY)
+    pulling.pull("activity")
+    assert gone(pulling, "activity", "activity_id") == (set() if name == "Timeline" else deleted & stored)
+
+
+def test_a_log_that_does_not_cover_an_object_gives_place_to_a_monthly_sweep(pulling: Pulling) -> None:
+    pulling.pull("activity")
+    stored = {row[0] for row in pulling.query("SELECT activity_id FROM activity")}
+    deleted = delete(pulling, "activity_timeline", 3)
+    pulling.sandbox.edit(
+        *({"object": "record_delete_log", "gsid": each, "action": "delete"} for each in logged(pulling, deleted))
+    )
+    for _ in range(3):
+        later(pulling, timedelta(days=9))
+        assert "sweep" not in pulling.pull("activity").calls
+    assert gone(pulling, "activity", "activity_id") == set()
+    later(pulling, timedelta(days=3))
+    assert pulling.pull("activity").calls["sweep"] >= 1
+    assert gone(pulling, "activity", "activity_id") == deleted & stored
+
+
+def test_what_is_daily_is_done_by_a_run_that_starts_a_second_earlier(pulling: Pulling) -> None:
+    """Undated records, deletions and corrected CRM ids are looked for on each day, not once in 24 hours."""
+    pulling.pull("activity")
+    for _ in range(2):
+        later(pulling, timedelta(days=1, seconds=-1))
+        calls = pulling.pull("activity").calls
+        assert calls["daily"] >= 1
+        assert calls["deletions"] >= 1
+        assert calls["links"] >= 1
+    calls = pulling.pull("activity").calls
+    assert not calls.keys() & {"daily", "deletions", "links"}
+
+
 def test_without_a_log_a_weekly_sweep_finds_them(pulling: Pulling) -> None:
     pulling.sandbox.switch(delete_log=False)
     pulling.pull("company")
@@ -126,7 +177,7 @@ def test_what_is_deleted_between_a_first_run_that_failed_and_the_next_one_is_fou
         start_sandbox(tmp_path, activities=300, accounts=60) as sandbox,
         pulling_on(postgres_server, sandbox) as pulling,
     ):
-        sandbox.switch(page_cap=100, limit_per_day=5)
+        sandbox.switch(page_cap=100, limit_per_day=8)
         with pytest.raises(RateLimited):
             pulling.pull("activity")
         stored = {row[0] for row in pulling.query("SELECT activity_id FROM activity")}

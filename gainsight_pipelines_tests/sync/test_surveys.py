@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gainsight_pipelines.errors import PermanentError, SettingsError
+from gainsight_pipelines.errors import CredentialsRejected, PermanentError, SettingsError
 from gainsight_pipelines.sync import Prepared, SyncReport, sync
 from gainsight_pipelines.sync.days import DayRead, sync_days
 from gainsight_pipelines_tests.pulling import Pulling
@@ -406,3 +406,95 @@ def test_settings_that_are_changed_back_after_a_reread_leave_nothing_mixed_up(pu
     pulling.content["surveys"]["response_limit"] = 5000
     pulling.pull(NAME)
     assert pulling.query("SELECT DISTINCT survey_type FROM activity") == [("NPS",)]
+
+
+def days_later(pulling: Pulling, days: float) -> None:
+    """Lets time pass, for the tenant as well."""
+    pulling.clock.ahead += timedelta(days=days)
+    pulling.sandbox.switch(now_offset_seconds=pulling.clock.ahead.total_seconds())
+
+
+@pytest.mark.parametrize("dates", [["RespondedDate"], [], ["RespondedDate", "ModifiedDate"]])
+def test_an_outage_that_is_longer_than_the_look_back_loses_nothing(pulling: Pulling, dates: list[str]) -> None:
+    """What was given meanwhile is read, also where it shows no date."""
+    company = next(iter(pulling.truth("company")))
+    pulling.content["surveys"]["lookback_days"] = 7
+    pulling.pull(NAME)
+    days_later(pulling, 0.5)
+    pulling.pull(NAME)
+    days_later(pulling, 0.1)
+    before = set(pulling.truth(OBJECT))
+    values = {"GsCompanyId": company, "SurveyType": "NPS", "NPSScore": 9, "RespondedDate": None}
+    if "RespondedDate" in dates:
+        values["RespondedDate"] = pulling.clock.now().isoformat()
+    if "ModifiedDate" in dates:
+        values["ModifiedDate"] = None
+    pulling.sandbox.edit({"object": OBJECT, "action": "insert", "values": values})
+    (new,) = set(pulling.truth(OBJECT)) - before
+    pulling.sandbox.switch(reject_key=True)
+    days_later(pulling, 1)
+    with pytest.raises(CredentialsRejected):
+        pulling.pull(NAME)
+    pulling.sandbox.switch(reject_key=False)
+    days_later(pulling, 9)
+    pulling.pull(NAME)
+    assert new in stored(pulling)
+    days_later(pulling, 1)
+    pulling.pull(NAME)
+    ((since,),) = pulling.query("SELECT window_from FROM sync_run ORDER BY started_at DESC LIMIT 1")
+    assert timedelta(days=6) < pulling.clock.now() - since < timedelta(days=8)
+
+
+def test_a_filter_that_was_always_set_keeps_no_change_from_stored_rows(pulling: Pulling) -> None:
+    """Neither a changed mapping, nor a full run."""
+    survey = pulling.content["surveys"]["objects"][0]
+    survey["survey_type"] = "NPS"
+    condition = {"name": "NPSScore", "alias": "A", "value": [9], "operator": "GTE"}
+    pulling.content["surveys"]["filter"] = {"conditions": [condition]}
+    pulling.pull(NAME)
+    before = stored(pulling)
+    condition["value"] = [10]
+    survey["survey_type"] = "CSAT"
+    pulling.pull(NAME)
+    types = dict(pulling.query("SELECT activity_id, survey_type FROM activity"))
+    assert len(before) > 3
+    assert {types[gsid] for gsid in before} == {"CSAT"}
+    run_id = uuid.uuid4().hex
+    report = sync(pulling.store, pulling.clock, NAME, run_id, full(pulling.prepared(NAME, run_id)))
+    assert report.read >= len(before)
+    assert pulling.pull(NAME).details.get("reread") is None
+
+
+def test_what_a_backfill_brought_before_the_first_pull_follows_the_settings(pulling: Pulling) -> None:
+    survey = pulling.content["surveys"]["objects"][0]
+    survey["survey_type"] = "NPS"
+    pulling.content["surveys"]["lookback_days"] = 10
+    today = datetime.now(UTC).date()
+    read_days(pulling, [today - timedelta(days=ago) for ago in range(30, -1, -1)])
+    everything = stored(pulling)
+    survey["survey_type"] = "CSAT"
+    report = pulling.pull(NAME)
+    scores = {gsid: each["CSATScore"] for gsid, each in ask(pulling, OBJECT, "CSATScore").items()}
+    rows = pulling.query("SELECT activity_id, survey_type, score::float FROM activity")
+    assert len(everything) > 10
+    assert {row[0]: row[1:] for row in rows} == {gsid: ("CSAT", scores[gsid]) for gsid in everything}
+    assert report.read <= len(everything) + 20  # each once: in the window, or by its Gsid
+    assert pulling.pull(NAME).details.get("reread") is None
+
+
+def test_an_object_is_the_same_however_its_name_is_spelt(pulling: Pulling) -> None:
+    """The rows follow the settings' spelling, live as they were; nothing is read again."""
+    pulling.content["surveys"]["register_custom_fields"] = True
+    pulling.pull(NAME)
+    before = stored(pulling)
+    registered = pulling.query("SELECT name, label FROM custom_field ORDER BY name")
+    pulling.content["surveys"]["objects"][0]["object"] = "Survey_Response"
+    report = pulling.pull(NAME)
+    assert report.read <= 20  # the overlap
+    rows = pulling.query("SELECT DISTINCT source_object, deleted_at FROM activity")
+    assert rows == [("Survey_Response", None)]
+    assert stored(pulling) == before
+    assert pulling.query("SELECT name, label FROM custom_field ORDER BY name") == registered
+    pulling.content["surveys"]["objects"][0]["object"] = OBJECT
+    pulling.pull(NAME)
+    assert pulling.query("SELECT DISTINCT source_object FROM custom_field") == [(OBJECT,)]
