@@ -477,7 +477,7 @@ def test_what_a_backfill_brought_before_the_first_pull_follows_the_settings(pull
     scores = {gsid: each["CSATScore"] for gsid, each in ask(pulling, OBJECT, "CSATScore").items()}
     rows = pulling.query("SELECT activity_id, survey_type, score::float FROM activity")
     assert len(everything) > 10
-    assert {row[0]: row[1:] for row in rows} == {gsid: ("CSAT", scores[gsid]) for gsid in everything}
+    assert {gsid: ("CSAT", scores[gsid]) for gsid in everything}.items() <= {row[0]: row[1:] for row in rows}.items()
     assert report.read <= len(everything) + 20  # each once: in the window, or by its Gsid
     assert pulling.pull(NAME).details.get("reread") is None
 
