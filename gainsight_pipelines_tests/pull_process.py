@@ -24,7 +24,7 @@ def main(name: str, ahead: float) -> int:
     clock = ShiftedClock(timedelta(seconds=ahead))
     run_id = uuid.uuid4().hex
     try:
-        store = connect.open_store(secrets)
+        store = connect.open_store(settings, secrets)
 
         def prepare() -> Prepared:
             return connect.prepare(

@@ -107,7 +107,8 @@ def pulling_on(server: EmbeddedServer, sandbox: RunningSandbox, kind: str = "sal
         for name, value in {**sandbox.env, DATABASE_VARIABLE: server.url(database)}.items():
             patch.setenv(name, value)
         content: dict[str, Any] = yaml.safe_load(Path(sandbox.settings_file(kind)).read_text())
-        store = connect.open_store(connect.read_secrets(parse_settings(yaml.safe_dump(content))))
+        settings = parse_settings(yaml.safe_dump(content))
+        store = connect.open_store(settings, connect.read_secrets(settings))
         yield Pulling(sandbox, store, content)
 
 

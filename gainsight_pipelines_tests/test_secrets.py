@@ -108,7 +108,7 @@ def test_objects_that_hold_secrets_dont_show_them(
         monkeypatch.setenv(name, value)
     settings = load_settings(Path(product.settings_path))
     secrets = connect.read_secrets(settings)
-    store = connect.open_store(secrets)
+    store = connect.open_store(settings, secrets)
     crm = connect.connect_crm(settings, secrets, SystemClock())
     gainsight = connect.connect_gainsight(settings, secrets, SystemClock(), store)
     path = str(product.settings_path)

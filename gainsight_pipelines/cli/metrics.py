@@ -17,7 +17,7 @@ from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.monitoring.metrics import exposition, registry_of
 from gainsight_pipelines.monitoring.serve import serving
-from gainsight_pipelines.settings import Secrets, Settings, load_settings, settings_path
+from gainsight_pipelines.settings import Secrets, load_settings, Settings, load_settings, settings_path
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
 from gainsight_pipelines.sync.connect import open_store
 
@@ -65,7 +65,7 @@ def _store(file: Path) -> Iterator[Store]:
     """The product's database alone: whoever scrapes needs none of Dagster's."""
     secrets = Secrets.read(file, os.environ)
     if secrets.get(DATABASE_VARIABLE):
-        yield open_store(secrets)
+        yield open_store(load_settings(file, os.environ), secrets)
         return
     with open_workspace(file) as workspace:
         yield workspace.store

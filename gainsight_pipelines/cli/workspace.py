@@ -108,5 +108,6 @@ def open_workspace(
                 output.say(foreign)
         else:
             environ[HOME_VARIABLE] = str(prepare_home(data / "dagster"))
-        store = open_store(Secrets.read(file, environ))
-        yield Workspace(load_settings(file, environ), data, store, environ, server)
+        settings = load_settings(file, environ)
+        store = open_store(settings, Secrets.read(file, environ))
+        yield Workspace(settings, data, store, environ, server)

@@ -8,7 +8,7 @@ from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import PipelineError
 from gainsight_pipelines.orchestration.failures import as_failure
 from gainsight_pipelines.orchestration.identity import mark_run, step_tags
-from gainsight_pipelines.orchestration.metadata import table_metadata
+from gainsight_pipelines.orchestration.metadata import schema_of, table_metadata
 from gainsight_pipelines.orchestration.names import ACCOUNT, CRM_GROUP
 from gainsight_pipelines.orchestration.resources import PrimaryCRMResource, StoreResource
 from gainsight_pipelines.scheduling import gate
@@ -40,7 +40,7 @@ def account_asset(settings: Settings) -> dg.SourceAsset:
         key=ACCOUNT,
         group_name=CRM_GROUP,
         description=description,
-        metadata=table_metadata("account"),
+        metadata=table_metadata(schema_of(settings), "account"),
         tags={f"dagster/kind/{kind}": ""} if (kind := crm_kind(settings)) else {},
         op_tags=step_tags("account"),
     )

@@ -32,10 +32,10 @@ class PullConfig(dg.Config):
 
 
 def pull_asset(
-    name: str, pull: ObjectPull | SettingsError, cadence: Cadence, owners: tuple[str, ...]
+    name: str, pull: ObjectPull | SettingsError, cadence: Cadence, owners: tuple[str, ...], schema: str
 ) -> dg.AssetsDefinition:
     """The asset of one configured object. One whose settings are broken is there too; its run says what is wrong."""
-    shown = _shown(pull, cadence)
+    shown = _shown(pull, cadence, schema)
 
     @dg.asset(
         key=asset_key(name),
@@ -113,7 +113,7 @@ class Shown:
     tags: dict[str, str]
 
 
-def _shown(pull: ObjectPull | SettingsError, cadence: Cadence) -> Shown:
+def _shown(pull: ObjectPull | SettingsError, cadence: Cadence, schema: str) -> Shown:
     if isinstance(pull, SettingsError):
         return Shown(
             description=f"**Its settings are broken:** {pull}",
@@ -127,7 +127,7 @@ def _shown(pull: ObjectPull | SettingsError, cadence: Cadence) -> Shown:
             " Where to look when something is wrong: the metadata `documentation`."
         ),
         metadata={
-            **table_metadata(pull.table.name),
+            **table_metadata(schema, pull.table.name),
             "gainsight_object": pull.gainsight_object,
             "cadence": f"{cadence.cron} ({cadence.timezone})",
             "documentation": documentation("troubleshooting"),

@@ -36,7 +36,7 @@ class BackfillConfig(dg.Config):
     """The most responses of this run; empty: surveys.response_limit."""
 
 
-def backfill_asset(pull: ObjectPull, days: ByDay, owners: tuple[str, ...]) -> dg.AssetsDefinition:
+def backfill_asset(pull: ObjectPull, days: ByDay, owners: tuple[str, ...], schema: str) -> dg.AssetsDefinition:
     """The by-day asset of one survey object: each run reads exactly its days, by the responses' own dates in UTC."""
     name = pull.name
     key = backfill_key(name)
@@ -55,7 +55,7 @@ def backfill_asset(pull: ObjectPull, days: ByDay, owners: tuple[str, ...]) -> dg
         owners=owners,
         pool=pool(name),
         op_tags=step_tags(by_day(name)),
-        metadata=table_metadata(pull.table.name),
+        metadata=table_metadata(schema, pull.table.name),
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.multi_run(DAYS_PER_RUN),
         output_required=False,

@@ -10,6 +10,7 @@ from gainsight_pipelines.orchestration.assets import pull_asset
 from gainsight_pipelines.orchestration.backfills import backfill_asset
 from gainsight_pipelines.orchestration.checks import pull_checks
 from gainsight_pipelines.orchestration.identity import step_tags
+from gainsight_pipelines.orchestration.metadata import schema_of
 from gainsight_pipelines.orchestration.names import asset_key, job_name
 from gainsight_pipelines.orchestration.resources import GainsightResource, PrimaryCRMResource, StoreResource
 from gainsight_pipelines.orchestration.schedules import pull_schedule
@@ -29,6 +30,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     cadences = {name: cadence_of(settings, name) for name in pulls}
     path = str(settings.path) if settings.path else None
     owners = () if settings.file_error or "common" in settings.errors else settings.common.owners
+    schema = schema_of(settings)
     jobs = [
         dg.define_asset_job(
             job_name(name),
@@ -47,9 +49,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         return dg.Definitions(
             assets=[
                 account_asset(settings),
-                *(pull_asset(name, pull, cadences[name], owners) for name, pull in pulls.items()),
+                *(pull_asset(name, pull, cadences[name], owners, schema) for name, pull in pulls.items()),
                 *(
-                    backfill_asset(pull, pull.by_day, owners)
+                    backfill_asset(pull, pull.by_day, owners, schema)
                     for pull in pulls.values()
                     if not isinstance(pull, SettingsError) and pull.by_day is not None
                 ),

@@ -39,13 +39,10 @@ def tag_value(text: str) -> str:
 
 
 def store_id(connection: "psycopg.Connection") -> str:
-    """The id of the store: which database, and which tables in it."""
-    row = connection.execute(
-        """SELECT md5(concat_ws(' ', current_database(), inet_server_addr(), inet_server_port(),
-                                'sync_run'::regclass::oid))"""
-    ).fetchone()
-    assert row is not None
-    return str(row[0])
+    """The id of the store, as it stands in the database."""
+    from gainsight_pipelines.store import tenant
+
+    return tenant.store_id(connection)
 
 
 def step_tags(name: str) -> dict[str, str]:

@@ -4,21 +4,27 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from gainsight_pipelines.store.contract import LINKS_TO_ACCOUNT, RELATIONS
+from gainsight_pipelines.store.contract import LINKS_TO_ACCOUNT, RELATIONS, SCHEMA
 
 if TYPE_CHECKING:
+    from gainsight_pipelines.settings import Settings
     from gainsight_pipelines.store.connection import Store
     from gainsight_pipelines.store.tables import Table
     from gainsight_pipelines.sync import SyncReport
 
 
-def table_metadata(table: str) -> dict[str, Any]:
+def table_metadata(schema: str, table: str) -> dict[str, Any]:
     """What an asset says of the table that it fills, whether it ever ran or not: its name and its columns."""
     columns = [
         dg.TableColumn(name, type=kind, description=meaning)
         for name, (kind, meaning) in RELATIONS[table].columns.items()
     ]
-    return {"dagster/table_name": f"gainsight.{table}", "dagster/column_schema": dg.TableSchema(columns=columns)}
+    return {"dagster/table_name": f"{schema}.{table}", "dagster/column_schema": dg.TableSchema(columns=columns)}
+
+
+def schema_of(settings: "Settings") -> str:
+    """The schema of the tables, as far as the settings tell; a run itself says what is wrong with them."""
+    return SCHEMA if settings.file_error or "store" in settings.errors else settings.store.schema
 
 
 def column_lineage(table: str, account: dg.AssetKey) -> dict[str, Any]:
@@ -55,7 +61,7 @@ def materialization_metadata(
         "unmatched_by_reason": _table(("reason", "rows"), sorted(totals.items())),
         "sample": _table(table.sample, rows),
         "details": dg.MetadataValue.json(report.details),
-        "dagster/table_name": f"gainsight.{table.name}",
+        "dagster/table_name": f"{store.schema}.{table.name}",
     }
     if report.since is not None:
         metadata["window_from"] = dg.MetadataValue.timestamp(report.since)

@@ -59,4 +59,5 @@ class StoreResource(SettingsResource):
         """The database, migrated if need be."""
         from gainsight_pipelines.sync import connect
 
-        return connect.open_store(connect.read_secrets(self.settings()))
+        settings = self.settings()
+        return connect.open_store(settings, connect.read_secrets(settings))

@@ -26,6 +26,7 @@ from gainsight_pipelines.settings.models import (
     PrimaryCRMSettings,
     Schedules,
     SchedulesSettings,
+    StoreSettings,
 )
 from gainsight_pipelines.settings.values import near_match
 
@@ -34,7 +35,11 @@ DEFAULT_NAME = "gainsight.yaml"
 DATA_FOLDER = ".gainsight_pipelines"
 """Beside the settings file: former versions of it, the embedded server's data, Dagster's home."""
 
-_WITHOUT_SECTION: Mapping[str, Section] = {"common": CommonSettings(), "schedules": SchedulesSettings()}
+_WITHOUT_SECTION: Mapping[str, Section] = {
+    "common": CommonSettings(),
+    "schedules": SchedulesSettings(),
+    "store": StoreSettings(),
+}
 S = TypeVar("S", bound=Section)
 
 
@@ -91,6 +96,11 @@ class Settings:
     def schedules(self) -> Schedules:
         """When the pulls run; the defaults where the section is missing."""
         return self._get("schedules", SchedulesSettings) or SchedulesSettings()
+
+    @property
+    def store(self) -> StoreSettings:
+        """Where in the database everything lands; the defaults where the section is missing."""
+        return self._get("store", StoreSettings) or StoreSettings()
 
     def crm_id_field(self) -> str | None:
         """The company's field with the CRM id, by which all objects are matched: told wherever it can be.

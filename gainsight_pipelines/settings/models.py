@@ -6,10 +6,11 @@ no secret has a place.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictFloat, StrictInt, create_model, field_validator
+from pydantic import AfterValidator, Field, StrictFloat, StrictInt, create_model, field_validator
 
 from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.objects.section import FIELD_WORDS, FieldName, Section, Takes
@@ -153,6 +154,24 @@ SchedulesSettings: type[Schedules] = create_model(
     **{name: _cron_of(name) for name in DEFINITIONS},
 )
 
+with warnings.catch_warnings():
+    # pydantic 1 had a method of that name, which nobody calls on a section.
+    warnings.filterwarnings("ignore", 'Field name "schema"')
+
+    class StoreSettings(Section):
+        """Where in the database everything lands. GAINSIGHT_PIPELINES_DATABASE_URL names the database."""
+
+        schema: Annotated[
+            str,
+            AfterValidator(values.schema),
+            Field(
+                strict=True,
+                pattern=values.SCHEMA_NAME,
+                description="Schema of the tables. Each tenant has its own; several can share a database.",
+            ),
+            Takes(values.SCHEMA_WORDS),
+        ] = "gainsight"  # type: ignore[assignment]
+
 
 SECTIONS: Mapping[str, type[Section]] = {
     "gainsight": GainsightSettings,
@@ -160,5 +179,6 @@ SECTIONS: Mapping[str, type[Section]] = {
     "common": CommonSettings,
     **{name: definition.model for name, definition in DEFINITIONS.items()},
     "schedules": SchedulesSettings,
+    "store": StoreSettings,
 }
 """The sections of the file, in the order in which they are documented."""

@@ -17,6 +17,8 @@ from gainsight_pipelines.text import name_key
 
 OWNER = r"^(team:[\w.-]+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$"
 """What Dagster takes for the owner of an asset; for anything else it refuses the whole code location."""
+SCHEMA_NAME = r"^[A-Za-z_][A-Za-z0-9_$-]{0,62}$"
+SCHEMA_WORDS = "a schema of PostgreSQL (letters, digits, _, $ and -, at most 63, none of PostgreSQL's own)"
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _ADDRESS = "it takes an address like https://your-tenant.gainsightcloud.com"
 
@@ -68,6 +70,13 @@ def is_loopback(host: str) -> bool:
     """Whether a host is this machine: localhost, 127.0.0.0/8 or ::1."""
     ip = _ip(host)
     return host.casefold() == "localhost" if ip is None else ip.is_loopback
+
+
+def schema(value: str) -> str:
+    """The name of a schema that isn't one of PostgreSQL's own."""
+    if value.startswith("pg_") or value == "information_schema":
+        raise ValueError
+    return value
 
 
 def timezone(value: str) -> str:

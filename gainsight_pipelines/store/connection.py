@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from gainsight_pipelines.errors import PermanentError, PipelineError, TransientError
+from gainsight_pipelines.store.contract import SCHEMA
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_SECONDS = 10
 DATABASE_VARIABLE = "GAINSIGHT_PIPELINES_DATABASE_URL"
 OLDEST_SERVER = 14
-SCHEMA = "gainsight"
 
 SESSION = {
     "client_encoding": "UTF8",

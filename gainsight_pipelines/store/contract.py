@@ -46,6 +46,9 @@ _LINK = {
     ),
     "match_candidates": ("text[]", "The accounts among which nobody chose, if ambiguous."),
 }
+SCHEMA = "gainsight"
+"""The schema of the tables unless the settings name another one."""
+
 LINKS_TO_ACCOUNT = ("account_id", "match_candidates")
 """Columns of the data tables whose values are taken from `account.account_id`."""
 

@@ -1,11 +1,30 @@
-"""Whose data a database holds. A run for anybody else is refused before it reads or writes anything."""
+"""Whose data a store holds. A run for anybody else is refused before it reads or writes anything."""
 
 from __future__ import annotations
 
 import psycopg
 from psycopg import sql
 
-from gainsight_pipelines.errors import ObjectBusy, SettingsError
+from gainsight_pipelines.errors import ObjectBusy, PermanentError, SettingsError
+
+TABLES = (
+    "account",
+    "activity",
+    "api_quota",
+    "company",
+    "company_link",
+    "crm_gate",
+    "custom_field",
+    "object_schema",
+    "rejected_record",
+    "run_total",
+    "sync_cursor",
+    "sync_run",
+    "tenant",
+    "usage_metric",
+    "watched_object",
+)
+"""The product's tables that a reset empties. The store keeps its version and its id, and Gainsight's pause holds."""
 
 
 def claim(connection: psycopg.Connection, gainsight_host: str, crm: str, crm_organisation: str) -> None:
@@ -28,8 +47,8 @@ def claim(connection: psycopg.Connection, gainsight_host: str, crm: str, crm_org
             "The database holds the data of Gainsight {} with {} {}; this run is for Gainsight {} with {} {}.".format(
                 *owner, gainsight_host, crm, crm_organisation
             ),
-            "Use another database for it (GAINSIGHT_PIPELINES_DATABASE_URL), or empty this one with "
-            "`gainsight-pipelines reset --all`.",
+            "Set `store.schema` to another name for it, use another database (GAINSIGHT_PIPELINES_DATABASE_URL), or "
+            "empty this one with `gainsight-pipelines reset --all`.",
         )
 
 
@@ -39,11 +58,19 @@ def holder(connection: psycopg.Connection) -> tuple[str, str, str] | None:
     return (str(row[0]), str(row[1]), str(row[2])) if row else None
 
 
+def store_id(connection: psycopg.Connection) -> str:
+    """The store's id (a UUID), made with its tables: the same in every process, whatever the URL that leads to it."""
+    row = connection.execute("SELECT store_id FROM store").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
 def empty(connection: psycopg.Connection) -> None:
     """Empties every table of the product, so that the database is nobody's again.
 
     Raises:
         ObjectBusy: something is being pulled.
+        PermanentError: a table of somebody else's refers to one of them.
     """
     with connection.transaction():
         running = connection.execute(
@@ -52,8 +79,11 @@ def empty(connection: psycopg.Connection) -> None:
         ).fetchone()
         if running is not None:
             raise ObjectBusy(f"`{running[0].split()[2]}` is being pulled.", "Wait for it to end, or stop it.")
-        tables = connection.execute(
-            "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename <> 'schema_version'"
-        ).fetchall()
-        names = sql.SQL(", ").join(sql.Identifier(name) for (name,) in tables)
-        connection.execute(sql.SQL("TRUNCATE {}").format(names))
+        names = sql.SQL(", ").join(map(sql.Identifier, TABLES))
+        try:
+            connection.execute(sql.SQL("TRUNCATE {}").format(names))
+        except psycopg.errors.FeatureNotSupported as error:
+            raise PermanentError(
+                f"The tables can't be emptied: {error.diag.message_detail}",
+                "Drop that table's foreign key, or empty and drop the schema yourself.",
+            ) from error

@@ -27,11 +27,11 @@ from gainsight_pipelines.sync import Prepared, Services
 from gainsight_pipelines.sync.accounts import Refresh
 
 
-def open_store(secrets: Secrets) -> Store:
-    """The store that the environment names, migrated if need be.
+def open_store(settings: Settings, secrets: Secrets) -> Store:
+    """The store that the environment and the settings name, migrated if need be.
 
     Raises:
-        SettingsError: none is named.
+        SettingsError: none is named, or the settings can't be read.
         PipelineError: it can't be reached, or can't be migrated.
     """
     url = secrets.get(DATABASE_VARIABLE)
@@ -40,7 +40,7 @@ def open_store(secrets: Secrets) -> Store:
             f"{DATABASE_VARIABLE} is not set, so there is no database to write to.",
             "Set it, or start through `gainsight-pipelines dev`, which brings a database of its own.",
         )
-    store = Store(url)
+    store = Store(url, schema=settings.store.schema)
     migrate(store)
     return store
 

@@ -15,7 +15,7 @@ import pytest
 
 from gainsight_pipelines.discovery.validation import Check, Outcome, passed, validate
 from gainsight_pipelines.embedded.server import EmbeddedServer
-from gainsight_pipelines.settings import Secrets
+from gainsight_pipelines.settings import Secrets, Settings
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
 from gainsight_pipelines.sync.connect import open_store
 from gainsight_pipelines_tests.databases import fresh_database
@@ -362,7 +362,7 @@ def test_a_company_field_that_is_not_there_for_matching(finding: Finding) -> Non
 
 @contextmanager
 def store_at(url: str) -> Iterator[Store]:
-    yield open_store(Secrets.read(None, {DATABASE_VARIABLE: url}))
+    yield open_store(Settings(), Secrets.read(None, {DATABASE_VARIABLE: url}))
 
 
 def database_checks(finding: Finding, url: str, *parts: str) -> list[Check]:

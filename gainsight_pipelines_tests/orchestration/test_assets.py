@@ -16,7 +16,7 @@ from gainsight_pipelines.store.contract import RELATIONS
 from gainsight_pipelines_tests.orchestration.running import Located
 from gainsight_pipelines_tests.pulling import Pulling
 
-LAST_CHANGED = "SELECT changed_at FROM gainsight.activity ORDER BY changed_at DESC LIMIT 5"
+LAST_CHANGED = "SELECT changed_at FROM activity ORDER BY changed_at DESC LIMIT 5"
 
 TABLES = {
     "crm/account": "account",

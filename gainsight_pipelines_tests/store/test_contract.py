@@ -13,7 +13,11 @@ from gainsight_pipelines.objects.registry import TABLES
 from gainsight_pipelines.store import contract
 from gainsight_pipelines.store.tables import LINK_COLUMNS, Json
 
-INTERNAL = {"run_total", "tenant", "company_link", "object_schema", "api_quota", "schema_version", "watched_object"}
+INTERNAL = {"run_total", "tenant", "company_link", "object_schema", "api_quota", "schema_version", "watched_object"} | {
+    "store",
+    "lease",
+    "api_pause",
+}
 """Tables that are no part of the contract."""
 
 ROOT = Path(__file__).resolve().parents[2]

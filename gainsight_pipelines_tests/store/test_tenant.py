@@ -1,0 +1,106 @@
+"""Stores: several in one database, each with its id, tenant and tables; nothing of anybody else's is touched."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from gainsight_pipelines.errors import PermanentError, SettingsError
+from gainsight_pipelines.settings import parse_settings
+from gainsight_pipelines.store import tenant
+from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.migrate import migrate
+from gainsight_pipelines.store.quota import Quota, calls_of_day
+from gainsight_pipelines_tests.pulling import Pulling, ShiftedClock
+
+KEPT = {"schema_version", "store", "lease", "api_pause"}
+"""Tables that a reset leaves alone: they hold nothing that was pulled."""
+
+ODD = "Acme-1$eu"
+
+
+@contextmanager
+def role_in(store: Store, *rights: str) -> Iterator[Store]:
+    """The same store for a new role that has these rights alone; `{role}` and `{database}` stand for the names."""
+    with store.connect("admin") as admin:
+        names = {"role": f"r_{uuid.uuid4().hex[:10]}", "database": admin.info.dbname}
+        admin.execute("CREATE ROLE {role} LOGIN".format(**names).encode())
+        try:
+            for right in rights:
+                admin.execute(right.format(**names).encode())
+            yield Store(make_conninfo(store.url, user=names["role"]), schema=store.schema)
+        finally:
+            admin.execute("DROP OWNED BY {role} CASCADE; DROP ROLE {role}".format(**names).encode())
+
+
+def test_two_stores_in_one_database_are_independent(store: Store) -> None:
+    other = Store(store.url, schema=ODD)
+    migrate(other)
+    clock = ShiftedClock()
+    with store.connect("test") as one, other.connect("test") as two:
+        tenant.claim(one, "a.example", "salesforce", "1")
+        tenant.claim(two, "b.example", "hubspot", "2")
+        with pytest.raises(SettingsError, match=r"holds the data of Gainsight a\.example"):
+            tenant.claim(one, "b.example", "hubspot", "2")
+        Quota(other, clock, 1.0)("query")
+        assert [calls_of_day(each, clock.now()) for each in (one, two)] == [0, 1]
+        ids = [tenant.store_id(each) for each in (one, two)]
+        assert len(set(ids)) == 2
+        tenant.empty(two)
+        assert (tenant.holder(one), tenant.holder(two)) == (("a.example", "salesforce", "1"), None)
+        assert [tenant.store_id(each) for each in (one, two)] == ids, "a reset makes no other store of it"
+
+
+def test_a_reset_empties_our_tables_and_no_others(connection: psycopg.Connection) -> None:
+    ours = {
+        name for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
+    }
+    assert ours == {*tenant.TABLES, *KEPT}
+    connection.execute("CREATE TABLE theirs AS SELECT 1 AS kept")
+    tenant.claim(connection, "a.example", "salesforce", "1")
+    tenant.empty(connection)
+    assert tenant.holder(connection) is None
+    assert connection.execute("SELECT kept FROM theirs").fetchall() == [(1,)]
+
+
+def test_a_table_of_others_that_refers_to_ours_is_named(connection: psycopg.Connection) -> None:
+    connection.execute("CREATE TABLE theirs (account_id text REFERENCES account)")
+    with pytest.raises(PermanentError, match='"theirs" references "account"'):
+        tenant.empty(connection)
+
+
+def test_pulls_go_to_the_schema_of_the_settings(pulling: Pulling) -> None:
+    pulling.content["store"] = {"schema": ODD}
+    pulling.store = Store(pulling.store.url, schema=pulling.settings.store.schema)
+    migrate(pulling.store)
+    pulling.pull("company")
+    assert pulling.query("SELECT count(*) FROM company") == [(len(pulling.truth("company")),)]
+    assert pulling.query("SELECT count(*) FROM company") == [(0,)]
+    assert pulling.query("SELECT count(*) FROM sync_run") == [(0,)]
+
+
+@pytest.mark.parametrize("schema", ["pg_mine", "information_schema", "", "a b", "x" * 64, "ä"])
+def test_what_can_be_no_schema_of_ours(schema: str) -> None:
+    settings = parse_settings(f"store: {{schema: '{schema}'}}")
+    with pytest.raises(SettingsError, match=r"a schema of PostgreSQL"):
+        _ = settings.store
+
+
+def test_a_schema_made_for_a_role_that_may_make_none(database_url: str) -> None:
+    """It may neither create a schema in the database nor a table in `public`."""
+    rights = (
+        "REVOKE CREATE ON DATABASE {database} FROM PUBLIC",
+        "REVOKE ALL ON SCHEMA public FROM PUBLIC",
+        "CREATE SCHEMA prepared AUTHORIZATION {role}",
+    )
+    with role_in(Store(database_url, schema="prepared"), *rights) as prepared:
+        migrate(prepared)
+        with prepared.connect("test") as connection:
+            assert uuid.UUID(tenant.store_id(connection))
+    with role_in(Store(database_url), rights[0]) as nobody, pytest.raises(PermanentError, match="may not create"):
+        migrate(nobody)
