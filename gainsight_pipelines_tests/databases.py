@@ -81,6 +81,8 @@ def fresh_database(server: EmbeddedServer, template: str = "template0") -> Itera
 def product_database(server: EmbeddedServer) -> Iterator[str]:
     """The name of a new database with the product's tables and nothing in them, dropped at the end."""
     with fresh_database(server, _template(server, "product_template", _create_tables)) as name:
+        with Store(server.url(name)).connect("test") as connection:
+            connection.execute("UPDATE store SET store_id = gen_random_uuid()")  # a store of its own, and no copy
         yield name
 
 

@@ -80,8 +80,8 @@ def test_pulls_go_to_the_schema_of_the_settings(pulling: Pulling) -> None:
     migrate(pulling.store)
     pulling.pull("company")
     assert pulling.query("SELECT count(*) FROM company") == [(len(pulling.truth("company")),)]
-    assert pulling.query("SELECT count(*) FROM company") == [(0,)]
-    assert pulling.query("SELECT count(*) FROM sync_run") == [(0,)]
+    assert pulling.query('SELECT count(*) FROM "gainsight".company') == [(0,)]
+    assert pulling.query('SELECT count(*) FROM "gainsight".sync_run') == [(0,)]
 
 
 @pytest.mark.parametrize("schema", ["pg_mine", "information_schema", "", "a b", "x" * 64, "ä"])
