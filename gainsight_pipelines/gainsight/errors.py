@@ -89,16 +89,19 @@ class UnknownField(PermanentError):
     Attributes:
         object_name: the object that was queried; "" where that isn't known.
         fields: those of the selected names that the refusal names.
+        select: the names that were selected.
         said: the refusal in Gainsight's words, which may hold values of records: to be looked through, never shown.
     """
 
     object_name = ""
     fields: tuple[str, ...] = ()
+    select: tuple[str, ...] = ()
     said = ""
 
     def names(self, object_name: str, select: Sequence[str]) -> None:
         """Says what was asked for, so that the refused names can be told."""
         self.object_name = object_name
+        self.select = tuple(select)
         self.fields = tuple(
             name for name in select if re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.])", self.said, re.IGNORECASE)
         )

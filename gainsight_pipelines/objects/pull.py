@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -86,6 +86,13 @@ class CompanyFields:
     def crm_id_of(self, record: Record) -> str | None:
         """The CRM id, or other key, that came with the record."""
         return text(record.get(self.crm_id)) if self.crm_id else None
+
+
+def crm_ids_of(companies: Iterable[Record], field: str) -> Iterator[tuple[str, str | None]]:
+    """The Gsids of companies and their CRM ids, of those that show the field: where it is left out it isn't empty."""
+    for record in companies:
+        if field in record and (gsid := canonical_gsid(text(record.get("Gsid")))):
+            yield gsid, text(record[field])
 
 
 def _company_gsid(value: Any) -> str | None:

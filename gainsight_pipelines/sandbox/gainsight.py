@@ -254,6 +254,8 @@ class _Service:
     def _refused(self, error: QueryError, request_id: str) -> Response:
         code = error.code or "GSOBJ_1002"
         status, code = self._switches.refusals.get(_refusal_kind(error.description), (400, code))
+        if self._switches.nameless_refusals:
+            return _error(status, "GSOBJ_1002", "Invalid field or data mapping", request_id)
         return _error(status, code, error.description, request_id)
 
     def _object_not_found(self, request_id: str) -> Response:

@@ -186,7 +186,8 @@ class Engine:
             path = self.path(table, name, "select")
             if path.field["meta"].get("deleted"):
                 raise QueryError("GSOBJ_1002", f"Invalid fields in select clause - {name}")
-            if f"{table.name}.{path.name}".lower() in {each.lower() for each in self.switches.unreadable_fields}:
+            names = {f"{table.name}.{name}".lower() for name in (path.name, path.sent)}
+            if not names.isdisjoint(each.lower() for each in self.switches.unreadable_fields):
                 raise QueryError("P_5005", f"Field {name} is not accessible")
             paths.append(path)
         return paths

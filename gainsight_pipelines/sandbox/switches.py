@@ -73,6 +73,8 @@ class Switches:
     """Objects whose queries answer HTTP 500, as survey_response does on some tenants."""
     unreadable_fields: list[str] = field(default_factory=list)
     """`object.Field` names that a query may not select (P_5005), though describe lists them."""
+    nameless_refusals: bool = False
+    """Refusals of fields don't say which field it is, whatever their code."""
     data_shape: str = "records"
     date_format: str = "iso"
     empty_dates: bool = False

@@ -77,12 +77,12 @@ def oldest_check(connection: psycopg.Connection) -> datetime | None:
 
 
 def forget_crm_ids(connection: psycopg.Connection) -> None:
-    """Drops what was learnt of all companies; they are to be read again.
+    """Drops what was learnt of all companies; they are to be read again, or asked for where a record names one.
 
     Until the end of the transaction nobody else writes what is learnt: two in different orders would block each other.
     """
     connection.execute("LOCK TABLE company_link IN SHARE ROW EXCLUSIVE MODE")
-    connection.execute("UPDATE company_link SET crm_id = NULL WHERE crm_id IS NOT NULL")
+    connection.execute("UPDATE company_link SET crm_id = NULL, is_known = false")
 
 
 def fingerprint(connection: psycopg.Connection, gsid_field: str | None) -> str:

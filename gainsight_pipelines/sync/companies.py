@@ -9,7 +9,6 @@ from gainsight_pipelines.errors import PermanentError
 from gainsight_pipelines.gainsight.errors import UnknownField
 from gainsight_pipelines.gainsight.reader import (
     Position,
-    ReadPage,
     ReadPlan,
     end_of_read,
     read_changed,
@@ -17,13 +16,13 @@ from gainsight_pipelines.gainsight.reader import (
     start_of_pull,
 )
 from gainsight_pipelines.objects.company import company_crm_id_field
-from gainsight_pipelines.objects.fields import MODIFIED_NAMES, first_named, text
-from gainsight_pipelines.objects.pull import COMPANY_OBJECT
+from gainsight_pipelines.objects.fields import MODIFIED_NAMES, first_named
+from gainsight_pipelines.objects.pull import COMPANY_OBJECT, crm_ids_of
 from gainsight_pipelines.objects.registry import COMPANIES
 from gainsight_pipelines.store import links
 from gainsight_pipelines.store.runs import PULL, Cursor, peek_cursor, save_cursor, take_cursor
 from gainsight_pipelines.sync.context import PullContext
-from gainsight_pipelines.text import canonical_gsid, name_key
+from gainsight_pipelines.text import name_key
 
 COMPANY_LINKS = "company_link"
 """Stands in `sync_cursor` for the table of companies' CRM ids."""
@@ -80,7 +79,9 @@ def _follow_field(context: PullContext, field: str | None) -> None:
                 plan = ReadPlan(COMPANY_OBJECT, ("Gsid", field), cursor_field=None, kind="links")
                 for page in read_whole(context.services.gainsight, plan, report=context.note):
                     checked_at = context.services.clock.now()
-                    links.write_companies(connection, _crm_ids(page, field), is_known=True, checked_at=checked_at)
+                    links.write_companies(
+                        connection, dict(crm_ids_of(page.records, field)), is_known=True, checked_at=checked_at
+                    )
             context.note(f"The company's field with the CRM id is now {now}: the ids of all companies were read again.")
         save_cursor(connection, COMPANY_LINKS, FIELD, run_id, Cursor(fingerprint=now))
 
@@ -125,7 +126,7 @@ def _read_changes(context: PullContext, field: str, last: Cursor) -> Cursor:
     cursor = last.moved_to(read_started_at=None)
     is_anything_read = False
     for page in read_changed(context.services.gainsight, plan, report=context.note):
-        corrected |= links.differing(context.connection, _crm_ids(page, field))
+        corrected |= links.differing(context.connection, dict(crm_ids_of(page.records, field)))
         cursor = cursor.moved_to(read_started_at=cursor.read_started_at or page.server_time, is_whole=page.is_whole)
         is_anything_read |= bool(page.records)
         if page.is_last and is_anything_read:
@@ -134,9 +135,3 @@ def _read_changes(context: PullContext, field: str, last: Cursor) -> Cursor:
     checked_at = context.services.clock.now()
     links.write_companies(context.connection, corrected, is_known=True, checked_at=checked_at)
     return cursor
-
-
-def _crm_ids(page: ReadPage, field: str) -> dict[str, str | None]:
-    return {
-        gsid: text(record.get(field)) for record in page.records if (gsid := canonical_gsid(text(record.get("Gsid"))))
-    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -14,13 +15,17 @@ from gainsight_pipelines.errors import PermanentError
 from gainsight_pipelines.gainsight.client import GainsightClient
 from gainsight_pipelines.gainsight.errors import UnknownField
 from gainsight_pipelines.gainsight.metadata import ObjectSchema, PicklistOption
-from gainsight_pipelines.objects.pull import Mapper, ObjectPull
+from gainsight_pipelines.gainsight.query import Query
+from gainsight_pipelines.objects.pull import ObjectPull
 from gainsight_pipelines.store import schemas
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.locks import Lock
 from gainsight_pipelines.sync.accounts import Refresh
 from gainsight_pipelines.sync.report import SyncReport
 from gainsight_pipelines.text import name_key
+
+MOST_REFUSED = 10
+"""Fields that are looked for at a time, some seven calls each among a hundred; another try finds further ones."""
 
 logger = logging.getLogger("gainsight_pipelines")
 
@@ -86,6 +91,7 @@ class PullContext:
     report: SyncReport
     started_at: datetime
     described: set[str] = field(default_factory=set)
+    remembered: set[str] = field(default_factory=set)
     linked: LinkedRows = field(default_factory=LinkedRows)
 
     @property
@@ -129,9 +135,12 @@ class PullContext:
         if kept is not None:
             description, unreadable = kept
             try:
-                return ObjectSchema.from_json(description).without(unreadable)
+                schema = ObjectSchema.from_json(description).without(unreadable)
             except ValueError:  # another version of this program kept it
                 pass
+            else:
+                self.remembered.add(name_key(object_name))
+                return schema
         schema = self._with_options(self.services.gainsight.describe(object_name))
         self.described.add(name_key(object_name))
         schemas.keep_schema(self.connection, object_name, schema.to_json(), now)
@@ -154,11 +163,22 @@ class PullContext:
             fields[name] = replace(field_, options=found[category])
         return replace(schema, fields=fields)
 
-    def leave_out(self, refused: UnknownField, mapper: Mapper | None) -> bool:
+    def forget_schemas(self) -> bool:
+        """Has the objects described anew that this run knows by a description of an earlier one.
+
+        Returns:
+            Whether there are any; each is asked for once in a run.
+        """
+        stale = self.remembered - self.described
+        for name in stale:
+            schemas.forget_schema(self.connection, name)
+        return bool(stale)
+
+    def leave_out(self, refused: UnknownField) -> bool:
         """Takes note of fields that the tenant refused, so that another try can do without them.
 
-        The object is described anew first, once in a run: a field may just be gone. What the refusal doesn't name is
-        taken to be one of the names behind lookups.
+        The object is described anew first, once in a run: a field may just be gone. Where the refusal names none, small
+        calls find out which it is.
 
         Returns:
             Whether another try is worth it.
@@ -168,8 +188,8 @@ class PullContext:
             schemas.forget_schema(self.connection, object_name)
         schema = self.schema(object_name)
         names = refused.fields
-        if not names and not is_new and mapper is not None:
-            names = tuple(name for name in mapper.select if "." in name)
+        if not names and not is_new:
+            names = self._refused_among(object_name, refused.select)
         still = [
             name
             for name in names
@@ -183,3 +203,28 @@ class PullContext:
                 " until the object is described again, in a day."
             )
         return bool(still) or is_new
+
+    def _refused_among(self, object_name: str, select: Sequence[str]) -> tuple[str, ...]:
+        """Those of these fields that the tenant refuses: halved again and again, a call for each half.
+
+        None, if it takes them all: then the refusal was of something else.
+        """
+        found: list[str] = []
+        halves = [tuple(select)]
+        while halves and len(found) < MOST_REFUSED:
+            names = halves.pop()
+            if not names or not self._is_refused(object_name, names):
+                continue
+            if len(names) == 1:
+                found.append(names[0])
+                continue
+            middle = len(names) // 2
+            halves += names[middle:], names[:middle]
+        return tuple(found)
+
+    def _is_refused(self, object_name: str, names: tuple[str, ...]) -> bool:
+        try:
+            self.services.gainsight.query(object_name, Query(names, limit=1), kind="probe")
+        except UnknownField:
+            return True
+        return False

@@ -11,8 +11,8 @@ import psycopg
 
 from gainsight_pipelines.gainsight.reader import ReadPage, read_by_ids
 from gainsight_pipelines.matching import AccountIndex, Link
-from gainsight_pipelines.objects.fields import BadRecord, text
-from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Count, Mapper, Row
+from gainsight_pipelines.objects.fields import BadRecord
+from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Count, Mapper, Row, crm_ids_of
 from gainsight_pipelines.store import bulk, links, runs, snapshot
 from gainsight_pipelines.store.connection import GIVEN_UP
 from gainsight_pipelines.store.links import LinkColumns, link_columns
@@ -20,7 +20,7 @@ from gainsight_pipelines.store.rejected import NestedTooDeeply, write_rejected
 from gainsight_pipelines.store.runs import Cursor, save_cursor
 from gainsight_pipelines.sync.context import PullContext, logger
 from gainsight_pipelines.sync.read_ahead import read_ahead
-from gainsight_pipelines.text import canonical_gsid, visible
+from gainsight_pipelines.text import visible
 
 KEPT_COMPANIES = 50_000
 """CRM ids of so many companies are kept in memory, some 10 MB; the database has them all."""
@@ -203,13 +203,13 @@ class PageWriter:
         self._context.linked.is_certain = False
 
     def _crm_ids_of_page(self, records: Sequence[Record]) -> dict[str, str | None]:
-        """The companies' CRM ids that came with the page."""
+        """The companies' CRM ids that came with the page. A key that isn't there says nothing about them."""
         company = self._mapper.company
         if company.crm_id is None or company.key_kind is not None:
             return {}
         found = {}
         for record in records:
-            if (gsid := company.own_gsid_of(record)) is not None:
+            if company.crm_id in record and (gsid := company.own_gsid_of(record)) is not None:
                 found[gsid] = company.crm_id_of(record)
         learnt = {gsid: crm_id for gsid, crm_id in found.items() if self._crm_ids.get(gsid, "") != crm_id}
         if not self._crm_ids.keys().isdisjoint(learnt):
@@ -220,7 +220,7 @@ class PageWriter:
         """Finds the CRM ids of companies that nothing is known of yet: in the database, else by asking Gainsight.
 
         Returns:
-            Those that Gainsight does not have.
+            Those that Gainsight does not have, or shows without that field.
         """
         company = self._mapper.company
         missing = {gsid for gsid in gsids if gsid is not None and gsid not in self._crm_ids}
@@ -238,12 +238,7 @@ class PageWriter:
             sorted(missing),
             kind="links",
         )
-        found = {
-            gsid: text(record.get(self._crm_id_field))
-            for page in asked
-            for record in page
-            if (gsid := canonical_gsid(text(record.get("Gsid"))))
-        }
+        found = {gsid: crm_id for page in asked for gsid, crm_id in crm_ids_of(page, self._crm_id_field)}
         links.write_companies(context.connection, found, is_known=True, checked_at=now)
         unknown = dict.fromkeys(missing - found.keys())
         self._crm_ids.update(found | unknown)

@@ -16,6 +16,7 @@ from gainsight_pipelines.errors import (
     ObjectBusy,
     PermanentError,
     PipelineError,
+    SettingsError,
     TransientError,
 )
 from gainsight_pipelines.gainsight.errors import UnknownField
@@ -179,18 +180,26 @@ def _pull_all(context: PullContext) -> None:
 def read_mapped(
     context: PullContext, index: AccountIndex, read: Callable[[PullContext, Mapper, ObjectSchema, PageWriter], None]
 ) -> Mapper:
-    """Reads and writes; again without them where the tenant refuses fields that it describes."""
-    mapper: Mapper | None = None
+    """Reads and writes; again without them where the tenant refuses fields that it describes.
+
+    Settings that don't fit a description of earlier today are held against a new one first: a field may just have been
+    added.
+    """
     while True:
         try:
-            schema = context.schema(context.pull.gainsight_object)
-            id_field = crm_id_field(context)
+            try:
+                schema = context.schema(context.pull.gainsight_object)
+                id_field = crm_id_field(context)
+                mapper = context.pull.mapper(schema, id_field)
+            except SettingsError:
+                if not context.forget_schemas():
+                    raise
+                continue
             keep_crm_ids(context, id_field)
-            mapper = context.pull.mapper(schema, id_field)
             read(context, mapper, schema, PageWriter(context, mapper, index, id_field))
             return mapper
         except UnknownField as refused:
-            if not context.leave_out(refused, mapper):
+            if not context.leave_out(refused):
                 raise
 
 

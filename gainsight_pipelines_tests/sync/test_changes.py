@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gainsight_pipelines.errors import PipelineError, SettingsError
+from gainsight_pipelines.gainsight.errors import UnknownField
 from gainsight_pipelines.sync import SyncReport, sync
 from gainsight_pipelines_tests.pulling import Pulling
 
@@ -227,6 +228,58 @@ def test_unreadable_fields_are_left_out_and_named(pulling: Pulling) -> None:
     pulling.clock.ahead += timedelta(days=1, hours=1)
     assert "Arr" in notes(pulling.pull("company"))
     assert pulling.query("SELECT count(*) FROM company WHERE attributes ? 'Arr'") == [(len(pulling.truth("company")),)]
+
+
+@pytest.mark.parametrize("name", ["Duration", "AuthorId__gr.Name", "GsCompanyId__gr.SfdcAccountId"])
+def test_a_refusal_that_names_no_field_costs_that_field_alone(pulling: Pulling, name: str) -> None:
+    """Small calls find out which it is; everything else is read on."""
+    columns = "SELECT activity_id, author, author_email, match_method FROM activity ORDER BY activity_id"
+    pulling.pull("activity")
+    before = pulling.query(columns)
+    assert sum(author is not None for _, author, _, _ in before) > 100
+    pulling.sandbox.edit({"object": "activity_timeline", "action": "touch", "count": 200})
+    pulling.sandbox.switch(unreadable_fields=[f"activity_timeline.{name}"], nameless_refusals=True)
+    report = pulling.pull("activity")
+    assert report.details["unreadable_fields"] == [name]
+    assert f"Gainsight refuses `{name}` of" in notes(report)
+    assert report.calls["probe"] <= 12
+    if name != "AuthorId__gr.Name":
+        assert pulling.query(columns) == before
+
+
+def test_a_refusal_of_something_else_drops_no_field(pulling: Pulling) -> None:
+    """Here of a filter; which part of it the tenant dislikes isn't known, and no field of the selection is to blame."""
+    pulling.content["surveys"]["filter"] = {
+        "conditions": [
+            {"name": "NPSScore", "alias": "A", "value": [9], "operator": "GTE"},
+            {"name": "NPSScore", "alias": "B", "value": [0], "operator": "EQ"},
+        ],
+        "expression": "A OR B",
+    }
+    pulling.sandbox.switch(or_refused=True, nameless_refusals=True)
+    with pytest.raises(UnknownField):
+        pulling.pull("survey_survey_response")
+    assert pulling.query("SELECT DISTINCT unreadable FROM object_schema") == [([],)]
+
+
+def test_a_field_that_was_just_added_can_be_named_at_once(pulling: Pulling) -> None:
+    """The day's description is asked for once more before the settings are said to be wrong."""
+    pulling.pull("company")
+    field = {"fieldName": "Asteroids__gc", "dataType": "NUMBER", "values": [3]}
+    pulling.sandbox.edit({"object": "company", "action": "describe", "field": field})
+    pulling.content["company"]["attributes"] = ["Name", "Asteroids__gc"]
+    report = pulling.pull("company")
+    assert report.calls["metadata"] == 1
+    assert set(pulling.query("SELECT attributes ->> 'Asteroids__gc' FROM company")) == {("3",)}
+    pulling.content["company"]["attributes"] = ["Name", "Suns__gc"]
+    pulling.sandbox.reset()
+    with pytest.raises(SettingsError, match="Suns__gc"):
+        pulling.pull("company")
+    assert pulling.sandbox.calls()["calls"]["gainsight"]["describe"] == 1
+    pulling.content["company"] = {"enabled": True, "crm_id_field": "Salesforce_Id__gc"}
+    field = {"fieldName": "Salesforce_Id__gc", "dataType": "SFDCID", "values": [None]}
+    pulling.sandbox.edit({"object": "company", "action": "describe", "field": field})
+    assert pulling.pull("activity").status == "completed"
 
 
 def test_a_field_that_the_settings_name_and_the_key_may_not_read_is_an_error(pulling: Pulling) -> None:

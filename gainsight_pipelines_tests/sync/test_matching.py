@@ -299,3 +299,27 @@ def test_a_company_section_that_was_always_broken_links_nobody_wrongly(pulling: 
     pulling.content["company"] = {"crm_id_field": "SfdcAccountId"}
     pulling.pull("activity")
     assert links(pulling) == expected(pulling)
+
+
+def test_a_key_that_is_left_out_says_nothing_about_a_company(pulling: Pulling) -> None:
+    """Gainsight's own samples leave selected keys out. What is known of companies stays known, rows stay matched."""
+    pulling.pull("activity")
+    matches = "SELECT activity_id, account_id, match_method FROM activity ORDER BY activity_id"
+    links = "SELECT company_gsid, crm_id FROM company_link WHERE is_known ORDER BY company_gsid"
+    before, known = pulling.query(matches), pulling.query(links)
+    assert sum(method == "direct" for _, _, method in before) > 50
+    pulling.sandbox.edit({"object": "activity_timeline", "action": "touch", "count": 300})
+    pulling.sandbox.switch(case_drift=True, missing_keys=["CreatedDate", "GsCompanyId__gr.SfdcAccountId"])
+    assert pulling.pull("activity").read >= 300
+    assert pulling.query(links) == known
+    assert pulling.query(matches) == before
+
+
+def test_companies_whose_crm_id_never_comes_along_are_looked_up(pulling: Pulling) -> None:
+    pulling.sandbox.switch(case_drift=True, missing_keys=["GsCompanyId__gr.SfdcAccountId"])
+    report = pulling.pull("activity")
+    assert report.calls["links"] >= 1
+    without = pulling.query("SELECT activity_id, account_id FROM activity ORDER BY activity_id")
+    assert without == sorted(
+        (gsid, pulling.account_ids().get(each["account"])) for gsid, each in pulling.truth("activity_timeline").items()
+    )
