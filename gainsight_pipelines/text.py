@@ -13,6 +13,7 @@ import unicodedata
 from typing import Any
 
 _NUL_OR_SURROGATE = re.compile("[\x00\ud800-\udfff]")
+_ESCAPED = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _OF_OTHER_WIDTH = re.compile("[\u3000\uff01-\uffee]+")
 _INVISIBLE_MARKS = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\ufff0-\ufff8\U000e0000-\U000e0fff]+"
@@ -56,6 +57,11 @@ def clean_text(text: str) -> str:
     if _NUL_OR_SURROGATE.search(text) is None:
         return text
     return _NUL_OR_SURROGATE.sub(lambda match: "" if match[0] == "\0" else "\ufffd", text)
+
+
+def may_need_cleaning(body: bytes) -> bool:
+    """Whether a JSON text in UTF-8 may hold NUL or a lone surrogate: only escapes can, and most texts have none."""
+    return _ESCAPED.search(body) is not None
 
 
 def clean_value(value: Any) -> tuple[Any, int]:

@@ -17,9 +17,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gainsight_pipelines.clock import Clock
-from gainsight_pipelines.crm.cleaning import cleaned, may_be_unclean
 from gainsight_pipelines.crm.failures import Peer, border, http_date, patiently, through_blips
 from gainsight_pipelines.errors import GateClosed, RateLimited
+from gainsight_pipelines.text import clean_value, may_need_cleaning
 
 logger = logging.getLogger(__name__)
 
@@ -148,8 +148,8 @@ class HubSpotCalls:
             response = method(*args, **kwargs, _preload_content=False, _request_timeout=timeouts)
             self.answered_at = http_date(response.headers.get("Date"))
             answer = json.loads(response.data.decode("utf-8", "replace"))
-            if may_be_unclean(response.data):
-                answer = cleaned(answer)
+            if may_need_cleaning(response.data):
+                answer, _ = clean_value(answer)
         if not isinstance(answer, dict):
             raise GateClosed(f"{self.peer} answers, but not as the API.", "Check HUBSPOT_BASE_URL.")
         return answer

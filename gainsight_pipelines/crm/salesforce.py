@@ -10,17 +10,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from gainsight_pipelines.clock import Clock
-from gainsight_pipelines.crm.cleaning import cleaned
 from gainsight_pipelines.crm.failures import Peer, QueryForgotten, border, patiently, through_blips
 from gainsight_pipelines.crm.fields import AccountFieldMap, GsidFields, LiveFields, live_fields
 from gainsight_pipelines.crm.ids import salesforce_id_18
 from gainsight_pipelines.crm.protocol import Account, AccountField, AccountPage, CRMKind, finished_bookmark
 from gainsight_pipelines.crm.values import UnreadableValues, normalise_domain, parse_time, text_or_none
 from gainsight_pipelines.errors import GateClosed, NoAccounts, PipelineError, SettingsError, TransientError
-from gainsight_pipelines.text import name_key
+from gainsight_pipelines.text import clean_value, name_key
 
 if TYPE_CHECKING:
     from gainsight_pipelines.crm.salesforce_session import SalesforceCredentials
@@ -270,7 +269,7 @@ class Salesforce:
             return self._cleaned(ask(self._client))
 
     def _cleaned(self, answer: T) -> T:
-        return cleaned(answer) if self._session.may_be_unclean else answer
+        return answer if self._session.is_clean else cast(T, clean_value(answer)[0])
 
     @cached_property
     def _described(self) -> dict[str, dict[str, Any]]:

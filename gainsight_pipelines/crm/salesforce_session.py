@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import requests
 
 from gainsight_pipelines.clock import Clock
-from gainsight_pipelines.crm.cleaning import may_be_unclean
 from gainsight_pipelines.crm.failures import Peer, http_date, login_refused, salesforce_code
 from gainsight_pipelines.errors import GateClosed, SettingsError
+from gainsight_pipelines.text import may_need_cleaning
 
 DEFAULT_LOGIN_URL = "https://login.salesforce.com"
 API_VERSION = "59.0"
@@ -87,7 +87,7 @@ class SalesforceSession(requests.Session):
     """A requests session that logs in: time-outs on every request, no redirect followed, requests counted.
 
     `timeouts` (connect and read, in seconds) may be changed at any time; `answered_at` is the server's own time of its
-    last answer, None if it didn't say; `may_be_unclean` says whether that may hold characters to be cleaned.
+    last answer, None if it didn't say; `is_clean` says whether that can be stored as it is.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class SalesforceSession(requests.Session):
         self.timeouts = timeouts
         self.calls = 0
         self.answered_at: datetime | None = None
-        self.may_be_unclean = False
+        self.is_clean = True
         self.peer = Peer("salesforce", urlsplit(credentials.login_address).netloc)
         self._clock = clock
         # Else requests would put a log-in from ~/.netrc for this host in the token's place.
@@ -118,7 +118,7 @@ class SalesforceSession(requests.Session):
         self.calls += 1
         response = super().request(*args, **kwargs)
         self.answered_at = http_date(response.headers.get("Date"))
-        self.may_be_unclean = may_be_unclean(response.content)
+        self.is_clean = not may_need_cleaning(response.content)
         return response
 
     def log_in(self) -> Any:
