@@ -58,8 +58,8 @@ class Pulling:
         """The settings as the product reads them."""
         return parse_settings(yaml.safe_dump(self.content))
 
-    def prepared(self, name: str, run_id: str) -> Callable[[], Prepared]:
-        """What makes the pull, as each way of starting one does it."""
+    def prepared(self, name: str, run_id: str, **options: bool) -> Callable[[], Prepared]:
+        """What makes the pull, as each way of starting one does it; `options` are those of `connect.prepare`."""
         settings = self.settings
         secrets = connect.read_secrets(settings)
         return lambda: connect.prepare(
@@ -70,12 +70,13 @@ class Pulling:
             lambda: connect.connect_crm(settings, secrets, self.clock),
             lambda store: connect.connect_gainsight(settings, secrets, self.clock, store),
             self.clock,
+            **options,
         )
 
-    def pull(self, name: str, run_id: str | None = None) -> SyncReport:
+    def pull(self, name: str, run_id: str | None = None, **options: bool) -> SyncReport:
         """Pulls one object; raises what the pull raises."""
         run = run_id or uuid.uuid4().hex
-        return sync(self.store, self.clock, name, run, self.prepared(name, run))
+        return sync(self.store, self.clock, name, run, self.prepared(name, run, **options))
 
     def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Asks the product's database."""

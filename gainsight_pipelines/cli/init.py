@@ -221,7 +221,9 @@ class _SetUp:
         def check(answer: str) -> str:
             self._entered[variables[-1]] = answer
             with closing(self._connections().crm()) as crm:
-                return f"{CRM_NAMES[crm.kind]} answers: {crm.probe():,} accounts"
+                crm.probe()
+                accounts = crm.count_accounts()
+                return f"{CRM_NAMES[crm.kind]} answers" + (f": {accounts:,} accounts" if accounts is not None else "")
 
         self._variable(variables[-1], check)
         try:
@@ -266,7 +268,7 @@ class _SetUp:
             return
         try:
             with closing(self._connections().crm()) as crm:
-                output.say(f"  ✓ {name} is filled for {crm.count_filled(name):,} accounts")
+                output.say(f"  ✓ {name} is filled for {crm.count_filled(name).words()}")
         except PipelineError as error:
             output.say(f"  ✗ {error}")
 

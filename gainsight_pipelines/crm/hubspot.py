@@ -21,7 +21,7 @@ from gainsight_pipelines.crm.failures import patiently
 from gainsight_pipelines.crm.fields import AccountFieldMap, GsidFields, LiveFields, live_fields
 from gainsight_pipelines.crm.hubspot_calls import HubSpotCalls, HubSpotCredentials
 from gainsight_pipelines.crm.ids import hubspot_id
-from gainsight_pipelines.crm.protocol import Account, AccountField, AccountPage, CRMKind, finished_bookmark
+from gainsight_pipelines.crm.protocol import Account, AccountField, AccountPage, CRMKind, Filled, finished_bookmark
 from gainsight_pipelines.crm.values import UnreadableValues, normalise_domain, parse_time, text_or_none
 from gainsight_pipelines.errors import GateClosed, NoAccounts, SettingsError, TransientError
 
@@ -69,8 +69,6 @@ class HubSpot:
     """
 
     kind: CRMKind = "hubspot"
-    sweep_every = timedelta(days=1)
-    """Archived companies leave the search without a trace."""
 
     def __init__(
         self,
@@ -105,15 +103,26 @@ class HubSpot:
             raise GateClosed(f"{self._calls.peer} does not tell its portal's id.", "Check HUBSPOT_BASE_URL.")
         return found
 
-    def probe(self) -> int:
-        """Counts the companies, with short time-outs."""
-        count = int(self._calls.search({"limit": 1, "properties": [RECORD_ID]}, probe=True).get("total") or 0)
-        if not count:
+    @property
+    def sweep_every(self) -> timedelta:
+        """A day: archived companies leave the search without a trace."""
+        return timedelta(days=1)
+
+    def probe(self) -> None:
+        """Asks for one company, with short time-outs."""
+        if not self._calls.search({"limit": 1, "properties": [RECORD_ID]}, probe=True).get("total"):
             raise NoAccounts(
                 f"{self._calls.peer} answers, but shows no companies.",
                 "Give the private app the scope crm.objects.companies.read, then run again.",
             )
-        return count
+
+    def count_accounts(self) -> int:
+        """The search's total."""
+        return int(self._calls.search({"limit": 1, "properties": [RECORD_ID]}).get("total") or 0)
+
+    def fields_read(self) -> Sequence[str]:
+        """Those of the settings and the usual ones; what every company has goes without saying."""
+        return sorted(self._plan.names())
 
     def account_fields(self) -> list[AccountField]:
         """The properties of companies."""
@@ -149,13 +158,13 @@ class HubSpot:
                 found |= {row.record_id: self._account(row, unreadable) for row in _rows(answer)}
         return list(found.values())
 
-    def count_filled(self, field: str) -> int:
+    def count_filled(self, field: str) -> Filled:
         """Counts by the search's total."""
         if field not in self._described:
             raise SettingsError(f"HubSpot's company has no property {field!r}.", "Pick one from `crm-fields`.")
         has_value = {"propertyName": field, "operator": "HAS_PROPERTY"}
         request = {"filterGroups": [{"filters": [has_value]}], "properties": [RECORD_ID], "limit": 1}
-        return int(self._calls.search(request).get("total") or 0)
+        return Filled(int(self._calls.search(request).get("total") or 0))
 
     def changed_accounts(self, since: datetime | None) -> Iterator[AccountPage]:
         """Companies modified at or after `since` less OVERLAP, in the order of hs_lastmodifieddate.

@@ -21,6 +21,9 @@ CRMKind = Literal["salesforce", "hubspot"]
 CRM_NAMES: Mapping[CRMKind, str] = {"salesforce": "Salesforce", "hubspot": "HubSpot"}
 """As people write them."""
 
+LOOKED_AT = 2000
+"""Accounts that are read where the CRM can't be asked for those with some value."""
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -62,34 +65,60 @@ class AccountPage:
 
 @dataclass(frozen=True, slots=True)
 class AccountField:
-    """A field of the CRM's account object, as its live schema describes it."""
+    """A field of the CRM's account object, as its live schema describes it.
+
+    `is_filterable`: accounts can be asked for by its value; Salesforce's long text areas can't.
+    """
 
     name: str
     label: str
     data_type: str
+    is_filterable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """How many accounts have a value in a field; `of` how many that were looked at, None: of all live ones."""
+
+    filled: int
+    of: int | None = None
+
+    def words(self, accounts: int | None = None) -> str:
+        """As people read it: `12 of 300 accounts`; `accounts` is how many live ones there are, if that is known."""
+        if self.of is not None:
+            return f"{self.filled:,} of {self.of:,} accounts that were looked at (it can't be counted for all)"
+        return f"{self.filled:,} accounts" if accounts is None else f"{self.filled:,} of {accounts:,} accounts"
 
 
 class PrimaryCRM(Protocol):
     """Salesforce or HubSpot: the owner of the account records. Read only."""
 
     kind: CRMKind
-    sweep_every: timedelta
-    """How often all live accounts have to be read, since increments don't show everything."""
+
+    @property
+    def sweep_every(self) -> timedelta:
+        """How often (whole days) all live accounts have to be read, since increments don't show everything."""
+        ...
 
     def organisation(self) -> str:
         """The id of the Salesforce organisation or HubSpot portal that answers: whose accounts these are."""
         ...
 
-    def probe(self) -> int:
-        """A light call (seconds, own time-outs) that proves that the CRM answers.
-
-        Returns:
-            The number of live accounts.
+    def probe(self) -> None:
+        """A light call (seconds, own time-outs) that proves that the CRM answers and shows accounts.
 
         Raises:
             GateClosed: the CRM does not answer, or answers with no accounts at all.
             CredentialsRejected: it answers and refuses the credentials.
         """
+        ...
+
+    def count_accounts(self) -> int | None:
+        """How many live accounts the CRM shows, by one call; None where it takes too long to count them."""
+        ...
+
+    def fields_read(self) -> Sequence[str]:
+        """The fields of an account that are read, by their names in the CRM, sorted."""
         ...
 
     def changed_accounts(self, since: datetime | None) -> Iterator[AccountPage]:
@@ -126,12 +155,13 @@ class PrimaryCRM(Protocol):
 
         Returns:
             By id deleted and merged ones too, with those that took them over, as far as the CRM tells of them; by
-            GSID the live ones that hold exactly that text (blanks around it are dropped by a pull alone).
+            GSID the live ones that hold exactly that text (blanks around it are dropped by a pull alone). A field
+            that isn't filterable is looked at in the accounts that changed last, LOOKED_AT of them.
         """
         ...
 
-    def count_filled(self, field: str) -> int:
-        """How many live accounts have a value in this field, by one call."""
+    def count_filled(self, field: str) -> Filled:
+        """How many live accounts have a value in this field, by one call; a sample where it isn't filterable."""
         ...
 
     @property

@@ -16,10 +16,18 @@ from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.crm.failures import Peer, QueryForgotten, border, patiently, through_blips
 from gainsight_pipelines.crm.fields import AccountFieldMap, GsidFields, LiveFields, live_fields
 from gainsight_pipelines.crm.ids import salesforce_id_18
-from gainsight_pipelines.crm.protocol import Account, AccountField, AccountPage, CRMKind, finished_bookmark
+from gainsight_pipelines.crm.protocol import (
+    LOOKED_AT,
+    Account,
+    AccountField,
+    AccountPage,
+    CRMKind,
+    Filled,
+    finished_bookmark,
+)
 from gainsight_pipelines.crm.values import UnreadableValues, normalise_domain, parse_time, text_or_none
-from gainsight_pipelines.errors import GateClosed, NoAccounts, PipelineError, SettingsError, TransientError
-from gainsight_pipelines.text import clean_value, name_key
+from gainsight_pipelines.errors import GateClosed, NoAccounts, PipelineError, RateLimited, SettingsError, TransientError
+from gainsight_pipelines.text import canonical_gsid, clean_value, name_key
 
 if TYPE_CHECKING:
     from gainsight_pipelines.crm.salesforce_session import SalesforceCredentials
@@ -37,6 +45,7 @@ OVERLAP = timedelta(minutes=15)
 """How far before the time asked for an incremental read starts. SystemModstamp is set when a transaction saves the
 record, but the record can be seen only after its commit: up to ten minutes later for a long one, after rows with later
 stamps have been read. The rest is reserve for bulk loads."""
+SWEEP, SWEEP_OF_FORMULAS = timedelta(days=7), timedelta(days=1)
 STAMP_UNIT = timedelta(seconds=1)
 """The API shows SystemModstamp in whole seconds."""
 VALUES_PER_QUERY = 200
@@ -61,7 +70,6 @@ class Salesforce:
     """
 
     kind: CRMKind = "salesforce"
-    sweep_every = timedelta(days=7)
 
     def __init__(
         self,
@@ -108,24 +116,49 @@ class Salesforce:
             raise GateClosed(f"{self._peer} does not tell its organisation's id.", "Check SALESFORCE_INSTANCE_URL.")
         return found
 
-    def probe(self) -> int:
-        """Counts the live accounts, with short time-outs."""
+    @property
+    def sweep_every(self) -> timedelta:
+        """A week; a day where a field that is read is a formula, which changes without its account's SystemModstamp."""
+        is_calculated = any(self._described.get(name, {}).get("calculated") for name in self._plan.names())
+        return SWEEP_OF_FORMULAS if is_calculated else SWEEP
+
+    def probe(self) -> None:
+        """Asks for one live account, with short time-outs: counting millions of them takes minutes."""
         self._session.timeouts = PROBE_TIMEOUTS
         try:
-            count = int(self._call(lambda client: client.query("SELECT COUNT() FROM Account")).get("totalSize") or 0)
+            answer = self._call(lambda client: client.query("SELECT Id FROM Account LIMIT 1"))
         finally:
             self._session.timeouts = self._timeouts
-        if not count:
+        if not answer.get("records"):
             raise NoAccounts(
                 f"{self._peer} answers, but shows no accounts.",
                 "Give the integration's user read access to accounts (View All), then run again.",
             )
-        return count
+
+    def count_accounts(self) -> int | None:
+        """Counts by the query, which Salesforce gives up after two minutes."""
+        try:
+            answer = self._call(lambda client: client.query("SELECT COUNT() FROM Account"))
+        except RateLimited:
+            raise
+        except (TransientError, GateClosed) as error:
+            logger.info("Accounts aren't counted: %s", error.message)  # if it is more than that, the next call says so
+            return None
+        return int(answer.get("totalSize") or 0)
+
+    def fields_read(self) -> Sequence[str]:
+        """Those of the settings and the usual ones; what every account has goes without saying."""
+        return sorted(filter(None, (*self._plan.names(), self._owner_name)))
 
     def account_fields(self) -> list[AccountField]:
         """The fields of Account that the integration's user may see."""
         return [
-            AccountField(name, str(each.get("label") or name), str(each.get("type") or "string"))
+            AccountField(
+                name,
+                str(each.get("label") or name),
+                str(each.get("type") or "string"),
+                is_filterable=bool(each.get("filterable", True)),
+            )
             for name, each in self._described.items()
         ]
 
@@ -143,15 +176,21 @@ class Salesforce:
     def find_accounts(self, field: str | None, values: Sequence[str]) -> list[Account]:
         """By ids in the recycle bin too, and what they were merged into; values of a field in batches of 200."""
         column = "Id" if field is None else self._plan.gsid(field)
+        if field is not None and not self._is_filterable(column):
+            return self._newest_with(field, values)
         found = self._accounts_where(column, values, include_deleted=field is None)
         masters = {each.merged_into for each in found if each.merged_into} - {each.account_id for each in found}
         return found + self._accounts_where("Id", sorted(masters), include_deleted=True)
 
-    def count_filled(self, field: str) -> int:
-        """Counts by the query; long text areas can't be asked for so."""
+    def count_filled(self, field: str) -> Filled:
+        """Counts by the query; long text areas can't be asked for so, and are looked at."""
         spelt = self._described_name(field)
-        answer = self._call(lambda client: client.query(f"SELECT COUNT() FROM Account WHERE {spelt} != null"))
-        return int(answer.get("totalSize") or 0)
+        if self._is_filterable(spelt):
+            answer = self._call(lambda client: client.query(f"SELECT COUNT() FROM Account WHERE {spelt} != null"))
+            return Filled(int(answer.get("totalSize") or 0))
+        answer = self._call(lambda client: client.query(f"SELECT {spelt} FROM Account LIMIT {LOOKED_AT}"))
+        records = answer.get("records") or []
+        return Filled(sum(text_or_none(record.get(spelt)) is not None for record in records), len(records))
 
     def changed_accounts(self, since: datetime | None) -> Iterator[AccountPage]:
         """Accounts with a SystemModstamp at or after `since` less OVERLAP, in its order; deleted and merged ones too.
@@ -207,6 +246,17 @@ class Salesforce:
                 for records, _ in self._query(soql, first=True, include_deleted=include_deleted):
                     found += [self._account(record, unreadable) for record in records]
         return found
+
+    def _is_filterable(self, name: str) -> bool:
+        return bool(self._described.get(name, {}).get("filterable", True))
+
+    def _newest_with(self, field: str, values: Sequence[str]) -> list[Account]:
+        """Those of the accounts changed last that have one of the values in a field that can't be asked for."""
+        select = f"{_select(self._plan, self._owner_name)} ORDER BY SystemModstamp DESC LIMIT {LOOKED_AT}"
+        with self._reported() as unreadable:
+            read = [self._account(each, unreadable) for rows, _ in self._query(select, first=True) for each in rows]
+        wanted = set(map(canonical_gsid, values))
+        return [account for account in read if canonical_gsid(account.gsids.get(field)) in wanted]
 
     def _described_name(self, field: str) -> str:
         """A field as Salesforce spells it.

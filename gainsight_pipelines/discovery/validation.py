@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from gainsight_pipelines.crm.protocol import CRM_NAMES, AccountField
+from gainsight_pipelines.crm.protocol import CRM_NAMES, LOOKED_AT, AccountField
 from gainsight_pipelines.discovery.accounts import find_links, keys_of
 from gainsight_pipelines.discovery.catalog import Catalog
 from gainsight_pipelines.discovery.connections import ANSWER_SECONDS, CONNECT_SECONDS
@@ -133,8 +133,9 @@ class _Validation:
         self._say = say
         self._objects: dict[str, ObjectInfo] | None = None
         """By lower-case name; None: Gainsight can't be asked."""
-        self._accounts: int | None = None
-        """Live accounts; None: the CRM can't be asked."""
+        self._is_crm_there = False
+        self._is_gsid_searchable = True
+        """Whether the CRM can be asked for the accounts with some GSID in `common.gsid_field`."""
         self._holder: tuple[str, str, str] | None = None
 
     def run(self) -> Iterator[Check]:
@@ -236,21 +237,22 @@ class _Validation:
             return
         try:
             with closing(self._catalog.connections.crm()) as crm:
-                kind, accounts = crm.kind, crm.probe()
-                organisation = crm.organisation()
+                crm.probe()
+                kind, accounts, organisation = crm.kind, crm.count_accounts(), crm.organisation()
             fields = {name_key(one.name): one for one in self._catalog.crm_fields(is_fresh=True).fields}
         except PipelineError as error:
             yield _failed("primary_crm", "accounts", error)
             return
-        self._accounts = accounts
-        text = f"{CRM_NAMES[kind]} answers: {accounts:,} accounts."
+        self._is_crm_there = True
+        counted = f"{accounts:,} accounts" if accounts is not None else "more accounts than it counts in seconds"
+        text = f"{CRM_NAMES[kind]} answers: {counted}."
         yield Check("primary_crm", "accounts", Outcome.PASSED, text, facts={"crm": kind, "accounts": accounts})
         if self._holder is not None and self._holder[1:] != (kind, organisation):
             holder = f"{self._holder[1]} {self._holder[2]}"
             yield self._foreign(holder, f"{kind} {organisation}")
         yield from self._crm_fields(fields)
         for name, place in gsid_fields(self._settings).items():
-            yield self._gsid_field(name, place, fields)
+            yield self._gsid_field(name, place, fields, accounts)
         if not gsid_fields(self._settings):
             yield Check(
                 "common",
@@ -275,7 +277,7 @@ class _Validation:
                 text = f"`{place}`: {found.name} ({found.label}, {found.data_type})."
                 yield Check("primary_crm", name, Outcome.PASSED, text)
 
-    def _gsid_field(self, name: str, place: str, fields: Mapping[str, AccountField]) -> Check:
+    def _gsid_field(self, name: str, place: str, fields: Mapping[str, AccountField], accounts: int | None) -> Check:
         section, found = place.partition(".")[0], fields.get(name_key(name))
         if found is None:
             return _missing_crm_field(section, "gsid_field", place, name, fields)
@@ -286,9 +288,11 @@ class _Validation:
                 filled = crm.count_filled(found.name)
         except PipelineError as error:
             return _failed(section, "gsid_field", error)
-        facts = {"field": found.name, "filled": filled, "accounts": self._accounts}
-        text = f"`{place}`: {found.name} ({found.label}) is filled for {filled:,} of {self._accounts:,} accounts."
-        if not filled:
+        if section == "common":
+            self._is_gsid_searchable = found.is_filterable
+        facts = {"field": found.name, "filled": filled.filled, "accounts": filled.of or accounts}
+        text = f"`{place}`: {found.name} ({found.label}) is filled for {filled.words(accounts)}."
+        if not filled.filled:
             todo = "Fill it in the CRM, or choose another field: the fallback finds no account this way."
             return Check(section, "gsid_field", Outcome.WARNING, text, todo, facts)
         return Check(section, "gsid_field", Outcome.PASSED, text, facts=facts)
@@ -384,7 +388,7 @@ class _Validation:
     # -- both together --------------------------------------------------------------------------------------------
 
     def _matching(self) -> Iterator[Check]:
-        if self._objects is None or self._accounts is None:
+        if self._objects is None or not self._is_crm_there:
             who = "Gainsight" if self._objects is None else "the CRM"
             yield _skipped("matching", "sample", f"{who} can't be asked")
             return
@@ -415,6 +419,10 @@ class _Validation:
             f"Of {total} companies {direct / total:.0%} would be matched by their CRM id ({crm_field or 'none set'}),"
             f" {by_field / total:.0%} by the CRM's GSID field ({gsid_field or 'none set'}), {none / total:.0%} not."
         )
+        if not self._is_gsid_searchable:
+            text += (
+                f" The CRM can't be asked for a value of {gsid_field}: only the {LOOKED_AT:,} newest were looked at."
+            )
         if none == total:
             todo = (
                 "Set `company.crm_id_field` to the company's field with the CRM's account id, or `common.gsid_field`"

@@ -24,6 +24,7 @@ from gainsight_pipelines.sandbox.hubspot_companies import (
     PROPERTIES,
     Companies,
     describe_property,
+    described_properties,
     iso,
     owner_record,
 )
@@ -59,6 +60,22 @@ class Refusal(Exception):
 
 def _invalid(message: str) -> Refusal:
     return Refusal(400, message, "VALIDATION_ERROR")
+
+
+def _missing_scope(scope: str) -> Refusal:
+    return Refusal(
+        403,
+        "This app hasn't been granted all required scopes to make this call. Read more about required scopes here: "
+        "https://developers.hubspot.com/scopes.",
+        "MISSING_SCOPES",
+        errors=[
+            {
+                "message": "One or more of the following scopes are required.",
+                "context": {"requiredGranularScopes": [scope]},
+            }
+        ],
+        links={"scopes": "https://developers.hubspot.com/scopes"},
+    )
 
 
 @dataclass(slots=True)
@@ -150,7 +167,7 @@ class _HubSpot:
         except BadSearch as error:
             raise _invalid(str(error)) from error
         results = [self.companies.record(company, found.properties) for company in found.companies]
-        body: dict[str, Any] = {"total": found.total, "results": results}
+        body: dict[str, Any] = {"total": found.total + self.switches.crm_count_off, "results": results}
         if found.after is not None:
             body["paging"] = {"next": {"after": str(found.after)}}
         return JSONResponse(body)
@@ -193,7 +210,8 @@ class _HubSpot:
 
     async def properties(self, request: Request) -> Response:
         archived = _is_archived(request)
-        return JSONResponse({"results": [] if archived else [describe_property(each) for each in PROPERTIES.values()]})
+        described = described_properties(has_currencies=self.switches.crm_currencies)
+        return JSONResponse({"results": [] if archived else described})
 
     async def property(self, request: Request) -> Response:
         found = PROPERTIES.get(request.path_params["name"])
@@ -203,6 +221,7 @@ class _HubSpot:
 
     async def owners(self, request: Request) -> Response:
         """GET /crm/v3/owners. The world has no archived owners."""
+        self.need_owners_scope()
         limit = _limit(request, 100, MAX_OWNERS)
         start = _after(request)
         email = request.query_params.get("email")
@@ -214,11 +233,16 @@ class _HubSpot:
         return JSONResponse(body)
 
     async def owner(self, request: Request) -> Response:
+        self.need_owners_scope()
         wanted = request.path_params["key"]
         found = next((each for each in self.world.owners.values() if hubspot_id(each.key) == wanted), None)
         if found is None or _is_archived(request):
             raise Refusal(404, "resource not found", None)
         return JSONResponse(owner_record(found))
+
+    def need_owners_scope(self) -> None:
+        if not self.switches.hubspot_owners_scope:
+            raise _missing_scope("crm.objects.owners.read")
 
     async def details(self, request: Request) -> Response:
         """GET /account-info/v3/details."""
@@ -239,19 +263,7 @@ class _HubSpot:
     async def write(self, request: Request) -> Response:
         """Anything that would change something: the app has no such scope."""
         self.world.crm_writes += 1
-        raise Refusal(
-            403,
-            "This app hasn't been granted all required scopes to make this call. Read more about required scopes here: "
-            "https://developers.hubspot.com/scopes.",
-            "MISSING_SCOPES",
-            errors=[
-                {
-                    "message": "One or more of the following scopes are required.",
-                    "context": {"requiredGranularScopes": ["crm.objects.companies.write"]},
-                }
-            ],
-            links={"scopes": "https://developers.hubspot.com/scopes"},
-        )
+        raise _missing_scope("crm.objects.companies.write")
 
     # --- routes -----------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-from gainsight_pipelines.sandbox.world import CrmAccount, Owner, World, hubspot_id
+from gainsight_pipelines.sandbox.world import CrmAccount, Owner, World, currency, hubspot_id
 
 DEFAULT_PROPERTIES = ("createdate", "domain", "hs_lastmodifieddate", "hs_object_id", "name")
 """What comes when no properties are asked for."""
@@ -34,6 +34,8 @@ class Property:
     read_only: bool = False
     description: str = ""
     referenced: str | None = None
+    currency_from: str | None = None
+    """The property that holds the currency of this one, in a portal with several currencies."""
 
 
 PROPERTIES: dict[str, Property] = {
@@ -64,7 +66,8 @@ PROPERTIES: dict[str, Property] = {
         Property("hs_merged_object_ids", "Merged record IDs", "enumeration", "checkbox", read_only=True),
         Property("hs_is_target_account", "Target Account", "bool", "booleancheckbox"),
         Property("gainsight_gsid", "Gainsight GSID", "string", "text", hubspot_defined=False),
-        Property("arr", "ARR", "number", "number", hubspot_defined=False),
+        Property("arr", "ARR", "number", "number", hubspot_defined=False, currency_from="arr_currency"),
+        Property("arr_currency", "ARR currency", "enumeration", "select", hubspot_defined=False),
         Property("renewal_date", "Renewal date", "date", "date", hubspot_defined=False),
     )
 }
@@ -120,6 +123,7 @@ class Companies:
             "hs_is_target_account": lambda a: "true" if a.key % 10 == 0 else None,
             "gainsight_gsid": lambda a: a.gsid,
             "arr": lambda a: _number(a.arr),
+            "arr_currency": lambda a: currency(a.key),
             "renewal_date": lambda a: _day(a.renewal_date),
         }
         assert self._values.keys() == PROPERTIES.keys()
@@ -189,6 +193,16 @@ def _day(value: date | None) -> str | None:
     return None if value is None else value.isoformat()
 
 
+def described_properties(*, has_currencies: bool) -> list[dict[str, Any]]:
+    """All properties; those for currencies only in a portal that has several."""
+    hidden = set() if has_currencies else {each.currency_from for each in PROPERTIES.values()}
+    found = [describe_property(each) for each in PROPERTIES.values() if each.name not in hidden]
+    for each in found:
+        if not has_currencies:
+            each.pop("currencyPropertyName", None)
+    return found
+
+
 def describe_property(each: Property) -> dict[str, Any]:
     """A property as GET /crm/v3/properties/companies shows it."""
     described: dict[str, Any] = {
@@ -219,6 +233,8 @@ def describe_property(each: Property) -> dict[str, Any]:
     }
     if each.referenced:
         described["referencedObjectType"] = each.referenced
+    if each.currency_from:
+        described |= {"showCurrencySymbol": True, "currencyPropertyName": each.currency_from}
     return described
 
 

@@ -5,14 +5,22 @@ Account, User and Organization. No HTTP and no query language.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from gainsight_pipelines.sandbox.soql import Column, ColumnType, Entity, Relationship
-from gainsight_pipelines.sandbox.world import SALESFORCE_ORGANISATION, CrmAccount, Owner, World, salesforce_id
+from gainsight_pipelines.sandbox.switches import Switches
+from gainsight_pipelines.sandbox.world import (
+    SALESFORCE_ORGANISATION,
+    CrmAccount,
+    Owner,
+    World,
+    currency,
+    salesforce_id,
+)
 
 INTEGRATION_USER = salesforce_id(900_001, "005")
 """The user that the sandbox's client acts as, and that created everything."""
@@ -31,6 +39,7 @@ class Field:
     relationship: str | None = None
     updateable: bool = True
     nillable: bool = True
+    calculated: bool = False
 
     @property
     def custom(self) -> bool:
@@ -166,34 +175,52 @@ ORGANIZATION_FIELDS: tuple[Field, ...] = (
     Field("TimeZoneSidKey", "Time Zone", "picklist", _by_system("America/Los_Angeles"), 40),
 )
 
+CURRENCY_FIELD = Field("CurrencyIsoCode", "Account Currency", "picklist", lambda a: currency(a.key), 3, nillable=False)
+"""What Account has in an organisation with several currencies."""
+
 FIELDS: dict[str, tuple[Field, ...]] = {
     "Account": ACCOUNT_FIELDS,
     "User": USER_FIELDS,
     "Organization": ORGANIZATION_FIELDS,
 }
-"""The fields of each object, by its name."""
+"""The fields of each object, by its name, as they are without switches."""
 KEY_PREFIXES = {"Account": "001", "User": "005", "Organization": "00D"}
 
 
 class SalesforceObjects:
     """The objects over one world, as the query language sees them. Rows are read live: nothing is copied."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, switches: Switches | None = None) -> None:
         self._world = world
-        self._user = Entity.of("User", _columns(USER_FIELDS))
-        self._account = Entity.of(
+        self._switches = switches or Switches()
+
+    @property
+    def fields(self) -> Mapping[str, Sequence[Field]]:
+        """The fields of each object, by its name."""
+        account = (*ACCOUNT_FIELDS, CURRENCY_FIELD) if self._switches.crm_currencies else ACCOUNT_FIELDS
+        return FIELDS | {"Account": tuple(map(self._as_switched, account))}
+
+    def _as_switched(self, each: Field) -> Field:
+        if each.name in self._switches.crm_formulas:
+            return replace(each, calculated=True, updateable=False)
+        return replace(each, type="textarea", length=32_768) if each.name in self._switches.crm_long_texts else each
+
+    @property
+    def entities(self) -> Mapping[str, Entity]:
+        """The objects by lower-case name."""
+        user, organization = (Entity.of(name, _columns(FIELDS[name])) for name in ("User", "Organization"))
+        account = Entity.of(
             "Account",
-            _columns(ACCOUNT_FIELDS),
+            _columns(self.fields["Account"]),
             (
-                Relationship("Owner", lambda: self._user, self._owner),
-                Relationship("Parent", lambda: self._account, lambda a: self._other(a.parent)),
-                Relationship("MasterRecord", lambda: self._account, lambda a: self._other(a.merged_into)),
-                Relationship("CreatedBy", lambda: self._user, lambda a: _INTEGRATION_OWNER),
-                Relationship("LastModifiedBy", lambda: self._user, lambda a: _INTEGRATION_OWNER),
+                Relationship("Owner", lambda: user, self._owner),
+                Relationship("Parent", lambda: account, lambda a: self._other(a.parent)),
+                Relationship("MasterRecord", lambda: account, lambda a: self._other(a.merged_into)),
+                Relationship("CreatedBy", lambda: user, lambda a: _INTEGRATION_OWNER),
+                Relationship("LastModifiedBy", lambda: user, lambda a: _INTEGRATION_OWNER),
             ),
         )
-        organization = Entity.of("Organization", _columns(ORGANIZATION_FIELDS))
-        self.entities = {e.name.lower(): e for e in (self._account, self._user, organization)}
+        return {e.name.lower(): e for e in (account, user, organization)}
 
     def rows(self, entity: str, include_deleted: bool) -> list[Any]:
         """All rows of an object, those in the recycle bin only when asked for."""
@@ -255,14 +282,13 @@ def object_summary(name: str, base: str) -> dict[str, Any]:
     }
 
 
-def describe(name: str, base: str) -> dict[str, Any]:
+def describe(name: str, fields: Sequence[Field], base: str) -> dict[str, Any]:
     """The answer of sobjects/{name}/describe."""
-    fields = [_describe_field(each) for each in FIELDS[name]]
     return {
         "actionOverrides": [],
         "childRelationships": [],
         **object_summary(name, base),
-        "fields": fields,
+        "fields": [_describe_field(each) for each in fields],
         "recordTypeInfos": [],
         "supportedScopes": [{"label": f"All {name.lower()}s", "name": "everything"}],
     }
@@ -275,7 +301,7 @@ def _describe_field(each: Field) -> dict[str, Any]:
         "aiPredictionField": False,
         "autoNumber": False,
         "byteLength": each.length * 3 if is_text and each.type not in ("id", "reference") else each.length,
-        "calculated": False,
+        "calculated": each.calculated,
         "calculatedFormula": None,
         "cascadeDelete": False,
         "caseSensitive": False,

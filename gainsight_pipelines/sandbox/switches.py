@@ -119,6 +119,16 @@ class Switches:
     crm_delay: float = 0.0
     crm_empty: bool = False
     """The CRM answers and has no accounts."""
+    crm_count_off: int = 0
+    """By so many the CRM's counts of accounts are off."""
+    crm_formulas: list[str] = field(default_factory=list)
+    """Salesforce account fields that describe shows as formulas."""
+    crm_long_texts: list[str] = field(default_factory=list)
+    """Salesforce account fields that are long text areas: a query can't filter by them."""
+    crm_currencies: bool = False
+    """The organisation has several currencies: accounts have CurrencyIsoCode, in HubSpot arr has its own property."""
+    hubspot_owners_scope: bool = True
+    """Whether the private app has the scope crm.objects.owners.read."""
     token_lifetime_calls: int | None = None
     """A CRM access token is refused as expired after this many calls; None: never."""
 

@@ -107,21 +107,22 @@ def look(store: Store, connect: Callable[[], PrimaryCRM], clock: Clock) -> Gate:
     Raises:
         PipelineError: the store can't be reached.
     """
+    from gainsight_pipelines.store.accounts import live_accounts
     from gainsight_pipelines.store.gate import Gate, save_gate
 
     started_at = clock.now()
-    accounts: int | None = None
     try:
         crm = connect()
         try:
-            accounts = crm.probe()
+            crm.probe()
         finally:
             crm.close()
-        found = (True, "open", f"{CRM_NAMES[crm.kind]} answers and shows {accounts:,} accounts.")
+        found = (True, "open", f"{CRM_NAMES[crm.kind]} answers and shows accounts.")
     except PipelineError as error:
         reason = next(word for kind, word in REASONS if isinstance(error, kind))
         found = (False, reason, str(error))
     with store.connect("gate") as connection:
+        accounts = (live_accounts(connection) or None) if found[0] else None
         return save_gate(connection, Gate(*found, accounts=accounts, since=started_at, checked_at=started_at))
 
 

@@ -240,7 +240,7 @@ RELATIONS: Mapping[str, Relation] = {
                 "`open`, `not_configured`, `settings`, `rejected`, `not_answering`, `no_accounts` or `not_evaluated`.",
             ),
             "message": (TEXT, "The same as a sentence, with what to do."),
-            "accounts": (COUNT, "Live accounts that the CRM counts, if it answered."),
+            "accounts": (COUNT, "Live accounts as the last refresh left them, if the CRM answered."),
             "since": (TIME, "Since when it is so, for this reason."),
             "checked_at": (TIME, "When it was looked at last."),
         },

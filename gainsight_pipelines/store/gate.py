@@ -14,7 +14,7 @@ class Gate:
     """Whether the primary CRM is there.
 
     `reason` is a word of the data contract, `message` the same as a sentence with what to do. `accounts`: how many live
-    ones the CRM counts, if it answered. `since`: when this reason began; `checked_at`: the last look.
+    ones the last refresh left, if it answered. `since`: when this reason began; `checked_at`: the last look.
     """
 
     is_open: bool

@@ -6,9 +6,11 @@ answer, nothing is pulled.
 
 from __future__ import annotations
 
+import hashlib
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import psycopg
 
@@ -48,7 +50,8 @@ class Refresh:
 
     `fingerprint` stands for the account fields that the settings ask for: when it changes, all accounts are read again.
     `gsid_field` is the one that the pull matches by, if it is for a pull that does.
-    `is_vanishing_accepted`: a person said that a sweep may mark any number of accounts deleted.
+    `is_full`: a person said to read everything again. `is_vanishing_accepted`: that a sweep may mark any number of
+    accounts deleted.
     """
 
     store: Store
@@ -58,6 +61,7 @@ class Refresh:
     fingerprint: str
     run_id: str
     gsid_field: str | None = None
+    is_full: bool = False
     is_vanishing_accepted: bool = False
 
     def run(self, since: datetime) -> Refreshed:
@@ -75,26 +79,24 @@ class Refresh:
         with account_lock(self.store, self.run_id), self.store.connect(f"accounts {self.run_id}") as connection:
             tenant.claim(connection, self.gainsight_host, self.crm.kind, organisation)
             cursor = take_cursor(connection, OBJECT, CHANGES, self.run_id)
-            # A field that comes into being has to be read of all accounts.
-            fingerprint = " ".join((self.fingerprint, *sorted(missing)))
+            # A field that comes into being, or into sight, has to be read of all accounts.
+            fingerprint = f"{self.fingerprint} {_digest(self.crm.fields_read())}"
             is_same = cursor.fingerprint == fingerprint
             read_at = cursor.read_started_at if cursor.completed_at is not None and is_same else None
-            if read_at is not None and read_at >= since:
+            sweep = take_cursor(connection, OBJECT, SWEEP, self.run_id)
+            if self.is_full:
+                read_at = min(filter(None, (read_at, sweep.read_started_at)), default=None) if read_at else None
+            if read_at is not None and read_at >= since and not self.is_vanishing_accepted:
                 return Refreshed(changed=0, live=self._live(connection))
             table.prepare(connection)
             start = cursor if is_same else Cursor()
-            return self._read(connection, start.moved_to(fingerprint=fingerprint))
+            return self._read(connection, start.moved_to(fingerprint=fingerprint), sweep)
 
-    def _read(self, connection: psycopg.Connection, cursor: Cursor) -> Refreshed:
+    def _read(self, connection: psycopg.Connection, cursor: Cursor, sweep: Cursor) -> Refreshed:
         started_at = self.clock.now()
-        sweep = take_cursor(connection, OBJECT, SWEEP, self.run_id)
         is_complete = cursor.modified_at is None
-        is_sweep_due = (
-            is_complete
-            or self.is_vanishing_accepted
-            or sweep.completed_at is None
-            or started_at - sweep.completed_at >= self.crm.sweep_every
-        )
+        is_sweep_due = is_complete or self._is_sweep_due(sweep, started_at)
+        shown = None if is_sweep_due else self._shown()
         changed = 0
         cursor = cursor.moved_to(read_started_at=started_at, completed_at=None)
         for page in self.crm.changed_accounts(cursor.modified_at):
@@ -106,22 +108,56 @@ class Refresh:
         if is_complete:
             # Before anything is remembered: what the CRM's user may see from the next run on has to be read then.
             self._live(connection)
+        surplus = _surplus(sweep)
+        if shown is not None and shown != self._live(connection) + surplus:
+            # Accounts that came or went since they were counted are among the changes; the others are not.
+            shown = self._shown()
+            is_sweep_due = shown is not None and shown != self._live(connection) + surplus
         notes: tuple[str, ...] = ()
         if is_sweep_due:
             if not is_complete:
-                for page in self.crm.live_accounts():
-                    with connection.transaction():
-                        changed += self._write(connection, page, is_seen=True)
+                changed += self._sweep(connection)
             with connection.transaction():
                 vanished, notes = self._mark_vanished(connection, started_at)
                 changed += vanished
-                save_cursor(
-                    connection, OBJECT, SWEEP, self.run_id, Cursor(read_started_at=started_at, completed_at=started_at)
-                )
+                rest = None if shown is None else str(shown - self._live(connection))
+                swept = Cursor(read_started_at=started_at, completed_at=started_at, fingerprint=rest)
+                save_cursor(connection, OBJECT, SWEEP, self.run_id, swept)
         with connection.transaction():
             finished = cursor.moved_to(modified_at=cursor.modified_at or started_at, completed_at=self.clock.now())
             save_cursor(connection, OBJECT, CHANGES, self.run_id, finished)
         return Refreshed(changed=changed, live=self._live(connection), notes=notes)
+
+    def _is_sweep_due(self, sweep: Cursor, now: datetime) -> bool:
+        """Whether all live accounts have to be read, whatever changed.
+
+        By calendar days: pulls never start at quite the same second.
+        """
+        if self.is_full or self.is_vanishing_accepted or sweep.completed_at is None:
+            return True
+        return (now.astimezone(UTC).date() - sweep.completed_at.astimezone(UTC).date()) >= self.crm.sweep_every
+
+    def _shown(self) -> int | None:
+        """How many live accounts the CRM counts; None where it doesn't manage to.
+
+        Increments tell neither of accounts that come into the user's sight without being changed nor of those that
+        leave it: a count that isn't ours does.
+        """
+        shown = self.crm.count_accounts()
+        if shown == 0:
+            raise self._no_accounts()
+        return shown
+
+    def _sweep(self, connection: psycopg.Connection) -> int:
+        """Reads every live account; how many rows changed."""
+        changed, seen = 0, 0
+        for page in self.crm.live_accounts():
+            with connection.transaction():
+                changed += self._write(connection, page, is_seen=True)
+            seen += len(page.accounts)
+        if not seen:
+            raise self._no_accounts()
+        return changed
 
     def _write(self, connection: psycopg.Connection, page: AccountPage, *, is_seen: bool) -> int:
         if is_seen:
@@ -146,8 +182,20 @@ class Refresh:
     def _live(self, connection: psycopg.Connection) -> int:
         live = table.live_accounts(connection)
         if live == 0:
-            raise NoAccounts(
-                f"{CRM_NAMES[self.crm.kind]} answers but shows no accounts, so nothing is pulled.",
-                "See that the CRM's user may read its accounts, then run again.",
-            )
+            raise self._no_accounts()
         return live
+
+    def _no_accounts(self) -> NoAccounts:
+        return NoAccounts(
+            f"{CRM_NAMES[self.crm.kind]} answers but shows no accounts, so nothing is pulled.",
+            "See that the CRM's user may read its accounts, then run again.",
+        )
+
+
+def _surplus(sweep: Cursor) -> int:
+    """How many accounts more than we store the CRM counted right after the last sweep: what a sweep doesn't mend."""
+    return int(sweep.fingerprint or 0)
+
+
+def _digest(names: Iterable[str]) -> str:
+    return hashlib.sha256(" ".join(names).encode()).hexdigest()[:16]

@@ -125,6 +125,7 @@ def account_refresh(
     run_id: str,
     *,
     gsid_field: str | None = None,
+    is_full: bool = False,
     is_vanishing_accepted: bool = False,
 ) -> Refresh:
     """The refresh of the account table from this CRM, ready to run. The settings name a CRM and a tenant.
@@ -141,6 +142,7 @@ def account_refresh(
         fingerprint=_fingerprint([primary.fields.model_dump(), sorted(gsid_fields(settings))]),
         run_id=run_id,
         gsid_field=gsid_field,
+        is_full=is_full,
         is_vanishing_accepted=is_vanishing_accepted,
     )
 
@@ -181,6 +183,7 @@ def prepare(  # noqa: PLR0913 - what a pull is made of
             clock,
             run_id,
             gsid_field=gsid_field,
+            is_full=is_full,
             is_vanishing_accepted=is_vanishing_accepted,
         ),
         gsid_field=gsid_field,

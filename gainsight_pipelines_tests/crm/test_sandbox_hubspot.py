@@ -84,7 +84,8 @@ def test_every_account_as_it_is(sandbox: Sandbox) -> None:
     truth = live_truth(sandbox.world)
     with connected(sandbox) as crm:
         assert crm.organisation() == str(HUBSPOT_PORTAL)
-        assert crm.probe() == len(truth)
+        crm.probe()
+        assert crm.count_accounts() == len(truth)
         ways = (crm.changed_accounts(None), crm.live_accounts(), crm.changed_accounts(datetime(2000, 1, 1, tzinfo=UTC)))
         for way in ways:
             accounts = [account for page in way for account in page.accounts]
@@ -123,7 +124,7 @@ def test_the_gate(sandbox: Sandbox) -> None:
         with pytest.raises(CredentialsRejected):
             crm.probe()
         sandbox.switches.crm_reject = False
-        assert crm.probe() > 0
+        crm.probe()
     with connected(sandbox, HUBSPOT_ACCESS_TOKEN="pat-wr0ng") as crm, pytest.raises(CredentialsRejected) as caught:
         crm.probe()
     assert "HUBSPOT_ACCESS_TOKEN" in str(caught.value)

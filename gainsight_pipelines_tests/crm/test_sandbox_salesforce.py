@@ -108,7 +108,8 @@ def test_every_account_as_it_is(sandbox: Sandbox, way: str) -> None:
     with connected(sandbox, way) as crm:
         assert crm.organisation() == SALESFORCE_ORGANISATION
         live = sum(not row["deleted"] for row in truth(sandbox.world).values())
-        assert crm.probe() == live
+        crm.probe()
+        assert crm.count_accounts() == live
         pages = list(crm.changed_accounts(None))
         assert len(pages) > 3
         read = {account.account_id: as_truth(account) for page in pages for account in page.accounts}
@@ -151,7 +152,7 @@ def test_the_gate(sandbox: Sandbox) -> None:
         with pytest.raises(GateClosed, match="shows no accounts"):
             crm.probe()
         sandbox.switches.crm_empty = False
-        assert crm.probe() > 0
+        crm.probe()
         sandbox.switches.crm_down = True
         with pytest.raises(GateClosed):
             crm.probe()

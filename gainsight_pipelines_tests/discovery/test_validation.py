@@ -234,6 +234,23 @@ def test_a_gsid_field_that_nobody_has_filled(finding: Finding) -> None:
     assert "is filled for 0 of" in found.text
 
 
+def test_a_gsid_field_that_is_a_long_text_area(finding: Finding) -> None:
+    """Salesforce filters by none; a pull reads it all the same, so a sample is read here too."""
+    truth = finding.sandbox.truth()["records"]["company"].values()
+    by_field = sum(one["account"] is not None and one["method"]["salesforce"] == "gsid_field" for one in truth)
+    finding.sandbox.switch(crm_long_texts=["Gainsight_GSID__c"])
+    found = checks(finding)
+    assert passed(found), [check for check in found if check.outcome is not Outcome.PASSED]
+    field = find(found, "common", "gsid_field")
+    live = find(found, "primary_crm", "accounts").facts["accounts"]
+    assert field.facts["accounts"] == live
+    assert 0 < field.facts["filled"] < live
+    assert "that were looked at" in field.text
+    matched = find(found, "matching", "sample")
+    assert matched.facts["links"]["gsid_field"] == by_field
+    assert "newest were looked at" in matched.text
+
+
 def test_no_gsid_field_at_all(finding: Finding) -> None:
     finding.content["common"]["gsid_field"] = None
     found = find(checks(finding, FIRST_TWO), "common", "gsid_field")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -34,6 +36,26 @@ def stored(pulling: Pulling, column: str = "name") -> dict[str, Any]:
     return dict(pulling.query(f"SELECT account_id, {column} FROM account WHERE deleted_at IS NULL"))
 
 
+def calls(pulling: Pulling) -> int:
+    """How many the CRM was asked since the last time."""
+    kind = pulling.content["primary_crm"]["kind"]
+    found: int = pulling.sandbox.calls()["totals"].get(kind, 0)
+    pulling.sandbox.reset()
+    return found
+
+
+def change_unseen(pulling: Pulling) -> tuple[str, Decimal]:
+    """The ARR of an account becomes another without a trace in its modification date, as a formula's does."""
+    ((account_id, modified_at, before),) = pulling.query(
+        "SELECT account_id, crm_modified_at, arr FROM account WHERE deleted_at IS NULL ORDER BY 2 LIMIT 1"
+    )
+    keys = pulling.account_ids(pulling.content["primary_crm"]["kind"])
+    key = next(key for key, each in keys.items() if each == account_id)
+    arr = (before or 0) + 1
+    pulling.sandbox.edit({"account": key, "values": {"arr": str(arr), "modified_at": modified_at.isoformat()}})
+    return account_id, Decimal(arr)
+
+
 def test_characters_that_postgresql_has_no_place_for(either: Pulling) -> None:
     """Names with U+0000 are stored without it, those with half an emoji with U+FFFD in its place; the rest as it is."""
     either.sandbox.switch(dirty_text=True)
@@ -57,3 +79,72 @@ def test_a_crm_that_showed_no_accounts_is_forgotten(either: Pulling) -> None:
     either.sandbox.switch(crm_empty=False)
     assert either.pull("company").accounts == len(truth(either))
     assert stored(either) == {key: each["name"] for key, each in truth(either).items()}
+
+
+def test_a_crm_that_shows_no_accounts_any_more_takes_nothing_away(either: Pulling) -> None:
+    """Not even where a sweep is due: the gate is closed, and what is stored stays until the user may read again."""
+    either.pull("company")
+    before = stored(either)
+    for ahead in (timedelta(0), timedelta(days=8)):
+        either.clock.ahead = ahead
+        either.sandbox.switch(crm_empty=True)
+        with pytest.raises(NoAccounts):
+            either.pull("company")
+        assert stored(either) == before
+    either.sandbox.switch(crm_empty=False)
+    assert either.pull("company").accounts == len(before)
+
+
+def test_an_account_that_comes_into_sight_is_read(either: Pulling) -> None:
+    """A sharing rule changes no SystemModstamp; the count differs, so all accounts are read, once."""
+    either.pull("company")
+    values = {"name": "Shared now", "modified_at": "2020-02-02T00:00:00+00:00"}
+    (made,) = either.sandbox.edit({"account": None, "action": "insert", "values": values})
+    either.pull("company")
+    assert stored(either) == {key: each["name"] for key, each in truth(either).items()}
+    calls(either)
+    either.pull("company")
+    without_sweep = calls(either)
+    either.sandbox.edit({"account": made["account"], "values": {"name": "Renamed"}})
+    either.pull("company")
+    assert calls(either) == without_sweep
+    assert "Renamed" in stored(either).values()
+
+
+def test_a_count_that_is_always_off_sweeps_once(either: Pulling) -> None:
+    """Where reading all of them doesn't mend the difference, it is remembered instead of read again and again."""
+    either.pull("company")
+    either.pull("company")
+    calls(either)
+    either.pull("company")
+    usual = calls(either)
+    counts = []
+    for _ in range(3):
+        either.sandbox.switch(crm_count_off=5)
+        either.pull("company")
+        counts.append(calls(either))
+    assert counts[0] > usual
+    assert counts[1:] == [usual, usual]
+
+
+def test_a_full_pull_reads_all_accounts(either: Pulling) -> None:
+    either.pull("company")
+    account_id, arr = change_unseen(either)
+    either.pull("company")
+    assert stored(either, "arr")[account_id] != arr
+    either.pull("company", is_full=True)
+    assert stored(either, "arr")[account_id] == arr
+
+
+def test_formulas_are_read_of_all_accounts_every_day(pulling: Pulling) -> None:
+    """By calendar day: a pull that starts a second earlier than yesterday's is no reason to wait for the next."""
+    now = datetime.now(UTC)
+    pulling.clock.ahead = noon = datetime.combine(now.date() + timedelta(days=1), time(12), UTC) - now
+    pulling.pull("company")
+    account_id, arr = change_unseen(pulling)
+    pulling.clock.ahead = noon + timedelta(days=1, seconds=-1)
+    pulling.pull("company")
+    assert stored(pulling, "arr")[account_id] != arr  # no formula as far as describe knows: a week is soon enough
+    pulling.sandbox.switch(crm_formulas=["ARR__c"])
+    pulling.pull("company")
+    assert stored(pulling, "arr")[account_id] == arr
