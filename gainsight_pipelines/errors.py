@@ -10,6 +10,7 @@
     │   ├── NoPrimaryCRM        none is configured
     │   └── NoAccounts          it answers, but shows no accounts
     ├── ObjectBusy              somebody else pulls this object: wait for that run
+    ├── UsageError              call the command another way
     ├── PermanentError          running again changes nothing: somebody has to act
     └── TransientError          running again later may do (retry_after in seconds, if known)
         └── RateLimited         the API quota is used up for now
@@ -50,6 +51,10 @@ class SettingsError(PipelineError):
     """A wrong, missing or contradictory setting."""
 
     section = "settings"
+
+
+class UsageError(PipelineError):
+    """A command that was called in a way that says nothing, or two things at once."""
 
 
 class NotEnabled(SettingsError):

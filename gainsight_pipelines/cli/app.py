@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError, Parameter, validators
+from cyclopts import App, CycloptsError, Parameter
 
 from gainsight_pipelines import __version__
-from gainsight_pipelines.cli import completion
-from gainsight_pipelines.errors import PipelineError
+from gainsight_pipelines.cli import completion, output
+from gainsight_pipelines.cli.examples import EXAMPLES, epilogue
+from gainsight_pipelines.cli.invocation import PROGRAM
+from gainsight_pipelines.cli.unforeseen import keep
+from gainsight_pipelines.errors import PipelineError, UsageError
+
+
+def _shown_default(value: object) -> object:
+    """What `--help` says of a default: nothing where leaving an option out means nothing."""
+    return None if value is None or value is False or value == () else value
+
 
 app = App(
     name="gainsight-pipelines",
     version=__version__,
     help="Gainsight data, matched to the accounts of Salesforce or HubSpot, in PostgreSQL, run by Dagster.",
+    help_format="plaintext",  # as Markdown, survey_<object> would lose its end
+    default_parameter=Parameter(show_default=_shown_default),
+    result_action="return_value",
 )
 
 app.register_install_completion_command(help="Teach this shell to complete commands, options and the tenant's names.")
@@ -29,25 +43,46 @@ Fresh = Annotated[bool, Parameter(negative="", help="Ask anew; else names are ke
 CrmKind = Annotated[Literal["salesforce", "hubspot"], Parameter(help="Which CRM the sandbox plays.")]
 
 PAGE_PORT = 3001
+MAX_PORT = 65_535
+
+
+def _between(least: float, most: float) -> Callable[[Any, Any], None]:
+    """A validator of numbers whose refusal says the whole range."""
+
+    def check(_type: Any, value: float) -> None:
+        if not least <= value <= most:
+            raise ValueError(f"It takes {least:,} to {most:,}.")
+
+    return check
 
 
 def main() -> None:
-    """Runs the command; ends with 0, 1 for what failed, 2 for a command that isn't one, 130 for Ctrl-C."""
+    """Runs the command. Exit status: 0; 1: it failed; 2: it was called wrongly; 130: Ctrl-C; 141: a broken pipe."""
+    output.prepare_streams()
+    sys.exit(_status())
+
+
+def _status() -> int:
     try:
         status = app(exit_on_error=False)
+        sys.stdout.flush()
     except CycloptsError:
-        sys.exit(2)
+        return 2
     except PipelineError as error:
-        print(f"gainsight-pipelines: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(1)
-    except OSError as error:
-        if error.filename is None:
-            raise  # no file that somebody could put right
-        print(f"gainsight-pipelines: {error.filename} can't be used: {error.strerror}.", file=sys.stderr)  # noqa: T201
-        sys.exit(1)
+        output.say(f"{PROGRAM}: {error}")
+        return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
-        sys.exit(130)
-    sys.exit(status or 0)
+        return 130
+    except BrokenPipeError:  # `… | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
+        return 141
+    except Exception as error:  # noqa: BLE001 - the last resort: nobody shall have to read a stack
+        if isinstance(error, OSError) and error.filename is not None:
+            output.say(f"{PROGRAM}: {error.filename} can't be used: {error.strerror}.")
+        else:
+            output.say(f"{PROGRAM}: {keep(error)}")
+        return 1
+    return status or 0
 
 
 @app.command
@@ -85,7 +120,7 @@ def unmatched(
     reason: Annotated[
         Literal["no_company", "no_account", "ambiguous"] | None, Parameter(help="Only those with this reason.")
     ] = None,
-    limit: Annotated[int, Parameter(help="How many to show.")] = 50,
+    limit: Annotated[int, Parameter(help="How many to show, 1 to 10,000.", validator=_between(1, 10_000))] = 50,
     csv: Annotated[Path | None, Parameter(help="Write all of them into this file.")] = None,
     settings: SettingsPath = None,
     json: Json = False,
@@ -114,7 +149,7 @@ def metrics(
     *,
     serve: Annotated[
         int | None,
-        Parameter(validator=validators.Number(gte=0, lte=65535), help="Serve /metrics, /healthz and /readyz there."),
+        Parameter(validator=_between(0, MAX_PORT), help="Serve /metrics, /healthz and /readyz there."),
     ] = None,
     host: Annotated[str, Parameter(help="Address to listen on; 0.0.0.0 in a container.")] = "127.0.0.1",
     settings: SettingsPath = None,
@@ -316,7 +351,7 @@ def preview(
     filter: Annotated[  # noqa: A002
         str | None, Parameter(help="A where-clause as JSON, or @FILE, in place of what the pull itself asks for.")
     ] = None,
-    records: Annotated[int, Parameter(help="How many to show, up to 50.")] = 3,
+    records: Annotated[int, Parameter(help="How many to show, 1 to 50.", validator=_between(1, 50))] = 3,
     settings: SettingsPath = None,
     json: Json = False,
 ) -> int:
@@ -347,9 +382,9 @@ def dev(
     *,
     sandbox: Annotated[bool, Parameter(negative="", help="On a local Gainsight and CRM with made-up data.")] = False,
     crm: CrmKind = "salesforce",
-    port: Annotated[int, Parameter(help="Of the UI.")] = 3000,
+    port: Annotated[int, Parameter(help="Of the UI.", validator=_between(1, MAX_PORT))] = 3000,
     settings_page: Annotated[
-        tuple[int, ...] | None,
+        tuple[Annotated[int, Parameter(validator=_between(0, MAX_PORT))], ...] | None,
         Parameter(
             negative="",
             consume_multiple=(0, 1),
@@ -375,14 +410,14 @@ def settings_page(
         ),
     ] = None,
     host: Annotated[str, Parameter(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, Parameter(help="Its port; 0: a free one.")] = PAGE_PORT,
+    port: Annotated[int, Parameter(help="Its port; 0: a free one.", validator=_between(0, MAX_PORT))] = PAGE_PORT,
     public_url: Annotated[
         str | None,
         Parameter(help="Address in the browser where a reverse proxy is in front, like https://settings.example.com."),
     ] = None,
     answer_seconds: Annotated[
         float,
-        Parameter(help="How long a look-up waits for the tenant or the CRM.", validator=validators.Number(gt=0)),
+        Parameter(help="How long a look-up waits for the tenant or the CRM, up to 600.", validator=_between(0.1, 600)),
     ] = 25.0,
     settings: SettingsPath = None,
 ) -> int:
@@ -418,7 +453,13 @@ def migrate(*, settings: SettingsPath = None) -> int:
 @app.command
 def purge(
     *,
-    older_than: Annotated[int, Parameter(help="Days; runs that ended earlier go. Pulled data always stay.")] = 90,
+    older_than: Annotated[
+        int,
+        Parameter(
+            help="Days, 8 to 36,500; runs that ended earlier go. Pulled data always stay.",
+            validator=_between(8, 36_500),  # checks look back for a week
+        ),
+    ] = 90,
     dry_run: Annotated[bool, Parameter(negative="", help="Only say how many would go.")] = False,
     settings: SettingsPath = None,
     json: Json = False,
@@ -455,7 +496,7 @@ app.command(settings_app)
 
 
 @settings_app.command(name="show")
-def settings_show(section: str | None = None, *, settings: SettingsPath = None) -> None:
+def settings_show(section: str | None = None, *, settings: SettingsPath = None) -> int:
     """Print the settings as they hold, defaults filled in, as JSON. Never a secret.
 
     Parameters
@@ -466,7 +507,11 @@ def settings_show(section: str | None = None, *, settings: SettingsPath = None) 
     from gainsight_pipelines.cli.output import print_json
     from gainsight_pipelines.settings import load_settings
 
-    print_json(load_settings(settings).effective(section))
+    found = load_settings(settings)
+    print_json(found.effective(section))
+    for error in found.unread():
+        output.say(str(error))
+    return 1 if found.unread() else 0
 
 
 Section = Annotated[str, Parameter(help="gainsight, primary_crm, common, company, activity, surveys, …")]
@@ -479,7 +524,7 @@ DagsterUrl = Annotated[
         help="Address of the Dagster UI: has it load what was written.",
     ),
 ]
-VersionNumber = Annotated[int, Parameter(help="As `settings history` lists it.")]
+VersionNumber = Annotated[int, Parameter(help="As `settings history` lists it.", validator=_between(1, 999_999))]
 
 
 @settings_app.command(name="set")
@@ -496,6 +541,21 @@ def settings_set(
     from gainsight_pipelines.cli.settings_file import set_command
 
     return set_command(place, value, is_dry=dry_run, dagster=dagster, path=settings)
+
+
+@settings_app.command(name="unset")
+def settings_unset(
+    place: Annotated[str, Parameter(help="Like surveys.filter or surveys.objects[1].")],
+    /,
+    *,
+    dry_run: DryRun = False,
+    dagster: DagsterUrl = None,
+    settings: SettingsPath = None,
+) -> int:
+    """Take one setting out of the file, so that its default holds; or a row of a list, or an entry of a mapping."""
+    from gainsight_pipelines.cli.settings_file import unset_command
+
+    return unset_command(place, is_dry=dry_run, dagster=dagster, path=settings)
 
 
 @settings_app.command(name="edit")
@@ -551,3 +611,10 @@ def settings_restore(
     from gainsight_pipelines.cli.settings_file import restore_command
 
     return restore_command(version, is_dry=dry_run, dagster=dagster, path=settings)
+
+
+for command in EXAMPLES:
+    found = app
+    for word in command.split():
+        found = found[word]
+    found.help_epilogue = epilogue(command)

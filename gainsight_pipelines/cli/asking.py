@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from gainsight_pipelines.cli import output
 from gainsight_pipelines.errors import PipelineError, SettingsError
+from gainsight_pipelines.near import did_you_mean
 
 NONE = "-"
 """The answer that means: there is none."""
@@ -151,7 +152,7 @@ class Asker:
         given = self.given.get(name)
         ready = given if given is not None else ready
         if not self.is_interactive:
-            return self._picked_alone(name, question, by_key, ready, optional=optional)
+            return self._picked_alone(name, question, known, ready, optional=optional)
         hint = f"a name, a piece of one to search, ? for all{f', {NONE} for none' if optional else ''}"
         shown = ready or (NONE if optional else None)
         while True:
@@ -161,24 +162,32 @@ class Asker:
             if answer.casefold() in by_key:
                 return by_key[answer.casefold()]
             found = [one for one in known if answer == "?" or answer.casefold() in f"{one} {known[one]}".casefold()]
+            if not found:
+                near = did_you_mean(answer, known, _by_label(known))
+                output.say(f"  Nothing has {answer!r} in its name or label. {near}".rstrip())
+                continue
             if len(found) == 1:
-                output.say(f"  {found[0]} ({known[found[0]]})")
-                return found[0]
+                shown = found[0]
+                output.say(f"  One fits: {shown}  {known[shown]}. Enter takes it.")
+                continue
             most = len(found) if answer == "?" else SHOWN
             for one in found[:most]:
                 output.say(f"  {one}  {known[one]}")
             output.say(f"  {len(found)} fit{', the first are shown' if len(found) > most else ''}: name one.")
 
     def _picked_alone(
-        self, name: str, question: str, by_key: Mapping[str, str], ready: str | None, *, optional: bool
+        self, name: str, question: str, labels: Mapping[str, str], ready: str | None, *, optional: bool
     ) -> str | None:
         if ready is None or (ready == NONE and optional):
             if optional:
                 return None
             raise SettingsError(f"{question}: that has to be known.", f"Say it with --{name}.")
+        by_key = {one.casefold(): one for one in labels}
         found = by_key.get(ready.casefold())
         if found is None:
-            raise SettingsError(f"--{name}: there is no {ready!r}.", f"There are {len(by_key)} names to choose from.")
+            near = did_you_mean(ready, labels, _by_label(labels))
+            todo = f"{near} {len(by_key)} names are there to choose from.".strip()
+            raise SettingsError(f"--{name}: there is no {ready!r}.", todo)
         return found
 
     def _line(self, prompt: str, names: Iterable[str] = ()) -> str:
@@ -206,6 +215,10 @@ class Asker:
         if not sys.stdin.isatty():
             return self._line(prompt)
         return getpass.getpass(prompt).strip()
+
+
+def _by_label(labels: Mapping[str, str]) -> dict[str, str]:
+    return {label: name for name, label in labels.items()}
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from gainsight_pipelines.cli import output
 from gainsight_pipelines.cli.pickers import open_catalog
@@ -17,11 +17,15 @@ from gainsight_pipelines.discovery.categories import (
     suggested_type,
     with_categories,
 )
-from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.errors import SettingsError, UsageError
+from gainsight_pipelines.near import did_you_mean
 from gainsight_pipelines.objects.activity import ActivitySettings
 from gainsight_pipelines.objects.activity_types import ActivityTypeName
 from gainsight_pipelines.settings import settings_path
 from gainsight_pipelines.settings.editing import SettingsFile
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 COLUMNS = ("category", "activities", "type", "")
 
@@ -38,7 +42,7 @@ def categories_command(
 ) -> int:
     """Samples the timeline and shows its categories, or adds them to the settings."""
     if (names or is_dry) and not add:
-        raise SettingsError("Categories are only named to add them.", "Say --add too.")
+        raise UsageError("Categories are only named to add them.", "Say --add too.")
     chosen = _chosen(names)
     catalog = open_catalog(path)
     found = sample_categories(catalog, resample=resample, is_fresh=is_fresh, say=output.say)
@@ -68,7 +72,8 @@ def _chosen(names: Sequence[str]) -> dict[str, ActivityTypeName | None]:
         wanted = next((one for one in get_args(ActivityTypeName) if one == kind.strip().upper()), None)
         if wanted is None or not category.strip():
             kinds = ", ".join(get_args(ActivityTypeName))
-            raise SettingsError(f"{name!r} names no activity type.", f"Write CATEGORY=TYPE; types are {kinds}.")
+            todo = f"{did_you_mean(kind, get_args(ActivityTypeName))} Write CATEGORY=TYPE; types are {kinds}.".strip()
+            raise SettingsError(f"{name!r} names no activity type.", todo)
         chosen[category.strip()] = wanted
     return chosen
 
@@ -94,12 +99,17 @@ def _sizes(sizes: tuple[int, ...]) -> str:
     return " and ".join(f"{size:,}" for size in sizes)
 
 
-def _row(one: Category) -> tuple[str, str, str, str]:
+def _row(one: Category) -> tuple[str | Text, ...]:
     if one.name == NO_CATEGORY:
         return "(none)", f"{one.count:,}", "TYPE_MANUAL", "activities without a category"
     if one.mapped is not None:
         return one.name, f"{one.count:,}", one.mapped, ""
-    return one.name, f"{one.count:,}", f"[yellow]{one.suggested}?[/]", f"not mapped; suggested by {one.why}"
+    return (
+        one.name,
+        f"{one.count:,}",
+        output.styled(f"{one.suggested}?", "yellow"),
+        f"not mapped; suggested by {one.why}",
+    )
 
 
 def _document(found: CategorySample) -> dict[str, Any]:

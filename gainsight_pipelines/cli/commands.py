@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from gainsight_pipelines.cli import output
 from gainsight_pipelines.cli.runs import chosen, run_pulls
-from gainsight_pipelines.cli.workspace import Workspace, open_workspace
+from gainsight_pipelines.cli.workspace import Workspace, open_workspace, say_mistakes
 from gainsight_pipelines.clock import SystemClock
-from gainsight_pipelines.errors import PermanentError, SettingsError
+from gainsight_pipelines.errors import PermanentError, SettingsError, UsageError
+from gainsight_pipelines.near import did_you_mean
 from gainsight_pipelines.settings.pulls import find_pull
 from gainsight_pipelines.store.samples import UNMATCHED_COLUMNS, unmatched_counts, unmatched_objects, unmatched_rows
 from gainsight_pipelines.store.tenant import empty
 
+if TYPE_CHECKING:
+    from rich.text import Text
+
 RUN_COLUMNS = ("object", "status", "read", "matched", "unmatched", "written", "unchanged", "calls", "seconds")
 NUMBERS = ("read", "matched", "written", "unchanged", "calls", "seconds")
+LESS = ("unchanged", "calls", "seconds", "written")
+"""What a narrow terminal can do without, the last of them first."""
+UNMATCHED_IDS = ("object", "record_id", "company_gsid", "reason", "first_seen_at")
+UNMATCHED_LESS = ("candidates", "first_seen_at", "company_gsid")
 ATTENTION = ("failed", "gated")
 
 
@@ -29,16 +39,14 @@ def run_command(
 ) -> int:
     """Pulls, waits, prints; 1 if a pull failed."""
     if bool(names) == everything:
-        raise SettingsError("Say which objects to run, or --all.", "For example: gainsight-pipelines run company.")
+        raise UsageError("Say which objects to run, or --all.", "For example: gainsight-pipelines run company.")
     with open_workspace(path) as workspace:
         wanted = chosen(workspace, names, everything=everything)
+        errors = workspace.settings.errors
+        say_mistakes(workspace.settings)
         results = run_pulls(workspace, wanted, SystemClock(), flags=flags)
-        unread = workspace.settings.unread()
-    status = print_results(results, as_json=as_json)
-    for error in unread:
-        output.say(str(error))
-    # Asked for all, it is not all that the settings were meant to name.
-    return 1 if everything and unread else status
+    status = print_results(results, as_json=as_json, mistakes=errors)
+    return 1 if everything and errors else status
 
 
 def unmatched_command(
@@ -46,6 +54,7 @@ def unmatched_command(
 ) -> int:
     """Prints the stored records that have no account, or writes them into a CSV file."""
     with open_workspace(path) as workspace, workspace.store.connect("unmatched") as connection:
+        say_mistakes(workspace.settings)
         found = _gainsight_objects(workspace, connection, name) if name else None
         if file is not None:
             count = _export(file, unmatched_rows(connection, found, reason))
@@ -58,8 +67,9 @@ def unmatched_command(
         records = [dict(zip(UNMATCHED_COLUMNS, row, strict=True)) for row in rows]
         output.print_json({"total": shown, "reasons": totals, "records": records})
         return 0
-    texts = [tuple(_shown(value) for value in row) for row in rows]
-    output.print_table(output.table_of(f"{output.reasons(totals)} without an account", UNMATCHED_COLUMNS, texts))
+    texts = [tuple(_readable(value) for value in row) for row in rows]
+    title = f"{output.reasons(totals)} without an account"
+    output.print_table(output.table_of(title, UNMATCHED_COLUMNS, texts, whole=UNMATCHED_IDS, less=UNMATCHED_LESS))
     if shown > len(rows):
         output.say(f"{len(rows):,} of {shown:,} are shown: --limit shows more, --csv FILE writes all.")
     return 0
@@ -76,7 +86,8 @@ def _gainsight_objects(workspace: Workspace, connection: psycopg.Connection, nam
     stored = unmatched_objects(connection)
     if name not in stored:
         known = dict.fromkeys((*workspace.settings.object_names(), *stored))
-        raise SettingsError(f"{name!r} is not an object here.", f"There are: {', '.join(known) or 'none'}.")
+        todo = f"{did_you_mean(name, known)} There are: {', '.join(known) or 'none'}.".strip()
+        raise SettingsError(f"{name!r} is not an object here.", todo)
     return [name]
 
 
@@ -107,13 +118,29 @@ def _shown(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def print_results(results: list[dict[str, Any]], *, as_json: bool, title: str = "") -> int:
+def _readable(value: Any) -> str:
+    """A value for people: times to the second, in UTC."""
+    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else _shown(value)
+
+
+def print_results(
+    results: list[dict[str, Any]],
+    *,
+    as_json: bool,
+    title: str = "",
+    mistakes: Mapping[str, SettingsError] = MappingProxyType({}),
+) -> int:
     """Prints what pulls came to, as a table or as JSON; returns the exit status that says whether one failed."""
     if as_json:
-        output.print_json({"gate": gate_of(results), "objects": results})
+        document: dict[str, Any] = {"gate": gate_of(results), "objects": results}
+        if mistakes:
+            document["settings_errors"] = {section: str(error) for section, error in mistakes.items()}
+        output.print_json(document)
     else:
         rows = [_result_row(result) for result in results]
-        output.print_table(output.table_of(title, RUN_COLUMNS, rows, right=NUMBERS))
+        output.print_table(
+            output.table_of(title, RUN_COLUMNS, rows, right=NUMBERS, whole=("object", "status"), less=LESS)
+        )
         for result in results:
             if result["error"]:
                 output.say(f"{result['object']}: {result['error']}")
@@ -125,14 +152,14 @@ def gate_of(results: list[dict[str, Any]]) -> str:
     return "closed" if any(result.get("gated") for result in results) else "open"
 
 
-def _result_row(result: dict[str, Any]) -> tuple[str, ...]:
+def _result_row(result: dict[str, Any]) -> tuple[str | Text, ...]:
     def number(key: str) -> str:
         value = result.get(key)
         return "" if value is None else f"{value:,}"
 
     return (
         result["object"],
-        output.PILLS[result["status"]],
+        output.status_word(result["status"]),
         number("read"),
         number("matched"),
         output.reasons(result.get("unmatched") or {}),
@@ -145,7 +172,8 @@ def _result_row(result: dict[str, Any]) -> tuple[str, ...]:
 
 def migrate_command(*, path: Path | None) -> int:
     """Opening the workspace migrates."""
-    with open_workspace(path):
+    with open_workspace(path) as workspace:
+        say_mistakes(workspace.settings)
         output.say("The database is at this program's version.")
     return 0
 
@@ -155,6 +183,7 @@ def reset_command(*, is_confirmed: bool, path: Path | None) -> int:
     if not is_confirmed:
         raise PermanentError("Nothing was emptied.", "Say `reset --all`: everything that was pulled is lost.")
     with open_workspace(path) as workspace, workspace.store.connect("reset") as connection:
+        say_mistakes(workspace.settings)
         empty(connection)
     output.say("The product's tables are empty.")
     return 0

@@ -6,6 +6,7 @@ from typing import Any
 
 from gainsight_pipelines.cli import output
 from gainsight_pipelines.cli.commands import print_results
+from gainsight_pipelines.cli.invocation import dev_on_sandbox, program
 from gainsight_pipelines.cli.runs import run_pulls
 from gainsight_pipelines.cli.sandbox import sandbox_folder, start_sandbox
 from gainsight_pipelines.cli.workspace import Workspace, open_workspace
@@ -18,13 +19,10 @@ SELECT name, domain, arr, renewal_date, owner_name, jsonb_array_length(companies
        usage_metrics, last_activity_at::date
 FROM account_360 WHERE arr IS NOT NULL ORDER BY arr DESC, account_id LIMIT 6
 """
+SAMPLE_LESS = ("usage", "companies", "owner", "renewal", "domain")
 SAMPLE_COLUMNS = (
     "account", "domain", "ARR", "renewal", "owner", "companies", "activities", "surveys", "usage", "last activity"
 )  # fmt: skip
-NEXT = """Next:
-  make dev                          the Dagster UI on this sandbox
-  .venv/bin/gainsight-pipelines init
-                                    your own tenant: settings with ready answers, then `run --all`"""
 
 
 def demo_command(crm: CRMKind, *, as_json: bool) -> int:
@@ -40,8 +38,16 @@ def demo_command(crm: CRMKind, *, as_json: bool) -> int:
             status = print_results(results, as_json=as_json, title=title)
             if not as_json:
                 output.print_table(_sample(workspace))
-                output.say(NEXT)
+                output.say(_next(crm))
     return status
+
+
+def _next(crm: CRMKind) -> str:
+    steps = {
+        dev_on_sandbox(crm): "the Dagster UI on this sandbox",
+        f"{program()} init": "your own tenant: settings with ready answers, then `run --all`",
+    }
+    return "\n".join(["Next:", *(f"  {command}\n      {what}" for command, what in steps.items())])
 
 
 def _sample(workspace: Workspace) -> Any:
@@ -52,4 +58,4 @@ def _sample(workspace: Workspace) -> Any:
         [f"{value:,}" if isinstance(value, int) else str(value if value is not None else "") for value in row]
         for row in rows
     ]
-    return output.table_of("account_360: largest accounts", SAMPLE_COLUMNS, texts, right=numbers)
+    return output.table_of("account_360: largest accounts", SAMPLE_COLUMNS, texts, right=numbers, less=SAMPLE_LESS)

@@ -13,7 +13,7 @@ from gainsight_pipelines.cli import output
 from gainsight_pipelines.cli.sandbox import sandbox_folder, start_sandbox
 from gainsight_pipelines.cli.settings_page import check_installed
 from gainsight_pipelines.cli.status import gate_line
-from gainsight_pipelines.cli.workspace import Workspace, open_workspace
+from gainsight_pipelines.cli.workspace import Workspace, open_workspace, say_mistakes
 from gainsight_pipelines.clock import Clock, SystemClock
 from gainsight_pipelines.embedded.processes import ProcessGroup
 from gainsight_pipelines.errors import PermanentError
@@ -79,13 +79,12 @@ def _announce(workspace: Workspace, clock: Clock) -> None:
     if settings.file_error is not None:
         output.say(str(settings.file_error))
         return
-    for name, error in settings.errors.items():
-        output.say(f"{name}: {error}")
+    say_mistakes(settings)
     secrets = Secrets.read(settings.path, workspace.environ)
     gate.look(workspace.store, lambda: connect_crm(settings, secrets, clock), clock)
     with workspace.store.connect("dev") as connection:
         banner = read_banner(connection, settings, clock.now())
-    output.say_marked(gate_line(banner, clock.now()))
+    output.say(gate_line(banner, clock.now()))
     planned = sorted((row.next_due, row.name) for row in banner.rows if row.next_due is not None)
     if planned:
         output.say("Next: " + ", ".join(f"{name} {output.until(due, clock.now())}" for due, name in planned))

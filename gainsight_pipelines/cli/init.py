@@ -16,6 +16,7 @@ from typing import Any
 from gainsight_pipelines import settings as settings_package
 from gainsight_pipelines.cli import output
 from gainsight_pipelines.cli.asking import Asker
+from gainsight_pipelines.cli.invocation import program
 from gainsight_pipelines.cli.sandbox import find_sandbox
 from gainsight_pipelines.cli.validate import validate_command
 from gainsight_pipelines.cli.workspace import data_folder, export_library_variables
@@ -35,6 +36,7 @@ from gainsight_pipelines.gainsight.credentials import (
     credential_from,
 )
 from gainsight_pipelines.gainsight.metadata import ObjectInfo
+from gainsight_pipelines.near import did_you_mean
 from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.settings import Secrets, Settings, parse_settings, settings_path
 from gainsight_pipelines.settings.dotenv_file import write_secrets
@@ -77,11 +79,12 @@ class Given:
 def init_command(given: Given, *, is_interactive: bool, path: Path | None) -> int:
     """Asks, shows, writes, validates; the exit status is that of the validation."""
     file = SettingsFile.read(settings_path(path))
-    if file.settings.file_error is not None and file.text.strip():
+    if file.settings.file_error is not None and not file.is_blank:
         raise file.settings.file_error
     for section in given.without:
         if section not in DEFINITIONS:
-            raise SettingsError(f"--without: there is no pull {section!r}.", f"The pulls are {', '.join(DEFINITIONS)}.")
+            todo = f"{did_you_mean(section, DEFINITIONS)} The pulls are {', '.join(DEFINITIONS)}.".strip()
+            raise SettingsError(f"--without: there is no pull {section!r}.", todo)
     set_up = _SetUp(file, Asker(is_interactive, given.answers), given)
     set_up.ask()
     if not set_up.is_accepted():
@@ -91,9 +94,7 @@ def init_command(given: Given, *, is_interactive: bool, path: Path | None) -> in
     output.say("")
     status = validate_command(report=None, path=path, as_json=False)
     if status == 0:
-        output.say(
-            "Next: `gainsight-pipelines run --all`, then `gainsight-pipelines dev` for the UI and the schedules."
-        )
+        output.say(f"Next: `{program()} run --all`, then `{program()} dev` for the UI and the schedules.")
     return status
 
 
@@ -105,7 +106,9 @@ class _SetUp:
         self._asker = asker
         self._given = given
         self._clock = SystemClock()
-        self._text = file.text if file.text.strip() else TEMPLATE.read_text("utf-8")
+        template = TEMPLATE.read_text("utf-8")
+        above = f"{file.text.rstrip()}\n\n" if file.text.strip() else ""  # comments alone stay where they are
+        self._text = above + template if file.is_blank else file.text
         self._secrets = Secrets.read(file.path, os.environ)
         self._entered: dict[str, str] = {}
         self._told: set[str] = set()
@@ -128,7 +131,7 @@ class _SetUp:
     def is_accepted(self) -> bool:
         """Shows what would be written; whether it shall be."""
         changes = self._file.difference(self._text)
-        if self._file.text.strip():
+        if not self._file.is_blank:
             output.say(f"\n{changes}" if changes else f"\n{self._file.path.name} stays as it is.")
             if not changes and not self._to_write():
                 return True
@@ -336,9 +339,9 @@ class _SetUp:
             missing = [name for name in _listed(answer) if name.casefold() not in by_key]
             if missing:
                 likely = ", ".join(suggestions.survey_objects(objects)) or "none"
-                raise SettingsError(
-                    f"The tenant has no {', '.join(missing)} that can be read.", f"Likely are {likely}."
-                )
+                near = " ".join(filter(None, (did_you_mean(name, by_key) for name in missing)))
+                todo = f"{near} Likely are {likely}.".strip()
+                raise SettingsError(f"The tenant has no {', '.join(missing)} that can be read.", todo)
             return ""
 
         answer = self._asker.text(
@@ -368,8 +371,7 @@ class _SetUp:
     def _is_wanted(self, section: str, *, is_possible: bool = True) -> bool:
         if section in self._given.without or not is_possible:
             return False
-        is_new = not self._file.text.strip()
-        ready = is_new or bool(self._data(section)["enabled"])
+        ready = self._file.is_blank or bool(self._data(section)["enabled"])
         return self._asker.yes(f"Pull {DEFINITIONS[section].summary} ({DEFINITIONS[section].cadence})?", ready=ready)
 
     def _try_pulls(self, section: str) -> None:

@@ -1,74 +1,257 @@
-"""What people and programs read: tables, pills, times and JSON. Results go to stdout, everything else to stderr."""
+"""What people and programs read: tables, status words, times and JSON. Results go to stdout, all else to stderr.
+
+The one module that prints. A plain string is shown as it is, whoever wrote it: no markup is parsed, and control
+characters are shown as escapes, not sent to the terminal. Colour comes from `styled` alone.
+"""
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.live import Live
     from rich.table import Table
+    from rich.text import Text
 
     from gainsight_pipelines.scheduling.banner import Row
     from gainsight_pipelines.store.runs import Run
 
-WIDE = 250
-PILLS: Mapping[str, str] = {
-    "running": "[blue]Running[/]",
-    "completed": "[green]Completed[/]",
-    "failed": "[red]Failed[/]",
-    "gated": "[red]Failed[/]",
-    "skipped": "[yellow]Skipped[/]",
-    "waiting": "[dim]Waiting[/]",
-    "never": "[dim]Never[/]",
+WIDE = 10_000
+"""Columns of a pipe or file: nothing is wrapped there."""
+WORD = 16
+"""Columns that a cell keeps when its table has to shrink."""
+STATUSES: Mapping[str, tuple[str, str]] = {
+    "running": ("Running", "blue"),
+    "completed": ("Completed", "green"),
+    "failed": ("Failed", "red"),
+    "gated": ("Failed", "red"),
+    "skipped": ("Skipped", "yellow"),
+    "waiting": ("Waiting", "dim"),
+    "never": ("Never", "dim"),
 }
+"""The word and the colour of each status."""
+
+# Control characters but for line breaks and tabs; marks that reverse the direction of text; lone surrogates.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_ASCII: Mapping[str, str] = {
+    "→": "->", "…": "...", "✓": "+", "✗": "x", "─": "-", "│": "|", "╭": "+", "╮": "+", "╰": "+", "╯": "+",
+}  # fmt: skip
+"""How our own signs look where the terminal has only ASCII."""
+READABLE = "gainsight_pipelines.readable"
 
 
-def say(text: str) -> None:
-    """A line about progress, to stderr."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is where printing is done
+def prepare_streams() -> None:
+    """Lets stdout and stderr take any text: what their encoding lacks is written another way, never an error."""
+    codecs.register_error(READABLE, _encodable)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors=READABLE)  # type: ignore[union-attr]
 
 
-def say_marked(text: str) -> None:
-    """A line to stderr with rich's marks for colours."""
+def _encodable(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(_ASCII.get(one) or one.encode("ascii", "backslashreplace").decode() for one in text), error.end
+
+
+def clean(text: str) -> str:
+    """A text with its control characters written as escapes."""
+    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def _plain(text: str | Text) -> Text:
+    from rich.text import Text
+
+    return text if isinstance(text, Text) else Text(clean(text))
+
+
+def styled(text: str, style: str) -> Text:
+    """A text in a colour."""
+    from rich.text import Text
+
+    return Text(clean(text), style=style)
+
+
+def joined(*parts: str | Text) -> Text:
+    """Texts behind each other, each in its own colour."""
+    from rich.text import Text
+
+    return Text.assemble(*map(_plain, parts))
+
+
+def status_word(status: str) -> Text:
+    """A status as people read it."""
+    return styled(*STATUSES[status])
+
+
+def _console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
-    Console(stderr=True, soft_wrap=True, highlight=False).print(text)
+    is_terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False, width=None if is_terminal else WIDE)
+
+
+def _write(part: RenderableType, *, stderr: bool = False, wrap: bool = True) -> None:
+    """Prints by way of a string: a pipe gets no blanks at the ends of lines, and one that breaks is an error."""
+    console = _console(stderr=stderr)
+    with console.capture() as captured:
+        console.print(part, soft_wrap=not wrap)
+    text = captured.get()
+    if not console.is_terminal:
+        text = "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+    stream = sys.stderr if stderr else sys.stdout
+    stream.write(text)
+    stream.flush()
+
+
+def say(text: str | Text) -> None:
+    """A line about progress, to stderr."""
+    if isinstance(text, str):  # without loading rich
+        sys.stderr.write(f"{clean(text)}\n")
+        sys.stderr.flush()
+    else:
+        _write(text, stderr=True, wrap=False)
+
+
+def print_line(text: str | Text) -> None:
+    """A line of a result, to stdout; terminals wrap it."""
+    _write(_plain(text), wrap=False)
 
 
 def print_json(document: Any) -> None:
-    """One JSON document, to stdout."""
-    print(json.dumps(document, indent=2, default=_as_text))  # noqa: T201
+    """One JSON document, to stdout; ASCII alone where stdout takes no more."""
+    is_ascii = not str(sys.stdout.encoding).casefold().startswith("utf")
+    sys.stdout.write(json.dumps(document, indent=2, default=_as_text, ensure_ascii=is_ascii) + "\n")
 
 
 def _as_text(value: object) -> str:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
-def print_table(table: RenderableType) -> None:
-    """A table, or several things, to stdout."""
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:  # a file or a pipe: nothing is to be cut off
-        console = Console(width=WIDE)
-    console.print(table)
+def print_table(*parts: RenderableType) -> None:
+    """A table, or several things below each other, to stdout."""
+    _write(below(*parts))
 
 
-def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> Table:
-    """A table; the columns named in `right` are numbers."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+def below(*parts: RenderableType) -> RenderableType:
+    """Things below each other."""
+    from rich.console import Group
 
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    return table
+    return Group(*(_plain(part) if isinstance(part, str) else part for part in parts))
+
+
+@contextmanager
+def live(part: RenderableType = "", *, stderr: bool = False, **options: Any) -> Iterator[Live]:
+    """Draws something again and again in a terminal. `options` are those of rich's `Live`."""
+    from rich.live import Live
+
+    with Live(part, console=_console(stderr=stderr), **options) as drawing:
+        yield drawing
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A table that fits any width.
+
+    A table too wide for the terminal wraps its cells by words, then leaves out the columns in `less`, the last one
+    first. If that isn't enough, each row becomes a block of lines, a column each.
+
+    Attributes:
+        title: what stands above it.
+        columns: their names.
+        rows: a cell per column.
+        right: the columns with numbers.
+        whole: the columns that are never broken: names and ids, to be copied.
+        less: the columns that a narrow terminal can do without.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | Text]]
+    right: Sequence[str] = ()
+    whole: Sequence[str] = ()
+    less: Sequence[str] = ()
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        if self.title:
+            yield _plain(self.title)
+        dropped: list[str] = []
+        for name in (None, *reversed(self.less)):
+            dropped += [name] if name else []
+            shown = [number for number, column in enumerate(self.columns) if column not in dropped]
+            if self._least(shown) <= options.max_width:
+                yield self._table(shown)
+                if dropped:
+                    yield styled(f"Too narrow for {', '.join(reversed(dropped))}: --json has all.", "dim")
+                return
+        yield from self._blocks()
+
+    def _least(self, shown: Sequence[int]) -> int:
+        """How narrow a table of these columns can be."""
+        return sum(self._least_of(number) for number in shown) + 2 * (len(shown) - 1)
+
+    def _least_of(self, number: int) -> int:
+        name = self.columns[number]
+        texts = [name, *(_plain(row[number]).plain for row in self.rows)]
+        if name in self.right or name in self.whole:
+            return max(map(_width, texts))
+        return min(WORD, max(_width(word) for text in texts for word in (*text.split(), "")))
+
+    def _table(self, shown: Sequence[int]) -> Table:
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+
+        table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+        for number in shown:
+            name = self.columns[number]
+            is_right, is_whole = name in self.right, name in self.whole
+            table.add_column(
+                _plain(name), justify="right" if is_right else "left", overflow="fold", no_wrap=is_right or is_whole
+            )
+        for row in self.rows:
+            table.add_row(*(_plain(row[number]) for number in shown))
+        return table
+
+    def _blocks(self) -> Iterator[RenderableType]:
+        from rich.table import Table
+
+        for row in self.rows:
+            block = Table.grid(padding=(0, 2, 0, 0))
+            block.add_column(no_wrap=True)
+            block.add_column(overflow="fold")
+            for name, cell in zip(self.columns, row, strict=True):
+                if text := _plain(cell):
+                    block.add_row(styled(name, "dim"), text)
+            yield block
+            yield _plain("")
+
+
+def _width(text: str) -> int:
+    from rich.cells import cell_len
+
+    return max(map(cell_len, text.splitlines()), default=0)
+
+
+def table_of(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    *,
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
+    less: Sequence[str] = (),
+) -> Listing:
+    """A table, see ``Listing``."""
+    return Listing(title, columns, list(rows), right, whole, less)
 
 
 def run_document(name: str, run_id: str, run: Run | None) -> dict[str, Any]:

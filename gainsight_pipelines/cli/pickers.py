@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from gainsight_pipelines.cli import output
-from gainsight_pipelines.cli.workspace import data_folder, export_library_variables
+from gainsight_pipelines.cli.workspace import data_folder, export_library_variables, say_mistakes
 from gainsight_pipelines.clock import SystemClock
-from gainsight_pipelines.crm.protocol import CRM_NAMES
+from gainsight_pipelines.crm.protocol import CRM_NAMES, AccountField
 from gainsight_pipelines.discovery import Catalog, Connections, DiskCache, Fill, matching_names
 from gainsight_pipelines.discovery.cache import FOLDER
 from gainsight_pipelines.errors import SettingsError
-from gainsight_pipelines.gainsight.metadata import Field
+from gainsight_pipelines.gainsight.metadata import Field, ObjectInfo
+from gainsight_pipelines.near import did_you_mean
 from gainsight_pipelines.settings import Settings, load_settings
 
 FILL_TITLE = "filled"
@@ -29,6 +30,7 @@ def open_catalog(path: Path | None) -> Catalog:
     settings = load_settings(path)
     if settings.file_error is not None:
         raise settings.file_error
+    say_mistakes(settings)
     return catalog_for(settings, path)
 
 
@@ -53,7 +55,7 @@ def objects_command(pattern: str | None, *, is_fresh: bool, path: Path | None, a
         return 0
     rows = [(one.name, one.label, one.object_type, "" if one.is_readable else "not readable") for one in shown]
     _print(f"{len(shown):,} of {len(found.objects):,} objects", ("object", "label", "type", ""), rows)
-    return _none_found(pattern, bool(shown), "object")
+    return _none_found(pattern, bool(shown), "object", found.objects)
 
 
 def fields_command(
@@ -74,7 +76,7 @@ def fields_command(
     columns = ("field", "label", "type", *([FILL_TITLE] if fill else []), "")
     title = f"{len(shown):,} of {len(every):,} fields of {found.schema.name} ({found.schema.label})"
     _print(title + _of_sample(fill, "records"), columns, rows)
-    return _none_found(pattern, bool(shown), "field")
+    return _none_found(pattern, bool(shown), "field", every)
 
 
 def crm_fields_command(
@@ -98,17 +100,21 @@ def crm_fields_command(
     name = f"{CRM_NAMES[found.crm]} {'Account' if found.crm == 'salesforce' else 'company'}"
     title = f"{len(shown):,} of {len(found.fields):,} fields of {name}"
     _print(title + _of_sample(fill, "accounts"), columns, rows)
-    return _none_found(pattern, bool(shown), "field")
+    return _none_found(pattern, bool(shown), "field", found.fields)
 
 
 def _print(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    output.print_table(output.table_of(title, columns, rows, right=(FILL_TITLE,)))
+    output.print_table(output.table_of(title, columns, rows, right=(FILL_TITLE,), whole=("object", "field")))
 
 
-def _none_found(pattern: str | None, is_found: bool, what: str) -> int:
+def _none_found(
+    pattern: str | None, is_found: bool, what: str, named: Sequence[ObjectInfo | Field | AccountField]
+) -> int:
     if is_found or pattern is None:
         return 0
-    raise SettingsError(f"No {what} has {pattern!r} in its name or label.", "Try a shorter piece of it, or *.")
+    near = did_you_mean(pattern, [one.name for one in named], {one.label: one.name for one in named})
+    todo = f"{near} Try a shorter piece of it, or *.".strip()
+    raise SettingsError(f"No {what} has {pattern!r} in its name or label.", todo)
 
 
 def _remarks(one: Field) -> str:

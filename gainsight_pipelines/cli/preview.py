@@ -75,7 +75,10 @@ def _headline(found: Preview) -> str:
     asked = "match the filter" if found.since is None and found.filter else "would be read"
     since = f" (since {found.since:%Y-%m-%d})" if found.since is not None else ""
     what = f" by {found.pull}" if found.pull else ""
-    return f"{found.count} records of {found.object_name} {asked}{what}{since}; nothing is written."
+    line = f"{found.count} records of {found.object_name} {asked}{what}{since}"
+    if found.limit is not None and found.count.count > found.limit:
+        line = f"{line}, {found.limit:,} of them by one run (the limit); the next run goes on there"
+    return f"{line}; nothing is written."
 
 
 def _mapping_rows(mappings: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -106,13 +109,13 @@ def _table(found: Preview, record: PreviewRecord, title: str) -> Any:
         stored = [("kept aside", record.rejected)]
     columns = ("Gainsight", "raw", "column", "stored") if found.pull else ("Gainsight", "raw")
     rows = [(*left, *right)[: len(columns)] for left, right in zip_longest(raw, stored, fillvalue=("", ""))]
-    from rich.markup import escape
-
-    return output.table_of(escape(title), columns, [tuple(map(escape, row)) for row in rows])
+    return output.table_of(title, columns, rows)
 
 
 def _shown(value: Any) -> str:
-    is_plain = isinstance(value, str | Decimal | datetime)
+    if isinstance(value, datetime):
+        return value.isoformat(" ", timespec="seconds")
+    is_plain = isinstance(value, str | Decimal)
     text = str(value) if is_plain else json.dumps(value, default=str, ensure_ascii=False)
     text = " ".join(text.split())
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
@@ -127,6 +130,7 @@ def _document(found: Preview) -> dict[str, Any]:
         "field_mappings": found.field_mappings,
         "count": found.count.count,
         "count_is_exact": found.count.is_exact,
+        "limit_per_run": found.limit,
         "records": [
             {
                 "raw": record.raw,

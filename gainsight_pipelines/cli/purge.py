@@ -8,21 +8,15 @@ import sys
 from pathlib import Path
 
 from gainsight_pipelines.cli import output
-from gainsight_pipelines.cli.workspace import open_workspace
-from gainsight_pipelines.errors import PermanentError, SettingsError
+from gainsight_pipelines.cli.workspace import open_workspace, say_mistakes
+from gainsight_pipelines.errors import PermanentError
 from gainsight_pipelines.orchestration.instance import create_storage
-
-LEAST_DAYS_KEPT = 8
-"""Checks look back for a week."""
 
 
 def purge_command(*, days: int, is_dry: bool, path: Path | None, as_json: bool) -> int:
     """Deletes runs that are older, or says how many would go."""
-    if days < LEAST_DAYS_KEPT:
-        raise SettingsError(
-            f"--older-than is {days}.", f"It takes {LEAST_DAYS_KEPT} days or more: checks look back for a week."
-        )
     with open_workspace(path) as workspace:
+        say_mistakes(workspace.settings)
         create_storage(workspace.environ)
         command = [sys.executable, "-m", "gainsight_pipelines.orchestration.purge", str(days)]
         done = subprocess.run(

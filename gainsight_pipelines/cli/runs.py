@@ -16,6 +16,7 @@ from gainsight_pipelines.cli.workspace import Workspace
 from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.embedded.processes import ProcessGroup
 from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.near import did_you_mean
 from gainsight_pipelines.orchestration.instance import create_storage
 from gainsight_pipelines.store import runs
 from gainsight_pipelines.store.runs import Run
@@ -72,7 +73,8 @@ def chosen(workspace: Workspace, names: Sequence[str], *, everything: bool = Fal
     for name in names:
         matches = [each for each in known if each == name or (name == "surveys" and each.startswith("survey"))]
         if not matches:
-            raise SettingsError(f"{name!r} is not a configured object.", f"The settings have: {', '.join(known)}.")
+            todo = f"{did_you_mean(name, (*known, 'surveys'))} The settings have: {', '.join(known)}.".strip()
+            raise SettingsError(f"{name!r} is not a configured object.", todo)
         found += matches
     return list(dict.fromkeys(found))
 
@@ -110,10 +112,6 @@ def _start(workspace: Workspace, group: ProcessGroup, name: str, flags: Sequence
 
 
 def _watch(workspace: Workspace, started: list[Started], clock: Clock) -> None:
-    from rich.console import Console
-    from rich.live import Live
-
-    console = Console(stderr=True)
     with workspace.store.connect("progress") as connection:
 
         def refresh() -> bool:
@@ -124,8 +122,8 @@ def _watch(workspace: Workspace, started: list[Started], clock: Clock) -> None:
                 is_any_running |= is_running
             return is_any_running
 
-        if console.is_terminal:
-            with Live(console=console, refresh_per_second=5, transient=True) as live:
+        if sys.stderr.isatty():
+            with output.live(stderr=True, refresh_per_second=5, transient=True) as live:
                 while refresh():
                     live.update(_progress_table(started, clock))
                     clock.sleep(POLL_SECONDS)
@@ -145,7 +143,7 @@ def _progress_table(started: list[Started], clock: Clock) -> Any:
         rows.append(
             (
                 each.name,
-                output.PILLS[run.status if run else "waiting"],
+                output.status_word(run.status if run else "waiting"),
                 f"{run.records_read:,}" if run else "",
                 f"{run.rows_written:,}" if run else "",
                 begun,

@@ -15,6 +15,7 @@ from subprocess import PIPE, Popen
 from typing import IO, Any, cast
 
 from gainsight_pipelines.cli import output
+from gainsight_pipelines.cli.invocation import program
 from gainsight_pipelines.crm.protocol import CRM_NAMES
 from gainsight_pipelines.embedded.processes import ProcessGroup
 from gainsight_pipelines.errors import PermanentError
@@ -102,7 +103,7 @@ def find_sandbox(folder: Path | None = None) -> KnownSandbox | None:
     if folder is not None:
         found = _known_sandbox(folder)
         if found is None:
-            raise PermanentError(f"No sandbox runs in {folder}.", "Start one: gainsight-pipelines sandbox.")
+            raise PermanentError(f"No sandbox runs in {folder}.", f"Start one: {program()} sandbox.")
         return found
     candidates = [*sorted((Path.cwd() / DATA_FOLDER).glob("sandbox-*/services")), *_announced()]
     return next((found for each in candidates if (found := _known_sandbox(each)) is not None), None)
@@ -174,6 +175,6 @@ def sandbox_command(crm: str, folder: Path | None, like: Path | None) -> int:
             output.say(f"{name:<12}{url}")
         output.say(f"settings    {running.settings_path}")
         output.say(f"credentials {running.settings_path.with_name('sandbox.env')}")
-        output.say("`gainsight-pipelines init` makes settings for it. Ctrl-C ends it.")
+        output.say(f"`{program()} init` makes settings for it. Ctrl-C ends it.")
         with announced(folder / "services"):
             return process.wait()

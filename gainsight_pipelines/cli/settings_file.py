@@ -7,11 +7,14 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from gainsight_pipelines.cli import output
+from gainsight_pipelines.cli.workspace import say_mistakes
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import PipelineError, SettingsError
 from gainsight_pipelines.settings import DATA_FOLDER, settings_path
@@ -25,16 +28,30 @@ UNTIL_RELOADED = (
 HISTORY_COLUMNS = ("version", "when (UTC)", "who", "how", "lines")
 
 
+def _read(path: Path | None) -> SettingsFile:
+    """The file, about to be changed; what is wrong in it already is told, as it stops no change of other sections."""
+    file = SettingsFile.read(settings_path(path))
+    say_mistakes(file.settings)
+    return file
+
+
 def set_command(place: str, value: str, *, is_dry: bool, dagster: str | None, path: Path | None) -> int:
     """Changes one value."""
-    file = SettingsFile.read(settings_path(path))
+    file = _read(path)
     return _loaded(write_file(file, file.with_value(place, value), f"settings set {place}", is_dry=is_dry), dagster)
+
+
+def unset_command(place: str, *, is_dry: bool, dagster: str | None, path: Path | None) -> int:
+    """Takes one value out."""
+    file = _read(path)
+    return _loaded(write_file(file, file.without_value(place), f"settings unset {place}", is_dry=is_dry), dagster)
 
 
 def edit_command(section: str, *, as_json: bool, is_dry: bool, dagster: str | None, path: Path | None) -> int:
     """Changes a section in the editor, or takes it from standard input."""
-    file = SettingsFile.read(settings_path(path))
-    before = f"{json.dumps(file.data(section), indent=2)}\n" if as_json else file.written(section)
+    file = _read(path)
+    shown = json.dumps(file.data(section), indent=2, ensure_ascii=False)
+    before = f"{shown}\n" if as_json else file.written(section)
 
     def changed(text: str) -> str:
         return file.with_json(section, text) if as_json else file.with_written(section, text)
@@ -42,12 +59,32 @@ def edit_command(section: str, *, as_json: bool, is_dry: bool, dagster: str | No
     how = f"settings edit {section}"
     if not sys.stdin.isatty():
         return _loaded(write_file(file, changed(sys.stdin.read()), how, is_dry=is_dry), dagster)
-    draft = file.path.parent / DATA_FOLDER / f"edit-{section}.{'json' if as_json else 'yaml'}"
-    draft.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft.write_text(before, encoding="utf-8")
-    is_written = write_file(file, _edited(draft, changed), how, is_dry=is_dry, draft=draft)
-    draft.unlink()
+    with _draft(file.path.parent / DATA_FOLDER, section, before, "json" if as_json else "yaml") as draft:
+        text = _edited(draft, changed)
+        is_written = write_file(file, text, how, is_dry=is_dry)
     return _loaded(is_written, dagster)
+
+
+@contextmanager
+def _draft(folder: Path, section: str, before: str, suffix: str) -> Iterator[Path]:
+    """A file of its own for one edit. It goes once the edit has come to its end; else it stays, if it says anything."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    taken_up = f"`gainsight-pipelines settings edit {section}{' --json' if suffix == 'json' else ''} < FILE` takes it"
+    for kept in sorted(folder.glob(f"edit-{section}-*.{suffix}"), key=lambda file: file.stat().st_mtime):
+        output.say(f"A text of an earlier edit is in {kept}: {taken_up}; or delete it.")
+    handle, name = tempfile.mkstemp(f".{suffix}", f"edit-{section}-", folder)
+    draft = Path(name)
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        stream.write(before)
+    try:
+        yield draft
+    except BaseException:
+        if draft.read_bytes() == before.encode():
+            draft.unlink()
+        else:
+            output.say(f"Your text is in {draft}: {taken_up}.")
+        raise
+    draft.unlink()
 
 
 def _edited(draft: Path, changed: Callable[[str], str]) -> str:
@@ -56,13 +93,15 @@ def _edited(draft: Path, changed: Callable[[str], str]) -> str:
         _open_editor(draft)
         try:
             return changed(draft.read_text(encoding="utf-8"))
+        except UnicodeDecodeError:
+            problem = "The text isn't UTF-8."
         except PipelineError as error:
-            output.say(f"{error}\nEnter opens the editor again, Ctrl-C leaves everything as it was.")
-            try:
-                input()
-            except (EOFError, KeyboardInterrupt):
-                output.say(f"Your text is in {draft}.")
-                raise KeyboardInterrupt from None
+            problem = str(error)
+        output.say(f"{problem}\nEnter opens the editor again, Ctrl-C leaves everything as it was.")
+        try:
+            input()
+        except EOFError:
+            raise KeyboardInterrupt from None
 
 
 def _open_editor(draft: Path) -> None:
@@ -115,12 +154,12 @@ def history_command(*, path: Path | None, as_json: bool) -> int:
 
 def restore_command(number: int, *, is_dry: bool, dagster: str | None, path: Path | None) -> int:
     """Writes a former version, as a new one."""
-    file = SettingsFile.read(settings_path(path))
+    file = _read(path)
     text = file.restore(file.history.version(number))
     return _loaded(write_file(file, text, f"settings restore {number}", is_dry=is_dry), dagster)
 
 
-def write_file(file: SettingsFile, text: str, how: str, *, is_dry: bool, draft: Path | None = None) -> bool:
+def write_file(file: SettingsFile, text: str, how: str, *, is_dry: bool) -> bool:
     """Shows what changes, and writes it unless this is a dry run. Whether it was written."""
     changes = file.difference(text)
     if not changes:
@@ -131,12 +170,7 @@ def write_file(file: SettingsFile, text: str, how: str, *, is_dry: bool, draft: 
         file.check(text)
         output.say("Nothing was written: this was a dry run.")
         return False
-    try:
-        file.write(text, SystemClock(), how)
-    except PipelineError:
-        if draft is not None:
-            output.say(f"Your text is in {draft}.")
-        raise
+    file.write(text, SystemClock(), how)
     output.say(f"Written to {file.path}.")
     return True
 
@@ -165,10 +199,6 @@ def _document(version: Version) -> dict[str, Any]:
 
 
 def _print_diff(text: str) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
     styles = {"+": "green", "-": "red", "@": "cyan"}
-    console = Console(soft_wrap=True, highlight=False)
     for line in text.splitlines():
-        console.print(Text(line, style=styles.get(line[:1], "")))
+        output.print_line(output.styled(line, styles.get(line[:1], "")))

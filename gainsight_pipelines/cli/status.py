@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from gainsight_pipelines.cli import output
 from gainsight_pipelines.cli.workspace import Workspace, open_workspace
 from gainsight_pipelines.clock import SystemClock
-from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.errors import UsageError
 from gainsight_pipelines.scheduling.banner import NEVER, Banner, Row, read_banner
 from gainsight_pipelines.scheduling.gate import SENSOR, Pace
 from gainsight_pipelines.settings import Settings
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.console import RenderableType
+    from rich.text import Text
 
 COLUMNS = ("object", "status", "when", "next", "read", "unmatched")
 WATCH_SECONDS = 2.0
@@ -28,7 +29,7 @@ NO_LOOK = "Gate: nobody looked at the primary CRM yet; each run does so by itsel
 def status_command(*, path: Path | None, as_json: bool, is_watched: bool) -> int:
     """Prints the banner: the gate, and a row per configured object."""
     if is_watched and as_json:
-        raise SettingsError("--watch and --json don't go together.", "Call `status --json` as often as you like.")
+        raise UsageError("--watch and --json don't go together.", "Call `status --json` as often as you like.")
     with open_workspace(path) as workspace:
         if workspace.settings.file_error is not None:
             raise workspace.settings.file_error
@@ -36,24 +37,21 @@ def status_command(*, path: Path | None, as_json: bool, is_watched: bool) -> int
         if any(row.is_dead for row in found.rows):
             _end_dead_runs(workspace)
         if as_json:
-            output.print_json(_document(found))
+            output.print_json(_document(found, workspace.settings))
         elif is_watched:
             _watch(workspace, found)
         else:
             output.print_table(banner_table(found, workspace.settings, SystemClock().now()))
-    return 0
+        return 1 if workspace.settings.unread() else 0
 
 
-def banner_table(found: Banner, settings: Settings, now: datetime) -> Group:
+def banner_table(found: Banner, settings: Settings, now: datetime) -> RenderableType:
     """The banner as people read it: the gate, a row per object, and below them what there is to say or to do."""
-    from rich.console import Group
-    from rich.text import Text
-
     rows = [_shown(row, now) for row in found.rows]
-    table = output.table_of("Object sync status", COLUMNS, rows, right=("read",))
+    table = output.table_of("Object sync status", COLUMNS, rows, right=("read",), whole=("object", "status"))
     notes = [f"{row.name}: {note}" for row in found.rows if (note := _note(row))]
     notes += [f"{section}: {error}" for section, error in settings.errors.items()]
-    return Group(gate_line(found, now), table, *(Text(note) for note in notes))
+    return output.below(gate_line(found, now), "", table, *([""] if notes else []), *notes)
 
 
 def _note(row: Row) -> str | None:
@@ -62,18 +60,17 @@ def _note(row: Row) -> str | None:
     return row.error
 
 
-def gate_line(found: Banner, now: datetime) -> str:
-    """The gate in a line, with rich's marks; one that nobody looks at any more says so."""
-    from rich.markup import escape
-
+def gate_line(found: Banner, now: datetime) -> str | Text:
+    """The gate in a line; one that nobody looks at any more says so."""
     gate = found.gate
     if gate is None:
         return NO_LOOK
-    state = "[green]open[/]" if gate.is_open else "[red]closed[/]"
-    line = f"Gate: {state} since {output.ago(gate.since, now)}. {escape(gate.message)}"
+    state = output.styled("open", "green") if gate.is_open else output.styled("closed", "red")
+    line = output.joined("Gate: ", state, f" since {output.ago(gate.since, now)}. {gate.message}")
     if Pace.of().is_stale(gate, SystemClock()):
         looked = output.ago(gate.checked_at, now)
-        line += f" [yellow]Last looked at {looked}: no Dagster daemon runs, or {SENSOR} is stopped.[/]"
+        stale = f" Last looked at {looked}: no Dagster daemon runs, or {SENSOR} is stopped."
+        line = output.joined(line, output.styled(stale, "yellow"))
     return line
 
 
@@ -83,11 +80,8 @@ def _read(workspace: Workspace) -> Banner:
 
 
 def _watch(workspace: Workspace, found: Banner) -> None:
-    from rich.console import Console
-    from rich.live import Live
-
     clock = SystemClock()
-    with Live(banner_table(found, workspace.settings, clock.now()), console=Console(), auto_refresh=False) as live:
+    with output.live(banner_table(found, workspace.settings, clock.now()), auto_refresh=False) as live:
         while True:
             clock.sleep(WATCH_SECONDS)
             live.update(banner_table(_read(workspace), workspace.settings, clock.now()), refresh=True)
@@ -99,16 +93,17 @@ def _end_dead_runs(workspace: Workspace) -> None:
     subprocess.run(command, env=dict(workspace.environ), check=False)
 
 
-def _shown(row: Row, now: datetime) -> Sequence[str]:
+def _shown(row: Row, now: datetime) -> Sequence[str | Text]:
     due = "stopped" if row.next_due is None else output.until(row.next_due, now)
     read = f"{row.run.records_read:,}" if row.run else ""
     unmatched = output.reasons(row.run.rows_unmatched) if row.run else ""
-    return row.name, output.PILLS[row.status], output.when(row, now), due, read, unmatched
+    return row.name, output.status_word(row.status), output.when(row, now), due, read, unmatched
 
 
-def _document(found: Banner) -> dict[str, Any]:
+def _document(found: Banner, settings: Settings) -> dict[str, Any]:
     gate = found.gate
-    return {
+    errors = {section: str(error) for section, error in settings.errors.items()}
+    return ({"settings_errors": errors} if errors else {}) | {
         "gate": None
         if gate is None
         else {

@@ -19,11 +19,11 @@ from gainsight_pipelines.errors import PermanentError
 from gainsight_pipelines.settings import load_settings
 from gainsight_pipelines.store.connection import Store
 
-MARKS: Mapping[Outcome, str] = {
-    Outcome.PASSED: "[green]✓[/]",
-    Outcome.WARNING: "[yellow]![/]",
-    Outcome.FAILED: "[red]✗[/]",
-    Outcome.SKIPPED: "[dim]-[/]",
+MARKS: Mapping[Outcome, tuple[str, str]] = {
+    Outcome.PASSED: ("✓", "green"),
+    Outcome.WARNING: ("!", "yellow"),
+    Outcome.FAILED: ("✗", "red"),
+    Outcome.SKIPPED: ("-", "dim"),
 }
 WITH_DATA = ("notes", "largest_page")
 """Habits that may tell of the tenant's own: names, or how many records it has."""
@@ -56,13 +56,9 @@ def validate_command(*, report: Path | None, path: Path | None, as_json: bool) -
 
 
 def _print(check: Check) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(f"{MARKS[check.outcome]} {check.section}: {escape(check.text)}")
+    output.print_line(output.joined(output.styled(*MARKS[check.outcome]), f" {check.section}: {check.text}"))
     if check.todo:
-        console.print(f"  → {escape(check.todo)}")
+        output.print_line(f"  → {check.todo}")
 
 
 def _write_report(file: Path, checks: list[Check]) -> None:

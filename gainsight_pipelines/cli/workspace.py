@@ -50,6 +50,12 @@ def export_library_variables(secrets: Secrets, environ: MutableMapping[str, str]
             environ[name] = value
 
 
+def say_mistakes(settings: Settings) -> None:
+    """Tells of each broken or unknown section, whatever the command needs of them; a broken file is an error."""
+    for section, error in settings.errors.items():
+        output.say(f"{section}: {error}")
+
+
 @dataclass(frozen=True, slots=True)
 class Workspace:
     """Everything a command needs, open.

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 
 from gainsight_pipelines.crm.protocol import AccountField
 from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.near import near_matches
 from gainsight_pipelines.text import name_key
 
 GsidFields = Sequence[str] | Mapping[str, str]
@@ -125,10 +125,6 @@ def live_fields(
 
 
 def _near(name: str, described: Iterable[AccountField]) -> str:
-    spellings: dict[str, str] = {}
-    for each in described:
-        spellings.setdefault(name_key(each.label), each.name)
-        spellings[name_key(each.name)] = each.name
-    close = get_close_matches(name_key(name), spellings, n=6, cutoff=0.6)
-    names = list(dict.fromkeys(spellings[match] for match in close))[:3]
+    fields = list(described)
+    names = near_matches(name, [each.name for each in fields], {each.label: each.name for each in fields})
     return f" (did you mean {' or '.join(names)}?)" if names else ""

@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 from gainsight_pipelines.crm.protocol import AccountField, CRMKind
 from gainsight_pipelines.discovery.cache import DiskCache, Kept
 from gainsight_pipelines.discovery.connections import Connections
-from gainsight_pipelines.gainsight.errors import UnknownField
+from gainsight_pipelines.gainsight.errors import UnknownField, UnknownObject
 from gainsight_pipelines.gainsight.metadata import Field, ObjectInfo, ObjectSchema
 from gainsight_pipelines.gainsight.query import Query
+from gainsight_pipelines.near import did_you_mean
 from gainsight_pipelines.sync.connect import tenant_of
 from gainsight_pipelines.text import name_key
 
@@ -122,7 +123,12 @@ class Catalog:
 
         def ask() -> Any:
             with closing(connections.gainsight()) as client:
-                return client.describe(object_name).to_json()
+                try:
+                    return client.describe(object_name).to_json()
+                except UnknownObject as error:
+                    near = did_you_mean(object_name, [one.name for one in self.objects().objects])
+                    todo = f"{near} `gainsight-pipelines objects` lists them.".strip()
+                    raise UnknownObject(error.message, todo) from None
 
         kept = self._kept(_gainsight_key(connections, "fields", name_key(object_name)), ask, is_fresh)
         return Described(ObjectSchema.from_json(kept.document), kept.read_at)

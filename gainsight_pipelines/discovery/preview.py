@@ -78,6 +78,7 @@ class Preview:
         filter: the where-clause that was sent; None: none.
         since: the earliest date that the pull's window covers; None: no such bound.
         count: how many match.
+        limit: the most that one run reads of them; None: no limit.
         records: some of them.
         notes: what could not be found out, and why.
         field_mappings: which field of a response object holds which part of a response, and why that one (S7).
@@ -88,6 +89,7 @@ class Preview:
     filter: Mapping[str, Any] | None
     since: datetime | None
     count: MatchCount
+    limit: int | None
     records: tuple[PreviewRecord, ...]
     notes: tuple[str, ...] = ()
     field_mappings: Mapping[str, Any] = field(default_factory=dict)
@@ -161,6 +163,7 @@ def _look(
         filter=shown_where,
         since=since,
         count=count,
+        limit=pull.limit if pull else None,
         records=tuple(records),
         notes=tuple(notes),
         field_mappings=mapper.details().get("field_mappings", {}) if mapper else {},

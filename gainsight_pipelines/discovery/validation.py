@@ -35,6 +35,7 @@ from gainsight_pipelines.gainsight.habits import probe_habits
 from gainsight_pipelines.gainsight.metadata import ObjectInfo, ObjectSchema
 from gainsight_pipelines.gainsight.query import Query
 from gainsight_pipelines.matching import Method
+from gainsight_pipelines.near import did_you_mean
 from gainsight_pipelines.objects.activity import ACTIVITY_OBJECT
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, CompanyFields, Mapper, ObjectPull, Window
 from gainsight_pipelines.settings import Settings
@@ -516,11 +517,8 @@ def _with_company(
 
 
 def _near(name: str, known: list[str]) -> str:
-    from difflib import get_close_matches
-
-    by_key = {one.casefold(): one for one in known}
-    near = [by_key[found] for found in get_close_matches(name.casefold(), by_key, n=3, cutoff=0.6)]
-    return f"Did you mean {' or '.join(near)}? " if near else ""
+    near = did_you_mean(name, known)
+    return f"{near} " if near else ""
 
 
 def _sentence(text: str) -> str:

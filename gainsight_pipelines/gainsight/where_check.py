@@ -7,12 +7,12 @@ can know (fields behind lookups, types that describe doesn't explain) passes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import DATE_TYPES, NUMERIC_TYPES, Field, ObjectSchema
 from gainsight_pipelines.gainsight.query import Operator, parse_where
+from gainsight_pipelines.near import did_you_mean
 from gainsight_pipelines.text import name_key
 from gainsight_pipelines.values import parse_boolean, parse_datetime, parse_number
 
@@ -78,11 +78,9 @@ def _field(name: str, schema: ObjectSchema, place: str) -> Field | None:
         )
     found = schema.field(name)
     if found is None:
-        near = get_close_matches(name.casefold(), [one.casefold() for one in schema.fields], n=3)
-        names = [one for one in schema.fields if one.casefold() in near]
         raise SettingsError(
             f"{place}: Gainsight object `{schema.name}` has no field {name}.",
-            f"Did you mean {' or '.join(names)}?" if names else "Choose one of the object's fields.",
+            did_you_mean(name, schema.fields.keys()) or "Choose one of the object's fields.",
         )
     return found
 

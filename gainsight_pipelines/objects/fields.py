@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import Any
 
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import Field, ObjectSchema
+from gainsight_pipelines.near import did_you_mean
 from gainsight_pipelines.text import name_key, visible
 from gainsight_pipelines.values import parse_boolean, parse_date, parse_datetime, parse_number
 
@@ -53,11 +53,9 @@ def configured_field(schema: ObjectSchema, name: str, place: str) -> Field:
             "Give the key's user the right to read it, or choose another field.",
         )
     if found is None:
-        near = get_close_matches(name_key(name), [name_key(field) for field in schema.fields], n=3)
-        names = [field for field in schema.fields if name_key(field) in near]
         raise SettingsError(
             f"`{place}` names the field {name!r}, which Gainsight object `{schema.name}` doesn't have.",
-            f"Did you mean {' or '.join(names)}?" if names else "Choose one of the object's fields.",
+            did_you_mean(name, schema.fields.keys()) or "Choose one of the object's fields.",
         )
     return found
 

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.settings.files import write_whole
@@ -53,14 +54,13 @@ def check_home(folder: Path) -> str | None:
         )
     found = folder / "dagster.yaml"
     try:
-        theirs = yaml.safe_load(found.read_text("utf-8"))
-        ours = yaml.safe_load(CONFIGURATION.read_text("utf-8"))
+        theirs, ours = (YAML(typ="safe", pure=True).load(file.read_text("utf-8")) for file in (found, CONFIGURATION))
         theirs = theirs if isinstance(theirs, dict) else {}
         different = [name for name in NEEDED if theirs.get(name) != ours[name]]
         what = f"has a dagster.yaml that isn't this project's in {', '.join(different)}" if different else None
     except FileNotFoundError:
         what = "has no dagster.yaml"
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+    except (OSError, UnicodeDecodeError, YAMLError):
         what = "has a dagster.yaml that can't be read"
     if what is None:
         return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import io
 import json
 import os
 import signal
@@ -26,7 +27,7 @@ import certifi
 import orjson
 import trustme
 import uvicorn
-import yaml
+from ruamel.yaml import YAML
 from starlette.applications import Starlette
 
 from gainsight_pipelines.sandbox.control import control_app
@@ -175,9 +176,14 @@ class _Sandbox:
             name: f"{'https' if self._options.is_tls(name) else 'http'}://{self._options.host_of(name)}:{port}"
             for name, port in ports.items()
         }
+        writer = YAML(typ="safe", pure=True)
+        writer.default_flow_style = False
+        writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
         for kind in ("salesforce", "hubspot"):
-            text = "# Settings for the sandbox, made by it.\n" + yaml.safe_dump(_settings(kind, urls), sort_keys=False)
-            _write(folder / f"gainsight.{kind}.yaml", text.encode())
+            text = io.StringIO()
+            writer.dump(_settings(kind, urls), text)
+            content = f"# Settings for the sandbox, made by it.\n{text.getvalue()}"
+            _write(folder / f"gainsight.{kind}.yaml", content.encode())
         for name, variables in self._environments(folder, urls).items():
             _write(folder / name, "".join(f"{key}={value}\n" for key, value in variables.items()).encode())
         state: dict[str, Any] = {"urls": urls, "ports": ports, "pid": os.getpid(), "now": self._now.isoformat()}

@@ -1,6 +1,8 @@
 """A YAML document as plain data, with the line of each place. Knows nothing of what the settings mean.
 
-Safe by construction: nodes are composed by PyYAML and turned into data here, so that no tag builds anything, a key
+YAML 1.2, as it is written back (``roundtrip``): `yes` and `on` are texts.
+
+Safe by construction: nodes are composed by ruamel.yaml and turned into data here, so that no tag builds anything, a key
 can't come twice, and neither depth nor aliases can make a small file big.
 """
 
@@ -10,7 +12,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 50_000  # counted with every alias followed
@@ -62,25 +66,31 @@ def parse(text: str) -> Document:
     Raises:
         DocumentError: it isn't YAML, holds several documents, is too deep or too big.
     """
-    try:
-        loader = yaml.SafeLoader(text)
-        try:
-            node = loader.get_single_node()
-        finally:
-            loader.dispose()
-    except yaml.YAMLError as error:
-        raise DocumentError(_reason(error)) from None
-    except RecursionError:
-        raise DocumentError("it is nested too deeply") from None
-    except Exception:  # noqa: BLE001 (PyYAML's scanner lets ValueError and others through on odd escapes)
-        raise DocumentError("it isn't YAML") from None
+    node = compose(text)
     document = Document()
     if node is not None:
         document.data = _Reader(document).read(node, ())
     return document
 
 
-def _reason(error: yaml.YAMLError) -> str:
+def compose(text: str) -> Node | None:
+    """The nodes of one YAML document, which know their lines; None for an empty one.
+
+    Raises:
+        DocumentError: it isn't YAML, holds several documents or is too deep.
+    """
+    try:
+        node: Node | None = YAML(typ="safe", pure=True).compose(text)
+        return node
+    except YAMLError as error:
+        raise DocumentError(_reason(error)) from None
+    except RecursionError:
+        raise DocumentError("it is nested too deeply") from None
+    except Exception:  # noqa: BLE001 (the scanner lets ValueError and others through on odd escapes)
+        raise DocumentError("it isn't YAML") from None
+
+
+def _reason(error: YAMLError) -> str:
     """The parser's reason, without the text that it quotes: that may be a secret in the wrong place."""
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or "a character that YAML doesn't allow"
@@ -95,9 +105,9 @@ class _Reader:
     def __init__(self, document: Document) -> None:
         self._document = document
         self._nodes = 0
-        self._scalars = yaml.constructor.SafeConstructor()
+        self._scalars = YAML(typ="safe", pure=True).constructor
 
-    def read(self, node: yaml.Node, path: Path) -> Any:
+    def read(self, node: Node, path: Path) -> Any:
         self._nodes += 1
         if self._nodes > MAX_NODES or len(path) > MAX_DEPTH:
             raise DocumentError("it is too big, too deep, or refers to itself")
@@ -105,13 +115,13 @@ class _Reader:
         if node.tag not in _PLAIN_TAGS and node.tag != _DATE_TAG:
             self._problem(path, "has a YAML tag or a form of its own; put the value in quotes")
             return None
-        if isinstance(node, yaml.MappingNode):
+        if isinstance(node, MappingNode):
             return self._mapping(node, path)
-        if isinstance(node, yaml.SequenceNode):
+        if isinstance(node, SequenceNode):
             return [self.read(item, (*path, index)) for index, item in enumerate(node.value)]
         return self._scalar(node)
 
-    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+    def _mapping(self, node: MappingNode, path: Path) -> dict[str, Any]:
         data: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = self._key(key_node, path)
@@ -124,8 +134,8 @@ class _Reader:
             data[key] = self.read(value_node, (*path, key))
         return data
 
-    def _key(self, node: yaml.Node, path: Path) -> str | None:
-        if isinstance(node, yaml.ScalarNode):
+    def _key(self, node: Node, path: Path) -> str | None:
+        if isinstance(node, ScalarNode):
             if node.tag in {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}:
                 return str(node.value)
             text = f"is read by YAML as {_read_as(node)}, not as text; put it in quotes"
@@ -136,7 +146,7 @@ class _Reader:
             self._problem(path, "has a mapping or a list as a key; a key is a text")
         return None
 
-    def _scalar(self, node: yaml.Node) -> Any:
+    def _scalar(self, node: Node) -> Any:
         try:
             return self._scalars.construct_object(node)
         except Exception:  # noqa: BLE001 (2026-13-45 looks like a date and isn't; whatever: it stays a text)
@@ -146,6 +156,6 @@ class _Reader:
         self._document.problems.append(Problem(path, text))
 
 
-def _read_as(node: yaml.Node) -> str:
-    kind = node.tag.rpartition(":")[2]
+def _read_as(node: Node) -> str:
+    kind = str(node.tag).rpartition(":")[2]
     return {"bool": "true or false", "null": "nothing", "timestamp": "a date"}.get(kind, "a number")

@@ -12,13 +12,14 @@ import difflib
 import itertools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.near import did_you_mean
 from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.objects.section import Section
 from gainsight_pipelines.settings.document import Document, DocumentError, parse
@@ -35,8 +36,7 @@ from gainsight_pipelines.settings.loading import (
 )
 from gainsight_pipelines.settings.mistakes import looks_secret
 from gainsight_pipelines.settings.models import SECTIONS
-from gainsight_pipelines.settings.roundtrip import put_section, replace_section, section_text
-from gainsight_pipelines.settings.values import near_match
+from gainsight_pipelines.settings.roundtrip import put_section, remove_value, replace_section, section_text
 
 LOCK = "settings.lock"
 
@@ -77,6 +77,14 @@ class SettingsFile:
         is_there = path.exists()
         text = read_text(path) if is_there else ""
         return cls(path, text, is_there, parse_settings(text, path))
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether it says nothing: no file, an empty one, or comments alone."""
+        try:
+            return parse(self.text).data is None
+        except DocumentError:
+            return False
 
     @property
     def fingerprint(self) -> str:
@@ -165,10 +173,7 @@ class SettingsFile:
         """
         path = parse_place(place)
         section = str(path[0])
-        try:
-            read: Any = parse(value).data
-        except DocumentError:
-            read = value
+        read = _value(value)
         try:
             return self.with_section(section, _with(self.data(section), path, read))
         except SectionMistakes:
@@ -179,6 +184,25 @@ class SettingsFile:
             except SectionMistakes:
                 pass
             raise
+
+    def without_value(self, place: str) -> str:
+        """The file's text without what is written in one place, so that its default holds.
+
+        Args:
+            place: as for ``with_value``; also a row of a list or an entry of a mapping.
+
+        Raises:
+            SettingsError: no such place, or the section will not do without it.
+        """
+        path = parse_place(place)
+        if len(path) == 1:
+            raise SettingsError(f"{place} is a whole section.", "Name a setting in it, or change the file by hand.")
+        section = str(path[0])
+        _check_there(self.data(section), path)
+        text = remove_value(self.text, path)
+        document = _document(text, self.path)
+        checked_section(section, document.data.get(section), document)
+        return text
 
     def with_json(self, section: str, text: str) -> str:
         """The file's text with a section that somebody has edited as JSON.
@@ -347,6 +371,36 @@ def _with(data: dict[str, Any], path: Place, value: Any) -> dict[str, Any]:
     return data
 
 
+def _value(text: str) -> Any:
+    """What a value on the command line says: a mapping, a list, a number, true, false or null; else it is a text.
+
+    A text is taken letter by letter, as the shell has quoted it already: `NPS #1` holds no comment.
+    """
+    try:
+        document = parse(text)
+    except DocumentError:
+        return text
+    read = document.data
+    if document.problems or (not isinstance(read, bool | int | float | dict | list) and read is not None):
+        is_quoted = isinstance(read, str) and text.strip()[:1] in ("'", '"') and text.strip()[-1:] == text.strip()[:1]
+        return read if is_quoted else text
+    return read if read is not None or text.strip() in ("null", "~", "") else text
+
+
+def _check_there(data: dict[str, Any], path: Place) -> None:
+    """Refuses a place that the data of a section don't have.
+
+    Raises:
+        SettingsError: nothing is there.
+    """
+    holder: Any = data
+    for part in path[1:]:
+        is_row = isinstance(holder, list) and isinstance(part, int) and part < len(holder)
+        if not is_row and not (isinstance(holder, dict) and part in holder):
+            raise _no_place(path, list(holder) if isinstance(holder, dict) else ())
+        holder = holder[part]
+
+
 def _step(holder: Any, part: str | int, empty: Any, path: Place) -> Any:
     if isinstance(holder, list) and isinstance(part, int) and part <= len(holder):
         if part == len(holder):
@@ -359,16 +413,16 @@ def _step(holder: Any, part: str | int, empty: Any, path: Place) -> Any:
     raise _no_place(path)
 
 
-def _no_place(path: Place) -> SettingsError:
+def _no_place(path: Place, known: Iterable[str] = ()) -> SettingsError:
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
-    return SettingsError(f"There is no place {text}.", f"`gainsight-pipelines settings show {path[0]}` shows what is.")
+    todo = f"{did_you_mean(str(path[-1]), known)} `gainsight-pipelines settings show {path[0]}` shows what is.".strip()
+    return SettingsError(f"There is no place {text}.", todo)
 
 
 def _known(section: str) -> None:
     if section not in SECTIONS:
-        near = near_match(section, SECTIONS)
-        hint = f"Did you mean {near}? " if near else ""
-        raise SettingsError(f"There is no section {section}.", f"{hint}The sections are {', '.join(SECTIONS)}.")
+        todo = f"{did_you_mean(section, SECTIONS)} The sections are {', '.join(SECTIONS)}.".strip()
+        raise SettingsError(f"There is no section {section}.", todo)
 
 
 def _document(text: str, path: Path | None) -> Document:

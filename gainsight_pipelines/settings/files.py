@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import fcntl
 import os
@@ -28,7 +29,7 @@ def locked(folder: Path, name: str) -> Iterator[None]:
 
 
 def write_whole(path: Path, text: str, *, mode: int | None = None) -> None:
-    """Puts a text in the place of a file, all of it or nothing.
+    """Puts a text in the place of a file, all of it or nothing. A byte order mark that the file begins with stays.
 
     Args:
         path: a link is followed.
@@ -42,10 +43,11 @@ def write_whole(path: Path, text: str, *, mode: int | None = None) -> None:
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         before = path.stat() if path.exists() else None
+        mark = codecs.BOM_UTF8 if before is not None and _begins_with(path, codecs.BOM_UTF8) else b""
         file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if mode is not None else 0o666)
         try:
-            with os.fdopen(file, "w", encoding="utf-8", newline="") as stream:
-                stream.write(text)
+            with os.fdopen(file, "wb") as stream:
+                stream.write(mark + text.encode())
                 stream.flush()
                 os.fsync(stream.fileno())
             if before is not None:
@@ -59,3 +61,8 @@ def write_whole(path: Path, text: str, *, mode: int | None = None) -> None:
             beside.unlink(missing_ok=True)
     except OSError as error:
         raise SettingsError(f"{path} can't be written: {error.strerror}.", "Let this user write there.") from None
+
+
+def _begins_with(path: Path, mark: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(mark)) == mark

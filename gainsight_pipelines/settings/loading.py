@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.near import did_you_mean, near_matches
 from gainsight_pipelines.objects.registry import COMPANIES, DEFINITIONS
 from gainsight_pipelines.objects.section import Section
 from gainsight_pipelines.settings import mistakes
@@ -28,7 +29,6 @@ from gainsight_pipelines.settings.models import (
     SchedulesSettings,
     StoreSettings,
 )
-from gainsight_pipelines.settings.values import near_match
 
 PATH_VARIABLE = "GAINSIGHT_PIPELINES_SETTINGS"
 DEFAULT_NAME = "gainsight.yaml"
@@ -154,9 +154,8 @@ class Settings:
 
     def _effective_section(self, section: str) -> dict[str, Any]:
         if section not in SECTIONS:
-            near = near_match(section, SECTIONS)
-            hint = f"Did you mean {near}? " if near else ""
-            raise SettingsError(f"There is no section {section}.", f"{hint}The sections are {', '.join(SECTIONS)}.")
+            todo = f"{did_you_mean(section, SECTIONS)} The sections are {', '.join(SECTIONS)}.".strip()
+            raise SettingsError(f"There is no section {section}.", todo)
         model = self._get(section, SECTIONS[section]) or _WITHOUT_SECTION.get(section)
         if model is None:
             raise SettingsError(
@@ -324,8 +323,8 @@ def _problem_keys(document: Document) -> list[str]:
 
 def _meant(name: str, data: Mapping[str, Any]) -> str:
     """The section under which an unknown top-level key is reported."""
-    near = None if mistakes.looks_secret(name) else near_match(name, SECTIONS)
-    return name if near is None or near in data else near
+    near = [] if mistakes.looks_secret(name) else near_matches(name, SECTIONS)
+    return near[0] if near and near[0] not in data else name
 
 
 def _error(section: str, found: Iterable[mistakes.Mistake], path: Path | None) -> SettingsError:

@@ -16,10 +16,10 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from gainsight_pipelines.near import near_matches
 from gainsight_pipelines.objects.section import Section, Takes
 from gainsight_pipelines.settings.document import Document, Path
 from gainsight_pipelines.settings.models import SECTIONS
-from gainsight_pipelines.settings.values import near_match
 
 _SECRET = re.compile(
     r"api_?key|token|passw|secret|credential|private_?key|(^|_)(pwd|auth|authorization)(_|$)", re.IGNORECASE
@@ -138,17 +138,17 @@ def _near(path: Path, details: ErrorDetails) -> str:
         known = re.findall(r"'([^']*)'", str(details.get("ctx", {}).get("expected", "")))
     elif path == ("schedules", "timezone"):
         known = sorted(zoneinfo.available_timezones())
-    near = near_match(value, known)
-    return f"probably {near} was meant; " if near else ""
+    near = near_matches(value, known)
+    return f"probably {near[0]} was meant; " if near else ""
 
 
 def _unknown(path: Path, known: Mapping[str, object] | tuple[()]) -> str:
     key, where = str(path[-1]), place(path)
     if looks_secret(key):
         return f"{where} is not a setting. {_belongs(path)}"
-    near = near_match(key, known)
+    near = near_matches(key, known)
     kind = "sections" if len(path) == 1 else "settings"
-    hint = f"probably {near} was meant; " if near else ""
+    hint = f"probably {near[0]} was meant; " if near else ""
     return f"{where} is not a setting; {hint}the {kind} here are {', '.join(known)}"
 
 

@@ -37,6 +37,7 @@ either names ([`.env.example`](../.env.example)).
 |---|---|
 | `gainsight-pipelines settings show [SECTION]` | what holds, defaults filled in, as JSON |
 | `gainsight-pipelines settings set surveys.lookback_days 7` | one setting (see below) |
+| `gainsight-pipelines settings unset surveys.lookback_days` | one setting out of the file: its default holds again |
 | `gainsight-pipelines settings edit SECTION [--json]` | a section in your editor, as it stands in the file or as JSON |
 | `gainsight-pipelines settings diff [VERSION]` | what has changed since |
 | `gainsight-pipelines settings history` | the versions: when, by whom, how |
@@ -45,7 +46,11 @@ either names ([`.env.example`](../.env.example)).
 | `gainsight-pipelines settings-page` | all of it in a browser: [the settings page](settings-page.md) |
 
 `set` takes places like `surveys.objects[0].survey_type` (the first row of a list) and
-`activity.reporting_categories["QBR call"]` (a name with blanks). From a pipe, `edit` takes the section from there.
+`activity.reporting_categories["QBR call"]` (a name with blanks). A text is taken as it is given: `"NPS #1"` is NPS #1.
+`unset` also takes out a row of a list or an entry of a mapping, with the comments right above it. From a pipe, `edit`
+takes the section from there. An edit that you leave (Ctrl-C) keeps its text in a file of its own and says where.
+
+The file is YAML 1.2: `true` and `false` switch things, while `yes`, `no`, `on` and `off` are texts.
 
 They keep the file's comments and order, refuse what isn't valid (`--dry-run` shows what would change), write
 all or nothing, don't write over what somebody else changed in the meantime, and keep every version in

@@ -6,25 +6,31 @@ back by the reader of ``document`` and has to say what it should.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import CommentMark, YAMLError
+from ruamel.yaml.nodes import MappingNode, ScalarNode
 from ruamel.yaml.representer import RoundTripRepresenter
+from ruamel.yaml.resolver import VersionedResolver
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from ruamel.yaml.tokens import CommentToken
 
 from gainsight_pipelines.errors import SettingsError
-from gainsight_pipelines.settings.document import DocumentError, parse
+from gainsight_pipelines.settings.document import DocumentError, Path, compose, parse
+from gainsight_pipelines.settings.lines import NotByLines, without
 
 WIDE = 10_000
 """No line is broken for its length."""
+
+_DIALECTS = tuple(VersionedResolver(version=version) for version in ((1, 1), (1, 2)))
+"""Other programs may read the file by YAML 1.1, where `yes` is true."""
 
 Data = Mapping[str, Any]
 
@@ -45,6 +51,7 @@ def replace_section(text: str, section: str, before: Data, after: Data, short: D
     newline = "\r\n" if "\r\n" in text else "\n"
     text = text.replace("\r\n", "\n")
     head, body, tail = _cut(text, section)
+    body, before = _without_gone(body, section, before, after)
     try:
         changed = _changed(head, body, section, before, after, short)
     except YAMLError:  # an anchor of another section, for example
@@ -56,6 +63,54 @@ def replace_section(text: str, section: str, before: Data, after: Data, short: D
     whole = head + changed + tail
     _check(text, whole, section)
     return whole.replace("\n", newline)
+
+
+def remove_value(text: str, place: Path) -> str:
+    """The text without one setting, row or entry and the comments that belong to it; itself if it isn't written.
+
+    A mapping or list that would be left empty goes as well, but for the section itself.
+
+    Args:
+        text: the whole file.
+        place: the section, and the keys and numbers from there.
+
+    Raises:
+        SettingsError: the file is written in a way that can't be changed from here.
+    """
+    data = parse(text).data
+    inside: list[Any] = [data]
+    for part in place:
+        holder = inside[-1]
+        is_row = isinstance(holder, list) and isinstance(part, int) and part < len(holder)
+        if not is_row and not (isinstance(holder, dict) and part in holder):
+            return text
+        inside.append(holder[part])
+    while len(place) > 2 and len(inside[len(place) - 1]) == 1:
+        place = place[:-1]
+    newline = "\r\n" if "\r\n" in text else "\n"
+    text = text.replace("\r\n", "\n")
+    try:
+        whole = without(text, [place])
+    except NotByLines:
+        whole = _removed(text, place)
+    _check(text, whole, str(place[0]))
+    return whole.replace("\n", newline)
+
+
+def _removed(text: str, place: Path) -> str:
+    """The same for an entry in flow style."""
+    head, body, tail = _cut(text, str(place[0]))
+    round_trip = _round_trip(text)
+    try:
+        holder = root = round_trip.load(body)
+    except YAMLError:
+        raise _unchangeable(str(place[0])) from None
+    for part in place[:-1]:
+        holder = holder[part]
+    del holder[place[-1]]
+    stream = io.StringIO()
+    round_trip.dump(root, stream)
+    return head + stream.getvalue() + tail
 
 
 def put_section(text: str, section: str, written: str) -> str:
@@ -82,12 +137,12 @@ def section_text(text: str, section: str) -> str:
 def _cut(text: str, section: str) -> tuple[str, str, str]:
     """The text before, in and after a section. What can't be cut counts as all of it."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise SettingsError("The settings file isn't YAML.", "Correct it by hand first.") from error
+        root = compose(text)
+    except DocumentError:
+        raise SettingsError("The settings file isn't YAML.", "Correct it by hand first.") from None
     if root is None:
         return text, "", ""
-    if not isinstance(root, yaml.MappingNode) or root.flow_style:
+    if not isinstance(root, MappingNode) or root.flow_style:
         return "", text, ""
     lines = text.splitlines(keepends=True)
     starts = [key.start_mark.line for key, _ in root.value] + [len(lines)]
@@ -98,6 +153,44 @@ def _cut(text: str, section: str) -> tuple[str, str, str]:
                 end -= 1
             return "".join(lines[:start]), "".join(lines[start:end]), "".join(lines[end:])
     return text, "", ""
+
+
+def _without_gone(body: str, section: str, before: Data, after: Data) -> tuple[str, Data]:
+    """The section's text without the rows and entries that go, each with its comments, and what it says then."""
+    gone = list(_gone((section,), before, after))
+    if not body or not gone:
+        return body, before
+    try:
+        body = without(body, gone)
+    except (NotByLines, DocumentError):
+        return body, before  # left to the merge below
+    before = copy.deepcopy(dict(before))
+    for place in sorted(gone, key=lambda place: [str(part).zfill(9) for part in place], reverse=True):
+        holder: Any = before
+        for part in place[1:-1]:
+            holder = holder[part]
+        del holder[place[-1]]
+    return body, before
+
+
+def _gone(place: Path, before: Any, after: Any) -> Iterator[Path]:
+    """The places of what `after` has no longer; not where nothing would be left around it."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        kept = [key for key in before if key in after]
+        for key in before if kept else ():
+            if key in after:
+                yield from _gone((*place, key), before[key], after[key])
+            else:
+                yield (*place, key)
+    elif isinstance(before, list) and isinstance(after, list):
+        old, new = [_identity(item) for item in before], [_identity(item) for item in after]
+        if len(set(old)) < len(old) or len(set(new)) < len(new) or not set(old) & set(new):
+            return
+        for number, identity in enumerate(old):
+            if identity in new:
+                yield from _gone((*place, number), before[number], after[new.index(identity)])
+            else:
+                yield (*place, number)
 
 
 def _is_between(line: str) -> bool:
@@ -139,6 +232,7 @@ def _round_trip(text: str) -> YAML:
     round_trip.Representer = _Representer
     round_trip.preserve_quotes = True
     round_trip.width = WIDE
+    round_trip.brace_single_entry_mapping_in_flow_sequence = True  # [{object: x}]
     nested = re.search(
         r"^(?![#\s-])[^\n]*:[ \t]*(?:#[^\n]*)?\n(?:[ \t]*(?:#[^\n]*)?\n)*( +)(?![ #-])", text, re.MULTILINE
     )
@@ -195,7 +289,7 @@ def _identity(item: Any) -> str:
 def _put(node: CommentedMap, key: str, value: Any) -> None:
     """Sets a key; comments below the former value stay below the new one."""
     end = _take_tail(node, key) if key in node else _take_tail(node)
-    node[key] = _node(value)
+    node[key if key in node else _node(key)] = _node(value)
     _add_tail(node, end, key)
 
 
@@ -216,8 +310,8 @@ def _node(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return CommentedSeq(_node(item) for item in value)
     if isinstance(value, str):
-        tag = yaml.SafeLoader("").resolve(yaml.ScalarNode, value, (True, False))  # type: ignore[no-untyped-call]
-        if tag != "tag:yaml.org,2002:str" or not value.isprintable():
+        tags = {str(resolver.resolve(ScalarNode, value, (True, False))) for resolver in _DIALECTS}
+        if tags != {"tag:yaml.org,2002:str"} or not value.isprintable():
             return DoubleQuotedScalarString(value)
     return value
 

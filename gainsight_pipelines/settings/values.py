@@ -5,15 +5,11 @@ An empty ValueError stands for "see what the setting takes". No text here holds 
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
 import zoneinfo
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from urllib.parse import SplitResult, urlsplit
-
-from gainsight_pipelines.text import name_key
 
 OWNER = r"^(team:[\w.-]+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$"
 """What Dagster takes for the owner of an asset; for anything else it refuses the whole code location."""
@@ -21,13 +17,6 @@ SCHEMA_NAME = r"^[A-Za-z_][A-Za-z0-9_$-]{0,62}$"
 SCHEMA_WORDS = "a schema of PostgreSQL (letters, digits, _, $ and -, at most 63, none of PostgreSQL's own)"
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _ADDRESS = "it takes an address like https://your-tenant.gainsightcloud.com"
-
-
-def near_match(word: str, known: Iterable[str]) -> str | None:
-    """The known word that was probably meant, without regard to case; None if there is none."""
-    by_key = {name_key(name): name for name in known}
-    close = difflib.get_close_matches(name_key(word), by_key, n=1, cutoff=0.7)
-    return by_key[close[0]] if close else None
 
 
 def base_url(value: object) -> str:

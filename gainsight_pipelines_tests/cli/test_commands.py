@@ -30,12 +30,15 @@ def product(tmp_path_factory: pytest.TempPathFactory, postgres_server: EmbeddedS
 @pytest.mark.parametrize(
     "command",
     ["", "run", "status", "demo", "dev", "sandbox", "migrate", "reset", "schema",
-     "init", "validate", "objects", "fields", "crm-fields", "categories", "preview"],
+     "init", "validate", "objects", "fields", "crm-fields", "categories", "preview", "purge", "unmatched",
+     "settings", "settings show", "settings set", "settings unset", "settings edit", "settings diff",
+     "settings history", "settings restore", "settings-page"],
 )  # fmt: skip
 def test_help_says_what_a_command_does(product: Product, command: str) -> None:
     done = product.command(*command.split(), "--help")
     assert done.status == 0
     assert done.out.startswith("Usage: gainsight-pipelines")
+    assert "False]" not in done.out and "\nExample" in done.out
     assert len(done.out.splitlines()[2]) > 30
     assert not done.err
 
@@ -87,7 +90,7 @@ def test_a_newer_database_is_refused(product: Product) -> None:
 
 def test_run_needs_objects_or_all(product: Product) -> None:
     done = product.command("run")
-    assert done.status == 1
+    assert done.status == 2
     assert "--all" in done.err
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 from cyclopts import App
 
 from gainsight_pipelines.cli.app import app
+from gainsight_pipelines.cli.examples import EXAMPLES
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -37,6 +39,17 @@ def test_what_a_page_names_exists(page: Path) -> None:
             assert command is not None, call
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", call)) - {"--help"}
         assert named <= options(command), call
+
+
+def test_each_command_has_examples_that_it_takes() -> None:
+    every = [*commands(app), *(f"settings {name}" for name in commands(commands(app)["settings"]))]
+    assert set(EXAMPLES) == {"", *every}
+    for lines in EXAMPLES.values():
+        for line in lines:
+            assert len(line) + len("  gainsight-pipelines ") <= 80
+            words = shlex.split(line.partition(" > ")[0].partition(" < ")[0])
+            command, _, _ = app.parse_args(words, exit_on_error=False, print_error=False)
+            assert command is not None
 
 
 def test_each_command_is_in_the_readme() -> None:

@@ -162,6 +162,14 @@ def test_hubspot_from_options(folder: Folder, database_url: str) -> None:
     assert "activity_timeline" not in done.out
 
 
+def test_a_file_of_comments_alone_is_filled_below_them(folder: Folder) -> None:
+    folder.settings_path.write_text("# settings of ours\n# not yet\n")
+    done = folder.init("--without", "activity", "--without", "surveys", "--without", "product_usage")
+    assert done.status == 0, done.err
+    assert folder.settings_path.read_text().startswith("# settings of ours\n# not yet\n\n")
+    assert folder.settings()["company"]["enabled"] is True
+
+
 def test_a_file_that_is_there_is_shown_before_it_is_changed(folder: Folder) -> None:
     text = (
         "# ours\ngainsight:\n  base_url: https://old.example.com  # before\n"
@@ -202,9 +210,11 @@ def test_wrong_answers_are_told_and_asked_for_again(folder: Folder) -> None:
         folder.sandbox.urls["gainsight"],
         "pipedrive",
         "salesforce",
-        "gsid",  # a piece of the name
+        "gsid",  # a piece of the name: the only one that fits is offered
+        "",
+        "contrct",  # like none
         "-",  # no ARR
-        "renewal",
+        "renewal", "",
         "y", "maybe", "y", "n", "y",
         "no_such_object", "nps_survey__gc, csat_survey__gc",
         "n",
@@ -215,7 +225,8 @@ def test_wrong_answers_are_told_and_asked_for_again(folder: Folder) -> None:
     for words in (
         "✗ 127.0.0.1",
         "'pipedrive' is none of them.",
-        "Gainsight_GSID__c (Gainsight GSID)",
+        "One fits: Gainsight_GSID__c  Gainsight GSID. Enter takes it.",
+        "Nothing has 'contrct' in its name or label.",
         "Answer y or n.",
         "has no no_such_object that can be read. Likely are survey_response.",
         "mode: multiple",
@@ -395,7 +406,7 @@ def test_in_a_terminal_keys_stay_unseen_and_tab_completes_names(folder: Folder) 
     ("arguments", "words"),
     [
         ([], "--base-url"),
-        (["--without", "surverys"], "there is no pull 'surverys'"),
+        (["--without", "surverys"], "there is no pull 'surverys'. Did you mean surveys?"),
         (["--sandbox", "nowhere"], "No sandbox runs in nowhere."),
     ],
 )
@@ -409,7 +420,7 @@ def test_what_can_not_be_known(folder: Folder, arguments: list[str], words: str)
 def test_options_that_name_nothing(folder: Folder) -> None:
     done = folder.init("--gsid-field", "Gainsight_GSDI__c")
     assert done.status == 1
-    assert "--gsid-field: there is no 'Gainsight_GSDI__c'." in done.err
+    assert "--gsid-field: there is no 'Gainsight_GSDI__c'. Did you mean Gainsight_GSID__c?" in done.err
     assert not folder.settings_path.exists()
 
 

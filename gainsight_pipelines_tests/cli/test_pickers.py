@@ -49,6 +49,25 @@ def test_nothing_found_says_what_to_try(product: Product) -> None:
     assert "No object has 'no_such_thing'" in done.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["objects", "compny"], "Did you mean company?"),
+        (["fields", "compny"], "Did you mean company?"),
+        (["fields", "company", "Renewl"], "Did you mean RenewalDate?"),
+        (["crm-fields", "gainsight_gsdi"], "Did you mean Gainsight_GSID__c?"),
+        (["preview", "survey_respnse"], "Did you mean survey_response?"),
+        (["preview", "survey_survey_respons"], "Did you mean survey_survey_response"),
+        (["run", "actvity"], "Did you mean activity?"),
+        (["unmatched", "surveys_response"], "Did you mean survey_survey_response"),
+    ],
+)
+def test_a_mistyped_name_is_answered_with_what_was_meant(product: Product, arguments: list[str], words: str) -> None:
+    done = product.command(*arguments)
+    assert done.status == 1
+    assert words in done.err
+
+
 def test_certificates_of_dotenv_are_used(product: Product) -> None:
     """Neither the machine's bundle nor none at all stands in the way of the one in .env."""
     dotenv = product.folder / ".env"
@@ -72,6 +91,33 @@ def test_categories_as_a_table(product: Product) -> None:
     assert "Onboarding Call" in done.out and "MEETING?" in done.out
     document = product.command("categories", "--json").document
     assert {one["mapped"] for one in document["categories"] if one["category"] == "Risk"} == {"TYPE_MANUAL"}
+
+
+def test_names_of_the_tenant_are_no_markup(product: Product, small_sandbox: RunningSandbox) -> None:
+    records = small_sandbox.truth()["records"]["activity_timeline"]
+    for gsid, name in zip(records, ("Call [internal]", "QBR [/draft]"), strict=False):
+        edit = {"object": "activity_timeline", "action": "update", "gsid": gsid, "values": {"ReportingCategory": name}}
+        small_sandbox.edit(edit)
+    label = {"fieldName": "Tier__gc", "dataType": "STRING", "label": "Tier [/old]"}
+    small_sandbox.edit({"object": "company", "action": "describe", "field": label})
+    done = product.command("categories", "--fresh")
+    assert done.status == 0, done.err
+    assert "Call [internal]" in done.out and "QBR [/draft]" in done.out
+    assert "Call [internal]" in product.command("preview", "activity_timeline", "--records", "50").out
+    shown = product.command("fields", "company", "tier", "--fresh")
+    assert shown.status == 0 and "Tier [/old]" in shown.out
+
+
+def test_preview_counts_what_a_run_reads(product: Product) -> None:
+    before = product.settings_path.read_text()
+    product.settings_path.write_text(before.replace("response_limit: 5000", "response_limit: 5"))
+    try:
+        done = product.command("preview", "survey_survey_response")
+        assert "5 of them by one run (the limit); the next run goes on there; nothing is written." in done.err
+        document = product.command("preview", "survey_survey_response", "--json").document
+        assert document["limit_per_run"] == 5 < document["count"]
+    finally:
+        product.settings_path.write_text(before)
 
 
 def test_preview_side_by_side_and_with_a_filter(product: Product, tmp_path: Path) -> None:
@@ -140,14 +186,14 @@ def test_adding_to_the_defaults_keeps_them(product: Product) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["EBR"], "Say --add too"),
-        (["--add", "EBR=MEETNG"], "types are EMAIL, MEETING, TYPE_MANUAL"),
+        (["--add", "EBR=MEETNG"], "Did you mean MEETING? Write CATEGORY=TYPE; types are EMAIL, MEETING, TYPE_MANUAL"),
         (["--add", "=MEETING"], "CATEGORY=TYPE"),
+        (["EBR"], "Say --add too"),
     ],
 )
 def test_wrong_categories(product: Product, arguments: list[str], words: str) -> None:
     done = product.command("categories", *arguments)
-    assert done.status == 1
+    assert done.status == (1 if "--add" in arguments else 2)
     assert words in done.err
 
 

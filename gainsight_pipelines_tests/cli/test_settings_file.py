@@ -130,3 +130,56 @@ def test_an_editor_opens_again_on_a_mistake(folder: Folder) -> None:
     assert "+  lookback_days: 9 " in out
     assert "  lookback_days: 9 " in folder.file.read_text()
     assert not list((folder.path / ".gainsight_pipelines").glob("edit-*"))
+
+
+def edit_and_leave(folder: Folder, lookback_days: int) -> str:
+    """An edit with a mistake in it that somebody leaves with Ctrl-D; what it said."""
+    editor = folder.path / "editor.sh"
+    editor.write_text(f'#!/bin/sh\nsed -i "s/lookback_days: 30/lookback_days: {lookback_days}/" "$1"\n')
+    editor.chmod(0o755)
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "gainsight_pipelines.cli", "settings", "edit", "surveys"],
+        cwd=folder.path,
+        env={**os.environ, "EDITOR": str(editor), "VISUAL": "", "TERM": "dumb", "GAINSIGHT_PIPELINES_SETTINGS": ""},
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        os.write(ours, b"\x04")  # Ctrl-D
+        _, err = process.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert process.returncode == 130, err
+    return err
+
+
+def test_each_edit_has_a_draft_of_its_own_that_the_next_one_leaves_alone(folder: Folder) -> None:
+    for days in (900, 901):
+        err = edit_and_leave(folder, days)
+        assert f"surveys.lookback_days is {days}" in err
+        assert "Your text is in " in err
+    assert "A text of an earlier edit is in " in err
+    drafts = list((folder.path / ".gainsight_pipelines").glob("edit-surveys-*.yaml"))
+    texts = sorted(draft.read_text() for draft in drafts)
+    assert ["lookback_days: 900" in text for text in texts] == [True, False]
+    assert ["lookback_days: 901" in text for text in texts] == [False, True]
+    mended = folder.run("edit", "surveys", given=texts[0].replace("900", "9 "))
+    assert mended.returncode == 0, mended.stderr
+    assert sorted(draft.read_text() for draft in drafts) == texts
+
+
+def test_unset_gives_a_setting_its_default_again(folder: Folder) -> None:
+    done = folder.run("unset", "surveys.response_limit")
+    assert done.returncode == 0, done.stderr
+    assert "-  response_limit: 500 " in done.stdout
+    assert "response_limit" not in folder.file.read_text()
+    assert json.loads(folder.run("show", "surveys").stdout)["response_limit"] == 500
+    again = folder.run("unset", "surveys.response_limit")
+    assert again.returncode == 0 and "Nothing changes" in again.stderr
+    refused = folder.run("unset", "surveys.respons_limit")
+    assert refused.returncode == 1 and "Did you mean response_limit?" in refused.stderr
+    assert [one["how"] for one in json.loads(folder.run("history", "--json").stdout)["versions"]] == [
+        "by hand", "settings unset surveys.response_limit",
+    ]  # fmt: skip

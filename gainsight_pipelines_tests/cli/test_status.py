@@ -150,5 +150,5 @@ def test_watch_goes_on_until_ctrl_c(product: Product) -> None:
 
 def test_watch_and_json_do_not_go_together(product: Product) -> None:
     done = product.command("status", "--watch", "--json")
-    assert done.status == 1
+    assert done.status == 2
     assert "--watch and --json" in done.err

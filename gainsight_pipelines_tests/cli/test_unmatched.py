@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gainsight_pipelines.embedded.server import EmbeddedServer
+from gainsight_pipelines_tests.cli.terminals import in_terminal
 from gainsight_pipelines_tests.product import Product, product_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 
@@ -56,6 +58,23 @@ def test_unmatched_as_a_table_says_what_is_left_out(product: Product) -> None:
     shown = product.command("unmatched", "company", "--limit", "1")
     assert shown.status == 0
     assert "no_account" in shown.out and "--csv FILE" in shown.err
+
+
+def test_names_are_shown_as_they_are_and_ids_whole_in_80_columns(product: Product, sandbox: RunningSandbox) -> None:
+    truth = sandbox.truth()["records"]["company"]
+    gsids = [gsid for gsid, each in truth.items() if each["reason"] == "no_account"][:2]
+    for gsid, name in zip(gsids, ("Acme [/old]", "Call [internal] Ltd"), strict=True):
+        sandbox.edit({"object": "company", "action": "update", "gsid": gsid, "values": {"Name": name}})
+    assert product.run("company").status == 0
+    shown = product.command("unmatched", "company")
+    assert shown.status == 0, shown.err
+    assert "Acme [/old]" in shown.out and "Call [internal] Ltd" in shown.out
+    assert [line for line in shown.out.splitlines() if line != line.rstrip()] == []
+    status, narrow = in_terminal("unmatched", "company", folder=product.folder, env=product.env)
+    assert status == 0
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert all(gsid in narrow for gsid in gsids) and "Acme [/old]" in narrow
+    assert re.search(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d *\n", narrow), "no microseconds"
 
 
 def test_unmatched_as_csv(product: Product, sandbox: RunningSandbox, tmp_path: Path) -> None:

@@ -87,6 +87,38 @@ def test_a_section_that_nothing_reads_is_told_by_run_all(product: Product) -> No
     assert "usge" in named.err
 
 
+@pytest.mark.parametrize("name", ["compny", "something"])
+def test_a_section_that_is_none_is_told_first_and_by_the_exit_status(product: Product, name: str) -> None:
+    """Its neighbours are pulled all the same."""
+    settings = {section: data for section, data in product.settings().items() if section not in ("activity", "surveys")}
+    settings["product_usage"]["enabled"] = False
+    product.write_settings({**settings, name: {"enabled": True}})
+    ran = product.run()
+    assert ran.status == 1
+    assert ran.err.startswith(f"{name}: gainsight.yaml, line ")
+    assert f"{name} is not a setting" in ran.document["settings_errors"][name]
+    assert [(one["object"], one["status"]) for one in ran.document["objects"]] == [("company", "completed")]
+    for command in (["status"], ["settings", "show"], ["validate"]):
+        done = product.command(*command)
+        assert done.status == 1
+        assert f"{name} is not a setting" in done.out + done.err
+    for command in (["unmatched"], ["objects"], ["migrate"], ["settings", "set", "company.enabled", "true"]):
+        done = product.command(*command)
+        assert done.status == 0
+        assert f"{name} is not a setting" in done.err
+
+
+def test_broken_sections_are_told_before_anything_runs(product: Product) -> None:
+    settings = product.settings()
+    settings["schedules"] = {"timezone": "Mars/Olympus"}
+    product.write_settings(settings)
+    done = product.command("run", "--all")
+    assert done.status == 1
+    first, *rest = done.err.splitlines()
+    assert "schedules.timezone is 'Mars/Olympus'" in first
+    assert "company: waiting" in rest
+
+
 def test_wrong_type(product: Product) -> None:
     changed(product, "surveys", lookback_days=90)
     object_failed(product.run("surveys"), "survey_survey_response", "surveys.lookback_days", "90", "1 to 30")
@@ -208,13 +240,20 @@ def test_another_tenants_data(product: Product) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["rnu"], ["run", "--al"], ["demo", "--crm", "gainsight"], ["dev", "--port", "x"]]
-)
+    "arguments",
+    [["rnu"], ["run", "--al"], ["demo", "--crm", "gainsight"], ["dev", "--port", "x"], ["unmatched", "--limit", "-5"],
+     ["purge", "--older-than", "99999999999"], ["purge", "--older-than", "3"], ["dev", "--port", "70000"],
+     ["settings-page", "--port", "70000"], ["dev", "--settings-page", "70000"],
+     ["preview", "company", "--records", "0"], ["settings", "restore", "0"], ["run"],
+     ["run", "company", "--all"], ["status", "--watch", "--json"]],
+)  # fmt: skip
 def test_a_command_that_is_none(product: Product, arguments: list[str]) -> None:
     done = product.command(*arguments)
     assert done.status == 2
     assert "Traceback" not in done.err
     assert not done.out
+    if arguments[-1].lstrip("-").isdigit():
+        assert " It takes " in done.err and " to " in done.err
 
 
 ROWS = """

@@ -220,6 +220,133 @@ def test_rows_keep_their_comments_when_others_come_and_go() -> None:
     assert "# next\nactivity:\n  enabled: true\n" in shorter.text
 
 
+COMMENTED = """surveys:
+  mode: multiple
+  objects:   # ours
+    # first
+    - object: a  # aa
+      survey_type: NPS
+    # second
+    - object: b  # bb
+
+    # third,
+    # too
+    - object: c  # cc
+      # inside
+      survey_type: CSAT
+    # end
+  lookback_days: 7
+activity:
+  reporting_categories:
+    # mail
+    a: EMAIL
+    # calls
+    b: MEETING  # bb
+    c: MEETING
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "gone"),
+    [
+        (0, "    # first\n    - object: a  # aa\n      survey_type: NPS\n"),
+        (1, "    # second\n    - object: b  # bb\n"),
+        (2, "    # third,\n    # too\n    - object: c  # cc\n      # inside\n      survey_type: CSAT\n"),
+    ],
+)
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_row_goes_with_its_comments_and_takes_no_others(number: int, gone: str, newline: str) -> None:
+    assert gone in COMMENTED
+    file = in_memory(COMMENTED.replace("\n", newline))
+    expected = COMMENTED.replace(gone, "").replace("\n", newline)
+    data = file.data("surveys")
+    rows = [row for index, row in enumerate(data["objects"]) if index != number]
+    assert file.with_section("surveys", {**data, "objects": rows}) == expected
+    assert file.without_value(f"surveys.objects[{number}]") == expected
+
+
+@pytest.mark.parametrize("key", ["a", "b", "c"])
+def test_an_entry_goes_with_its_comments_and_takes_no_others(key: str) -> None:
+    gone = {"a": "    # mail\n    a: EMAIL\n", "b": "    # calls\n    b: MEETING  # bb\n", "c": "    c: MEETING\n"}[key]
+    file = in_memory(COMMENTED)
+    data = file.data("activity")
+    kept = {name: kind for name, kind in data["reporting_categories"].items() if name != key}
+    expected = COMMENTED.replace(gone, "")
+    assert file.with_section("activity", {**data, "reporting_categories": kept}) == expected
+    assert file.without_value(f"activity.reporting_categories.{key}") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "left"),
+    [
+        ("surveys:\n  # a week\n  lookback_days: 7\n  mode: single\n", "surveys.lookback_days",
+         "surveys:\n  mode: single\n"),
+        ("company:\n  enabled: true\n", "company.enabled", "company:\n"),
+        ("surveys:\n  objects:\n    - object: a\n      field_mappings:\n        score: S\n",
+         "surveys.objects[0].field_mappings.score", "surveys:\n  objects:\n    - object: a\n"),
+        ("surveys: {lookback_days: 7, mode: single}\n", "surveys.lookback_days", "surveys: {mode: single}\n"),
+        ("surveys: {mode: single}\n", "surveys.lookback_days", "surveys: {mode: single}\n"),
+    ],
+)  # fmt: skip
+def test_a_setting_is_taken_out_so_that_its_default_holds(text: str, place: str, left: str) -> None:
+    assert in_memory(text).without_value(place) == left
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("surveys", "whole section"),
+        ("surveys.lookback_dais", "no place surveys.lookback_dais. Did you mean lookback_days?"),
+        ("surveys.objects[4]", r"no place surveys.objects\[4\]"),
+        ("gainsight.base_url", "base_url is missing"),
+    ],
+)
+def test_what_cannot_be_taken_out_says_so(place: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        in_memory(EXAMPLE).without_value(place)
+
+
+@pytest.mark.parametrize(
+    "text", ["NPS #1", "yes", "on", "a: b", "- x", "#1", "'", "NPS: 1 #2", "2026-01-31", "é", "[x"]
+)
+def test_a_text_is_set_letter_by_letter(text: str) -> None:
+    file = in_memory(EXAMPLE)
+    new = in_memory(file.with_value("surveys.objects[0].survey_type", text))
+    assert new.data("surveys")["objects"][0]["survey_type"] == text
+    assert yaml.safe_load(new.text)["surveys"]["objects"][0]["survey_type"] == text, "YAML 1.1 reads it so, too"
+    quoted = in_memory(file.with_value("surveys.objects[0].survey_type", json.dumps(text)))
+    assert quoted.text == new.text
+
+
+def test_a_category_may_have_any_name() -> None:
+    file = in_memory("activity:\n  reporting_categories:\n    on: EMAIL\n    no: MEETING  # no\n")
+    assert file.data("activity")["reporting_categories"] == {"on": "EMAIL", "no": "MEETING"}
+    new = in_memory(file.with_value("activity.reporting_categories.yes", "MEETING"))
+    assert new.text == file.text + '    "yes": MEETING\n'
+    assert new.data("activity")["reporting_categories"]["yes"] == "MEETING"
+
+
+@pytest.mark.parametrize(
+    "place", ["surveys.objects[0].survey_type", "surveys.objects[1].object", "surveys.lookback_days"]
+)
+def test_flow_style_stays_flow_style(place: str) -> None:
+    text = "surveys:\n  mode: multiple\n  objects: [{object: x}, {object: z}]  # both\n"
+    value = "7" if place.endswith("days") else "T"
+    new = in_memory(text).with_value(place, value)
+    written = {
+        "surveys.objects[0].survey_type": "[{object: x, survey_type: T}, {object: z}]",
+        "surveys.objects[1].object": "[{object: x}, {object: T}]",
+        "surveys.lookback_days": "[{object: x}, {object: z}]",
+    }[place]
+    assert f"  objects: {written}" in new and " # both\n" in new
+
+
+def test_a_byte_order_mark_stays(tmp_path: Path) -> None:
+    file = settings_file(tmp_path, "\ufeffcompany:\n  enabled: true  # on\n")
+    file.write(file.with_value("company.enabled", "false"), At(), "")
+    assert file.path.read_bytes() == "\ufeffcompany:\n  enabled: false # on\n".encode()
+
+
 def test_a_setting_that_is_left_out_has_its_default_again() -> None:
     file = in_memory(EXAMPLE.replace("response_limit: 500", "response_limit: 7"))
     data = file.data("surveys")

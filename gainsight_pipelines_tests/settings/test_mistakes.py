@@ -83,7 +83,11 @@ CASES = [
         "activity",
         ["activity.reporting_categories.email is 'MAIL'", "probably EMAIL was meant"],
     ),
-    ("activity: {reporting_categories: {on: EMAIL}}", "activity", ["activity.reporting_categories.on", "in quotes"]),
+    (
+        "activity: {reporting_categories: {true: EMAIL}}",
+        "activity",
+        ["activity.reporting_categories.true", "in quotes"],
+    ),
     ("activity: {reporting_categories: {7: EMAIL}}", "activity", ["reporting_categories.7", "a number", "in quotes"]),
     ("activity: {enabled: true, enabled: false}", "activity", ["activity.enabled is there twice"]),
     ("company: {}\ncompany: {}", "company", ["company is there twice (line 2)"]),

@@ -1,0 +1,115 @@
+"""Takes entries out of the text of a YAML document, line by line. Knows YAML, not what the settings mean.
+
+Each entry takes the comment lines right above it along; everything else stays as it is, to the letter. Only entries in
+block style, on lines of their own, can be taken out like this: for others the caller has another way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
+
+from gainsight_pipelines.settings.document import Path, compose
+
+
+class NotByLines(Exception):
+    """An entry can't be taken out line by line: flow style, an alias, or two entries on one line."""
+
+
+def without(text: str, places: Iterable[Path]) -> str:
+    """The text without these entries of mappings (by key) and lists (by number).
+
+    Raises:
+        NotByLines: one of them isn't on lines of its own, or isn't there.
+    """
+    root = compose(text)
+    if len({id(node) for node in _nodes(root)}) != sum(1 for _ in _nodes(root)):
+        raise NotByLines  # an alias has the lines of its anchor
+    lines = text.splitlines(keepends=True)
+    gone: set[int] = set()
+    for place in places:
+        gone |= set(_lines_of(lines, _holder(root, place), place[-1]))
+    return "".join(_kept(lines, gone))
+
+
+def _kept(lines: list[str], gone: set[int]) -> Iterator[str]:
+    """What stays; where a gap would leave two blank lines below each other, one of them goes too."""
+    is_gap, last = False, ""
+    for number, line in enumerate(lines):
+        if number in gone:
+            is_gap = True
+            continue
+        if is_gap and not line.strip() and not last.strip():
+            continue
+        is_gap, last = False, line
+        yield line
+
+
+def _nodes(node: Node | None, depth: int = 0) -> Iterator[Node]:
+    if node is None or depth > 50:
+        return
+    yield node
+    for child in _children(node):
+        yield from _nodes(child, depth + 1)
+
+
+def _is_flow(node: Node) -> bool:
+    return isinstance(node, CollectionNode) and bool(node.flow_style)
+
+
+def _children(node: Node) -> Iterator[Node]:
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            yield key
+            yield value
+    elif isinstance(node, SequenceNode):
+        yield from node.value
+
+
+def _holder(root: Node | None, place: Path) -> Node:
+    """The mapping or list that an entry is in."""
+    node = root
+    for part in place[:-1]:
+        if isinstance(node, MappingNode) and isinstance(part, str):
+            node = next((value for key, value in node.value if key.value == part), None)
+        elif isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+        else:
+            raise NotByLines
+    if node is None:
+        raise NotByLines
+    return node
+
+
+def _lines_of(lines: list[str], holder: Node, part: str | int) -> range:
+    """The numbers of an entry's lines, with the comments right above it."""
+    if _is_flow(holder):
+        raise NotByLines
+    column = holder.start_mark.column
+    if isinstance(holder, MappingNode):
+        key, value = next(((key, value) for key, value in holder.value if key.value == part), (None, None))
+        if key is None or value is None:
+            raise NotByLines
+        first = key.start_mark.line
+    elif isinstance(holder, SequenceNode) and isinstance(part, int) and part < len(holder.value):
+        value = holder.value[part]
+        first = value.start_mark.line
+        while first > 0 and not lines[first][column:].startswith("-"):
+            first -= 1  # the dash stands on a line above
+    else:
+        raise NotByLines
+    if lines[first][:column].strip():
+        raise NotByLines  # behind the dash of a list
+    last = max(first, _last_line(value))
+    while first > 0 and lines[first - 1].lstrip().startswith("#"):
+        first -= 1
+    return range(first, last + 1)
+
+
+def _last_line(node: Node) -> int:
+    """The last line on which something of a node stands."""
+    if isinstance(node, ScalarNode) or _is_flow(node):
+        end = node.end_mark
+        return int(end.line if end.column else max(end.line - 1, node.start_mark.line))
+    return max((_last_line(child) for child in _children(node)), default=int(node.start_mark.line))
