@@ -49,8 +49,8 @@ MAX_PORT = 65_535
 def _between(least: float, most: float) -> Callable[[Any, Any], None]:
     """A validator of numbers whose refusal says the whole range."""
 
-    def check(_type: Any, value: float) -> None:
-        if not least <= value <= most:
+    def check(_type: Any, value: float | None) -> None:
+        if value is not None and not least <= value <= most:
             raise ValueError(f"It takes {least:,} to {most:,}.")
 
     return check

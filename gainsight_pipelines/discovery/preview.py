@@ -17,11 +17,12 @@ from gainsight_pipelines.discovery.accounts import Found, find_links, keys_of
 from gainsight_pipelines.discovery.catalog import Catalog
 from gainsight_pipelines.errors import PipelineError, SettingsError
 from gainsight_pipelines.gainsight.client import GainsightClient
-from gainsight_pipelines.gainsight.errors import UnknownField
+from gainsight_pipelines.gainsight.errors import UnknownField, UnknownObject
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
 from gainsight_pipelines.gainsight.query import MAX_LIMIT, Condition, Direction, Operator, Query
 from gainsight_pipelines.gainsight.where_check import checked_filter
 from gainsight_pipelines.matching import Link
+from gainsight_pipelines.near import did_you_mean
 from gainsight_pipelines.objects.company import company_crm_id_field
 from gainsight_pipelines.objects.fields import BadRecord, first_named
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Mapper, ObjectPull, Window
@@ -111,7 +112,7 @@ def preview(catalog: Catalog, name: str, *, document: object = None, size: int =
     catalog = replace(catalog)  # whatever is set in it meanwhile
     settings = catalog.connections.settings
     pull = _pull(settings, name)
-    schema = catalog.fields(pull.gainsight_object if pull else name).schema
+    schema = _schema(catalog, pull.gainsight_object if pull else name)
     own_crm_id_field = crm_id_field(catalog, settings) if pull else None
     where = checked_filter(document, schema, FILTER_PLACE)
     notes: list[str] = []
@@ -207,6 +208,16 @@ def crm_id_field(catalog: Catalog, settings: Settings) -> str | None:
         primary.kind if primary else None,
         lambda: catalog.fields(COMPANY_OBJECT).schema,
     )
+
+
+def _schema(catalog: Catalog, name: str) -> ObjectSchema:
+    """The object's schema; of a name that is none, the error suggests pulls as well as objects."""
+    try:
+        return catalog.fields(name).schema
+    except UnknownObject as error:
+        pulls = catalog.connections.settings.object_names()
+        near = did_you_mean(name, [*pulls, *(one.name for one in catalog.objects().objects)])
+        raise UnknownObject(error.message, near or error.todo) from None
 
 
 def _pull(settings: Settings, name: str) -> ObjectPull | None:

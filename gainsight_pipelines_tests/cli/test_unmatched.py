@@ -60,23 +60,6 @@ def test_unmatched_as_a_table_says_what_is_left_out(product: Product) -> None:
     assert "no_account" in shown.out and "--csv FILE" in shown.err
 
 
-def test_names_are_shown_as_they_are_and_ids_whole_in_80_columns(product: Product, sandbox: RunningSandbox) -> None:
-    truth = sandbox.truth()["records"]["company"]
-    gsids = [gsid for gsid, each in truth.items() if each["reason"] == "no_account"][:2]
-    for gsid, name in zip(gsids, ("Acme [/old]", "Call [internal] Ltd"), strict=True):
-        sandbox.edit({"object": "company", "action": "update", "gsid": gsid, "values": {"Name": name}})
-    assert product.run("company").status == 0
-    shown = product.command("unmatched", "company")
-    assert shown.status == 0, shown.err
-    assert "Acme [/old]" in shown.out and "Call [internal] Ltd" in shown.out
-    assert [line for line in shown.out.splitlines() if line != line.rstrip()] == []
-    status, narrow = in_terminal("unmatched", "company", folder=product.folder, env=product.env)
-    assert status == 0
-    assert max(map(len, narrow.splitlines())) <= 80
-    assert all(gsid in narrow for gsid in gsids) and "Acme [/old]" in narrow
-    assert re.search(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d *\n", narrow), "no microseconds"
-
-
 def test_unmatched_as_csv(product: Product, sandbox: RunningSandbox, tmp_path: Path) -> None:
     file = tmp_path / "unmatched.csv"
     assert product.command("unmatched", "company", "--csv", str(file)).status == 0
@@ -97,3 +80,20 @@ def test_run_full_reads_everything_again(product: Product, sandbox: RunningSandb
     assert product.run("company").object("company")["read"] == 0
     full = product.command("run", "company", "--full", "--json").object("company")
     assert (full["read"], full["written"]) == (len(sandbox.truth()["records"]["company"]), 0)
+
+
+def test_names_are_shown_as_they_are_and_ids_whole_in_80_columns(product: Product, sandbox: RunningSandbox) -> None:
+    truth = sandbox.truth()["records"]["company"]
+    gsids = [gsid for gsid, each in truth.items() if each["reason"] == "no_account"][:2]
+    for gsid, name in zip(gsids, ("Acme [/old]", "Call [internal] Ltd"), strict=True):
+        sandbox.edit({"object": "company", "action": "update", "gsid": gsid, "values": {"Name": name}})
+    assert product.run("company").status == 0
+    shown = product.command("unmatched", "company")
+    assert shown.status == 0, shown.err
+    assert "Acme [/old]" in shown.out and "Call [internal] Ltd" in shown.out
+    assert [line for line in shown.out.splitlines() if line != line.rstrip()] == []
+    status, narrow = in_terminal("unmatched", "company", folder=product.folder, env=product.env)
+    assert status == 0
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert all(gsid in narrow for gsid in gsids) and "Acme [/old]" in narrow
+    assert re.search(r" 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\n", shown.out), "no microseconds"
