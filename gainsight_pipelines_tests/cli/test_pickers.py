@@ -56,7 +56,7 @@ def test_nothing_found_says_what_to_try(product: Product) -> None:
         (["fields", "compny"], "Did you mean company?"),
         (["fields", "company", "Renewl"], "Did you mean RenewalDate or "),
         (["crm-fields", "gainsight_gsdi"], "Did you mean Gainsight_GSID__c?"),
-        (["preview", "survey_respnse"], "Did you mean survey_response?"),
+        (["preview", "survey_respnse"], "Did you mean survey_response or "),
         (["preview", "survey_survey_respons"], "Did you mean survey_survey_response"),
         (["run", "actvity"], "Did you mean activity?"),
         (["unmatched", "surveys_response"], "Did you mean survey_survey_response"),
