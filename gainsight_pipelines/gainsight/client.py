@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 import orjson
 import requests
 import urllib3.exceptions
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from gainsight_pipelines.clock import Clock
@@ -41,6 +40,7 @@ from gainsight_pipelines.gainsight.credentials import (
     OAuthClient,
     TokenAuth,
 )
+from gainsight_pipelines.gainsight.deadline import Deadline, DeadlineAdapter
 from gainsight_pipelines.gainsight.errors import (
     CLIENT_REJECTED,
     IP_CODE,
@@ -204,7 +204,8 @@ class GainsightClient:
         self._before_call = before_call
         self._timeout = (connect_timeout, read_timeout)
         self._max_bytes = max_response_bytes
-        self._max_seconds = max_answer_seconds
+        self._deadline = Deadline(max_answer_seconds)
+        self._is_closed = False
         self._max_tries = max_tries
         self._has_answered = False
         self._web_pages = 0
@@ -217,7 +218,7 @@ class GainsightClient:
         self._session.headers.update(
             {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
         )
-        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
+        adapter = DeadlineAdapter(self._deadline)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
 
@@ -231,7 +232,9 @@ class GainsightClient:
         self.close()
 
     def close(self) -> None:
-        """Gives the connection back."""
+        """Gives the connection back, and ends a call that another thread has under way: it makes no further one."""
+        self._is_closed = True
+        self._deadline.cut()
         self._session.close()
 
     def list_objects(self) -> list[ObjectInfo]:
@@ -300,8 +303,9 @@ class GainsightClient:
                 smaller = shrink(query, error) if shrink is not None else None
                 if smaller is None and isinstance(error, TooLargeAnswer):
                     raise PermanentError(error.message, error.todo) from None
+                # As long as it can be made smaller, the question isn't the same one again.
+                tries.wait_or_raise(error, is_another=smaller is not None)
                 query = smaller or query
-                tries.wait_or_raise(error)
             except TransientError as error:
                 tries.wait_or_raise(error)
 
@@ -405,35 +409,52 @@ class GainsightClient:
         content_type: str = "application/json",
         auth: AuthBase | None = None,
     ) -> _Answer:
+        self._raise_if_closed()
         self._before_call(kind)
+        self._raise_if_closed()  # that may have waited
         self.calls[kind] += 1
-        started = self._clock.monotonic()
         headers = {"Content-Type": content_type} if body is not None else {}
         try:
-            # A redirect would carry the key to another host: it is an error with the address to set instead.
-            response = self._session.request(
-                method,
-                self.base_url + path,
-                data=body,
-                headers=headers,
-                auth=auth,
-                timeout=self._timeout,
-                stream=True,
-                allow_redirects=False,
-            )
-            return self._read(response, what, started)
+            with self._deadline.exchange():
+                # A redirect would carry the key to another host: it is an error with the address to set instead.
+                response = self._session.request(
+                    method,
+                    self.base_url + path,
+                    data=body,
+                    headers=headers,
+                    auth=auth,
+                    timeout=self._timeout,
+                    stream=True,
+                    allow_redirects=False,
+                )
+                answer = self._read(response, what)
+            if self._deadline.has_passed:
+                raise self._too_slow(what)
+            return answer
         except PipelineError:
             self._session.close()
             raise
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             # The connection may hold the rest of a broken answer: the next try gets a new one.
             self._session.close()
+            if self._deadline.has_passed:
+                raise self._too_slow(what) from None
             raise network_error(error, what, self.base_url) from None
 
-    def _read(self, response: requests.Response, what: str, started: float) -> _Answer:
+    def _raise_if_closed(self) -> None:
+        if self._is_closed:
+            raise PermanentError("The run that this call to Gainsight was for has ended.")
+
+    def _too_slow(self, what: str) -> SlowAnswer:
+        return SlowAnswer(
+            f"Gainsight's answer to the {what} takes longer than {self._deadline.seconds:g} seconds",
+            "It is worth another try later.",
+        )
+
+    def _read(self, response: requests.Response, what: str) -> _Answer:
         chunks, size = [], 0
         with response:
-            # read1 gives what has arrived: with read() a slow drip would never come back to the time limit.
+            # read1 gives what has arrived: so what comes is counted at once.
             while chunk := response.raw.read1(_CHUNK, decode_content=True):
                 chunks.append(chunk)
                 size += len(chunk)
@@ -442,11 +463,6 @@ class GainsightClient:
                     raise TooLargeAnswer(
                         f"Gainsight's answer to the {what} is larger than {self._max_bytes:,} bytes",
                         "Ask for fewer fields or records.",
-                    )
-                if self._clock.monotonic() - started > self._max_seconds:
-                    raise SlowAnswer(
-                        f"Gainsight's answer to the {what} takes longer than {self._max_seconds:g} seconds",
-                        "It is worth another try later.",
                     )
         server_time = self._server_time(response.headers.get("Date"))
         return _Answer(
@@ -515,8 +531,8 @@ class _Tries:
         self._failures = 0
         self._waits = 0
 
-    def wait_or_raise(self, error: TransientError) -> None:
-        """Waits before the next try.
+    def wait_or_raise(self, error: TransientError, *, is_another: bool = False) -> None:
+        """Waits before the next try; one with another question doesn't count among those of this one.
 
         Raises:
             TransientError: the error itself, when it has been tried often enough or is asked to wait too long.
@@ -525,8 +541,8 @@ class _Tries:
             self._waits += 1
             is_over = self._waits > MAX_RATE_LIMIT_WAITS or self._most == 1
         else:
-            self._failures += 1
-            is_over = self._failures >= self._most
+            self._failures += not is_another
+            is_over = self._failures >= self._most or self._most == 1
         seconds = error.retry_after
         if seconds is None:
             longest = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** max(self._failures - 1, 0))

@@ -27,7 +27,7 @@ Identity = str | bytes
 SMALLEST_PAGE = 100  # records, after time-outs and 5xx; a shorter page ends a read
 SMALLEST_LARGE_PAGE = 10  # records, where single records are so large that even 100 are too much
 COMFORTABLE_BYTES = 16 * 1024 * 1024  # of one answer: two of them are in memory, as bytes and as objects
-GOOD_PAGES_TO_GROW = 4
+GOOD_PAGES_TO_GROW = 4  # and four times as many after each growth that turned out to be too much
 
 
 class NotHonoured(Exception):
@@ -157,6 +157,8 @@ class Pages:
         self._columns = columns
         self._report = report
         self._good_pages = 0
+        self._patience = GOOD_PAGES_TO_GROW
+        self._has_grown = False
 
     def ask(
         self,
@@ -188,6 +190,8 @@ class Pages:
             return None
         self.size = max(smallest, query.limit // 2)
         self._good_pages = 0
+        if self._has_grown:
+            self._patience, self._has_grown = self._patience * GOOD_PAGES_TO_GROW, False
         self._report(f"{error.message}: asking for {self.size} records at a time instead of {query.limit}")
         return query.with_limit(self.size)
 
@@ -204,9 +208,9 @@ class Pages:
         if self.size >= self._full_size or was_shrunk:
             return
         self._good_pages += 1
-        if self._good_pages >= GOOD_PAGES_TO_GROW and page.size_bytes * 2 <= COMFORTABLE_BYTES:
+        if self._good_pages >= self._patience and page.size_bytes * 2 <= COMFORTABLE_BYTES:
             self.size = min(self.size * 2, self._full_size)
-            self._good_pages = 0
+            self._good_pages, self._has_grown = 0, True
             self._report(f"asking for {self.size} records of {self._plan.object_name} at a time again")
 
 

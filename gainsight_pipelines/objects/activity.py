@@ -201,7 +201,7 @@ def _words(value: Any) -> str | None:
 
 def _company(schema: ObjectSchema, crm_id_field: str | None) -> CompanyFields:
     """The company that an entry names; entries of a relationship, or of what hangs on one, may name only that."""
-    company = company_fields(schema, None, "activity", crm_id_field)
+    company = company_fields(schema, None, None, crm_id_field)
     relationship = schema.field("GsRelationshipId")
     if relationship is None or relationship.lookup_path is None:
         return company

@@ -256,9 +256,16 @@ class ObjectPull(Protocol):
         return None
 
 
-def company_fields(schema: ObjectSchema, configured: str | None, place: str, crm_id_field: str | None) -> CompanyFields:
-    """How this object names its company: by the configured field, GsCompanyId, or its only lookup to company."""
-    field = configured_field(schema, configured, place) if configured else first_named(schema, ["gscompanyid"])
+def company_fields(
+    schema: ObjectSchema, configured: str | None, place: str | None, crm_id_field: str | None
+) -> CompanyFields:
+    """How this object names its company: by the configured field, GsCompanyId, or its only lookup to company.
+
+    `place`: the setting that may name the field; None: there is none.
+    """
+    field = (
+        configured_field(schema, configured, place) if configured and place else first_named(schema, ["gscompanyid"])
+    )
     if field is None:
         lookups = [found for found in schema.fields.values() if name_key(found.lookup_object or "") == COMPANY_OBJECT]
         if len(lookups) != 1:
@@ -266,7 +273,9 @@ def company_fields(schema: ObjectSchema, configured: str | None, place: str, crm
             raise SettingsError(
                 f"Gainsight object `{schema.name}` has no field GsCompanyId, so which company a record belongs to"
                 " can't be told.",
-                f"Set `{place}` to the field with the company's Gsid (candidates: {names}).",
+                f"Set `{place}` to the field with the company's Gsid (candidates: {names})."
+                if place
+                else f"See that the API key may read it (lookups to company: {names}).",
             )
         field = lookups[0]
     points_at_company = name_key(field.lookup_object or "") == COMPANY_OBJECT

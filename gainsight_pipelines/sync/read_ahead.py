@@ -14,6 +14,7 @@ def read_ahead(items: Iterator[T]) -> Iterator[T]:
     """The same items, each fetched while the one before is being used.
 
     The threads are daemons: a consumer that gives up (an error, Ctrl-C) never waits for an answer from the network.
+    Whoever closes the client then ends the call that is under way.
     """
     end = object()
     upcoming = _later(lambda: next(items, end))

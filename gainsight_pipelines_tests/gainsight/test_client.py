@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -39,6 +41,7 @@ from gainsight_pipelines_tests.gainsight.scripted import (
     reset,
     scripted,
 )
+from gainsight_pipelines_tests.waiting import wait_until
 
 KEY = "5ecre7-key-that-nobody-may-see"
 NAMES = Query(("Name",))
@@ -171,6 +174,46 @@ def test_a_slow_drip_ends_at_the_time_limit(case):
     started = time.monotonic()
     assert "takes longer than 0.15 seconds" in str(one.error())
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\n"])
+def test_a_slow_drip_of_headers_ends_there_too(case, start):
+    """A socket's time-out begins anew with each byte."""
+    one = case(drip(start, b"X" if not start else b"X: y\r\n", 0.01), max_answer_seconds=0.15, read_timeout=5)
+    started = time.monotonic()
+    assert "takes longer than 0.15 seconds" in str(one.error())
+    assert time.monotonic() - started < 5
+    assert one.client.calls.total() == 5  # each try has its own time
+
+
+def test_silence_is_no_longer_than_the_whole_answer_may_take(case):
+    started = time.monotonic()
+    one = case(hang, max_answer_seconds=0.1, read_timeout=60, max_tries=1)
+    assert isinstance(one.error(), SlowAnswer)
+    assert time.monotonic() - started < 5
+
+
+def test_a_client_that_is_closed_makes_no_further_call(case):
+    """Also one that waits for an answer, or for its next try, in another thread."""
+    one = case(refusal("GU_1101", "", 500))
+    waits, goes_on = threading.Event(), threading.Event()
+
+    def sleep(_seconds):
+        waits.set()
+        assert goes_on.wait(30)
+
+    one.clock.sleep = sleep
+    silent = case(hang, read_timeout=60)
+    with ThreadPoolExecutor(2) as pool:
+        trying, asking = pool.submit(one.names), pool.submit(silent.names)
+        assert waits.wait(30)
+        wait_until(lambda: silent.server.requests)
+        for each in (one, silent):
+            each.client.close()
+        goes_on.set()
+        for each in (trying, asking):
+            assert isinstance(each.exception(30), PipelineError)
+    assert [len(each.server.requests) for each in (one, silent)] == [1, 1]
 
 
 @pytest.mark.parametrize("zipped", [False, True])

@@ -239,6 +239,15 @@ def test_page_size_shrinks_when_the_tenant_fails_and_says_so(tenant, client, sai
     assert any("1000 records of company at a time again" in sentence for sentence in said)
 
 
+@pytest.mark.parametrize("fails_above", [100, 200])
+def test_the_page_shrinks_as_far_as_it_has_to(tenant, client, said, fails_above):
+    """Each smaller question has its tries for itself."""
+    tenant.rows, tenant.fails_above = make_rows(700), fails_above
+    read = Read(read_changed(client, plan_of(), report=said.append))
+    assert Counter(read.gsids) == all_gsids(tenant)
+    assert sum(body["limit"] > fails_above for body in tenant.asked) <= 7  # halved six times; grown once in vain
+
+
 def edits(tenant: Tenant, chance: random.Random, *, per_call: int = 5) -> Any:
     def edit(tenant: Tenant, body: dict[str, Any]) -> None:
         for row in chance.sample(tenant.rows, per_call):
