@@ -62,10 +62,10 @@ def main() -> None:
             )
             url = f"http://127.0.0.1:{port}/graphql"
             _wait_for(url)
-            _click(url, LOCATION, "pull_activity")  # the first one brings everything
+            _click(url, LOCATION, "gainsight_pull_activity")  # the first one brings everything
             ours, empty = [], []
             for _ in range(CLICKS):
-                ours.append(_click(url, LOCATION, "pull_activity"))
+                ours.append(_click(url, LOCATION, "gainsight_pull_activity"))
                 empty.append(_click(url, EMPTY, "pull_empty"))
             _show(f"click to Completed, nothing new, s (median of {CLICKS})", ours, empty, 1.5)
 

@@ -1,6 +1,8 @@
-"""The Dagster code location: definitions from the settings file, nothing else."""
+"""The Dagster code location of the project by itself: definitions from the settings file, each pull in one process."""
 
-from gainsight_pipelines.orchestration.build import build_definitions
-from gainsight_pipelines.settings import load_settings
+import dagster as dg
 
-defs = build_definitions(load_settings())
+from gainsight_pipelines.orchestration.build import build_gainsight_definitions
+
+# A pull is one step and its checks another: a process for each would take longer than most pulls.
+defs = dg.Definitions.merge(build_gainsight_definitions(), dg.Definitions(executor=dg.in_process_executor))

@@ -201,7 +201,7 @@ def test_the_ui_would_show_the_runs(pulled: Pulled) -> None:
         tagged = connection.execute(
             "SELECT count(DISTINCT run_id) FROM run_tags WHERE key = '.dagster/repository'"
         ).fetchone()
-    assert {f"pull_{name}" for name in NAMES} == {name for name, _ in runs}
+    assert {f"gainsight_pull_{name}" for name in NAMES} == {name for name, _ in runs}
     assert {status for _, status in runs} == {"SUCCESS"}
     assert {key for (key,) in keys} == {f'["gainsight", "{name}"]' for name in NAMES}
     assert tagged == (len(runs),)

@@ -99,7 +99,7 @@ def test_objects_that_hold_secrets_dont_show_them(
     installed: tuple[Product, RunningSandbox], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gainsight_pipelines.clock import SystemClock
-    from gainsight_pipelines.orchestration.resources import GainsightResource, PrimaryCRMResource, StoreResource
+    from gainsight_pipelines.orchestration.resources import GainsightResource
     from gainsight_pipelines.settings import load_settings
     from gainsight_pipelines.sync import connect
 
@@ -119,8 +119,6 @@ def test_objects_that_hold_secrets_dont_show_them(
             crm,
             gainsight,
             GainsightResource(settings_path=path),
-            PrimaryCRMResource(settings_path=path),
-            StoreResource(settings_path=path),
         ]
     )
     crm.close()

@@ -8,11 +8,8 @@ from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import PipelineError
 from gainsight_pipelines.orchestration.failures import as_failure
 from gainsight_pipelines.orchestration.identity import mark_run, step_tags
-from gainsight_pipelines.orchestration.metadata import schema_of, table_metadata
-from gainsight_pipelines.orchestration.names import ACCOUNT, CRM_GROUP
-from gainsight_pipelines.orchestration.resources import PrimaryCRMResource, StoreResource
+from gainsight_pipelines.orchestration.tenant import Tenant
 from gainsight_pipelines.scheduling import gate
-from gainsight_pipelines.settings import Settings
 
 if TYPE_CHECKING:
     from gainsight_pipelines.store.gate import Gate
@@ -20,75 +17,62 @@ if TYPE_CHECKING:
 GATE_CHECK = "gate"
 
 
-def crm_kind(settings: Settings) -> str | None:
-    """The CRM's kind as the settings name it; None where the settings don't say, or not rightly."""
-    if settings.file_error is not None or "primary_crm" in settings.errors:
-        return None
-    return settings.primary_crm.kind if settings.primary_crm else None
-
-
-def account_asset(settings: Settings) -> dg.SourceAsset:
+def account_asset(tenant: Tenant) -> dg.AssetsDefinition:
     """The CRM's accounts: observed, never written. Observing refreshes our copy of them."""
-    problem = settings.file_error or settings.errors.get("primary_crm")
-    missing = "\n\n".join(str(error) for error in (problem, *settings.unread()) if error)
-    description = (
-        "The accounts of the primary CRM (Salesforce or HubSpot), which owns them. Every pull refreshes them first, and"
-        " none runs without them." + (f"\n\n**Not ready:** {missing}" if missing else "")
-    )
+    spec = tenant.account
 
-    @dg.observable_source_asset(
-        key=ACCOUNT,
-        group_name=CRM_GROUP,
-        description=description,
-        metadata=table_metadata(schema_of(settings), "account"),
-        tags={f"dagster/kind/{kind}": ""} if (kind := crm_kind(settings)) else {},
-        op_tags=step_tags("account"),
-    )
-    def account(
-        context: dg.OpExecutionContext, primary_crm: PrimaryCRMResource, store: StoreResource
-    ) -> dg.ObserveResult:
+    def observe(context: dg.OpExecutionContext) -> dg.ObserveResult:
         from gainsight_pipelines.sync import connect
 
+        resource = tenant.of(context)
         try:
-            crm, database = primary_crm.connect(), store.open()
-            mark_run(context, database)
+            crm, database = resource.connect_crm(), resource.open_store()
+            mark_run(context, database, "account")
             clock = SystemClock()
-            refresh = connect.account_refresh(primary_crm.settings(), database, crm, clock, context.run_id)
+            refresh = connect.account_refresh(resource.settings(), database, crm, clock, context.run_id)
             refreshed = refresh.run(since=clock.now())
         except PipelineError as error:
             raise as_failure(error) from None
-        return dg.ObserveResult(metadata={"accounts": refreshed.live, "changed": refreshed.changed})
+        return dg.ObserveResult(asset_key=spec.key, metadata={"accounts": refreshed.live, "changed": refreshed.changed})
 
-    assert isinstance(account, dg.SourceAsset)
-    return account
+    observable = dg.multi_observable_source_asset(
+        specs=[spec], name=spec.key.to_python_identifier(), required_resource_keys={tenant.names.resource}
+    )(observe)
+    assert isinstance(observable, dg.AssetsDefinition)
+    return observable
 
 
-@dg.asset_check(
-    asset=ACCOUNT,
-    name=GATE_CHECK,
-    op_tags=step_tags("account"),
-    description=(
-        "Whether the primary CRM is there: nothing is pulled without it. The sensor looks every minute while it isn't,"
-        " every five while it is, and leaves an evaluation whenever that changes. Execute it to look now."
-    ),
-)
-def gate_check(
-    context: dg.AssetCheckExecutionContext, primary_crm: PrimaryCRMResource, store: StoreResource
-) -> dg.AssetCheckResult:
+def gate_check(tenant: Tenant) -> dg.AssetChecksDefinition:
     """Looks at the CRM when a person asks for it."""
-    try:
-        database = store.open()
-        mark_run(context.op_execution_context, database)
-        found = gate.look(database, primary_crm.connect, SystemClock())
-    except PipelineError as error:
-        raise as_failure(error) from None
-    return dg.AssetCheckResult(passed=found.is_open, description=found.message, metadata=_metadata(found))
+    key = tenant.account.key
+
+    @dg.asset_check(
+        asset=key,
+        name=GATE_CHECK,
+        op_tags=step_tags("account"),
+        required_resource_keys={tenant.names.resource},
+        description=(
+            "Whether the primary CRM is there: nothing is pulled without it. The sensor looks every minute while it"
+            " isn't, every five while it is, and leaves an evaluation whenever that changes. Execute it to look now."
+        ),
+    )
+    def look(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        resource = tenant.of(context)
+        try:
+            database = resource.open_store()
+            mark_run(context.op_execution_context, database, "account")
+            found = gate.look(database, resource.connect_crm, SystemClock())
+        except PipelineError as error:
+            raise as_failure(error) from None
+        return dg.AssetCheckResult(passed=found.is_open, description=found.message, metadata=_metadata(found))
+
+    return look
 
 
-def gate_evaluation(found: "Gate") -> dg.AssetCheckEvaluation:
+def gate_evaluation(key: dg.AssetKey, found: "Gate") -> dg.AssetCheckEvaluation:
     """The gate as an event that the UI shows in the check's history."""
     return dg.AssetCheckEvaluation(
-        asset_key=ACCOUNT,
+        asset_key=key,
         check_name=GATE_CHECK,
         passed=found.is_open,
         description=found.message,

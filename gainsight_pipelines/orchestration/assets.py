@@ -1,21 +1,18 @@
 """One asset per configured object, out of one factory: the rows of the status banner."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from gainsight_pipelines.clock import SystemClock
-from gainsight_pipelines.errors import NotEnabled, ObjectBusy, PipelineError, SettingsError
-from gainsight_pipelines.objects.pull import ObjectPull
+from gainsight_pipelines.errors import NotEnabled, ObjectBusy, PipelineError
 from gainsight_pipelines.orchestration.failures import retry_or_failure
-from gainsight_pipelines.orchestration.identity import mark_run, step_tags, tag_value
+from gainsight_pipelines.orchestration.identity import mark_run, step_tags
 from gainsight_pipelines.orchestration.logs import log_to_stderr
-from gainsight_pipelines.orchestration.metadata import column_lineage, materialization_metadata, table_metadata
-from gainsight_pipelines.orchestration.names import ACCOUNT, GROUP, asset_key, documentation, pool
-from gainsight_pipelines.orchestration.resources import GainsightResource, PrimaryCRMResource, StoreResource
-from gainsight_pipelines.scheduling.cadence import Cadence
+from gainsight_pipelines.orchestration.metadata import column_lineage, materialization_metadata
+from gainsight_pipelines.orchestration.tenant import Tenant
 
 if TYPE_CHECKING:
     from gainsight_pipelines.sync import Prepared
@@ -31,58 +28,54 @@ class PullConfig(dg.Config):
     """Read everything again after the normal pull, as `run --full` does."""
 
 
-def pull_asset(
-    name: str, pull: ObjectPull | SettingsError, cadence: Cadence, owners: tuple[str, ...], schema: str
-) -> dg.AssetsDefinition:
-    """The asset of one configured object. One whose settings are broken is there too; its run says what is wrong."""
-    shown = _shown(pull, cadence, schema)
+@dataclass(frozen=True, slots=True)
+class GainsightPull:
+    """One pull, ready to run in a step of its asset.
 
-    @dg.asset(
-        key=asset_key(name),
-        group_name=GROUP,
-        deps=[ACCOUNT],
-        kinds={"postgres"},
-        owners=owners,
-        pool=pool(name),
-        op_tags=step_tags(name),
-        freshness_policy=freshness_policy(cadence),
-        output_required=False,
-        description=shown.description,
-        metadata=shown.metadata,
-        tags=shown.tags,
-    )
-    def materialize(
-        context: dg.AssetExecutionContext,
-        config: PullConfig,
-        gainsight: GainsightResource,
-        primary_crm: PrimaryCRMResource,
-        store: StoreResource,
-    ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+    Attributes:
+        name: of the pull, like `company`.
+        tenant: whose it is.
+        config: what was said for this run.
+        spec: of the asset.
+    """
+
+    name: str
+    tenant: Tenant
+    config: PullConfig
+    spec: dg.AssetSpec
+
+    def run(self, context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+        """Pulls, and yields the materialization; nothing where another run pulls the object, or it was switched off.
+
+        Raises:
+            dagster.Failure: the pull failed; the description says what to do.
+            dagster.RetryRequested: it failed, and may work in a few seconds.
+        """
         from gainsight_pipelines.sync import connect, sync
 
         log_to_stderr()
-        clock = SystemClock()
+        clock, resource, account = SystemClock(), self.tenant.of(context), self.tenant.account.key
         try:
-            database = store.open()
-            mark_run(context.op_execution_context, database)
+            database = resource.open_store()
+            mark_run(context.op_execution_context, database, self.name)
             prepared: Prepared | None = None
 
             def prepare() -> "Prepared":
                 nonlocal prepared
                 prepared = connect.prepare(
-                    gainsight.settings(),
-                    name,
+                    resource.settings(),
+                    self.name,
                     context.run.run_id,
                     database,
-                    primary_crm.connect,
-                    gainsight.connect,
+                    resource.connect_crm,
+                    resource.connect_gainsight,
                     clock,
-                    is_vanishing_accepted=config.accept_deletions,
-                    is_full=config.full_refresh,
+                    is_vanishing_accepted=self.config.accept_deletions,
+                    is_full=self.config.full_refresh,
                 )
                 return prepared
 
-            report = sync(database, clock, name, context.run.run_id, prepare)
+            report = sync(database, clock, self.name, context.run.run_id, prepare)
             assert prepared is not None
             # As the settings are by now, which the run went by: those of the load may have been broken, or others.
             table, gainsight_object = prepared.pull.table, prepared.pull.gainsight_object
@@ -92,45 +85,27 @@ def pull_asset(
             return
         except PipelineError as error:
             raise retry_or_failure(context, error) from None
-        context.log_event(dg.AssetObservation(ACCOUNT, metadata={"accounts": report.accounts}))
-        yield dg.MaterializeResult(metadata=metadata | column_lineage(table.name, ACCOUNT))
+        context.log_event(dg.AssetObservation(account, metadata={"accounts": report.accounts}))
+        yield dg.MaterializeResult(asset_key=self.spec.key, metadata=metadata | column_lineage(table.name, account))
+
+
+Execute = Callable[[dg.AssetExecutionContext, GainsightPull], Iterator[dg.MaterializeResult]]  # type: ignore[type-arg]
+"""What a step of an asset does with its pull."""
+
+
+def pull_asset(tenant: Tenant, name: str, execute: Execute | None = None) -> dg.AssetsDefinition:
+    """The asset of one configured object. One whose settings are broken is there too; its run says what is wrong."""
+    spec = tenant.asset(name)
+    run = execute or (lambda context, pull: pull.run(context))
+
+    @dg.multi_asset(
+        specs=[spec.replace_attributes(skippable=True)],
+        name=spec.key.to_python_identifier(),
+        pool=tenant.names.pool(name),
+        op_tags=step_tags(name),
+        required_resource_keys={tenant.names.resource},
+    )
+    def materialize(context: dg.AssetExecutionContext, config: PullConfig) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+        yield from run(context, GainsightPull(name, tenant, config, spec))
 
     return materialize
-
-
-def freshness_policy(cadence: Cadence) -> dg.FreshnessPolicy:
-    """Late after a turn of the cadence and a quarter, failing after two without a completed pull."""
-    longest = cadence.longest_interval
-    return dg.FreshnessPolicy.time_window(warn_window=longest * 1.25, fail_window=longest * 2)
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What the UI shows of an asset, whether it ever ran or not."""
-
-    description: str
-    metadata: dict[str, Any]
-    tags: dict[str, str]
-
-
-def _shown(pull: ObjectPull | SettingsError, cadence: Cadence, schema: str) -> Shown:
-    if isinstance(pull, SettingsError):
-        return Shown(
-            description=f"**Its settings are broken:** {pull}",
-            metadata={"documentation": documentation(pull.section)},
-            tags={"settings": "broken"},
-        )
-    return Shown(
-        description=(
-            f"{pull.title}: {pull.description}\n\n"
-            f"Runs by itself at `{cadence.cron}` ({cadence.timezone}); Materialize runs it now."
-            " Where to look when something is wrong: the metadata `documentation`."
-        ),
-        metadata={
-            **table_metadata(schema, pull.table.name),
-            "gainsight_object": pull.gainsight_object,
-            "cadence": f"{cadence.cron} ({cadence.timezone})",
-            "documentation": documentation("troubleshooting"),
-        },
-        tags={"gainsight_object": tag_value(pull.gainsight_object)},
-    )

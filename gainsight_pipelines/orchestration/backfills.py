@@ -3,30 +3,31 @@
 Apart from the banner, because the UI shows counts of partitions where a row should show its last run.
 """
 
-from collections.abc import Iterator
-from datetime import date
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
 
 from gainsight_pipelines.clock import SystemClock
-from gainsight_pipelines.errors import ObjectBusy, PipelineError
-from gainsight_pipelines.objects.pull import ByDay, ObjectPull
+from gainsight_pipelines.errors import ObjectBusy, PipelineError, SettingsError, TransientError
 from gainsight_pipelines.orchestration.failures import as_failure, retry_or_failure
 from gainsight_pipelines.orchestration.identity import mark_run, step_tags
 from gainsight_pipelines.orchestration.logs import log_to_stderr
-from gainsight_pipelines.orchestration.metadata import table_metadata
-from gainsight_pipelines.orchestration.names import ACCOUNT, BACKFILL_GROUP, backfill_key, by_day, pool
-from gainsight_pipelines.orchestration.resources import GainsightResource, PrimaryCRMResource, StoreResource
+from gainsight_pipelines.orchestration.names import by_day
+from gainsight_pipelines.orchestration.tenant import DAYS_PER_RUN, Tenant
 
 if TYPE_CHECKING:
+    from gainsight_pipelines.store.connection import Store
     from gainsight_pipelines.sync import Prepared
     from gainsight_pipelines.sync.days import DayRead
 
-DAYS_PER_RUN = 30
 FIRST_DAY = date(2020, 1, 1)
 """Where the settings name none. Not by the clock: a code server and its run workers load on different days."""
+
+LOOK_SECONDS = 2.0
+"""Between two looks whether the object is free by now."""
 
 
 class BackfillConfig(dg.Config):
@@ -35,43 +36,36 @@ class BackfillConfig(dg.Config):
     response_limit: int | None = Field(default=None, ge=1)
     """The most responses of this run; empty: surveys.response_limit."""
 
+    wait_minutes: float = Field(default=60, ge=0)
+    """How long to wait while another run pulls the object; then the run fails, and is worth starting again."""
 
-def backfill_asset(pull: ObjectPull, days: ByDay, owners: tuple[str, ...], schema: str) -> dg.AssetsDefinition:
-    """The by-day asset of one survey object: each run reads exactly its days, by the responses' own dates in UTC."""
-    name = pull.name
-    key = backfill_key(name)
-    first_day = days.first_day or FIRST_DAY
-    partitions = dg.DailyPartitionsDefinition(start_date=first_day.isoformat(), end_offset=1)
 
-    @dg.asset(
-        key=key,
-        group_name=BACKFILL_GROUP,
-        description=(
-            f"Survey responses of `{pull.gainsight_object}` by the day they were given (UTC), for backfills: pick any"
-            f" range of days; runs hold at most {DAYS_PER_RUN} days each. The regular pull goes on undisturbed."
-        ),
-        deps=[ACCOUNT],
-        kinds={"postgres"},
-        owners=owners,
-        pool=pool(name),
+def backfill_asset(tenant: Tenant, name: str) -> dg.AssetsDefinition | None:
+    """The by-day asset of one survey object: each run reads exactly its days, by the responses' own dates in UTC.
+
+    None for an object that has none.
+    """
+    pull, spec = tenant.pulls[name], tenant.days(name)
+    if spec is None or isinstance(pull, SettingsError) or pull.by_day is None:
+        return None
+    first_day = pull.by_day.first_day or FIRST_DAY
+    key = spec.key
+
+    @dg.multi_asset(
+        specs=[spec.replace_attributes(skippable=True)],
+        name=key.to_python_identifier(),
+        pool=tenant.names.pool(name),
         op_tags=step_tags(by_day(name)),
-        metadata=table_metadata(schema, pull.table.name),
-        partitions_def=partitions,
+        required_resource_keys={tenant.names.resource},
+        partitions_def=dg.DailyPartitionsDefinition(start_date=first_day.isoformat(), end_offset=1),
         backfill_policy=dg.BackfillPolicy.multi_run(DAYS_PER_RUN),
-        output_required=False,
     )
-    def materialize_days(
-        context: dg.AssetExecutionContext,
-        config: BackfillConfig,
-        gainsight: GainsightResource,
-        primary_crm: PrimaryCRMResource,
-        store: StoreResource,
-    ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+    def materialize_days(context: dg.AssetExecutionContext, config: BackfillConfig) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
         from gainsight_pipelines.sync import connect
         from gainsight_pipelines.sync.days import sync_days
 
         log_to_stderr()
-        clock = SystemClock()
+        clock, resource = SystemClock(), tenant.of(context)
 
         def report(read: "DayRead") -> None:
             # One materialization per day: a single result would mark all days of the run with the same numbers.
@@ -84,26 +78,78 @@ def backfill_asset(pull: ObjectPull, days: ByDay, owners: tuple[str, ...], schem
             }
             context.log_event(dg.AssetMaterialization(key, partition=read.day.isoformat(), metadata=metadata))
 
+        def prepare() -> "Prepared":
+            return connect.prepare(
+                resource.settings(),
+                name,
+                context.run.run_id,
+                database,
+                resource.connect_crm,
+                resource.connect_gainsight,
+                clock,
+            )
+
         try:
-            database = store.open()
-            mark_run(context.op_execution_context, database)
-
-            def prepare() -> "Prepared":
-                settings = gainsight.settings()
-                return connect.prepare(
-                    settings, name, context.run.run_id, database, primary_crm.connect, gainsight.connect, clock
-                )
-
+            database = resource.open_store()
+            mark_run(context.op_execution_context, database, by_day(name))
             done = _days_done(context) if context.retry_number else set()
             days = [date.fromisoformat(day) for day in context.partition_keys if day not in done]
-            sync_days(database, clock, name, context.run.run_id, prepare, days, report, limit=config.response_limit)
-        except ObjectBusy as error:
+            run_id, limit = context.run.run_id, config.response_limit
+            _in_turn(
+                lambda: sync_days(database, clock, name, run_id, prepare, days, report, limit=limit),
+                lambda: _is_free(database, name),
+                clock,
+                timedelta(minutes=config.wait_minutes),
+                context.log.info,
+            )
+        except OutOfPatience as error:
             raise as_failure(error) from None
         except PipelineError as error:
             raise retry_or_failure(context, error) from None
         yield from ()
 
     return materialize_days
+
+
+class OutOfPatience(TransientError):
+    """Another run pulled the object for as long as this one was to wait."""
+
+
+def _in_turn(
+    work: Callable[[], object],
+    is_free: Callable[[], bool],
+    clock: SystemClock,
+    patience: timedelta,
+    say: Callable[[str], None],
+) -> None:
+    """Does the work once no other run pulls the object.
+
+    Raises:
+        OutOfPatience: one still does after so long.
+    """
+    deadline, is_told = clock.monotonic() + patience.total_seconds(), False
+    while True:
+        try:
+            work()
+            return
+        except ObjectBusy as error:
+            if not is_told:
+                say(f"{error} The run waits for its turn, up to {patience}.")
+                is_told = True
+        while not is_free():
+            if clock.monotonic() >= deadline:
+                raise OutOfPatience(
+                    f"Another run has pulled the object for {patience}.",
+                    "Start these days again, or let the run wait longer: `wait_minutes` of its configuration.",
+                )
+            clock.sleep(LOOK_SECONDS)
+
+
+def _is_free(store: "Store", name: str) -> bool:
+    from gainsight_pipelines.store.locks import is_locked
+
+    with store.connect(f"waiting {name}") as connection:
+        return not is_locked(connection, name)
 
 
 def _days_done(context: dg.AssetExecutionContext) -> set[str]:

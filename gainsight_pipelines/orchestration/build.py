@@ -1,79 +1,151 @@
 """The definitions as a whole, out of the settings: the one way they are built, for Dagster, commands and tests."""
 
+import json
+import re
 import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
-from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.orchestration.account import account_asset, gate_check
-from gainsight_pipelines.orchestration.assets import pull_asset
+from gainsight_pipelines.orchestration.assets import Execute, pull_asset
 from gainsight_pipelines.orchestration.backfills import backfill_asset
 from gainsight_pipelines.orchestration.checks import pull_checks
 from gainsight_pipelines.orchestration.identity import step_tags
-from gainsight_pipelines.orchestration.metadata import schema_of
-from gainsight_pipelines.orchestration.names import asset_key, job_name
-from gainsight_pipelines.orchestration.resources import GainsightResource, PrimaryCRMResource, StoreResource
+from gainsight_pipelines.orchestration.names import DEFAULT_PREFIX, Names
+from gainsight_pipelines.orchestration.resources import GainsightResource
 from gainsight_pipelines.orchestration.schedules import pull_schedule
 from gainsight_pipelines.orchestration.sensors import gate_sensor
 from gainsight_pipelines.orchestration.sync_all import sync_all_job, sync_all_sensor
-from gainsight_pipelines.scheduling.cadence import cadence_of
-from gainsight_pipelines.settings import Settings
-from gainsight_pipelines.settings.pulls import configured_pulls
+from gainsight_pipelines.orchestration.tenant import Running, Tenant
+from gainsight_pipelines.orchestration.translator import DagsterGainsightTranslator
+
+PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
-def build_definitions(settings: Settings) -> dg.Definitions:
-    """Assets, checks, jobs, schedules, sensors and resources for the configured objects. Calls nobody, reads no secret.
+def build_gainsight_definitions(
+    settings: str | Path | Mapping[str, Any] | None = None,
+    *,
+    translator: DagsterGainsightTranslator | None = None,
+    prefix: str = DEFAULT_PREFIX,
+    select: Sequence[str] | None = None,
+    schedules: Running = "running",
+    secrets_prefix: str = "",
+    execute: Execute | None = None,
+) -> dg.Definitions:
+    """Assets, checks, jobs, schedules, sensors and the resource of one Gainsight tenant, to be merged with your own.
 
-    With settings that can't be used only `crm/account` is there, and its description says what is missing.
+    Calls nobody, reads no secret, and sets no executor. With settings that can't be used, in whole or in part, what is
+    wrong stands in the assets' descriptions, and the code location loads all the same.
+
+    Args:
+        settings: path of the settings file, or its sections as a mapping; None: `GAINSIGHT_PIPELINES_SETTINGS`, else
+            `gainsight.yaml` in the working directory.
+        translator: makes the assets' keys, groups, owners and so on; None: the default ones.
+        prefix: of jobs, schedules, sensors, pools and the resource; letters, digits and _. Another one for each tenant.
+        select: pulls to have, by name or by section of the settings (`surveys` for all of them); None: all enabled.
+        schedules: `running`: at work, `stopped`: there, for somebody to start in the UI, `none`: not there, and nothing
+            is caught up; the cadence stands in each asset's metadata.
+        secrets_prefix: read secrets from variables with this before their names (`ACME_`: `ACME_GAINSIGHT_API_KEY`,
+            `ACME_GAINSIGHT_PIPELINES_DATABASE_URL`), and never from those without.
+        execute: what a step does with its pull; None: `pull.run(context)`.
+
+    Raises:
+        ValueError: the prefix can't be one.
     """
-    pulls = configured_pulls(settings)
-    cadences = {name: cadence_of(settings, name) for name in pulls}
-    path = str(settings.path) if settings.path else None
-    owners = () if settings.file_error or "common" in settings.errors else settings.common.owners
-    schema = schema_of(settings)
+    tenant = _tenant(settings, translator, prefix, select, schedules, secrets_prefix)
+    with _quiet():
+        return definitions_of(tenant, execute)
+
+
+def load_gainsight_asset_specs(
+    settings: str | Path | Mapping[str, Any] | None = None,
+    *,
+    translator: DagsterGainsightTranslator | None = None,
+    prefix: str = DEFAULT_PREFIX,
+    select: Sequence[str] | None = None,
+    io_manager_key: str | None = None,
+) -> list[dg.AssetSpec]:
+    """The specs of the same assets alone: for a code location that reads what another one pulls.
+
+    Args:
+        settings: as in `build_gainsight_definitions`.
+        translator: as there.
+        prefix: as there.
+        select: as there.
+        io_manager_key: what downstream assets load them with, as a `GainsightFramesIOManager`; None: nothing.
+    """
+    tenant = _tenant(settings, translator, prefix, select, "none", "")
+    with _quiet():
+        every = [tenant.account, *(spec for name in tenant.pulls for spec in (tenant.asset(name), tenant.days(name)))]
+    specs = [spec for spec in every if spec is not None]
+    return [spec.with_io_manager_key(io_manager_key) if io_manager_key else spec for spec in specs]
+
+
+def definitions_of(tenant: Tenant, execute: Execute | None = None) -> dg.Definitions:
+    """All definitions of one tenant."""
+    pulls = list(tenant.pulls)
     jobs = [
         dg.define_asset_job(
-            job_name(name),
-            selection=dg.AssetSelection.assets(asset_key(name)),
+            tenant.names.job(name),
+            selection=dg.AssetSelection.assets(tenant.asset(name).key),
             description=f"Pulls `{name}`.",
             tags=step_tags(name),
         )
         for name in pulls
     ]
-    sync_all = sync_all_job(list(pulls), settings.unread())
+    days = [backfill_asset(tenant, name) for name in pulls]
+    checks = [pull_checks(tenant, name) for name in pulls]
+    sync_all = sync_all_job(tenant)
+    return dg.Definitions(
+        assets=[
+            account_asset(tenant),
+            *(pull_asset(tenant, name, execute) for name in pulls),
+            *(each for each in days if each is not None),
+        ],
+        asset_checks=[gate_check(tenant), *(each for each in checks if each is not None)],
+        jobs=[*jobs, *([sync_all] if pulls else [])],
+        schedules=[] if tenant.schedules == "none" else [pull_schedule(tenant, name) for name in pulls],
+        sensors=[gate_sensor(tenant, jobs), *([sync_all_sensor(tenant, sync_all, jobs)] if pulls else [])],
+        resources={tenant.names.resource: tenant.resource},
+    )
+
+
+def _tenant(
+    settings: str | Path | Mapping[str, Any] | None,
+    translator: DagsterGainsightTranslator | None,
+    prefix: str,
+    select: Sequence[str] | None,
+    schedules: Running,
+    secrets_prefix: str,
+) -> Tenant:
+    if not PREFIX.fullmatch(prefix):
+        raise ValueError(f"prefix is {prefix!r}: it takes letters, digits and _, and begins with a letter")
+    if isinstance(settings, Mapping):
+        resource = GainsightResource(inline_settings=json.dumps(settings, default=str), secrets_prefix=secrets_prefix)
+    else:
+        path = str(Path(settings).absolute()) if settings is not None else None
+        resource = GainsightResource(settings_path=path, secrets_prefix=secrets_prefix)
+    return Tenant(
+        resource=resource,
+        settings=resource.settings(),
+        names=Names(prefix),
+        translator=translator or DagsterGainsightTranslator(),
+        select=None if select is None else tuple(select),
+        schedules=schedules,
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Dagster's word on what is beta or preview: the project's range of versions holds them to what was tried.
+
+    Observable source assets, backfill policies, owners of assets and kinds are called so by this version.
+    """
     with warnings.catch_warnings():
-        # Observable source assets, backfill policies and owners of assets are called beta or preview by this version of
-        # Dagster; the project's range of versions holds them to what was tried.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
-        return dg.Definitions(
-            assets=[
-                account_asset(settings),
-                *(pull_asset(name, pull, cadences[name], owners, schema) for name, pull in pulls.items()),
-                *(
-                    backfill_asset(pull, pull.by_day, owners, schema)
-                    for pull in pulls.values()
-                    if not isinstance(pull, SettingsError) and pull.by_day is not None
-                ),
-            ],
-            asset_checks=[
-                gate_check,
-                *(
-                    pull_checks(name, pull, cadences[name])
-                    for name, pull in pulls.items()
-                    if not isinstance(pull, SettingsError)
-                ),
-            ],
-            jobs=[*jobs, *([sync_all] if pulls else [])],
-            schedules=[pull_schedule(settings, name) for name in pulls],
-            sensors=[
-                gate_sensor(settings, pulls, jobs),
-                *([sync_all_sensor(sync_all, jobs, list(pulls))] if pulls else []),
-            ],
-            resources={
-                "gainsight": GainsightResource(settings_path=path),
-                "primary_crm": PrimaryCRMResource(settings_path=path),
-                "store": StoreResource(settings_path=path),
-            },
-            executor=dg.in_process_executor,
-        )
+        yield

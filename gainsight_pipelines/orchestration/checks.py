@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from gainsight_pipelines.clock import SystemClock
-from gainsight_pipelines.errors import PipelineError
+from gainsight_pipelines.errors import PipelineError, SettingsError
 from gainsight_pipelines.objects.activity_types import NO_CATEGORY, category_key
 from gainsight_pipelines.objects.pull import ObjectPull
 from gainsight_pipelines.orchestration.failures import as_failure
 from gainsight_pipelines.orchestration.identity import mark_run, step_tags
-from gainsight_pipelines.orchestration.names import asset_key, documentation
-from gainsight_pipelines.orchestration.resources import StoreResource
+from gainsight_pipelines.orchestration.names import documentation
+from gainsight_pipelines.orchestration.tenant import Tenant
 from gainsight_pipelines.scheduling.cadence import Cadence
 
 if TYPE_CHECKING:
@@ -158,23 +158,25 @@ def checks_of(pull: ObjectPull) -> tuple[Check, ...]:
     return every if pull.limit is None else (*every, response_limit)
 
 
-def pull_checks(name: str, pull: ObjectPull, cadence: Cadence) -> dg.AssetChecksDefinition:
-    """The checks of one pull, all in one step."""
+def pull_checks(tenant: Tenant, name: str) -> dg.AssetChecksDefinition | None:
+    """The checks of one pull, all in one step; None where its settings are broken."""
+    pull, cadence, key = tenant.pulls[name], tenant.cadence(name), tenant.asset(name).key
+    if isinstance(pull, SettingsError):
+        return None
     checks = {check.__name__: check for check in checks_of(pull)}
 
     @dg.multi_asset_check(
-        name=f"checks_of_{name}",
+        name=f"{tenant.names.prefix}_checks_of_{name}",
         op_tags=step_tags(f"checks_of_{name}"),
-        specs=[
-            dg.AssetCheckSpec(each, asset=asset_key(name), description=check.__doc__) for each, check in checks.items()
-        ],
+        specs=[dg.AssetCheckSpec(each, asset=key, description=check.__doc__) for each, check in checks.items()],
         can_subset=True,  # else the UI offers them only together with the pull
+        required_resource_keys={tenant.names.resource},
     )
-    def look(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
+    def look(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         chosen = {key.name for key in context.selected_asset_check_keys}
         try:
-            database = store.open()
-            mark_run(context.op_execution_context, database)
+            database = tenant.of(context).open_store()
+            mark_run(context.op_execution_context, database, f"checks_of_{name}")
             with database.connect(f"checks {name}") as connection:
                 looking = Looking(connection, pull, cadence, SystemClock().now())
                 for each, check in checks.items():
@@ -183,7 +185,7 @@ def pull_checks(name: str, pull: ObjectPull, cadence: Cadence) -> dg.AssetChecks
                     found = check(looking)
                     yield dg.AssetCheckResult(
                         check_name=each,
-                        asset_key=asset_key(name),
+                        asset_key=key,
                         passed=found.is_good,
                         severity=dg.AssetCheckSeverity.WARN,
                         description=found.sentence,

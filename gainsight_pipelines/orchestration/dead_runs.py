@@ -20,7 +20,7 @@ import dagster as dg
 from gainsight_pipelines.clock import Clock, SystemClock
 from gainsight_pipelines.orchestration.identity import steps_of
 from gainsight_pipelines.orchestration.names import BY_DAY
-from gainsight_pipelines.orchestration.resources import StoreResource
+from gainsight_pipelines.orchestration.resources import GainsightResource
 
 if TYPE_CHECKING:
     import psycopg
@@ -67,5 +67,5 @@ def _is_monitored(instance: dg.DagsterInstance) -> bool:
 
 
 if __name__ == "__main__":
-    with dg.DagsterInstance.get() as dagster, StoreResource().open().connect("dead runs") as store:
+    with dg.DagsterInstance.get() as dagster, GainsightResource().open_store().connect("dead runs") as store:
         end_dead_runs(dagster, store, SystemClock())

@@ -50,17 +50,23 @@ def step_tags(name: str) -> dict[str, str]:
     return {PULL_TAG: name}
 
 
-def mark_run(context: dg.OpExecutionContext, store: "Store") -> None:
+def mark_run(context: dg.OpExecutionContext, store: "Store", name: str) -> None:
     """Marks the run that this step of ours belongs to as one of this store.
 
     A run that other people's steps share is theirs as well: it gets no `PULL_TAG`.
+
+    Args:
+        context: the step's.
+        store: where it writes.
+        name: of its pull.
     """
     with store.connect("run's tags") as connection:
         tags = {STORE_TAG: store_id(connection)}
-    owners = [node.definition.tags.get(PULL_TAG) for node in context.job_def.nodes]
+    own = str(context.op_handle)
+    owners = [name if node.name == own else node.definition.tags.get(PULL_TAG) for node in context.job_def.nodes]
     if PULL_TAG not in context.run.tags and all(owners):
-        tags[PULL_TAG] = ",".join(sorted({str(name) for name in owners}))
-    if any(context.run.tags.get(name) != value for name, value in tags.items()):
+        tags[PULL_TAG] = ",".join(sorted(map(str, set(owners))))
+    if any(context.run.tags.get(tag) != value for tag, value in tags.items()):
         context.instance.add_run_tags(context.run_id, tags)
 
 

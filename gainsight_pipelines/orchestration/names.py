@@ -1,11 +1,15 @@
-"""Names that Dagster knows things by, and what can be told from them. No definitions."""
+"""Names that Dagster knows things by. No definitions.
+
+What several code locations and several tenants could clash over carries a prefix: jobs, schedules, sensors, pools, the
+resource. Keys and groups of assets are the translator's.
+"""
 
 import os
+from dataclasses import dataclass
 
 import dagster as dg
 
-ACCOUNT = dg.AssetKey(["crm", "account"])
-GROUP, CRM_GROUP, BACKFILL_GROUP = "gainsight", "primary_crm", "survey_backfill"
+DEFAULT_PREFIX = "gainsight"
 BY_DAY = "_by_day"
 
 DOCS_VARIABLE = "GAINSIGHT_PIPELINES_DOCS_URL"
@@ -14,37 +18,49 @@ DOCS_VARIABLE = "GAINSIGHT_PIPELINES_DOCS_URL"
 SYNC_ALL_TAG = "gainsight_pipelines/sync_all"
 """On a run that `sync_all` started: the id of that one."""
 
-_PULL = "pull_"
 
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names of one tenant's definitions. `prefix`: letters, digits and _."""
 
-def asset_key(name: str) -> dg.AssetKey:
-    """The key of the asset of a pull."""
-    return dg.AssetKey([GROUP, name])
+    prefix: str = DEFAULT_PREFIX
+
+    @property
+    def resource(self) -> str:
+        """The key of the resource that all definitions share."""
+        return self.prefix
+
+    @property
+    def frames(self) -> str:
+        """The key of the IO manager that hands tables to downstream assets as DataFrames."""
+        return f"{self.prefix}_frames"
+
+    @property
+    def gate(self) -> str:
+        """The sensor that watches the primary CRM."""
+        return f"{self.prefix}_gate"
+
+    @property
+    def sync_all(self) -> str:
+        """The job that starts all pulls."""
+        return f"{self.prefix}_sync_all"
+
+    def job(self, name: str) -> str:
+        """The job that runs one pull."""
+        return f"{self.prefix}_pull_{name}"
+
+    def schedule(self, name: str) -> str:
+        """The schedule of a pull."""
+        return f"{self.job(name)}_schedule"
+
+    def pool(self, name: str) -> str:
+        """The pool in which a pull and its backfills wait for each other."""
+        return f"{self.prefix}_{name}"
 
 
 def by_day(name: str) -> str:
     """The name of the backfills by day of a pull, in `sync_run` as well."""
     return f"{name}{BY_DAY}"
-
-
-def backfill_key(name: str) -> dg.AssetKey:
-    """The key of the by-day asset beside a survey pull."""
-    return dg.AssetKey([GROUP, by_day(name)])
-
-
-def job_name(name: str) -> str:
-    """The name of the job that runs one pull."""
-    return f"{_PULL}{name}"
-
-
-def schedule_name(name: str) -> str:
-    """The name of the schedule of a pull."""
-    return f"{job_name(name)}_schedule"
-
-
-def pool(name: str) -> str:
-    """The pool in which a pull and its backfills wait for each other."""
-    return f"gainsight_{name}"
 
 
 def documentation(section: str) -> dg.MetadataValue[str]:

@@ -15,7 +15,7 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_START_TAG, PARTITIO
 
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.orchestration.identity import STORE_TAG, pulls_of, store_id
-from gainsight_pipelines.orchestration.resources import StoreResource
+from gainsight_pipelines.orchestration.resources import GainsightResource
 from gainsight_pipelines.store import runs
 from gainsight_pipelines.store.connection import Store
 
@@ -85,7 +85,7 @@ def main(days: int, *, is_dry: bool) -> None:
     """Purges and prints what went."""
     before = SystemClock().now() - timedelta(days=days)
     with dg.DagsterInstance.get() as instance:
-        done = purge(instance, StoreResource().open(), before, is_dry=is_dry)
+        done = purge(instance, GainsightResource().open_store(), before, is_dry=is_dry)
     sys.stdout.write(json.dumps(done))
 
 

@@ -1,13 +1,16 @@
-"""The three resources that every asset shares: Gainsight, the primary CRM and the store.
+"""The resource that every definition of a tenant shares: settings, secrets, and connections made of them.
 
-None of them holds a secret: each reads what it needs at the start of a run, so a new key needs no restart, and there is
-nothing that a repr, the UI or an event could show. What they need is imported where it is used: each of Dagster's
-processes loads the definitions, and few of them run anything.
+It holds no secret: what a run needs is read at its start, so a new key needs no restart, and there is nothing that a
+repr, the UI or an event could show. What it needs is imported where it is used: each of Dagster's processes loads the
+definitions, and few of them run anything.
 """
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from pydantic import Field
 
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.settings import Settings, load_settings
@@ -15,49 +18,50 @@ from gainsight_pipelines.settings import Settings, load_settings
 if TYPE_CHECKING:
     from gainsight_pipelines.crm.protocol import PrimaryCRM
     from gainsight_pipelines.gainsight.client import GainsightClient
+    from gainsight_pipelines.settings import Secrets
     from gainsight_pipelines.store.connection import Store
 
 
-class SettingsResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """What the others have in common: where the settings file is."""
+class GainsightResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """One tenant: its Gainsight, its primary CRM and its store."""
 
-    settings_path: str | None = None
+    settings_path: str | None = Field(default=None, description="The settings file; null: as the environment says.")
+    inline_settings: str | None = Field(default=None, description="The settings as JSON, in place of a file.")
+    secrets_prefix: str = Field(
+        default="", description="Variables with secrets are read with this before their names, and never without."
+    )
 
     def settings(self) -> Settings:
-        """The settings file as it is now."""
-        from pathlib import Path
+        """The settings as they are now."""
+        if self.inline_settings is not None:
+            from gainsight_pipelines.settings import settings_of
 
+            return settings_of(json.loads(self.inline_settings))
         return load_settings(Path(self.settings_path) if self.settings_path else None)
 
+    def secrets(self, settings: Settings) -> "Secrets":
+        """The secrets as they are now."""
+        from gainsight_pipelines.sync import connect
 
-class GainsightResource(SettingsResource):
-    """The Gainsight tenant of the settings, with the key of the environment."""
+        return connect.read_secrets(settings, self.secrets_prefix)
 
-    def connect(self, store: "Store") -> "GainsightClient":
+    def open_store(self) -> "Store":
+        """The PostgreSQL database that everything lands in, migrated if need be."""
+        from gainsight_pipelines.sync import connect
+
+        settings = self.settings()
+        return connect.open_store(settings, self.secrets(settings))
+
+    def connect_crm(self) -> "PrimaryCRM":
+        """A new connection to the Salesforce or HubSpot that owns the accounts; nothing is called yet."""
+        from gainsight_pipelines.sync import connect
+
+        settings = self.settings()
+        return connect.connect_crm(settings, self.secrets(settings), SystemClock())
+
+    def connect_gainsight(self, store: "Store") -> "GainsightClient":
         """A new client, which keeps its count of calls in the store; nothing is called yet."""
         from gainsight_pipelines.sync import connect
 
         settings = self.settings()
-        return connect.connect_gainsight(settings, connect.read_secrets(settings), SystemClock(), store)
-
-
-class PrimaryCRMResource(SettingsResource):
-    """The Salesforce or HubSpot that owns the accounts."""
-
-    def connect(self) -> "PrimaryCRM":
-        """A new connection; nothing is called yet."""
-        from gainsight_pipelines.sync import connect
-
-        settings = self.settings()
-        return connect.connect_crm(settings, connect.read_secrets(settings), SystemClock())
-
-
-class StoreResource(SettingsResource):
-    """The PostgreSQL database that everything lands in."""
-
-    def open(self) -> "Store":
-        """The database, migrated if need be."""
-        from gainsight_pipelines.sync import connect
-
-        settings = self.settings()
-        return connect.open_store(settings, connect.read_secrets(settings))
+        return connect.connect_gainsight(settings, self.secrets(settings), SystemClock(), store)

@@ -20,8 +20,8 @@ from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import PipelineError
 from gainsight_pipelines.orchestration.dead_runs import end_dead_runs
 from gainsight_pipelines.orchestration.instance import REPOSITORY_TAG
-from gainsight_pipelines.orchestration.names import job_name
-from gainsight_pipelines.orchestration.resources import StoreResource
+from gainsight_pipelines.orchestration.names import Names
+from gainsight_pipelines.orchestration.resources import GainsightResource
 
 FLAGS = {"--accept-deletions": "accept_deletions", "--full": "full_refresh"}
 """What follows the run's id, and the run config that it stands for."""
@@ -31,7 +31,7 @@ def main(name: str, run_id: str, flags: Sequence[str] = ()) -> int:
     """Runs the pull; returns the process's exit status."""
     from gainsight_pipelines.definitions import defs
 
-    job = defs.resolve_job_def(job_name(name))
+    job = defs.resolve_job_def(Names().job(name))
     said = {FLAGS[flag]: True for flag in flags}
     config = {"ops": {f"gainsight__{name}": {"config": said}}} if said else None
     with dg.DagsterInstance.get() as instance:
@@ -46,7 +46,7 @@ def main(name: str, run_id: str, flags: Sequence[str] = ()) -> int:
 
 def _end_dead_runs(instance: dg.DagsterInstance) -> None:
     try:
-        with StoreResource().open().connect("dead runs") as connection:
+        with GainsightResource().open_store().connect("dead runs") as connection:
             end_dead_runs(instance, connection, SystemClock())
     except PipelineError as error:
         # The run itself says so in a moment, where people look for it.

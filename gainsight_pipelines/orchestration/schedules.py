@@ -1,4 +1,4 @@
-"""The cadences as Dagster schedules, on by default. A tick that shouldn't start a run is skipped with the reason.
+"""The cadences as Dagster schedules. A tick that shouldn't start a run is skipped with the reason.
 
 What was skipped, or missed while the daemon was down, is caught up by the gate sensor: a tick that a later one has
 overtaken starts nothing, so that they don't pile up.
@@ -10,48 +10,47 @@ import dagster as dg
 
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import PipelineError
-from gainsight_pipelines.orchestration.identity import STORE_TAG, store_id
-from gainsight_pipelines.orchestration.names import job_name, schedule_name
-from gainsight_pipelines.orchestration.resources import PrimaryCRMResource, StoreResource
+from gainsight_pipelines.orchestration.identity import STORE_TAG, step_tags, store_id
+from gainsight_pipelines.orchestration.tenant import Tenant
 from gainsight_pipelines.scheduling import gate
-from gainsight_pipelines.scheduling.cadence import cadence_of
-from gainsight_pipelines.settings import Settings
 
 
-def pull_schedule(settings: Settings, name: str) -> dg.ScheduleDefinition:
+def pull_schedule(tenant: Tenant, name: str) -> dg.ScheduleDefinition:
     """The schedule of one pull; its cron and time zone as set, else the documented cadence in UTC."""
-    cadence = cadence_of(settings, name)
-    problem = settings.errors.get("schedules")
+    cadence = tenant.cadence(name)
+    problem = tenant.settings.errors.get("schedules")
     told = f" This is the documented cadence, as the settings' own is broken: {problem}" if problem else ""
+    is_running = tenant.schedules == "running"
 
     @dg.schedule(
-        name=schedule_name(name),
-        job_name=job_name(name),
+        name=tenant.names.schedule(name),
+        job_name=tenant.names.job(name),
         cron_schedule=cadence.cron,
         execution_timezone=cadence.timezone,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
+        default_status=dg.DefaultScheduleStatus.RUNNING if is_running else dg.DefaultScheduleStatus.STOPPED,
+        required_resource_keys={tenant.names.resource},
+        tags=step_tags(name),
         description=f"Pulls `{name}`, unless the primary CRM isn't there or another run pulls it already.{told}",
     )
-    def tick(
-        context: dg.ScheduleEvaluationContext, primary_crm: PrimaryCRMResource, store: StoreResource
-    ) -> dg.RunRequest | dg.SkipReason:
+    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         from gainsight_pipelines.store.locks import is_locked
 
         due_at = context.scheduled_execution_time.astimezone(UTC)
-        clock = SystemClock()
+        clock, resource = SystemClock(), tenant.of(context)
         if cadence.latest(clock.now()) > due_at:
             return dg.SkipReason("A later tick has taken the place of this one.")
         try:
-            database = store.open()
-            found = gate.current(database, primary_crm.connect, clock, gate.Pace.of())
+            database = resource.open_store()
+            found = gate.current(database, resource.connect_crm, clock, gate.Pace.of())
             if not found.is_open:
                 return dg.SkipReason(f"The gate is closed: {found.message}")
             with database.connect(f"schedule {name}") as connection:
                 if is_locked(connection, name):
                     return dg.SkipReason(f"`{name}` is still being pulled by another run.")
-                store_tag = store_id(connection)
+                store = store_id(connection)
         except PipelineError as error:
             return dg.SkipReason(f"The gate can't be evaluated, so it is closed: {error}")
-        return dg.RunRequest(run_key=f"{name} {due_at:%Y-%m-%dT%H:%M:%SZ}", tags={STORE_TAG: store_tag})
+        tags = {**step_tags(name), STORE_TAG: store}
+        return dg.RunRequest(run_key=f"{name} {due_at:%Y-%m-%dT%H:%M:%SZ}", tags=tags)
 
     return tick

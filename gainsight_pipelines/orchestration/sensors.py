@@ -11,14 +11,13 @@ from gainsight_pipelines.clock import Clock, SystemClock
 from gainsight_pipelines.errors import PipelineError, SettingsError
 from gainsight_pipelines.orchestration.account import gate_evaluation
 from gainsight_pipelines.orchestration.dead_runs import end_dead_runs
-from gainsight_pipelines.orchestration.identity import PULL_TAG, STORE_TAG, is_of, pulls_of, store_id
-from gainsight_pipelines.orchestration.names import asset_key, backfill_key, by_day, job_name, schedule_name
-from gainsight_pipelines.orchestration.resources import PrimaryCRMResource, StoreResource
+from gainsight_pipelines.orchestration.identity import PULL_TAG, STORE_TAG, is_of, pulls_of, step_tags, store_id
+from gainsight_pipelines.orchestration.names import by_day
+from gainsight_pipelines.orchestration.resources import GainsightResource
+from gainsight_pipelines.orchestration.tenant import Tenant
 from gainsight_pipelines.scheduling import gate
-from gainsight_pipelines.scheduling.cadence import cadence_of
 from gainsight_pipelines.scheduling.due import Owed, find_owed, wait_after
 from gainsight_pipelines.scheduling.gate import Pace
-from gainsight_pipelines.settings import Settings
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -40,36 +39,37 @@ UNDER_WAY = [
 LAUNCHED_WITHIN = timedelta(minutes=10)
 
 
-def gate_sensor(
-    settings: Settings, names: Iterable[str], jobs: "Sequence[UnresolvedAssetJobDefinition]"
-) -> dg.SensorDefinition:
-    """The sensor for these pulls and their jobs, on by default."""
-    cadences = {name: cadence_of(settings, name) for name in names}
+def gate_sensor(tenant: Tenant, jobs: "Sequence[UnresolvedAssetJobDefinition]") -> dg.SensorDefinition:
+    """The sensor for a tenant's pulls and their jobs."""
+    cadences = {name: tenant.cadence(name) for name in tenant.pulls}
+    catches_up = tenant.schedules != "none"
+    is_running = tenant.schedules != "stopped"
 
     @dg.sensor(
-        name=gate.SENSOR,
+        name=tenant.names.gate,
         jobs=list(jobs),
         minimum_interval_seconds=_interval(),
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        default_status=dg.DefaultSensorStatus.RUNNING if is_running else dg.DefaultSensorStatus.STOPPED,
+        required_resource_keys={tenant.names.resource},
+        tags=step_tags("account"),
         description=(
-            "Watches whether the primary CRM (Salesforce or HubSpot) is there; nothing is pulled without it. Starts"
-            " what was due meanwhile once it is back, and reports runs as failed whose process is gone."
+            "Watches whether the primary CRM (Salesforce or HubSpot) is there; nothing is pulled without it. Reports"
+            " runs as failed whose process is gone"
+            + (", and starts what was due meanwhile once the CRM is back." if catches_up else ".")
         ),
     )
-    def primary_crm_gate(
-        context: dg.SensorEvaluationContext, primary_crm: PrimaryCRMResource, store: StoreResource
-    ) -> dg.SensorResult:
+    def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         from gainsight_pipelines.store import runs
 
-        clock = SystemClock()
+        clock, resource = SystemClock(), tenant.of(context)
         try:
             pace = Pace.of()
-            database = store.open()
-            found = _look_if_due(database, primary_crm, clock, pace)
+            database = resource.open_store()
+            found = _look_if_due(database, resource, clock, pace)
             with database.connect("gate sensor") as connection:
-                asking = Asking(context.instance, store_id(connection), location_of(context))
+                asking = Asking(tenant, context.instance, store_id(connection), location_of(context))
                 end_dead_runs(context.instance, connection, clock)
-                stopped = asking.stopped(cadences)
+                stopped = asking.stopped(cadences) if catches_up else set(cadences)
                 owed = find_owed(
                     connection, cadences, clock.now(), open_since=found.since, grace=2 * pace.closed, hold=pace.hold
                 )
@@ -83,15 +83,15 @@ def gate_sensor(
         return dg.SensorResult(
             run_requests=requests,
             # Each evaluation is kept for good, so there is one per change and none per tick.
-            asset_events=[gate_evaluation(found)] if context.cursor != state else [],
+            asset_events=[gate_evaluation(tenant.account.key, found)] if context.cursor != state else [],
             cursor=state,
             skip_reason=None if requests else _words(found, clock),
         )
 
-    return primary_crm_gate
+    return watch
 
 
-def _look_if_due(store: "Store", primary_crm: PrimaryCRMResource, clock: Clock, pace: Pace) -> "Gate":
+def _look_if_due(store: "Store", resource: GainsightResource, clock: Clock, pace: Pace) -> "Gate":
     from gainsight_pipelines.store.gate import find_gate
     from gainsight_pipelines.store.runs import last_gated
 
@@ -99,7 +99,7 @@ def _look_if_due(store: "Store", primary_crm: PrimaryCRMResource, clock: Clock, 
         known, gated_at = find_gate(connection), last_gated(connection)
     is_doubtful = known is not None and gated_at is not None and gated_at > known.checked_at
     if known is None or is_doubtful or pace.is_due(known, clock):
-        return gate.look(store, primary_crm.connect, clock)
+        return gate.look(store, resource.connect_crm, clock)
     return known
 
 
@@ -107,6 +107,7 @@ def _look_if_due(store: "Store", primary_crm: PrimaryCRMResource, clock: Clock, 
 class Asking:
     """Who asks Dagster: an instance may hold other locations, and other tenants with the same names."""
 
+    tenant: Tenant
     instance: dg.DagsterInstance
     store: str
     location: str | None
@@ -114,8 +115,10 @@ class Asking:
 
     def under_way(self, names: Iterable[str], now: datetime) -> set[str]:
         """The pulls that a run is there for; one that is made and isn't launched within minutes never will be."""
+        names = list(names)
         pulls = {each: name for name in names for each in (name, by_day(name))}
-        keys = {key: name for name in names for key in (asset_key(name), backfill_key(name))}
+        specs = [(name, spec) for name in names for spec in (self.tenant.asset(name), self.tenant.days(name))]
+        keys = {spec.key: name for name, spec in specs if spec is not None}
         found: set[str] = set()
         for record in self.instance.get_run_records(dg.RunsFilter(statuses=UNDER_WAY)):
             run = record.dagster_run
@@ -146,7 +149,7 @@ class Asking:
             for state in states
             if self.location in (None, state.origin.repository_origin.get_label())
         }
-        return {name for name in names if schedule_name(name) in schedules}
+        return {name for name in names if self.tenant.names.schedule(name) in schedules}
 
 
 def location_of(context: dg.SensorEvaluationContext) -> str | None:
@@ -172,9 +175,9 @@ def _requests(
         if each.name not in under_way and not is_waiting:
             found.append(
                 dg.RunRequest(
-                    job_name=job_name(each.name),
+                    job_name=asking.tenant.names.job(each.name),
                     run_key=f"{each.key} {len(ends)}",
-                    tags={**tags, STORE_TAG: asking.store},
+                    tags={**step_tags(each.name), **tags, STORE_TAG: asking.store},
                 )
             )
     return found

@@ -196,8 +196,8 @@ class Banner:
     async def _run(self, names: Sequence[str]) -> None:
         """Starts one run per object; one that can't be started leaves the others alone.
 
-        Not by the job `sync_all`: that answers with a run of its own, whose failures would have to be looked for, and
-        its pulls begin half a minute later. Here each answer is a run or the reason why there is none.
+        Not by the job that runs all: that answers with a run of its own, whose failures would have to be looked for,
+        and its pulls begin half a minute later. Here each answer is a run or the reason why there is none.
         """
         start = self._runs.start
         if start is None:

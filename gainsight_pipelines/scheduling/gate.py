@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 SECONDS_VARIABLE = "GAINSIGHT_PIPELINES_GATE_SECONDS"
 DEFAULT_SECONDS = 60
 
-SENSOR = "primary_crm_gate"
-"""The name of the Dagster sensor that looks by itself."""
+SENSOR = "gainsight_gate"
+"""The name of the Dagster sensor that looks by itself, where this project runs alone."""
 
 REASONS: tuple[tuple[type[PipelineError], str], ...] = (
     (NoPrimaryCRM, "not_configured"),

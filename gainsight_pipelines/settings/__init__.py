@@ -12,6 +12,7 @@ from gainsight_pipelines.settings.loading import (
     Settings,
     load_settings,
     parse_settings,
+    settings_of,
     settings_path,
 )
 from gainsight_pipelines.settings.models import (
@@ -39,6 +40,7 @@ __all__ = [
     "Settings",
     "load_settings",
     "parse_settings",
+    "settings_of",
     "settings_path",
     "settings_schema",
     "with_absolute_files",

@@ -27,12 +27,14 @@ class _Layer:
     values: Mapping[str, str]
     folder: Path
     """What a relative NAME_FILE is relative to."""
+    prefix: str = ""
+    """Of the variables' names where they were read; for errors."""
 
     def get(self, name: str) -> str | None:
         """The value of a variable here; NAME_FILE wins over NAME. Blank counts as not set."""
         variable = f"{name}_FILE"
         if name.startswith(_OURS) and (path := self.values.get(variable)):
-            return _content(variable, self._path(path))
+            return _content(f"{self.prefix}{variable}", self._path(path))
         value = self.values.get(name)
         if value and name.startswith(_OURS) and name.endswith("_FILE"):
             return str(self._path(value))
@@ -64,19 +66,24 @@ def with_absolute_files(environ: Mapping[str, str]) -> dict[str, str]:
 class Secrets:
     """The secrets as they are at one moment."""
 
-    __slots__ = ("_dotenv_path", "_layers")
+    __slots__ = ("_dotenv_path", "_layers", "_prefix")
 
-    def __init__(self, layers: tuple[_Layer, ...], dotenv_path: Path) -> None:
+    def __init__(self, layers: tuple[_Layer, ...], dotenv_path: Path, prefix: str = "") -> None:
         self._layers = layers
         self._dotenv_path = dotenv_path
+        self._prefix = prefix
 
     @classmethod
-    def read(cls, settings_path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Secrets:
+    def read(
+        cls, settings_path: Path | None = None, environ: Mapping[str, str] = os.environ, prefix: str = ""
+    ) -> Secrets:
         """Reads the environment and `.env`; the environment wins.
 
         Args:
             settings_path: the settings file, beside which `.env` lies; None: the working directory.
             environ: the environment.
+            prefix: of this tenant's variables: with `ACME_` the key is ACME_GAINSIGHT_API_KEY. A variable without it is
+                another tenant's, and never read in its place.
 
         Raises:
             SettingsError: there is a `.env` that can't be read.
@@ -84,10 +91,14 @@ class Secrets:
         dotenv_path = Path(".env").absolute() if settings_path is None else settings_path.absolute().with_name(".env")
         of_environment = {name: value.strip() for name, value in environ.items()}
         layers = (
-            _Layer(of_environment, Path()),
-            _Layer(_dotenv(dotenv_path), dotenv_path.parent),
+            _Layer(_own(of_environment, prefix), Path(), prefix),
+            _Layer(_own(_dotenv(dotenv_path), prefix), dotenv_path.parent, prefix),
         )
-        return cls(layers, dotenv_path)
+        return cls(layers, dotenv_path, prefix)
+
+    def variable(self, name: str) -> str:
+        """The name of a variable as the person who sets it writes it: with this tenant's prefix."""
+        return f"{self._prefix}{name}" if name.startswith(_OURS) else name
 
     def get(self, name: str) -> str | None:
         """A variable's value, None if it isn't set.
@@ -105,8 +116,8 @@ class Secrets:
         """
         value = self.get(name)
         if value is None:
-            where = f"Set it in the environment or in {self._dotenv_path}"
-            raise SettingsError(f"{name} is not set.", f"{where}, or name a file that holds it in {name}_FILE.")
+            where, variable = f"Set it in the environment or in {self._dotenv_path}", self.variable(name)
+            raise SettingsError(f"{variable} is not set.", f"{where}, or name a file that holds it in {variable}_FILE.")
         return value
 
     def environment(self) -> Mapping[str, str]:
@@ -149,6 +160,15 @@ class _Environment(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return repr(self._secrets)
+
+
+def _own(values: Mapping[str, str], prefix: str) -> Mapping[str, str]:
+    """One tenant's variables under their usual names, and those that are nobody's."""
+    if not prefix:
+        return values
+    own = {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
+    others = {name: value for name, value in values.items() if not name.startswith((prefix, *_OURS))}
+    return others | {name: value for name, value in own.items() if name.startswith(_OURS)}
 
 
 def _at_home(path: str) -> Path:

@@ -35,12 +35,13 @@ def open_store(settings: Settings, secrets: Secrets) -> Store:
         PipelineError: it can't be reached, or can't be migrated.
     """
     url = secrets.get(DATABASE_VARIABLE)
+    variable = secrets.variable(DATABASE_VARIABLE)
     if url is None:
         raise SettingsError(
-            f"{DATABASE_VARIABLE} is not set, so there is no database to write to.",
+            f"{variable} is not set, so there is no database to write to.",
             "Set it, or start through `gainsight-pipelines dev`, which brings a database of its own.",
         )
-    store = Store(url, schema=settings.store.schema)
+    store = Store(url, variable, settings.store.schema)
     migrate(store)
     return store
 
@@ -205,6 +206,6 @@ def _fingerprint(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def read_secrets(settings: Settings) -> Secrets:
-    """The secrets as they are now."""
-    return Secrets.read(settings.path, os.environ)
+def read_secrets(settings: Settings, prefix: str = "") -> Secrets:
+    """The secrets as they are now; `prefix` stands before the names of their variables."""
+    return Secrets.read(settings.path, os.environ, prefix)

@@ -100,7 +100,7 @@ def test_a_look_that_is_old_says_that_no_daemon_runs(product: Product) -> None:
     )
     out = product.command("status").out
     assert "open since 5 h ago" in out
-    assert "Last looked at 2 h ago: no Dagster daemon runs, or primary_crm_gate is stopped." in out
+    assert "Last looked at 2 h ago: no Dagster daemon runs, or gainsight_gate is stopped." in out
 
 
 def test_a_run_that_was_killed_is_failed_and_dagster_is_told(product: Product, sandbox: RunningSandbox) -> None:

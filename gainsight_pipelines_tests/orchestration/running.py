@@ -10,11 +10,12 @@ import dagster as dg
 import yaml
 from dagster._core.remote_origin import CodeLocationOrigin
 
-from gainsight_pipelines.orchestration.build import build_definitions
-from gainsight_pipelines.orchestration.names import job_name, schedule_name
+from gainsight_pipelines.orchestration.build import build_gainsight_definitions
+from gainsight_pipelines.orchestration.names import Names
 from gainsight_pipelines.scheduling.gate import SENSOR
-from gainsight_pipelines.settings import load_settings
 from gainsight_pipelines_tests.pulling import Pulling
+
+NAMES = Names()
 
 
 class Located:
@@ -31,11 +32,11 @@ class Located:
         """As they load from the settings by now."""
         path = self.folder / "gainsight.yaml"
         path.write_text(yaml.safe_dump(self.pulling.content))
-        return build_definitions(load_settings(path))
+        return build_gainsight_definitions(path)
 
     def run(self, name: str, *, config: dict[str, Any] | None = None, **options: Any) -> dg.ExecuteInProcessResult:
         """Runs the job of a pull."""
-        return self.definitions.resolve_job_def(job_name(name)).execute_in_process(
+        return self.definitions.resolve_job_def(NAMES.job(name)).execute_in_process(
             instance=self.instance,
             raise_on_error=False,
             run_config={"ops": {f"gainsight__{name}": {"config": config}}} if config else None,
@@ -52,7 +53,7 @@ class Located:
             resources=dict(definitions.resources or {}),
             scheduled_execution_time=at or datetime.now(UTC),
         ) as context:
-            data = repository.get_schedule_def(schedule_name(name)).evaluate_tick(context)
+            data = repository.get_schedule_def(NAMES.schedule(name)).evaluate_tick(context)
         if data.run_requests:
             return data.run_requests[0]
         return data.skip_message or ""

@@ -9,9 +9,8 @@ import dagster as dg
 import pytest
 import yaml
 
-from gainsight_pipelines.orchestration.build import build_definitions
+from gainsight_pipelines.orchestration.build import build_gainsight_definitions
 from gainsight_pipelines.orchestration.instance import CONFIGURATION
-from gainsight_pipelines.settings import load_settings
 from gainsight_pipelines.store.contract import RELATIONS
 from gainsight_pipelines_tests.orchestration.running import Located
 from gainsight_pipelines_tests.pulling import Pulling
@@ -31,7 +30,7 @@ TABLES = {
 def definitions_of(pulling: Pulling, folder: Path) -> dg.Definitions:
     path = folder / "gainsight.yaml"
     path.write_text(yaml.safe_dump(pulling.content))
-    return build_definitions(load_settings(path))
+    return build_gainsight_definitions(path)
 
 
 def test_each_asset_has_table_columns_and_lineage_from_the_data_contract(pulling: Pulling, tmp_path: Path) -> None:
@@ -49,7 +48,7 @@ def test_each_asset_has_table_columns_and_lineage_from_the_data_contract(pulling
 def test_a_materialization_shows_numbers_lineage_and_what_has_no_account(pulling: Pulling, tmp_path: Path) -> None:
     """Requirements M4 and S3 as the UI shows them."""
     pulling.content["surveys"]["response_limit"] = 20
-    job = definitions_of(pulling, tmp_path).resolve_job_def("pull_survey_survey_response")
+    job = definitions_of(pulling, tmp_path).resolve_job_def("gainsight_pull_survey_survey_response")
     with dg.DagsterInstance.ephemeral() as instance:
         result = job.execute_in_process(instance=instance)
     (event,) = result.asset_materializations_for_node("gainsight__survey_survey_response")
@@ -71,7 +70,7 @@ def test_a_materialization_shows_numbers_lineage_and_what_has_no_account(pulling
 def test_a_run_keeps_its_events_and_does_not_print_each(located: Located, capfd: pytest.CaptureFixture[str]) -> None:
     """Neither the terminal of `dev` nor the compute log, where the progress is, has a line of Dagster's per event."""
     ours = yaml.safe_load(CONFIGURATION.read_text())
-    job = located.definitions.resolve_job_def("pull_company")
+    job = located.definitions.resolve_job_def("gainsight_pull_company")
     with dg.instance_for_test(overrides={"python_logs": ours.get("python_logs", {})}) as instance:
         result = job.execute_in_process(instance=instance)
         kept = {each.dagster_event.event_type for each in instance.all_logs(result.run_id) if each.dagster_event}
@@ -82,7 +81,7 @@ def test_a_run_keeps_its_events_and_does_not_print_each(located: Located, capfd:
 def test_settings_that_were_mended_after_the_load_hold_for_the_next_run(located: Located) -> None:
     good = located.pulling.content["company"]
     located.pulling.content["company"] = good | {"attributes": 7}
-    job = located.definitions.resolve_job_def("pull_company")
+    job = located.definitions.resolve_job_def("gainsight_pull_company")
     located.pulling.content["company"] = good
     assert located.definitions
     result = job.execute_in_process(instance=located.instance, raise_on_error=False)

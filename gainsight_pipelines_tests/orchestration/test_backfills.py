@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import dagster as dg
 import pytest
 import yaml
 
-from gainsight_pipelines.orchestration.build import build_definitions
-from gainsight_pipelines.settings import load_settings
+from gainsight_pipelines.orchestration.build import build_gainsight_definitions
+from gainsight_pipelines.store.locks import object_lock
+from gainsight_pipelines_tests.orchestration.running import failure_of
 from gainsight_pipelines_tests.pulling import Pulling
+from gainsight_pipelines_tests.waiting import wait_until
 
 KEY = dg.AssetKey(["gainsight", "survey_survey_response_by_day"])
 RANGE = "dagster/asset_partition_range_"
@@ -31,7 +34,7 @@ def backfill(
     """What the UI starts for one chunk of a range of days."""
     path = folder / "gainsight.yaml"
     path.write_text(yaml.safe_dump(pulling.content))
-    definitions = build_definitions(load_settings(path))
+    definitions = build_gainsight_definitions(path)
     job = definitions.resolve_implicit_global_asset_job_def()
     return job.execute_in_process(
         instance=instance,
@@ -92,3 +95,29 @@ def test_the_gate_holds_backfills_too(pulling: Pulling, tmp_path: Path, instance
     assert not backfill(pulling, tmp_path, instance, days[0], days[-1]).success
     assert pulling.sandbox.calls()["totals"].get("gainsight", 0) == 0
     assert materialized(instance) == {}
+
+
+def test_a_backfill_waits_until_another_run_has_pulled_the_object(
+    pulling: Pulling, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """Several runs of a backfill start at once where the host's instance has no limit for pools."""
+    expected = responses_by_day(pulling)
+    day = max(expected)
+    name = "survey_survey_response"
+    with ThreadPoolExecutor(1) as pool:
+        with object_lock(pulling.store, name, "another"):
+            waiting = pool.submit(backfill, pulling, tmp_path, instance, day, day)
+            wait_until(lambda: pulling.query("SELECT status FROM gainsight.sync_run") == [("skipped",)], 30)
+            assert materialized(instance) == {}
+        assert waiting.result(30).success
+    assert materialized(instance) == {day: expected[day]}
+
+
+def test_a_backfill_waits_for_no_longer_than_it_was_told(
+    pulling: Pulling, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    day = max(responses_by_day(pulling))
+    with object_lock(pulling.store, "survey_survey_response", "another"):
+        result = backfill(pulling, tmp_path, instance, day, day, wait_minutes=0)
+    assert "Another run has pulled the object for 0:00:00" in str(failure_of(result).description)
+    assert "wait_minutes" in str(failure_of(result).description)

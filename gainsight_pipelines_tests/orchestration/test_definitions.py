@@ -12,8 +12,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from gainsight_pipelines.orchestration.build import build_definitions
-from gainsight_pipelines.settings import load_settings
+from gainsight_pipelines.orchestration.build import build_gainsight_definitions
 
 SETTINGS: dict[str, Any] = {
     "gainsight": {"base_url": "https://tenant.gainsightcloud.com"},
@@ -39,7 +38,7 @@ print(json.dumps(specs))
 def built(folder: Path, settings: dict[str, Any]) -> dg.Definitions:
     path = folder / "gainsight.yaml"
     path.write_text(yaml.safe_dump(settings))
-    return build_definitions(load_settings(path))
+    return build_gainsight_definitions(path)
 
 
 def keys(definitions: dg.Definitions) -> set[str]:
@@ -66,13 +65,13 @@ def test_an_asset_a_job_and_a_schedule_for_each_enabled_object(tmp_path: Path) -
         "gainsight/survey_survey_response_by_day",
         *(f"gainsight/{name}" for name in names),
     }
-    assert definitions.executor is dg.in_process_executor
+    assert definitions.executor is None, "the host's own holds"
     repository = definitions.get_repository_def()
     crons = {each.job_name: (each.cron_schedule, each.execution_timezone) for each in repository.schedule_defs}
     assert crons == {
-        "pull_company": ("5 5 * * *", "UTC"),
-        "pull_survey_survey_response": ("35 5 * * *", "UTC"),
-        "pull_product_usage": ("50 5 * * 1", "UTC"),
+        "gainsight_pull_company": ("5 5 * * *", "UTC"),
+        "gainsight_pull_survey_survey_response": ("35 5 * * *", "UTC"),
+        "gainsight_pull_product_usage": ("50 5 * * 1", "UTC"),
     }
     assert {each.default_status for each in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
 
@@ -81,7 +80,7 @@ def test_cron_and_time_zone_can_be_set(tmp_path: Path) -> None:
     settings = SETTINGS | {"schedules": {"timezone": "Europe/Berlin", "company": "0 7 * * *"}}
     schedules = built(tmp_path, settings).get_repository_def().schedule_defs
     assert {each.execution_timezone for each in schedules} == {"Europe/Berlin"}
-    assert [each.cron_schedule for each in schedules if each.job_name == "pull_company"] == ["0 7 * * *"]
+    assert [each.cron_schedule for each in schedules if each.job_name == "gainsight_pull_company"] == ["0 7 * * *"]
 
 
 def test_a_schedule_says_why_it_is_not_as_set(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_a_run_of_an_object_that_was_switched_off_meanwhile_ends_as_skipped(loca
     assert "gainsight/company" not in {
         spec.key.to_user_string() for spec in located.definitions.resolve_all_asset_specs()
     }
-    result = definitions.resolve_job_def("pull_company").execute_in_process(instance=located.instance)
+    result = definitions.resolve_job_def("gainsight_pull_company").execute_in_process(instance=located.instance)
     assert result.success
     assert not result.get_asset_materialization_events()
     assert located.pulling.query("SELECT status FROM sync_run") == [("skipped",)]

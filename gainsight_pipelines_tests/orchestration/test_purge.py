@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from gainsight_pipelines.orchestration.names import asset_key, backfill_key
 from gainsight_pipelines.orchestration.purge import purge
 from gainsight_pipelines_tests.orchestration.running import Located
 
@@ -21,7 +20,7 @@ def test_old_runs_go_and_the_last_successful_one_of_each_object_stays(located: L
     assert set(located.instance.get_run_ids()) == set(ids)
     assert purge(located.instance, store, later, is_dry=False) == {"dagster_runs": 2, "sync_runs": 1}
     assert list(located.instance.get_run_ids()) == [ids[1]]
-    event = located.instance.get_latest_materialization_event(asset_key("company"))
+    event = located.instance.get_latest_materialization_event(dg.AssetKey(["gainsight", "company"]))
     assert event is not None
     assert event.run_id == ids[1]
     assert located.pulling.query("SELECT run_id FROM sync_run ORDER BY started_at") == [(ids[1],), (ids[2],)]
@@ -31,7 +30,7 @@ def test_days_that_were_read_stay_marked_and_hide_no_regular_run(located: Locate
     """A day is marked by its event: with it gone the UI would have the day as missing, and read it again."""
     name = "survey_survey_response"
     regular = located.run(name).run_id
-    key = backfill_key(name)
+    key = dg.AssetKey(["gainsight", f"{name}_by_day"])
     job = located.definitions.resolve_implicit_global_asset_job_def()
     days = [f"{datetime.now(UTC) - timedelta(days=ago):%Y-%m-%d}" for ago in (40, 39)]
     for day in days:
@@ -49,7 +48,7 @@ def test_days_that_were_read_stay_marked_and_hide_no_regular_run(located: Locate
 
 def test_what_is_young_or_under_way_stays(located: Located) -> None:
     located.run("company")
-    located.instance.create_run_for_job(located.definitions.resolve_job_def("pull_company"))
+    located.instance.create_run_for_job(located.definitions.resolve_job_def("gainsight_pull_company"))
     nothing = {"dagster_runs": 0, "sync_runs": 0}
     assert (
         purge(located.instance, located.pulling.store, datetime.now(UTC) - timedelta(days=8), is_dry=False) == nothing

@@ -12,11 +12,10 @@ from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 from sqlalchemy import text
 
-from gainsight_pipelines.orchestration.names import job_name
 from gainsight_pipelines.scheduling import gate
 from gainsight_pipelines.store import runs
 from gainsight_pipelines.store.locks import object_lock
-from gainsight_pipelines_tests.orchestration.running import Located
+from gainsight_pipelines_tests.orchestration.running import NAMES, Located
 
 
 @pytest.fixture
@@ -83,10 +82,10 @@ def test_what_was_due_is_asked_for_once_the_gate_has_held(located: Located) -> N
     age_gate(located, timedelta(minutes=2))
     assert requested(located.sense()) == set(), "it has only just come back: it may flap"
     age_gate(located, timedelta(minutes=6))
-    expected = {job_name(name) for name in located.pulling.settings.object_names()}
+    expected = {NAMES.job(name) for name in located.pulling.settings.object_names()}
     assert requested(located.sense()) == expected
     assert located.run("company").success
-    assert requested(located.sense()) == expected - {"pull_company"}
+    assert requested(located.sense()) == expected - {"gainsight_pull_company"}
 
 
 def test_nothing_is_asked_for_that_is_under_way_or_that_a_person_stopped(located: Located) -> None:
@@ -95,9 +94,9 @@ def test_nothing_is_asked_for_that_is_under_way_or_that_a_person_stopped(located
     age_gate(located, timedelta(minutes=6))
     made_run(located, "activity")
     repository = located.definitions.get_repository_def()
-    stop_schedule(located.instance, repository, "pull_product_usage_schedule")
-    names = {job_name(name) for name in located.pulling.settings.object_names()}
-    assert requested(located.sense()) == names - {"pull_activity", "pull_product_usage"}
+    stop_schedule(located.instance, repository, "gainsight_pull_product_usage_schedule")
+    names = {NAMES.job(name) for name in located.pulling.settings.object_names()}
+    assert requested(located.sense()) == names - {"gainsight_pull_activity", "gainsight_pull_product_usage"}
     with located.pulling.store.connect("test") as connection:
         assert runs.stopped_objects(connection) == {"product_usage"}
 
@@ -108,12 +107,12 @@ def test_a_run_that_was_made_and_never_launched_holds_nothing_up(located: Locate
     located.sense()
     age_gate(located, timedelta(minutes=6))
     made_run(located, "activity")
-    assert "pull_activity" not in requested(located.sense())
+    assert "gainsight_pull_activity" not in requested(located.sense())
     storage = located.instance.run_storage
     assert isinstance(storage, SqlRunStorage)
     with storage.connect() as connection:
         connection.execute(text("UPDATE runs SET create_timestamp = '2026-01-01 00:00:00'"))
-    assert "pull_activity" in requested(located.sense())
+    assert "gainsight_pull_activity" in requested(located.sense())
 
 
 def stop_schedule(
@@ -138,7 +137,7 @@ def stop_schedule(
 
 def made_run(located: Located, name: str, tags: Mapping[str, str] | None = None) -> dg.DagsterRun:
     """A run of a pull's job as Dagster makes it: with the job's tags, and those of the request."""
-    job = located.definitions.resolve_job_def(job_name(name))
+    job = located.definitions.resolve_job_def(NAMES.job(name))
     return located.instance.create_run_for_job(job, tags={**job.run_tags, **(tags or {})})
 
 
@@ -197,15 +196,15 @@ def test_a_dead_run_is_caught_up(located: Located) -> None:
     located.sense()
     age_gate(located, timedelta(minutes=6))
     started_run(located, minutes_ago=3)
-    assert "pull_company" not in requested(located.sense()), "its end has only just been noticed"
+    assert "gainsight_pull_company" not in requested(located.sense()), "its end has only just been noticed"
     with located.pulling.store.connect("test") as connection:
         connection.execute("UPDATE sync_run SET finished_at = finished_at - interval '6 min'")
-    assert "pull_company" in requested(located.sense())
+    assert "gainsight_pull_company" in requested(located.sense())
 
 
 def failed_before_its_record(located: Located, request: dg.RunRequest, minutes_ago: float) -> None:
     """The run that the daemon made of a request, whose process never came to the pull."""
-    run = made_run(located, str(request.job_name).removeprefix("pull_"), request.tags)
+    run = made_run(located, str(request.job_name).removeprefix("gainsight_pull_"), request.tags)
     at = datetime.now(UTC) - timedelta(minutes=minutes_ago)
     event = DagsterEvent(event_type_value=DagsterEventType.RUN_FAILURE.value, job_name=run.job_name)
     located.instance.report_dagster_event(event, run.run_id, timestamp=at.timestamp())
@@ -219,7 +218,7 @@ def test_a_run_that_failed_before_it_left_a_record_is_asked_for_again(located: L
 
     def request() -> dg.RunRequest | None:
         asked = located.sense().run_requests or ()
-        return next((each for each in asked if each.job_name == "pull_company"), None)
+        return next((each for each in asked if each.job_name == "gainsight_pull_company"), None)
 
     first = request()
     assert first is not None

@@ -123,13 +123,15 @@ def test_runs_of_another_tenant_are_neither_dead_nor_in_the_way_nor_purged(
     theirs = Located(other_tenant, tmp_path / "other", located.instance)
     theirs.folder.mkdir()
     done = theirs.run("company").dagster_run
-    pulling = begun(located.instance, theirs.definitions.resolve_job_def("pull_company"), tags=tags_of(located, done))
+    pulling = begun(
+        located.instance, theirs.definitions.resolve_job_def("gainsight_pull_company"), tags=tags_of(located, done)
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GAINSIGHT_PIPELINES_DATABASE_URL", located.pulling.store.url)
         watch_since(located, timedelta(days=9))
         located.sense()
         age_gate(located, timedelta(minutes=6))
-        assert "pull_company" in requested(located.sense()), "the other's run is none of ours"
+        assert "gainsight_pull_company" in requested(located.sense()), "the other's run is none of ours"
         later = datetime.now(UTC) + timedelta(seconds=1)
         assert purge(located.instance, located.pulling.store, later, is_dry=False)["dagster_runs"] == 0
     assert status(located, pulling) == dg.DagsterRunStatus.STARTED
@@ -173,7 +175,7 @@ def test_a_schedule_that_was_stopped_in_another_location_silences_nothing_here(l
     located.sense()
     age_gate(located, timedelta(minutes=6))
     repository = located.definitions.get_repository_def()
-    stop_schedule(located.instance, repository, "pull_company_schedule", location="former")
-    assert "pull_company" in requested(located.sense())
-    stop_schedule(located.instance, repository, "pull_company_schedule", location="ours")
-    assert "pull_company" not in requested(located.sense())
+    stop_schedule(located.instance, repository, "gainsight_pull_company_schedule", location="former")
+    assert "gainsight_pull_company" in requested(located.sense())
+    stop_schedule(located.instance, repository, "gainsight_pull_company_schedule", location="ours")
+    assert "gainsight_pull_company" not in requested(located.sense())

@@ -8,12 +8,12 @@ import dagster as dg
 import pytest
 from dagster._daemon.types import DaemonHeartbeat
 
-from gainsight_pipelines.orchestration.sync_all import SENSOR_DAEMON, SYNC_ALL
-from gainsight_pipelines_tests.orchestration.running import Located, failure_of
+from gainsight_pipelines.orchestration.sync_all import SENSOR_DAEMON
+from gainsight_pipelines_tests.orchestration.running import NAMES, Located, failure_of
 
 
 def sync_all(located: Located) -> dg.ExecuteInProcessResult:
-    job = located.definitions.resolve_job_def(SYNC_ALL)
+    job = located.definitions.resolve_job_def(NAMES.sync_all)
     return job.execute_in_process(instance=located.instance, raise_on_error=False)
 
 
@@ -30,13 +30,13 @@ def test_it_says_what_will_start_and_asks_for_one_run_per_object(located: Locate
     names = located.pulling.settings.object_names()
     repository = located.definitions.get_repository_def()
     with dg.build_run_status_sensor_context(
-        sensor_name="sync_all_runs",
+        sensor_name="gainsight_sync_all_runs",
         dagster_event=result.get_run_success_event(),
         dagster_instance=located.instance,
         dagster_run=result.dagster_run,
     ) as context:
-        requests = list(repository.get_sensor_def("sync_all_runs")(context))
-    assert [request.job_name for request in requests] == [f"pull_{name}" for name in names]
+        requests = list(repository.get_sensor_def("gainsight_sync_all_runs")(context))
+    assert [request.job_name for request in requests] == [NAMES.job(name) for name in names]
     assert len({request.run_key for request in requests}) == len(names)
 
 

@@ -136,3 +136,25 @@ def test_nothing_shows_a_value(settings_path: Path, tmp_path: Path) -> None:
     shown = [repr(secrets), str(secrets), f"{secrets.environment()!r}", repr(copy.copy(secrets)), repr(secrets._layers)]
     assert not [text for text in shown if "hunter2" in text]
     assert NAME in repr(secrets)
+
+
+def test_a_tenants_prefix_reads_its_own_variables_and_nobody_elses(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("from a file")
+    (tmp_path / ".env").write_text("ACME_SALESFORCE_USERNAME=of acme\nSALESFORCE_PASSWORD=of the other\n")
+    environ = {
+        "ACME_GAINSIGHT_API_KEY_FILE": str(tmp_path / "key"),
+        "GAINSIGHT_API_KEY": "of the other",
+        "HUBSPOT_ACCESS_TOKEN": "of the other",
+        "HTTPS_PROXY": "http://proxy:3128",
+    }
+    secrets = Secrets.read(tmp_path / "gainsight.yaml", environ, "ACME_")
+    assert secrets.get("GAINSIGHT_API_KEY") == "from a file"
+    assert secrets.get("SALESFORCE_USERNAME") == "of acme"
+    assert secrets.get("HTTPS_PROXY") == "http://proxy:3128"
+    assert "of the other" not in dict(secrets.environment()).values()
+    for name in ("HUBSPOT_ACCESS_TOKEN", "SALESFORCE_PASSWORD"):
+        with pytest.raises(SettingsError, match=f"ACME_{name} is not set"):
+            secrets.require(name)
+    missing = Secrets.read(tmp_path / "gainsight.yaml", {"ACME_GAINSIGHT_API_KEY_FILE": "/none"}, "ACME_")
+    with pytest.raises(SettingsError, match="ACME_GAINSIGHT_API_KEY_FILE names is not there"):
+        missing.get("GAINSIGHT_API_KEY")

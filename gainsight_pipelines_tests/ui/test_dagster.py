@@ -116,7 +116,7 @@ def test_without_the_crm_a_run_fails_with_the_gates_sentence_and_what_was_due_ru
     sandbox.switch(crm_down=False)
     wait_until(lambda: [run.status for run in new_runs(dev, [*before, failed])] == ["SUCCESS", "SUCCESS"], 120)
     caught_up = new_runs(dev, [*before, failed])
-    assert sorted(run.job for run in caught_up) == ["pull_activity", "pull_survey_survey_response"]
+    assert sorted(run.job for run in caught_up) == ["gainsight_pull_activity", "gainsight_pull_survey_survey_response"]
     assert all("gainsight_pipelines/missed" in run.tags for run in caught_up)
     open_banner(page, dev)
     expect(row(page, "activity")).to_contain_text("Materialized", timeout=WAIT_MS)
@@ -139,9 +139,9 @@ def test_run_all_starts_one_run_per_object_and_a_failure_leaves_the_others_alone
 
     wait_until(lambda: len(started()) == 3 and set(started().values()) <= {"SUCCESS", "FAILURE"}, 120)
     assert started() == {
-        "pull_company": "FAILURE",
-        "pull_activity": "SUCCESS",
-        "pull_survey_survey_response": "SUCCESS",
+        "gainsight_pull_company": "FAILURE",
+        "gainsight_pull_activity": "SUCCESS",
+        "gainsight_pull_survey_survey_response": "SUCCESS",
     }
     dev.product.write_settings(good)
 
@@ -164,8 +164,10 @@ def test_ticks_start_runs_unless_the_object_is_being_pulled_and_what_was_skipped
         skipped = {(tick.status, tick.reason) for tick in dev.ticks("activity")}
         held_back = started().keys()
     assert skipped == {("SKIPPED", "`activity` is still being pulled by another run.")}
-    wait_until(lambda: ["pull_company", "SUCCESS"] in [started().get(run_id) for run_id in ticked()], 60)
-    wait_until(lambda: ["pull_activity", "SUCCESS"] in [started()[each] for each in started().keys() - held_back], 90)
+    wait_until(lambda: ["gainsight_pull_company", "SUCCESS"] in [started().get(run_id) for run_id in ticked()], 60)
+    wait_until(
+        lambda: ["gainsight_pull_activity", "SUCCESS"] in [started()[each] for each in started().keys() - held_back], 90
+    )
     dev.product.write_settings(good)
     Webserver(dev.base).reload()
 
@@ -188,7 +190,7 @@ def test_a_daemon_that_is_killed_ends_dev_and_the_next_run_goes_on(dev: Dev, san
     """The last one here: nothing of `dev` is left after it."""
     assert dev.product.command("reset", "--all").status == 0
     sandbox.switch(page_cap=50, gainsight_delay=0.5)
-    run_id = Webserver(dev.base).start("pull_activity")
+    run_id = Webserver(dev.base).start("gainsight_pull_activity")
     read = "SELECT records_read FROM sync_run WHERE run_id = %s AND records_read > 0"
     wait_until(lambda: dev.product.query(read, (run_id,)), 60)
     everything = psutil.Process(dev.process.pid).children(recursive=True)

@@ -15,7 +15,7 @@ import requests
 from playwright.sync_api import Locator, Page, expect
 
 from gainsight_pipelines.orchestration.instance import LOCATION
-from gainsight_pipelines.orchestration.names import schedule_name
+from gainsight_pipelines.orchestration.names import Names
 from gainsight_pipelines.scheduling.gate import SECONDS_VARIABLE
 from gainsight_pipelines_tests.page.browsing import free_port
 from gainsight_pipelines_tests.page.steps import answers
@@ -87,7 +87,7 @@ class Dev:
         selector = {
             "repositoryLocationName": LOCATION,
             "repositoryName": "__repository__",
-            "scheduleName": schedule_name(name),
+            "scheduleName": Names().schedule(name),
         }
         state = self._ask(TICKS, selector=selector)["scheduleOrError"]["scheduleState"]
         over = [each for each in state["ticks"] if each["status"] != "STARTED"]
@@ -157,7 +157,7 @@ def materialize(page: Page, name: str) -> None:
 
 def run_all(page: Page, dev: Dev) -> None:
     """Launches the job sync_all."""
-    page.goto(dev.page_of(f"locations/{LOCATION}/jobs/sync_all/playground"))
+    page.goto(dev.page_of(f"locations/{LOCATION}/jobs/gainsight_sync_all/playground"))
     page.get_by_role("button", name="Launch Run").click()
     expect(page).to_have_url(re.compile(r"/runs/[0-9a-f-]{36}"))
 

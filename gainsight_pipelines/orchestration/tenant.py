@@ -1,0 +1,216 @@
+"""One tenant as its definitions are built: settings, names, translator, and the assets' specs made of them."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import dagster as dg
+
+from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.objects.pull import ObjectPull
+from gainsight_pipelines.objects.registry import DEFINITIONS
+from gainsight_pipelines.orchestration.identity import PULL_TAG, tag_value
+from gainsight_pipelines.orchestration.metadata import schema_of, table_metadata
+from gainsight_pipelines.orchestration.names import Names, by_day, documentation
+from gainsight_pipelines.orchestration.resources import GainsightResource
+from gainsight_pipelines.orchestration.translator import DagsterGainsightTranslator, GainsightAssetProps
+from gainsight_pipelines.scheduling.cadence import Cadence, cadence_of
+from gainsight_pipelines.settings import Settings
+from gainsight_pipelines.settings.pulls import configured_pulls
+
+Running = Literal["running", "stopped", "none"]
+"""How schedules and sensors start: at work, stopped until somebody starts them in the UI, or not there at all."""
+
+DAYS_PER_RUN = 30
+SETTINGS, DIGEST = "gainsight_pipelines/settings", "gainsight_pipelines/settings_digest"
+"""Metadata of the asset of the accounts: which settings these definitions were made of, and what they held."""
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """Everything that the definitions of one tenant depend on. Calls nobody, reads no secret, asks for no time."""
+
+    resource: GainsightResource
+    settings: Settings
+    names: Names = field(default_factory=Names)
+    translator: DagsterGainsightTranslator = field(default_factory=DagsterGainsightTranslator)
+    select: tuple[str, ...] | None = None
+    schedules: Running = "running"
+
+    def of(self, context: Any) -> GainsightResource:
+        """The resource as a step, a schedule or a sensor gets it."""
+        found = getattr(context.resources, self.names.resource)
+        assert isinstance(found, GainsightResource)
+        return found
+
+    @cached_property
+    def pulls(self) -> Mapping[str, ObjectPull | SettingsError]:
+        """The configured pulls that were selected, by name; the error in its place where a section is broken."""
+        every = configured_pulls(self.settings)
+        if self.select is None:
+            return every
+        return {name: pull for name, pull in every.items() if {name, self.settings.section_of(name)} & set(self.select)}
+
+    @cached_property
+    def unread(self) -> tuple[str, ...]:
+        """Sentences about what was said and nothing reads: misspelt sections, a selection that selects nothing."""
+        known = {*configured_pulls(self.settings), *DEFINITIONS}
+        missing = [name for name in self.select or () if name not in known]
+        told = [f"`select` names {name}, which the settings don't have." for name in missing]
+        return (*map(str, self.settings.unread()), *told)
+
+    def cadence(self, name: str) -> Cadence:
+        """When a pull runs by itself."""
+        return cadence_of(self.settings, name)
+
+    @property
+    def schema(self) -> str:
+        """Where the tables lie."""
+        return schema_of(self.settings)
+
+    @cached_property
+    def owners(self) -> tuple[str, ...]:
+        """Who owns the assets, where that can be told."""
+        if self.settings.file_error or "common" in self.settings.errors:
+            return ()
+        return self.settings.common.owners
+
+    @cached_property
+    def account(self) -> dg.AssetSpec:
+        """The spec of the CRM's accounts."""
+        settings = self.settings
+        problem = settings.file_error or settings.errors.get("primary_crm")
+        missing = "\n\n".join(str(error) for error in (problem, *self.unread) if error)
+        kind = None if problem or settings.primary_crm is None else settings.primary_crm.kind
+        return self._translated(
+            GainsightAssetProps(
+                kind="account",
+                name="account",
+                gainsight_object=None,
+                table="account",
+                description=(
+                    "The accounts of the primary CRM (Salesforce or HubSpot), which owns them. Every pull refreshes"
+                    " them first, and none runs without them." + (f"\n\n**Not ready:** {missing}" if missing else "")
+                ),
+                owners=self.owners,
+                prefix=self.names.prefix,
+                kinds=frozenset({kind} if kind else ()),
+                metadata={
+                    **table_metadata(self.schema, "account"),
+                    SETTINGS: str(settings.path or "inline"),
+                    DIGEST: self.digest,
+                },
+            )
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """What the settings hold, in short: tells whether a code server has loaded those of now."""
+        return settings_digest(self.settings)
+
+    def asset(self, name: str) -> dg.AssetSpec:
+        """The spec of one pull. One whose settings are broken is there too; its run says what is wrong."""
+        pull, cadence = self.pulls[name], self.cadence(name)
+        common: dict[str, Any] = {"kind": "pull", "name": name, "owners": self.owners, "prefix": self.names.prefix}
+        if isinstance(pull, SettingsError):
+            return self._upstreamed(
+                GainsightAssetProps(
+                    **common,
+                    gainsight_object=None,
+                    table=None,
+                    description=f"**Its settings are broken:** {pull}",
+                    kinds=frozenset({"postgres"}),
+                    metadata={"documentation": documentation(pull.section)},
+                    tags={"settings": "broken"},
+                )
+            )
+        spec = self._upstreamed(
+            GainsightAssetProps(
+                **common,
+                gainsight_object=pull.gainsight_object,
+                table=pull.table.name,
+                description=(
+                    f"{pull.title}: {pull.description}\n\n{self._words(cadence)} Materialize runs it now."
+                    " Where to look when something is wrong: the metadata `documentation`."
+                ),
+                cron=cadence.cron,
+                timezone=cadence.timezone,
+                kinds=frozenset({"postgres"}),
+                metadata={
+                    **table_metadata(self.schema, pull.table.name),
+                    **self._read_by(pull),
+                    "gainsight_object": pull.gainsight_object,
+                    "cadence": f"{cadence.cron} ({cadence.timezone})",
+                    "gainsight_pipelines/cron": cadence.cron,
+                    "gainsight_pipelines/timezone": cadence.timezone,
+                    "documentation": documentation("troubleshooting"),
+                },
+                tags={"gainsight_object": tag_value(pull.gainsight_object)},
+            )
+        )
+        return spec if spec.freshness_policy else spec.replace_attributes(freshness_policy=freshness_policy(cadence))
+
+    def days(self, name: str) -> dg.AssetSpec | None:
+        """The spec of the by-day asset beside a pull; None where it has none."""
+        pull = self.pulls[name]
+        if isinstance(pull, SettingsError) or pull.by_day is None:
+            return None
+        return self._upstreamed(
+            GainsightAssetProps(
+                kind="backfill",
+                name=name,
+                gainsight_object=pull.gainsight_object,
+                table=pull.table.name,
+                description=(
+                    f"{pull.title} by the day of each record (UTC), for backfills:"
+                    f" pick any range of days; runs hold at most {DAYS_PER_RUN} days each. The regular pull goes on"
+                    " undisturbed."
+                ),
+                owners=self.owners,
+                prefix=self.names.prefix,
+                kinds=frozenset({"postgres"}),
+                metadata={**table_metadata(self.schema, pull.table.name), **self._read_by(pull)},
+            )
+        )
+
+    def _words(self, cadence: Cadence) -> str:
+        if self.schedules == "none":
+            return "It has no schedule of its own."
+        return f"Runs by itself at `{cadence.cron}` ({cadence.timezone})."
+
+    def _read_by(self, pull: ObjectPull) -> dict[str, Any]:
+        """What a DataFrame of the asset is read by."""
+        return {
+            "gainsight_pipelines/table": pull.table.name,
+            "gainsight_pipelines/object": pull.gainsight_object,
+            "gainsight_pipelines/resource": self.names.resource,
+        }
+
+    def _upstreamed(self, props: GainsightAssetProps) -> dg.AssetSpec:
+        spec = self._translated(props)
+        upstream = self.account.key
+        if upstream in {dep.asset_key for dep in spec.deps}:
+            return spec
+        return spec.replace_attributes(deps=[*spec.deps, upstream])
+
+    def _translated(self, props: GainsightAssetProps) -> dg.AssetSpec:
+        """As the translator has it; what the definitions rely on is put back."""
+        spec = self.translator.get_asset_spec(props)
+        name = by_day(props.name) if props.kind == "backfill" else props.name
+        relied_on = {key: value for key, value in props.metadata.items() if key.startswith("gainsight_pipelines/")}
+        return spec.merge_attributes(tags={PULL_TAG: tag_value(name)}, metadata=relied_on)
+
+
+def freshness_policy(cadence: Cadence) -> dg.FreshnessPolicy:
+    """Late after a turn of the cadence and a quarter, failing after two without a completed pull."""
+    longest = cadence.longest_interval
+    return dg.FreshnessPolicy.time_window(warn_window=longest * 1.25, fail_window=longest * 2)
+
+
+def settings_digest(settings: Settings) -> str:
+    """A short digest of what settings hold, the same for the same content."""
+    content = str(settings.file_error) if settings.file_error else json.dumps(settings.effective(), sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]

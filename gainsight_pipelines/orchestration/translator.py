@@ -1,0 +1,72 @@
+"""How a pull becomes an asset's key, group, owners and whatever else a team has its own ways for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import dagster as dg
+
+from gainsight_pipelines.orchestration.names import DEFAULT_PREFIX, by_day
+
+
+@dataclass(frozen=True, slots=True)
+class GainsightAssetProps:
+    """What an asset stands for.
+
+    Attributes:
+        kind: `pull` (one Gainsight object), `backfill` (the days of a survey object) or `account` (the CRM's accounts,
+            observed and never written).
+        name: of the pull, like `company` or `survey_nps_survey__gc`; `account` for the accounts.
+        gainsight_object: the API name of the Gainsight object; None for the accounts, and where settings are broken.
+        table: the table that it fills; None where settings are broken.
+        description: Markdown.
+        cron: when it runs by itself; None: it doesn't.
+        timezone: IANA time zone of `cron`.
+        owners: `common.owners` of the settings.
+        prefix: of the tenant's definitions.
+        kinds: PostgreSQL, or the CRM.
+        metadata: table, columns, cadence and the like.
+        tags: of the asset.
+    """
+
+    kind: Literal["pull", "backfill", "account"]
+    name: str
+    gainsight_object: str | None
+    table: str | None
+    description: str
+    cron: str | None = None
+    timezone: str = "UTC"
+    owners: tuple[str, ...] = ()
+    prefix: str = DEFAULT_PREFIX
+    kinds: frozenset[str] = frozenset()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class DagsterGainsightTranslator:
+    """Makes the asset spec of each pull. Subclass it to change what `get_asset_spec` returns.
+
+    ```python
+    class Ours(DagsterGainsightTranslator):
+        def get_asset_spec(self, props: GainsightAssetProps) -> dg.AssetSpec:
+            return super().get_asset_spec(props).replace_attributes(group_name="customer_success")
+    ```
+    """
+
+    def get_asset_spec(self, props: GainsightAssetProps) -> dg.AssetSpec:
+        """The spec of one asset. Tags and metadata that the definitions need are put back if it lacks them."""
+        own = () if props.prefix == DEFAULT_PREFIX else (props.prefix,)
+        key, group = {
+            "pull": (("gainsight", props.name), "gainsight"),
+            "backfill": (("gainsight", by_day(props.name)), "survey_backfill"),
+            "account": (("crm", "account"), "primary_crm"),
+        }[props.kind]
+        return dg.AssetSpec(
+            key=dg.AssetKey([*own, *key]),
+            group_name="_".join((*own, group)),
+            description=props.description,
+            metadata=props.metadata,
+            tags=props.tags,
+            kinds=set(props.kinds),
+            owners=props.owners,
+        )
