@@ -107,7 +107,7 @@ def test_a_backfill_waits_until_another_run_has_pulled_the_object(
     with ThreadPoolExecutor(1) as pool:
         with object_lock(pulling.store, name, "another"):
             waiting = pool.submit(backfill, pulling, tmp_path, instance, day, day)
-            wait_until(lambda: pulling.query("SELECT status FROM gainsight.sync_run") == [("skipped",)], 30)
+            wait_until(lambda: pulling.query("SELECT status FROM sync_run") == [("skipped",)], 30)
             assert materialized(instance) == {}
         assert waiting.result(30).success
     assert materialized(instance) == {day: expected[day]}
