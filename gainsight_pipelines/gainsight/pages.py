@@ -27,7 +27,7 @@ Identity = str | bytes
 SMALLEST_PAGE = 100  # records, after time-outs and 5xx; a shorter page ends a read
 SMALLEST_LARGE_PAGE = 10  # records, where single records are so large that even 100 are too much
 COMFORTABLE_BYTES = 16 * 1024 * 1024  # of one answer: two of them are in memory, as bytes and as objects
-GOOD_PAGES_TO_GROW = 4  # and four times as many after each growth that turned out to be too much
+GOOD_PAGES_TO_GROW = 4  # and twice as many after each growth that turned out to be too much
 
 
 class NotHonoured(Exception):
@@ -191,7 +191,7 @@ class Pages:
         self.size = max(smallest, query.limit // 2)
         self._good_pages = 0
         if self._has_grown:
-            self._patience, self._has_grown = self._patience * GOOD_PAGES_TO_GROW, False
+            self._patience, self._has_grown = self._patience * 2, False
         self._report(f"{error.message}: asking for {self.size} records at a time instead of {query.limit}")
         return query.with_limit(self.size)
 
