@@ -17,7 +17,7 @@ from gainsight_pipelines.cli import output
 from gainsight_pipelines.cli.workspace import say_mistakes
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import PipelineError, SettingsError
-from gainsight_pipelines.settings import DATA_FOLDER, settings_path
+from gainsight_pipelines.settings import DATA_FOLDER, load_settings, settings_path
 from gainsight_pipelines.settings.editing import SettingsFile, difference
 from gainsight_pipelines.settings.history import BY_HAND, Version
 
@@ -38,13 +38,17 @@ def _read(path: Path | None) -> SettingsFile:
 def set_command(place: str, value: str, *, is_dry: bool, dagster: str | None, path: Path | None) -> int:
     """Changes one value."""
     file = _read(path)
-    return _loaded(write_file(file, file.with_value(place, value), f"settings set {place}", is_dry=is_dry), dagster)
+    return _loaded(
+        write_file(file, file.with_value(place, value), f"settings set {place}", is_dry=is_dry), dagster, file.path
+    )
 
 
 def unset_command(place: str, *, is_dry: bool, dagster: str | None, path: Path | None) -> int:
     """Takes one value out."""
     file = _read(path)
-    return _loaded(write_file(file, file.without_value(place), f"settings unset {place}", is_dry=is_dry), dagster)
+    return _loaded(
+        write_file(file, file.without_value(place), f"settings unset {place}", is_dry=is_dry), dagster, file.path
+    )
 
 
 def edit_command(section: str, *, as_json: bool, is_dry: bool, dagster: str | None, path: Path | None) -> int:
@@ -58,11 +62,11 @@ def edit_command(section: str, *, as_json: bool, is_dry: bool, dagster: str | No
 
     how = f"settings edit {section}"
     if not sys.stdin.isatty():
-        return _loaded(write_file(file, changed(sys.stdin.read()), how, is_dry=is_dry), dagster)
+        return _loaded(write_file(file, changed(sys.stdin.read()), how, is_dry=is_dry), dagster, file.path)
     with _draft(file.path.parent / DATA_FOLDER, section, before, "json" if as_json else "yaml") as draft:
         text = _edited(draft, changed)
         is_written = write_file(file, text, how, is_dry=is_dry)
-    return _loaded(is_written, dagster)
+    return _loaded(is_written, dagster, file.path)
 
 
 @contextmanager
@@ -156,7 +160,7 @@ def restore_command(number: int, *, is_dry: bool, dagster: str | None, path: Pat
     """Writes a former version, as a new one."""
     file = _read(path)
     text = file.restore(file.history.version(number))
-    return _loaded(write_file(file, text, f"settings restore {number}", is_dry=is_dry), dagster)
+    return _loaded(write_file(file, text, f"settings restore {number}", is_dry=is_dry), dagster, file.path)
 
 
 def write_file(file: SettingsFile, text: str, how: str, *, is_dry: bool) -> bool:
@@ -175,7 +179,7 @@ def write_file(file: SettingsFile, text: str, how: str, *, is_dry: bool) -> bool
     return True
 
 
-def _loaded(is_written: bool, dagster: str | None) -> int:
+def _loaded(is_written: bool, dagster: str | None, path: Path) -> int:
     """Has a Dagster that is named load what was written; else says what holds only once it has."""
     if not is_written:
         return 0
@@ -184,7 +188,7 @@ def _loaded(is_written: bool, dagster: str | None) -> int:
         return 0
     from gainsight_pipelines.orchestration.webserver import Webserver
 
-    Webserver(dagster).reload()
+    Webserver(dagster).reload(load_settings(path))
     output.say("Dagster has loaded the new settings.")
     return 0
 

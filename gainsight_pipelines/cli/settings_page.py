@@ -14,7 +14,6 @@ from gainsight_pipelines.cli.workspace import Workspace, data_folder, export_lib
 from gainsight_pipelines.clock import Clock, SystemClock
 from gainsight_pipelines.embedded.processes import ProcessGroup
 from gainsight_pipelines.errors import PermanentError, PipelineError
-from gainsight_pipelines.orchestration.names import Names
 from gainsight_pipelines.orchestration.webserver import Webserver
 from gainsight_pipelines.scheduling.banner import NEVER, Row, read_banner
 from gainsight_pipelines.settings import Secrets, load_settings, settings_path
@@ -77,9 +76,12 @@ def _runs(workspace: Workspace | PipelineError, webserver: Webserver | None, fil
         return Runs(rows, why_not=why_not)
 
     def start(name: str) -> str:
-        return webserver.run_page(webserver.start(Names().job(name)))
+        return webserver.run_page(webserver.start(name, load_settings(file)))
 
-    return Runs(rows, start, webserver.reload, webserver.url)
+    def reload() -> None:
+        webserver.reload(load_settings(file))
+
+    return Runs(rows, start, reload, webserver.url)
 
 
 def _row(row: Row, webserver: Webserver | None, clock: Clock) -> Any:

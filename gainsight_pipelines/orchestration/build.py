@@ -20,7 +20,7 @@ from gainsight_pipelines.orchestration.resources import GainsightResource
 from gainsight_pipelines.orchestration.schedules import pull_schedule
 from gainsight_pipelines.orchestration.sensors import gate_sensor
 from gainsight_pipelines.orchestration.sync_all import sync_all_job, sync_all_sensor
-from gainsight_pipelines.orchestration.tenant import Running, Tenant
+from gainsight_pipelines.orchestration.tenant import TENANT, Running, Tenant
 from gainsight_pipelines.orchestration.translator import DagsterGainsightTranslator
 
 PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -94,6 +94,7 @@ def definitions_of(tenant: Tenant, execute: Execute | None = None) -> dg.Definit
             selection=dg.AssetSelection.assets(tenant.asset(name).key),
             description=f"Pulls `{name}`.",
             tags=step_tags(name),
+            metadata={TENANT: tenant.names.prefix},
         )
         for name in pulls
     ]

@@ -52,6 +52,7 @@ def gate_sensor(tenant: Tenant, jobs: "Sequence[UnresolvedAssetJobDefinition]") 
         default_status=dg.DefaultSensorStatus.RUNNING if is_running else dg.DefaultSensorStatus.STOPPED,
         required_resource_keys={tenant.names.resource},
         tags=step_tags("account"),
+        metadata=tenant.metadata,
         description=(
             "Watches whether the primary CRM (Salesforce or HubSpot) is there; nothing is pulled without it. Reports"
             " runs as failed whose process is gone"

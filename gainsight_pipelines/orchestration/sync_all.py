@@ -10,7 +10,7 @@ from gainsight_pipelines.errors import PermanentError, PipelineError
 from gainsight_pipelines.orchestration.failures import as_failure
 from gainsight_pipelines.orchestration.identity import STORE_TAG, mark_run, step_tags
 from gainsight_pipelines.orchestration.names import SYNC_ALL_TAG
-from gainsight_pipelines.orchestration.tenant import Tenant
+from gainsight_pipelines.orchestration.tenant import TENANT, Tenant
 from gainsight_pipelines.scheduling import gate
 
 SYNC_ALL = "sync_all"
@@ -53,6 +53,7 @@ def sync_all_job(tenant: Tenant) -> dg.JobDefinition:
         name=tenant.names.sync_all,
         description="Pulls every configured object, each in a run of its own; the last starts within half a minute.",
         tags=step_tags(SYNC_ALL),
+        metadata={TENANT: prefix},
     )
     def sync_all() -> None:
         start_all()

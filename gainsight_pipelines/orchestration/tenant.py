@@ -25,8 +25,11 @@ Running = Literal["running", "stopped", "none"]
 """How schedules and sensors start: at work, stopped until somebody starts them in the UI, or not there at all."""
 
 DAYS_PER_RUN = 30
+TENANT = "gainsight_pipelines/tenant"
+"""Metadata of jobs and of the gate sensor: the prefix of the tenant that they belong to."""
+
 SETTINGS, DIGEST = "gainsight_pipelines/settings", "gainsight_pipelines/settings_digest"
-"""Metadata of the asset of the accounts: which settings these definitions were made of, and what they held."""
+"""Metadata of the gate sensor: which settings these definitions were made of, and what those held."""
 
 
 @dataclass(frozen=True)
@@ -98,18 +101,18 @@ class Tenant:
                 owners=self.owners,
                 prefix=self.names.prefix,
                 kinds=frozenset({kind} if kind else ()),
-                metadata={
-                    **table_metadata(self.schema, "account"),
-                    SETTINGS: str(settings.path or "inline"),
-                    DIGEST: self.digest,
-                },
+                metadata=table_metadata(self.schema, "account"),
             )
         )
 
-    @cached_property
-    def digest(self) -> str:
-        """What the settings hold, in short: tells whether a code server has loaded those of now."""
-        return settings_digest(self.settings)
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What tells a webserver whose definitions these are, and whether they are of the settings as they are now."""
+        return {
+            TENANT: self.names.prefix,
+            SETTINGS: str(self.settings.path or "inline"),
+            DIGEST: settings_digest(self.settings),
+        }
 
     def asset(self, name: str) -> dg.AssetSpec:
         """The spec of one pull. One whose settings are broken is there too; its run says what is wrong."""

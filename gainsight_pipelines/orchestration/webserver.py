@@ -1,17 +1,35 @@
 """A running Dagster webserver, asked through its GraphQL: start a pull, load the settings anew. No definitions here."""
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import requests
 
 from gainsight_pipelines.errors import PermanentError, PipelineError, TransientError
+from gainsight_pipelines.orchestration.identity import PULL_TAG
 from gainsight_pipelines.orchestration.instance import LOCATION
+from gainsight_pipelines.orchestration.tenant import DIGEST, SETTINGS, TENANT, settings_digest
+from gainsight_pipelines.settings import Settings
 
 ANSWER_SECONDS = 30.0  # a reload starts a process and imports everything
 
-_LAUNCH = """mutation ($location: String!, $job: String!) {
+_FIND = """query {
+  workspaceOrError { ... on Workspace { locationEntries { name } } ... on PythonError { message } }
+  repositoriesOrError {
+    ... on RepositoryConnection { nodes {
+      name
+      location { name }
+      sensors { metadataEntries { label ... on TextMetadataEntry { text } } }
+      jobs { name tags { key value } metadataEntries { label ... on TextMetadataEntry { text } } }
+    } }
+    ... on PythonError { message }
+  }
+}"""
+
+_LAUNCH = """mutation ($location: String!, $repository: String!, $job: String!) {
   launchRun(executionParams: {
-    selector: {repositoryLocationName: $location, repositoryName: "__repository__", jobName: $job},
+    selector: {repositoryLocationName: $location, repositoryName: $repository, jobName: $job},
     mode: "default", runConfigData: {}
   }) {
     __typename
@@ -37,8 +55,27 @@ _RELOAD = """mutation ($location: String!) {
 }"""
 
 
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where a webserver has the definitions of some settings.
+
+    Attributes:
+        location: the code location's name.
+        repository: the repository's in it.
+        settings: the path of the settings file that they were loaded from.
+        digest: of what it held then; None: nothing of ours was loaded there.
+        jobs: the job of each pull.
+    """
+
+    location: str
+    repository: str = "__repository__"
+    settings: str | None = None
+    digest: str | None = None
+    jobs: Mapping[str, str] | None = None
+
+
 class Webserver:
-    """One Dagster webserver.
+    """One Dagster webserver. Others may have code locations there too, and we may have several.
 
     Args:
         url: its address, without a path of the UI.
@@ -47,8 +84,8 @@ class Webserver:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
 
-    def start(self, job: str) -> str:
-        """Starts a run of a job.
+    def start(self, name: str, settings: Settings) -> str:
+        """Starts a run of a pull of these settings.
 
         Returns:
             The run's id.
@@ -57,32 +94,75 @@ class Webserver:
             TransientError: the webserver doesn't answer.
             PermanentError: it refuses, and why.
         """
-        answer = self._ask(_LAUNCH, job=job)["launchRun"]
+        home = self._home(settings)
+        job = (home.jobs or {}).get(name)
+        if job is None:
+            raise PermanentError(
+                f"Dagster's code location {home.location} has no pull `{name}`.",
+                "Save the settings, so that it loads them anew.",
+            )
+        answer = self._ask(_LAUNCH, location=home.location, repository=home.repository, job=job)["launchRun"]
         if answer["__typename"] == "LaunchRunSuccess":
             return str(answer["run"]["runId"])
-        if answer["__typename"] == "PipelineNotFoundError":
-            raise PermanentError(f"Dagster doesn't know {job}.", "Save the settings, so that it loads them anew.")
         raise PermanentError(f"Dagster didn't start {job}: {_reason(answer)}.")
 
-    def reload(self) -> None:
-        """Has the code location loaded anew, so that changed settings hold.
+    def reload(self, settings: Settings) -> None:
+        """Has the code location of these settings loaded anew, and sees that they hold there.
 
         Raises:
             TransientError: the webserver doesn't answer.
-            PermanentError: the location can't be loaded, and why.
+            PermanentError: the location can't be loaded, or has loaded something else, and why.
         """
-        answer = self._ask(_RELOAD)["reloadRepositoryLocation"]
+        home = self._home(settings)
+        answer = self._ask(_RELOAD, location=home.location)["reloadRepositoryLocation"]
         # It says that it was reloaded even where the load has failed: that stands inside.
         inner = answer.get("locationOrLoadError") or answer
         if inner["__typename"] != "RepositoryLocation":
             raise PermanentError(f"Dagster could not load the settings: {_reason(inner)}.", "See its log.")
+        loaded = self._home(settings)
+        if loaded.settings not in (None, str(settings.path)):
+            raise PermanentError(
+                f"The code location {loaded.location} goes by other settings: {loaded.settings}.",
+                "Change those, or have the location load this file.",
+            )
+        if loaded.digest != settings_digest(settings):
+            raise PermanentError(
+                f"The settings are written, but Dagster's code location {loaded.location} still has the former ones:"
+                " its code server (like `dagster api grpc`) doesn't load them anew when it is asked.",
+                "Restart that code server. Runs that start from now on read the new settings all the same.",
+            )
+
+    def _home(self, settings: Settings) -> Home:
+        """Where the definitions of these settings are.
+
+        Raises:
+            PermanentError: in no code location, or in more than one.
+        """
+        answer = self._ask(_FIND)
+        homes = list(_homes(answer["repositoriesOrError"].get("nodes", ())))
+        own = [home for home in homes if home.settings == str(settings.path)] or homes
+        if len(own) == 1:
+            return own[0]
+        entries = [entry["name"] for entry in answer["workspaceOrError"].get("locationEntries", ())]
+        if not own and LOCATION in entries:
+            return Home(LOCATION)  # it couldn't be loaded: once the settings are mended, it can
+        if not own:
+            raise PermanentError(
+                f"No code location of {self.url} has these settings. It has: {', '.join(entries) or 'none'}.",
+                "Add `gainsight_pipelines.definitions`, or a GainsightComponent, to one of them.",
+            )
+        raise PermanentError(
+            f"Several code locations of {self.url} could be meant: {', '.join(home.location for home in own)};"
+            f" none has loaded {settings.path}.",
+            "Reload the one that is meant in Dagster's UI.",
+        )
 
     def run_page(self, run_id: str) -> str:
         """The address of a run's page."""
         return f"{self.url}/runs/{run_id}"
 
     def _ask(self, query: str, **variables: str) -> dict[str, Any]:
-        body = {"query": query, "variables": {"location": LOCATION, **variables}}
+        body = {"query": query, "variables": variables}
         try:
             response = requests.post(f"{self.url}/graphql", json=body, timeout=ANSWER_SECONDS)
             answer = response.json()
@@ -94,6 +174,27 @@ class Webserver:
         if not isinstance(answer, dict) or not isinstance(answer.get("data"), dict):
             raise _unusable(self.url)
         return dict(answer["data"])
+
+
+def _homes(repositories: Any) -> Iterator[Home]:
+    """Each tenant that the webserver has, by its gate sensor."""
+    for repository in repositories:
+        for sensor in repository["sensors"]:
+            told = _metadata(sensor)
+            if SETTINGS in told:
+                jobs = {
+                    tag["value"]: job["name"]
+                    for job in repository["jobs"]
+                    if _metadata(job).get(TENANT) == told[TENANT]
+                    for tag in job["tags"]
+                    if tag["key"] == PULL_TAG
+                }
+                location, name = repository["location"]["name"], repository["name"]
+                yield Home(location, name, told[SETTINGS], told.get(DIGEST), jobs)
+
+
+def _metadata(definition: Any) -> dict[str, str]:
+    return {entry["label"]: entry["text"] for entry in definition["metadataEntries"] if "text" in entry}
 
 
 def _unusable(url: str) -> PipelineError:

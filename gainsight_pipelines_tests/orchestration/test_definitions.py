@@ -116,7 +116,9 @@ def test_an_object_may_have_the_longest_name_that_gainsight_gives(tmp_path: Path
     """Dagster takes no tag of 64 characters; two such names that begin alike stay apart."""
     names = [f"usage_{'x' * 60}_{end}" for end in "ab"]
     surveys = {"mode": "multiple", "objects": [{"object": name} for name in names]}
-    specs = built(tmp_path, SETTINGS | {"surveys": surveys}).resolve_all_asset_specs()
+    definitions = built(tmp_path, SETTINGS | {"surveys": surveys})
+    assert len(definitions.get_repository_def().schedule_defs) == 4
+    specs = definitions.resolve_all_asset_specs()
     tags = {each.tags["gainsight_object"] for each in specs if each.key.path[-1] in [f"survey_{n}" for n in names]}
     assert len(tags) == 2
 

@@ -15,6 +15,7 @@ from playwright.sync_api import Page, expect
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.orchestration.names import SYNC_ALL_TAG
 from gainsight_pipelines.orchestration.webserver import Webserver
+from gainsight_pipelines.settings import load_settings
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.locks import object_lock
 from gainsight_pipelines_tests.page.browsing import browser_page
@@ -159,7 +160,7 @@ def test_ticks_start_runs_unless_the_object_is_being_pulled_and_what_was_skipped
         return [run_id for tick in dev.ticks("company") for run_id in tick.run_ids]
 
     with object_lock(Store(dev.product.database_url), "activity", "somebody"):
-        Webserver(dev.base).reload()
+        Webserver(dev.base).reload(load_settings(dev.product.settings_path))
         wait_until(lambda: dev.ticks("activity") and ticked(), 90)
         skipped = {(tick.status, tick.reason) for tick in dev.ticks("activity")}
         held_back = started().keys()
@@ -169,7 +170,7 @@ def test_ticks_start_runs_unless_the_object_is_being_pulled_and_what_was_skipped
         lambda: ["gainsight_pull_activity", "SUCCESS"] in [started()[each] for each in started().keys() - held_back], 90
     )
     dev.product.write_settings(good)
-    Webserver(dev.base).reload()
+    Webserver(dev.base).reload(load_settings(dev.product.settings_path))
 
 
 @pytest.mark.usefixtures("launched_backfill")
@@ -190,7 +191,7 @@ def test_a_daemon_that_is_killed_ends_dev_and_the_next_run_goes_on(dev: Dev, san
     """The last one here: nothing of `dev` is left after it."""
     assert dev.product.command("reset", "--all").status == 0
     sandbox.switch(page_cap=50, gainsight_delay=0.5)
-    run_id = Webserver(dev.base).start("gainsight_pull_activity")
+    run_id = Webserver(dev.base).start("activity", load_settings(dev.product.settings_path))
     read = "SELECT records_read FROM sync_run WHERE run_id = %s AND records_read > 0"
     wait_until(lambda: dev.product.query(read, (run_id,)), 60)
     everything = psutil.Process(dev.process.pid).children(recursive=True)
