@@ -37,6 +37,9 @@ defs = dg.Definitions(jobs=[gainsight_pull_company])
 """
 """Somebody else's code location, with a job that is called like ours."""
 
+RUN = """query ($id: ID!) { runOrError(runId: $id) { ... on Run {
+    jobName repositoryOrigin { repositoryLocationName } tags { key value } } } }"""
+
 
 @dataclass(frozen=True, slots=True)
 class Host:
@@ -104,8 +107,7 @@ def has_loaded(url: str) -> bool:
 
 def test_a_pull_is_started_in_its_own_location_whatever_that_is_called(host: Host) -> None:
     run_id = Webserver(host.url).start("company", host.settings)
-    query = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { jobName repositoryOrigin { repositoryLocationName } tags { key value } } } }"
-    asked = {"query": query, "variables": {"id": run_id}}
+    asked = {"query": RUN, "variables": {"id": run_id}}
     run = requests.post(f"{host.url}/graphql", json=asked, timeout=10).json()["data"]["runOrError"]
     tags = {tag["key"]: tag["value"] for tag in run["tags"]}
     assert run["jobName"] == "gainsight_pull_company"
