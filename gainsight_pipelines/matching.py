@@ -113,7 +113,7 @@ class AccountIndex:
         return Link(reason=Reason.AMBIGUOUS, candidates=found) if found else NO_ACCOUNT
 
     def link_of(self, company_gsid: str | None, key: str | None, key_kind: str | None, crm_id: str | None) -> Link:
-        """The account of a row: by its own key where it has one, else by its company.
+        """The account of a row: by its own key where that leads to one, else by its company.
 
         Args:
             company_gsid: the company's Gsid.
@@ -121,10 +121,18 @@ class AccountIndex:
             key_kind: what that key is: `domain`, or a CRM id.
             crm_id: the CRM id that Gainsight has for the company.
         """
+        own = self.link_by_key(key, key_kind)
+        if own is None or own.account_id is None:
+            by_company = self.link(company_gsid, crm_id)
+            return own if own is not None and by_company.reason is Reason.NO_COMPANY else by_company
+        # A CRM id may still be contradicted by the company's GSID field.
+        return own if key_kind == "domain" else self.link(company_gsid, key)
+
+    def link_by_key(self, key: str | None, key_kind: str | None) -> Link | None:
+        """The account that a row's own key leads to, if it has a key."""
         if key_kind == "domain":
-            by_domain = self.link_by_domain(key)
-            return by_domain if company_gsid is None or by_domain.reason is None else self.link(company_gsid, crm_id)
-        return self.link(company_gsid, key or crm_id)
+            return self.link_by_domain(key)
+        return self.link(None, key) if key else None
 
     @cached_property
     def _by_domain(self) -> dict[str, tuple[str, ...]]:

@@ -51,7 +51,7 @@ def test_flat_usage_rows_by_account_with_a_dimension(example: Example) -> None:
         accounts = pulling.account_ids()
         expected: dict[tuple[Any, ...], list[float]] = {}
         for each in pulling.truth("product_usage__gc").values():
-            where = each["by_crm_id"]
+            where = each["by_crm_id"] if each["by_crm_id"]["account"] is not None else each
             if where["reason"] is None and each["value"] is not None:
                 key = (accounts[where["account"]], "Workbench", each["dimension"], each["metric"])
                 expected.setdefault(key, []).append(each["value"])

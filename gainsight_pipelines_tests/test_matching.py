@@ -113,6 +113,20 @@ def test_a_row_with_a_key_of_its_own_is_matched_by_it() -> None:
     assert index.link_of("1P02A", None, None, "22") == Link("22", Method.DIRECT, is_contradicted=True)
 
 
+def test_a_key_of_its_own_that_leads_nowhere_falls_back_to_the_company() -> None:
+    accounts = [IndexedAccount("11", "1P02A", domain="one.example"), IndexedAccount("22", "1P02B")]
+    index = AccountIndex("hubspot", accounts)
+    for kind, lost, found in (("crm_id", "99", "11"), ("domain", "nobody.example", "one.example")):
+        assert index.link_of("1P02B", found, kind, "22").account_id == "11"
+        assert index.link_of("1P02B", lost, kind, "22") == Link("22", Method.DIRECT)
+        assert index.link_of("1P02B", lost, kind, None) == Link("22", Method.GSID_FIELD)
+        assert index.link_of(None, lost, kind, None) == NO_ACCOUNT
+        assert index.link_of("1P02C", lost, kind, None) == NO_ACCOUNT
+        assert index.link_of(None, None, kind, None) == NO_COMPANY
+        assert index.link_of("1P02B", None, kind, None).account_id == "22"
+    assert index.link_of("1P02B", "11", "crm_id", None).is_contradicted
+
+
 def test_what_cannot_be_seen_hides_no_account() -> None:
     index = AccountIndex("hubspot", [IndexedAccount("11", "\ufeff1P02A\u200b"), IndexedAccount("22", "1P02B")])
     assert index.link("1p02\u00ada", None) == Link("11", Method.GSID_FIELD)

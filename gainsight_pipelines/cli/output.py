@@ -269,6 +269,7 @@ def run_document(name: str, run_id: str, run: Run | None) -> dict[str, Any]:
         "unchanged": run.rows_unchanged,
         "relinked": run.rows_relinked,
         "rejected": run.records_rejected,
+        "unreadable": run.values_unreadable,
         "truncated": run.is_truncated,
         "calls": gainsight_calls(run),
         "crm_calls": run.calls.get("crm", 0),

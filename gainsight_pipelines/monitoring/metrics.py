@@ -30,6 +30,7 @@ OF_RUNS = {
     "records_read": "Records read from Gainsight.",
     "rows_written": "Rows inserted or changed.",
     "records_rejected": "Records that could not be stored, kept in rejected_record.",
+    "values_unreadable": "Values that could not be read, kept in the column unreadable of their rows.",
     "bytes_received": "Bytes received from Gainsight.",
     "seconds": "Time that runs took.",
 }

@@ -23,9 +23,8 @@ from gainsight_pipelines.objects.definition import ObjectDefinition
 from gainsight_pipelines.objects.fields import (
     SYSTEM_FIELDS,
     Record,
-    identifier,
-    instant,
-    number,
+    Values,
+    spelt,
     text,
     texts,
     typed_reader,
@@ -42,7 +41,6 @@ from gainsight_pipelines.objects.pull import (
     selected,
 )
 from gainsight_pipelines.objects.section import Enabled, GsidOverride, Section, Takes, Text, each_once
-from gainsight_pipelines.store.rejected import to_json
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import Table
 from gainsight_pipelines.text import name_key
@@ -131,9 +129,14 @@ class ActivityMapper:
         self._category, self._read_category = category_reader(schema.field("ReportingCategory"))
         self._author = _author(schema, "Name", "UserName")
         self._author_email = _author(schema, "Email", "UserEmail")
-        self._has_plain_text = schema.field("NotesPlainText") is not None
+        self.id_field = spelt(schema, "Gsid")
+        self._subject, self._duration = spelt(schema, "Subject"), spelt(schema, "Duration")
+        self._notes = spelt(schema, "Notes")
+        self._plain_text = next(iter(selected(schema, "NotesPlainText")), None)
+        self._activity_date, self._created_date = spelt(schema, "ActivityDate"), spelt(schema, "CreatedDate")
+        self._internal, self._external = spelt(schema, "InternalAttendees"), spelt(schema, "ExternalAttendees")
         self.custom_fields = tuple(field for field in schema.fields.values() if _is_custom(field))
-        self._customs = [(field.name, typed_reader(field)) for field in self.custom_fields]
+        self._customs = [(field.name, field.name, typed_reader(field)) for field in self.custom_fields]
         self.select = selected(
             schema,
             *STANDARD_FIELDS,
@@ -142,7 +145,7 @@ class ActivityMapper:
             self._author,
             self._author_email,
             *self.company.selected,
-            *(name for name, _ in self._customs),
+            *(field.name for field in self.custom_fields),
         )
 
     def window(self, now: datetime, kept_since: datetime | None) -> Window:
@@ -150,31 +153,35 @@ class ActivityMapper:
         return Window(since=start, start=start)
 
     def map(self, record: Record) -> Mapped:
-        activity_id = identifier(record)
-        category = text(self._read_category(record.get(self._category))) if self._category else None
-        body = _words(record.get("Notes"))
-        plain = _words(record.get("NotesPlainText")) if self._has_plain_text else None
-        customs = {name: read(record.get(name)) for name, read in self._customs}
+        values = Values(record)
+        category = self._read_category(record.get(self._category)) if self._category else None
+        body = _words(record.get(self._notes))
+        plain = _words(record.get(self._plain_text)) if self._plain_text else None
+        occurred_at = values.instant(self._activity_date)
+        if occurred_at is None and values.is_readable(self._activity_date):
+            occurred_at = values.instant(self._created_date)
+        customs = values.read_all(self._customs)
         row = ActivityRow(
-            activity_id=activity_id,
+            activity_id=values.identifier(self.id_field),
             source="timeline",
             source_object=self._source_object,
-            company_gsid=self.company.gsid_of(record),
+            company_gsid=values.company_gsid(self.company),
             activity_type=self._type_of(category),
             reporting_category=category,
-            subject=text(record.get("Subject")),
+            subject=values.text(self._subject),
             body=body,
             body_text=plain or html_text(body),
-            occurred_at=instant(record, "ActivityDate") or instant(record, "CreatedDate"),
-            duration_minutes=number(record, "Duration"),
-            author=text(record.get(self._author)) if self._author else None,
-            author_email=text(record.get(self._author_email)) if self._author_email else None,
-            internal_attendees=texts(record.get("InternalAttendees")),
-            external_attendees=texts(record.get("ExternalAttendees")),
-            custom_fields=to_json({name: value for name, value in customs.items() if value is not None}),
-            modified_at=instant(record, self.cursor_field),
+            occurred_at=occurred_at,
+            duration_minutes=values.number(self._duration),
+            author=values.text(self._author),
+            author_email=values.text(self._author_email),
+            internal_attendees=values.read(self._internal, texts),
+            external_attendees=values.read(self._external, texts),
+            custom_fields=values.json({name: value for name, value in customs.items() if value is not None}),
+            modified_at=values.instant(self.cursor_field),
+            unreadable=values.unreadable_json(),
         )
-        return Mapped([row], self._counts(category))
+        return Mapped([row], (*self._counts(category), *values.counts()))
 
     def basis(self) -> Basis:
         # Not the path to the CRM id: which company has which is kept and refreshed apart from the records.
@@ -217,13 +224,16 @@ def _author(schema: ObjectSchema, shown: str, plain: str) -> str | None:
     return next(iter(selected(schema, plain)), None)
 
 
-def category_reader(field: Field | None) -> tuple[str | None, Callable[[Any], Any]]:
+def category_reader(field: Field | None) -> tuple[str | None, Callable[[Any], str | None]]:
     """Where the category's name stands: in the field, behind its picklist id, or on the record it looks up."""
     if field is None:
         return None, text
     if field.lookup_path:
         return f"{field.lookup_path}.Name", text
-    return field.name, typed_reader(field)
+    if field.is_picklist or field.options:
+        read = typed_reader(field)
+        return field.name, lambda value: text(read(value))
+    return field.name, text
 
 
 def _is_custom(field: Field) -> bool:

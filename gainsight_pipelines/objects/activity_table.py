@@ -32,6 +32,7 @@ class ActivityRow(NamedTuple):
     external_attendees: list[str] | None = None
     custom_fields: Json | None = None
     modified_at: datetime | None = None
+    unreadable: Json | None = None
 
 
 ACTIVITY = Table(

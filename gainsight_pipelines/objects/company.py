@@ -15,10 +15,10 @@ from gainsight_pipelines.gainsight.metadata import Field, ObjectSchema
 from gainsight_pipelines.objects.definition import ObjectDefinition
 from gainsight_pipelines.objects.fields import (
     Record,
+    Values,
     configured_field,
     first_named,
-    identifier,
-    instant,
+    spelt,
     text,
     typed_reader,
 )
@@ -43,7 +43,6 @@ from gainsight_pipelines.objects.section import (
     Takes,
     field_names,
 )
-from gainsight_pipelines.store.rejected import to_json
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import Json, Table
 from gainsight_pipelines.text import name_key
@@ -57,6 +56,7 @@ class CompanyRow(NamedTuple):
     name: str | None
     attributes: Json
     modified_at: datetime | None
+    unreadable: Json | None
 
 
 COMPANY = Table(
@@ -160,7 +160,9 @@ class CompanyMapper:
     ) -> None:
         self.cursor_field: str | None = cursor_field(schema)
         self.custom_fields: tuple[Field, ...] = ()
-        self.company = CompanyFields("Gsid", crm_id_field)
+        self.id_field = spelt(schema, "Gsid")
+        self._name = spelt(schema, "Name")
+        self.company = CompanyFields(self.id_field, crm_id_field)
         self._setting = setting
         fields = [schema.fields[name] for name in selected(schema, *attributes)]
         self._attributes = [(field.name, field.name, typed_reader(field)) for field in fields]
@@ -175,17 +177,16 @@ class CompanyMapper:
         return Window()
 
     def map(self, record: Record) -> Mapped:
-        gsid = identifier(record).upper()
-        modified_at = instant(record, self.cursor_field)
-        attributes = {name: read(record.get(path)) for name, path, read in self._attributes}
+        values = Values(record)
         row = CompanyRow(
-            gsid=gsid,
-            crm_id=self.company.crm_id_of(record),
-            name=text(record.get("Name")),
-            attributes=to_json(attributes),
-            modified_at=modified_at,
+            gsid=values.identifier(self.id_field).upper(),
+            crm_id=values.text(self.company.crm_id),
+            name=values.text(self._name),
+            attributes=values.json(values.read_all(self._attributes)),
+            modified_at=values.instant(self.cursor_field),
+            unreadable=values.unreadable_json(),
         )
-        return Mapped([row])
+        return Mapped([row], values.counts())
 
     def basis(self) -> Basis:
         setting = self._setting if isinstance(self._setting, str) else sorted(self._setting, key=name_key)

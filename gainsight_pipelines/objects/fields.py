@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import Field, ObjectSchema
 from gainsight_pipelines.near import did_you_mean
+from gainsight_pipelines.store.rejected import NestedTooDeeply, to_json
+from gainsight_pipelines.store.tables import Json
 from gainsight_pipelines.text import name_key, visible
 from gainsight_pipelines.values import parse_boolean, parse_date, parse_datetime, parse_number
 
@@ -22,10 +25,37 @@ SYSTEM_FIELDS = frozenset({"gsid", "createddate", "modifieddate", "createdby", "
 MODIFIED_NAMES = ("lastmodifieddate", "modifieddate")
 """Fields that move with each change, the better one first."""
 
+UNREADABLE = "unreadable"
+"""Topic under which a run counts values that can't be read, by field."""
+
+TOO_DEEP = "(nested too deeply)"
+"""Stands in `unreadable` for a value that no JSON can be made of."""
+
+_LABEL_OF_NUMBER = re.compile(
+    r"""([+-]?[0-9]+(?:\.[0-9]+)?)
+        (?:\s*[-\u2013\u2014:=.)\]]\s*|\s+)["'\u201c\u201e\u00ab(\[]?[^\W\d_].*  # 9 - very likely, 5 (good)
+        |([+-]?[0-9]+)\s*[^\w\s.,:/%-]+  # 5 ★★★★★
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+
 MAX_ID = 500
 """Characters: describe says 220 of a Gsid, and PostgreSQL's indexes take no more than some 2,700 bytes."""
 
 Record = Mapping[str, Any]
+
+
+class CompanyNaming(Protocol):
+    """What tells the company that a record belongs to."""
+
+    @property
+    def gsid(self) -> str | None:
+        """The field with the company's Gsid."""
+        ...
+
+    def gsid_of(self, record: Record) -> str | None:
+        """The Gsid of a record's company; None: it names none."""
+        ...
 
 
 class BadRecord(ValueError):
@@ -69,91 +99,229 @@ def first_named(schema: ObjectSchema, names: Iterable[str], types: frozenset[str
     return next((by_name[name] for name in names if name in by_name), None)
 
 
+def spelt(schema: ObjectSchema, name: str) -> str:
+    """A standard field's name as this tenant spells it, which is how its records come; as it is where it has none."""
+    found = schema.field(name)
+    return found.name if found is not None else name
+
+
 def text(value: Any) -> str | None:
-    """A value as text, without blanks around; None for a blank one."""
+    """A value as text, without blanks around; None for a blank one. Several values are joined by semicolons."""
     if value is None:
         return None
+    if isinstance(value, list):
+        return "; ".join(each for each in map(text, value) if each) or None
     return str(value).strip() or None
 
 
-def identifier(record: Record, name: str = "Gsid") -> str:
-    """The record's Gsid, without what can't be seen.
+def texts(value: Any, known: Collection[str] = ()) -> list[str] | None:
+    """Several texts, given as a list, or joined by semicolons, or by commas where there is no semicolon.
 
-    Raises:
-        BadRecord: it has none.
+    Args:
+        value: what the record holds.
+        known: texts that may have separators of their own and are left whole ("Banking, Insurance").
     """
-    found = visible(text(record.get(name)) or "")
-    if not found:
-        raise BadRecord(f"no {name}")
-    if len(found) > MAX_ID:
-        raise BadRecord(f"{name} is longer than an id can be")
-    return found
-
-
-def instant(record: Record, name: str | None) -> datetime | None:
-    """A date or time of the record in UTC, None where it is empty.
-
-    Raises:
-        BadRecord: it is neither.
-    """
-    if name is None:
-        return None
-    try:
-        return parse_datetime(record.get(name))
-    except ValueError:
-        raise BadRecord(f"{name} is not a date") from None
-
-
-def number(record: Record, name: str | None) -> Decimal | None:
-    """A number of the record, None where it is empty.
-
-    Raises:
-        BadRecord: it is not a number.
-    """
-    if name is None:
-        return None
-    try:
-        return parse_number(record.get(name))
-    except ValueError:
-        raise BadRecord(f"{name} is not a number") from None
-
-
-def texts(value: Any) -> list[str] | None:
-    """Several texts, given as a list or joined by semicolons or commas."""
     if value is None:
         return None
-    if isinstance(value, str) and ";" not in value and "," not in value:
+    if isinstance(value, str):
         alone = value.strip()
-        return [alone] if alone else None
-    parts = value if isinstance(value, list) else str(value).replace(",", ";").split(";")
-    return [part for part in (str(item).strip() for item in parts) if part] or None
+        if alone in known or (";" not in alone and "," not in alone):
+            return [alone] if alone else None
+        parts = alone.split(";") if ";" in alone else _joined_again(alone.split(","), known)
+    else:
+        parts = value if isinstance(value, list) else [value]
+    return [part for part in (text(item) for item in parts) if part] or None
 
 
-def typed_reader(field: Field) -> Callable[[Any], Any]:
-    """Reads values of a field as its type: numbers, booleans, dates as ISO text, labels in place of picklist ids.
+def _joined_again(parts: list[str], known: Collection[str]) -> list[str]:
+    """Parts between commas, those together that are one known text."""
+    longest = 1 + max((each.count(",") for each in known), default=0)
+    joined = []
+    while parts:
+        together = next(
+            (size for size in range(min(longest, len(parts)), 1, -1) if ",".join(parts[:size]).strip() in known), 1
+        )
+        joined.append(",".join(parts[:together]))
+        parts = parts[together:]
+    return joined
 
-    A value that does not fit its field's type is kept as it is: an odd value of one attribute loses no record.
+
+Reader = Callable[[Any], Any]
+"""Makes of a field's value what its type says; raises ValueError where that can't be done."""
+
+
+class Values:
+    """The values of one record. What can't be read is None and stands, as it came, in `unreadable`, by field.
+
+    Only an identifier is worth a whole record: see :meth:`identifier`.
     """
-    if field.options:
-        labels = {option.value: option.label for option in field.options}
-        if field.data_type == MULTI_SELECT:
-            return lambda value: [labels.get(part, part) for part in texts(value) or ()] or None
-        return lambda value: labels.get(value, value) if isinstance(value, str) else value
-    if field.data_type == MULTI_SELECT:
-        return texts
-    if field.data_type in NUMBER_TYPES:
-        return lambda value: _lenient(parse_number, value)
-    if field.data_type in BOOLEAN_TYPES:
-        return lambda value: _lenient(parse_boolean, value)
-    if field.data_type == "DATE":
-        return lambda value: _lenient(parse_date, value)
-    if field.data_type == "DATETIME":
-        return lambda value: _lenient(parse_datetime, value)
-    return lambda value: None if value == "" else value
+
+    __slots__ = ("_record", "unreadable")
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self.unreadable: dict[str, Any] = {}
+
+    def identifier(self, name: str) -> str:
+        """What names the record, without what can't be seen.
+
+        Raises:
+            BadRecord: it is blank, or longer than an id can be.
+        """
+        found = visible(text(self._record.get(name)) or "")
+        if not found:
+            raise BadRecord(f"no {name}")
+        if len(found) > MAX_ID:
+            raise BadRecord(f"{name} is longer than an id can be")
+        return found
+
+    def text(self, name: str | None) -> str | None:
+        """A field as text; None: there is no such field, or it is blank."""
+        return text(self._record.get(name)) if name is not None else None
+
+    def number(self, name: str | None) -> Decimal | None:
+        """A field as a number."""
+        found: Decimal | None = self.read(name, parse_number)
+        return found
+
+    def instant(self, name: str | None) -> datetime | None:
+        """A field as a date-time in UTC."""
+        found: datetime | None = self.read(name, parse_datetime)
+        return found
+
+    def read(self, name: str | None, read: Reader) -> Any:
+        """A field as `read` makes it of its value."""
+        if name is None or (value := self._record.get(name)) is None:
+            return None
+        try:
+            return read(value)
+        except ValueError:
+            self.unreadable[name] = value
+            return None
+
+    def read_all(self, fields: Iterable[tuple[str, str, Reader]]) -> dict[str, Any]:
+        """Fields of (name of ours, name in the record, how to read it): values by our name, blank ones as None."""
+        record, found = self._record, {}
+        for ours, name, read in fields:
+            value = record.get(name)
+            if value is not None:
+                try:
+                    value = read(value)
+                except ValueError:
+                    self.unreadable[name] = value
+                    value = None
+            found[ours] = value
+        return found
+
+    def is_readable(self, name: str | None) -> bool:
+        """Whether a field that was read held nothing odd."""
+        return name not in self.unreadable
+
+    def company_gsid(self, company: CompanyNaming) -> str | None:
+        """The Gsid of the record's company."""
+        found = company.gsid_of(self._record)
+        if found is None and company.gsid is not None and text(self._record.get(company.gsid)):
+            self.unreadable[company.gsid] = self._record[company.gsid]
+        return found
+
+    def json(self, values: dict[str, Any]) -> Json:
+        """Values by field as JSON. One that is nested too deeply for it is left out as unreadable."""
+        try:
+            return to_json(values)
+        except NestedTooDeeply:
+            return to_json(self._shallow(values))
+
+    def unreadable_json(self, *, but: Collection[str] = ()) -> Json | None:
+        """What couldn't be read, by field, some fields left out; None: everything could. Asked for last."""
+        if not self.unreadable:
+            return None
+        found = {name: value for name, value in self.unreadable.items() if name not in but}
+        try:
+            return to_json(found) if found else None
+        except NestedTooDeeply:
+            return to_json({name: _shown(value) for name, value in found.items()})
+
+    def counts(self) -> tuple[tuple[str, str], ...]:
+        """What couldn't be read, for the run to count."""
+        return tuple((UNREADABLE, name) for name in self.unreadable)
+
+    def _shallow(self, values: dict[str, Any]) -> dict[str, Any]:
+        kept: dict[str, Any] = {}
+        for name, value in values.items():
+            kept[name] = value if _shown(value) is value else None
+            if kept[name] is None and value is not None:
+                self.unreadable[name] = TOO_DEEP
+        return kept
 
 
-def _lenient(parse: Callable[[Any], Any], value: Any) -> Any:
+def _shown(value: Any) -> Any:
+    """The value, or a text in its place if it can't stand in a JSON document."""
     try:
-        return parse(value)
+        to_json([[value]])
+    except NestedTooDeeply:
+        return TOO_DEEP
+    return value
+
+
+def typed_reader(field: Field) -> Reader:
+    """Reads values of a field as its type: numbers, booleans, dates, labels in place of picklist ids; "" is None.
+
+    What it returns raises ValueError for a value that doesn't fit.
+    """
+    if field.data_type == MULTI_SELECT:
+        return _labels_reader(field)
+    if field.is_picklist or field.options:
+        return _label_reader(field)
+    if field.data_type in NUMBER_TYPES:
+        return parse_number
+    if field.data_type in BOOLEAN_TYPES:
+        return parse_boolean
+    if field.data_type == "DATE":
+        return parse_date
+    if field.data_type == "DATETIME":
+        return parse_datetime
+    return _as_it_is
+
+
+def _as_it_is(value: Any) -> Any:
+    return None if value == "" else value
+
+
+def _label_reader(field: Field) -> Reader:
+    """One label in place of its id, several joined where a record holds a list; an id that isn't listed stays."""
+    labels = {option.value: option.label for option in field.options}
+
+    def read(value: Any) -> str | None:
+        if isinstance(value, list):
+            return text([_label(part, labels) for part in map(text, value) if part])
+        found = text(value)
+        return None if found is None else _label(found, labels)
+
+    return read
+
+
+def _labels_reader(field: Field) -> Reader:
+    """Labels in place of ids, as a list; ids that aren't listed stay."""
+    labels = {option.value: option.label for option in field.options}
+    known = {*labels, *labels.values()}
+    return lambda value: [_label(part, labels) for part in texts(value, known) or ()] or None
+
+
+def _label(part: str, labels: Mapping[str, str]) -> str:
+    found = labels.get(part)
+    return found if found is not None else labels.get(visible(part), part)
+
+
+def leading_number(value: Any) -> Decimal | None:
+    """A number, or the one that a label begins with: 9 of `9 - very likely`.
+
+    Raises:
+        ValueError: it is no number, and no label of one either (`9/10`, `2026-01-31`).
+    """
+    try:
+        return parse_number(value)
     except ValueError:
-        return value
+        found = _LABEL_OF_NUMBER.fullmatch(visible(value)) if isinstance(value, str) else None
+        if found is None:
+            raise
+        return parse_number(found[1] or found[2])

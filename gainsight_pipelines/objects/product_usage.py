@@ -7,6 +7,7 @@ has no Gsid, its rows are named by what they hold: the account's key, dimension,
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -25,14 +26,14 @@ from gainsight_pipelines.objects.fields import (
     SYSTEM_FIELDS,
     TIME_TYPES,
     BadRecord,
+    Reader,
     Record,
+    Values,
     configured_field,
     first_named,
-    identifier,
-    instant,
     normal_name,
-    number,
     text,
+    typed_reader,
 )
 from gainsight_pipelines.objects.pull import (
     COMPANY_OBJECT,
@@ -46,6 +47,7 @@ from gainsight_pipelines.objects.pull import (
     Row,
     Window,
     company_fields,
+    found_company_field,
     selected,
 )
 from gainsight_pipelines.objects.section import (
@@ -59,10 +61,9 @@ from gainsight_pipelines.objects.section import (
     Takes,
     Text,
 )
-from gainsight_pipelines.store.rejected import to_json
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import Json, Table
-from gainsight_pipelines.text import name_key
+from gainsight_pipelines.text import name_key, visible
 
 SECTION = "product_usage"
 
@@ -81,6 +82,7 @@ class UsageRow(NamedTuple):
     secondary: Json
     observed_at: datetime | None
     modified_at: datetime | None
+    unreadable: Json | None
 
 
 USAGE_METRIC = Table(
@@ -99,8 +101,8 @@ OBSERVED_NAMES = ("observeddate", "observedat", "observationdate", "usagedate", 
 OWN_NAMES = ("id", "recordid", "rowid", "externalid")
 """Fields that name a row of an object without Gsid."""
 
-ODD = "odd_values"
-"""Topic under which blank values and those that are no numbers are counted."""
+BLANK = "blank_values"
+"""Topic under which blank values are counted, by field."""
 
 NO_SECONDARY = Json("{}")
 
@@ -213,17 +215,17 @@ class UsageMapper(ABC):
         self._object = settings.object
         self._product_name = settings.product_name
         self._settings = settings
-        self._id_field = "Gsid" if schema.field("Gsid") is not None else None
+        self.id_field = next(iter(selected(schema, "Gsid")), None)
         modified = first_named(schema, MODIFIED_NAMES)
         self._modified_field = modified.name if modified else None
-        self.cursor_field = self._modified_field if self._id_field is not None else None
+        self.cursor_field = self._modified_field if self.id_field is not None else None
         self.company = company
         self._observed_at = _observed_at(schema, settings.observed_at_field)
-        own_name = first_named(schema, OWN_NAMES) if self._id_field is None else None
+        own_name = first_named(schema, OWN_NAMES) if self.id_field is None else None
         self._own_name = own_name.name if own_name else None
         self.custom_fields: tuple[Field, ...] = ()
         self.select = selected(
-            schema, self._id_field, self._own_name, self._modified_field, self._observed_at, *company.selected
+            schema, self.id_field, self._own_name, self._modified_field, self._observed_at, *company.selected
         )
 
     def window(self, now: datetime, kept_since: datetime | None) -> Window:
@@ -258,50 +260,41 @@ class UsageMapper(ABC):
             return None
         return (Remap((), ("product_name",), lambda: (self._product_name,)),)
 
-    def _record_id(self, record: Record, *parts: str | None) -> str:
+    def _record_id(self, values: Values, record: Record, *parts: str | None) -> str:
         """What names a row: the record's Gsid, else a hash of what tells it from others."""
-        if self._id_field is not None:
-            return identifier(record)
-        own = text(record.get(self._own_name)) if self._own_name else None
-        observed = instant(record, self._observed_at)
-        named = [own, self.company.gsid_of(record), self.company.crm_id_of(record)]
-        named += [observed.isoformat() if observed else None, *parts]
+        if self.id_field is not None:
+            return values.identifier(self.id_field)
+        observed = values.instant(self._observed_at)
+        named = [
+            values.text(self._own_name),
+            self.company.gsid_of(record),
+            self.company.crm_id_of(record),
+            observed.isoformat() if observed else values.text(self._observed_at),
+            *parts,
+        ]
         return sha256("\x1f".join(part or "" for part in named).encode()).hexdigest()[:32]
 
-    def _number(self, record: Record, name: str, what: str, odd: list[Count]) -> Decimal | None:
-        """A number; what isn't one is left out and noted in `odd`, so that the rest of the record is kept."""
-        try:
-            value = number(record, name)
-        except BadRecord:
-            odd.append((ODD, f"{what} not a number"))
-            return None
-        if value is None:
-            odd.append((ODD, f"{what} blank"))
-        return value
-
-    def _row(
-        self,
-        record: Record,
-        metric: str,
-        value: Any,
-        *,
-        record_id: str,
-        dimension: str | None = None,
-        secondary: Json = NO_SECONDARY,
-    ) -> UsageRow:
+    def _shared(self, values: Values, record: Record, record_id: str) -> UsageRow:
+        """A row with what all metrics of a record have in common."""
         return UsageRow(
             object=self._object,
             record_id=record_id,
-            metric=metric,
-            company_gsid=self.company.gsid_of(record),
+            metric="",
+            company_gsid=values.company_gsid(self.company),
             account_key=self.company.crm_id_of(record) if self.company.key_kind is not None else None,
             product_name=self._product_name,
-            dimension=dimension,
-            value=value,
-            secondary=secondary,
-            observed_at=instant(record, self._observed_at),
-            modified_at=instant(record, self._modified_field),
+            dimension=None,
+            value=None,
+            secondary=NO_SECONDARY,
+            observed_at=values.instant(self._observed_at),
+            modified_at=values.instant(self._modified_field),
+            unreadable=None,
         )
+
+    @staticmethod
+    def _blank(values: Values, numbers: Mapping[str, Decimal | None]) -> tuple[Count, ...]:
+        """The fields that hold neither a number nor anything odd, for the run to count."""
+        return tuple((BLANK, name) for name, found in numbers.items() if found is None and values.is_readable(name))
 
 
 class AggregateMapper(UsageMapper):
@@ -315,29 +308,35 @@ class AggregateMapper(UsageMapper):
         crm_id_field: str | None,
     ) -> None:
         super().__init__(settings, schema, _key_fields(schema, settings, aggregate, crm_id_field))
-        self._metric = _field(schema, aggregate.metric_name_field, "metric_name_field")
-        self._value = _field(schema, aggregate.metric_value_field, "metric_value_field")
-        self._dimension = (
-            _field(schema, aggregate.dimension_field, "dimension_field") if aggregate.dimension_field else None
-        )
+        self._metric, self._read_metric = _named(schema, aggregate.metric_name_field, "metric_name_field")
+        self._value = _field(schema, aggregate.metric_value_field, "metric_value_field").name
+        self._dimension: str | None = None
+        self._read_dimension: Reader = text
+        if aggregate.dimension_field:
+            self._dimension, self._read_dimension = _named(schema, aggregate.dimension_field, "dimension_field")
         self._secondary = [
-            _field(schema, name, "additional_value_fields") for name in aggregate.additional_value_fields
+            _field(schema, name, "additional_value_fields").name for name in aggregate.additional_value_fields
         ]
         self.select = selected(schema, *self.select, self._metric, self._value, self._dimension, *self._secondary)
 
     def map(self, record: Record) -> Mapped:
-        metric = text(record.get(self._metric))
-        if metric is None:
+        values = Values(record)
+        metric = visible(text(values.read(self._metric, self._read_metric)) or "")
+        if not metric:
             raise BadRecord(f"{self._metric} is blank")
         if len(metric) > MAX_ID:
             raise BadRecord(f"{self._metric} is longer than a name of a metric can be")
-        value = number(record, self._value)
-        odd: list[Count] = [] if value is not None else [(ODD, "value blank")]
-        dimension = text(record.get(self._dimension)) if self._dimension else None
-        secondary = {name: self._number(record, name, "secondary value", odd) for name in self._secondary}
-        record_id = self._record_id(record, dimension)
-        row = self._row(record, metric, value, record_id=record_id, dimension=dimension, secondary=to_json(secondary))
-        return Mapped([row], tuple(odd))
+        dimension = text(values.read(self._dimension, self._read_dimension))
+        secondary = {name: values.number(name) for name in self._secondary}
+        value = values.number(self._value)
+        row = self._shared(values, record, self._record_id(values, record, dimension))._replace(
+            metric=metric,
+            dimension=dimension,
+            value=value,
+            secondary=values.json(secondary),
+            unreadable=values.unreadable_json(),
+        )
+        return Mapped([row], values.counts() + self._blank(values, {self._value: value, **secondary}))
 
 
 class WideMapper(UsageMapper):
@@ -346,14 +345,14 @@ class WideMapper(UsageMapper):
     def __init__(self, settings: ProductUsageSettings, schema: ObjectSchema, crm_id_field: str | None) -> None:
         company = company_fields(schema, settings.company_field, f"{SECTION}.company_field", crm_id_field)
         super().__init__(settings, schema, company)
-        self._metrics = [
-            field.name
+        self._metrics = {
+            field.name: None
             for field in schema.fields.values()
             if field.data_type in NUMBER_TYPES
             and not field.is_hidden
             and name_key(field.name) not in SYSTEM_FIELDS
             and field.name != self._own_name
-        ]
+        }.keys()
         if not self._metrics:
             raise SettingsError(
                 f"Gainsight object `{schema.name}` has no numeric field, so it holds no metric.",
@@ -362,40 +361,59 @@ class WideMapper(UsageMapper):
         self.select = selected(schema, *self.select, *self._metrics)
 
     def map(self, record: Record) -> Mapped:
-        record_id = self._record_id(record)
-        odd: list[Count] = []
-        rows: list[Row] = []
-        for metric in self._metrics:
-            value = self._number(record, metric, "value", odd)
-            if value is not None:
-                rows.append(self._row(record, metric, value, record_id=record_id))
-        return Mapped(rows, tuple(odd))
+        values = Values(record)
+        shared = self._shared(values, record, self._record_id(values, record))
+        numbers = {metric: values.number(metric) for metric in self._metrics}
+        rows: list[Row] = [
+            # A value that can't be read has a row as well: that it is there is known.
+            shared._replace(
+                metric=metric,
+                value=value,
+                unreadable=values.unreadable_json(but=self._metrics - {metric}) if values.unreadable else None,
+            )
+            for metric, value in numbers.items()
+            if value is not None or not values.is_readable(metric)
+        ]
+        return Mapped(rows, values.counts() + self._blank(values, numbers))
 
 
-def _field(schema: ObjectSchema, name: str, setting: str) -> str:
-    return configured_field(schema, name, f"{SECTION}.aggregate.{setting}").name
+def _field(schema: ObjectSchema, name: str, setting: str) -> Field:
+    return configured_field(schema, name, f"{SECTION}.aggregate.{setting}")
+
+
+def _named(schema: ObjectSchema, name: str, setting: str) -> tuple[str, Reader]:
+    """Where a name stands and how it is read: in the field, behind a picklist id, or on the record it looks up."""
+    field = _field(schema, name, setting)
+    if path := selected(schema, f"{field.lookup_path}.Name" if field.lookup_path else None):
+        return path[0], text
+    return field.name, typed_reader(field) if field.is_picklist or field.options else text
 
 
 def _key_fields(
     schema: ObjectSchema, settings: ProductUsageSettings, aggregate: AggregateSettings, crm_id_field: str | None
 ) -> CompanyFields:
-    """How the aggregate key leads to an account: as the CRM's own id, the account's domain, or the company's Gsid."""
+    """How the aggregate key leads to an account: as the CRM's own id, the account's domain, or the company's Gsid.
+
+    A row whose own key leads nowhere goes by its company, where the object has one.
+    """
     key = configured_field(schema, aggregate.key, f"{SECTION}.aggregate.key")
     kind = aggregate.key_kind if aggregate.key_kind != "auto" else _detected_kind(key)
     if kind == "gsid":
         return company_fields(schema, key.name, f"{SECTION}.aggregate.key", crm_id_field)
-    company = (
-        configured_field(schema, settings.company_field, f"{SECTION}.company_field").name
-        if settings.company_field
-        else None
-    )
-    return CompanyFields(company, key.name, key_kind=kind)
+    if settings.company_field:
+        company: Field | None = configured_field(schema, settings.company_field, f"{SECTION}.company_field")
+    else:
+        company = found_company_field(schema)
+    return CompanyFields(company.name if company is not None else None, key.name, key_kind=kind)
 
 
 def _detected_kind(key: Field) -> Literal["crm_id", "gsid", "domain"]:
+    # A lookup tells what it holds; a name only suggests it.
+    if name_key(key.lookup_object or "") == COMPANY_OBJECT:
+        return "gsid"
     if key.data_type == "SFDCID" or normal_name(key.name) in CRM_ID_NAMES:
         return "crm_id"
-    if name_key(key.lookup_object or "") == COMPANY_OBJECT or normal_name(key.name) in {"gscompanyid", "companygsid"}:
+    if normal_name(key.name) in {"gscompanyid", "companygsid"}:
         return "gsid"
     if key.data_type == "URL" or normal_name(key.name) in DOMAIN_NAMES:
         return "domain"

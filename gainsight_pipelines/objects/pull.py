@@ -129,6 +129,11 @@ class Mapper(Protocol):
     custom_fields: tuple[Field, ...]
     """Fields whose values go into `custom_fields`, to be registered with name, label and type."""
 
+    @property
+    def id_field(self) -> str | None:
+        """The field that names a record, as the tenant spells it; None: the object has none."""
+        ...
+
     def window(self, now: datetime, kept_since: datetime | None) -> Window:
         """What to read. `kept_since`: what the window has to reach back to at least, so that nothing ages out."""
         ...
@@ -256,6 +261,19 @@ class ObjectPull(Protocol):
         return None
 
 
+def found_company_field(schema: ObjectSchema) -> Field | None:
+    """The field that names a record's company: GsCompanyId, or its only lookup to company; None: that can't be told."""
+    field = first_named(schema, ["gscompanyid"])
+    if field is not None:
+        return field
+    lookups = _company_lookups(schema)
+    return lookups[0] if len(lookups) == 1 else None
+
+
+def _company_lookups(schema: ObjectSchema) -> list[Field]:
+    return [found for found in schema.fields.values() if name_key(found.lookup_object or "") == COMPANY_OBJECT]
+
+
 def company_fields(
     schema: ObjectSchema, configured: str | None, place: str | None, crm_id_field: str | None
 ) -> CompanyFields:
@@ -263,21 +281,17 @@ def company_fields(
 
     `place`: the setting that may name the field; None: there is none.
     """
-    field = (
-        configured_field(schema, configured, place) if configured and place else first_named(schema, ["gscompanyid"])
-    )
+    field = configured_field(schema, configured, place) if configured and place else found_company_field(schema)
     if field is None:
-        lookups = [found for found in schema.fields.values() if name_key(found.lookup_object or "") == COMPANY_OBJECT]
-        if len(lookups) != 1:
-            names = ", ".join(sorted(found.name for found in lookups)) or "none of its fields is a lookup to company"
-            raise SettingsError(
-                f"Gainsight object `{schema.name}` has no field GsCompanyId, so which company a record belongs to"
-                " can't be told.",
-                f"Set `{place}` to the field with the company's Gsid (candidates: {names})."
-                if place
-                else f"See that the API key may read it (lookups to company: {names}).",
-            )
-        field = lookups[0]
+        names = ", ".join(sorted(found.name for found in _company_lookups(schema)))
+        names = names or "none of its fields is a lookup to company"
+        raise SettingsError(
+            f"Gainsight object `{schema.name}` has no field GsCompanyId, so which company a record belongs to"
+            " can't be told.",
+            f"Set `{place}` to the field with the company's Gsid (candidates: {names})."
+            if place
+            else f"See that the API key may read it (lookups to company: {names}).",
+        )
     points_at_company = name_key(field.lookup_object or "") == COMPANY_OBJECT
     crm_id = f"{field.lookup_path}.{crm_id_field}" if crm_id_field and field.lookup_path and points_at_company else None
     if crm_id is not None and name_key(crm_id) in schema.unreadable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -20,10 +20,11 @@ from gainsight_pipelines.objects.activity_types import ActivityType
 from gainsight_pipelines.objects.definition import ObjectDefinition
 from gainsight_pipelines.objects.fields import (
     SYSTEM_FIELDS,
+    Reader,
     Record,
-    identifier,
-    instant,
-    number,
+    Values,
+    leading_number,
+    spelt,
     text,
     typed_reader,
 )
@@ -53,7 +54,6 @@ from gainsight_pipelines.objects.section import (
     each_once,
 )
 from gainsight_pipelines.objects.survey_fields import CUSTOM, NPS, Choice, SurveyField, detect, survey_kind
-from gainsight_pipelines.store.rejected import to_json
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import Json, Table
 from gainsight_pipelines.text import clean_value, name_key
@@ -230,23 +230,30 @@ class SurveyMapper:
         self._responded_at = self._fields.choices["responded_at"].field
         self._where = checked_filter(settings.filter, schema, "surveys.filter")
         self._readers = {name: _reader(choice) for name, choice in self._fields.choices.items()}
-        self._scores = [(score.survey_type, _reader(score.choice)) for score in self._fields.scores]
-        self._kinds = {survey_type for survey_type, _ in self._scores} - {None}
+        self._scores = [
+            (score.survey_type, score.choice.path, _score_reader(score.choice)) for score in self._fields.scores
+        ]
+        self._kinds = {survey_type for survey_type, _, _ in self._scores} - {None}
+        self.id_field, self._created_date = spelt(schema, "Gsid"), spelt(schema, "CreatedDate")
         self._keeps_customs = settings.register_custom_fields
         self.custom_fields = tuple(
             field
             for field in schema.fields.values()
             if self._keeps_customs and not field.is_hidden and name_key(field.name) not in SYSTEM_FIELDS
         )
-        self._customs = [(field.name, typed_reader(field)) for field in self.custom_fields]
+        # A label in a number field that gives the score is a number here too; picklists stay labels.
+        scores = {path: read for _, path, read in self._scores if read is leading_number}
+        self._customs = [
+            (field.name, field.name, scores.get(field.name, typed_reader(field))) for field in self.custom_fields
+        ]
         self.select = selected(
             schema,
-            "Gsid",
-            "CreatedDate",
+            self.id_field,
+            self._created_date,
             self.cursor_field,
             *self.company.selected,
             *self._fields.paths,
-            *(name for name, _ in self._customs),
+            *(field.name for field in self.custom_fields),
         )
 
     def window(self, now: datetime, kept_since: datetime | None) -> Window:
@@ -256,14 +263,17 @@ class SurveyMapper:
         if kept_since is not None:
             since = min(since, kept_since)
         # A comparison leaves empty dates out: those responses count as given when they were created.
-        undated = (self._is_undated, Condition("CreatedDate", Operator.GTE, (since,)))
+        undated = (self._is_undated, Condition(self._created_date, Operator.GTE, (since,)))
         return Window(since=since, filters=(self._given(Operator.GTE, since),), undated_filters=undated)
 
     def day(self, day: date) -> tuple[tuple[Condition, ...], tuple[Condition, ...]]:
         """The conditions for the responses of one day in UTC: the dated ones, and those that count by CreatedDate."""
         begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
         end = begin + timedelta(days=1)
-        created = (Condition("CreatedDate", Operator.GTE, (begin,)), Condition("CreatedDate", Operator.LT, (end,)))
+        created = (
+            Condition(self._created_date, Operator.GTE, (begin,)),
+            Condition(self._created_date, Operator.LT, (end,)),
+        )
         return (self._given(Operator.GTE, begin), self._given(Operator.LT, end)), (self._is_undated, *created)
 
     @property
@@ -275,30 +285,34 @@ class SurveyMapper:
         return Condition(self._responded_at.name, operator, (value,))
 
     def map(self, record: Record) -> Mapped:
-        gsid = identifier(record)
-        named = self._pinned_type or survey_kind(self._value(record, "survey_type"))
-        score, kind_of_score = self._score(record, named)
+        values = Values(record)
+        named = self._pinned_type or survey_kind(self._part(values, "survey_type"))
+        score, kind_of_score = self._score(values, named)
         survey_type = named or kind_of_score or CUSTOM
-        comment = self._value(record, "comment")
+        comment = self._part(values, "comment")
+        occurred_at = values.instant(self._responded_at.name)
+        if occurred_at is None and values.is_readable(self._responded_at.name):
+            occurred_at = values.instant(self._created_date)
         row = ActivityRow(
-            activity_id=gsid,
+            activity_id=values.identifier(self.id_field),
             source="survey",
             source_object=self._object,
-            company_gsid=self.company.gsid_of(record),
+            company_gsid=values.company_gsid(self.company),
             activity_type=ActivityType.SURVEY,
             survey_type=survey_type,
             nps_group=nps_group(score) if survey_type == NPS else None,
             score=score,
-            subject=self._value(record, "subject"),
+            subject=self._part(values, "subject"),
             body=comment,
             body_text=comment,
-            occurred_at=instant(record, self._responded_at.name) or instant(record, "CreatedDate"),
-            author=self._value(record, "respondent_name"),
-            author_email=self._value(record, "respondent_email"),
-            custom_fields=self._custom_values(record),
-            modified_at=instant(record, self.cursor_field),
+            occurred_at=occurred_at,
+            author=self._part(values, "respondent_name"),
+            author_email=self._part(values, "respondent_email"),
+            custom_fields=self._custom_values(values),
+            modified_at=values.instant(self.cursor_field),
+            unreadable=values.unreadable_json(),
         )
-        return Mapped([row])
+        return Mapped([row], values.counts())
 
     def basis(self) -> Basis:
         # Not the path to the CRM id: which company has which is kept and refreshed apart from the records.
@@ -331,39 +345,43 @@ class SurveyMapper:
     def details(self) -> dict[str, Any]:
         return {FIELD_MAPPINGS.rpartition(".")[2]: self._fields.as_json()}
 
-    def _value(self, record: Record, name: SurveyField) -> str | None:
-        read = self._readers.get(name)
-        return None if read is None else text(read(record))
+    def _part(self, values: Values, name: SurveyField) -> str | None:
+        choice = self._fields.choices.get(name)
+        return None if choice is None else text(values.read(choice.path, self._readers[name]))
 
-    def _score(self, record: Record, survey_type: str | None) -> tuple[Decimal | None, str | None]:
+    def _score(self, values: Values, survey_type: str | None) -> tuple[Decimal | None, str | None]:
         """The score, and the kind of survey that its field is named after.
 
         Of a survey's own kind where that is known, so that a CSAT answer never shows up as NPS.
         """
-        for kind, read in self._scores:
+        kind_of_odd: str | None = None
+        for kind, path, read in self._scores:
             if survey_type in self._kinds and kind not in (survey_type, None):
                 continue
-            found = read(record)
-            if found not in (None, ""):
-                return number({"score": found}, "score"), kind
-        return None, None
+            found = values.read(path, read)
+            if found is not None:
+                return found, kind
+            if not values.is_readable(path):
+                kind_of_odd = kind_of_odd or kind
+        return None, kind_of_odd
 
-    def _custom_values(self, record: Record) -> Json | None:
+    def _custom_values(self, values: Values) -> Json | None:
         """The custom fields as JSON; None when they are not kept, which leaves alone what was stored before."""
         if not self._keeps_customs:
             return None
-        values = {name: read(record.get(name)) for name, read in self._customs}
-        return to_json({name: value for name, value in values.items() if value is not None})
+        customs = values.read_all(self._customs)
+        return values.json({name: value for name, value in customs.items() if value is not None})
 
 
-def _reader(choice: Choice) -> Callable[[Record], Any]:
-    """Reads a part out of a record: labels in place of picklist ids; of a lookup the name that it shows."""
-    read = typed_reader(choice.field) if choice.path == choice.field.name else _as_it_is
-    return lambda record: read(record.get(choice.path))
+def _reader(choice: Choice) -> Reader:
+    """Reads a part as text: labels in place of picklist ids; of a lookup the name that it shows."""
+    is_label = choice.path == choice.field.name and (choice.field.is_picklist or choice.field.options)
+    return typed_reader(choice.field) if is_label else text
 
 
-def _as_it_is(value: Any) -> Any:
-    return value
+def _score_reader(choice: Choice) -> Reader:
+    read = _reader(choice)
+    return leading_number if read is text else lambda value: leading_number(text(read(value)))
 
 
 def nps_group(score: Decimal | None) -> str | None:

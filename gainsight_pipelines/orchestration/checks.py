@@ -110,6 +110,24 @@ def unmapped_categories(looking: Looking) -> Found:
     )
 
 
+def unreadable_values(looking: Looking) -> Found:
+    """Stored values that can't be read as what their fields hold, and so stay empty."""
+    from gainsight_pipelines.store import history
+
+    pull = looking.pull
+    counts = history.unreadable_values(looking.connection, pull.table, pull.gainsight_object)
+    if not counts:
+        return Found(True, "Every value that is stored could be read.", {}, "unreadable-values")
+    named = ", ".join(f"{name} ({count:,})" for name, count in list(counts.items())[:5])
+    return Found(
+        False,
+        f"{len(counts)} {'field holds' if len(counts) == 1 else 'fields hold'} values that can't be read: {named}."
+        f" They are kept in `{pull.table.name}.unreadable`.",
+        {"fields": dg.MetadataValue.json(counts)},
+        "unreadable-values",
+    )
+
+
 def response_limit(looking: Looking) -> Found:
     """Whether the last run was cut off by `response_limit`."""
     from gainsight_pipelines.store import history
@@ -152,7 +170,7 @@ Check = Callable[[Looking], Found]
 
 def checks_of(pull: ObjectPull) -> tuple[Check, ...]:
     """The checks that make sense for a pull."""
-    every: tuple[Check, ...] = (match_rate, schema_drift, data_age)
+    every: tuple[Check, ...] = (match_rate, schema_drift, data_age, unreadable_values)
     if pull.categories is not None:
         every = (*every, unmapped_categories)
     return every if pull.limit is None else (*every, response_limit)

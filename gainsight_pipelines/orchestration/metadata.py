@@ -53,6 +53,7 @@ def materialization_metadata(
         "unmatched_in_all": sum(totals.values()),
         "relinked": report.relinked,
         "rejected": report.rejected,
+        "unreadable": report.unreadable,
         "gainsight_calls": calls,
         "crm_calls": report.calls.get("crm", 0),
         "seconds": round(report.seconds, 2),

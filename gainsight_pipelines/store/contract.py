@@ -33,6 +33,9 @@ _CHANGED = {
     "changed_at": (TIME, "When the row last changed; what downstream models go on from."),
     "run_id": (TEXT, "The run that changed it, as in `sync_run`."),
 }
+_UNREADABLE = {
+    "unreadable": (JSON, "Values that can't be read, as they came, by Gainsight's field; their columns stay empty."),
+}
 _ACCOUNT_ID = (TEXT, "The account (`account.account_id`); empty: none was found.")
 _LINK = {
     "account_id": _ACCOUNT_ID,
@@ -109,6 +112,7 @@ RELATIONS: Mapping[str, Relation] = {
             "modified_at": _MODIFIED,
             "deleted_at": _DELETED,
             **_CHANGED,
+            **_UNREADABLE,
         },
     ),
     "activity": Relation(
@@ -140,6 +144,7 @@ RELATIONS: Mapping[str, Relation] = {
             "modified_at": _MODIFIED,
             "deleted_at": _DELETED,
             **_CHANGED,
+            **_UNREADABLE,
         },
     ),
     "usage_metric": Relation(
@@ -162,6 +167,7 @@ RELATIONS: Mapping[str, Relation] = {
             "modified_at": _MODIFIED,
             "deleted_at": _DELETED,
             **_CHANGED,
+            **_UNREADABLE,
         },
     ),
     "custom_field": Relation(
@@ -212,6 +218,7 @@ RELATIONS: Mapping[str, Relation] = {
             "product_version": (TEXT, "The version that ran."),
             "cursor_before": (JSON, "Where the read began."),
             "cursor_after": (JSON, "Where it came to."),
+            "values_unreadable": (COUNT, "Values that can't be read, kept in `unreadable` of their rows."),
         },
     ),
     "sync_cursor": Relation(

@@ -58,6 +58,16 @@ def details_since(connection: psycopg.Connection, name: str, key: str, since: da
     ).fetchall()
 
 
+def unreadable_values(connection: psycopg.Connection, table: Table, gainsight_object: str) -> dict[str, int]:
+    """Of an object's live rows: how many hold a value that can't be read, by Gainsight's field; most frequent first."""
+    query = sql.SQL(
+        """SELECT field, count(*) FROM {table} t, jsonb_object_keys(t.unreadable) AS field
+           WHERE {mine} AND t.unreadable IS NOT NULL AND t.deleted_at IS NULL
+           GROUP BY field ORDER BY count(*) DESC, field"""
+    ).format(table=sql.Identifier(table.name), mine=table.mine(gainsight_object))
+    return dict(connection.execute(query).fetchall())
+
+
 def last_completed_run(connection: psycopg.Connection, name: str) -> tuple[bool, dict[str, Any]] | None:
     """Whether the last completed run was cut off by its limit, and its details."""
     return connection.execute(

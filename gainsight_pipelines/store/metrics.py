@@ -12,7 +12,8 @@ from psycopg.rows import class_row
 COUNTERS: LiteralString = """
 CROSS JOIN LATERAL (
     VALUES ('runs', 1), ('records_read', records_read), ('rows_written', rows_written),
-           ('records_rejected', records_rejected), ('bytes_received', bytes_received),
+           ('records_rejected', records_rejected), ('values_unreadable', values_unreadable),
+           ('bytes_received', bytes_received),
            ('seconds', coalesce(ceil(extract(epoch FROM finished_at - started_at)), 0)::bigint)
     UNION ALL SELECT 'calls_' || key, value::bigint FROM jsonb_each_text(calls)
 ) AS counted (counter, value)

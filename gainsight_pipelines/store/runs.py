@@ -167,6 +167,7 @@ class Run:
     rows_matched: int
     rows_unmatched: dict[str, int]
     records_rejected: int
+    values_unreadable: int
     rows_relinked: int
     is_truncated: bool
     calls: dict[str, int]
@@ -176,7 +177,8 @@ class Run:
 
 RUN_COLUMNS: LiteralString = (
     "run_id, object, status, started_at, finished_at, window_from, records_read, rows_written, rows_unchanged, "
-    "rows_matched, rows_unmatched, records_rejected, rows_relinked, is_truncated, calls, details, error"
+    "rows_matched, rows_unmatched, records_rejected, values_unreadable, rows_relinked, is_truncated, calls, details, "
+    "error"
 )
 
 

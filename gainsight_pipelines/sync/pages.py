@@ -116,7 +116,7 @@ class PageWriter:
         rows, rejected, counts = mapped
         self._make_room()
         learnt = self._crm_ids_of_page(records)
-        unknown = self._look_up(set(map(self._company_of, rows)) - learnt.keys())
+        unknown = self._look_up(self._companies_that_count(rows) - learnt.keys())
         self._crm_ids.update(learnt)
         for is_last in (*(False,) * (MAX_TRIES - 1), True):
             context.lock.confirm()
@@ -147,8 +147,9 @@ class PageWriter:
         context, report, connection = self._context, self._context.report, self._context.connection
         latest = {self._identity_of(row): row for row in rows}  # the last of a key is the newest
         written = bulk.upsert(connection, context.pull.table, self._linked(latest.values()), report.run_id)
-        if context.pull.table.part_column is not None:
-            record_ids = [visible(str(record["Gsid"])) for record in records if record.get("Gsid")]
+        id_field = self._mapper.id_field
+        if context.pull.table.part_column is not None and id_field is not None:
+            record_ids = [visible(str(record[id_field])) for record in records if record.get(id_field)]
             bulk.mark_missing_parts(
                 connection, context.pull.table, context.pull.gainsight_object, record_ids, report.run_id
             )
@@ -190,6 +191,19 @@ class PageWriter:
                 rows += mapped.rows
                 counts += mapped.counts
         return MappedPage(rows, rejected, Counter(counts))
+
+    def _companies_that_count(self, rows: Iterable[Row]) -> set[str | None]:
+        """The companies by which rows are matched: all, or those of rows whose own key leads nowhere."""
+        if self._key_kind is None:
+            return set(map(self._company_of, rows))
+        pairs = {(self._company_of(row), self._key_of(row)) for row in rows}
+        keys = {key for _, key in pairs}
+        lost = {key for key in keys if self._is_lost(key)}
+        return {company for company, key in pairs if key in lost}
+
+    def _is_lost(self, key: str | None) -> bool:
+        found = self._index.link_by_key(key, self._key_kind)
+        return found is None or found.account_id is None
 
     def _make_room(self) -> None:
         """Before a page: CRM ids are kept for those to come, but an object may name any number of companies."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from gainsight_pipelines.objects.fields import UNREADABLE
 from gainsight_pipelines.objects.pull import Count
 from gainsight_pipelines.store.runs import Cursor
 
@@ -48,6 +49,11 @@ class SyncReport:
     cursor_before: Cursor | None = None
     cursor_after: Cursor | None = None
 
+    @property
+    def unreadable(self) -> int:
+        """Values that could not be read."""
+        return sum(count for (topic, _), count in self.counts.items() if topic == UNREADABLE)
+
     def kept(self) -> SyncReport:
         """A copy of the counts as they stand, for `back_to`."""
         return replace(self, unmatched=Counter(self.unmatched), counts=Counter(self.counts))
@@ -82,6 +88,7 @@ class SyncReport:
             "is_truncated": self.is_truncated,
             "calls": self.calls,
             "bytes_received": self.bytes_received,
+            "values_unreadable": self.unreadable,
             "cursor_before": self.cursor_before.as_json() if self.cursor_before else None,
             "cursor_after": self.cursor_after.as_json() if self.cursor_after else None,
         }

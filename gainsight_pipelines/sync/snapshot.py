@@ -23,8 +23,7 @@ def read_snapshot(context: PullContext, mapper: Mapper, write: PageWriter) -> No
     """
     connection, name, run_id = context.connection, context.pull.name, context.report.run_id
     context.report.cursor_before = take_cursor(connection, name, PULL, run_id)
-    id_field = "Gsid" if "Gsid" in mapper.select else None
-    plan = ReadPlan(context.pull.gainsight_object, mapper.select, cursor_field=None, id_field=id_field)
+    plan = ReadPlan(context.pull.gainsight_object, mapper.select, cursor_field=None, id_field=mapper.id_field)
     snapshot.prepare(connection, context.pull.table)
     for page in read_ahead(read_whole(context.services.gainsight, plan, report=context.note)):
         context.report.cleaned += page.cleaned

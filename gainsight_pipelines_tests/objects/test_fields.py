@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gainsight_pipelines.errors import SettingsError
-from gainsight_pipelines.objects.fields import configured_field, normal_name, texts, typed_reader
+from gainsight_pipelines.objects.fields import (
+    Values,
+    configured_field,
+    leading_number,
+    normal_name,
+    texts,
+    typed_reader,
+)
 from gainsight_pipelines.objects.pull import selected
 from gainsight_pipelines.store.rejected import to_json
 from gainsight_pipelines_tests.objects.schemas import lookup, picklist, plain, schema_of
@@ -27,8 +34,11 @@ JSON_VALUES = st.recursive(
 
 
 @given(st.sampled_from(TYPES), JSON_VALUES)
-def test_any_value_of_any_type_has_a_json_form(data_type: str, value: Any) -> None:
-    to_json(typed_reader(plain("X", data_type))(value))
+def test_any_value_of_any_type_has_a_json_form_or_is_kept_as_it_came(data_type: str, value: Any) -> None:
+    values = Values({"X": value})
+    to_json(values.read("X", typed_reader(plain("X", data_type))))
+    assert values.unreadable in ({}, {"X": value})
+    assert (values.unreadable_json() is None) == (not values.unreadable) == values.is_readable("X")
 
 
 @given(JSON_VALUES)
@@ -41,12 +51,13 @@ def test_any_value_of_a_picklist_has_a_json_form(value: Any) -> None:
     ("data_type", "value", "expected"),
     [
         ("NUMBER", "1.50", Decimal("1.50")),
-        ("NUMBER", "n/a", "n/a"),
         ("BOOLEAN", "false", False),
         ("DATE", "2026-01-31", date(2026, 1, 31)),
         ("DATETIME", "2026-01-31T10:00:00Z", datetime(2026, 1, 31, 10, tzinfo=UTC)),
         ("STRING", "", None),
         ("DATE", "", None),
+        ("PICKLIST", "", None),
+        ("MULTISELECTDROPDOWNLIST", " ", None),
     ],
 )
 def test_values_have_the_type_of_their_field(data_type: str, value: Any, expected: Any) -> None:
@@ -60,6 +71,60 @@ def test_picklists_show_labels_and_ids_that_have_none() -> None:
     assert several("i1;i2") == several(["i1", "i2"]) == ["One", "Two"]
     assert several("i9;i2") == ["i9", "Two"]
     assert several("") is None
+
+
+def test_a_picklist_that_holds_a_list_shows_labels() -> None:
+    one = typed_reader(picklist("X", i1="One", i2="Two"))
+    assert (one(["i1"]), one(["i1", "i2", None]), one([]), one("")) == ("One", "One; Two", None, None)
+    assert one("\u200bi1") == "One"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("Doe, Jane; Roe, Richard", ["Doe, Jane", "Roe, Richard"]),
+        ("Ann, Bob", ["Ann", "Bob"]),
+        ("Banking, Insurance", ["Banking, Insurance"]),
+        ("Banking, Insurance;Retail", ["Banking, Insurance", "Retail"]),
+        ("Retail, Banking, Insurance, Other", ["Retail", "Banking, Insurance", "Other"]),
+        ("b;r", ["Banking, Insurance", "Retail"]),
+        (["b", "Retail", " "], ["Banking, Insurance", "Retail"]),
+        ("A;B", ["A;B"]),
+        (";,;", [","]),
+        ("", None),
+        ([], None),
+    ],
+)
+def test_a_separator_within_a_label_does_not_separate(value: Any, expected: list[str] | None) -> None:
+    read = typed_reader(picklist("X", multiple=True, b="Banking, Insurance", r="Retail", ab="A;B"))
+    assert read(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [("9 - very likely", 9), ("10 – Extremely", 10), ("7", 7), (8, 8), ("3. Neutral", 3), ("4 (good)", 4),
+     ("5 ★★★★★", 5), ("2: bad", 2), ("0 stars", 0), ("4.5 of five", Decimal("4.5")), ("", None), (None, None)],
+)  # fmt: skip
+def test_a_label_that_begins_with_its_number_is_that_number(value: Any, number: Decimal | None) -> None:
+    assert leading_number(value) == number
+
+
+@pytest.mark.parametrize(
+    "value", ["N/A", "very likely", "9/10", "2026-01-31", "20%", "1st choice", "3-4", "9,5 good", [9]]
+)
+def test_other_labels_are_no_numbers(value: Any) -> None:
+    with pytest.raises(ValueError, match="number"):
+        leading_number(value)
+
+
+def test_what_is_nested_too_deeply_is_left_out_alone() -> None:
+    deep: Any = "bottom"
+    for _ in range(100_000):
+        deep = [deep]
+    values = Values({"Deep": deep, "Odd": deep})
+    assert values.json({"Deep": deep, "Flat": 1}) == '{"Deep":null,"Flat":1}'
+    assert values.number("Odd") is None
+    assert values.unreadable_json() == '{"Deep":"(nested too deeply)","Odd":"(nested too deeply)"}'
 
 
 @given(st.lists(st.text(st.characters(exclude_characters=";,", codec="utf-8"))))

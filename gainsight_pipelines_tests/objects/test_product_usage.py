@@ -10,7 +10,7 @@ from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import Field
 from gainsight_pipelines.objects.fields import BadRecord
 from gainsight_pipelines.objects.product_usage import ProductUsagePull, ProductUsageSettings, UsageMapper
-from gainsight_pipelines_tests.objects.schemas import lookup, plain, schema_of
+from gainsight_pipelines_tests.objects.schemas import lookup, picklist, plain, schema_of
 
 SYSTEM = (plain("Gsid", "GSID"), plain("ModifiedDate", "DATETIME"))
 FLAT = (plain("Metric"), plain("Amount", "NUMBER"), plain("Day", "DATE"))
@@ -39,6 +39,7 @@ def value(row: tuple[Any, ...], column: str) -> Any:
         (plain("Account_Domain__gc"), "domain"),
         (plain("Site", "URL"), "domain"),
         (lookup("Company__gc", "company"), None),
+        (lookup("AccountId__gc", "company"), None),
         (plain("GsCompanyId"), None),
     ],
 )
@@ -65,19 +66,35 @@ def test_rows_without_gsid_are_named_by_what_they_hold() -> None:
         assert value(pulls.map({**record, **other}).rows[0], "record_id") != value(first, "record_id")
 
 
-def test_numeric_strings_are_numbers_and_odd_values_are_counted() -> None:
-    pulls = mapper(*SYSTEM, lookup("GsCompanyId", "company"), plain("A", "NUMBER"), plain("B", "NUMBER"))
-    rows, counts = pulls.map({"Gsid": "g", "GsCompanyId": "c", "A": " 1,200.5 ", "B": "n/a"})
-    assert [(value(row, "metric"), str(value(row, "value"))) for row in rows] == [("A", "1200.5")]
-    assert counts == (("odd_values", "value not a number"),)
-
-
-def test_a_flat_row_without_metric_or_with_an_odd_value_is_kept_aside() -> None:
+def test_a_flat_row_without_metric_is_kept_aside() -> None:
     pulls = flat(*SYSTEM, plain("AccountId", "SFDCID"), key="AccountId")
-    with pytest.raises(BadRecord, match="Metric is blank"):
-        pulls.map({"Gsid": "g", "AccountId": "1", "Metric": " ", "Amount": 1})
-    with pytest.raises(BadRecord, match="Amount is not a number"):
-        pulls.map({"Gsid": "g", "AccountId": "1", "Metric": "Logins", "Amount": "many"})
+    for metric in (" ", "\u200b", None):
+        with pytest.raises(BadRecord, match="Metric is blank"):
+            pulls.map({"Gsid": "g", "AccountId": "1", "Metric": metric, "Amount": 1})
+
+
+def test_names_behind_ids_and_lookups_are_shown() -> None:
+    pulls = mapper(
+        *SYSTEM,
+        plain("AccountId", "SFDCID"),
+        picklist("Kind", i1="Log-ins"),
+        lookup("Area", "area__gc"),
+        plain("Amount", "NUMBER"),
+        aggregate={
+            "key": "AccountId",
+            "metric_name_field": "Kind",
+            "metric_value_field": "Amount",
+            "dimension_field": "Area",
+        },
+    )
+    assert "Area__gr.Name" in pulls.select
+    (row,) = pulls.map({"Gsid": "g", "AccountId": "1", "Kind": "i1", "Area__gr.Name": "North", "Amount": 1}).rows
+    assert (value(row, "metric"), value(row, "dimension")) == ("Log-ins", "North")
+
+
+def test_a_key_of_its_own_is_kept_beside_the_company() -> None:
+    company = flat(*SYSTEM, plain("AccountId", "SFDCID"), lookup("Customer", "company"), key="AccountId").company
+    assert (company.gsid, company.crm_id, company.key_kind) == ("Customer", "AccountId", "crm_id")
 
 
 def test_several_dates_have_to_be_told_apart() -> None:

@@ -25,7 +25,7 @@ def run_checks(located: Located, name: str, *only: str) -> dict[str, tuple[bool,
 
 
 def test_each_object_has_the_checks_that_make_sense_for_it(located: Located) -> None:
-    every = {"match_rate", "schema_drift", "data_age"}
+    every = {"match_rate", "schema_drift", "data_age", "unreadable_values"}
     company, activity = checked(located.run("company")), checked(located.run("activity"))
     assert set(company) == every
     assert set(activity) == every | {"unmapped_categories"}
@@ -51,6 +51,22 @@ def test_unmapped_categories_are_named_until_they_are_mapped(located: Located) -
     categories = {"".join(name.split()).casefold(): "TYPE_MANUAL" for (name,) in seen if name != "(none)"}
     located.pulling.content["activity"]["reporting_categories"] = categories
     assert run_checks(located, "activity")["unmapped_categories"] == (True, "Every category of the week is mapped.")
+
+
+def test_values_that_cannot_be_read_are_named_until_they_are_corrected(located: Located) -> None:
+    gsid = next(iter(located.pulling.truth("activity_timeline")))
+    edit = {"object": "activity_timeline", "gsid": gsid}
+    located.pulling.sandbox.edit(edit | {"values": {"Duration": "45 min"}})
+    result = located.run("activity")
+    assert checked(result)["unreadable_values"] == (
+        False,
+        "1 field holds values that can't be read: Duration (1). They are kept in `activity.unreadable`.",
+    )
+    (event,) = result.asset_materializations_for_node("gainsight__activity")
+    assert event.metadata["unreadable"].value == 1
+    assert event.metadata["details"].value["unreadable"] == {"Duration": 1}
+    located.pulling.sandbox.edit(edit | {"values": {"Duration": 45}})
+    assert checked(located.run("activity"))["unreadable_values"][0]
 
 
 def test_a_response_limit_that_was_reached_says_how_far_the_run_came(located: Located) -> None:

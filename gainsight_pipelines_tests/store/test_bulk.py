@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import psycopg
 import pytest
 
-from gainsight_pipelines.objects.activity_table import ACTIVITY
-from gainsight_pipelines.objects.company import COMPANY
-from gainsight_pipelines.objects.product_usage import USAGE_METRIC
+from gainsight_pipelines.objects.activity_table import ACTIVITY, ActivityRow
+from gainsight_pipelines.objects.company import COMPANY, CompanyRow
+from gainsight_pipelines.objects.product_usage import USAGE_METRIC, UsageRow
 from gainsight_pipelines.store import bulk, snapshot
 from gainsight_pipelines.store.bulk import Written
 from gainsight_pipelines.store.deletions import mark_logged, mark_unseen, note_seen, prepare_sweep
 from gainsight_pipelines.store.remap import Remap, remap
+from gainsight_pipelines.store.tables import Json
 
 UNLINKED = (None, None, "no_account", None)
 
 
 def company(gsid: str, name: str = "A") -> tuple[Any, ...]:
-    return (gsid, None, name, "{}", None, *UNLINKED)
+    return (*CompanyRow(gsid, None, name, Json("{}"), None, None), *UNLINKED)
 
 
 def usage(record_id: str, value: float, day: int = 1, obj: str = "u") -> tuple[Any, ...]:
-    observed = f"2026-01-{day:02}T00:00:00Z"
-    return (obj, record_id, "m", "c", None, "p", None, value, "{}", observed, None, *UNLINKED)
+    observed = datetime(2026, 1, day, tzinfo=UTC)
+    row = UsageRow(obj, record_id, "m", "c", None, "p", None, Decimal(value), Json("{}"), observed, None, None)
+    return (*row, *UNLINKED)
 
 
 def write(connection: psycopg.Connection, rows: list[tuple[Any, ...]], run_id: str = "r1") -> Written:
@@ -48,7 +52,7 @@ def test_only_changed_rows_are_touched(prepared: psycopg.Connection) -> None:
 
 def test_nothing_is_left_staged_by_a_page_that_was_rolled_back(prepared: psycopg.Connection) -> None:
     with pytest.raises(psycopg.errors.CheckViolation), prepared.transaction():
-        bulk.upsert(prepared, COMPANY, [(*company("1")[:5], None, None, None, None)], "r1")
+        bulk.upsert(prepared, COMPANY, [(*company("1")[:-4], None, None, None, None)], "r1")
     assert write(prepared, [company("2")]) == Written(1, 0)
     assert prepared.execute("SELECT array_agg(gsid) FROM company").fetchone() == (["2"],)
 
@@ -126,10 +130,11 @@ def test_columns_follow_others_once_for_each_combination(prepared: psycopg.Conne
 
 def activity(number: int, subject: str = "A", attendees: list[str] | None = None) -> tuple[Any, ...]:
     gsid = f"1T01{number:08d}"
-    return (
-        gsid, "timeline", "activity_timeline", None, "EMAIL", None, None, None, None, subject, None, None, None, None,
-        None, None, attendees, None, "{}", None, *UNLINKED,
+    row = ActivityRow(
+        gsid, "timeline", "activity_timeline", None, "EMAIL",
+        subject=subject, internal_attendees=attendees, custom_fields=Json("{}"),
     )  # fmt: skip
+    return (*row, *UNLINKED)
 
 
 def write_activities(connection: psycopg.Connection, rows: list[tuple[Any, ...]], run_id: str = "r1") -> Written:

@@ -66,12 +66,15 @@ def test_numbers_as_strings_and_beyond_all_measure(odd: Pulling, tenant: Tenant)
         entry(503, Duration="half an hour"),
         entry(504, Duration=float("inf")),
     ]
-    pull_all_but(odd, 2, GOOD + 3)
-    assert reasons(odd) == ["Duration is not a number"] * 2
+    report = pull_all_but(odd, 0, GOOD + 5)
     assert one(odd, 500, "duration_minutes, custom_fields->>'Ant__Score__c'") == (45, "1234.5")
-    assert one(odd, 502, "custom_fields->>'Ant__Score__c'") == ("1e200000",)
+    assert one(odd, 501, "duration_minutes, unreadable") == (None, {"Duration": "1e200000"})
+    assert one(odd, 502, "custom_fields->>'Ant__Score__c', unreadable") == (None, {"Ant__Score__c": "1e200000"})
     assert one(odd, 502, "custom_fields->>'Ant__Anything__c'") == ("1" + "0" * 60,)
-    assert one(odd, 504, "duration_minutes") == (None,)
+    assert one(odd, 503, "subject, duration_minutes, unreadable") == ("entry 503", None, {"Duration": "half an hour"})
+    assert one(odd, 504, "duration_minutes, unreadable") == (None, None)
+    assert report.details["unreadable"] == {"Duration": 2, "Ant__Score__c": 1}
+    assert odd.query("SELECT values_unreadable FROM sync_run WHERE object = 'activity'") == [(3,)]
 
 
 def test_impossible_dates(odd: Pulling, tenant: Tenant) -> None:
@@ -82,9 +85,13 @@ def test_impossible_dates(odd: Pulling, tenant: Tenant) -> None:
         entry(503, ActivityDate="0001-01-01T00:00:00Z"),
         entry(504, ActivityDate="", CreatedDate="2026-01-01"),
     ]
-    pull_all_but(odd, 3, GOOD + 2)
-    assert reasons(odd) == ["ActivityDate is not a date"] * 3
-    assert one(odd, 504, "occurred_at") == (datetime(2026, 1, 1, tzinfo=UTC),)
+    report = pull_all_but(odd, 0, GOOD + 5)
+    assert [one(odd, number, "occurred_at, unreadable") for number in (500, 501, 502)] == [
+        (None, {"ActivityDate": odd_date}) for odd_date in ("2026-02-30T10:00:00Z", "soon", 10**18)
+    ]
+    assert one(odd, 503, "extract(year FROM occurred_at), unreadable") == (1, None)
+    assert one(odd, 504, "occurred_at, unreadable") == (datetime(2026, 1, 1, tzinfo=UTC), None)
+    assert report.details["unreadable"] == {"ActivityDate": 3}
 
 
 def test_a_gsid_twice_in_a_page_and_one_that_is_missing(odd: Pulling, tenant: Tenant) -> None:
@@ -104,7 +111,7 @@ def test_ids_and_names_that_no_index_can_hold(odd: Pulling, tenant: Tenant) -> N
     tenant.rows += [entry(500, Gsid=endless), entry(501, GsCompanyId=endless), entry(502, Subject=endless)]
     pull_all_but(odd, 1, GOOD + 2)
     assert reasons(odd) == ["Gsid is longer than an id can be"]
-    assert one(odd, 501, "unmatched_reason") == ("no_company",)
+    assert one(odd, 501, "unmatched_reason, unreadable") == ("no_company", {"GsCompanyId": endless})
 
 
 def test_keys_that_differ_by_case(odd: Pulling, tenant: Tenant) -> None:
@@ -120,9 +127,9 @@ def test_deep_nesting(odd: Pulling, tenant: Tenant, depth: int) -> None:
         nested = {"in": nested}
     tenant.rows.append(entry(500, Ant__Anything__c=nested))
     report = odd.pull("activity")
-    assert odd.query("SELECT count(*) FROM activity") == [(GOOD + 1 - report.rejected,)]
-    if report.rejected:
-        assert reasons(odd) == ["nested too deeply"]
+    assert (report.rejected, odd.query("SELECT count(*) FROM activity")) == (0, [(GOOD + 1,)])
+    if report.unreadable:
+        assert one(odd, 500, "custom_fields, unreadable") == ({}, {"Ant__Anything__c": "(nested too deeply)"})
     else:
         assert one(odd, 500, f"custom_fields #>> '{{Ant__Anything__c,{','.join(['in'] * depth)}}}'") == ("bottom",)
 
@@ -150,14 +157,20 @@ def test_items_that_a_picklist_does_not_list(odd: Pulling, tenant: Tenant) -> No
 
 
 def test_what_was_kept_aside_is_there_once_however_often_it_comes(odd: Pulling, tenant: Tenant) -> None:
-    tenant.rows.append(entry(500, Duration="many", LastModifiedDate=NOW))
+    tenant.rows.append(entry(500, Gsid=" ", Subject="nobody's", LastModifiedDate=NOW))
     odd.pull("activity")
     odd.pull("activity")
     ((payload, reason),) = odd.query("SELECT payload, reason FROM rejected_record")
-    assert (payload["Duration"], reason) == ("many", "Duration is not a number")
-    tenant.rows[-1] |= {"Duration": 5, "LastModifiedDate": NOW + timedelta(seconds=30)}
+    assert (payload["Subject"], reason) == ("nobody's", "no Gsid")
+
+
+def test_an_unreadable_value_that_is_corrected_is_read_with_the_next_change(odd: Pulling, tenant: Tenant) -> None:
+    tenant.rows.append(entry(500, Duration="many", LastModifiedDate=NOW))
     odd.pull("activity")
-    assert one(odd, 500, "duration_minutes") == (5,)
+    assert one(odd, 500, "duration_minutes, unreadable") == (None, {"Duration": "many"})
+    tenant.rows[-1] |= {"Duration": 5, "LastModifiedDate": NOW + timedelta(seconds=30)}
+    assert odd.pull("activity").unreadable == 0
+    assert one(odd, 500, "duration_minutes, unreadable") == (5, None)
 
 
 @pytest.mark.parametrize("name", ["activity", "product_usage"])

@@ -23,33 +23,40 @@ def flat(**aggregate: Any) -> dict[str, Any]:
     return {"enabled": True, "object": "product_usage__gc", "aggregate": {**names, **aggregate}}
 
 
+def own_or_companys(truth: dict[str, Any], accounts: dict[str, str]) -> tuple[str | None, str | None]:
+    """Account and reason of a row with a CRM id of its own, which falls back to that of its company."""
+    own = truth["by_crm_id"]
+    if own["account"] is not None or truth["reason"] == "no_company":
+        return accounts.get(own["account"]), own["reason"]
+    return accounts.get(truth["account"]), truth["reason"]
+
+
 def test_p2_flat_rows_by_the_crms_own_id(pulling: Pulling) -> None:
     """Requirement P2."""
     pulling.content["product_usage"] = flat(
         key="AccountId", dimension_field="Dimension__gc", additional_value_fields=["SecondaryValue__gc"]
     )
     report = pulling.pull("product_usage")
-    accounts = pulling.account_ids()
+    accounts, truth = pulling.account_ids(), pulling.truth("product_usage__gc")
     stored = pulling.query(
         """SELECT record_id, account_id, unmatched_reason, metric, value::float, dimension,
                   secondary ->> 'SecondaryValue__gc' FROM usage_metric"""
     )
     assert {row[0]: row[1:] for row in stored} == {
         gsid: (
-            accounts[each["by_crm_id"]["account"]] if each["by_crm_id"]["account"] else None,
-            each["by_crm_id"]["reason"],
+            *own_or_companys(each, accounts),
             each["metric"],
             each["value"],
             each["dimension"],
             each["secondary"] if each["secondary"] in ("12", "3.5") else None,
         )
-        for gsid, each in pulling.truth("product_usage__gc").items()
+        for gsid, each in truth.items()
     }
-    odd = report.details["odd_values"]
-    secondaries = [each["secondary"] for each in pulling.truth("product_usage__gc").values()]
-    assert odd["secondary value not a number"] == secondaries.count("n/a")
-    assert odd["secondary value blank"] == sum(not (each or "").strip() for each in secondaries)
-    assert odd["value blank"] == sum(each["value"] is None for each in pulling.truth("product_usage__gc").values())
+    blank, secondaries = report.details["blank_values"], [each["secondary"] for each in truth.values()]
+    assert report.details["unreadable"] == {"SecondaryValue__gc": secondaries.count("n/a")}
+    assert report.unreadable == secondaries.count("n/a")
+    assert blank["SecondaryValue__gc"] == sum(not (each or "").strip() for each in secondaries)
+    assert blank["MetricValue__gc"] == sum(each["value"] is None for each in truth.values())
 
 
 def test_p2_flat_rows_by_domain(pulling: Pulling) -> None:
@@ -66,19 +73,24 @@ def test_p2_flat_rows_by_domain(pulling: Pulling) -> None:
     pulling.content["product_usage"] = flat(key="Account_Domain__gc")
     pulling.pull("product_usage")
     stored = pulling.query(
-        """SELECT account_key, min(match_method), min(unmatched_reason), count(DISTINCT account_id)
-           FROM usage_metric GROUP BY account_key ORDER BY account_key NULLS LAST"""
+        "SELECT record_id, account_key, match_method, account_id, unmatched_reason FROM usage_metric"
     )
-    by_key = {row[0]: row[1:] for row in stored}
+    assert {key for _, key, *_ in stored} == set(values)
     live = {
         each["domain"]
         for each in pulling.sandbox.truth()["accounts"]["salesforce"].values()
         if not each["deleted"] and not each["merged_into"]
     }
-    for value, domain in zip(values[:2], domains[:2], strict=True):
-        assert by_key[value] == (("domain", None, 1) if domain in live else (None, "no_account", 0))
-    assert by_key["nobody.example"] == (None, "no_account", 0)
-    assert by_key[None] == (None, "no_company", 0)
+    accounts, truth = pulling.account_ids(), pulling.truth("product_usage__gc")
+    found = {value for value, domain in zip(values[:2], domains[:2], strict=True) if domain in live}
+    assert found
+    for record_id, key, method, *link in stored:
+        if key in found:
+            assert (method, link[1]) == ("domain", None)
+        else:  # by its company
+            where = truth[record_id]
+            reason = "no_account" if where["reason"] == "no_company" and key is not None else where["reason"]
+            assert link == [accounts.get(where["account"]), reason]
 
 
 @pytest.mark.parametrize("kind", ["auto", "gsid"])
