@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from gainsight_pipelines import __version__
 from gainsight_pipelines.cli import completion, output
@@ -62,11 +62,21 @@ def main() -> None:
     sys.exit(_status())
 
 
+def _misuse(error: CycloptsError) -> str:
+    """What is wrong with the way in which a command was called, and where its help is."""
+    command = " ".join(error.command_chain or ())
+    text = str(error).strip()
+    if isinstance(error, UnusedCliTokensError):
+        text = f"`{command}` takes no {' '.join(error.unused_tokens or ())}."
+    return f"{text} `{' '.join(filter(None, (PROGRAM, command, '--help')))}` says more."
+
+
 def _status() -> int:
     try:
-        status = app(exit_on_error=False)
+        status = app(exit_on_error=False, print_error=False)
         sys.stdout.flush()
-    except CycloptsError:
+    except CycloptsError as error:
+        output.say(f"{PROGRAM}: {_misuse(error)}")
         return 2
     except PipelineError as error:
         output.say(f"{PROGRAM}: {error}")

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from gainsight_pipelines.cli import output
+from gainsight_pipelines.cli.invocation import PROGRAM
 from gainsight_pipelines.errors import PipelineError, SettingsError
 from gainsight_pipelines.near import did_you_mean
 
@@ -136,7 +137,14 @@ class Asker:
             output.say("  Answer y or n.")
 
     def pick(
-        self, name: str, question: str, names: Iterable[tuple[str, str]], ready: str | None, *, optional: bool = True
+        self,
+        name: str,
+        question: str,
+        names: Iterable[tuple[str, str]],
+        ready: str | None,
+        *,
+        listed_by: str,
+        optional: bool = True,
     ) -> str | None:
         """A name out of many, found by a piece of it or of its label.
 
@@ -145,14 +153,15 @@ class Asker:
             question: what to ask.
             names: pairs of name and label.
             ready: the answer that Enter takes; None: there is none.
+            listed_by: the command that lists the names.
             optional: whether "-" may be answered, for None.
         """
         known = dict(names)
         by_key = {one.casefold(): one for one in known}
-        given = self.given.get(name)
+        given, likely = self.given.get(name), ready
         ready = given if given is not None else ready
         if not self.is_interactive:
-            return self._picked_alone(name, question, known, ready, optional=optional)
+            return self._picked_alone(name, question, known, ready, likely, listed_by, optional=optional)
         hint = f"a name, a piece of one to search, ? for all{f', {NONE} for none' if optional else ''}"
         shown = ready or (NONE if optional else None)
         while True:
@@ -176,7 +185,15 @@ class Asker:
             output.say(f"  {len(found)} fit{', the first are shown' if len(found) > most else ''}: name one.")
 
     def _picked_alone(
-        self, name: str, question: str, labels: Mapping[str, str], ready: str | None, *, optional: bool
+        self,
+        name: str,
+        question: str,
+        labels: Mapping[str, str],
+        ready: str | None,
+        likely: str | None,
+        listed_by: str,
+        *,
+        optional: bool,
     ) -> str | None:
         if ready is None or (ready == NONE and optional):
             if optional:
@@ -185,8 +202,8 @@ class Asker:
         by_key = {one.casefold(): one for one in labels}
         found = by_key.get(ready.casefold())
         if found is None:
-            near = did_you_mean(ready, labels, _by_label(labels))
-            todo = f"{near} {len(by_key)} names are there to choose from.".strip()
+            near = did_you_mean(ready, labels, _by_label(labels)) or (f"Likely is {likely}." if likely else "")
+            todo = f"{near} `{PROGRAM} {listed_by}` lists all {len(by_key)}.".strip()
             raise SettingsError(f"--{name}: there is no {ready!r}.", todo)
         return found
 
@@ -196,6 +213,7 @@ class Asker:
         Raises:
             SettingsError: the input has ended.
         """
+        prompt = output.clean(prompt)
         if sys.stdin.isatty() and sys.stdout.isatty():
             with _completing(list(names)):
                 try:

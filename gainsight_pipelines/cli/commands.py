@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 RUN_COLUMNS = ("object", "status", "read", "matched", "unmatched", "written", "unchanged", "calls", "seconds")
 NUMBERS = ("read", "matched", "written", "unchanged", "calls", "seconds")
-LESS = ("unchanged", "calls", "seconds", "written")
+LESS = ("written", "unchanged", "seconds", "calls")
 """What a narrow terminal can do without, the last of them first."""
 UNMATCHED_IDS = ("object", "record_id", "company_gsid", "reason", "first_seen_at")
 UNMATCHED_LESS = ("candidates", "first_seen_at", "company_gsid")

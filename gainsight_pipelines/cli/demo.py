@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from gainsight_pipelines.cli import output
@@ -37,7 +38,7 @@ def demo_command(crm: CRMKind, *, as_json: bool) -> int:
             title = f"Gainsight → PostgreSQL, accounts of {CRM_NAMES[crm]}"
             status = print_results(results, as_json=as_json, title=title)
             if not as_json:
-                output.print_table(_sample(workspace))
+                output.print_table("", _sample(workspace))
                 output.say(_next(crm))
     return status
 
@@ -47,7 +48,7 @@ def _next(crm: CRMKind) -> str:
         dev_on_sandbox(crm): "the Dagster UI on this sandbox",
         f"{program()} init": "your own tenant: settings with ready answers, then `run --all`",
     }
-    return "\n".join(["Next:", *(f"  {command}\n      {what}" for command, what in steps.items())])
+    return "\n".join(["\nNext:", *(f"  {command}\n      {what}" for command, what in steps.items())])
 
 
 def _sample(workspace: Workspace) -> Any:
@@ -55,7 +56,7 @@ def _sample(workspace: Workspace) -> Any:
         rows = connection.execute(SAMPLE).fetchall()
     numbers = ("ARR", "companies", "activities", "surveys", "usage")
     texts = [
-        [f"{value:,}" if isinstance(value, int) else str(value if value is not None else "") for value in row]
+        [f"{value:,}" if isinstance(value, int | Decimal) else str(value if value is not None else "") for value in row]
         for row in rows
     ]
     return output.table_of("account_360: largest accounts", SAMPLE_COLUMNS, texts, right=numbers, less=SAMPLE_LESS)

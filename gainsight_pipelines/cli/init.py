@@ -253,7 +253,7 @@ class _SetUp:
         names = [(one.name, one.label) for one in fields]
         common = self._data("common")
         ready = _ready(common["gsid_field"], suggestions.gsid_fields(fields), fields)
-        gsid = self._asker.pick("gsid-field", "CRM field with Gainsight's GSID", names, ready)
+        gsid = self._asker.pick("gsid-field", "CRM field with Gainsight's GSID", names, ready, listed_by="crm-fields")
         self._put("common", {**common, "gsid_field": gsid})
         self._tell_filled(gsid)
         primary = self._data("primary_crm")
@@ -262,7 +262,8 @@ class _SetUp:
         for name, question in questions.items():
             option = f"{name.replace('_', '-')}-field"
             before = primary["fields"].get(name)
-            chosen = self._asker.pick(option, question, names, _ready(before, guesses[name], fields))
+            likely = _ready(before, guesses[name], fields)
+            chosen = self._asker.pick(option, question, names, likely, listed_by="crm-fields")
             primary["fields"] = {**primary["fields"], name: chosen}
         self._put("primary_crm", primary)
 
@@ -294,7 +295,7 @@ class _SetUp:
                 names = [(one.name, one.label) for one in schema.fields.values()]
                 ready = data["crm_id_field"] or next(iter(guesses), None)
                 data["crm_id_field"] = self._asker.pick(
-                    "crm-id-field", "Company field with the CRM's account id", names, ready
+                    "crm-id-field", "Company field with the CRM's account id", names, ready, listed_by="fields company"
                 )
         self._put("company", data)
 
@@ -358,7 +359,9 @@ class _SetUp:
         data["enabled"] = is_possible and self._is_wanted("product_usage", is_possible=is_possible)
         if data["enabled"] and objects:
             names = [(one.name, one.label) for one in objects if one.is_readable]
-            chosen = self._asker.pick("usage-object", "Object with product usage", names, ready, optional=False)
+            chosen = self._asker.pick(
+                "usage-object", "Object with product usage", names, ready, listed_by="objects", optional=False
+            )
             schema = self._schema(chosen or data["object"])
             if schema is not None and (is_new or chosen != data["object"]):
                 data |= {"object": schema.name, "aggregate": suggestions.aggregate(schema), "company_field": None}

@@ -191,9 +191,15 @@ class Listing:
             if self._least(shown) <= options.max_width:
                 yield self._table(shown)
                 if dropped:
-                    yield styled(f"Too narrow for {', '.join(reversed(dropped))}: --json has all.", "dim")
+                    what = ", ".join(name for name in self.columns if name in dropped)
+                    yield styled(f"A wider terminal shows {what}, too.", "dim")
                 return
         yield from self._blocks()
+
+    def is_unbroken(self, width: int) -> bool:
+        """Whether no word of it has to be broken in that width."""
+        columns = zip(*([self.columns, *self.rows]), strict=True)
+        return sum(max(_longest_word(_plain(cell).plain) for cell in cells) + 2 for cells in columns) - 2 <= width
 
     def _least(self, shown: Sequence[int]) -> int:
         """How narrow a table of these columns can be."""
@@ -204,7 +210,7 @@ class Listing:
         texts = [name, *(_plain(row[number]).plain for row in self.rows)]
         if name in self.right or name in self.whole:
             return max(map(_width, texts))
-        return min(WORD, max(_width(word) for text in texts for word in (*text.split(), "")))
+        return min(WORD, max(map(_longest_word, texts)))
 
     def _table(self, shown: Sequence[int]) -> Table:
         from rich.box import SIMPLE_HEAD
@@ -233,6 +239,27 @@ class Listing:
                     block.add_row(styled(name, "dim"), text)
             yield block
             yield _plain("")
+
+
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """A table that falls apart into several below each other where its words don't fit beside each other."""
+
+    beside: Listing
+    below: Sequence[Listing]
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        if self.beside.is_unbroken(options.max_width):
+            yield self.beside
+            return
+        for number, each in enumerate(self.below):
+            if number:
+                yield _plain("")
+            yield each
+
+
+def _longest_word(text: str) -> int:
+    return max(map(_width, text.split()), default=0)
 
 
 def _width(text: str) -> int:

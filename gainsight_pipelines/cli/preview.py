@@ -41,9 +41,9 @@ def preview_command(name: str, *, filter_text: str | None, size: int, path: Path
     output.say(_headline(found))
     if found.field_mappings:
         rows = list(_mapping_rows(found.field_mappings))
-        output.print_table(output.table_of("Parts of a response", ("part", "field", "because"), rows))
+        output.print_table(output.table_of("Parts of a response", ("part", "field", "because"), rows), "")
     for number, record in enumerate(found.records, start=1):
-        output.print_table(_table(found, record, f"{number}: {_account(record)}"))
+        output.print_table(_table(found, record, f"{number}: {_account(record)}"), "")
     for note in found.notes:
         output.say(note)
     return 0
@@ -99,7 +99,7 @@ def _account(record: PreviewRecord) -> str:
 
 
 def _table(found: Preview, record: PreviewRecord, title: str) -> Any:
-    """Raw fields at the left, what would be stored at the right; blank ones of both are left out."""
+    """Raw fields at the left, what would be stored at the right, or below; blank ones of both are left out."""
     raw = [(name, _shown(value)) for name, value in record.raw.items() if value not in (None, "")]
     stored: list[tuple[str, str]] = []
     for row in record.rows:
@@ -107,9 +107,13 @@ def _table(found: Preview, record: PreviewRecord, title: str) -> Any:
         stored += [(name, _shown(value)) for name, value in row.items() if value not in (None, "", {}, [])]
     if record.rejected is not None:
         stored = [("kept aside", record.rejected)]
-    columns = ("Gainsight", "raw", "column", "stored") if found.pull else ("Gainsight", "raw")
-    rows = [(*left, *right)[: len(columns)] for left, right in zip_longest(raw, stored, fillvalue=("", ""))]
-    return output.table_of(title, columns, rows)
+    left, right = ("Gainsight", "raw"), ("column", "stored")
+    alone = output.table_of(title, left, raw)
+    if not found.pull:
+        return alone
+    rows = [(*one, *other) for one, other in zip_longest(raw, stored, fillvalue=("", ""))]
+    beside = output.table_of(title, (*left, *right), rows)
+    return output.SideBySide(beside, [alone, output.table_of("", right, stored)])
 
 
 def _shown(value: Any) -> str:

@@ -142,6 +142,9 @@ def history_command(*, path: Path | None, as_json: bool) -> int:
     if as_json:
         output.print_json({"versions": [_document(version) for version in versions]})
         return 0
+    if not versions:
+        output.say(f"{file.path.name} has no former version yet: the first is kept when it is written.")
+        return 0
     rows, before = [], ""
     for version in versions:
         lines = difference(before, version.text, "").splitlines()[2:]
@@ -151,7 +154,7 @@ def history_command(*, path: Path | None, as_json: bool) -> int:
         before = version.text
     title = f"Versions of {file.path.name}"
     output.print_table(output.table_of(title, HISTORY_COLUMNS, reversed(rows), right=("version", "lines")))
-    if versions and versions[-1].text != file.text:
+    if versions[-1].text != file.text:
         output.say(f"The file was changed {BY_HAND} since: `settings diff` shows what.")
     return 0
 

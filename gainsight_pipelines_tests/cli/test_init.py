@@ -421,6 +421,10 @@ def test_options_that_name_nothing(folder: Folder) -> None:
     done = folder.init("--gsid-field", "Gainsight_GSDI__c")
     assert done.status == 1
     assert "--gsid-field: there is no 'Gainsight_GSDI__c'. Did you mean Gainsight_GSID__c?" in done.err
+    unlike = folder.init("--gsid-field", "Nope__c")
+    assert (
+        "there is no 'Nope__c'. Likely is Gainsight_GSID__c. `gainsight-pipelines crm-fields` lists all" in unlike.err
+    )
     assert not folder.settings_path.exists()
 
 

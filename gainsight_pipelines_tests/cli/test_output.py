@@ -94,7 +94,18 @@ def test_ids_stay_whole_in_any_width(width: int) -> None:
     assert max(cell_len(line.rstrip()) for line in shown.splitlines()) <= width
     assert shown.count(IDS[0]) == 2
     assert "12,345" in shown
-    assert shown.count(IDS[1]) == 2 or "Too narrow for other: --json has all." in shown
+    assert shown.count(IDS[1]) == 2 or "A wider terminal shows other, too." in shown
+
+
+@pytest.mark.parametrize("width", [140, 80])
+def test_what_does_not_fit_beside_each_other_stands_below(width: int) -> None:
+    rows = [("GsCompanyId", IDS[0], "company_gsid", IDS[0]), ("Id", IDS[1], "id", IDS[1])]
+    left, right = (output.table_of("", ("a", "b"), [row[at : at + 2] for row in rows]) for at in (0, 2))
+    console = Console(file=io.StringIO(), markup=False, emoji=False, highlight=False, width=width)
+    console.print(output.SideBySide(output.table_of("", ("a", "b", "c", "d"), rows), [left, right]))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert shown.count(IDS[0]) == shown.count(IDS[1]) == 2
+    assert ("GsCompanyId" in next(line for line in shown.splitlines() if "company_gsid" in line)) == (width == 140)
 
 
 def test_a_pipe_gets_no_blanks_at_the_ends_of_lines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -241,7 +241,8 @@ def test_another_tenants_data(product: Product) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["rnu"], ["run", "--al"], ["demo", "--crm", "gainsight"], ["dev", "--port", "x"], ["unmatched", "--limit", "-5"],
+    [["rnu"], ["run", "--al"], ["demo", "--crm", "gainsight"], ["dev", "--port", "x"], ["status", "x"],
+     ["unmatched", "--limit", "-5"],
      ["purge", "--older-than", "99999999999"], ["purge", "--older-than", "3"], ["dev", "--port", "70000"],
      ["settings-page", "--port", "70000"], ["dev", "--settings-page", "70000"],
      ["preview", "company", "--records", "0"], ["settings", "restore", "0"], ["run"],
@@ -252,6 +253,7 @@ def test_a_command_that_is_none(product: Product, arguments: list[str]) -> None:
     assert done.status == 2
     assert "Traceback" not in done.err
     assert not done.out
+    assert done.err.startswith("gainsight-pipelines: ") and len(done.err.splitlines()) == 1
     if arguments[-1].lstrip("-").isdigit():
         assert " It takes " in done.err and " to " in done.err
 
