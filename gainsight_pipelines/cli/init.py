@@ -225,6 +225,9 @@ class _SetUp:
             self._entered[variables[-1]] = answer
             with closing(self._connections().crm()) as crm:
                 crm.probe()
+                for proof in crm.proofs():
+                    if proof.error is not None:
+                        raise proof.error
                 accounts = crm.count_accounts()
                 return f"{CRM_NAMES[crm.kind]} answers" + (f": {accounts:,} accounts" if accounts is not None else "")
 

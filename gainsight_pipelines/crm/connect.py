@@ -15,6 +15,7 @@ from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.crm.fields import AccountFieldMap, GsidFields
 from gainsight_pipelines.crm.protocol import CRMKind, PrimaryCRM
 from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.headers import fit_for_header
 
 if TYPE_CHECKING:
     from gainsight_pipelines.crm.salesforce_session import SalesforceCredentials
@@ -57,13 +58,17 @@ def from_environment(
         authorities = variables.get("SALESFORCE_CA_FILE")
         if authorities is not None:
             _readable("SALESFORCE_CA_FILE", authorities)
-        login = _salesforce_credentials(variables)
-        return Salesforce(login, fields, gsid_fields, clock, authorities, answer_seconds=answer_seconds)
+        login, *others = _salesforce_credentials(variables)
+        if isinstance(login, SettingsError):
+            raise login
+        return Salesforce(login, fields, gsid_fields, clock, authorities, others=others, answer_seconds=answer_seconds)
     from gainsight_pipelines.crm.hubspot import HubSpot
     from gainsight_pipelines.crm.hubspot_calls import DEFAULT_BASE_URL, HubSpotCredentials
 
     (token,) = variables.all_of("HUBSPOT_ACCESS_TOKEN")
-    credentials = HubSpotCredentials(token, variables.address("HUBSPOT_BASE_URL") or DEFAULT_BASE_URL)
+    credentials = HubSpotCredentials(
+        fit_for_header(token, "HUBSPOT_ACCESS_TOKEN"), variables.address("HUBSPOT_BASE_URL") or DEFAULT_BASE_URL
+    )
     return HubSpot(credentials, fields, gsid_fields, clock, answer_seconds=answer_seconds)
 
 
@@ -102,36 +107,66 @@ class Variables:
         return name in self._environ
 
 
-def _salesforce_credentials(variables: Variables) -> SalesforceCredentials:
-    from gainsight_pipelines.crm import salesforce_session as session
+def _salesforce_credentials(variables: Variables) -> list[SalesforceCredentials | SettingsError]:
+    """All that are set, the first of which is used; in the place of incomplete ones the error that says so.
 
-    instance = variables.address("SALESFORCE_INSTANCE_URL", plain_loopback=False)
+    Raises:
+        SettingsError: none are set.
+    """
+    has_key = variables.get("SALESFORCE_JWT_KEY_FILE") is not None
+    has_secret = variables.get("SALESFORCE_CLIENT_SECRET") is not None
+    has_password = variables.get("SALESFORCE_PASSWORD") is not None
+    # An id is part of two kinds, and so is a user name: alone they stand for the kind that nothing else is set of.
+    is_client = has_secret or (variables.get("SALESFORCE_CLIENT_ID") is not None and not has_key)
+    is_user = has_password or (variables.get("SALESFORCE_USERNAME") is not None and not has_key and not is_client)
+    kinds = ((has_key, _jwt_bearer), (is_client, _client_credentials), (is_user, _username_password))
+    found: list[SalesforceCredentials | SettingsError] = []
+    for is_set, read in kinds:
+        if is_set:
+            try:
+                found.append(read(variables))
+            except SettingsError as error:
+                found.append(error)
+    if not found:
+        raise SettingsError("No credentials for Salesforce are set.", f"Set {SALESFORCE_CHOICES}.")
+    return found
+
+
+def _jwt_bearer(variables: Variables) -> SalesforceCredentials:
+    from gainsight_pipelines.crm.salesforce_session import DEFAULT_LOGIN_URL, JwtBearer
+
+    key_file, client_id, username = variables.all_of(
+        "SALESFORCE_JWT_KEY_FILE", "SALESFORCE_CLIENT_ID", "SALESFORCE_USERNAME"
+    )
     login = variables.address("SALESFORCE_LOGIN_URL", plain_loopback=False)
-    if variables.get("SALESFORCE_JWT_KEY_FILE"):
-        key_file, client_id, username = variables.all_of(
-            "SALESFORCE_JWT_KEY_FILE", "SALESFORCE_CLIENT_ID", "SALESFORCE_USERNAME"
-        )
-        return session.JwtBearer(
-            _readable("SALESFORCE_JWT_KEY_FILE", key_file),
-            client_id,
-            username,
-            login or session.DEFAULT_LOGIN_URL,
-            instance,
-        )
-    if variables.get("SALESFORCE_CLIENT_SECRET") or variables.get("SALESFORCE_CLIENT_ID"):
-        address, client_id, secret = variables.all_of(
-            "SALESFORCE_INSTANCE_URL", "SALESFORCE_CLIENT_ID", "SALESFORCE_CLIENT_SECRET"
-        )
-        return session.ClientCredentials(instance or address, client_id, secret)
-    if variables.get("SALESFORCE_USERNAME") or variables.get("SALESFORCE_PASSWORD"):
-        needed = ["SALESFORCE_USERNAME", "SALESFORCE_PASSWORD"]
-        # Within the organisation's trusted networks there is no token: set, but empty.
-        if not variables.is_given("SALESFORCE_SECURITY_TOKEN"):
-            needed.append("SALESFORCE_SECURITY_TOKEN")
-        username, password, *_ = variables.all_of(*needed)
-        token = variables.get("SALESFORCE_SECURITY_TOKEN") or ""
-        return session.UsernamePassword(username, password, token, login or instance or session.DEFAULT_LOGIN_URL)
-    raise SettingsError("No credentials for Salesforce are set.", f"Set {SALESFORCE_CHOICES}.")
+    instance = variables.address("SALESFORCE_INSTANCE_URL", plain_loopback=False)
+    key = _readable("SALESFORCE_JWT_KEY_FILE", key_file)
+    return JwtBearer(key, client_id, username, login or DEFAULT_LOGIN_URL, instance)
+
+
+def _client_credentials(variables: Variables) -> SalesforceCredentials:
+    from gainsight_pipelines.crm.salesforce_session import ClientCredentials
+
+    address, client_id, secret = variables.all_of(
+        "SALESFORCE_INSTANCE_URL", "SALESFORCE_CLIENT_ID", "SALESFORCE_CLIENT_SECRET"
+    )
+    instance = variables.address("SALESFORCE_INSTANCE_URL", plain_loopback=False)
+    client_id = fit_for_header(client_id, "SALESFORCE_CLIENT_ID")
+    return ClientCredentials(instance or address, client_id, fit_for_header(secret, "SALESFORCE_CLIENT_SECRET"))
+
+
+def _username_password(variables: Variables) -> SalesforceCredentials:
+    from gainsight_pipelines.crm.salesforce_session import DEFAULT_LOGIN_URL, UsernamePassword
+
+    needed = ["SALESFORCE_USERNAME", "SALESFORCE_PASSWORD"]
+    # Within the organisation's trusted networks there is no token: set, but empty.
+    if not variables.is_given("SALESFORCE_SECURITY_TOKEN"):
+        needed.append("SALESFORCE_SECURITY_TOKEN")
+    username, password, *_ = variables.all_of(*needed)
+    token = variables.get("SALESFORCE_SECURITY_TOKEN") or ""
+    login = variables.address("SALESFORCE_LOGIN_URL", plain_loopback=False)
+    instance = variables.address("SALESFORCE_INSTANCE_URL", plain_loopback=False)
+    return UsernamePassword(username, password, token, login or instance or DEFAULT_LOGIN_URL)
 
 
 def _not_set(names: Iterable[str]) -> SettingsError:

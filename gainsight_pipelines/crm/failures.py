@@ -62,10 +62,14 @@ class QueryForgotten(PermanentError):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who was called: for messages. `address` is a host, with a port where it isn't the usual one."""
+    """Who was called: for messages. `address` is a host, with a port where it isn't the usual one.
+
+    `secret_names`: the variables that hold the credentials in use, where there are several kinds.
+    """
 
     kind: CRMKind
     address: str
+    secret_names: str = ""
 
     def __str__(self) -> str:
         return f"{'Salesforce' if self.kind == 'salesforce' else 'HubSpot'} ({self.address})"
@@ -151,6 +155,11 @@ CODES: Mapping[str, Verdict] = {
     "REQUEST_LIMIT_EXCEEDED": Verdict(RateLimited, "has used up its API calls for these 24 hours", _LATER),
     "CONCURRENT_REQUEST_LIMIT_EXCEEDED": Verdict(RateLimited, "has too many long calls at this time", _LATER),
     "LOGIN_RATE_EXCEEDED": Verdict(RateLimited, "refuses more log-ins in this hour", _LATER),
+    "INVALID_OPERATION_WITH_EXPIRED_PASSWORD": Verdict(
+        CredentialsRejected,
+        "refuses a user whose password has expired",
+        "Set a new password in Salesforce, put it and its new security token in {secret_name}, then run again.",
+    ),
     "SERVER_UNAVAILABLE": Verdict(GateClosed, "is not available", _WAIT, is_blip=True),
     "URL_NO_LONGER_EXISTS": Verdict(GateClosed, "has moved", _CHECK_ADDRESS),
     "INVALID_QUERY_LOCATOR": Verdict(QueryForgotten, "has forgotten the query", "Run again."),
@@ -186,26 +195,143 @@ STATUSES: tuple[tuple[range, Verdict], ...] = (
 )
 """HTTP status → verdict."""
 
-LOGIN_HINTS: Mapping[str, str] = {
-    "no client credentials user enabled": "In the connected app, enable the client credentials flow and name its "
-    "run-as user, then run again.",
-    "request not supported on this domain": "Set SALESFORCE_INSTANCE_URL to the My Domain address "
-    "(https://yours.my.salesforce.com), then run again.",
-    "user hasn't approved this consumer": "In the connected app, admit the integration's user beforehand "
-    "(admin-approved users), then run again.",
-    "audience is invalid": "Set SALESFORCE_LOGIN_URL to https://login.salesforce.com, or to "
-    "https://test.salesforce.com for a sandbox, then run again.",
-    "invalid assertion": "Check that SALESFORCE_JWT_KEY_FILE is the key of the connected app's certificate and that "
-    "this machine's clock is right, then run again.",
-    "inactive user": "Activate the integration's user in Salesforce, then run again.",
-    "inactive_user": "Activate the integration's user in Salesforce, then run again.",
-    "invalid_login": "Check SALESFORCE_USERNAME, SALESFORCE_PASSWORD and SALESFORCE_SECURITY_TOKEN (a new password "
-    "brings a new token), then run again.",
-    "login_must_use_security_token": "Put the user's current security token in SALESFORCE_SECURITY_TOKEN, then run "
-    "again.",
-    "api_disabled_for_org": "Give the integration's user the permission API Enabled, then run again.",
+_USER_SECRETS = "SALESFORCE_USERNAME, SALESFORCE_PASSWORD and SALESFORCE_SECURITY_TOKEN"
+_RESTRICTED = (
+    "In Salesforce, admit it to the Login IP Ranges of the user's profile and see that the profile's Login Hours allow"
+    " this time, or relax IP restrictions in the connected app's policies, then run again."
+)
+_ADMIT = (
+    "In the connected app's policies, set Permitted Users to admin approved and assign a profile or permission set of"
+    " the integration's user, then run again."
+)
+_ACTIVATE = "Activate (or unfreeze) the integration's user in Salesforce, then run again."
+_ASK_SALESFORCE = "Ask the organisation's administrator or Salesforce, then run again."
+_OTHER_FLOW = "Log in by client credentials or by the JWT key instead (.env.example), then run again."
+_WAIT_AN_HOUR = "Run again in an hour, and see in Salesforce's Login History what else logs in so often."
+
+
+def _refused(reason: str, todo: str) -> Verdict:
+    return Verdict(CredentialsRejected, f"refused the log-in: {reason}", todo)
+
+
+_LOGIN_RATE = Verdict(RateLimited, "refused the log-in: this user logs in too often", _WAIT_AN_HOUR)
+_ADDRESS = _refused("not from this machine's address, or not at this hour", _RESTRICTED)
+_LOCKED = _refused(
+    "the user is locked out after wrong passwords",
+    "Unlock the user in Salesforce (Setup, Users), put right credentials in {secret_name}, then run again.",
+)
+_NOT_ADMITTED = _refused("the user is not admitted to the connected app", _ADMIT)
+_INACTIVE = _refused("the user is inactive", _ACTIVATE)
+_ORGANISATION = _refused("the organisation is locked, closed or suspended", _ASK_SALESFORCE)
+_EXPIRED_PASSWORD = _refused(
+    "the user's password has expired",
+    f"Set a new password in Salesforce (it brings a new security token), put both in {_USER_SECRETS}, then run again.",
+)
+_PASSWORD_WRONG = _refused(
+    "wrong user name, password or security token, or the user is locked out",
+    f"Check {_USER_SECRETS} (a new password brings a new token), then run again.",
+)
+_CLIENT_UNKNOWN = _refused(
+    "no connected app has this client id",
+    "Check SALESFORCE_CLIENT_ID and the address; a new connected app takes ten minutes to be known. Then run again.",
+)
+_ACTIVATION = _refused("Salesforce wants this machine activated by a person", _RESTRICTED)
+
+LOGIN_DESCRIPTIONS: tuple[tuple[str, Verdict], ...] = (
+    ("ip restricted", _ADDRESS),
+    ("user is locked", _LOCKED),
+    ("login rate", _LOGIN_RATE),
+    ("logins exceeded", _LOGIN_RATE),
+    ("not admin approved", _NOT_ADMITTED),
+    ("approved this consumer", _NOT_ADMITTED),
+    ("inactive user", _INACTIVE),
+    ("user is inactive", _INACTIVE),
+    ("inactive org", _ORGANISATION),
+    ("expired password", _EXPIRED_PASSWORD),
+    ("password expired", _EXPIRED_PASSWORD),
+    ("challenge required", _ACTIVATION),
+    (
+        "no client credentials user enabled",
+        _refused(
+            "the connected app has no run-as user",
+            "In the connected app, enable the client credentials flow and name its run-as user, then run again.",
+        ),
+    ),
+    (
+        "not supported on this domain",
+        _refused(
+            "client credentials aren't taken at this address",
+            "Set SALESFORCE_INSTANCE_URL to the My Domain address (https://yours.my.salesforce.com), then run again.",
+        ),
+    ),
+    (
+        "audience",
+        _refused(
+            "the JWT names another log-in host",
+            "Set SALESFORCE_LOGIN_URL to https://login.salesforce.com, or to https://test.salesforce.com for a sandbox,"
+            " then run again.",
+        ),
+    ),
+    (
+        "invalid assertion",
+        _refused(
+            "the JWT doesn't fit the connected app's certificate",
+            "Check that SALESFORCE_JWT_KEY_FILE is the key of that certificate and SALESFORCE_CLIENT_ID that app's, "
+            "then run again.",
+        ),
+    ),
+    (
+        "validity expired",
+        _refused("the JWT has expired already", "Put this machine's clock right, then run again."),
+    ),
+    (
+        "app is not installed",
+        _refused("the connected app is not installed in this organisation", "Install it there, then run again."),
+    ),
+    ("no valid scopes", _refused("the connected app has no scopes", "Give it the scope api, then run again.")),
+    ("client identifier invalid", _CLIENT_UNKNOWN),
+    ("authentication failure", _PASSWORD_WRONG),
+    ("invalid user credentials", _PASSWORD_WRONG),
+    ("grant type not supported", _refused("this way to log in is switched off", _OTHER_FLOW)),
+)
+"""What is in the description of a refused log-in, in lower case → what it means; the first that fits counts.
+
+The token endpoint's descriptions are those of Salesforce's page "OAuth 2.0 Authorization Errors", and as public
+clients quote them.
+"""
+
+LOGIN_CODES: Mapping[str, Verdict] = {
+    # Token endpoint: the same page.
+    "inactive_user": _INACTIVE,
+    "inactive_org": _ORGANISATION,
+    "rate_limit_exceeded": _LOGIN_RATE,
+    "invalid_app_access": _NOT_ADMITTED,
+    "OAUTH_APP_ACCESS_DENIED": _NOT_ADMITTED,
+    "OAUTH_APP_BLOCKED": _refused("the organisation blocks the connected app", "Unblock it there, then run again."),
+    "invalid_client_id": _CLIENT_UNKNOWN,
+    "invalid_client": _refused("wrong client secret", "Put the right one in SALESFORCE_CLIENT_SECRET, then run again."),
+    "unsupported_grant_type": _refused("this way to log in is switched off", _OTHER_FLOW),
+    # SOAP login(): ExceptionCode of the SOAP API Developer Guide.
+    "INVALID_LOGIN": _PASSWORD_WRONG,
+    "LOGIN_MUST_USE_SECURITY_TOKEN": _refused(
+        "the security token is missing", "Put the user's current one in SALESFORCE_SECURITY_TOKEN, then run again."
+    ),
+    "PASSWORD_LOCKOUT": _LOCKED,
+    "LOGIN_DURING_RESTRICTED_DOMAIN": _refused("not from this machine's address", _RESTRICTED),
+    "LOGIN_DURING_RESTRICTED_TIME": _refused("not at this hour", _RESTRICTED),
+    "LOGIN_CHALLENGE_ISSUED": _ACTIVATION,
+    "LOGIN_CHALLENGE_PENDING": _ACTIVATION,
+    "ORG_LOCKED": _ORGANISATION,
+    "TRIAL_EXPIRED": _ORGANISATION,
+    "API_DISABLED_FOR_ORG": _refused(
+        "the user may not use the API", "Give the integration's user the permission API Enabled, then run again."
+    ),
+    "INVALID_OPERATION": _refused("log-in by password is switched off in this organisation", _OTHER_FLOW),
+    "INSUFFICIENT_ACCESS": _refused(
+        "the user may not log in by password", f"Give it the permission Use Any API Auth. Or: {_OTHER_FLOW}"
+    ),
 }
-"""What Salesforce says to a refused log-in (description or code, lower case) → what to do."""
+"""The code of a refused log-in → what it means, where the description doesn't say more."""
 
 OTHERWISE = Verdict(PermanentError, "refused the call", "Report this with the code above.")
 
@@ -233,12 +359,14 @@ def login_refused(peer: Peer, status: int, code: str, detail: str = "") -> Pipel
         peer: who answered.
         status: the HTTP status.
         code: the vendor's error code.
-        detail: the vendor's description; chooses the hint and is not shown.
+        detail: the vendor's description; chooses the sentence and is not shown.
     """
-    if code in CODES or (status >= 402 and status != 403) or 300 <= status < 400:
+    described = " ".join(detail.lower().split())
+    verdict = next((found for piece, found in LOGIN_DESCRIPTIONS if piece in described), LOGIN_CODES.get(code))
+    if verdict is None and (code in CODES or (status >= 402 and status != 403) or 300 <= status < 400):
         return from_status(peer, status, code)
-    hint = LOGIN_HINTS.get(detail.strip().lower()) or LOGIN_HINTS.get(code.lower()) or _RENEW
-    return _build(peer, Verdict(CredentialsRejected, "refused the log-in", hint), [code or f"HTTP {status}"], None)
+    verdict = verdict or Verdict(CredentialsRejected, "refused the log-in", _RENEW)
+    return _build(peer, verdict, [code or f"HTTP {status}"], None)
 
 
 def from_exception(peer: Peer, error: BaseException) -> PipelineError | None:
@@ -327,7 +455,9 @@ def http_date(text: str | None) -> datetime | None:
 def _build(peer: Peer, verdict: Verdict, facts: list[str], retry_after: float | None) -> PipelineError:
     shown = ", ".join(fact for fact in facts if fact)
     message = f"{peer} {verdict.reason}{f' ({shown})' if shown else ''}."
-    todo = verdict.todo.format(address_name=_ADDRESS_NAMES[peer.kind], secret_name=_SECRET_NAMES[peer.kind])
+    todo = verdict.todo.format(
+        address_name=_ADDRESS_NAMES[peer.kind], secret_name=peer.secret_names or _SECRET_NAMES[peer.kind]
+    )
     if issubclass(verdict.error, TransientError):
         return verdict.error(message, todo, retry_after=retry_after)
     if issubclass(verdict.error, GateClosed):
@@ -359,9 +489,17 @@ def _answer(error: BaseException) -> tuple[int, str, str, float | None] | None:
         return status, _plain(code), "", None
     if "ApiException" in names:
         body = _object(getattr(error, "body", None))
-        policy = _plain(body.get("policyName"))
-        return status, _plain(body.get("category")), policy, retry_after_seconds(getattr(error, "headers", None))
+        detail = _plain(body.get("policyName")) or ", ".join(_scopes(body))
+        return status, _plain(body.get("category")), detail, retry_after_seconds(getattr(error, "headers", None))
     return None
+
+
+def _scopes(body: Mapping[str, Any]) -> list[str]:
+    """The scopes that HubSpot says are missing."""
+    errors = body.get("errors")
+    contexts = [each.get("context") for each in errors if isinstance(each, Mapping)] if isinstance(errors, list) else []
+    listed = [each.get("requiredGranularScopes") for each in contexts if isinstance(each, Mapping)]
+    return [scope for one in listed if isinstance(one, list) for each in one if (scope := _plain(each))]
 
 
 def salesforce_code(content: object) -> str:

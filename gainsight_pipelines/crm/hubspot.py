@@ -21,9 +21,17 @@ from gainsight_pipelines.crm.failures import patiently
 from gainsight_pipelines.crm.fields import AccountFieldMap, GsidFields, LiveFields, live_fields
 from gainsight_pipelines.crm.hubspot_calls import HubSpotCalls, HubSpotCredentials
 from gainsight_pipelines.crm.ids import hubspot_id
-from gainsight_pipelines.crm.protocol import Account, AccountField, AccountPage, CRMKind, Filled, finished_bookmark
+from gainsight_pipelines.crm.protocol import (
+    Account,
+    AccountField,
+    AccountPage,
+    CRMKind,
+    Filled,
+    Proof,
+    finished_bookmark,
+)
 from gainsight_pipelines.crm.values import UnreadableValues, normalise_domain, parse_time, text_or_none
-from gainsight_pipelines.errors import GateClosed, NoAccounts, SettingsError, TransientError
+from gainsight_pipelines.errors import GateClosed, NoAccounts, PipelineError, SettingsError, TransientError
 
 logger = logging.getLogger(__name__)
 
@@ -115,6 +123,22 @@ class HubSpot:
                 f"{self._calls.peer} answers, but shows no companies.",
                 "Give the private app the scope crm.objects.companies.read, then run again.",
             )
+
+    @property
+    def login(self) -> str:
+        """There is one kind of credentials."""
+        return "the access token (HUBSPOT_ACCESS_TOKEN)"
+
+    def proofs(self) -> Iterator[Proof]:
+        """Whether the token may read owners, whose names a pull shows; a probe reads companies alone."""
+        if not self._owner_is_user:
+            return
+        error: PipelineError | None = None
+        try:
+            self._calls.first_owner()
+        except PipelineError as refused:
+            error = refused
+        yield Proof("owners", "the names of owners (scope crm.objects.owners.read)", error)
 
     def count_accounts(self) -> int:
         """The search's total."""

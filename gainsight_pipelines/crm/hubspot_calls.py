@@ -122,6 +122,12 @@ class HubSpotCalls:
                 return
             after = str(following)
 
+    def first_owner(self) -> Mapping[str, Any]:
+        """One owner: whether they may be read at all."""
+        from hubspot.crm.owners import OwnersApi
+
+        return self._ask(OwnersApi(self._search_api.api_client).get_page, limit=1, archived="false")
+
     def _owner_page(self, api: Any, after: str | None, archived: bool) -> Mapping[str, Any]:
         return self._ask(api.get_page, limit=OWNER_PAGE, after=after, archived=str(archived).lower())
 

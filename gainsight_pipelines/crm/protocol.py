@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
-from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.errors import PipelineError, SettingsError
 
 CRMKind = Literal["salesforce", "hubspot"]
 
@@ -90,6 +90,20 @@ class Filled:
         return f"{self.filled:,} accounts" if accounts is None else f"{self.filled:,} of {accounts:,} accounts"
 
 
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Something of the credentials that a probe doesn't show.
+
+    `name` is for programs, `what` for people; `error` is there if it doesn't hold. `is_spare`: of credentials that are
+    set and not used.
+    """
+
+    name: str
+    what: str
+    error: PipelineError | None = None
+    is_spare: bool = False
+
+
 class PrimaryCRM(Protocol):
     """Salesforce or HubSpot: the owner of the account records. Read only."""
 
@@ -110,6 +124,18 @@ class PrimaryCRM(Protocol):
         Raises:
             GateClosed: the CRM does not answer, or answers with no accounts at all.
             CredentialsRejected: it answers and refuses the credentials.
+        """
+        ...
+
+    @property
+    def login(self) -> str:
+        """How it is logged in to: the kind of credentials, with the variables that hold them."""
+        ...
+
+    def proofs(self) -> Iterator[Proof]:
+        """What people want to know of the credentials that are set, besides that a probe succeeds.
+
+        Each kind that is set but not used has to work too, and each permission that a pull needs later has to be there.
         """
         ...
 

@@ -23,6 +23,7 @@ from gainsight_pipelines.crm.protocol import (
     AccountPage,
     CRMKind,
     Filled,
+    Proof,
     finished_bookmark,
 )
 from gainsight_pipelines.crm.values import UnreadableValues, normalise_domain, parse_time, text_or_none
@@ -66,6 +67,7 @@ class Salesforce:
         gsid_fields: the account fields that may hold a GSID.
         clock: the source of time.
         authorities: PEM file with the certificate authorities to trust; None: those of `requests`.
+        others: credentials that are set as well and not used, or what they lack.
         answer_seconds: how long an answer may take; None: as long as Salesforce itself gives a query.
     """
 
@@ -79,9 +81,13 @@ class Salesforce:
         clock: Clock,
         authorities: str | None = None,
         *,
+        others: Sequence[SalesforceCredentials | SettingsError] = (),
         answer_seconds: float | None = None,
     ) -> None:
         from gainsight_pipelines.crm.salesforce_session import SalesforceSession
+
+        self._others = others
+        self._authorities = authorities
 
         self._timeouts = (CONNECT_TIMEOUT, answer_seconds or READ_TIMEOUT)
         self._session = SalesforceSession(credentials, clock, self._timeouts, authorities)
@@ -134,6 +140,33 @@ class Salesforce:
                 f"{self._peer} answers, but shows no accounts.",
                 "Give the integration's user read access to accounts (View All), then run again.",
             )
+
+    @property
+    def login(self) -> str:
+        """The kind of credentials, with their variables."""
+        return f"{self._session.credentials.words} ({self._session.credentials.names})"
+
+    def proofs(self) -> Iterator[Proof]:
+        """Logs in by each other kind of credentials that is set."""
+        for other in self._others:
+            if isinstance(other, SettingsError):
+                yield Proof("other_credentials", "other credentials", other, is_spare=True)
+            else:
+                what = f"{other.words} ({other.names})"
+                yield Proof(other.words.replace(" ", "_"), what, self._log_in_by(other), is_spare=True)
+
+    def _log_in_by(self, credentials: SalesforceCredentials) -> PipelineError | None:
+        from gainsight_pipelines.crm.salesforce_session import SalesforceSession
+
+        session = SalesforceSession(credentials, self._clock, self._timeouts, self._authorities)
+        try:
+            with border(session.peer):
+                through_blips(session.log_in, self._clock)
+        except PipelineError as error:
+            return error
+        finally:
+            session.close()
+        return None
 
     def count_accounts(self) -> int | None:
         """Counts by the query, which Salesforce gives up after two minutes."""

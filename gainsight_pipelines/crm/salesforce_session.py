@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import requests
@@ -31,6 +31,9 @@ JWT_LIFE = timedelta(minutes=3)
 class ClientCredentials:
     """OAuth 2.0 client credentials flow; `instance_url` is the My Domain address."""
 
+    words: ClassVar[str] = "client credentials"
+    names: ClassVar[str] = "SALESFORCE_CLIENT_ID, SALESFORCE_CLIENT_SECRET"
+
     instance_url: str
     client_id: str
     client_secret: str = field(repr=False)
@@ -47,6 +50,9 @@ class JwtBearer:
 
     `login_url` is the audience; the token is asked for at `instance_url` if that is given, else at `login_url`.
     """
+
+    words: ClassVar[str] = "the JWT key"
+    names: ClassVar[str] = "SALESFORCE_JWT_KEY_FILE, SALESFORCE_CLIENT_ID, SALESFORCE_USERNAME"
 
     key_file: Path
     client_id: str
@@ -68,6 +74,9 @@ class UsernamePassword:
     (https://help.salesforce.com/s/articleView?id=005132110).
     `login_url` may be login.salesforce.com, test.salesforce.com or the My Domain address.
     """
+
+    words: ClassVar[str] = "user name and password"
+    names: ClassVar[str] = "SALESFORCE_USERNAME, SALESFORCE_PASSWORD, SALESFORCE_SECURITY_TOKEN"
 
     username: str
     password: str = field(repr=False)
@@ -104,7 +113,7 @@ class SalesforceSession(requests.Session):
         self.calls = 0
         self.answered_at: datetime | None = None
         self.is_clean = True
-        self.peer = Peer("salesforce", urlsplit(credentials.login_address).netloc)
+        self.peer = Peer("salesforce", urlsplit(credentials.login_address).netloc, credentials.names)
         self._clock = clock
         # Else requests would put a log-in from ~/.netrc for this host in the token's place.
         self.auth = _as_it_is

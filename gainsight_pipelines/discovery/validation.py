@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from gainsight_pipelines.crm.protocol import CRM_NAMES, LOOKED_AT, AccountField
+from gainsight_pipelines.crm.protocol import CRM_NAMES, LOOKED_AT, AccountField, Proof
 from gainsight_pipelines.discovery.accounts import find_links, keys_of
 from gainsight_pipelines.discovery.catalog import Catalog
 from gainsight_pipelines.discovery.connections import ANSWER_SECONDS, CONNECT_SECONDS
@@ -240,17 +240,20 @@ class _Validation:
             with closing(self._catalog.connections.crm()) as crm:
                 crm.probe()
                 kind, accounts, organisation = crm.kind, crm.count_accounts(), crm.organisation()
+                login, proofs = crm.login, list(crm.proofs())
             fields = {name_key(one.name): one for one in self._catalog.crm_fields(is_fresh=True).fields}
         except PipelineError as error:
             yield _failed("primary_crm", "accounts", error)
             return
         self._is_crm_there = True
         counted = f"{accounts:,} accounts" if accounts is not None else "more accounts than it counts in seconds"
-        text = f"{CRM_NAMES[kind]} answers: {counted}."
+        text = f"{CRM_NAMES[kind]} answers: {counted}. Logged in by {login}."
         yield Check("primary_crm", "accounts", Outcome.PASSED, text, facts={"crm": kind, "accounts": accounts})
         if self._holder is not None and self._holder[1:] != (kind, organisation):
             holder = f"{self._holder[1]} {self._holder[2]}"
             yield self._foreign(holder, f"{kind} {organisation}")
+        for proof in proofs:
+            yield _proven(proof, login)
         yield from self._crm_fields(fields)
         for name, place in gsid_fields(self._settings).items():
             yield self._gsid_field(name, place, fields, accounts)
@@ -481,6 +484,17 @@ _SHOWN: Mapping[tuple[str, str], str] = {
     ("matching", "sample"): "A sample of companies",
     ("habits", "probed"): "How the tenant answers",
 }
+
+
+def _proven(proof: Proof, login: str) -> Check:
+    if proof.error is not None:
+        found = _failed("primary_crm", proof.name, proof.error)
+        spare = f"Or unset them: {login} is used." if proof.is_spare else ""
+        return replace(found, todo=f"{found.todo} {spare}".strip())
+    if proof.is_spare:
+        text = f"Set as well, and not used: {proof.what}. The log-in works."
+        return Check("primary_crm", proof.name, Outcome.PASSED, text)
+    return Check("primary_crm", proof.name, Outcome.PASSED, f"The token may read {proof.what}.")
 
 
 def _missing_crm_field(section: str, check: str, place: str, name: str, fields: Mapping[str, AccountField]) -> Check:

@@ -14,6 +14,7 @@ import requests
 from requests.auth import AuthBase
 
 from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.headers import fit_for_header
 
 API_KEY_VARIABLE = "GAINSIGHT_API_KEY"
 CLIENT_ID_VARIABLE = "GAINSIGHT_CLIENT_ID"
@@ -56,7 +57,7 @@ class AccessKey:
     key: str = field(repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "key", _checked(self.key, "the Gainsight API key", API_KEY_VARIABLE))
+        object.__setattr__(self, "key", fit_for_header(self.key, API_KEY_VARIABLE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +74,8 @@ class OAuthClient:
     client_secret: str = field(repr=False)
 
     def __post_init__(self) -> None:
-        client_id = _checked(self.client_id, "the Gainsight client id", CLIENT_ID_VARIABLE)
-        object.__setattr__(self, "client_id", client_id)
-        secret = _checked(self.client_secret, "the Gainsight client secret", CLIENT_SECRET_VARIABLE)
-        object.__setattr__(self, "client_secret", secret)
+        object.__setattr__(self, "client_id", fit_for_header(self.client_id, CLIENT_ID_VARIABLE))
+        object.__setattr__(self, "client_secret", fit_for_header(self.client_secret, CLIENT_SECRET_VARIABLE))
 
 
 Credential = AccessKey | OAuthClient
@@ -150,15 +149,3 @@ def _seconds(value: object) -> float:
     except ValueError:
         return UNSTATED_LIFETIME_SECONDS
     return seconds if 0 < seconds < float("inf") else UNSTATED_LIFETIME_SECONDS
-
-
-def _checked(value: str, what: str, variable: str) -> str:
-    stripped = value.strip()
-    if not stripped:
-        raise SettingsError(f"{what} is empty", f"Set {variable} or {variable}_FILE.")
-    if not stripped.isascii() or not stripped.isprintable() or " " in stripped:
-        raise SettingsError(
-            f"{what} holds characters that none has (blanks, line ends, quotes of a text editor)",
-            f"Copy it again into {variable}.",
-        )
-    return stripped

@@ -126,6 +126,11 @@ class _Salesforce:
             error = self._check_assertion(request, form.get("assertion", ""))
         else:
             error = ("unsupported_grant_type", "grant type not supported")
+        error = (
+            (self.switches.crm_login_error[0], self.switches.crm_login_error[1])
+            if self.switches.crm_login_error
+            else error
+        )
         if error:
             return JSONResponse({"error": error[0], "error_description": error[1]}, status_code=400)
         return JSONResponse(
@@ -186,6 +191,8 @@ class _Salesforce:
         if login is None:
             self.world.crm_writes += 1
             return _soap_fault("INSUFFICIENT_ACCESS", "the sandbox is read only", "UnexpectedErrorFault")
+        if self.switches.crm_login_error:
+            return _soap_fault(*self.switches.crm_login_error)
         said = {_local(node): node.text or "" for node in login}
         known = said.get("username", "").lower() == self.secrets.salesforce_username.lower()
         password = self.secrets.salesforce_password

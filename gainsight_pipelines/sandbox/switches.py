@@ -116,6 +116,8 @@ class Switches:
     """No page of Salesforce's is longer than this; the real one's smallest is 200."""
     crm_reject: bool = False
     """The CRM refuses the credentials."""
+    crm_login_error: list[str] = field(default_factory=list)
+    """Error and description with which Salesforce refuses every log-in."""
     crm_delay: float = 0.0
     crm_empty: bool = False
     """The CRM answers and has no accounts."""

@@ -15,6 +15,7 @@ from gainsight_pipelines.crm.hubspot_calls import HubSpotCredentials
 from gainsight_pipelines.crm.salesforce import Salesforce
 from gainsight_pipelines.crm.salesforce_session import ClientCredentials, JwtBearer, UsernamePassword
 from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.gainsight.credentials import AccessKey
 from gainsight_pipelines.settings import Secrets
 from gainsight_pipelines_tests.crm.conftest import TestClock
 
@@ -132,3 +133,25 @@ def test_importing_loads_no_vendor_library() -> None:
     heavy = "('requests', 'simple_salesforce', 'hubspot', 'urllib3', 'jwt')"
     code = f"import sys, gainsight_pipelines.crm.connect; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("token", "found"),
+    [
+        ("pat\u2013na1-s3cr3t", "en dash (U+2013) as character 4 of 14"),
+        ("\u201cpat-s3cr3t\u201d", "left double quotation mark (U+201C) as character 1 of 12"),
+        ("pat-s3cr3t\u200b", "zero width space (U+200B) as character 11 of 11"),
+        ("pat s3cr3t", "space (U+0020) as character 4 of 10"),
+        ('"pat-s3cr3t"', "quotes around it"),
+    ],
+)
+def test_what_an_editor_makes_of_a_secret_names_the_variable(token: str, found: str) -> None:
+    """Else it ends in UnicodeEncodeError, or as rejected."""
+    text = refusal("hubspot", {"HUBSPOT_ACCESS_TOKEN": token})
+    assert text.startswith(f"HUBSPOT_ACCESS_TOKEN holds {found}, which no key or token has.")
+    text = refusal("salesforce", CLIENT | {"SALESFORCE_CLIENT_SECRET": token})
+    assert text.startswith(f"SALESFORCE_CLIENT_SECRET holds {found},")
+    with pytest.raises(SettingsError) as caught:
+        AccessKey(token)
+    assert str(caught.value).startswith(f"GAINSIGHT_API_KEY holds {found},")
+    assert "s3cr3t" not in str(caught.value)

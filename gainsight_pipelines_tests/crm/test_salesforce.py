@@ -393,7 +393,11 @@ def test_errors_in_words(
 @pytest.mark.parametrize(
     ("answer", "error", "text"),
     [
-        (Answer({"error": "invalid_client"}, 401), CredentialsRejected, "refused the log-in .invalid_client.*SECRET"),
+        (
+            Answer({"error": "invalid_client"}, 401),
+            CredentialsRejected,
+            "refused the log-in: wrong client secret .invalid_client.*SECRET",
+        ),
         (
             Answer({"error": "invalid_grant", "error_description": "no client credentials user enabled"}, 400),
             CredentialsRejected,

@@ -19,7 +19,7 @@ from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.crm.connect import from_environment
 from gainsight_pipelines.crm.fields import AccountFieldMap
 from gainsight_pipelines.crm.protocol import Account, PrimaryCRM
-from gainsight_pipelines.errors import CredentialsRejected, GateClosed
+from gainsight_pipelines.errors import CredentialsRejected, GateClosed, PipelineError, RateLimited
 from gainsight_pipelines.sandbox.generate import Size, account_truth, generate
 from gainsight_pipelines.sandbox.salesforce import salesforce_app
 from gainsight_pipelines.sandbox.switches import Counters, SandboxSecrets, Switches
@@ -166,3 +166,90 @@ def test_the_gate(sandbox: Sandbox) -> None:
             crm.probe()
         assert "wr0ng-one" not in str(caught.value)
         assert name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "words", "todo"),
+    [
+        (("invalid_grant", "ip restricted"), CredentialsRejected, "not from this machine's address", "Login IP Ranges"),
+        (("invalid_grant", "IP restricted or invalid login hours"), CredentialsRejected, "at this hour", "Login Hours"),
+        (("invalid_grant", "user is locked out"), CredentialsRejected, "locked out", "Unlock the user"),
+        (("invalid_grant", "login rate exceeded"), RateLimited, "logs in too often", "in an hour"),
+        (("rate_limit_exceeded", "number of logins exceeded"), RateLimited, "logs in too often", "Login History"),
+        (
+            ("invalid_app_access", "user is not admin approved to access this app"),
+            CredentialsRejected, "not admitted to the connected app", "permission set",
+        ),
+        (("invalid_grant", "user hasn't approved this consumer"), CredentialsRejected, "not admitted", "Permitted"),
+        (("inactive_user", "user is inactive"), CredentialsRejected, "the user is inactive", "Activate"),
+        (("invalid_grant", "inactive user"), CredentialsRejected, "the user is inactive", "Activate"),
+        (("inactive_org", "org is locked, closed, or suspended"), CredentialsRejected, "is locked, closed", "Ask"),
+        (("invalid_grant", "expired password"), CredentialsRejected, "password has expired", "SALESFORCE_PASSWORD"),
+        (("invalid_grant", "audience is invalid"), CredentialsRejected, "another log-in host", "SALESFORCE_LOGIN_URL"),
+        (("invalid_grant", "invalid assertion"), CredentialsRejected, "certificate", "SALESFORCE_JWT_KEY_FILE"),
+        (("invalid_client_id", "client identifier invalid"), CredentialsRejected, "client id", "SALESFORCE_CLIENT_ID"),
+        (("invalid_client", "invalid client credentials"), CredentialsRejected, "wrong client secret", "CLIENT_SECRET"),
+        (("unsupported_grant_type", "grant type not supported"), CredentialsRejected, "switched off", ".env.example"),
+        (("server_error", ""), GateClosed, "is not available", "wait"),
+        (("something_new", "s3cr3t"), CredentialsRejected, "refused the log-in (something_new)", "valid credentials"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("way", ["client credentials", "jwt"])
+def test_what_salesforce_says_to_a_log_in_is_said(
+    sandbox: Sandbox, way: str, said: tuple[str, str], error: type[PipelineError], words: str, todo: str
+) -> None:
+    sandbox.switches.crm_login_error = list(said)
+    with connected(sandbox, way) as crm, pytest.raises(PipelineError) as caught:
+        crm.organisation()
+    assert type(caught.value) is error
+    assert words in caught.value.message
+    assert todo in caught.value.todo
+    assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "words", "todo"),
+    [
+        ("PASSWORD_LOCKOUT", CredentialsRejected, "locked out", "Unlock the user"),
+        ("LOGIN_DURING_RESTRICTED_DOMAIN", CredentialsRejected, "not from this machine's address", "Login IP Ranges"),
+        ("LOGIN_DURING_RESTRICTED_TIME", CredentialsRejected, "not at this hour", "Login Hours"),
+        ("LOGIN_MUST_USE_SECURITY_TOKEN", CredentialsRejected, "token is missing", "SALESFORCE_SECURITY_TOKEN"),
+        ("API_DISABLED_FOR_ORG", CredentialsRejected, "may not use the API", "API Enabled"),
+        ("ORG_LOCKED", CredentialsRejected, "organisation is locked", "Ask"),
+        ("INVALID_OPERATION", CredentialsRejected, "by password is switched off", "JWT key"),
+        ("LOGIN_RATE_EXCEEDED", RateLimited, "more log-ins in this hour", "later"),
+        ("SERVER_UNAVAILABLE", GateClosed, "is not available", "wait"),
+    ],
+)
+def test_what_salesforce_says_to_a_password_is_said(
+    sandbox: Sandbox, code: str, error: type[PipelineError], words: str, todo: str
+) -> None:
+    sandbox.switches.crm_login_error = [code, "what it is"]
+    with connected(sandbox, "password") as crm, pytest.raises(PipelineError) as caught:
+        crm.organisation()
+    assert type(caught.value) is error
+    assert words in caught.value.message
+    assert todo in caught.value.todo
+
+
+def test_all_credentials_that_are_set_are_proven(sandbox: Sandbox) -> None:
+    """One kind is used, and said; a wrong secret of another is not reported as working."""
+    every = sandbox.environments["client credentials"] | sandbox.environments["password"]
+    with connected(sandbox, "jwt", **every) as crm:
+        assert crm.login.startswith("the JWT key (SALESFORCE_JWT_KEY_FILE")
+        proofs = list(crm.proofs())
+        assert [(each.name, each.error) for each in proofs] == [
+            ("client_credentials", None),
+            ("user_name_and_password", None),
+        ]
+    with connected(sandbox, "jwt", SALESFORCE_CLIENT_SECRET="wr0ng-one") as crm:
+        crm.probe()
+        (proof,) = crm.proofs()
+        assert isinstance(proof.error, CredentialsRejected)
+        assert "wrong client secret" in str(proof.error)
+        assert "wr0ng-one" not in str(proof.error)
+    with connected(sandbox, "jwt") as crm:
+        assert list(crm.proofs()) == []
+    with connected(sandbox, "jwt", SALESFORCE_PASSWORD="half", SALESFORCE_SECURITY_TOKEN=" ") as crm:
+        (proof,) = crm.proofs()
+        assert proof.error is not None

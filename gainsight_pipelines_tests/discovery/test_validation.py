@@ -200,6 +200,29 @@ def test_a_crm_that_does_not_serve(finding: Finding, switch: dict[str, Any], wor
     assert find(found, "matching", "sample").outcome is Outcome.SKIPPED
 
 
+def test_a_wrong_client_secret_beside_a_working_key(finding: Finding) -> None:
+    """The JWT key is used; what doesn't work is said all the same, so that nobody keeps it for working."""
+    finding.environ |= finding.sandbox.env_of("jwt")
+    found = checks(finding, ("primary_crm",))
+    assert passed(found), found
+    assert "Logged in by the JWT key" in find(found, "primary_crm", "accounts").text
+    finding.environ["SALESFORCE_CLIENT_SECRET"] = "wrong"
+    wrong = only_failure(finding, "primary_crm")
+    assert (wrong.name, "wrong client secret" in wrong.text) == ("client_credentials", True)
+    assert "SALESFORCE_CLIENT_SECRET" in wrong.todo
+    assert "unset" in wrong.todo
+
+
+def test_a_token_without_the_scope_for_owners(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    """A pull fails on it, as soon as there is an account."""
+    with finding_on(sandbox, tmp_path, "hubspot") as finding:
+        assert find(checks(finding, ("primary_crm",)), "primary_crm", "owners").outcome is Outcome.PASSED
+        sandbox.switch(hubspot_owners_scope=False)
+        found = only_failure(finding, "primary_crm")
+        assert found.name == "owners"
+        assert "crm.objects.owners.read" in found.text
+
+
 def test_a_gsid_field_that_is_not_there(finding: Finding) -> None:
     finding.content["activity"]["gsid_field"] = "Gainsight_GSDI__c"
     found = only_failure(finding)

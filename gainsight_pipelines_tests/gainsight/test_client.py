@@ -465,6 +465,6 @@ def test_base_urls_that_won_t(url):
 
 @pytest.mark.parametrize("key", ["", "  ", "two words", "line\nbreak", "“quoted”"])
 def test_keys_that_can_t_be_right(key):
-    with pytest.raises(SettingsError, match="API key") as caught:
+    with pytest.raises(SettingsError, match="GAINSIGHT_API_KEY") as caught:
         AccessKey(key)
     assert key.strip() == "" or key not in str(caught.value)
