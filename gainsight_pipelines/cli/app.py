@@ -453,11 +453,17 @@ def sandbox(
 
 
 @app.command
-def migrate(*, settings: SettingsPath = None) -> int:
+def migrate(
+    *,
+    drop_gone_columns: Annotated[
+        bool, Parameter(negative="", help="Make views anew without columns whose fields are gone.")
+    ] = False,
+    settings: SettingsPath = None,
+) -> int:
     """Bring the database to this version. Every command does so by itself where its role may."""
     from gainsight_pipelines.cli.commands import migrate_command
 
-    return migrate_command(path=settings)
+    return migrate_command(drops_gone_columns=drop_gone_columns, path=settings)
 
 
 @app.command

@@ -18,9 +18,11 @@ from gainsight_pipelines.cli.workspace import Workspace, open_workspace, say_mis
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import PermanentError, SettingsError, UsageError
 from gainsight_pipelines.near import did_you_mean
+from gainsight_pipelines.objects.registry import DEFINITIONS, TABLES
 from gainsight_pipelines.settings.pulls import find_pull
 from gainsight_pipelines.store.samples import UNMATCHED_COLUMNS, unmatched_counts, unmatched_objects, unmatched_rows
 from gainsight_pipelines.store.tenant import empty
+from gainsight_pipelines.store.views import drop_gone_columns
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -81,7 +83,7 @@ def _gainsight_objects(workspace: Workspace, connection: psycopg.Connection, nam
     Raises:
         SettingsError: it is neither.
     """
-    if workspace.settings.file_error is None and name in (*workspace.settings.object_names(), "surveys"):
+    if workspace.settings.file_error is None and name in (*workspace.settings.object_names(), *DEFINITIONS):
         return [find_pull(workspace.settings, each).gainsight_object for each in chosen(workspace, [name])]
     stored = unmatched_objects(connection)
     if name not in stored:
@@ -170,11 +172,18 @@ def _result_row(result: dict[str, Any]) -> tuple[str | Text, ...]:
     )
 
 
-def migrate_command(*, path: Path | None) -> int:
+def migrate_command(*, drops_gone_columns: bool = False, path: Path | None) -> int:
     """Opening the workspace migrates."""
     with open_workspace(path) as workspace:
         say_mistakes(workspace.settings)
         output.say("The database is at this program's version.")
+        if drops_gone_columns:
+            with workspace.store.connect("views") as connection:
+                dropped = drop_gone_columns(connection, TABLES)
+            for view, columns in dropped.items():
+                output.say(f"{view}: {', '.join(columns)} dropped.")
+            if not dropped:
+                output.say("No view has a column whose field is gone.")
     return 0
 
 

@@ -17,6 +17,7 @@ from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.embedded.processes import ProcessGroup
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.near import did_you_mean
+from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.orchestration.instance import create_storage
 from gainsight_pipelines.store import runs
 from gainsight_pipelines.store.runs import Run
@@ -55,7 +56,7 @@ class Started:
 
 
 def chosen(workspace: Workspace, names: Sequence[str], *, everything: bool = False) -> list[str]:
-    """The pulls that a person named; `surveys` stands for all of its rows.
+    """The pulls that a person named; a section stands for all of its rows.
 
     Raises:
         SettingsError: the settings have no such object, or none at all.
@@ -64,16 +65,15 @@ def chosen(workspace: Workspace, names: Sequence[str], *, everything: bool = Fal
     if workspace.settings.file_error is not None:
         raise workspace.settings.file_error
     if not known:
-        raise SettingsError(
-            "The settings enable no object.", "Add a section for company, activity, surveys or product_usage."
-        )
+        raise SettingsError("The settings enable no object.", f"Add a section for one: {', '.join(DEFINITIONS)}.")
     if everything:
         return list(known)
     found: list[str] = []
     for name in names:
-        matches = [each for each in known if each == name or (name == "surveys" and each.startswith("survey"))]
+        matches = [each for each in known if name in (each, workspace.settings.section_of(each))]
         if not matches:
-            todo = f"{did_you_mean(name, (*known, 'surveys'))} The settings have: {', '.join(known)}.".strip()
+            near = did_you_mean(name, (*known, *map(workspace.settings.section_of, known)))
+            todo = f"{near} The settings have: {', '.join(known)}.".strip()
             raise SettingsError(f"{name!r} is not a configured object.", todo)
         found += matches
     return list(dict.fromkeys(found))

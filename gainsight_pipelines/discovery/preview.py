@@ -23,9 +23,8 @@ from gainsight_pipelines.gainsight.query import MAX_LIMIT, Condition, Direction,
 from gainsight_pipelines.gainsight.where_check import checked_filter
 from gainsight_pipelines.matching import Link
 from gainsight_pipelines.near import did_you_mean
-from gainsight_pipelines.objects.company import company_crm_id_field
 from gainsight_pipelines.objects.fields import BadRecord, first_named
-from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Mapper, ObjectPull, Window
+from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Mapper, ObjectPull, Window, company_crm_id_field
 from gainsight_pipelines.settings import Settings
 from gainsight_pipelines.settings.pulls import find_pull
 from gainsight_pipelines.store.tables import Table
@@ -262,6 +261,8 @@ def _links(
     """Where the records' companies would be matched; a note in place of it when the CRM can't be asked."""
     settings = catalog.connections.settings
     try:
+        if mapper.company.is_nobody:
+            return None, ["Reference data: its records name no company, so they are stored and not matched."]
         if mapper.company.key_kind == "domain":
             return None, ["Accounts are matched by domain here: only a pull shows which."]
         keys = keys_of(records, mapper.company, crm_id_field(catalog, settings), client)

@@ -36,8 +36,8 @@ from gainsight_pipelines.gainsight.metadata import ObjectInfo, ObjectSchema
 from gainsight_pipelines.gainsight.query import Query
 from gainsight_pipelines.matching import Method
 from gainsight_pipelines.near import did_you_mean
-from gainsight_pipelines.objects.activity import ACTIVITY_OBJECT
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, CompanyFields, Mapper, ObjectPull, Window
+from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.settings import Settings
 from gainsight_pipelines.settings.pulls import find_pull
 from gainsight_pipelines.store import tenant
@@ -444,9 +444,10 @@ class _Validation:
         if self._objects is None:
             yield _skipped("habits", "probed", "Gainsight can't be asked")
             return
-        known = [name for name in (ACTIVITY_OBJECT, COMPANY_OBJECT) if name in self._objects]
+        owned = [name for each in DEFINITIONS.values() for name in each.owns if name != COMPANY_OBJECT]
+        known = [name for name in (*owned, COMPANY_OBJECT) if name in self._objects]
         try:
-            schema = self._schema(known[0] if known else ACTIVITY_OBJECT)
+            schema = self._schema(known[0] if known else COMPANY_OBJECT)
             with closing(self._catalog.connections.gainsight()) as client:
                 habits = probe_habits(client, self._objects.values(), schema)
         except PipelineError as error:
@@ -519,9 +520,15 @@ def _with_company(
 ) -> Check:
     """Whether the newest records name a company at all: without one nothing of them can be matched."""
     company = mapper.company
+    if company.is_nobody:
+        return Check(
+            section, pull.name, Outcome.PASSED, f"{text}; reference data, which names no company.", facts=facts
+        )
     named = sum(bool(company.gsid_of(record) or company.crm_id_of(record)) for record in records)
     facts["with_company"] = named
-    by = " or ".join(dict.fromkeys(name for name in (company.gsid, company.key_kind and company.crm_id) if name))
+    by = " or ".join(
+        dict.fromkeys(name for name in (company.gsid, company.through, company.key_kind and company.crm_id) if name)
+    )
     if not named:
         todo = "Choose the field with the company's GSID (`company_field`), or see why it is empty."
         text = f"{text}, but {by} is empty in all of the {len(records)} newest records: none can be matched."

@@ -254,5 +254,6 @@ DEFINITION = ObjectDefinition(
     cadence="every 4 hours",
     icon="event_note",
     table=ACTIVITY,
+    owns=(ACTIVITY_OBJECT,),
     pulls=lambda settings: [ActivityPull(settings)],
 )

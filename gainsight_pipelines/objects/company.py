@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple
@@ -10,17 +10,15 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field as Setting
 from pydantic import field_validator
 
-from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import Field, ObjectSchema
+from gainsight_pipelines.objects.columns import NAME_SUFFIX, column_reader, columns_of
 from gainsight_pipelines.objects.definition import ObjectDefinition
 from gainsight_pipelines.objects.fields import (
     Record,
     Values,
     configured_field,
-    first_named,
     spelt,
     text,
-    typed_reader,
 )
 from gainsight_pipelines.objects.pull import (
     COMPANY_OBJECT,
@@ -45,6 +43,7 @@ from gainsight_pipelines.objects.section import (
 )
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import Json, Table
+from gainsight_pipelines.store.views import Column, Source
 from gainsight_pipelines.text import name_key
 
 
@@ -66,9 +65,6 @@ COMPANY = Table(
     sample=("gsid", "name", "account_id", "match_method", "unmatched_reason", "modified_at"),
     company_column="gsid",
 )
-
-NAME_SUFFIX = "__name"
-"""Attribute `Csm` is the user's Gsid, `Csm__name` what the lookup shows."""
 
 
 class CompanySettings(Section):
@@ -116,6 +112,9 @@ class CompanyPull(ObjectPull):
         name = self.settings.crm_id_field
         return (NamedField("company.crm_id_field", name, Fit.ID),) if name else ()
 
+    def typed_view(self, mapper: CompanyMapper) -> tuple[Source, Sequence[Column]]:
+        return Source("company_attributes", COMPANY, COMPANY_OBJECT, "attributes"), mapper.columns
+
     def mapper(self, schema: ObjectSchema, crm_id_field: str | None) -> CompanyMapper:
         attributes = self.settings.attributes
         if attributes != "all":
@@ -124,28 +123,6 @@ class CompanyPull(ObjectPull):
         wanted = [field for field in schema.fields.values() if not field.is_hidden] if attributes == "all" else None
         names = [field.name for field in wanted] if wanted is not None else list(attributes)
         return CompanyMapper(schema, tuple(names), crm_id_field, attributes)
-
-
-def company_crm_id_field(configured: str | None, crm: str | None, schema: Callable[[], ObjectSchema]) -> str | None:
-    """The company's field with the CRM id: as set, else for Salesforce the one named SfdcAccountId in any case.
-
-    Args:
-        configured: `company.crm_id_field`.
-        crm: the CRM's kind; None: none is configured.
-        schema: describes the company object, when that is needed.
-
-    Raises:
-        SettingsError: the configured one isn't there.
-    """
-    if configured is None and crm != "salesforce":
-        return None
-    found = schema().field(configured) if configured else first_named(schema(), ["sfdcaccountid"])
-    if configured and found is None:
-        raise SettingsError(
-            f"`company.crm_id_field` names the field {configured!r}, which Gainsight's company doesn't have.",
-            "Choose the company's field with the CRM's account id, or remove the setting.",
-        )
-    return found.name if found else None
 
 
 class CompanyMapper:
@@ -165,11 +142,14 @@ class CompanyMapper:
         self.company = CompanyFields(self.id_field, crm_id_field)
         self._setting = setting
         fields = [schema.fields[name] for name in selected(schema, *attributes)]
-        self._attributes = [(field.name, field.name, typed_reader(field)) for field in fields]
+        self._attributes = [(field.name, field.name, column_reader(field)) for field in fields]
+        with_names = []
         for field in fields:
             # Beside the id that a lookup holds, the name that it shows.
             if path := selected(schema, f"{field.lookup_path}.Name" if field.lookup_path else None):
                 self._attributes.append((f"{field.name}{NAME_SUFFIX}", path[0], text))
+                with_names.append(field.name)
+        self.columns = columns_of(fields, with_names)
         paths = (path for _, path, _ in self._attributes)
         self.select = selected(schema, "Gsid", "Name", self.cursor_field, crm_id_field, *paths)
 
@@ -191,7 +171,8 @@ class CompanyMapper:
     def basis(self) -> Basis:
         setting = self._setting if isinstance(self._setting, str) else sorted(self._setting, key=name_key)
         # The CRM id's field is named too: stored companies have the ids of another one.
-        mapping = {"company.attributes": setting, "company.crm_id_field": self.company.crm_id}
+        types = {column.key: column.kind for column in self.columns}
+        mapping = {"company.attributes": setting, "company.crm_id_field": self.company.crm_id, "types of fields": types}
         return Basis(COMPANY_OBJECT, self.select, mapping=mapping, names=tuple(mapping))
 
     def remaps(self, former: Basis) -> tuple[Remap, ...] | None:
@@ -210,5 +191,6 @@ DEFINITION = ObjectDefinition(
     cadence="daily",
     icon="business",
     table=COMPANY,
+    owns=(COMPANY_OBJECT,),
     pulls=lambda settings: [CompanyPull(settings)],
 )

@@ -33,8 +33,11 @@ class ObjectDefinition(Generic[S]):
         icon: the Material icon that the settings page shows beside it.
         table: where its rows lie.
         pulls: the pulls that a section asks for.
+        owns: Gainsight objects that it alone pulls, whether it is configured or not.
+        is_for_any: its rows name any object, save those that another section pulls.
         rows: the setting with a row per pull, each with its `object`; None: the section is one pull, named after it.
         pull_name: the name of the pull of a row, by its object's name.
+        is_each_scheduled: each pull has a cron expression of its own in the settings, not one for the section.
         spread_minutes: over so many minutes the pulls of a section are spread, so that they don't start together.
     """
 
@@ -47,8 +50,11 @@ class ObjectDefinition(Generic[S]):
     icon: str
     table: Table
     pulls: Callable[[S], Iterable[ObjectPull]]
+    owns: tuple[str, ...] = ()
+    is_for_any: bool = False
     rows: str | None = None
     pull_name: Callable[[str], str] = name_key
+    is_each_scheduled: bool = False
     spread_minutes: int = 0
 
     def names(self, model: S) -> tuple[str, ...]:
@@ -61,7 +67,7 @@ class ObjectDefinition(Generic[S]):
         """The names of its pulls out of a section that is broken; the section's own where a row can't be told."""
         if self.rows is None:
             return (self.section,)
-        rows: Any = raw.get(self.rows) if isinstance(raw, dict) else None
+        rows: Any = raw.get(self.rows) if isinstance(raw, dict) else raw if self.model.listed else None
         objects = [row.get("object") if isinstance(row, dict) else None for row in _list(rows)]
         if not objects or not all(is_object_name(name) for name in objects):
             return (self.section,)

@@ -25,6 +25,9 @@ SYSTEM_FIELDS = frozenset({"gsid", "createddate", "modifieddate", "createdby", "
 MODIFIED_NAMES = ("lastmodifieddate", "modifieddate")
 """Fields that move with each change, the better one first."""
 
+OWN_NAMES = ("id", "recordid", "rowid", "externalid")
+"""Fields that name a row of an object without Gsid."""
+
 UNREADABLE = "unreadable"
 """Topic under which a run counts values that can't be read, by field."""
 

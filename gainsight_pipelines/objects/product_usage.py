@@ -23,6 +23,7 @@ from gainsight_pipelines.objects.fields import (
     MAX_ID,
     MODIFIED_NAMES,
     NUMBER_TYPES,
+    OWN_NAMES,
     SYSTEM_FIELDS,
     TIME_TYPES,
     BadRecord,
@@ -98,9 +99,6 @@ USAGE_METRIC = Table(
 )
 
 OBSERVED_NAMES = ("observeddate", "observedat", "observationdate", "usagedate", "date", "snapshotdate", "weekdate")
-OWN_NAMES = ("id", "recordid", "rowid", "externalid")
-"""Fields that name a row of an object without Gsid."""
-
 BLANK = "blank_values"
 """Topic under which blank values are counted, by field."""
 

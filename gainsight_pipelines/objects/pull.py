@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -14,6 +14,7 @@ from gainsight_pipelines.gainsight.query import Condition
 from gainsight_pipelines.objects.fields import MAX_ID, MODIFIED_NAMES, Record, configured_field, first_named, text
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import Table
+from gainsight_pipelines.store.views import Column, Source
 from gainsight_pipelines.text import canonical_gsid, name_key
 
 Row = tuple[Any, ...]
@@ -66,6 +67,11 @@ class CompanyFields:
     crm_id: str | None = None
     through: str | None = None
     key_kind: KeyKind | None = None
+
+    @property
+    def is_nobody(self) -> bool:
+        """Whether records name no company at all: reference data, which isn't matched."""
+        return not self.selected
 
     @property
     def selected(self) -> tuple[str, ...]:
@@ -190,6 +196,11 @@ class ByDay:
     first_day: date | None
 
 
+def by_day(name: str) -> str:
+    """The name under which the days of a pull are read again: of its asset, and in `sync_run`."""
+    return f"{name}_by_day"
+
+
 class ObjectPull(Protocol):
     """One configured Gainsight object: a row of the banner. The last three are capabilities that few pulls have."""
 
@@ -260,6 +271,24 @@ class ObjectPull(Protocol):
         """How its days can be read again; None: its records belong to none."""
         return None
 
+    def typed_view(self, mapper: Any) -> tuple[Source, Sequence[Column]] | None:
+        """The view that shows its records' fields as columns, and those that there are by now; None: it has none.
+
+        Args:
+            mapper: the one that it made for this run.
+        """
+        return None
+
+    @property
+    def name_by_day(self) -> str | None:
+        """The name of reading its days again, where that can be done."""
+        return by_day(self.name) if self.by_day is not None else None
+
+
+def points_at(field: Field, object_name: str) -> bool:
+    """Whether a field looks that object up."""
+    return name_key(field.lookup_object or "") == object_name
+
 
 def found_company_field(schema: ObjectSchema) -> Field | None:
     """The field that names a record's company: GsCompanyId, or its only lookup to company; None: that can't be told."""
@@ -292,11 +321,33 @@ def company_fields(
             if place
             else f"See that the API key may read it (lookups to company: {names}).",
         )
-    points_at_company = name_key(field.lookup_object or "") == COMPANY_OBJECT
-    crm_id = f"{field.lookup_path}.{crm_id_field}" if crm_id_field and field.lookup_path and points_at_company else None
+    is_path = crm_id_field and field.lookup_path and points_at(field, COMPANY_OBJECT)
+    crm_id = f"{field.lookup_path}.{crm_id_field}" if is_path else None
     if crm_id is not None and name_key(crm_id) in schema.unreadable:
         crm_id = None  # the tenant refuses the path: companies are asked for by themselves
     return CompanyFields(field.name, crm_id)
+
+
+def company_crm_id_field(configured: str | None, crm: str | None, schema: Callable[[], ObjectSchema]) -> str | None:
+    """The company's field with the CRM id: as set, else for Salesforce the one named SfdcAccountId in any case.
+
+    Args:
+        configured: `company.crm_id_field`.
+        crm: the CRM's kind; None: none is configured.
+        schema: describes the company object, when that is needed.
+
+    Raises:
+        SettingsError: the configured one isn't there.
+    """
+    if configured is None and crm != "salesforce":
+        return None
+    found = schema().field(configured) if configured else first_named(schema(), ["sfdcaccountid"])
+    if configured and found is None:
+        raise SettingsError(
+            f"`company.crm_id_field` names the field {configured!r}, which Gainsight's company doesn't have.",
+            "Choose the company's field with the CRM's account id, or remove the setting.",
+        )
+    return found.name if found else None
 
 
 def cursor_field(schema: ObjectSchema) -> str:

@@ -13,9 +13,9 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
 from gainsight_pipelines.text import clean_text, name_key, visible
 
@@ -33,9 +33,19 @@ class Takes:
 
 
 class Section(BaseModel):
-    """What all sections, and the mappings inside them, have in common."""
+    """What all sections, and the mappings inside them, have in common.
+
+    `listed`: the one setting of a section that is written as a plain list of rows; None: it is a mapping of settings.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    listed: ClassVar[str | None] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rows_by_themselves(cls, value: Any) -> Any:
+        return {cls.listed: value} if cls.listed and isinstance(value, list | tuple) else value
 
 
 def _pasted(value: object) -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -17,6 +17,7 @@ from gainsight_pipelines.gainsight.query import Condition, Operator
 from gainsight_pipelines.gainsight.where_check import checked_filter
 from gainsight_pipelines.objects.activity_table import ACTIVITY, ActivityRow
 from gainsight_pipelines.objects.activity_types import ActivityType
+from gainsight_pipelines.objects.columns import column_reader, columns_of
 from gainsight_pipelines.objects.definition import ObjectDefinition
 from gainsight_pipelines.objects.fields import (
     SYSTEM_FIELDS,
@@ -56,6 +57,7 @@ from gainsight_pipelines.objects.section import (
 from gainsight_pipelines.objects.survey_fields import CUSTOM, NPS, Choice, SurveyField, detect, survey_kind
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import Json, Table
+from gainsight_pipelines.store.views import Column, Source
 from gainsight_pipelines.text import clean_value, name_key
 
 FIELD_MAPPINGS = "surveys.objects[].field_mappings"
@@ -210,6 +212,11 @@ class SurveyPull(ObjectPull):
     def by_day(self) -> ByDay:
         return ByDay(self.settings.first_day)
 
+    def typed_view(self, mapper: SurveyMapper) -> tuple[Source, Sequence[Column]] | None:
+        if not self.settings.register_custom_fields:
+            return None
+        return Source(self.name, ACTIVITY, self.row.object, "custom_fields"), columns_of(mapper.custom_fields)
+
     def mapper(self, schema: ObjectSchema, crm_id_field: str | None) -> SurveyMapper:
         return SurveyMapper(self.settings, self.row, schema, crm_id_field)
 
@@ -244,7 +251,7 @@ class SurveyMapper:
         # A label in a number field that gives the score is a number here too; picklists stay labels.
         scores = {path: read for _, path, read in self._scores if read is leading_number}
         self._customs = [
-            (field.name, field.name, scores.get(field.name, typed_reader(field))) for field in self.custom_fields
+            (field.name, field.name, scores.get(field.name, column_reader(field))) for field in self.custom_fields
         ]
         self.select = selected(
             schema,

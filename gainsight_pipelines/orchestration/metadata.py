@@ -39,9 +39,12 @@ def materialization_metadata(
 ) -> dict[str, Any]:
     """The metadata of one pull."""
     from gainsight_pipelines.store.samples import sample_rows, unmatched_totals
+    from gainsight_pipelines.store.views import typed_columns
 
+    view = report.details.get("view", {}).get("view")
     with store.connect(f"metadata {report.object}") as connection:
         totals = unmatched_totals(connection, gainsight_object)
+        typed = typed_columns(connection, view) if view else ()
         rows = sample_rows(connection, table, gainsight_object)
     calls = sum(report.calls.values()) - report.calls.get("crm", 0)
     metadata: dict[str, Any] = {
@@ -64,6 +67,9 @@ def materialization_metadata(
         "details": dg.MetadataValue.json(report.details),
         "dagster/table_name": f"{store.schema}.{table.name}",
     }
+    if view:
+        columns = [dg.TableColumn(name, type=kind, description=meaning) for name, kind, meaning in typed]
+        metadata |= {"view": f"gainsight.{view}", "dagster/column_schema": dg.TableSchema(columns=columns)}
     if report.since is not None:
         metadata["window_from"] = dg.MetadataValue.timestamp(report.since)
     if report.notes:

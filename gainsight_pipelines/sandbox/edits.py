@@ -175,7 +175,8 @@ class Editor:
     ) -> None:
         """Follows a record's change: another company, category, score, value; then what the caller states."""
         where = self._truth.setdefault(table.name, {}).setdefault(record["Gsid"], {})
-        link = next((name for name in ("GsCompanyId", "CompanyId", "Account__gc") if name in changed), None)
+        names = ("GsCompanyId", "CompanyId", "Company_ID", "Account__gc")
+        link = next((name for name in names if name in changed), None)
         if link:
             company = changed[link]
             known = self._truth["company"].get(company) if company else NO_COMPANY

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from gainsight_pipelines.sandbox import words
 from gainsight_pipelines.sandbox.schema import WIDE_METRICS, gainsight_objects
+from gainsight_pipelines.sandbox.success import SuccessMaker
 from gainsight_pipelines.sandbox.surveys import SurveyMaker
 from gainsight_pipelines.sandbox.world import (
     CrmAccount,
@@ -106,6 +107,8 @@ class _Generator:
         self._gsids = self._picklists.gsids
         self._survey_maker = SurveyMaker(seed, self._picklists)
         nodes |= self._survey_maker.nodes
+        self._success_maker = SuccessMaker(seed, self._picklists)
+        nodes |= self._success_maker.nodes
         self._world = World(now=now, picklists=self._picklists.categories)
         self._world.tables = {name: GainsightTable(name, node) for name, node in nodes.items()}
         self._truth: dict[str, dict[str, Any]] = {name: {} for name in nodes}
@@ -125,6 +128,8 @@ class _Generator:
         self._make_wide_usage()
         self._make_delete_log()
         self._make_health_facts()
+        places = [(company.gsid, company.truth()) for company in self._companies]
+        self._success_maker.fill(self._world, self._truth, [*places, (None, NO_COMPANY)], self._relationships)
         self._world.truth = {
             "now": self._now.isoformat(),
             "accounts": account_truth(self._world),
@@ -569,6 +574,7 @@ class _Generator:
             day: date = (self._now - timedelta(days=number % 7)).date()
             record = {"Id": 1000 + number, "GsCompanyId": company.gsid, "Score": number * 2 % 100, "SnapshotDate": day}
             self._world.tables["health_scorecard_fact"].records.append(record)
+            self._truth["health_scorecard_fact"][str(record["Id"])] = company.truth()
 
 
 def account_truth(world: World) -> dict[str, dict[str, dict[str, Any]]]:

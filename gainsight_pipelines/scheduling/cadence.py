@@ -83,7 +83,7 @@ def cadence_of(settings: Settings, name: str) -> Cadence:
     """
     schedules = SchedulesSettings() if "schedules" in settings.errors else settings.schedules
     section = settings.section_of(name)
-    return Cadence(getattr(schedules, section) or _documented(section, name), schedules.timezone)
+    return Cadence(schedules.cron_of(section, name) or _documented(section, name), schedules.timezone)
 
 
 def _documented(section: str, name: str) -> str:

@@ -110,12 +110,15 @@ class SettingsFile:
         try:
             model = checked_section(section, written)
         except SectionMistakes:
+            listed = SECTIONS[section].listed
+            if isinstance(written, list) and listed:
+                written = {listed: written}
             if not isinstance(written, dict):
                 return {}
             return dict(json.loads(json.dumps(written, default=str)))
         data = {} if model is None else model.model_dump(mode="json")
         is_missing = not isinstance(raw, dict) or section not in raw
-        return {**data, "enabled": False} if is_missing and section in DEFINITIONS else data
+        return {**data, "enabled": False} if is_missing and _is_switched(section) else data
 
     def with_section(self, section: str, data: Mapping[str, Any], lines: Document | None = None) -> str:
         """The file's text with other data in one section; its comments, and all else, stay.
@@ -135,7 +138,9 @@ class SettingsFile:
         after = {} if model is None else model.model_dump(mode="json")
         if before == after:
             return self.text
-        text = replace_section(self.text, section, before, after, _short(section, model))
+        listed = SECTIONS[section].listed
+        states = (before, after, _short(section, model))
+        text = replace_section(self.text, section, *(each.get(listed, []) if listed else each for each in states))
         written = _document(text, self.path).data.get(section)
         again = checked_section(section, written)
         if ({} if again is None else again.model_dump(mode="json")) != after:
@@ -314,6 +319,9 @@ def read_json(section: str, text: str) -> tuple[dict[str, Any], Document]:
         raise SettingsError(f"This isn't JSON: {where}: {error.msg}.", "Nothing was written.") from None
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"This isn't JSON that can be used: {error}.", "Nothing was written.") from None
+    listed = SECTIONS[section].listed if section in SECTIONS else None
+    if isinstance(data, list) and listed:
+        data = {listed: data}
     if not isinstance(data, dict):
         raise SettingsError(f"{section} takes a JSON object, in braces.", "Nothing was written.")
     lines = Document()
@@ -352,6 +360,9 @@ def parse_place(text: str) -> Place:
 
 def _with(data: dict[str, Any], path: Place, value: Any) -> dict[str, Any]:
     """The data of a section with another value in one place; what lies on the way is made."""
+    listed = SECTIONS[str(path[0])].listed
+    if listed and (len(path) == 1 or isinstance(path[1], int)):
+        path = (path[0], listed, *path[1:])
     if len(path) == 1:
         if not isinstance(value, dict):
             raise SettingsError(f"{path[0]} takes a mapping of its settings.", "Name one of them, or give them all.")
@@ -442,12 +453,17 @@ def _sections(text: str) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
+def _is_switched(section: str) -> bool:
+    """Whether a section says of itself that its object is pulled."""
+    return section in DEFINITIONS and "enabled" in SECTIONS[section].model_fields
+
+
 def _short(section: str, model: Section | None) -> dict[str, Any]:
     """What has to be written of a section: not what goes without saying, but whether its object is pulled."""
     if model is None:
         return {}
     short = model.model_dump(mode="json", exclude_defaults=True)
-    return {"enabled": getattr(model, "enabled", True), **short} if section in DEFINITIONS else short
+    return {"enabled": getattr(model, "enabled", True), **short} if _is_switched(section) else short
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from gainsight_pipelines.settings.models import (
     SchedulesSettings,
     StoreSettings,
 )
+from gainsight_pipelines.text import name_key
 
 PATH_VARIABLE = "GAINSIGHT_PIPELINES_SETTINGS"
 DEFAULT_NAME = "gainsight.yaml"
@@ -129,7 +130,7 @@ class Settings:
         """The section that configures a pull; what is no pull is taken for a section."""
         return self._sections_of.get(name, name)
 
-    def effective(self, section: str | None = None) -> dict[str, Any]:
+    def effective(self, section: str | None = None) -> Any:
         """The settings as they hold, defaults filled in, as JSON-able data without a secret.
 
         Args:
@@ -147,12 +148,12 @@ class Settings:
         for name in SECTIONS:
             if name not in self.errors:
                 model = self._sections.get(name) or _WITHOUT_SECTION.get(name)
-                data[name] = None if model is None else model.model_dump(mode="json")
+                data[name] = None if model is None else _plain(model)
         if self.errors:
             data["errors"] = {name: str(error) for name, error in self.errors.items()}
         return data
 
-    def _effective_section(self, section: str) -> dict[str, Any]:
+    def _effective_section(self, section: str) -> Any:
         if section not in SECTIONS:
             todo = f"{did_you_mean(section, SECTIONS)} The sections are {', '.join(SECTIONS)}.".strip()
             raise SettingsError(f"There is no section {section}.", todo)
@@ -161,7 +162,7 @@ class Settings:
             raise SettingsError(
                 f"The settings file has no section {section}.", f"Add {section}: to {self.path or DEFAULT_NAME}."
             )
-        return model.model_dump(mode="json")
+        return _plain(model)
 
     def _get(self, name: str, kind: type[S]) -> S | None:
         if self.file_error is not None:
@@ -291,6 +292,9 @@ def _validated(document: Document, path: Path | None) -> Settings:
             wrong.setdefault(name, []).extend(found)
         elif model is not None:
             sections[name] = model
+    for name, mistake in _taken(sections, document):
+        sections.pop(name, None)
+        wrong.setdefault(name, []).append(mistake)
     return Settings(
         path=path,
         errors={name: _error(name, found, path) for name, found in wrong.items()},
@@ -304,16 +308,27 @@ def _section(name: str, value: object, document: Document, found: list[mistakes.
     """The model of a section, or None; what is wrong with it is added to `found`."""
     if value is None:
         value = {}
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) and not (isinstance(value, list) and SECTIONS[name].listed):
         found.append(mistakes.not_a_mapping(name, value, document))
         return None
-    if name == "primary_crm" and all(item is None for item in value.values()) and set(value) <= {"kind"}:
+    if (
+        name == "primary_crm"
+        and isinstance(value, dict)
+        and all(item is None for item in value.values())
+        and set(value) <= {"kind"}
+    ):
         return None  # a section whose kind is left empty: not connected
     try:
         return SECTIONS[name].model_validate(value)
     except ValidationError as error:
         found.extend(mistakes.invalid(name, error, document))
         return None
+
+
+def _plain(model: Section) -> Any:
+    """A section as JSON-able data, as it is written."""
+    data = model.model_dump(mode="json")
+    return data[model.listed] if model.listed else data
 
 
 def _problem_keys(document: Document) -> list[str]:
@@ -344,6 +359,33 @@ def _is_disabled(name: str, data: Mapping[str, Any], sections: Mapping[str, Sect
         return not getattr(sections[name], "enabled", True)
     raw = data.get(name)
     return isinstance(raw, dict) and raw.get("enabled") is False
+
+
+def _taken(sections: Mapping[str, Section], document: Document) -> list[tuple[str, mistakes.Mistake]]:
+    """Rows for any object that name one which has a section of its own, or whose pull would have another's name."""
+    pulls = {
+        section: list(definition.pulls(sections[section]))
+        for section, definition in DEFINITIONS.items()
+        if section in sections
+    }
+    owners = {name: section for section, definition in DEFINITIONS.items() for name in definition.owns}
+    names = dict(zip(DEFINITIONS, DEFINITIONS, strict=True))
+    for section, those in pulls.items():
+        if not DEFINITIONS[section].is_for_any:
+            owners |= {name_key(pull.gainsight_object): section for pull in those}
+            names |= {name: section for pull in those for name in (pull.name, pull.name_by_day) if name}
+    found = []
+    for section, those in pulls.items():
+        for number, pull in enumerate(those if DEFINITIONS[section].is_for_any else ()):
+            path, name = (section, number, "object"), pull.gainsight_object
+            if name in owners:
+                text = f"{mistakes.place(path)} is {name}, which the section {owners[name]} pulls; remove the row"
+            elif pull.name in names:
+                text = f"{mistakes.place(path)} is {name}, a name that the section {names[pull.name]} has already"
+            else:
+                continue
+            found.append((section, mistakes.Mistake(document.line(path), text, path)))
+    return found
 
 
 def _pulls(data: Mapping[str, Any], sections: Mapping[str, Section], wrong: Collection[str]) -> dict[str, str]:

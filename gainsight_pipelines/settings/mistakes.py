@@ -64,8 +64,11 @@ def unknown_section(name: str, document: Document) -> Mistake:
 def not_a_mapping(section: str, value: object, document: Document) -> Mistake:
     """A section that holds a scalar or a list. The value isn't shown: it may be a key put in the wrong place."""
     kind = "a list" if isinstance(value, list) else "a single value"
-    keys = ", ".join(SECTIONS[section].model_fields)
-    text = f"{section} is {kind}; it takes a mapping with the settings {keys}"
+    model = SECTIONS[section]
+    takes = f"a mapping with the settings {', '.join(model.model_fields)}"
+    if model.listed:
+        takes = next(each.text for each in model.model_fields[model.listed].metadata if isinstance(each, Takes))
+    text = f"{section} is {kind}; it takes {takes}"
     return Mistake(document.line((section,)), text, (section,))
 
 
@@ -82,7 +85,10 @@ def invalid(section: str, error: ValidationError, document: Document) -> Iterato
     for details in found:
         if details["type"] == "too_short" and any(len(other["loc"]) > len(details["loc"]) for other in found):
             continue  # it counts the rows that will do, and those that won't have their own mistakes
-        path = (section, *(part for part in details["loc"] if part != "[key]"))
+        inside = [part for part in details["loc"] if part != "[key]"]
+        if inside[:1] == [SECTIONS[section].listed] and not isinstance(document.data.get(section), dict):
+            del inside[0]
+        path = (section, *inside)
         yield Mistake(document.line(path), _sentence(path, details), path)
 
 
@@ -172,6 +178,9 @@ def _field(path: Path) -> tuple[type[Section] | None, FieldInfo | None]:
     holder, field = model, None
     for part in path[1:]:
         if isinstance(part, int):
+            if model is not None and model.listed:
+                field = model.model_fields[model.listed]
+                model = model_in(field.annotation)
             continue
         holder = model
         if model is None or part not in model.model_fields:

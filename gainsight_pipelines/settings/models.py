@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StrictFloat, StrictInt, create_model, field_validator
 
 from gainsight_pipelines.objects.registry import DEFINITIONS
-from gainsight_pipelines.objects.section import FIELD_WORDS, FieldName, Section, Takes
+from gainsight_pipelines.objects.section import FIELD_WORDS, FieldName, ObjectName, Section, Takes
 from gainsight_pipelines.settings import values
+from gainsight_pipelines.text import name_key
 
 NOT_A_PRIMARY_CRM = (
     "can't be gainsight: the account record (domain, parent, ARR, renewal date, owner) has to be owned "
@@ -118,6 +119,7 @@ class CommonSettings(Section):
     ] = ()
 
 
+CRONS = Takes("a mapping of objects to cron expressions of five fields")
 CRON = Takes("a cron expression of five fields like '0 */4 * * *', or null")
 
 
@@ -137,11 +139,24 @@ class Schedules(Section):
 
     @field_validator(*DEFINITIONS, check_fields=False)
     @classmethod
-    def _cron_expression(cls, value: str | None) -> str | None:
-        return None if value is None else values.cron(value)
+    def _cron_expression(cls, value: str | Mapping[str, str | None] | None) -> str | Mapping[str, str | None] | None:
+        for each in value.values() if isinstance(value, Mapping) else (value,):
+            if each is not None:
+                values.cron(each)
+        return value
+
+    def cron_of(self, section: str, name: str) -> str | None:
+        """The cron expression that is set for a pull; None: the documented cadence holds."""
+        found = getattr(self, section)
+        if isinstance(found, Mapping):
+            found = next((cron for each, cron in found.items() if name_key(each) == name), None)
+        return found  # type: ignore[no-any-return]
 
 
 def _cron_of(name: str) -> Any:
+    if DEFINITIONS[name].is_each_scheduled:
+        what = f"Cron expressions for {name}, by the object's name; where there is none, the documented cadence."
+        return (Annotated[Mapping[ObjectName, str | None], Field(description=what), CRONS], Field(default_factory=dict))
     every = "every object of" if DEFINITIONS[name].rows else ""
     what = " ".join(f"Cron expression for {every} {name}; null: the documented cadence.".split())
     return (Annotated[str | None, Field(description=what), CRON], None)

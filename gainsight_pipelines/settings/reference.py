@@ -64,8 +64,10 @@ def page() -> str:
 
 
 def _section(name: str, model: type[Section]) -> str:
+    inside = model_in(model.model_fields[model.listed].annotation) if model.listed else model
+    assert inside is not None
     parts = [f"\n## {name}\n\n{_text(model)}\n\n", "| setting | takes | default | meaning |\n|---|---|---|---|\n"]
-    for path, field in _fields(model, ""):
+    for path, field in _fields(inside, ""):
         takes = next(item.text for item in field.metadata if isinstance(item, Takes))
         parts.append(f"| `{path}` | {_cell(takes)} | {_default(field)} | {_cell(field.description or '')} |\n")
     return "".join(parts)

@@ -32,7 +32,8 @@ WIDE = 10_000
 _DIALECTS = tuple(VersionedResolver(version=version) for version in ((1, 1), (1, 2)))
 """Other programs may read the file by YAML 1.1, where `yes` is true."""
 
-Data = Mapping[str, Any]
+Data = Mapping[str, Any] | Sequence[Any]
+"""Of a section: its settings, or the rows of one that is a list."""
 
 
 def replace_section(text: str, section: str, before: Data, after: Data, short: Data) -> str:
@@ -203,8 +204,11 @@ def _changed(head: str, body: str, section: str, before: Data, after: Data, shor
     root = round_trip.load(body) if body else CommentedMap()
     if not isinstance(root, CommentedMap):
         raise _unchangeable(section)
-    if isinstance(root.get(section), CommentedMap) and root[section]:
-        _merge(root[section], before, after, short)
+    node = root.get(section)
+    if isinstance(node, CommentedMap) and node and isinstance(after, Mapping):
+        _merge(node, before, after, short)  # type: ignore[arg-type]
+    elif isinstance(node, CommentedSeq) and node and after and isinstance(after, list):
+        _merge_list(node, before, after, short)  # type: ignore[arg-type]
     else:
         _put(root, section, short)
     stream = io.StringIO()
@@ -245,7 +249,7 @@ def _round_trip(text: str) -> YAML:
     return round_trip
 
 
-def _merge(node: CommentedMap, before: Data, after: Data, short: Data) -> None:
+def _merge(node: CommentedMap, before: Mapping[str, Any], after: Mapping[str, Any], short: Mapping[str, Any]) -> None:
     """Brings what is written from `before` to `after`, key by key."""
     for key in [key for key in node if key not in after]:
         _remove(node, key)

@@ -11,7 +11,10 @@ from gainsight_pipelines.settings.models import SECTIONS
 
 def settings_schema() -> dict[str, Any]:
     """The schema (draft 2020-12) of a whole settings file. Every section may be missing or empty."""
-    fields: dict[str, Any] = {name: (model | None, None) for name, model in SECTIONS.items()}
+    fields: dict[str, Any] = {
+        name: ((model.model_fields[model.listed].annotation if model.listed else model) | None, None)  # type: ignore[operator]
+        for name, model in SECTIONS.items()
+    }
     document = create_model("SettingsFile", __config__=ConfigDict(extra="forbid"), **fields)
     schema = document.model_json_schema()
     schema.pop("description", None)

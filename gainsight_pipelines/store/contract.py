@@ -170,6 +170,27 @@ RELATIONS: Mapping[str, Relation] = {
             **_UNREADABLE,
         },
     ),
+    "record": Relation(
+        "Records of further objects: whatever the settings name under `objects`. The view of an object has its fields"
+        " as columns.",
+        {
+            "object": (TEXT, "The Gainsight object, in lower case."),
+            "gsid": (TEXT, "Gainsight's id of the record; its own id or a hash where it has none."),
+            "company_gsid": _COMPANY_GSID,
+            "attributes": (
+                JSON,
+                (
+                    "Its fields by API name, typed: picklists as labels, multi-selects as lists, dates as ISO text;"
+                    " beside the id of a lookup `X`, `X__name` is what the lookup shows."
+                ),
+            ),
+            "unreadable": (JSON, "Values that aren't of their field's type, as they came, by field."),
+            **_LINK,
+            "modified_at": _MODIFIED,
+            "deleted_at": _DELETED,
+            **_CHANGED,
+        },
+    ),
     "custom_field": Relation(
         "The custom fields whose values are kept.",
         {
@@ -288,6 +309,7 @@ RELATIONS: Mapping[str, Relation] = {
             "last_survey_at": (TIME, "When the latest was given."),
             "usage_metrics": (COUNT, "Rows of usage."),
             "last_usage_at": (TIME, "When usage was observed last."),
+            "objects": (JSON, "Records of further objects: by object, how many, and when the latest changed."),
         },
         is_view=True,
     ),

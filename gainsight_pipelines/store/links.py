@@ -20,6 +20,10 @@ LinkColumns = tuple[str | None, str | None, str | None, list[str] | None]
 """account_id, match_method, unmatched_reason, match_candidates."""
 
 
+UNLINKED: LinkColumns = (None, None, None, None)
+"""Of reference data, which belong to no company."""
+
+
 def link_columns(link: Link) -> LinkColumns:
     """A link as the columns that every data table has for it."""
     return link.account_id, link.method, link.reason, list(link.candidates) or None

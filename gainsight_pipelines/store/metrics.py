@@ -41,7 +41,8 @@ SELECT object, reason, count(*) FROM unmatched_record GROUP BY object, reason OR
 
 TABLES: LiteralString = """
 SELECT c.relname, greatest(c.reltuples, 0)::bigint, pg_total_relation_size(c.oid)
-FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' ORDER BY c.relname
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = current_schema() AND c.relkind = 'r' ORDER BY c.relname
 """
 
 

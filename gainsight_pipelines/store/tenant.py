@@ -16,6 +16,7 @@ TABLES = (
     "crm_gate",
     "custom_field",
     "object_schema",
+    "record",
     "rejected_record",
     "run_total",
     "sync_cursor",

@@ -15,9 +15,8 @@ from gainsight_pipelines.gainsight.reader import (
     read_whole,
     start_of_pull,
 )
-from gainsight_pipelines.objects.company import company_crm_id_field
 from gainsight_pipelines.objects.fields import MODIFIED_NAMES, first_named
-from gainsight_pipelines.objects.pull import COMPANY_OBJECT, crm_ids_of
+from gainsight_pipelines.objects.pull import COMPANY_OBJECT, company_crm_id_field, crm_ids_of
 from gainsight_pipelines.objects.registry import COMPANIES
 from gainsight_pipelines.store import links
 from gainsight_pipelines.store.runs import PULL, Cursor, peek_cursor, save_cursor, take_cursor

@@ -107,14 +107,14 @@ def connect_crm(
 def gsid_fields(settings: Settings) -> Mapping[str, str]:
     """CRM account fields that may hold a GSID, each with the setting that names it. Broken sections name none."""
     found: dict[str, str] = {}
-    named = {
-        section: settings.of(each.model) for section, each in DEFINITIONS.items() if section not in settings.errors
-    }
-    if "common" not in settings.errors:
-        named = {"common": settings.common, **named}
-    for section, model in named.items():
-        if model is not None and model.gsid_field is not None:
-            found.setdefault(model.gsid_field, f"{section}.gsid_field")
+    for section in ("common", *DEFINITIONS):
+        model = settings.section(section) if section not in settings.errors else None
+        rows = getattr(model, model.listed) if model is not None and model.listed else ()
+        named = [(f"{section}[{number}]", row) for number, row in enumerate(rows)] or [(section, model)]
+        for place, each in named:
+            name = getattr(each, "gsid_field", None)
+            if name is not None:
+                found.setdefault(name, f"{place}.gsid_field")
     return found
 
 

@@ -15,7 +15,7 @@ from gainsight_pipelines.objects.fields import BadRecord
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Count, Mapper, Row, crm_ids_of
 from gainsight_pipelines.store import bulk, links, runs, snapshot
 from gainsight_pipelines.store.connection import GIVEN_UP
-from gainsight_pipelines.store.links import LinkColumns, link_columns
+from gainsight_pipelines.store.links import UNLINKED, LinkColumns, link_columns
 from gainsight_pipelines.store.rejected import NestedTooDeeply, write_rejected
 from gainsight_pipelines.store.runs import Cursor, save_cursor
 from gainsight_pipelines.sync.context import PullContext, logger
@@ -238,7 +238,7 @@ class PageWriter:
         """
         company = self._mapper.company
         missing = {gsid for gsid in gsids if gsid is not None and gsid not in self._crm_ids}
-        if self._crm_id_field is None or company.gsid is None or not missing:
+        if self._crm_id_field is None or not (company.gsid or company.through) or not missing:
             return {}
         context = self._context
         now = context.services.clock.now()
@@ -260,6 +260,8 @@ class PageWriter:
 
     def _linked(self, rows: Iterable[Row]) -> list[tuple[Any, ...]]:
         """The rows with their accounts, counted."""
+        if self._mapper.company.is_nobody:
+            return [row + UNLINKED for row in rows]
         report, made, crm_ids = self._context.report, self._links, self._crm_ids
         company_of, key_of = self._company_of, self._key_of
         matched = contradicted = 0

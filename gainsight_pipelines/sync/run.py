@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 
 import psycopg
@@ -22,8 +23,9 @@ from gainsight_pipelines.errors import (
 from gainsight_pipelines.gainsight.errors import UnknownField
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
 from gainsight_pipelines.matching import AccountIndex, Link
+from gainsight_pipelines.objects.columns import fits
 from gainsight_pipelines.objects.pull import Mapper
-from gainsight_pipelines.store import bulk, links, runs, schemas
+from gainsight_pipelines.store import bulk, links, runs, schemas, views
 from gainsight_pipelines.store.accounts import indexed_accounts
 from gainsight_pipelines.store.connection import Store, translated_errors
 from gainsight_pipelines.store.custom_fields import register_fields
@@ -173,6 +175,7 @@ def _pull_all(context: PullContext) -> None:
     mapper = read_mapped(context, index, _read_all)
     _relink(context, mapper)
     register_custom_fields(context, mapper)
+    _bring_view_up_to_date(context, mapper)
     context.report.details |= mapper.details()
     _look_at_rows(context)
 
@@ -275,6 +278,8 @@ def _account_index(context: PullContext) -> AccountIndex:
 
 def _relink(context: PullContext, mapper: Mapper) -> None:
     """Heals and corrects the links of what is stored already, if anything that they depend on has changed."""
+    if mapper.company.is_nobody:
+        return
     with context.connection.transaction():
         # One view of accounts and companies for fingerprint and index: other pulls may refresh them meanwhile.
         context.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -294,6 +299,24 @@ def _relink(context: PullContext, mapper: Mapper) -> None:
             )
         done = Cursor(completed_at=context.started_at, fingerprint=now)
         save_cursor(context.connection, context.pull.name, LINKS, context.report.run_id, done)
+
+
+def _bring_view_up_to_date(context: PullContext, mapper: Mapper) -> None:
+    """Has the object's typed view show the fields as they are. Where that can't be done, the pull is good anyway."""
+    found = context.pull.typed_view(mapper)
+    if found is None:
+        return
+    try:
+        changed = views.bring_up_to_date(context.connection, *found, fits, context.report.run_id)
+    except psycopg.errors.LockNotAvailable:
+        context.note(f"The view `{found[0].view}` is in use, so it stays as it is until the next run.")
+    except psycopg.errors.InsufficientPrivilege:
+        context.note(
+            f"The role may not make or change views, so `{found[0].view}` stays as it is:"
+            " grant it CREATE on the schema."
+        )
+    else:
+        context.report.details["view"] = asdict(changed)
 
 
 def _is_all_just_linked(context: PullContext) -> bool:

@@ -23,7 +23,7 @@ def world() -> World:
 
 
 def _records(world: World, name: str) -> dict[str, dict[str, Any]]:
-    return {record["Gsid"]: record for record in world.tables[name].records}
+    return {record.get("Gsid") or str(record["Id"]): record for record in world.tables[name].records}
 
 
 def test_the_same_seed_makes_the_same_world() -> None:

@@ -245,9 +245,20 @@ def test_the_example_loads_and_shows_every_setting() -> None:
     assert (settings.file_error, dict(settings.errors)) == (None, {})
     written = yaml.safe_load((ROOT / "gainsight.example.yaml").read_text("utf-8"))
     for name, model in SECTIONS.items():
-        assert list(written[name]) == list(model.model_fields), name
+        if model.listed:
+            rows = written[name]
+            (row,) = getattr(settings.section(name), model.listed)
+            assert [list(each) for each in rows] == [list(type(row).model_fields)]
+        else:
+            assert list(written[name]) == list(model.model_fields), name
     assert list(written["primary_crm"]["fields"]) == ["domain", "parent", "owner", "arr", "renewal_date"]
-    assert settings.object_names() == ("company", "activity", "survey_survey_response", "product_usage")
+    assert settings.object_names() == (
+        "company",
+        "activity",
+        "survey_survey_response",
+        "product_usage",
+        "call_to_action",
+    )
 
 
 def test_the_example_shows_the_defaults() -> None:

@@ -17,6 +17,8 @@ INTERNAL = {"run_total", "tenant", "company_link", "object_schema", "api_quota",
     "store",
     "lease",
     "api_pause",
+    "object_view",
+    "object_column",
 }
 """Tables that are no part of the contract."""
 

@@ -18,7 +18,7 @@ from gainsight_pipelines.store.migrate import migrate
 from gainsight_pipelines.store.quota import Quota, calls_of_day
 from gainsight_pipelines_tests.pulling import Pulling, ShiftedClock
 
-KEPT = {"schema_version", "store", "lease", "api_pause"}
+KEPT = {"schema_version", "store", "lease", "api_pause", "object_view", "object_column"}
 """Tables that a reset leaves alone: they hold nothing that was pulled."""
 
 ODD = "Acme-1$eu"

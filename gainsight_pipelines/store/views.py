@@ -1,0 +1,405 @@
+"""Typed views: each field of an object as a column of its own, over the JSON in which its records are kept.
+
+A view is changed only in ways that leave readers' queries, dependent views and grants alone: new columns come last, a
+field that is gone leaves a column of NULLs, a field of another type gets a new column. What a view's columns are called
+is kept, so that names stay. `drop_gone_columns` makes a view anew without the gone ones, where nothing depends on it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from gainsight_pipelines.errors import PermanentError
+from gainsight_pipelines.store.tables import Table
+
+TEXT, BOOLEAN, DATE, JSONB, TEXTS = "text", "boolean", "date", "jsonb", "text[]"
+NUMBER, TIME = "numeric(38,9)", "timestamp with time zone"
+
+LOCK_TIMEOUT = "5s"
+LONGEST_NAME = 63
+KEPT: LiteralString = """unreadable = coalesce(t.unreadable, '{{}}')
+                               || jsonb_build_object(%(key)s::text, t.{json} -> %(key)s),"""
+"""Keeps a value that fails its cast, as it came."""
+
+MOST_COLUMNS = 1500
+"""PostgreSQL takes 1,600 columns."""
+
+FIXED = ("account_id", "gsid", "company_gsid", "unmatched_reason", "modified_at", "deleted_at", "changed_at")
+"""What each view begins with, as far as the table has it; `gsid` is the record's id under whatever name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A field as a column: its key in the JSON, its PostgreSQL type, what people call it."""
+
+    key: str
+    kind: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a view shows: the rows of one object, and where their fields are kept."""
+
+    view: str
+    table: Table
+    gainsight_object: str
+    json_column: str
+
+
+@dataclass(slots=True)
+class Changed:
+    """What came of bringing a view up to date. `gone`: columns whose fields are no longer there, all that there are."""
+
+    view: str
+    columns: int = 0
+    added: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    repaired: int = 0
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A column of a view as it is kept."""
+
+    name: str
+    key: str
+    kind: str
+    label: str
+    is_gone: bool
+
+
+def bring_up_to_date(
+    connection: psycopg.Connection,
+    source: Source,
+    columns: Sequence[Column],
+    fits: Callable[[str, Any], bool],
+    run_id: str,
+) -> Changed:
+    """Makes the view, or changes it where the fields are others by now.
+
+    Args:
+        connection: in no transaction.
+        source: what it shows.
+        columns: the fields as they are now.
+        fits: whether a stored value survives the cast to a type.
+        run_id: whose rows are known to fit; left on rows that are repaired.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: somebody reads the view all the time; nothing was changed.
+    """
+    with connection.transaction():
+        connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT))
+        name, is_new = _view_name(connection, source)
+        kept = _kept(connection, source.view)
+        before = [(each.name, each.is_gone, each.label) for each in kept]
+        added = _merge(connection, kept, columns[:MOST_COLUMNS])
+        changed = Changed(name, len(kept), added, [each.name for each in kept if each.is_gone])
+        if is_new or before != [(each.name, each.is_gone, each.label) for each in kept]:
+            changed.repaired = _repair(connection, source, kept, fits, run_id)
+            connection.execute(_definition(source, name, kept))
+            _comment(connection, name, kept, source)
+            _keep(connection, source.view, kept)
+    return changed
+
+
+def typed_columns(connection: psycopg.Connection, name: str) -> list[tuple[str, str, str]]:
+    """The columns of a view: name, type, meaning. None of them: there is no such view."""
+    return connection.execute(
+        """SELECT attname, format_type(atttypid, atttypmod), coalesce(col_description(attrelid, attnum), '')
+           FROM pg_attribute WHERE attrelid = to_regclass(quote_ident(%s)) AND attnum > 0 AND NOT attisdropped
+           ORDER BY attnum""",
+        (name,),
+    ).fetchall()
+
+
+def drop_gone_columns(connection: psycopg.Connection, tables: Iterable[Table]) -> dict[str, list[str]]:
+    """Makes the views anew that have columns whose fields are gone; returns those columns by view.
+
+    Args:
+        connection: in no transaction.
+        tables: the data tables that views are made of.
+
+    Raises:
+        PermanentError: something depends on such a view. Nothing was changed.
+    """
+    with connection.transaction():
+        connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT))
+        rows = connection.execute(
+            """SELECT v.view, v.name, v.definition FROM object_view v
+               WHERE EXISTS (SELECT FROM object_column c WHERE c.view = v.view AND c.is_gone) ORDER BY 1"""
+        ).fetchall()
+        needed = {name: found for _, name, _ in rows if (found := _dependents(connection, name))}
+        if needed:
+            told = "; ".join(f"{', '.join(found)} on {name}" for name, found in needed.items())
+            raise PermanentError(
+                f"Columns can't be dropped while something depends on their view: {told}.",
+                "Change or drop that first; nothing was changed.",
+            )
+        by_name = {table.name: table for table in tables}
+        dropped = {}
+        for view, name, definition in rows:
+            kept = _kept(connection, view)
+            dropped[name] = [each.name for each in kept if each.is_gone]
+            left = [each for each in kept if not each.is_gone]
+            grants = _grants(connection, name)
+            connection.execute(sql.SQL("DROP VIEW {}").format(sql.Identifier(name)))
+            source = Source(view, by_name[definition[0]], definition[1], definition[2])
+            connection.execute(_definition(source, name, left))
+            _comment(connection, name, left, source)
+            for privilege, grantee in grants:
+                connection.execute(
+                    sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(privilege), sql.Identifier(name), grantee)
+                )
+            connection.execute("DELETE FROM object_column WHERE view = %s AND is_gone", (view,))
+    return dropped
+
+
+def snake_case(name: str) -> str:
+    """A field's API name as a column: without Gainsight's prefix and suffixes, words apart, lower case."""
+    bare = re.sub(r"(__gc|__c)(?=__name$|$)", "", re.sub(r"^Ant__", "", name, flags=re.IGNORECASE), flags=re.IGNORECASE)
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", bare)
+    return re.sub(r"_+", "_", parted).strip("_").lower() or "field"
+
+
+def _merge(connection: psycopg.Connection, kept: list[_Kept], columns: Sequence[Column]) -> list[str]:
+    """Brings the kept columns to the fields as they are; returns the names of new ones."""
+    reserved = _reserved_words(connection)
+    taken = {*FIXED, *(each.name for each in kept)}
+    by_field = {(each.key, each.kind): each for each in kept}
+    now = {(column.key, column.kind) for column in columns}
+    for known in kept:
+        known.is_gone = (known.key, known.kind) not in now
+    added = []
+    for column in columns:
+        known_one = by_field.get((column.key, column.kind))
+        if known_one is not None:
+            known_one.label = column.label
+            continue
+        name = _free_name(snake_case(column.key), taken, reserved)
+        taken.add(name)
+        kept.append(_Kept(name, column.key, column.kind, column.label, is_gone=False))
+        added.append(name)
+    return added
+
+
+def _free_name(wanted: str, taken: Iterable[str], reserved: Iterable[str]) -> str:
+    """A name that nothing has yet: with a number where it is taken, an underscore where SQL has another use for it."""
+    wanted = f"{wanted}_" if wanted in reserved else wanted
+    name, number = wanted[:LONGEST_NAME], 1
+    while name in taken:
+        number += 1
+        name = f"{wanted[: LONGEST_NAME - len(str(number)) - 1]}_{number}"
+    return name
+
+
+def _reserved_words(connection: psycopg.Connection) -> set[str]:
+    return {row[0] for row in connection.execute("SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')")}
+
+
+def _view_name(connection: psycopg.Connection, source: Source) -> tuple[str, bool]:
+    """The view's name in the database, and whether it has to be made. Another's table or view is never replaced."""
+    definition = [source.table.name, source.gainsight_object, source.json_column]
+    row = connection.execute(
+        "SELECT name, to_regclass(quote_ident(name)) IS NULL FROM object_view WHERE view = %s", (source.view,)
+    ).fetchone()
+    if row is not None:
+        return row[0], row[1]
+    taken = {
+        name
+        for (name,) in connection.execute(
+            """SELECT relname FROM pg_class
+               WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())"""
+        )
+    }
+    name = _free_name(source.view, taken, _reserved_words(connection))
+    connection.execute(
+        "INSERT INTO object_view (view, name, definition) VALUES (%s, %s, %s)", (source.view, name, Jsonb(definition))
+    )
+    return name, True
+
+
+def _kept(connection: psycopg.Connection, view: str) -> list[_Kept]:
+    rows = connection.execute(
+        "SELECT name, key, kind, label, is_gone FROM object_column WHERE view = %s ORDER BY position", (view,)
+    ).fetchall()
+    return [_Kept(*row) for row in rows]
+
+
+def _keep(connection: psycopg.Connection, view: str, kept: Sequence[_Kept]) -> None:
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            """INSERT INTO object_column (view, position, name, key, kind, label, is_gone)
+               VALUES (%s, %s, %s, %s, %s, %s, %s)
+               ON CONFLICT (view, name) DO UPDATE SET label = excluded.label, is_gone = excluded.is_gone""",
+            [
+                (view, position, each.name, each.key, each.kind, each.label, each.is_gone)
+                for position, each in enumerate(kept)
+            ],
+        )
+
+
+def _fixed(table: Table) -> list[tuple[str, str]]:
+    """The columns that a view begins with: name, and the table's name for it."""
+    known = {*table.columns, "account_id", "unmatched_reason", "deleted_at", "changed_at"}
+    named = [(name, table.id_column if name == "gsid" else name) for name in FIXED]
+    return [(name, column) for name, column in named if column in known]
+
+
+def _definition(source: Source, name: str, kept: Sequence[_Kept]) -> sql.Composed:
+    table = source.table
+    shown = [
+        sql.SQL("t.{} AS {}").format(sql.Identifier(column), sql.Identifier(name)) for name, column in _fixed(table)
+    ]
+    live = [each for each in kept if not each.is_gone]
+    typed = [each for each in live if len(each.key) <= LONGEST_NAME]
+    for each in kept:
+        kind, column = sql.SQL(each.kind), sql.Identifier(each.name)
+        if each.is_gone:
+            shown.append(sql.SQL("NULL::{} AS {}").format(kind, column))
+        elif each in typed:
+            shown.append(sql.SQL("x.{} AS {}").format(sql.Identifier(each.key), column))
+        else:  # longer than a name of PostgreSQL's can be
+            shown.append(_by_itself(source, each, kind, column))
+    lateral = (
+        sql.SQL("LEFT JOIN LATERAL jsonb_to_record(t.{}) AS x ({}) ON true").format(
+            sql.Identifier(source.json_column), _record_type(typed)
+        )
+        if typed
+        else sql.SQL("")
+    )
+    return sql.SQL("CREATE OR REPLACE VIEW {} AS SELECT {} FROM {} t {} WHERE {}").format(
+        sql.Identifier(name),
+        sql.SQL(", ").join(shown),
+        sql.Identifier(table.name),
+        lateral,
+        table.mine(source.gainsight_object),
+    )
+
+
+def _by_itself(source: Source, each: _Kept, kind: sql.SQL, column: sql.Identifier) -> sql.Composed:
+    value = sql.SQL("t.{} {} {}").format(
+        sql.Identifier(source.json_column),
+        sql.SQL("->" if each.kind in (JSONB, TEXTS) else "->>"),
+        sql.Literal(each.key),
+    )
+    if each.kind == TEXTS:
+        return sql.SQL(
+            "CASE WHEN jsonb_typeof({0}) = 'array' THEN ARRAY(SELECT jsonb_array_elements_text({0})) END AS {1}"
+        ).format(value, column)
+    return sql.SQL("({})::{} AS {}").format(value, kind, column)
+
+
+def _record_type(kept: Sequence[_Kept]) -> sql.Composed:
+    return sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(each.key), sql.SQL(each.kind)) for each in kept)
+
+
+def _repair(
+    connection: psycopg.Connection,
+    source: Source,
+    kept: Sequence[_Kept],
+    fits: Callable[[str, Any], bool],
+    run_id: str,
+) -> int:
+    """Sees that no stored value fails its cast: those of earlier types go into `unreadable`, as they came.
+
+    Rows of this run were typed just now; of others a look at all tells whether there is anything to repair.
+    """
+    live = [each for each in kept if not each.is_gone and each.kind not in (TEXT, JSONB)]
+    if not live or _are_castable(connection, source, live, run_id):
+        return 0
+    table, repaired = source.table, 0
+    names = {
+        "table": sql.Identifier(table.name),
+        "json": sql.Identifier(source.json_column),
+        "mine": table.mine(source.gainsight_object),
+        "kept": sql.SQL(KEPT if "unreadable" in table.columns else "").format(json=sql.Identifier(source.json_column)),
+    }
+    for each in live:
+        values = connection.execute(
+            sql.SQL("SELECT DISTINCT t.{json} -> %(key)s FROM {table} t WHERE {mine} AND t.{json} ? %(key)s").format(
+                **names
+            ),
+            {"key": each.key},
+        ).fetchall()
+        odd = [Jsonb(value) for (value,) in values if not fits(each.kind, value)]
+        if odd:
+            repaired += connection.execute(
+                sql.SQL(
+                    """UPDATE {table} t
+                       SET {json} = t.{json} || jsonb_build_object(%(key)s::text, NULL), {kept}
+                           changed_at = now(), run_id = %(run_id)s
+                       WHERE {mine} AND t.{json} -> %(key)s = ANY(%(odd)s)"""
+                ).format(**names),
+                {"key": each.key, "odd": odd, "run_id": run_id},
+            ).rowcount
+    return repaired
+
+
+def _are_castable(connection: psycopg.Connection, source: Source, live: Sequence[_Kept], run_id: str) -> bool:
+    typed = [each for each in live if len(each.key) <= LONGEST_NAME]
+    if not typed:
+        return True
+    try:
+        with connection.transaction():
+            connection.execute(
+                sql.SQL(
+                    """SELECT count(x) FROM {} t CROSS JOIN LATERAL jsonb_to_record(t.{}) AS x ({})
+                       WHERE {} AND t.run_id <> %s"""
+                ).format(
+                    sql.Identifier(source.table.name),
+                    sql.Identifier(source.json_column),
+                    _record_type(typed),
+                    source.table.mine(source.gainsight_object),
+                ),
+                (run_id,),
+            )
+    except psycopg.DataError:
+        return False
+    return True
+
+
+def _comment(connection: psycopg.Connection, name: str, kept: Sequence[_Kept], source: Source) -> None:
+    connection.execute(
+        sql.SQL("COMMENT ON VIEW {} IS {}").format(
+            sql.Identifier(name), sql.Literal(f"Gainsight object {source.gainsight_object}: a column for each field.")
+        )
+    )
+    for each in kept:
+        api_name = each.key.removesuffix("__name")
+        gone = " Gone: Gainsight no longer has the field, or it is of another type." if each.is_gone else ""
+        connection.execute(
+            sql.SQL("COMMENT ON COLUMN {} IS {}").format(
+                sql.Identifier(name, each.name), sql.Literal(f"{each.label} ({api_name}).{gone}")
+            )
+        )
+
+
+def _dependents(connection: psycopg.Connection, name: str) -> list[str]:
+    """The views and materialized views that are made of a view."""
+    rows = connection.execute(
+        """SELECT DISTINCT c.oid::regclass::text
+           FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class c ON c.oid = r.ev_class
+           WHERE d.classid = 'pg_rewrite'::regclass AND d.refobjid = to_regclass(quote_ident(%s))
+             AND c.oid <> d.refobjid
+           ORDER BY 1""",
+        (name,),
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def _grants(connection: psycopg.Connection, name: str) -> list[tuple[str, sql.Composable]]:
+    """Who may do what with a view, besides its owner."""
+    rows = connection.execute(
+        """SELECT privilege_type, CASE WHEN grantee = 0 THEN NULL ELSE pg_get_userbyid(grantee) END
+           FROM pg_class c, aclexplode(c.relacl) WHERE c.oid = to_regclass(quote_ident(%s)) AND grantee <> relowner""",
+        (name,),
+    ).fetchall()
+    return [(kind, sql.SQL("PUBLIC") if role is None else sql.Identifier(role)) for kind, role in rows]
