@@ -17,6 +17,7 @@ from gainsight_pipelines.page.categories import CategoryEditor
 from gainsight_pipelines.page.draft import in_a_form
 from gainsight_pipelines.page.raw import show_json
 from gainsight_pipelines.page.widgets import Form, Picker
+from gainsight_pipelines.settings.mistakes import model_in
 
 TITLES = {
     "common": "Common",
@@ -54,14 +55,18 @@ class Accordion:
         self._body.clear()
         with self._body:
             self._form.show_mistakes_of(self._section)
-            _PARTS[self._section](self._form)
+            if self._section in _PARTS:
+                _PARTS[self._section](self._form)
+            else:
+                ObjectRows(self._form, self._section)
             show_json(self._form, self._section, self.build)
         self._form.changed(self._section)
 
     def _show_state(self) -> None:
         state = ""
         if self._section in CADENCES:
-            is_on = bool(self._form.draft.get((self._section, "enabled")))
+            listed = DEFINITIONS[self._section].model.listed
+            is_on = bool(self._form.draft.get((self._section, listed or "enabled")))
             state = CADENCES[self._section] if is_on else "off"
             self._state.props(**({"add": "color=positive"} if is_on else {"remove": "color"}))
         self._state.set_text(state)
@@ -182,6 +187,58 @@ class SurveyRows:
         del self._form.draft.data["surveys"]["objects"][number]
         self.show()
         widgets.focus(self._names[-1].select)
+
+
+class ObjectRows:
+    """Further objects: a row each, with the object, its company field and how far back to read."""
+
+    def __init__(self, form: Form, section: str) -> None:
+        self._form, self._section = form, section
+        model = DEFINITIONS[section].model
+        self._rows_at = (section, str(model.listed))
+        self._described = model_in(model.model_fields[str(model.listed)].annotation)
+        self._box = ui.column().classes("w-full")
+        self._show()
+
+    def _rows(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self._form.draft.data[self._section].setdefault(self._rows_at[1], [])
+        return rows
+
+    def _show(self) -> None:
+        self._box.clear()
+        with self._box:
+            self._names = [self._row(number) for number in range(len(self._rows()))]
+            ui.button("Add an object", icon="add", on_click=self._add).props("flat")
+        self._form.changed(self._section)
+
+    def _row(self, number: int) -> Picker:
+        form, place = self._form, (*self._rows_at, number)
+        assert self._described is not None
+        hints = {name: in_a_form(field.description) for name, field in self._described.model_fields.items()}
+        with ui.card().props(f'flat bordered role="group" aria-label="Object {number + 1}"').classes("w-full gap-2"):
+            name = Picker(form, (*place, "object"), f"Object {number + 1}", form.lookups.objects, hint=hints["object"])
+            fields = _fields_of(form, lambda: form.draft.get((*place, "object")))
+            Picker(form, (*place, "company_field"), "Company field", fields, hint=hints["company_field"])
+            Picker(
+                form,
+                (*place, "gsid_field"),
+                "GSID field override",
+                form.lookups.crm_fields,
+                hint=hints["gsid_field"],
+            )
+            ui.button("Remove", icon="delete", on_click=lambda: self._remove(number)).props(
+                f'flat dense color=negative aria-label="Remove object {number + 1}"'
+            )
+        return name
+
+    def _add(self) -> None:
+        self._rows().append({"object": None})
+        self._show()
+        widgets.focus(self._names[-1].select)
+
+    def _remove(self, number: int) -> None:
+        del self._rows()[number]
+        self._show()
 
 
 class FilterCheck:
@@ -332,6 +389,8 @@ def _aggregate(form: Form, fields: widgets.Load) -> list[Picker]:
 def _schedules(form: Form) -> None:
     widgets.text_field(form, ("schedules", "timezone"), "Time zone")
     for section, cadence in CADENCES.items():
+        if DEFINITIONS[section].is_each_scheduled:
+            continue  # by object: in the JSON below
         label = f"{TITLES[section]} (cron)"
         widgets.text_field(form, ("schedules", section), label).props["placeholder"] = cadence
 
@@ -354,3 +413,4 @@ _PARTS: dict[str, Callable[[Form], None]] = {
     "product_usage": _product_usage,
     "schedules": _schedules,
 }
+"""By section; one that is a list of rows for any object is drawn by `ObjectRows`."""

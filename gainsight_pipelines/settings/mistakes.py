@@ -85,11 +85,12 @@ def invalid(section: str, error: ValidationError, document: Document) -> Iterato
     for details in found:
         if details["type"] == "too_short" and any(len(other["loc"]) > len(details["loc"]) for other in found):
             continue  # it counts the rows that will do, and those that won't have their own mistakes
-        inside = [part for part in details["loc"] if part != "[key]"]
-        if inside[:1] == [SECTIONS[section].listed] and not isinstance(document.data.get(section), dict):
-            del inside[0]
-        path = (section, *inside)
-        yield Mistake(document.line(path), _sentence(path, details), path)
+        path = (section, *(part for part in details["loc"] if part != "[key]"))
+        written = path
+        if path[1:2] == (SECTIONS[section].listed,):
+            written = (section, *path[2:])  # its rows stand under the section itself
+        is_of_file = isinstance(document.data, dict) and not isinstance(document.data.get(section), dict)
+        yield Mistake(document.line(written), _sentence(written, details), written if is_of_file else path)
 
 
 def place(path: Path) -> str:

@@ -14,7 +14,7 @@ from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 
 WRONG_KEY = "a-wrong-key-of-nobody"
 WAIT = 90_000
-SECTIONS = ("Common", "Account / Company", "Activity", "Surveys", "Product Usage", "Schedules")
+SECTIONS = ("Common", "Account / Company", "Activity", "Surveys", "Product Usage", "Further objects", "Schedules")
 TOGGLES = (("Account / Company", "Enable account pull"), ("Product Usage", "Enable product usage pull"))
 expect.set_options(timeout=30_000)
 
