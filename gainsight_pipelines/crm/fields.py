@@ -51,6 +51,7 @@ class LiveFields:
     renewal_date: str | None
     gsids: Mapping[str, str]
     missing: Mapping[str, SettingsError] = field(default_factory=dict)
+    currency: str | None = None
 
     def gsid(self, name: str) -> str:
         """The CRM's spelling of a configured GSID field.
@@ -64,7 +65,7 @@ class LiveFields:
 
     def names(self) -> list[str]:
         """Each field once, in a stable order."""
-        single = (self.domain, self.parent, self.owner, self.arr, self.renewal_date)
+        single = (self.domain, self.parent, self.owner, self.arr, self.renewal_date, self.currency)
         return list(dict.fromkeys(name for name in (*single, *self.gsids.values()) if name))
 
 

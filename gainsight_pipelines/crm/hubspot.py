@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from typing import Any
@@ -294,7 +294,10 @@ class HubSpot:
 
     @cached_property
     def _plan(self) -> LiveFields:
-        return live_fields(self._fields, USUAL_FIELDS, self._gsid_fields, self.account_fields(), "HubSpot's company")
+        plan = live_fields(self._fields, USUAL_FIELDS, self._gsid_fields, self.account_fields(), "HubSpot's company")
+        # In a portal with several currencies a property for amounts may name the one that holds their currency.
+        named = self._described.get(plan.arr or "", {}).get("currencyPropertyName")
+        return replace(plan, currency=named if named in self._described else None)
 
     @cached_property
     def _properties(self) -> list[str]:
@@ -335,6 +338,7 @@ class HubSpot:
             gsids={name: value for name, value in gsids.items() if value},
             modified_at=_moment(row.modified),
             is_deleted=row.archived,
+            currency=text_or_none(properties.get(plan.currency)) if plan.currency else None,
             absorbed=_merged_ids(properties.get(MERGED), row.record_id),
         )
 

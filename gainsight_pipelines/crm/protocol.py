@@ -32,6 +32,7 @@ class Account:
     ``account_id`` is the canonical id: 18 characters for Salesforce, the decimal number for HubSpot.
     ``gsids`` maps the names of the configured GSID fields to their non-blank values, trimmed.
     ``merged_into`` is the account that took this one over (Salesforce: MasterRecordId of the deleted record).
+    ``currency`` is the ISO code of the currency of ``arr``; None where the CRM has one currency, or doesn't say.
     ``absorbed`` are the ids that were merged into this one (HubSpot: hs_merged_object_ids).
     """
 
@@ -47,6 +48,7 @@ class Account:
     modified_at: datetime | None = None
     is_deleted: bool = False
     merged_into: str | None = None
+    currency: str | None = None
     absorbed: tuple[str, ...] = ()
 
 

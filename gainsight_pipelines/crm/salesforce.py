@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -52,6 +53,8 @@ STAMP_UNIT = timedelta(seconds=1)
 VALUES_PER_QUERY = 200
 """In one IN (…): with GSIDs some 10,000 of the 16,384 characters that an address may have."""
 
+CURRENCY = "CurrencyIsoCode"
+"""There only where the organisation has several currencies: then all amounts of the record are in it."""
 USUAL_FIELDS = AccountFieldMap(domain="Website", parent="ParentId", owner="OwnerId")
 
 
@@ -365,7 +368,7 @@ class Salesforce:
         plan = live_fields(self._fields, USUAL_FIELDS, self._gsid_fields, described, "Salesforce's Account")
         if not plan.domain:
             logger.warning("%s hides Account.Website from this user: accounts have no domain", self._peer)
-        return plan
+        return replace(plan, currency=CURRENCY if CURRENCY in self._described else None)
 
     @cached_property
     def _owner_name(self) -> str | None:
@@ -395,6 +398,7 @@ class Salesforce:
             modified_at=parse_time(record.get("SystemModstamp")),
             is_deleted=bool(record.get("IsDeleted")),
             merged_into=salesforce_id_18(str(record.get("MasterRecordId") or "")),
+            currency=text_or_none(record.get(plan.currency)) if plan.currency else None,
         )
 
     @contextmanager

@@ -13,7 +13,7 @@ from gainsight_pipelines.matching import IndexedAccount
 
 COLUMNS = (
     "account_id, crm, name, domain, parent_account_id, arr, renewal_date, owner_id, owner_name, gsids, "
-    "crm_modified_at, deleted_at, merged_into"
+    "crm_modified_at, deleted_at, merged_into, currency"
 )
 STAGE = f"CREATE TEMP TABLE staged_account ON COMMIT DELETE ROWS AS SELECT {COLUMNS} FROM account WITH NO DATA"
 
@@ -24,15 +24,15 @@ ON CONFLICT (account_id) DO UPDATE SET
     crm = excluded.crm, name = excluded.name, domain = excluded.domain,
     parent_account_id = excluded.parent_account_id, arr = excluded.arr, renewal_date = excluded.renewal_date,
     owner_id = excluded.owner_id, owner_name = excluded.owner_name, gsids = excluded.gsids,
-    crm_modified_at = excluded.crm_modified_at, merged_into = excluded.merged_into,
+    crm_modified_at = excluded.crm_modified_at, merged_into = excluded.merged_into, currency = excluded.currency,
     deleted_at = CASE WHEN excluded.deleted_at IS NULL THEN NULL ELSE coalesce(t.deleted_at, excluded.deleted_at) END,
     changed_at = now(), run_id = %(run_id)s
 WHERE (t.crm, t.name, t.domain, t.parent_account_id, t.arr, t.renewal_date, t.owner_id, t.owner_name, t.gsids,
-       t.crm_modified_at, t.merged_into, t.deleted_at IS NULL)
+       t.crm_modified_at, t.merged_into, t.currency, t.deleted_at IS NULL)
    IS DISTINCT FROM
       (excluded.crm, excluded.name, excluded.domain, excluded.parent_account_id, excluded.arr, excluded.renewal_date,
        excluded.owner_id, excluded.owner_name, excluded.gsids, excluded.crm_modified_at, excluded.merged_into,
-       excluded.deleted_at IS NULL)
+       excluded.currency, excluded.deleted_at IS NULL)
 """
 
 # An account that the CRM merged into another: it may never have been read itself.
@@ -76,6 +76,7 @@ def write_accounts(
                         account.modified_at,
                         now if account.is_deleted or account.merged_into else None,
                         account.merged_into,
+                        account.currency,
                     )
                 )
         cursor.execute(UPSERT, {"run_id": run_id})

@@ -71,6 +71,7 @@ _METRIC = {
     "dimension": (TEXT, "What splits the metric; empty without a dimension."),
     "metric": (TEXT, "Name of the metric."),
 }
+_CURRENCY = (TEXT, "ISO code of the currency of `arr`, where the CRM has several; empty: it has one, or doesn't say.")
 _OWNED = {
     "name": (TEXT, "Name of the account."),
     "domain": (TEXT, "Domain of its website: lower case, without scheme, www, port and path."),
@@ -93,6 +94,7 @@ RELATIONS: Mapping[str, Relation] = {
             "deleted_at": (TIME, "Since when the CRM no longer has it; merged accounts are deleted too."),
             "merged_into": (TEXT, "The account that took it over."),
             **_CHANGED,
+            "currency": _CURRENCY,
         },
     ),
     "company": Relation(
@@ -310,6 +312,7 @@ RELATIONS: Mapping[str, Relation] = {
             "usage_metrics": (COUNT, "Rows of usage."),
             "last_usage_at": (TIME, "When usage was observed last."),
             "objects": (JSON, "Records of further objects: by object, how many, and when the latest changed."),
+            "currency": _CURRENCY,
         },
         is_view=True,
     ),

@@ -11,6 +11,7 @@ import pytest
 
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.errors import NoAccounts
+from gainsight_pipelines.sandbox.world import currency
 from gainsight_pipelines_tests.pulling import Pulling, pulling_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 
@@ -148,3 +149,17 @@ def test_formulas_are_read_of_all_accounts_every_day(pulling: Pulling) -> None:
     pulling.sandbox.switch(crm_formulas=["ARR__c"])
     pulling.pull("company")
     assert stored(pulling, "arr")[account_id] == arr
+
+
+def test_amounts_say_their_currency(either: Pulling) -> None:
+    """Only where the CRM has several: Salesforce by CurrencyIsoCode, HubSpot by the property that ARR's names."""
+    either.pull("company")
+    assert set(stored(either, "currency").values()) == {None}
+    either.sandbox.switch(crm_currencies=True)
+    either.pull("company")
+    kind = either.content["primary_crm"]["kind"]
+    keys = {account_id: key for key, account_id in either.account_ids(kind).items()}
+    expected = {account_id: currency(keys[account_id]) for account_id in stored(either)}
+    assert set(expected.values()) == {"USD", "EUR", "JPY"}
+    assert stored(either, "currency") == expected
+    assert dict(either.query("SELECT account_id, currency FROM account_360")) == expected
