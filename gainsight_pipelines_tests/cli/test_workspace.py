@@ -20,6 +20,7 @@ OURS = Path(__file__).parents[2] / "dagster.yaml"
 @contextmanager
 def opened(folder: Path, database_url: str, **environ: str) -> Iterator[Workspace]:
     urls = {"GAINSIGHT_PIPELINES_DATABASE_URL": database_url, "DAGSTER_POSTGRES_URL": database_url}
+    (folder / "gainsight.yaml").write_text("company: {}\n")  # it says which schema of the database
     with open_workspace(folder / "gainsight.yaml", environ={**urls, **environ}) as workspace:
         yield workspace
 
