@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, UnusedCliTokensError
 
 from gainsight_pipelines import __version__
 from gainsight_pipelines.cli import completion, output
@@ -66,6 +66,9 @@ def _misuse(error: CycloptsError) -> str:
     """What is wrong with the way in which a command was called, and where its help is."""
     command = " ".join(error.command_chain or ())
     text = str(error).strip()
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        name = error.argument.name
+        text = f"{name} needs a value." if name.startswith("-") else f"`{command}` needs {name}."
     if isinstance(error, UnusedCliTokensError):
         text = f"`{command}` takes no {' '.join(error.unused_tokens or ())}."
     return f"{text} `{' '.join(filter(None, (PROGRAM, command, '--help')))}` says more."

@@ -53,9 +53,10 @@ def objects_command(pattern: str | None, *, is_fresh: bool, path: Path | None, a
         ]
         output.print_json({"read_at": found.read_at, "total": len(found.objects), "objects": listed})
         return 0
+    _check_found(pattern, shown, "object", found.objects)
     rows = [(one.name, one.label, one.object_type, "" if one.is_readable else "not readable") for one in shown]
     _print(f"{len(shown):,} of {len(found.objects):,} objects", ("object", "label", "type", ""), rows)
-    return _none_found(pattern, bool(shown), "object", found.objects)
+    return 0
 
 
 def fields_command(
@@ -72,11 +73,12 @@ def fields_command(
         document = {"read_at": found.read_at, "object": found.schema.name, "label": found.schema.label}
         output.print_json(document | _sample_document(fill) | {"total": len(every), "fields": listed})
         return 0
+    _check_found(pattern, shown, "field", every)
     rows = [(one.name, one.label, one.data_type, *_filled(one.name, fill), _remarks(one)) for one in shown]
     columns = ("field", "label", "type", *([FILL_TITLE] if fill else []), "")
     title = f"{len(shown):,} of {len(every):,} fields of {found.schema.name} ({found.schema.label})"
     _print(title + _of_sample(fill, "records"), columns, rows)
-    return _none_found(pattern, bool(shown), "field", every)
+    return 0
 
 
 def crm_fields_command(
@@ -95,23 +97,29 @@ def crm_fields_command(
         document = {"read_at": found.read_at, "crm": found.crm, "total": len(found.fields)}
         output.print_json(document | _sample_document(fill) | {"fields": listed})
         return 0
+    _check_found(pattern, shown, "field", found.fields)
     rows = [(one.name, one.label, one.data_type, *_filled(one.name, fill)) for one in shown]
     columns = ("field", "label", "type", *([FILL_TITLE] if fill else []))
     name = f"{CRM_NAMES[found.crm]} {'Account' if found.crm == 'salesforce' else 'company'}"
     title = f"{len(shown):,} of {len(found.fields):,} fields of {name}"
     _print(title + _of_sample(fill, "accounts"), columns, rows)
-    return _none_found(pattern, bool(shown), "field", found.fields)
+    return 0
 
 
 def _print(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     output.print_table(output.table_of(title, columns, rows, right=(FILL_TITLE,), whole=("object", "field")))
 
 
-def _none_found(
-    pattern: str | None, is_found: bool, what: str, named: Sequence[ObjectInfo | Field | AccountField]
-) -> int:
-    if is_found or pattern is None:
-        return 0
+def _check_found(
+    pattern: str | None, shown: Sequence[object], what: str, named: Sequence[ObjectInfo | Field | AccountField]
+) -> None:
+    """Refuses a pattern that nothing fits, and says what is like it.
+
+    Raises:
+        SettingsError: nothing fits.
+    """
+    if shown or pattern is None:
+        return
     near = did_you_mean(pattern, [one.name for one in named], {one.label: one.name for one in named})
     todo = f"{near} Try a shorter piece of it, or *.".strip()
     raise SettingsError(f"No {what} has {pattern!r} in its name or label.", todo)

@@ -227,8 +227,8 @@ def matching_names(named: Iterable[Named], pattern: str | None) -> list[Named]:
     """Those whose name or label fits: a piece of either, or a pattern with * and ?, without regard to case."""
     if not pattern:
         return list(named)
-    wanted = pattern.casefold()
-    if not any(mark in wanted for mark in "*?["):
+    wanted = pattern.casefold().replace("[", "[[]")  # brackets are letters like others
+    if not any(mark in wanted for mark in "*?"):
         wanted = f"*{wanted}*"
     return [
         one for one in named if fnmatchcase(one.name.casefold(), wanted) or fnmatchcase(one.label.casefold(), wanted)

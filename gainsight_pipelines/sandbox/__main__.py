@@ -14,7 +14,9 @@ from gainsight_pipelines.sandbox.server import LOOPBACK, Options, run
 
 def main() -> None:
     """Reads the arguments and serves."""
-    parser = argparse.ArgumentParser(prog="python -m gainsight_pipelines.sandbox", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m gainsight_pipelines.sandbox", usage="%(prog)s --folder FOLDER [options]", description=__doc__
+    )
     parser.add_argument("--folder", type=Path, required=True, help="where the files that say where and how go")
     parser.add_argument("--seed", type=int, default=1, help="the same seed and time give the same data")
     parser.add_argument("--port-base", type=int, default=0, help="first of four ports; 0: free ones")

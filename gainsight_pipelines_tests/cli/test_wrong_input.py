@@ -242,7 +242,7 @@ def test_another_tenants_data(product: Product) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [["rnu"], ["run", "--al"], ["demo", "--crm", "gainsight"], ["dev", "--port", "x"], ["status", "x"],
-     ["unmatched", "--limit", "-5"],
+     ["settings", "set"], ["unmatched", "--limit", "-5"],
      ["purge", "--older-than", "99999999999"], ["purge", "--older-than", "3"], ["dev", "--port", "70000"],
      ["settings-page", "--port", "70000"], ["dev", "--settings-page", "70000"],
      ["preview", "company", "--records", "0"], ["settings", "restore", "0"], ["run"],
