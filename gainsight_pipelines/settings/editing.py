@@ -205,6 +205,8 @@ class SettingsFile:
         section = str(path[0])
         _check_there(self.data(section), path)
         text = remove_value(self.text, path)
+        if text == self.text:
+            return text
         document = _document(text, self.path)
         checked_section(section, document.data.get(section), document)
         return text

@@ -105,7 +105,7 @@ def test_names_of_the_tenant_are_no_markup(product: Product, small_sandbox: Runn
     assert done.status == 0, done.err
     assert "Call [internal]" in done.out and "QBR [/draft]" in done.out
     assert "Call [internal]" in product.command("preview", "activity_timeline", "--records", "50").out
-    shown = product.command("fields", "company", "[OLD", "--fresh")
+    shown = product.command("fields", "company", "[/OLD", "--fresh")
     assert shown.status == 0 and "Tier [/old]" in shown.out
 
 

@@ -286,6 +286,8 @@ def test_an_entry_goes_with_its_comments_and_takes_no_others(key: str) -> None:
          "surveys.objects[0].field_mappings.score", "surveys:\n  objects:\n    - object: a\n"),
         ("surveys: {lookback_days: 7, mode: single}\n", "surveys.lookback_days", "surveys: {mode: single}\n"),
         ("surveys: {mode: single}\n", "surveys.lookback_days", "surveys: {mode: single}\n"),
+        ("", "surveys.lookback_days", ""),
+        ("# nothing yet\n", "surveys.lookback_days", "# nothing yet\n"),
     ],
 )  # fmt: skip
 def test_a_setting_is_taken_out_so_that_its_default_holds(text: str, place: str, left: str) -> None:
