@@ -79,6 +79,12 @@ class StubCRM:
     def live_accounts(self) -> Iterator[AccountPage]:
         yield AccountPage(accounts(), None)
 
+    def count_accounts(self) -> int:
+        return data.ACCOUNTS
+
+    def fields_read(self) -> list[str]:
+        return []
+
     def account_fields(self) -> list[AccountField]:
         return []
 

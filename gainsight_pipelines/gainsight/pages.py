@@ -5,7 +5,7 @@ How pages follow one another is in reader.py and whole.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -150,7 +150,8 @@ class Pages:
     def __init__(
         self, client: GainsightClient, plan: ReadPlan, columns: Columns, page_size: int, report: Report
     ) -> None:
-        self.size = self._full_size = max(1, min(page_size, MAX_LIMIT))
+        self._full_size = max(1, min(page_size, MAX_LIMIT))
+        self.size = min(plan.page_size or self._full_size, self._full_size)
         self.largest = 0  # records of the longest page so far: the tenant caps no lower than this
         self._client = client
         self._plan = plan
@@ -158,7 +159,13 @@ class Pages:
         self._report = report
         self._good_pages = 0
         self._patience = GOOD_PAGES_TO_GROW
-        self._has_grown = False
+        self._before_growth: int | None = None  # the size that worked, until a page of the larger one came
+
+    @property
+    def reduced_size(self) -> int | None:
+        """The size that works, where it is smaller than it might be."""
+        size = self._before_growth or self.size
+        return size if size < self._full_size else None
 
     def ask(
         self,
@@ -169,8 +176,9 @@ class Pages:
         offset: int = 0,
         at_most: int | None = None,
         kind: str | None = None,
+        raw_where: Mapping[str, Any] | None = None,
     ) -> Page:
-        """One page, in the order of the fields of ``order_by``."""
+        """One page, in the order of the fields of ``order_by``; with a filter of the settings ``where`` is empty."""
         directions: tuple[tuple[str, Direction], ...] = tuple((name, direction) for name in order_by)
         query = Query(
             select=self._columns.select,
@@ -178,6 +186,7 @@ class Pages:
             order_by=directions,
             limit=self.size if at_most is None else max(1, min(self.size, at_most)),
             offset=offset,
+            raw_where=raw_where,
         )
         page = self._client.query(self._plan.object_name, query, kind=kind or self._plan.kind, shrink=self._shrink)
         self._adapt(page, was_shrunk=page.limit < query.limit)
@@ -190,13 +199,15 @@ class Pages:
             return None
         self.size = max(smallest, query.limit // 2)
         self._good_pages = 0
-        if self._has_grown:
-            self._patience, self._has_grown = self._patience * 2, False
+        if self._before_growth is not None:
+            self._patience, self._before_growth = self._patience * 2, None
         self._report(f"{error.message}: asking for {self.size} records at a time instead of {query.limit}")
         return query.with_limit(self.size)
 
     def _adapt(self, page: Page, *, was_shrunk: bool) -> None:
         count = len(page.records)
+        if self._before_growth is not None and page.limit > self._before_growth:
+            self._before_growth = None
         if page.size_bytes > COMFORTABLE_BYTES and count > SMALLEST_PAGE:
             self.size = max(SMALLEST_PAGE, count // 2)
             self._good_pages = 0
@@ -209,8 +220,9 @@ class Pages:
             return
         self._good_pages += 1
         if self._good_pages >= self._patience and page.size_bytes * 2 <= COMFORTABLE_BYTES:
+            self._before_growth = self.size
             self.size = min(self.size * 2, self._full_size)
-            self._good_pages, self._has_grown = 0, True
+            self._good_pages = 0
             self._report(f"asking for {self.size} records of {self._plan.object_name} at a time again")
 
 

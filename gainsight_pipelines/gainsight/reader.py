@@ -221,6 +221,8 @@ class _CursorRead:
 
     def read(self) -> Iterator[ReadPage]:
         """The pages. Raises NotHonoured when the tenant has to be read another way."""
+        if self._plan.is_retry:
+            self._prove_at_large()
         while True:
             given = self._drain() if self._is_draining else self._go_on()
             if given is None:
@@ -361,6 +363,7 @@ class _CursorRead:
             is_last=is_last,
             cleaned=page.cleaned,
             is_truncated=is_truncated,
+            page_size=self._pages.reduced_size,
         )
 
     def _prove(self, page: Page, seconds: Sequence[datetime]) -> None:
@@ -375,6 +378,30 @@ class _CursorRead:
         if not is_short(page):
             self._prove_beginning(seconds[0])
             self._prove_order(seconds)
+
+    def _prove_at_large(self) -> None:
+        """Proves dates and order on the newest and the oldest of all records, whatever of them is to be read.
+
+        Raises:
+            NotHonoured: they can't be trusted, or nothing can be told.
+        """
+        dated, order = Condition(self._cursor, Operator.IS_NOT_NULL), (self._cursor, self._id)
+        where = (*self._columns.filters, dated)
+        newest = self._pages.ask(where, order, direction="desc", at_most=1, kind="probe").records
+        if not newest:
+            return
+        second = self._second_of(newest[0])
+        if second is None:
+            raise NotHonoured("dates", f"the latest {self._cursor} can't be read")
+        self._prove_dates(newest, [second])
+        oldest = self._pages.ask(where, order, at_most=1, kind="probe").records
+        first = next(map(self._second_of, oldest), None)
+        if first is None or first > second:
+            raise NotHonoured("orderBy", f"the first record by {self._cursor} comes after the last")
+        if first == second:
+            before = Condition(self._cursor, Operator.LT, (second,))
+            if self._pages.ask((*where, before), order, at_most=1, kind="probe").records:
+                raise NotHonoured("orderBy", f"the first record by {self._cursor} is the last")
 
     def _prove_beginning(self, first: datetime) -> None:
         """Nothing may lie before the first page."""

@@ -52,6 +52,8 @@ class ReadPlan:
             says so.
         is_whole: an earlier read found that the tenant doesn't honour what reading by the cursor needs
             (``ReadPage.is_whole``): don't try again.
+        is_retry: it did, and it is to be tried again: by a proof over all records, whatever there is to read.
+        page_size: how many records at a time were managed last (``ReadPage.page_size``); None: as many as there may be.
         id_field: the field that names a record; None for objects without one.
         kind: under which the client counts the calls.
     """
@@ -64,6 +66,8 @@ class ReadPlan:
     is_first_read: bool = False
     limit: int | None = None
     is_whole: bool = False
+    is_retry: bool = False
+    page_size: int | None = None
     id_field: str | None = "Gsid"
     kind: str = "query"
 
@@ -85,6 +89,8 @@ class ReadPage:
         cleaned: strings, keys and numbers of it that PostgreSQL would not have taken.
         is_truncated: the plan's limit was reached and there is more.
         is_whole: the tenant is read whole; remember it as the next plan's ``is_whole``.
+        finding: why it is read whole, as the end of a sentence; "" where an earlier read found it.
+        page_size: how many records at a time are asked for by now, where that is fewer than at most; else None.
         is_restart: the read began anew with this page. What it gave before comes again: harmless for an upsert by
             Gsid, to be thrown away where rows are staged.
     """
@@ -97,6 +103,8 @@ class ReadPage:
     cleaned: int = 0
     is_truncated: bool = False
     is_whole: bool = False
+    finding: str = ""
+    page_size: int | None = None
     is_restart: bool = False
 
 

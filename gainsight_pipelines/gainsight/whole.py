@@ -1,7 +1,7 @@
 """Reads an object whole: for objects without a cursor, and for tenants that don't honour what the cursor needs.
 
 Three ways, the safest first; each page is checked, and a way that a tenant doesn't honour gives place to the next. Of
-more than one page a small call proves the order by Gsid: pages may ascend by chance.
+more than one page two small calls prove the order by Gsid: pages may ascend by chance.
 
 1. by Gsid: ``Gsid GT`` the last, ordered by Gsid. Nothing that happens meanwhile makes it miss a record.
 2. by offset, ordered by Gsid: pages overlap, so that deletions meanwhile are noticed and the read steps back.
@@ -71,6 +71,7 @@ class WholeRead:
         self._is_id_where_honoured = found is None or found.part != "where"
         self._has_given = has_given
         self._is_fallback = found is not None or plan.is_whole
+        self._finding = found.finding if found is not None else ""
 
     def read(self) -> Iterator[ReadPage]:
         """The pages, by the first way that the tenant honours.
@@ -98,6 +99,7 @@ class WholeRead:
                         " object's query call.",
                     ) from None
                 self._is_fallback = True
+                self._finding = self._finding or found.finding
                 way = following
 
     def _first_way(self) -> _Way | None:
@@ -145,6 +147,8 @@ class WholeRead:
                 cleaned=page.cleaned,
                 is_truncated=is_last and window.is_truncated,
                 is_whole=self._is_fallback,
+                finding=self._finding,
+                page_size=self._pages.reduced_size,
                 is_restart=is_restart,
             )
             is_restart = False
@@ -167,6 +171,7 @@ class WholeRead:
                 raise NotHonoured("where", f"records came that {name} GT leaves out")
             is_last = not ids or is_short(page)
             if last is None and not is_last:
+                self._prove_beginning(sent, ids)
                 self._prove_order(sent, ids)
             yield page, page.records, is_last
             if is_last:
@@ -186,6 +191,8 @@ class WholeRead:
                 raise NotHonoured("orderBy", f"a page ordered by {name} came in another order")
             if former is not None and former[0] != offset and former[1] == ids and len(ids) > OVERLAP:
                 raise NotHonoured("paging", "different offsets bring the same page")
+            if former is not None and ids and comes_after(former[1][0], ids[0]):
+                raise NotHonoured("orderBy", f"a later page ordered by {name} begins before the one before it")
             if offset and (not ids or comes_after(ids[0], last)):
                 # What the two pages should have in common is gone: records were deleted, and others moved up.
                 steps_back += 1
@@ -205,6 +212,16 @@ class WholeRead:
                 last = ids[-1]
             former = (offset, ids)
             offset += max(1, len(ids) - OVERLAP)
+
+    def _prove_beginning(self, sent: tuple[Condition, ...], ids: list[str]) -> None:
+        """Nothing may lie before the first page."""
+        name = self._columns.id
+        assert name is not None
+        page = self._pages.ask((*sent, Condition(name, Operator.LT, (ids[0],))), (name,), at_most=1, kind="probe")
+        for one in self._columns.ids(page.records):
+            if comes_after(ids[0], one):
+                raise NotHonoured("orderBy", f"records lie before the first page ordered by {name}")
+            raise NotHonoured("where", f"records came that {name} LT leaves out")
 
     def _prove_order(self, sent: tuple[Condition, ...], ids: list[str]) -> None:
         """Asks for the last record by Gsid: where that comes before the end of the first page, its order is chance."""

@@ -9,7 +9,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from gainsight_pipelines.store.runs import PULL
+from gainsight_pipelines.store.scopes import Pull, peek
 from gainsight_pipelines.store.tables import Table
 
 
@@ -79,11 +79,9 @@ def last_completed_run(connection: psycopg.Connection, name: str) -> tuple[bool,
 
 def newest_data(connection: psycopg.Connection, name: str, table: Table, gainsight_object: str) -> datetime | None:
     """When what is stored of an object last changed in Gainsight: by the cursor, else by the rows themselves."""
-    row = connection.execute(
-        "SELECT modified_at FROM sync_cursor WHERE object = %s AND scope = %s", (name, PULL)
-    ).fetchone()
-    if row is not None and row[0] is not None:
-        return row[0]  # type: ignore[no-any-return]
+    read_up_to = peek(connection, name, Pull).modified_at
+    if read_up_to is not None:
+        return read_up_to
     dates = ("modified_at", table.date_column) if table.date_column else ("modified_at",)
     query = sql.SQL("SELECT greatest({newest}) FROM {table} t WHERE {mine} AND deleted_at IS NULL").format(
         newest=sql.SQL(", ").join(sql.SQL("max({})").format(sql.Identifier(name)) for name in dates),

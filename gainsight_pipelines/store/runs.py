@@ -1,9 +1,9 @@
-"""The record of each run (`sync_run`) and how far each object has been read (`sync_cursor`)."""
+"""The record of each run (`sync_run`), and since when the cadence of each object is watched."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -12,96 +12,10 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from gainsight_pipelines import __version__
-from gainsight_pipelines.errors import ObjectBusy
 from gainsight_pipelines.store.metrics import KEEP_TOTALS
-
-PULL = "pull"
-"""Scope of the normal read, ascending by modification."""
 
 WORTH_RETRYING = "worth_retrying"
 """Key in `sync_run.details` of a failed run: nothing is wrong that a later run may not find mended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """How far one scope of an object has been read.
-
-    `modified_at`, `gsid`: the place to go on at. `window_from`: the start of what this read covers, kept while a read
-    was cut off. `read_started_at`: when, by the other side's clock, the last completed read began. `completed_at`: when
-    the scope was last read to its end. `fingerprint`: what the scope was read, or matched, with.
-    """
-
-    modified_at: datetime | None = None
-    gsid: str | None = None
-    window_from: datetime | None = None
-    read_started_at: datetime | None = None
-    completed_at: datetime | None = None
-    is_whole: bool = False
-    fingerprint: str | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """What `sync_run` keeps of it."""
-        return {
-            "modified_at": self.modified_at.isoformat() if self.modified_at else None,
-            "gsid": self.gsid,
-            "window_from": self.window_from.isoformat() if self.window_from else None,
-        }
-
-    def moved_to(self, **changes: Any) -> Cursor:
-        """A copy with these fields changed."""
-        return replace(self, **changes)
-
-
-CURSOR_COLUMNS: LiteralString = "modified_at, gsid, window_from, read_started_at, completed_at, is_whole, fingerprint"
-
-
-def take_cursor(connection: psycopg.Connection, name: str, scope: str, run_id: str) -> Cursor:
-    """The stored cursor of a scope, which from now on belongs to this run."""
-    with connection.cursor(row_factory=class_row(Cursor)) as cursor:
-        cursor.execute(
-            f"""INSERT INTO sync_cursor AS c (object, scope, run_id) VALUES (%s, %s, %s)
-                ON CONFLICT (object, scope) DO UPDATE SET run_id = excluded.run_id
-                RETURNING {CURSOR_COLUMNS}""",
-            (name, scope, run_id),
-        )
-        found = cursor.fetchone()
-    assert found is not None
-    return found
-
-
-def peek_cursor(connection: psycopg.Connection, name: str, scope: str) -> Cursor:
-    """The stored cursor of a scope, which stays whose it is."""
-    with connection.cursor(row_factory=class_row(Cursor)) as cursor:
-        cursor.execute(f"SELECT {CURSOR_COLUMNS} FROM sync_cursor WHERE object = %s AND scope = %s", (name, scope))
-        return cursor.fetchone() or Cursor()
-
-
-def save_cursor(connection: psycopg.Connection, name: str, scope: str, run_id: str, cursor: Cursor) -> None:
-    """Moves the cursor, as part of the transaction that writes what it stands for.
-
-    Raises:
-        ObjectBusy: another run has taken the object over; the transaction has to be given up.
-    """
-    done = connection.execute(
-        """UPDATE sync_cursor
-           SET modified_at = %s, gsid = %s, window_from = %s, read_started_at = %s, completed_at = %s,
-               is_whole = %s, fingerprint = %s, updated_at = now()
-           WHERE object = %s AND scope = %s AND run_id = %s""",
-        (
-            cursor.modified_at,
-            cursor.gsid,
-            cursor.window_from,
-            cursor.read_started_at,
-            cursor.completed_at,
-            cursor.is_whole,
-            cursor.fingerprint,
-            name,
-            scope,
-            run_id,
-        ),
-    )
-    if done.rowcount != 1:
-        raise ObjectBusy(f"Another run has taken `{name}` over.", "Nothing is lost: it goes on from the last page.")
 
 
 def start_run(connection: psycopg.Connection, run_id: str, name: str, started_at: datetime) -> None:

@@ -21,11 +21,10 @@ from gainsight_pipelines.store import accounts as table
 from gainsight_pipelines.store import tenant
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.locks import account_lock
-from gainsight_pipelines.store.runs import Cursor, save_cursor, take_cursor
+from gainsight_pipelines.store.scopes import AccountChanges, AccountSweep, Scopes
 
 logger = logging.getLogger("gainsight_pipelines")
 OBJECT = "account"
-CHANGES, SWEEP = "changes", "sweep"
 MAY_VANISH_AT_LEAST, MAY_VANISH_SHARE = 100, 0.1
 """A sweep that misses more rows than the larger of these is taken for incomplete, not for deletions."""
 
@@ -78,33 +77,35 @@ class Refresh:
             raise missing[self.gsid_field]
         with account_lock(self.store, self.run_id), self.store.connect(f"accounts {self.run_id}") as connection:
             tenant.claim(connection, self.gainsight_host, self.crm.kind, organisation)
-            cursor = take_cursor(connection, OBJECT, CHANGES, self.run_id)
+            scopes = Scopes(connection, OBJECT, self.run_id)
+            changes = scopes.take(AccountChanges)
             # A field that comes into being, or into sight, has to be read of all accounts.
             fingerprint = f"{self.fingerprint} {_digest(self.crm.fields_read())}"
-            is_same = cursor.fingerprint == fingerprint
-            read_at = cursor.read_started_at if cursor.completed_at is not None and is_same else None
-            sweep = take_cursor(connection, OBJECT, SWEEP, self.run_id)
+            is_same = changes.fingerprint == fingerprint
+            read_at = changes.read_started_at if changes.completed_at is not None and is_same else None
+            sweep = scopes.take(AccountSweep)
             if self.is_full:
                 read_at = min(filter(None, (read_at, sweep.read_started_at)), default=None) if read_at else None
             if read_at is not None and read_at >= since and not self.is_vanishing_accepted:
                 return Refreshed(changed=0, live=self._live(connection))
             table.prepare(connection)
-            start = cursor if is_same else Cursor()
-            return self._read(connection, start.moved_to(fingerprint=fingerprint), sweep)
+            start = changes if is_same else AccountChanges()
+            return self._read(scopes, start.moved_to(fingerprint=fingerprint), sweep)
 
-    def _read(self, connection: psycopg.Connection, cursor: Cursor, sweep: Cursor) -> Refreshed:
+    def _read(self, scopes: Scopes, changes: AccountChanges, sweep: AccountSweep) -> Refreshed:
+        connection = scopes.connection
         started_at = self.clock.now()
-        is_complete = cursor.modified_at is None
+        is_complete = changes.modified_at is None
         is_sweep_due = is_complete or self._is_sweep_due(sweep, started_at)
         shown = None if is_sweep_due else self._shown()
         changed = 0
-        cursor = cursor.moved_to(read_started_at=started_at, completed_at=None)
-        for page in self.crm.changed_accounts(cursor.modified_at):
+        changes = changes.moved_to(read_started_at=started_at, completed_at=None)
+        for page in self.crm.changed_accounts(changes.modified_at):
             if page.bookmark is not None:
-                cursor = cursor.moved_to(modified_at=page.bookmark)
+                changes = changes.moved_to(modified_at=page.bookmark)
             with connection.transaction():
                 changed += self._write(connection, page, is_seen=is_complete)
-                save_cursor(connection, OBJECT, CHANGES, self.run_id, cursor)
+                scopes.save(changes)
         if is_complete:
             # Before anything is remembered: what the CRM's user may see from the next run on has to be read then.
             self._live(connection)
@@ -121,14 +122,12 @@ class Refresh:
                 vanished, notes = self._mark_vanished(connection, started_at)
                 changed += vanished
                 rest = None if shown is None else str(shown - self._live(connection))
-                swept = Cursor(read_started_at=started_at, completed_at=started_at, fingerprint=rest)
-                save_cursor(connection, OBJECT, SWEEP, self.run_id, swept)
+                scopes.save(AccountSweep(started_at, completed_at=started_at, surplus=rest))
         with connection.transaction():
-            finished = cursor.moved_to(modified_at=cursor.modified_at or started_at, completed_at=self.clock.now())
-            save_cursor(connection, OBJECT, CHANGES, self.run_id, finished)
+            scopes.save(changes.moved_to(modified_at=changes.modified_at or started_at, completed_at=self.clock.now()))
         return Refreshed(changed=changed, live=self._live(connection), notes=notes)
 
-    def _is_sweep_due(self, sweep: Cursor, now: datetime) -> bool:
+    def _is_sweep_due(self, sweep: AccountSweep, now: datetime) -> bool:
         """Whether all live accounts have to be read, whatever changed.
 
         By calendar days: pulls never start at quite the same second.
@@ -192,9 +191,9 @@ class Refresh:
         )
 
 
-def _surplus(sweep: Cursor) -> int:
+def _surplus(sweep: AccountSweep) -> int:
     """How many accounts more than we store the CRM counted right after the last sweep: what a sweep doesn't mend."""
-    return int(sweep.fingerprint or 0)
+    return int(sweep.surplus or 0)
 
 
 def _digest(names: Iterable[str]) -> str:

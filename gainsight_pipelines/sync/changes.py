@@ -20,20 +20,34 @@ from gainsight_pipelines.objects.pull import Basis, Mapper
 from gainsight_pipelines.store.deletions import mark_object
 from gainsight_pipelines.store.links import has_rows as has_rows_of
 from gainsight_pipelines.store.remap import Remap
-from gainsight_pipelines.store.runs import PULL, Cursor, peek_cursor, save_cursor, take_cursor
+from gainsight_pipelines.store.scopes import (
+    Bases,
+    Deletions,
+    Filtered,
+    PageSize,
+    Pull,
+    ReadStrategy,
+    Reread,
+    RereadStored,
+    WithoutDate,
+    WithoutModification,
+)
 from gainsight_pipelines.store.stored import rename_object
 from gainsight_pipelines.sync.context import PullContext
 from gainsight_pipelines.text import name_key
 
-SETTINGS, REREAD, STORED = "settings", "reread", "stored"
-"""Scopes of `sync_cursor`: what stored rows depend on, and how far a second read has come, by the pull's window and by
-the Gsids of stored records that no window shows any more."""
-
-FILTERED = "filtered"
-"""Scope of the reads that a filter of the settings asks for."""
-
-NULLS, UNDATED = "nulls", "undated"
-"""Scopes beside the pull itself: daily reads of records without a date, which a second read brings forward."""
+OF_ONE_OBJECT = (
+    Pull,
+    Filtered,
+    WithoutModification,
+    WithoutDate,
+    Reread,
+    RereadStored,
+    Deletions,
+    ReadStrategy,
+    PageSize,
+)
+"""What is known of a Gainsight object, which another one in its place knows nothing of."""
 
 SHOWN = 5
 
@@ -96,18 +110,17 @@ def _basis(document: dict[str, Any] | None) -> Basis | None:
 
 def begin(context: PullContext, mapper: Mapper, schema: ObjectSchema) -> Changes:
     """Compares what stored rows depend on with what new ones will, and remembers both until `finish`."""
-    connection, name, run_id = context.connection, context.pull.name, context.report.run_id
+    connection, scopes = context.connection, context.scopes
     with connection.transaction():
-        kept = take_cursor(connection, name, SETTINGS, run_id)
-        remembered = Remembered.from_text(kept.fingerprint)
-        pulled = take_cursor(connection, name, PULL, run_id)
-        filtered = peek_cursor(connection, name, FILTERED)
+        kept = scopes.take(Bases)
+        remembered = Remembered.from_text(kept.document)
+        pulled, filtered = scopes.take(Pull), scopes.peek(Filtered)
         basis = _basis_of(mapper)
         changes = Changes(basis)
         _note_drift(context, remembered.types, schema)
         bases = _respelt(context, remembered.bases, basis.object_name)
         former = next((each.object_name for each in bases if each and each.object_name != basis.object_name), None)
-        is_untouched = all(each.modified_at is None and each.completed_at is None for each in (pulled, filtered))
+        is_untouched = pulled.modified_at is None and pulled.completed_at is None and filtered.completed_at is None
         has_rows = has_rows_of(connection, context.pull.table, basis.object_name)
         if former is None and is_untouched and not has_rows:
             bases = ()
@@ -115,19 +128,16 @@ def begin(context: PullContext, mapper: Mapper, schema: ObjectSchema) -> Changes
             bases = (Basis(basis.object_name),)  # a former version's backfill brought them
         if context.prepared.is_full and bases and former is None:
             bases = (*(each for each in bases if each is not None), None)
-            save_cursor(connection, name, PULL, run_id, pulled.moved_to(is_whole=False))
             _forget_reread(context)
         if former is not None:
             # In this transaction: a run that is killed here must not leave both objects' rows in the views.
-            gone = mark_object(connection, context.pull.table, former, run_id)
+            gone = mark_object(connection, context.pull.table, former, context.report.run_id)
             context.note(
                 f"`{basis.object_name}` takes the place of `{former}`, whose {gone:,} rows are marked deleted."
             )
             bases, is_untouched = (), True
-            for scope in (PULL, NULLS, UNDATED, REREAD, STORED, "deletions"):
-                take_cursor(connection, name, scope, run_id)
-                save_cursor(connection, name, scope, run_id, Cursor())
-        starts_at = kept.window_from
+            scopes.forget(*OF_ONE_OBJECT)
+        starts_at = kept.starts_at
         changes.is_first = is_untouched and mapper.window(context.started_at, None).where is None
         if not bases or changes.is_first:
             starts_at = mapper.window(context.started_at, None).start
@@ -139,20 +149,19 @@ def begin(context: PullContext, mapper: Mapper, schema: ObjectSchema) -> Changes
         if basis not in bases:
             bases = (*bases, basis)
         remembered = Remembered(bases, {each.name: each.data_type for each in schema.fields.values()})
-        save_cursor(connection, name, SETTINGS, run_id, Cursor(fingerprint=remembered.to_text(), window_from=starts_at))
+        scopes.save(Bases(remembered.to_text(), starts_at))
     return changes
 
 
 def remember(context: PullContext, mapper: Mapper) -> None:
     """Remembers what the rows depend on that are about to be stored beside the pull, by a backfill."""
-    connection, name, run_id = context.connection, context.pull.name, context.report.run_id
-    with connection.transaction():
-        kept = take_cursor(connection, name, SETTINGS, run_id)
-        remembered = Remembered.from_text(kept.fingerprint)
+    with context.connection.transaction():
+        kept = context.scopes.take(Bases)
+        remembered = Remembered.from_text(kept.document)
         basis = _basis_of(mapper)
         if basis not in remembered.bases:
             remembered = replace(remembered, bases=(*remembered.bases, basis))
-            save_cursor(connection, name, SETTINGS, run_id, kept.moved_to(fingerprint=remembered.to_text()))
+            context.scopes.save(kept.moved_to(document=remembered.to_text()))
 
 
 def _basis_of(mapper: Mapper) -> Basis:
@@ -180,25 +189,20 @@ def _respelt(context: PullContext, bases: tuple[Basis | None, ...], now: str) ->
 
 def finish(context: PullContext, changes: Changes) -> None:
     """Remembers that all stored rows have this basis by now, and where the earliest read of them began."""
-    connection, name, run_id = context.connection, context.pull.name, context.report.run_id
-    with connection.transaction():
-        kept = take_cursor(connection, name, SETTINGS, run_id)
-        remembered = replace(Remembered.from_text(kept.fingerprint), bases=(changes.basis,))
+    with context.connection.transaction():
+        kept = context.scopes.take(Bases)
+        remembered = replace(Remembered.from_text(kept.document), bases=(changes.basis,))
         if changes.rereads:
-            kept = kept.moved_to(window_from=changes.start)
+            kept = kept.moved_to(starts_at=changes.start)
             _forget_reread(context)
-        save_cursor(connection, name, SETTINGS, run_id, kept.moved_to(fingerprint=remembered.to_text()))
+        context.scopes.save(kept.moved_to(document=remembered.to_text()))
 
 
 def _forget_reread(context: PullContext) -> None:
     """So that the next one begins anew, whatever it is for. The daily reads stay as they are, but count for none."""
-    connection, name, run_id = context.connection, context.pull.name, context.report.run_id
-    for scope in (REREAD, STORED):
-        take_cursor(connection, name, scope, run_id)
-        save_cursor(connection, name, scope, run_id, Cursor())
-    for scope in (NULLS, UNDATED):
-        kept = take_cursor(connection, name, scope, run_id)
-        save_cursor(connection, name, scope, run_id, kept.moved_to(fingerprint=None))
+    context.scopes.forget(Reread, RereadStored)
+    for kind in (WithoutModification, WithoutDate):
+        context.scopes.save(context.scopes.take(kind).moved_to(target=None))
 
 
 def _compare(changes: Changes, mapper: Mapper, former: Basis | None) -> None:

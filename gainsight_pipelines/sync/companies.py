@@ -19,15 +19,13 @@ from gainsight_pipelines.objects.fields import MODIFIED_NAMES, first_named
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, company_crm_id_field, crm_ids_of
 from gainsight_pipelines.objects.registry import COMPANIES
 from gainsight_pipelines.store import links
-from gainsight_pipelines.store.runs import PULL, Cursor, peek_cursor, save_cursor, take_cursor
+from gainsight_pipelines.store.scopes import CompanyLook, CrmIdField, Pull, Scopes
 from gainsight_pipelines.sync.context import PullContext
+from gainsight_pipelines.sync.strategy import strategy_of
 from gainsight_pipelines.text import name_key
 
 COMPANY_LINKS = "company_link"
 """Stands in `sync_cursor` for the table of companies' CRM ids."""
-
-FIELD, CHANGES = "links", "changes"
-"""Its scopes: the field that the ids came from, and how far changed companies were looked at."""
 
 NO_FIELD = "(none)"
 
@@ -43,7 +41,7 @@ def crm_id_field(context: PullContext) -> str | None:
     """
     configured = context.prepared.crm_id_field
     if not context.prepared.is_crm_id_field_told:
-        known = peek_cursor(context.connection, COMPANY_LINKS, FIELD).fingerprint
+        known = context.scopes.of(COMPANY_LINKS).peek(CrmIdField).name
         configured = None if known in (None, NO_FIELD) else known
         context.note(
             "The section `company` of the settings is broken, so its `crm_id_field` can't be told: companies are"
@@ -67,12 +65,12 @@ def keep_crm_ids(context: PullContext, field: str | None) -> None:
 
 
 def _follow_field(context: PullContext, field: str | None) -> None:
-    connection, run_id, now = context.connection, context.report.run_id, field or NO_FIELD
+    connection, scopes, now = context.connection, context.scopes.of(COMPANY_LINKS), field or NO_FIELD
     with connection.transaction():
-        kept = take_cursor(connection, COMPANY_LINKS, FIELD, run_id)
-        if kept.fingerprint is not None and name_key(kept.fingerprint) == name_key(now):
+        kept = scopes.take(CrmIdField).name
+        if kept is not None and name_key(kept) == name_key(now):
             return
-        if kept.fingerprint is not None:
+        if kept is not None:
             links.forget_crm_ids(connection)
             if field is not None:
                 plan = ReadPlan(COMPANY_OBJECT, ("Gsid", field), cursor_field=None, kind="links")
@@ -82,7 +80,7 @@ def _follow_field(context: PullContext, field: str | None) -> None:
                         connection, dict(crm_ids_of(page.records, field)), is_known=True, checked_at=checked_at
                     )
             context.note(f"The company's field with the CRM id is now {now}: the ids of all companies were read again.")
-        save_cursor(connection, COMPANY_LINKS, FIELD, run_id, Cursor(fingerprint=now))
+        scopes.save(CrmIdField(now))
 
 
 def _look_at_changes(context: PullContext, field: str) -> None:
@@ -90,47 +88,51 @@ def _look_at_changes(context: PullContext, field: str) -> None:
 
     A pull of companies that came to its end is such a look as well.
     """
-    connection, run_id, now = context.connection, context.report.run_id, context.started_at
+    connection, scopes, now = context.connection, context.scopes.of(COMPANY_LINKS), context.started_at
     if context.pull.table.holds_companies:
         return
     with connection.transaction():
-        kept = take_cursor(connection, COMPANY_LINKS, CHANGES, run_id)
-        pulled = peek_cursor(connection, COMPANIES.section, PULL)
-        last = max(kept, pulled, key=lambda each: each.completed_at.timestamp() if each.completed_at else 0.0)
+        last, pulled = scopes.take(CompanyLook), context.scopes.of(COMPANIES.section).peek(Pull)
+        if pulled.completed_at and (last.completed_at is None or pulled.completed_at > last.completed_at):
+            last = CompanyLook(pulled.modified_at, pulled.gsid, pulled.read_started_at, pulled.completed_at)
         if last.completed_at is None:
             # Nobody has looked yet: what is known is as old as its oldest part.
             oldest = links.oldest_check(connection)
-            last = Cursor(modified_at=oldest.replace(microsecond=0) if oldest else None, completed_at=oldest)
+            last = CompanyLook(modified_at=oldest.replace(microsecond=0) if oldest else None, completed_at=oldest)
         is_due = last.completed_at is not None and context.is_due(last.completed_at)
         if is_due or context.prepared.is_full:
-            done = _read_changes(context, field, last)
-            save_cursor(connection, COMPANY_LINKS, CHANGES, run_id, done.moved_to(completed_at=now))
+            done = _read_changes(context, scopes, field, last)
+            scopes.save(done.moved_to(completed_at=now))
 
 
-def _read_changes(context: PullContext, field: str, last: Cursor) -> Cursor:
+def _read_changes(context: PullContext, scopes: Scopes, field: str, last: CompanyLook) -> CompanyLook:
     """Corrects the CRM ids of known companies that changed since the last look (all of them in a full run)."""
     overlap = context.prepared.overlap
     modified = first_named(context.schema(COMPANY_OBJECT), MODIFIED_NAMES)
     position = Position(last.modified_at, last.gsid) if last.modified_at else None
     start = None if context.prepared.is_full else start_of_pull(position, last.read_started_at, overlap)
+    strategy = strategy_of(context, scopes)
     plan = ReadPlan(
         COMPANY_OBJECT,
         ("Gsid", field),
         cursor_field=modified.name if modified else None,
         start=start if modified else None,
-        is_whole=last.is_whole,
+        is_whole=strategy.is_whole,
+        is_retry=strategy.is_retry,
+        page_size=strategy.page_size,
         kind="links",
     )
     corrected: dict[str, str | None] = {}
-    cursor = last.moved_to(read_started_at=None)
+    look = last.moved_to(read_started_at=None)
     is_anything_read = False
     for page in read_changed(context.services.gainsight, plan, report=context.note):
         corrected |= links.differing(context.connection, dict(crm_ids_of(page.records, field)))
-        cursor = cursor.moved_to(read_started_at=cursor.read_started_at or page.server_time, is_whole=page.is_whole)
+        look = look.moved_to(read_started_at=look.read_started_at or page.server_time)
         is_anything_read |= bool(page.records)
         if page.is_last and is_anything_read:
             end = end_of_read(page.position, page.server_time, overlap)
-            cursor = cursor.moved_to(modified_at=end.modified if end else None, gsid=end.gsid if end else None)
+            look = look.moved_to(modified_at=end.modified if end else None, gsid=end.gsid if end else None)
+        strategy.learn(page)
     checked_at = context.services.clock.now()
     links.write_companies(context.connection, corrected, is_known=True, checked_at=checked_at)
-    return cursor
+    return look

@@ -20,7 +20,9 @@ from gainsight_pipelines.objects.pull import ObjectPull
 from gainsight_pipelines.store import schemas
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.locks import Lock
+from gainsight_pipelines.store.scopes import Scopes
 from gainsight_pipelines.sync.accounts import Refresh
+from gainsight_pipelines.sync.budget import Budget
 from gainsight_pipelines.sync.report import SyncReport
 from gainsight_pipelines.text import name_key
 
@@ -83,7 +85,7 @@ class LinkedRows:
 
 @dataclass(frozen=True, slots=True)
 class PullContext:
-    """One pull under way: it holds the object's lock."""
+    """One pull under way: it holds the object's lock. `budget`: what is left of the object's limit."""
 
     prepared: Prepared
     connection: psycopg.Connection
@@ -92,6 +94,7 @@ class PullContext:
     started_at: datetime
     described: set[str] = field(default_factory=set)
     remembered: set[str] = field(default_factory=set)
+    budget: Budget = field(default_factory=lambda: Budget(None))
     linked: LinkedRows = field(default_factory=LinkedRows)
 
     @property
@@ -103,6 +106,11 @@ class PullContext:
     def services(self) -> Services:
         """Whom it talks to."""
         return self.prepared.services
+
+    @property
+    def scopes(self) -> Scopes:
+        """How far the object has been read."""
+        return Scopes(self.connection, self.pull.name, self.report.run_id)
 
     def day_began(self, ago: int = 0) -> datetime:
         """When the day of this run began, or so many days before it.

@@ -18,15 +18,12 @@ from gainsight_pipelines.gainsight.reader import ReadPlan, read_whole
 from gainsight_pipelines.objects.pull import Mapper
 from gainsight_pipelines.store import bulk
 from gainsight_pipelines.store.connection import Store
-from gainsight_pipelines.store.runs import Cursor, take_cursor
+from gainsight_pipelines.store.scopes import Days
 from gainsight_pipelines.sync.changes import remember
 from gainsight_pipelines.sync.context import Prepared, PullContext
 from gainsight_pipelines.sync.pages import PageWriter
 from gainsight_pipelines.sync.report import SyncReport
 from gainsight_pipelines.sync.run import locked, read_mapped, refresh_accounts, register_custom_fields
-
-DAYS = "days"
-"""Scope of `sync_cursor`; holds nothing but whose read it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +104,7 @@ def _read_day(
 ) -> DayRead:
     report = context.report
     before = (report.read, report.written, report.unchanged, report.matched, report.unmatched.total())
-    take_cursor(context.connection, context.pull.name, DAYS, report.run_id)
+    context.scopes.take(Days)
     for filters in mapper.day(day):
         remaining = None if limit is None else limit - report.read
         plan = ReadPlan(
@@ -123,7 +120,7 @@ def _read_day(
         for page in read_whole(context.services.gainsight, plan, report=context.note):
             if remaining == 0 and page.records:
                 raise _limit_reached(context, limit, day, days_left)
-            write(page.records, DAYS, Cursor(completed_at=context.started_at))
+            write(page.records, Days(completed_at=context.started_at))
             if page.is_truncated:
                 raise _limit_reached(context, limit, day, days_left)
     after = (report.read, report.written, report.unchanged, report.matched, report.unmatched.total())

@@ -16,14 +16,11 @@ from gainsight_pipelines.gainsight.reader import ReadPlan, read_whole
 from gainsight_pipelines.objects.fields import normal_name, text
 from gainsight_pipelines.objects.pull import Mapper
 from gainsight_pipelines.store import deletions
-from gainsight_pipelines.store.runs import Cursor, save_cursor, take_cursor
+from gainsight_pipelines.store.scopes import Deletions
 from gainsight_pipelines.sync.accounts import most_that_may_vanish
 from gainsight_pipelines.sync.context import PullContext
 from gainsight_pipelines.text import canonical_gsid, visible
 from gainsight_pipelines.values import parse_datetime
-
-DELETIONS = "deletions"
-"""Scope of `sync_cursor`: `completed_at` is the last look, `modified_at` the last sweep."""
 
 LOGS = ("record_delete_log", "record_delete_log_high_volume")
 """The second may be absent where the first is there."""
@@ -40,19 +37,17 @@ def note_beginning(context: PullContext) -> None:
 
     Before anything is read, as that run may be killed and leave rows behind.
     """
-    connection, name, run_id, now = context.connection, context.pull.name, context.report.run_id, context.started_at
-    with connection.transaction():
-        if take_cursor(connection, name, DELETIONS, run_id).completed_at is None:
-            save_cursor(connection, name, DELETIONS, run_id, Cursor(completed_at=now, modified_at=now))
+    with context.connection.transaction():
+        if context.scopes.take(Deletions).looked_at is None:
+            context.scopes.save(Deletions(looked_at=context.started_at, swept_at=context.started_at))
 
 
 def find_deletions(context: PullContext, mapper: Mapper) -> None:
     """Marks the rows of deleted records, if it is time to look."""
     if mapper.cursor_field is None:
         return  # read whole: what is gone is seen there
-    connection, name, run_id, now = context.connection, context.pull.name, context.report.run_id, context.started_at
-    cursor = take_cursor(connection, name, DELETIONS, run_id)
-    looked_at, swept_at = cursor.completed_at, cursor.modified_at
+    state, now = context.scopes.take(Deletions), context.started_at
+    looked_at, swept_at = state.looked_at, state.swept_at
     assert looked_at is not None  # by note_beginning
     is_asked_for = context.prepared.is_vanishing_accepted
     if not context.is_due(looked_at) and not is_asked_for:
@@ -62,8 +57,8 @@ def find_deletions(context: PullContext, mapper: Mapper) -> None:
     if is_asked_for or now - looked_at >= LOG_KEPT_FOR or context.is_due(swept_at, days=every):
         _sweep(context)
         swept_at = now
-    take_cursor(connection, name, DELETIONS, run_id)
-    save_cursor(connection, name, DELETIONS, run_id, Cursor(completed_at=now, modified_at=swept_at))
+    context.scopes.take(Deletions)
+    context.scopes.save(Deletions(looked_at=now, swept_at=swept_at))
 
 
 def _read_logs(context: PullContext, looked_at: datetime) -> bool:

@@ -17,7 +17,7 @@ from gainsight_pipelines.store import bulk, links, runs, snapshot
 from gainsight_pipelines.store.connection import GIVEN_UP
 from gainsight_pipelines.store.links import UNLINKED, LinkColumns, link_columns
 from gainsight_pipelines.store.rejected import NestedTooDeeply, write_rejected
-from gainsight_pipelines.store.runs import Cursor, save_cursor
+from gainsight_pipelines.store.scopes import Scope
 from gainsight_pipelines.sync.context import PullContext, logger
 from gainsight_pipelines.sync.read_ahead import read_ahead
 from gainsight_pipelines.text import visible
@@ -73,13 +73,28 @@ class PageWriter:
         """
         return read_ahead((page, self._map(page.records)) for page in pages)
 
-    def __call__(self, records: Sequence[Record], scope: str, cursor: Cursor, mapped: MappedPage | None = None) -> None:
-        """Writes a page; `mapped`: its rows, where that is done."""
-        context, report, connection = self._context, self._context.report, self._context.connection
+    def __call__(
+        self,
+        records: Sequence[Record],
+        state: Scope,
+        mapped: MappedPage | None = None,
+        also: Callable[[], None] | None = None,
+    ) -> None:
+        """Writes a page, with the scope that it moves.
+
+        Args:
+            records: of the page.
+            state: the scope once they are stored.
+            mapped: their rows, where that is done.
+            also: what else belongs into the transaction; it may be called more than once.
+        """
+        context, report = self._context, self._context.report
 
         def store(stored: Sequence[Record], rows: Sequence[Row]) -> None:
             self._upsert(stored, rows)
-            save_cursor(connection, context.pull.name, scope, report.run_id, cursor)
+            context.scopes.save(state)
+            if also is not None:
+                also()
 
         self._write(records, store, mapped)
         logger.info("%s: %s read, %s written", context.pull.name, f"{report.read:,}", f"{report.written:,}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from gainsight_pipelines.objects.fields import UNREADABLE
 from gainsight_pipelines.objects.pull import Count
-from gainsight_pipelines.store.runs import Cursor
+from gainsight_pipelines.store.scopes import Pull
 
 SHOWN = 50
 """Names of a topic that are kept of what was counted."""
@@ -46,8 +46,8 @@ class SyncReport:
     counts: Counter[Count] = field(default_factory=Counter)
     details: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    cursor_before: Cursor | None = None
-    cursor_after: Cursor | None = None
+    cursor_before: Pull | None = None
+    cursor_after: Pull | None = None
 
     @property
     def unreadable(self) -> int:

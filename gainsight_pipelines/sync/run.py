@@ -32,8 +32,10 @@ from gainsight_pipelines.store.custom_fields import register_fields
 from gainsight_pipelines.store.locks import object_lock
 from gainsight_pipelines.store.quota import calls_of_day
 from gainsight_pipelines.store.remap import remap
-from gainsight_pipelines.store.runs import WORTH_RETRYING, Cursor, save_cursor, take_cursor
+from gainsight_pipelines.store.runs import WORTH_RETRYING
 from gainsight_pipelines.store.samples import accounts_with_several_companies, unmatched_examples
+from gainsight_pipelines.store.scopes import Linked
+from gainsight_pipelines.sync.budget import Budget
 from gainsight_pipelines.sync.changes import Changes, begin, finish
 from gainsight_pipelines.sync.companies import crm_id_field, keep_crm_ids
 from gainsight_pipelines.sync.context import Prepared, PullContext, logger
@@ -44,9 +46,6 @@ from gainsight_pipelines.sync.report import SyncReport
 from gainsight_pipelines.sync.snapshot import read_snapshot
 
 OBJECTS_BEFORE_COLLECTION = 200_000
-
-LINKS = "links"
-"""Scope of `sync_cursor` that holds with what the stored rows were matched last."""
 
 
 def sync(store: Store, clock: Clock, name: str, run_id: str, prepare: Callable[[], Prepared]) -> SyncReport:
@@ -96,7 +95,9 @@ def locked(
                 prepared = prepare()
                 with object_lock(store, name, run_id) as lock:
                     runs.end_abandoned(connection, recorded, run_id)
-                    context = PullContext(prepared, connection, lock, report, started_at)
+                    context = PullContext(
+                        prepared, connection, lock, report, started_at, budget=Budget(prepared.pull.limit)
+                    )
                     work(context)
             report.status = "completed"
             return report
@@ -264,7 +265,7 @@ def refresh_accounts(context: PullContext) -> AccountIndex:
     connection = context.connection
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        before = take_cursor(connection, context.pull.name, LINKS, context.report.run_id)
+        before = context.scopes.take(Linked)
         if before.fingerprint is None and not links.has_rows(
             connection, context.pull.table, context.pull.gainsight_object
         ):
@@ -283,7 +284,7 @@ def _relink(context: PullContext, mapper: Mapper) -> None:
     with context.connection.transaction():
         # One view of accounts and companies for fingerprint and index: other pulls may refresh them meanwhile.
         context.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        before = take_cursor(context.connection, context.pull.name, LINKS, context.report.run_id)
+        before = context.scopes.take(Linked)
         now = links.fingerprint(context.connection, context.prepared.gsid_field)
         if before.fingerprint == now:
             return
@@ -297,8 +298,7 @@ def _relink(context: PullContext, mapper: Mapper) -> None:
             context.report.relinked = links.relink(
                 context.connection, context.pull.table, context.pull.gainsight_object, find, context.report.run_id
             )
-        done = Cursor(completed_at=context.started_at, fingerprint=now)
-        save_cursor(context.connection, context.pull.name, LINKS, context.report.run_id, done)
+        context.scopes.save(Linked(now, completed_at=context.started_at))
 
 
 def _bring_view_up_to_date(context: PullContext, mapper: Mapper) -> None:

@@ -6,7 +6,7 @@ from gainsight_pipelines.errors import PermanentError
 from gainsight_pipelines.gainsight.reader import ReadPlan, read_whole
 from gainsight_pipelines.objects.pull import Mapper
 from gainsight_pipelines.store import snapshot
-from gainsight_pipelines.store.runs import PULL, Cursor, save_cursor, take_cursor
+from gainsight_pipelines.store.scopes import Pull
 from gainsight_pipelines.sync.context import PullContext
 from gainsight_pipelines.sync.pages import PageWriter
 from gainsight_pipelines.sync.read_ahead import read_ahead
@@ -21,8 +21,8 @@ def read_snapshot(context: PullContext, mapper: Mapper, write: PageWriter) -> No
     Raises:
         PermanentError: it has so few rows that it is not taken over; nothing was changed.
     """
-    connection, name, run_id = context.connection, context.pull.name, context.report.run_id
-    context.report.cursor_before = take_cursor(connection, name, PULL, run_id)
+    connection, run_id = context.connection, context.report.run_id
+    context.report.cursor_before = context.scopes.take(Pull)
     plan = ReadPlan(context.pull.gainsight_object, mapper.select, cursor_field=None, id_field=mapper.id_field)
     snapshot.prepare(connection, context.pull.table)
     for page in read_ahead(read_whole(context.services.gainsight, plan, report=context.note)):
@@ -36,12 +36,12 @@ def read_snapshot(context: PullContext, mapper: Mapper, write: PageWriter) -> No
             "If the others are really gone, run once with --accept-deletions; else see what the API key may read.",
         )
     context.lock.confirm()
-    cursor = Cursor(completed_at=context.started_at, is_whole=True)
+    pull = Pull(completed_at=context.started_at)
     with connection.transaction():
         written, gone = snapshot.swap(connection, context.pull.table, context.pull.gainsight_object, run_id)
-        save_cursor(connection, name, PULL, run_id, cursor)
+        context.scopes.save(pull)
     context.report.written += written.written
     context.report.unchanged += written.unchanged
-    context.report.cursor_after = cursor
+    context.report.cursor_after = pull
     if gone:
         context.report.details["deleted"] = gone

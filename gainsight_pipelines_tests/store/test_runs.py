@@ -13,24 +13,10 @@ from gainsight_pipelines.store import links, runs
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.locks import is_locked, object_lock
 from gainsight_pipelines.store.migrate import database_version, head_version, migrate
-from gainsight_pipelines.store.runs import Cursor, find_run, save_cursor, start_run, take_cursor, update_run
+from gainsight_pipelines.store.runs import find_run, start_run, update_run
 from gainsight_pipelines_tests.waiting import wait_until
 
 NOW = datetime(2026, 1, 31, 10, tzinfo=UTC)
-
-
-def test_a_cursor_comes_back_as_it_was_saved(connection: psycopg.Connection) -> None:
-    assert take_cursor(connection, "company", "pull", "r1") == Cursor()
-    cursor = Cursor(NOW, "g", NOW, NOW, NOW, is_whole=True, fingerprint="f")
-    save_cursor(connection, "company", "pull", "r1", cursor)
-    assert take_cursor(connection, "company", "pull", "r2") == cursor
-
-
-def test_a_run_that_lost_the_object_can_not_move_its_cursor(connection: psycopg.Connection) -> None:
-    take_cursor(connection, "company", "pull", "r1")
-    take_cursor(connection, "company", "pull", "r2")
-    with pytest.raises(ObjectBusy):
-        save_cursor(connection, "company", "pull", "r1", Cursor())
 
 
 def test_one_pull_of_an_object_at_a_time(store: Store, connection: psycopg.Connection) -> None:

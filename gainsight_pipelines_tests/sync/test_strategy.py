@@ -1,0 +1,129 @@
+"""What a pull learns of how a tenant has to be read holds for later ones, is said by each, and is tried again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from gainsight_pipelines_tests.gainsight.tenant import Tenant
+from gainsight_pipelines_tests.pulling import Pulling
+from gainsight_pipelines_tests.sync.odd_tenant import NOW, entry, field
+from gainsight_pipelines_tests.sync.test_completeness import shown, subjects
+
+WEEK = timedelta(days=7)
+
+
+def edit(tenant: Tenant, pulling: Pulling, number: int) -> None:
+    """A change of an hour ago, by the pull's clock, which the tenant's is set to."""
+    tenant.now = NOW + pulling.clock.ahead
+    tenant.rows[number] |= {
+        "Subject": f"edit {pulling.clock.ahead}",
+        "LastModifiedDate": tenant.now - timedelta(hours=1),
+    }
+
+
+def whole(notes: list[str]) -> list[str]:
+    return [note for note in notes if "All of it is read by each run" in note]
+
+
+@pytest.mark.parametrize("habit", ["ignores_where", "ignores_order"])
+def test_one_odd_pull_has_an_object_read_whole_for_a_week(odd: Pulling, tenant: Tenant, habit: str) -> None:
+    """Each run says so; then the usual way is tried again, and one call is enough as before."""
+    tenant.rows = [entry(number) for number in range(450)]
+    odd.pull("activity")
+    setattr(tenant, habit, True)
+    tenant.rows.reverse()
+    for number in range(150):
+        edit(tenant, odd, number)
+    tenant.cap = 100
+    report = odd.pull("activity")
+    assert any("reading the object whole" in note for note in report.notes)
+    setattr(tenant, habit, False)
+    for days in (1, 5):
+        odd.clock.ahead = timedelta(days=days)
+        edit(tenant, odd, days)
+        report = odd.pull("activity")
+        (note,) = whole(report.notes)
+        assert f"{NOW:%Y-%m-%d}" in note
+        assert f"tried again on {NOW + WEEK:%Y-%m-%d}" in note
+        assert report.calls["query"] > 1
+        assert subjects(odd) == shown(tenant)
+    odd.clock.ahead = WEEK
+    edit(tenant, odd, 300)
+    report = odd.pull("activity")
+    assert whole(report.notes) == []
+    assert report.calls["probe"] <= 6
+    report = odd.pull("activity")
+    assert whole(report.notes) == []
+    assert report.calls["query"] == 1
+    assert "probe" not in report.calls
+    assert subjects(odd) == shown(tenant)
+
+
+@pytest.mark.parametrize("habit", ["ignores_where", "ignores_order", "orders_pages_alone"])
+def test_a_tenant_that_stays_odd_is_found_out_by_few_calls(odd: Pulling, tenant: Tenant, habit: str) -> None:
+    """Also where there is nothing new, so that no page would show it."""
+    tenant.rows, tenant.cap = [entry(number) for number in range(450)][::-1], 100
+    tenant.rows = [*tenant.rows[200:], *tenant.rows[:200]]
+    setattr(tenant, habit, True)
+    odd.pull("activity")
+    assert subjects(odd) == shown(tenant)
+    odd.clock.ahead = timedelta(days=8)
+    assert any("reading the object whole" in note for note in odd.pull("activity").notes)
+    (note,) = whole(odd.pull("activity").notes)
+    assert f"tried again on {NOW + timedelta(days=15):%Y-%m-%d}" in note
+    edit(tenant, odd, 7)
+    odd.pull("activity")
+    assert subjects(odd) == shown(tenant)
+
+
+def test_a_page_size_that_worked_is_what_the_next_run_begins_with(odd: Pulling, tenant: Tenant) -> None:
+    tenant.rows, tenant.fails_above = [entry(number) for number in range(300)], 200
+    odd.pull("activity")
+    assert [body["limit"] for body in tenant.asked[:6]] == [5000, 2500, 1250, 625, 312, 156]
+    tenant.asked.clear()
+    edit(tenant, odd, 7)
+    odd.pull("activity")
+    assert tenant.asked[0]["limit"] == 156
+    assert subjects(odd) == shown(tenant)
+    odd.clock.ahead = WEEK
+    tenant.asked.clear()
+    tenant.fails_above = None
+    for number in range(200):
+        edit(tenant, odd, number)
+    odd.pull("activity")
+    assert tenant.asked[0]["limit"] == 5000
+
+
+def test_a_filter_is_read_in_pages_that_work_too(odd: Pulling, tenant: Tenant) -> None:
+    names = {"RespondedDate": "DATETIME", "ModifiedDate": "DATETIME", "CreatedDate": "DATETIME", "Score": "NUMBER"}
+    fields = [field("Gsid", "GSID"), field("GsCompanyId", "LOOKUP"), *(field(*each) for each in names.items())]
+    tenant.describes = {"survey_response": fields}
+    tenant.rows = [response(number) for number in range(700)]
+    odd.content["surveys"] = {
+        "objects": [{"object": "survey_response"}],
+        "response_limit": 600,
+        "filter": {"conditions": [{"name": "Score", "alias": "A", "value": [9], "operator": "GTE"}]},
+    }
+    tenant.fails_above = 200
+    report = odd.pull("survey_survey_response")
+    assert (report.read, report.is_truncated) == (600, True)
+    assert [body["limit"] for body in tenant.asked[:4]] == [601, 300, 150, 150]
+    tenant.asked.clear()
+    report = odd.pull("survey_survey_response")
+    assert (report.read, report.unchanged) == (600, 600)
+    assert tenant.asked[0]["limit"] == 150
+
+
+def response(number: int) -> dict[str, Any]:
+    moment = NOW - timedelta(hours=2) + timedelta(seconds=number)
+    return {
+        "Gsid": f"1S10{number:032d}",
+        "GsCompanyId": "1P02COMPANY",
+        "RespondedDate": moment,
+        "ModifiedDate": moment,
+        "CreatedDate": moment,
+        "Score": 9,
+    }
