@@ -248,7 +248,10 @@ RELATIONS: Mapping[str, Relation] = {
         "How far each object has been read.",
         {
             "object": (TEXT, "The pull."),
-            "scope": (TEXT, "Which of its reads: `pull`, `reread`, `settings`, `links`, `deletions`, `strategy`, `pages` and others."),
+            "scope": (
+                TEXT,
+                "Which of its reads: `pull`, `reread`, `settings`, `links`, `deletions`, `strategy` and others.",
+            ),
             "modified_at": (TIME, "The change that it came to."),
             "gsid": (TEXT, "The record within that second, if it is being read record by record."),
             "window_from": (TIME, "The start of what it covers."),
