@@ -9,7 +9,7 @@ import dagster as dg
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import NotEnabled, ObjectBusy, PipelineError
 from gainsight_pipelines.orchestration.failures import retry_or_failure
-from gainsight_pipelines.orchestration.identity import mark_run, step_tags
+from gainsight_pipelines.orchestration.identity import mark_run, step_tags, store_id
 from gainsight_pipelines.orchestration.logs import log_to_stderr
 from gainsight_pipelines.orchestration.metadata import column_lineage, materialization_metadata
 from gainsight_pipelines.orchestration.tenant import Tenant
@@ -51,6 +51,7 @@ class GainsightPull:
             dagster.Failure: the pull failed; the description says what to do.
             dagster.RetryRequested: it failed, and may work in a few seconds.
         """
+        from gainsight_pipelines.store.versions import version_of
         from gainsight_pipelines.sync import connect, sync
 
         log_to_stderr()
@@ -80,13 +81,19 @@ class GainsightPull:
             # As the settings are by now, which the run went by: those of the load may have been broken, or others.
             table, gainsight_object = prepared.pull.table, prepared.pull.gainsight_object
             metadata = materialization_metadata(report, database, table, gainsight_object)
+            with database.connect(f"version {self.name}") as connection:
+                version = f"{store_id(connection)} {version_of(connection, self.name) or 0}"
         except (ObjectBusy, NotEnabled) as error:
             context.log.warning("Skipped: %s", error)
             return
         except PipelineError as error:
             raise retry_or_failure(context, error) from None
         context.log_event(dg.AssetObservation(account, metadata={"accounts": report.accounts}))
-        yield dg.MaterializeResult(asset_key=self.spec.key, metadata=metadata | column_lineage(table.name, account))
+        yield dg.MaterializeResult(
+            asset_key=self.spec.key,
+            metadata=metadata | column_lineage(table.name, account),
+            data_version=dg.DataVersion(version),
+        )
 
 
 Execute = Callable[[dg.AssetExecutionContext, GainsightPull], Iterator[dg.MaterializeResult]]  # type: ignore[type-arg]

@@ -14,6 +14,7 @@ from gainsight_pipelines.orchestration.account import account_asset, gate_check
 from gainsight_pipelines.orchestration.assets import Execute, pull_asset
 from gainsight_pipelines.orchestration.backfills import backfill_asset
 from gainsight_pipelines.orchestration.checks import pull_checks
+from gainsight_pipelines.orchestration.frames import GainsightFramesIOManager
 from gainsight_pipelines.orchestration.identity import step_tags
 from gainsight_pipelines.orchestration.names import DEFAULT_PREFIX, Names
 from gainsight_pipelines.orchestration.resources import GainsightResource
@@ -82,7 +83,12 @@ def load_gainsight_asset_specs(
     with _quiet():
         every = [tenant.account, *(spec for name in tenant.pulls for spec in (tenant.asset(name), tenant.days(name)))]
     specs = [spec for spec in every if spec is not None]
-    return [spec.with_io_manager_key(io_manager_key) if io_manager_key else spec for spec in specs]
+    return [spec.with_io_manager_key(io_manager_key) if io_manager_key else _without_io_manager(spec) for spec in specs]
+
+
+def _without_io_manager(spec: dg.AssetSpec) -> dg.AssetSpec:
+    kept = {key: value for key, value in spec.metadata.items() if key != "dagster/io_manager_key"}
+    return spec.replace_attributes(metadata=kept)
 
 
 def definitions_of(tenant: Tenant, execute: Execute | None = None) -> dg.Definitions:
@@ -111,7 +117,10 @@ def definitions_of(tenant: Tenant, execute: Execute | None = None) -> dg.Definit
         jobs=[*jobs, *([sync_all] if pulls else [])],
         schedules=[] if tenant.schedules == "none" else [pull_schedule(tenant, name) for name in pulls],
         sensors=[gate_sensor(tenant, jobs), *([sync_all_sensor(tenant, sync_all, jobs)] if pulls else [])],
-        resources={tenant.names.resource: tenant.resource},
+        resources={
+            tenant.names.resource: tenant.resource,
+            tenant.names.frames: GainsightFramesIOManager(tenant=tenant.resource),
+        },
     )
 
 

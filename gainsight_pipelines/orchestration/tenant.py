@@ -25,6 +25,12 @@ Running = Literal["running", "stopped", "none"]
 """How schedules and sensors start: at work, stopped until somebody starts them in the UI, or not there at all."""
 
 DAYS_PER_RUN = 30
+
+TABLE, TIME_COLUMN = "gainsight_pipelines/table", "gainsight_pipelines/time_column"
+OBJECT, OBJECT_COLUMN = "gainsight_pipelines/object", "gainsight_pipelines/object_column"
+"""Metadata of an asset: the table that holds its rows and when they happened; whose rows they are, where others share
+the table. The IO manager for DataFrames goes by them."""
+
 TENANT = "gainsight_pipelines/tenant"
 """Metadata of jobs and of the gate sensor: the prefix of the tenant that they belong to."""
 
@@ -101,7 +107,7 @@ class Tenant:
                 owners=self.owners,
                 prefix=self.names.prefix,
                 kinds=frozenset({kind} if kind else ()),
-                metadata=table_metadata(self.schema, "account"),
+                metadata={**table_metadata(self.schema, "account"), TABLE: "account"},
             )
         )
 
@@ -186,11 +192,10 @@ class Tenant:
 
     def _read_by(self, pull: ObjectPull) -> dict[str, Any]:
         """What a DataFrame of the asset is read by."""
-        return {
-            "gainsight_pipelines/table": pull.table.name,
-            "gainsight_pipelines/object": pull.gainsight_object,
-            "gainsight_pipelines/resource": self.names.resource,
-        }
+        found = {TABLE: pull.table.name, TIME_COLUMN: pull.table.date_column}
+        if pull.table.object_column is not None:
+            found |= {OBJECT: pull.gainsight_object, OBJECT_COLUMN: pull.table.object_column}
+        return {key: value for key, value in found.items() if value is not None}
 
     def _upstreamed(self, props: GainsightAssetProps) -> dg.AssetSpec:
         spec = self._translated(props)
@@ -203,6 +208,8 @@ class Tenant:
         """As the translator has it; what the definitions rely on is put back."""
         spec = self.translator.get_asset_spec(props)
         name = by_day(props.name) if props.kind == "backfill" else props.name
+        if "dagster/io_manager_key" not in spec.metadata:
+            spec = spec.with_io_manager_key(self.names.frames)
         relied_on = {key: value for key, value in props.metadata.items() if key.startswith("gainsight_pipelines/")}
         return spec.merge_attributes(tags={PULL_TAG: tag_value(name)}, metadata=relied_on)
 

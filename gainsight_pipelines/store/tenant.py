@@ -15,6 +15,7 @@ TABLES = (
     "company_link",
     "crm_gate",
     "custom_field",
+    "data_version",
     "object_schema",
     "record",
     "rejected_record",

@@ -132,6 +132,7 @@ def begin(context: PullContext, mapper: Mapper, schema: ObjectSchema) -> Changes
         if former is not None:
             # In this transaction: a run that is killed here must not leave both objects' rows in the views.
             gone = mark_object(connection, context.pull.table, former, context.report.run_id)
+            context.moved(gone)
             context.note(
                 f"`{basis.object_name}` takes the place of `{former}`, whose {gone:,} rows are marked deleted."
             )

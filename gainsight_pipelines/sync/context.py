@@ -17,7 +17,7 @@ from gainsight_pipelines.gainsight.errors import UnknownField
 from gainsight_pipelines.gainsight.metadata import ObjectSchema, PicklistOption
 from gainsight_pipelines.gainsight.query import Query
 from gainsight_pipelines.objects.pull import ObjectPull
-from gainsight_pipelines.store import schemas
+from gainsight_pipelines.store import schemas, versions
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.locks import Lock
 from gainsight_pipelines.store.scopes import Scopes
@@ -101,6 +101,11 @@ class PullContext:
     def pull(self) -> ObjectPull:
         """The object that is pulled."""
         return self.prepared.pull
+
+    def moved(self, rows: int) -> None:
+        """Notes, in the open transaction, that rows of the object have changed: its data have another version now."""
+        if rows:
+            versions.move(self.connection, self.pull.name)
 
     @property
     def services(self) -> Services:

@@ -85,6 +85,7 @@ def _read_logs(context: PullContext, looked_at: datetime) -> bool:
                 deleted,
                 context.report.run_id,
             )
+            context.moved(marked)
         _report(context, marked)
     return has_log
 
@@ -136,6 +137,7 @@ def _sweep(context: PullContext) -> None:
     context.lock.confirm()
     with connection.transaction():
         marked = deletions.mark_unseen(connection, table, name, context.started_at, context.report.run_id)
+        context.moved(marked)
     _report(context, marked)
 
 

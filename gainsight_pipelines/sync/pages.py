@@ -165,9 +165,11 @@ class PageWriter:
         id_field = self._mapper.id_field
         if context.pull.table.part_column is not None and id_field is not None:
             record_ids = [visible(str(record[id_field])) for record in records if record.get(id_field)]
-            bulk.mark_missing_parts(
+            missing = bulk.mark_missing_parts(
                 connection, context.pull.table, context.pull.gainsight_object, record_ids, report.run_id
             )
+            context.moved(missing)
+        context.moved(written.written)
         report.written += written.written
         report.unchanged += written.unchanged
 

@@ -240,6 +240,7 @@ def _remap(context: PullContext, changes: Changes) -> None:
     with context.connection.transaction():
         table, name = context.pull.table, context.pull.gainsight_object
         changed = sum(remap(context.connection, table, name, how, context.report.run_id) for how in changes.remaps)
+        context.moved(changed)
     context.report.details["remapped"] = changed
     context.note(f"{changed:,} stored rows were mapped anew, without calling Gainsight: {why}.")
 
@@ -298,6 +299,7 @@ def _relink(context: PullContext, mapper: Mapper) -> None:
             context.report.relinked = links.relink(
                 context.connection, context.pull.table, context.pull.gainsight_object, find, context.report.run_id
             )
+            context.moved(context.report.relinked)
         context.scopes.save(Linked(now, completed_at=context.started_at))
 
 

@@ -39,6 +39,7 @@ def read_snapshot(context: PullContext, mapper: Mapper, write: PageWriter) -> No
     pull = Pull(completed_at=context.started_at)
     with connection.transaction():
         written, gone = snapshot.swap(connection, context.pull.table, context.pull.gainsight_object, run_id)
+        context.moved(written.written + gone)
         context.scopes.save(pull)
     context.report.written += written.written
     context.report.unchanged += written.unchanged

@@ -11,10 +11,10 @@ import pytest
 
 from gainsight_pipelines.cli.workspace import Workspace, open_workspace
 from gainsight_pipelines.errors import SettingsError
-from gainsight_pipelines.orchestration.instance import prepare_home
+from gainsight_pipelines.orchestration.instance import CONFIGURATION, prepare_home
 from gainsight_pipelines.settings import Secrets
 
-OURS = Path(__file__).parents[2] / "dagster.yaml"
+OURS = CONFIGURATION
 
 
 @contextmanager

@@ -19,6 +19,7 @@ INTERNAL = {"run_total", "tenant", "company_link", "object_schema", "api_quota",
     "api_pause",
     "object_view",
     "object_column",
+    "data_version",
 }
 """Tables that are no part of the contract."""
 

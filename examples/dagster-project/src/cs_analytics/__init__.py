@@ -1,0 +1,1 @@
+"""Customer success analytics: what this team makes of the data that others bring."""

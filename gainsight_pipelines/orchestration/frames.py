@@ -1,0 +1,101 @@
+"""An IO manager that hands tables to downstream assets as DataFrames. It writes nothing: pulls do that themselves."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from gainsight_pipelines.errors import PipelineError, SettingsError
+from gainsight_pipelines.orchestration.failures import as_failure
+from gainsight_pipelines.orchestration.resources import GainsightResource
+from gainsight_pipelines.orchestration.tenant import OBJECT, OBJECT_COLUMN, TABLE, TIME_COLUMN
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gainsight_pipelines.store.frames import Wanted
+
+NARROWED_BY = ("columns", "since", "until", "time_column", "decimals", "expand", "with_deleted")
+"""What the metadata of an input can say."""
+
+
+class GainsightFramesIOManager(dg.ConfigurableIOManager):
+    """Loads what a pull has stored as a DataFrame.
+
+    ```python
+    @dg.asset(ins={"activity": dg.AssetIn(["gainsight", "activity"], metadata={"columns": ["account_id", "subject"]})})
+    def meetings(activity: pd.DataFrame): ...
+    ```
+
+    The input's metadata narrow it: `columns`, `since` and `until` (ISO times) about `time_column`, `decimals` (`float`
+    or `decimal` for numeric columns), `expand` (jsonb columns whose keys become columns), `with_deleted` (rows of
+    records that Gainsight no longer has). In a partitioned asset the window is the partition's, unless it is said.
+    """
+
+    tenant: GainsightResource
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Pulls return no value, so this is only ever called by mistake."""
+        raise dg.DagsterInvariantViolationError("GainsightFramesIOManager only reads: nothing is written through it.")
+
+    def load_input(self, context: dg.InputContext) -> "pd.DataFrame":
+        """The frame.
+
+        Raises:
+            dagster.Failure: the input's metadata ask for what isn't there, or the store can't be reached.
+        """
+        from gainsight_pipelines.store.frames import read_frame
+
+        try:
+            wanted = _wanted(context)
+            with self.tenant.open_store().connect(f"frame {wanted.table}") as connection:
+                frame = read_frame(connection, wanted)
+        except PipelineError as error:
+            raise as_failure(error) from None
+        context.add_input_metadata({"rows": len(frame), "bytes": int(frame.memory_usage(deep=True).sum())})
+        return frame
+
+
+def _wanted(context: dg.InputContext) -> "Wanted":
+    from gainsight_pipelines.store.frames import Wanted
+
+    upstream: Mapping[str, Any] = (
+        context.upstream_output.definition_metadata if context.upstream_output else None
+    ) or {}
+    if TABLE not in upstream:
+        raise SettingsError(
+            f"The asset {context.asset_key.to_user_string()} names no table of ours.",
+            "Take its spec from build_gainsight_definitions or load_gainsight_asset_specs.",
+        )
+    table = _plain(upstream[TABLE])
+    said = {name: _plain(value) for name, value in (context.definition_metadata or {}).items() if name in NARROWED_BY}
+    since, until = _time(said.get("since")), _time(said.get("until"))
+    if context.has_asset_partitions and since is None and until is None:
+        since, until = context.asset_partitions_time_window
+    mine = (_plain(upstream[OBJECT_COLUMN]), _plain(upstream[OBJECT])) if OBJECT_COLUMN in upstream else None
+    return Wanted(
+        table=table,
+        columns=said.get("columns"),
+        where=mine,
+        time_column=said.get("time_column") or _plain(upstream.get(TIME_COLUMN)),
+        since=since,
+        until=until,
+        decimals=said.get("decimals", "float"),
+        expand=said.get("expand", ()),
+        with_deleted=said.get("with_deleted", False),
+    )
+
+
+def _plain(value: Any) -> Any:
+    return getattr(value, "value", value)
+
+
+def _time(value: Any) -> datetime | None:
+    if value is None or isinstance(value, datetime):
+        return value
+    try:
+        found = datetime.fromisoformat(str(value))
+    except ValueError:
+        raise SettingsError(f"{value!r} is no time.", "Write it like 2026-01-31 or 2026-01-31T10:00:00Z.") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

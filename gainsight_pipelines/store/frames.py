@@ -1,0 +1,166 @@
+"""Tables as pandas DataFrames, with the types that the columns have: for downstream assets, previews and exports.
+
+No more is in memory than was asked for: rows come through a server-side cursor, a chunk at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from psycopg import sql
+
+from gainsight_pipelines.errors import PermanentError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import psycopg
+
+CHUNK_ROWS = 20_000
+
+DTYPES = {
+    "bool": "boolean",
+    "int2": "Int64",
+    "int4": "Int64",
+    "int8": "Int64",
+    "float4": "Float64",
+    "float8": "Float64",
+    "timestamptz": "datetime64[us, UTC]",
+    "timestamp": "datetime64[us]",
+    "date": "datetime64[s]",
+    "text": "string",
+    "varchar": "string",
+}
+"""By PostgreSQL's type. All of them know a missing value; what isn't here stays as Python has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What of a table is wanted.
+
+    Attributes:
+        table: a table or view of the store.
+        columns: in this order; None: all.
+        where: column and the value that it has.
+        time_column: `since` and `until` are about this one.
+        since: rows from then on.
+        until: rows before then.
+        decimals: `numeric` columns as `decimal.Decimal` or as floats.
+        expand: jsonb columns whose keys become columns of their own, named `<column>.<key>`.
+        with_deleted: with the rows of records that Gainsight no longer has.
+    """
+
+    table: str
+    columns: Sequence[str] | None = None
+    where: tuple[str, str] | None = None
+    time_column: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    decimals: Literal["decimal", "float"] = "float"
+    expand: Sequence[str] = ()
+    with_deleted: bool = True
+
+
+def read_frame(connection: psycopg.Connection, wanted: Wanted) -> pd.DataFrame:
+    """The rows as one frame.
+
+    Raises:
+        PermanentError: the table has no such column.
+    """
+    import pandas as pd
+
+    every = columns_of(connection, wanted.table)
+    chunks = list(read_chunks(connection, wanted))
+    frame = pd.concat(chunks, ignore_index=True) if chunks else _frame([], _types(every, wanted), wanted)
+    for column in wanted.expand:
+        frame = _expanded(frame, column)
+    return frame
+
+
+def read_chunks(connection: psycopg.Connection, wanted: Wanted) -> Iterator[pd.DataFrame]:
+    """The rows a chunk at a time; jsonb columns as they are."""
+    every = columns_of(connection, wanted.table)
+    types = _types(every, wanted)
+    with connection.transaction(), connection.cursor("frames") as cursor:
+        cursor.itersize = CHUNK_ROWS
+        cursor.execute(*_query(wanted, types, has_deleted="deleted_at" in every))
+        while rows := cursor.fetchmany(CHUNK_ROWS):
+            yield _frame(rows, types, wanted)
+
+
+def columns_of(connection: psycopg.Connection, table: str) -> dict[str, str]:
+    """PostgreSQL's type of each column of a table or view, in their order.
+
+    Raises:
+        PermanentError: there is no such table.
+    """
+    rows = connection.execute(
+        """SELECT attname, t.typname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+           WHERE attrelid = to_regclass(quote_ident(%s)) AND attnum > 0 AND NOT attisdropped ORDER BY attnum""",
+        (table,),
+    ).fetchall()
+    if not rows:
+        raise PermanentError(f"The store has no table {table}.", "Run a pull first: it makes the tables.")
+    return dict(rows)
+
+
+def _types(every: dict[str, str], wanted: Wanted) -> dict[str, str]:
+    """PostgreSQL's type of each wanted column."""
+    named = [*(wanted.columns or ()), *wanted.expand, *filter(None, (wanted.time_column,))]
+    missing = [name for name in named if name not in every]
+    if missing:
+        raise PermanentError(f"{wanted.table} has no column {', '.join(missing)}.", f"It has: {', '.join(every)}.")
+    return {name: every[name] for name in dict.fromkeys((*(wanted.columns or every), *wanted.expand))}
+
+
+def _query(wanted: Wanted, types: dict[str, str], *, has_deleted: bool) -> tuple[sql.Composed, list[Any]]:
+    conditions: list[sql.Composable] = []
+    values: list[Any] = []
+
+    def holds(column: str, operator: str, value: Any) -> None:
+        conditions.append(sql.SQL("{} " + operator + " %s").format(sql.Identifier(column)))
+        values.append(value)
+
+    if wanted.where is not None:
+        holds(wanted.where[0], "=", wanted.where[1])
+    if wanted.time_column is not None and wanted.since is not None:
+        holds(wanted.time_column, ">=", wanted.since)
+    if wanted.time_column is not None and wanted.until is not None:
+        holds(wanted.time_column, "<", wanted.until)
+    if not wanted.with_deleted and has_deleted:
+        conditions.append(sql.SQL("deleted_at IS NULL"))
+    query = sql.SQL("SELECT {} FROM {} WHERE {}").format(
+        sql.SQL(", ").join(map(sql.Identifier, types)),
+        sql.Identifier(wanted.table),
+        sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true"),
+    )
+    return query, values
+
+
+def _frame(rows: Sequence[tuple[Any, ...]], types: dict[str, str], wanted: Wanted) -> pd.DataFrame:
+    import pandas as pd
+
+    columns = zip(*rows, strict=True) if rows else ([] for _ in types)
+    series = {}
+    for (name, kind), values in zip(types.items(), columns, strict=True):
+        dtype = "Float64" if kind == "numeric" and wanted.decimals == "float" else DTYPES.get(kind, "object")
+        converted = (
+            [None if value is None else float(value) for value in values] if dtype == "Float64" else list(values)
+        )
+        series[name] = pd.Series(converted, dtype=dtype)
+    return pd.DataFrame(series)
+
+
+def _expanded(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The frame with a column for each key of a jsonb column in its place."""
+    import pandas as pd
+
+    records = [value if isinstance(value, dict) else {} for value in frame[column]]
+    keys = list(dict.fromkeys(key for record in records for key in record))
+    added = pd.DataFrame(
+        {f"{column}.{key}": pd.Series([record.get(key) for record in records], dtype="object") for key in keys},
+        index=frame.index,
+    ).infer_objects()
+    return pd.concat([frame.drop(columns=[column]), added], axis=1)
