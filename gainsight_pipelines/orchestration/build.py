@@ -119,7 +119,7 @@ def definitions_of(tenant: Tenant, execute: Execute | None = None) -> dg.Definit
         sensors=[gate_sensor(tenant, jobs), *([sync_all_sensor(tenant, sync_all, jobs)] if pulls else [])],
         resources={
             tenant.names.resource: tenant.resource,
-            tenant.names.frames: GainsightFramesIOManager(tenant=tenant.resource),
+            tenant.names.frames: GainsightFramesIOManager.of(tenant.resource),
         },
     )
 

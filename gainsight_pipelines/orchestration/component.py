@@ -82,7 +82,7 @@ class GainsightComponent(dg.Component, dg.Resolvable, dg.Model):
     ] = "gainsight.yaml"
     select: list[str] | None = Field(
         default=None,
-        description="Pulls to have, by name or section (company, activity, surveys, …); left out: all that are enabled.",
+        description="Pulls to have, by name or section (company, activity, surveys, …); left out: all enabled.",
     )
     schedules: Running = Field(
         default="running",

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from pydantic import Field
 
 from gainsight_pipelines.errors import PipelineError, SettingsError
 from gainsight_pipelines.orchestration.failures import as_failure
@@ -33,7 +34,19 @@ class GainsightFramesIOManager(dg.ConfigurableIOManager):
     records that Gainsight no longer has). In a partitioned asset the window is the partition's, unless it is said.
     """
 
-    tenant: GainsightResource
+    settings_path: str | None = Field(default=None, description="As of `GainsightResource`, like the other two.")
+    inline_settings: str | None = None
+    secrets_prefix: str = ""
+
+    @classmethod
+    def of(cls, tenant: GainsightResource) -> "GainsightFramesIOManager":
+        """One that reads from this tenant's store."""
+        # No resource within another: Dagster calls a method for those that it has deprecated itself.
+        return cls(
+            settings_path=tenant.settings_path,
+            inline_settings=tenant.inline_settings,
+            secrets_prefix=tenant.secrets_prefix,
+        )
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Pulls return no value, so this is only ever called by mistake."""
@@ -49,12 +62,17 @@ class GainsightFramesIOManager(dg.ConfigurableIOManager):
 
         try:
             wanted = _wanted(context)
-            with self.tenant.open_store().connect(f"frame {wanted.table}") as connection:
+            with self._tenant().open_store().connect(f"frame {wanted.table}") as connection:
                 frame = read_frame(connection, wanted)
         except PipelineError as error:
             raise as_failure(error) from None
         context.add_input_metadata({"rows": len(frame), "bytes": int(frame.memory_usage(deep=True).sum())})
         return frame
+
+    def _tenant(self) -> GainsightResource:
+        return GainsightResource(
+            settings_path=self.settings_path, inline_settings=self.inline_settings, secrets_prefix=self.secrets_prefix
+        )
 
 
 def _wanted(context: dg.InputContext) -> "Wanted":
@@ -71,8 +89,10 @@ def _wanted(context: dg.InputContext) -> "Wanted":
     table = _plain(upstream[TABLE])
     said = {name: _plain(value) for name, value in (context.definition_metadata or {}).items() if name in NARROWED_BY}
     since, until = _time(said.get("since")), _time(said.get("until"))
-    if context.has_asset_partitions and since is None and until is None:
-        since, until = context.asset_partitions_time_window
+    step = context.step_context
+    if since is None and until is None and step.has_partitions:
+        if isinstance(step.run_partitions_def, dg.TimeWindowPartitionsDefinition):
+            since, until = step.partition_time_window
     mine = (_plain(upstream[OBJECT_COLUMN]), _plain(upstream[OBJECT])) if OBJECT_COLUMN in upstream else None
     return Wanted(
         table=table,

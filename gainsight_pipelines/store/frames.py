@@ -158,7 +158,7 @@ def _expanded(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     import pandas as pd
 
     records = [value if isinstance(value, dict) else {} for value in frame[column]]
-    keys = list(dict.fromkeys(key for record in records for key in record))
+    keys = sorted({key for record in records for key in record})
     added = pd.DataFrame(
         {f"{column}.{key}": pd.Series([record.get(key) for record in records], dtype="object") for key in keys},
         index=frame.index,

@@ -1,0 +1,58 @@
+"""The version of an object's data moves with every change of its rows, whatever makes it, and with nothing else."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from gainsight_pipelines.store.tenant import empty
+from gainsight_pipelines.store.versions import version_of
+from gainsight_pipelines_tests.pulling import Pulling
+from gainsight_pipelines_tests.sync.test_matching import expected, links
+
+
+def version(pulling: Pulling, name: str = "activity") -> int:
+    with pulling.store.connect("test") as connection:
+        return version_of(connection, name) or 0
+
+
+def moves(pulling: Pulling, name: str = "activity") -> bool:
+    before = version(pulling, name)
+    pulling.pull(name)
+    assert version(pulling, name) >= before
+    return version(pulling, name) != before
+
+
+def test_it_moves_with_rows_that_are_new_changed_deleted_or_matched_anew(pulling: Pulling) -> None:
+    pulling.content["activity"]["initial_lookback_days"] = None
+    assert moves(pulling)
+    assert not moves(pulling), "nothing has changed"
+    (gsid, other, *_) = pulling.truth("activity_timeline")
+    pulling.sandbox.edit({"object": "activity_timeline", "gsid": gsid, "values": {"Subject": "Another"}})
+    assert moves(pulling)
+    pulling.sandbox.edit({"object": "activity_timeline", "action": "delete", "gsid": other})
+    pulling.clock.ahead += timedelta(days=8)
+    assert moves(pulling)
+    unmatched = next(each["company"] for each in pulling.truth("activity_timeline").values() if each["reason"])
+    pulling.sandbox.edit({"account": None, "action": "insert", "values": {"name": "New", "gsid": unmatched}})
+    assert moves(pulling), "rows have found their account"
+    assert links(pulling)
+    assert expected(pulling)
+    assert not moves(pulling)
+
+
+def test_it_moves_where_an_object_is_swapped_whole_and_with_a_mapping_of_the_settings(pulling: Pulling) -> None:
+    assert moves(pulling, "product_usage")
+    assert not moves(pulling, "product_usage")
+    assert moves(pulling, "activity")
+    pulling.content["activity"]["reporting_categories"] = {"email": "MEETING"}
+    assert moves(pulling, "activity")
+
+
+def test_a_reset_brings_no_version_back(pulling: Pulling) -> None:
+    pulling.pull("company")
+    before = version(pulling, "company")
+    with pulling.store.connect("test") as connection:
+        empty(connection)
+    assert version(pulling, "company") == 0
+    pulling.pull("company")
+    assert version(pulling, "company") > before
