@@ -90,9 +90,9 @@ def _wanted(context: dg.InputContext) -> "Wanted":
     said = {name: _plain(value) for name, value in (context.definition_metadata or {}).items() if name in NARROWED_BY}
     since, until = _time(said.get("since")), _time(said.get("until"))
     step = context.step_context
-    if since is None and until is None and step.has_partitions:
-        if isinstance(step.run_partitions_def, dg.TimeWindowPartitionsDefinition):
-            since, until = step.partition_time_window
+    is_by_time = step.has_partitions and isinstance(step.run_partitions_def, dg.TimeWindowPartitionsDefinition)
+    if is_by_time and since is None and until is None:
+        since, until = step.partition_time_window
     mine = (_plain(upstream[OBJECT_COLUMN]), _plain(upstream[OBJECT])) if OBJECT_COLUMN in upstream else None
     return Wanted(
         table=table,
