@@ -16,6 +16,9 @@ from gainsight_pipelines.text import visible
 LARGEST, SMALLEST = 30, -1000
 """Powers of ten: nothing that is counted has more digits; JSON's and PostgreSQL's numbers have no smaller ones."""
 
+USUAL = 10**15
+"""Whole numbers below need no look at their digits."""
+
 FEWEST_MILLISECONDS, MOST_MILLISECONDS = 10**11, 10**14
 """Epoch milliseconds have 12 to 14 digits (1973 to 5138): fewer are seconds, a day of a spreadsheet or a year."""
 
@@ -90,6 +93,8 @@ def parse_number(value: object) -> Decimal | None:
     if isinstance(value, bool):
         raise ValueError("a boolean is no number")  # noqa: TRY004 - as above
     if isinstance(value, int):
+        if -USUAL < value < USUAL:
+            return Decimal(value)
         number = Decimal(value)
     elif isinstance(value, float):
         number = Decimal(repr(value))

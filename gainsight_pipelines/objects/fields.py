@@ -130,10 +130,12 @@ def texts(value: Any, known: Collection[str] = ()) -> list[str] | None:
         alone = value.strip()
         if alone in known or (";" not in alone and "," not in alone):
             return [alone] if alone else None
-        parts = alone.split(";") if ";" in alone else _joined_again(alone.split(","), known)
+        parts = alone.split(";" if ";" in alone else ",")
+        if known and ";" not in alone:
+            parts = _joined_again(parts, known)
     else:
         parts = value if isinstance(value, list) else [value]
-    return [part for part in (text(item) for item in parts) if part] or None
+    return [part for part in map(text, parts) if part] or None
 
 
 def _joined_again(parts: list[str], known: Collection[str]) -> list[str]:

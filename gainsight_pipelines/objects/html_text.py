@@ -30,12 +30,15 @@ _ATTRIBUTES = r"""(?>[^=>]*+(?:=\s*+(?>"[^"]*+"?|'[^']*+'?)?[^=>]*+)*+>?)"""
 Only in a quoted value does `>` end nothing. Nothing is tried twice: the time grows with the length alone.
 """
 
-_TAG = re.compile(rf"<(?:/?([a-zA-Z][^\s/>]*+){_ATTRIBUTES}|[!?/][^>]*+>?)")
+_TAG = re.compile(rf"<(?:/?+([a-zA-Z][^\s/>]*+)(?:>|{_ATTRIBUTES})|[!?/][^>]*+>?)")
 _NOT_SHOWN = re.compile(
     rf"""<!--(?:-?>|.*?(?:--!?>|\Z))
         |<({"|".join(UNSEEN)})(?=[\s/>]){_ATTRIBUTES}.*?(?:</\1(?=[\s/>]){_ATTRIBUTES}|\Z)""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
+_BLANKS = "\n\r\t\f\xa0"
+"""Nothing but blanks between tags."""
+
 _END, _CHECK = "\x1e", "\x1d"
 
 
@@ -65,15 +68,26 @@ def html_text(html: str | None) -> str | None:
         text, is_to_check = _without_tags(html)
         if is_to_check:
             text = _without_tags(_NOT_SHOWN.sub("", html))[0].replace(_CHECK, "")
-        lines = (unescape(text) if "&" in text else text).split(_END)
     else:
-        lines = unescape(html).splitlines()
-    return "\n".join([line for part in lines if (line := " ".join(part.split()))]) or None
+        text = _END.join(html.splitlines())
+    if "&" in text:
+        text = _unescaped(text)
+    for blank in _BLANKS:
+        text = text.replace(blank, " ")
+    while "  " in text:
+        text = text.replace("  ", " ")
+    return "\n".join(filter(None, map(str.strip, text.split(_END)))) or None
+
+
+def _unescaped(text: str) -> str:
+    """Characters in the place of references; most notes have none but these two."""
+    text = text.replace("&nbsp;", " ")
+    return text.replace("&amp;", "&") if text.count("&") == text.count("&amp;") else unescape(text)
 
 
 def _without_tags(html: str) -> tuple[str, bool]:
     """The text with marks in the place of its tags, and whether there is something in it that isn't shown."""
     parts: list[str] = _TAG.split(html)
-    marks = [_MARKS[name] for name in parts[1::2]]
+    marks = list(map(_MARKS.__getitem__, parts[1::2]))
     parts[1::2] = marks
     return "".join(parts), _CHECK in marks
