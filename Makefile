@@ -6,6 +6,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed.stamp
+TOOLS := .venv/tools.stamp
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PYTEST_WORKERS ?= auto
 ARGS ?=
@@ -24,7 +25,7 @@ dev: $(INSTALLED) ## Dagster's UI on gainsight.yaml, or on the sandbox where the
 	@$(BIN)/gainsight-pipelines dev $(if $(GAINSIGHT_PIPELINES_SETTINGS)$(wildcard gainsight.yaml),,--sandbox) $(ARGS)
 
 .PHONY: test
-test: $(INSTALLED) ## all tests, in parallel (one: make test ARGS="-k name", PYTEST_WORKERS=0)
+test: $(TOOLS) ## all tests, in parallel (one: make test ARGS="-k name", PYTEST_WORKERS=0)
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses 4 --dist loadscope $(ARGS)
 
 # The browser comes from the system's packages: as root, or with sudo where that asks no question.
@@ -37,22 +38,22 @@ browser: ## Chromium for the tests of the UI and for screenshots, where there is
 	fi
 
 .PHONY: pictures
-pictures: $(INSTALLED) browser ## the pictures of README and docs anew
+pictures: $(TOOLS) browser ## the pictures of README and docs anew
 	@$(BIN)/python -m gainsight_pipelines_tests.page.pictures
 	@$(BIN)/python -m gainsight_pipelines_tests.ui.pictures
 
 # The peers' environments are made on first use; what can't be installed is left out.
 .PHONY: bench
-bench: $(INSTALLED) ## speed, memory and calls beside a bare script, dlt and Singer (ARGS=--quick: a minute)
+bench: $(TOOLS) ## speed, memory and calls beside a bare script, dlt and Singer (ARGS=--quick: a minute)
 	@$(BIN)/python -m bench.peers
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: soak
-soak: $(INSTALLED) ## an hour of edits in four minutes, under faults and kills (ARGS="--minutes 10 --seed 3")
+soak: $(TOOLS) ## an hour of edits in four minutes, under faults and kills (ARGS="--minutes 10 --seed 3")
 	@$(BIN)/python -m gainsight_pipelines_tests.soak $(ARGS)
 
 .PHONY: check
-check: $(INSTALLED) ## lint, format, types, import contracts
+check: $(TOOLS) ## lint, format, types, import contracts
 	@status=0; \
 	for tool in "ruff check --quiet --output-format concise" "ruff format --check --quiet" mypy; do \
 		echo "$${tool%% --*}"; $(BIN)/python -m $$tool || status=1; \
@@ -61,28 +62,39 @@ check: $(INSTALLED) ## lint, format, types, import contracts
 	exit $$status
 
 .PHONY: format
-format: $(INSTALLED) ## what ruff can put right by itself
+format: $(TOOLS) ## what ruff can put right by itself
 	@$(BIN)/python -m ruff check --fix --quiet . ; $(BIN)/python -m ruff format .
 
-# No addresses and no machine's own files in it: where packages come from is pip's own configuration.
+# No addresses and no machine's own files in it: where packages come from is pip's own configuration. The product's lock
+# follows the other, so that both name the same versions.
+COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m piptools compile --quiet --strip-extras --allow-unsafe \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 .PHONY: lock
-lock: $(INSTALLED) ## requirements.lock anew from pyproject.toml (ARGS=--upgrade: newest versions)
-	@CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m piptools compile --quiet --all-extras --strip-extras --allow-unsafe \
-		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
-		--output-file requirements.lock $(ARGS) pyproject.toml
+lock: $(TOOLS) ## both locks anew from pyproject.toml (ARGS=--upgrade: newest versions)
+	@$(COMPILE) --all-extras --output-file requirements-dev.lock $(ARGS) pyproject.toml
+	@$(COMPILE) --extra page --extra sandbox --extra embedded --extra install \
+		--constraint requirements-dev.lock --no-annotate --output-file requirements.lock pyproject.toml
 
 .PHONY: clean
 clean: ## away with .venv, caches and builds; data and settings stay
 	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find gainsight_pipelines gainsight_pipelines_tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamp is made last: an install that was cut off is done again.
+# The stamps are made last: an install that was cut off is done again. The second has the tools of development as well.
 $(INSTALLED): requirements.lock pyproject.toml setup.cfg
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Python 3.11 or later is needed; name one with make PYTHON=…" >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv \
-		|| { echo "This Python can't make virtual environments: install python3-venv." >&2; exit 1; }
-	@echo "Installing into .venv: $$(grep -c == requirements.lock) packages, a minute or two, this once …"
-	@$(PIP) install --quiet --requirement requirements.lock
-	@PYTHONWARNINGS=ignore::UserWarning $(PIP) install --quiet --no-deps --no-build-isolation --editable .
-	@touch $@
+	@$(call install,requirements.lock)
+
+$(TOOLS): requirements-dev.lock pyproject.toml setup.cfg
+	@$(call install,requirements-dev.lock)
+	@touch $(INSTALLED)
+
+define install
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or later is needed; name one with make PYTHON=…" >&2; exit 1; }; \
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv \
+		|| { echo "This Python can't make virtual environments: install python3-venv." >&2; exit 1; }; \
+	echo "Installing into .venv: $$(grep -c == $(1)) packages, a minute or two, this once …"; \
+	$(PIP) install --quiet --requirement $(1) \
+		&& PYTHONWARNINGS=ignore::UserWarning $(PIP) install --quiet --no-deps --no-build-isolation --editable . \
+		&& touch $@
+endef

@@ -20,29 +20,46 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-LOCK = (ROOT / "requirements.lock").read_text("utf-8")
 NEEDED = [Requirement(line) for line in PROJECT["dependencies"]]
-FOR_DEVELOPERS = [Requirement(line) for lines in PROJECT["optional-dependencies"].values() for line in lines]
+EXTRAS = {name: [Requirement(line) for line in lines] for name, lines in PROJECT["optional-dependencies"].items()}
+FOR_DEVELOPERS = [needed for extra in EXTRAS.values() for needed in extra]
+PRODUCT, EVERYTHING = "requirements.lock", "requirements-dev.lock"
+"""What `make demo` and `make dev` install, and what `make test` and `make check` do."""
+
+OF_THE_PRODUCT = ("page", "sandbox", "embedded", "install")
 
 
-@pytest.mark.parametrize("needed", [*NEEDED, *FOR_DEVELOPERS], ids=str)
-def test_the_lock_has_what_the_project_asks_for(needed: Requirement) -> None:
-    pins = dict(re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", LOCK, re.MULTILINE))
-    pinned = {canonicalize_name(name): Version(version) for name, version in pins.items()}
-    version = pinned.get(canonicalize_name(needed.name))
-    assert version is not None, "missing in requirements.lock: make lock"
-    assert version in needed.specifier, "requirements.lock is older than pyproject.toml: make lock"
+def pinned(name: str) -> dict[str, Version]:
+    """The versions that a lock names."""
+    pins = re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", (ROOT / name).read_text("utf-8"), re.MULTILINE)
+    return {canonicalize_name(name): Version(version) for name, version in pins}
 
 
-def test_the_lock_holds_no_address_and_no_path() -> None:
-    for line in LOCK.splitlines():
+@pytest.mark.parametrize("lock", [PRODUCT, EVERYTHING])
+def test_the_lock_has_what_the_project_asks_for(lock: str) -> None:
+    pins = pinned(lock)
+    extras = OF_THE_PRODUCT if lock == PRODUCT else EXTRAS
+    for needed in (*NEEDED, *(each for extra in extras for each in EXTRAS[extra])):
+        version = pins.get(canonicalize_name(needed.name))
+        assert version is not None, f"{needed} is missing in {lock}: make lock"
+        assert version in needed.specifier, f"{lock} is older than pyproject.toml ({needed}): make lock"
+
+
+def test_the_product_has_the_versions_that_are_tested_and_no_tools() -> None:
+    product, everything = pinned(PRODUCT), pinned(EVERYTHING)
+    assert {name: everything.get(name) for name in product} == product
+    assert not {"pytest", "mypy", "ruff", "playwright", "hypothesis"} & product.keys()
+
+
+@pytest.mark.parametrize("lock", [PRODUCT, EVERYTHING])
+def test_the_lock_holds_no_address_and_no_path(lock: str) -> None:
+    for line in (ROOT / lock).read_text("utf-8").splitlines():
         assert re.fullmatch(r"#.*| +# .*|[A-Za-z0-9_.-]+==[A-Za-z0-9_.+!-]+( ; .*)?|", line), line
         assert "://" not in line, line
 
 
 def test_whatever_the_package_imports_is_declared() -> None:
-    extras = PROJECT["optional-dependencies"]
-    of_extras = [Requirement(line) for name, lines in extras.items() if name != "dev" for line in lines]
+    of_extras = [each for name, extra in EXTRAS.items() if name not in ("dev", "install") for each in extra]
     declared = {canonicalize_name(needed.name) for needed in [*NEEDED, *of_extras]}
     distributions = packages_distributions()
     missing = set()
@@ -53,6 +70,24 @@ def test_whatever_the_package_imports_is_declared() -> None:
             if not known and not owners & declared:
                 missing.add(f"{name} ({path.relative_to(ROOT)})")
     assert missing == set()
+
+
+SANDBOX_OR_PAGE = ("sandbox", "page")
+
+
+def test_the_core_imports_nothing_that_only_an_extra_brings() -> None:
+    """What a run pod installs: no web server of ours, no sandbox, no PostgreSQL."""
+    core = {canonicalize_name(needed.name) for needed in NEEDED}
+    distributions = packages_distributions()
+    found = set()
+    for path in (ROOT / "gainsight_pipelines").rglob("*.py"):
+        if path.relative_to(ROOT / "gainsight_pipelines").parts[0] in SANDBOX_OR_PAGE:
+            continue
+        for name in imported(ast.parse(path.read_text("utf-8"))):
+            owners = {canonicalize_name(owner) for owner in distributions.get(name, ())}
+            if owners and not owners & core and name != "gainsight_pipelines":
+                found.add(f"{name} ({path.relative_to(ROOT)})")
+    assert found == set()
 
 
 def imported(tree: ast.Module) -> set[str]:

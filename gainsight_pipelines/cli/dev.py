@@ -10,8 +10,8 @@ from pathlib import Path
 from subprocess import Popen
 
 from gainsight_pipelines.cli import output
+from gainsight_pipelines.cli.extras import require
 from gainsight_pipelines.cli.sandbox import sandbox_folder, start_sandbox
-from gainsight_pipelines.cli.settings_page import check_installed
 from gainsight_pipelines.cli.status import gate_line
 from gainsight_pipelines.cli.workspace import Workspace, open_workspace, say_mistakes
 from gainsight_pipelines.clock import Clock, SystemClock
@@ -37,7 +37,7 @@ def dev_command(*, is_sandbox: bool, crm: str, port: int, page_port: int | None,
     """
     _check_port(port, "--port")
     if page_port is not None:
-        check_installed()
+        require("page", "The settings page")
         _check_port(page_port, "--settings-page")
     clock = SystemClock()
     with (

