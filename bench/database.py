@@ -23,6 +23,7 @@ from gainsight_pipelines.objects.activity_table import ACTIVITY
 from gainsight_pipelines.store import bulk, links
 from gainsight_pipelines.store.accounts import indexed_accounts
 from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.leases import object_lease
 from gainsight_pipelines.store.migrate import migrate
 
 FIELD = "Gainsight_GSID__c"
@@ -81,7 +82,7 @@ def plan_of(connection: psycopg.Connection, query: str) -> list[str]:
     return [*nodes, next(line.strip() for line in lines if "Execution" in line)]
 
 
-def heal(connection: psycopg.Connection) -> int:
+def heal(store: Store, connection: psycopg.Connection) -> int:
     """The CRM gains the accounts that 100,000 records wait for."""
     connection.execute(
         f"""INSERT INTO account (account_id, crm, name, gsids, changed_at, run_id)
@@ -90,13 +91,14 @@ def heal(connection: psycopg.Connection) -> int:
     )
     index = AccountIndex("salesforce", indexed_accounts(connection, FIELD))
     with connection.transaction():
-        return links.relink(
+        links.relink(
             connection,
             ACTIVITY,
             "activity_timeline",
             lambda company, key, crm_id: index.link_of(company, key, None, crm_id),
-            "heal",
         )
+    with object_lease(store, "activity", "bench") as lease:
+        return links.move(connection, lease, ACTIVITY, "activity_timeline", "heal")
 
 
 def load_again(connection: psycopg.Connection, rows: int, number: int) -> None:
@@ -160,7 +162,7 @@ def main() -> None:
             with timed("nothing changed: the fingerprint alone"):
                 links.fingerprint(connection, FIELD)
             with timed(f"{UNMATCHED:,} records heal"):
-                healed = heal(connection)
+                healed = heal(store, connection)
             with timed(f"({healed:,} rows moved) and nothing is left to move"):
                 heal_nothing(connection)
             say()
@@ -194,7 +196,6 @@ def heal_nothing(connection: psycopg.Connection) -> None:
             ACTIVITY,
             "activity_timeline",
             lambda company, key, crm_id: index.link_of(company, key, None, crm_id),
-            "none",
         )
     assert moved == 0
 

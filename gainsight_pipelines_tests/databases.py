@@ -26,11 +26,18 @@ from gainsight_pipelines.orchestration.instance import (
     storage_url,
 )
 from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.leases import Lease, object_lease
 from gainsight_pipelines.store.migrate import migrate
 
 _LOCK = 7_104_299
 
-_QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+_QUICK = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "track_commit_timestamp": "on",  # so that a test can ask when a row became visible
+}
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +68,13 @@ def connection(store: Store) -> Iterator[psycopg.Connection]:
     """A connection to it."""
     with store.connect("test") as connection:
         yield connection
+
+
+@pytest.fixture
+def lease(store: Store) -> Iterator[Lease]:
+    """What entitles a test to write there."""
+    with object_lease(store, "test", "r1") as lease:
+        yield lease
 
 
 @contextmanager

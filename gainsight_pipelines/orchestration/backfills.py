@@ -146,10 +146,10 @@ def _in_turn(
 
 
 def _is_free(store: "Store", name: str) -> bool:
-    from gainsight_pipelines.store.locks import is_locked
+    from gainsight_pipelines.store.leases import is_held
 
     with store.connect(f"waiting {name}") as connection:
-        return not is_locked(connection, name)
+        return not is_held(connection, name)
 
 
 def _days_done(context: dg.AssetExecutionContext) -> set[str]:

@@ -1,8 +1,8 @@
-"""Runs whose process is gone though Dagster, or `sync_run`, has them under way: found by their object's lock.
+"""Runs whose process is gone though Dagster, or `sync_run`, has them under way: found by their object's lease.
 
 After a kill -9 of everything nobody tells Dagster, and such a run would hold its pool for good. Where Dagster lives on
-and notices, nobody tells `sync_run`. The object's lock alone tells whether it is being pulled: a run takes it before it
-does anything else, and without it can't write a page.
+and notices, nobody tells `sync_run`. The object's lease alone tells whether it is being pulled: a run takes it before
+it does anything else, and without it can't write a page. It is taken away from a run before that is said to be dead.
 
 Only runs are looked at of which our store says that they are pulling. So nobody else's run is touched, and none of ours
 that has done its pull and goes on with somebody's assets after it. Where Dagster's run monitoring asks the launcher
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import psycopg
 
 PATIENCE = timedelta(minutes=1)
-"""Longer than a run needs from the beginning of its record to its lock."""
+"""Longer than a run needs from the beginning of its record to its lease."""
 
 
 def end_dead_runs(instance: dg.DagsterInstance, connection: "psycopg.Connection", clock: Clock) -> list[str]:
@@ -36,11 +36,11 @@ def end_dead_runs(instance: dg.DagsterInstance, connection: "psycopg.Connection"
         The ids of the runs that were reported.
     """
     from gainsight_pipelines.store import runs
-    from gainsight_pipelines.store.locks import is_locked
+    from gainsight_pipelines.store.leases import take_away
 
     reported = []
     for run_id, recorded in runs.unfinished_runs(connection, before=clock.now() - PATIENCE):
-        if is_locked(connection, recorded.removesuffix(BY_DAY)):
+        if not take_away(connection, recorded.removesuffix(BY_DAY)):
             continue
         run = instance.get_run_by_id(run_id)
         if run is not None and not run.is_finished and not _is_noticed(instance, run, recorded):

@@ -33,7 +33,7 @@ def pull_schedule(tenant: Tenant, name: str) -> dg.ScheduleDefinition:
         description=f"Pulls `{name}`, unless the primary CRM isn't there or another run pulls it already.{told}",
     )
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        from gainsight_pipelines.store.locks import is_locked
+        from gainsight_pipelines.store.leases import is_held
 
         due_at = context.scheduled_execution_time.astimezone(UTC)
         clock, resource = SystemClock(), tenant.of(context)
@@ -45,7 +45,7 @@ def pull_schedule(tenant: Tenant, name: str) -> dg.ScheduleDefinition:
             if not found.is_open:
                 return dg.SkipReason(f"The gate is closed: {found.message}")
             with database.connect(f"schedule {name}") as connection:
-                if is_locked(connection, name):
+                if is_held(connection, name):
                     return dg.SkipReason(f"`{name}` is still being pulled by another run.")
                 store = store_id(connection)
         except PipelineError as error:

@@ -15,12 +15,12 @@ from gainsight_pipelines.scheduling.cadence import cadence_of
 from gainsight_pipelines.settings import Settings
 from gainsight_pipelines.store import runs
 from gainsight_pipelines.store.gate import Gate, find_gate
-from gainsight_pipelines.store.locks import is_locked
+from gainsight_pipelines.store.leases import is_held
 from gainsight_pipelines.store.runs import Run
 
 NEVER = "never"
 DEAD_AFTER = timedelta(minutes=1)
-"""A run that holds no lock for so long is dead: it takes the lock within seconds of its start."""
+"""A run that holds no lease for so long is dead: it takes it within seconds of its start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,6 @@ def _row(connection: psycopg.Connection, name: str, run: Run | None, next_due: d
     if run is None:
         todo = f"Never synced: run `gainsight-pipelines run {name}`, or wait for its schedule."
         return Row(name, NEVER, None, todo, next_due)
-    if run.status == "running" and now - run.started_at > DEAD_AFTER and not is_locked(connection, name):
+    if run.status == "running" and now - run.started_at > DEAD_AFTER and not is_held(connection, name):
         return Row(name, "failed", run, runs.DIED, next_due, is_dead=True)
     return Row(name, "failed" if run.status == "gated" else run.status, run, run.error, next_due)

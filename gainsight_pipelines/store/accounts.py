@@ -6,10 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 import psycopg
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from gainsight_pipelines.crm.protocol import Account
 from gainsight_pipelines.matching import IndexedAccount
+from gainsight_pipelines.store.batches import change
+from gainsight_pipelines.store.leases import Lease
 
 COLUMNS = (
     "account_id, crm, name, domain, parent_account_id, arr, renewal_date, owner_id, owner_name, gsids, "
@@ -110,14 +113,17 @@ def count_unseen(connection: psycopg.Connection, stored_before: datetime) -> tup
     return int(row[0]), int(row[1])
 
 
-def mark_unseen(connection: psycopg.Connection, stored_before: datetime, run_id: str, now: datetime) -> int:
+def mark_unseen(
+    connection: psycopg.Connection, lease: Lease, stored_before: datetime, run_id: str, now: datetime
+) -> int:
     """Marks the accounts deleted that a complete sweep did not see."""
-    return connection.execute(
-        """UPDATE account a SET deleted_at = %s, changed_at = now(), run_id = %s
+    chosen = sql.SQL(
+        """SELECT account_id, %s::timestamptz AS gone_at FROM account a
            WHERE deleted_at IS NULL AND first_seen_at < %s
-             AND NOT EXISTS (SELECT FROM seen_account s WHERE s.account_id = a.account_id)""",
-        (now, run_id, stored_before),
-    ).rowcount
+             AND NOT EXISTS (SELECT FROM seen_account s WHERE s.account_id = a.account_id)"""
+    )
+    gone = sql.SQL("deleted_at = p.gone_at")
+    return change(connection, lease, "account", ("account_id",), chosen, (now, stored_before), gone, run_id)
 
 
 def indexed_accounts(connection: psycopg.Connection, gsid_field: str | None) -> Iterator[IndexedAccount]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -56,11 +57,14 @@ class Store:
 
     `url` is a libpq URL (``postgresql://…``); it may hold a password, so it is never shown. `variable` names the
     variable that it came from, for errors. Statements name tables without the schema: the connection looks there alone.
+    `longest_transaction`: what writes rows commits within it. Readers of changes look back five minutes by
+    `changed_at`, which is the beginning of the transaction.
     """
 
     url: str = field(repr=False)
     variable: str = DATABASE_VARIABLE
     schema: str = SCHEMA
+    longest_transaction: timedelta = timedelta(minutes=4)
 
     @contextmanager
     def connect(self, purpose: str) -> Iterator[Connection]:

@@ -8,11 +8,16 @@ from datetime import datetime
 import psycopg
 from psycopg import sql
 
+from gainsight_pipelines.store.batches import change
+from gainsight_pipelines.store.leases import Lease
 from gainsight_pipelines.store.tables import Table
+
+NOW = sql.SQL("deleted_at = now()")
 
 
 def mark_logged(
     connection: psycopg.Connection,
+    lease: Lease,
     table: Table,
     gainsight_object: str,
     deleted: Mapping[str, datetime | None],
@@ -21,22 +26,22 @@ def mark_logged(
     """Marks the rows of records that Gainsight logged as deleted, unless they were changed after that.
 
     Args:
-        connection: in the middle of a transaction.
+        connection: outside of a transaction.
+        lease: what entitles to write there.
         table: where the rows lie.
         gainsight_object: whose rows, where several objects share the table.
         deleted: Gsid → when it was deleted.
         run_id: left on the rows.
     """
-    marked = connection.execute(
-        sql.SQL(
-            """UPDATE {table} t
-               SET deleted_at = coalesce(l.deleted_on, now()), changed_at = now(), run_id = %s
-               FROM unnest(%s::text[], %s::timestamptz[]) AS l (id, deleted_on)
-               WHERE t.{id} = l.id AND {mine} AND t.deleted_at IS NULL
-                 AND (t.modified_at IS NULL OR l.deleted_on IS NULL OR t.modified_at <= l.deleted_on)"""
-        ).format(**_names(table, gainsight_object)),
-        (run_id, list(deleted), list(deleted.values())),
-    ).rowcount
+    chosen = sql.SQL(
+        """SELECT {key}, l.deleted_on
+           FROM {table} t JOIN unnest(%s::text[], %s::timestamptz[]) AS l (id, deleted_on) ON t.{id} = l.id
+           WHERE {mine} AND t.deleted_at IS NULL
+             AND (t.modified_at IS NULL OR l.deleted_on IS NULL OR t.modified_at <= l.deleted_on)"""
+    ).format(**_names(table, gainsight_object))
+    parameters = (list(deleted), list(deleted.values()))
+    deleted_at = sql.SQL("deleted_at = coalesce(p.deleted_on, now())")
+    marked = change(connection, lease, table.name, table.key, chosen, parameters, deleted_at, run_id)
     forget_companies(connection, table)
     return marked
 
@@ -74,30 +79,30 @@ def count_unseen(
 
 
 def mark_unseen(
-    connection: psycopg.Connection, table: Table, gainsight_object: str, stored_before: datetime, run_id: str
+    connection: psycopg.Connection,
+    lease: Lease,
+    table: Table,
+    gainsight_object: str,
+    stored_before: datetime,
+    run_id: str,
 ) -> int:
-    """Marks the rows that a complete sweep did not see, as part of the open transaction."""
-    marked = connection.execute(
-        sql.SQL(
-            """UPDATE {table} t SET deleted_at = now(), changed_at = now(), run_id = %s
-               WHERE {mine} AND t.deleted_at IS NULL AND t.first_seen_at < %s
-                 AND NOT EXISTS (SELECT FROM seen_record s WHERE s.id = t.{id})"""
-        ).format(**_names(table, gainsight_object)),
-        (run_id, stored_before),
-    ).rowcount
+    """Marks the rows that a complete sweep did not see."""
+    chosen = sql.SQL(
+        """SELECT {key} FROM {table} t
+           WHERE {mine} AND t.deleted_at IS NULL AND t.first_seen_at < %s
+             AND NOT EXISTS (SELECT FROM seen_record s WHERE s.id = t.{id})"""
+    ).format(**_names(table, gainsight_object))
+    marked = change(connection, lease, table.name, table.key, chosen, (stored_before,), NOW, run_id)
     forget_companies(connection, table)
     return marked
 
 
-def mark_object(connection: psycopg.Connection, table: Table, gainsight_object: str, run_id: str) -> int:
+def mark_object(connection: psycopg.Connection, lease: Lease, table: Table, gainsight_object: str, run_id: str) -> int:
     """Marks all rows of an object that is no longer the one to be pulled."""
-    return connection.execute(
-        sql.SQL(
-            """UPDATE {table} t SET deleted_at = now(), changed_at = now(), run_id = %s
-               WHERE {mine} AND t.deleted_at IS NULL"""
-        ).format(**_names(table, gainsight_object)),
-        (run_id,),
-    ).rowcount
+    chosen = sql.SQL("SELECT {key} FROM {table} t WHERE {mine} AND t.deleted_at IS NULL").format(
+        **_names(table, gainsight_object)
+    )
+    return change(connection, lease, table.name, table.key, chosen, (), NOW, run_id)
 
 
 def forget_companies(connection: psycopg.Connection, table: Table) -> None:
@@ -113,6 +118,7 @@ def forget_companies(connection: psycopg.Connection, table: Table) -> None:
 def _names(table: Table, gainsight_object: str) -> dict[str, sql.Composable]:
     return {
         "table": sql.Identifier(table.name),
+        "key": table.keys(),
         "id": sql.Identifier(table.id_column),
         "mine": table.mine(gainsight_object),
     }

@@ -1,4 +1,4 @@
-"""Which CRM id each company has, and the one UPDATE per table that puts stored rows at their right accounts.
+"""Which CRM id each company has, and what puts stored rows at their right accounts.
 
 The links themselves are made by `matching`; here they are looked up, kept and applied.
 """
@@ -12,6 +12,8 @@ import psycopg
 from psycopg import sql
 
 from gainsight_pipelines.matching import Link
+from gainsight_pipelines.store.batches import change
+from gainsight_pipelines.store.leases import Lease
 from gainsight_pipelines.store.tables import Table
 
 ROWS_AT_A_TIME = 5000
@@ -135,31 +137,16 @@ def relink(
     table: Table,
     gainsight_object: str,
     find: Callable[[str | None, str | None, str | None], Link],
-    run_id: str,
 ) -> int:
-    """Puts every stored row of an object where it belongs by now; returns how many rows moved.
-
-    Heals unmatched rows, moves those whose company or account was corrected or merged, and lets go of those whose
-    account is gone: one UPDATE, no call to anybody.
+    """Finds out which companies' rows of an object lie where they don't belong, for `move`; returns how many do.
 
     Args:
         connection: in the middle of a transaction.
         table: where the rows lie.
         gainsight_object: whose rows, where several objects share the table.
-        run_id: left on the rows that move.
         find: the link of a company, by its Gsid, by the row's own key to its account (usually None), and by the CRM id
             that Gainsight keeps on the company.
     """
-    names = {
-        "table": sql.Identifier(table.name),
-        "company_column": sql.Identifier(table.company_column),
-        "company": sql.SQL("coalesce(t.{}, '')").format(sql.Identifier(table.company_column)),
-        "crm_id": sql.SQL("coalesce(t.{}, '')").format(sql.Identifier(table.key_column))
-        if table.key_column
-        else sql.SQL("''"),
-        "mine": table.mine(gainsight_object),
-        "run_id": sql.Literal(run_id),
-    }
     moved = {}
     # A cursor of the server's: there may be as many companies as rows, and few of them move.
     with connection.cursor(name="stored_links") as stored:
@@ -170,7 +157,7 @@ def relink(
                           match_candidates
                    FROM {table} t LEFT JOIN company_link l ON l.company_gsid = t.{company_column}
                    WHERE {mine}"""
-            ).format(**names)
+            ).format(**_names(table, gainsight_object))
         )
         for company, key, crm_id, *link in stored:
             right = link_columns(find(company or None, key or None, crm_id))
@@ -178,22 +165,45 @@ def relink(
                 moved[company, key] = right
     if not moved:
         return 0
+    connection.execute("DROP TABLE IF EXISTS moved_link")
     connection.execute(
         """CREATE TEMP TABLE moved_link (company_gsid text, crm_id text, account_id text, match_method text,
-                                         unmatched_reason text, match_candidates text[]) ON COMMIT DROP"""
+                                         unmatched_reason text, match_candidates text[])"""
     )
     with connection.cursor() as cursor, cursor.copy("COPY moved_link FROM STDIN") as copy:
         for pair, columns in moved.items():
             copy.write_row((*pair, *columns))
+    return len(moved)
+
+
+def move(connection: psycopg.Connection, lease: Lease, table: Table, gainsight_object: str, run_id: str) -> int:
+    """Puts the rows where they belong that `relink` found; returns how many moved. No call to anybody.
+
+    Heals unmatched rows, moves those whose company or account was corrected or merged, and lets go of those whose
+    account is gone.
+    """
     # Blanks stand for nulls in the keys, so that PostgreSQL can join by hash.
-    return connection.execute(
-        sql.SQL(
-            """UPDATE {table} t
-               SET account_id = l.account_id, match_method = l.match_method, unmatched_reason = l.unmatched_reason,
-                   match_candidates = l.match_candidates, changed_at = now(), run_id = {run_id}
-               FROM moved_link l
-               WHERE {mine} AND {company} = l.company_gsid AND {crm_id} = l.crm_id
-                 AND (t.account_id, t.match_method, t.unmatched_reason, t.match_candidates)
+    chosen = sql.SQL(
+        """SELECT {key}, l.account_id, l.match_method, l.unmatched_reason, l.match_candidates
+           FROM {table} t JOIN moved_link l ON {company} = l.company_gsid AND {crm_id} = l.crm_id
+           WHERE {mine} AND (t.account_id, t.match_method, t.unmatched_reason, t.match_candidates)
                      IS DISTINCT FROM (l.account_id, l.match_method, l.unmatched_reason, l.match_candidates)"""
-        ).format(**names)
-    ).rowcount
+    ).format(**_names(table, gainsight_object))
+    assignments = sql.SQL(
+        """account_id = p.account_id, match_method = p.match_method, unmatched_reason = p.unmatched_reason,
+           match_candidates = p.match_candidates"""
+    )
+    return change(connection, lease, table.name, table.key, chosen, (), assignments, run_id)
+
+
+def _names(table: Table, gainsight_object: str) -> dict[str, sql.Composable]:
+    return {
+        "table": sql.Identifier(table.name),
+        "key": table.keys(),
+        "company_column": sql.Identifier(table.company_column),
+        "company": sql.SQL("coalesce(t.{}, '')").format(sql.Identifier(table.company_column)),
+        "crm_id": sql.SQL("coalesce(t.{}, '')").format(sql.Identifier(table.key_column))
+        if table.key_column
+        else sql.SQL("''"),
+        "mine": table.mine(gainsight_object),
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,9 @@ from gainsight_pipelines.store.tables import Table
 
 if TYPE_CHECKING:
     import psycopg
+    from psycopg import sql
+
+    from gainsight_pipelines.store.leases import Lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +24,10 @@ class Remap:
     derive: Callable[..., tuple[Any, ...]]
 
 
-def remap(connection: psycopg.Connection, table: Table, gainsight_object: str, how: Remap, run_id: str) -> int:
-    """Computes columns of an object's stored rows anew, as part of the open transaction.
+def remap(
+    connection: psycopg.Connection, lease: Lease, table: Table, gainsight_object: str, how: Remap, run_id: str
+) -> int:
+    """Computes columns of an object's stored rows anew.
 
     `derive` is asked once for each combination of values that occurs, not for each row.
 
@@ -31,35 +36,48 @@ def remap(connection: psycopg.Connection, table: Table, gainsight_object: str, h
     """
     from psycopg import sql
 
-    mine = table.mine(gainsight_object)
-    source_names = sql.SQL(", ").join(map(sql.Identifier, how.sources)) if how.sources else sql.SQL("1")
-    name = sql.Identifier(table.name)
+    from gainsight_pipelines.store.batches import change
+
+    mine, name = table.mine(gainsight_object), sql.Identifier(table.name)
+    sources = [sql.Identifier("t", column) for column in how.sources]
+    kept = [sql.Identifier(f"source_{number}") for number in range(len(sources))]
+    targets = [sql.Identifier("t", column) for column in how.targets]
+    made = [sql.Identifier(f"target_{number}") for number in range(len(targets))]
     stored = connection.execute(
-        sql.SQL("SELECT DISTINCT {} FROM {} t WHERE {}").format(source_names, name, mine)
+        sql.SQL("SELECT DISTINCT {} FROM {} t WHERE {}").format(_list(sources) if sources else sql.SQL("1"), name, mine)
     ).fetchall()
-    changed = 0
-    for values in stored:
-        sources = values if how.sources else ()
-        is_row = sql.SQL(" AND ").join(
-            [
-                mine,
-                *(
-                    sql.SQL("t.{} IS NOT DISTINCT FROM {}").format(sql.Identifier(column), sql.Literal(value))
-                    for column, value in zip(how.sources, sources, strict=True)
-                ),
-            ]
-        )
-        derived = dict(zip(how.targets, how.derive(*sources), strict=True))
-        assignments = sql.SQL(", ").join(
-            sql.SQL("{} = {}").format(sql.Identifier(column), sql.Literal(value)) for column, value in derived.items()
-        )
-        differs = sql.SQL(" OR ").join(
-            sql.SQL("t.{} IS DISTINCT FROM {}").format(sql.Identifier(column), sql.Literal(value))
-            for column, value in derived.items()
-        )
-        changed += connection.execute(
-            sql.SQL("UPDATE {} t SET {}, changed_at = now(), run_id = {} WHERE {} AND ({})").format(
-                name, assignments, sql.Literal(run_id), is_row, differs
-            )
-        ).rowcount
-    return changed
+    connection.execute("DROP TABLE IF EXISTS remapped")
+    columns = [sql.SQL("{} AS {}").format(*pair) for pair in zip(sources + targets, kept + made, strict=True)]
+    connection.execute(
+        sql.SQL("CREATE TEMP TABLE remapped AS SELECT {} FROM {} t WITH NO DATA").format(_list(columns), name)
+    )
+    with connection.cursor() as cursor, cursor.copy("COPY remapped FROM STDIN") as copy:
+        for row in stored:
+            values = row if how.sources else ()
+            copy.write_row((*values, *how.derive(*values)))
+    same = [
+        sql.SQL("t.{} IS NOT DISTINCT FROM r.{}").format(sql.Identifier(column), place)
+        for column, place in zip(how.sources, kept, strict=True)
+    ]
+    chosen = sql.SQL(
+        """SELECT {keys}, {made} FROM {table} t JOIN remapped r ON {same}
+           WHERE {mine} AND ({old}) IS DISTINCT FROM ({made})"""
+    ).format(
+        keys=table.keys(),
+        made=_list(sql.SQL("r.{}").format(place) for place in made),
+        table=name,
+        same=sql.SQL(" AND ").join(same) if same else sql.SQL("true"),
+        mine=mine,
+        old=_list(targets),
+    )
+    assignments = _list(
+        sql.SQL("{} = p.{}").format(sql.Identifier(column), place)
+        for column, place in zip(how.targets, made, strict=True)
+    )
+    return change(connection, lease, table.name, table.key, chosen, (), assignments, run_id)
+
+
+def _list(parts: Iterable[sql.Composable]) -> sql.Composed:
+    from psycopg import sql
+
+    return sql.SQL(", ").join(parts)

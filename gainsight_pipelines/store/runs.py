@@ -35,7 +35,7 @@ END_DEAD: LiteralString = f"""UPDATE sync_run SET status = 'failed', finished_at
 
 
 def end_abandoned(connection: psycopg.Connection, name: str, run_id: str) -> None:
-    """Marks earlier runs of the object failed that never ended: whoever holds the object's lock knows them dead."""
+    """Marks earlier runs of the object failed that never ended: whoever holds the object's lease knows them dead."""
     connection.execute(f"{END_DEAD} WHERE object = %s AND status = 'running' AND run_id <> %s", (name, run_id))
 
 

@@ -1,15 +1,17 @@
-"""Rows that are read whole: staged, named, and swapped in by one transaction. Readers never see a part of it."""
+"""Rows that are read whole: collected aside, named, and swapped in, all at once wherever that is quick enough."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from gainsight_pipelines.store import bulk
+from gainsight_pipelines.store import bulk, versions
+from gainsight_pipelines.store.batches import change, in_batches
 from gainsight_pipelines.store.bulk import Written
+from gainsight_pipelines.store.leases import Lease, TookTooLong
 from gainsight_pipelines.store.tables import LINK_COLUMNS, Table
 
 
@@ -23,10 +25,13 @@ def prepare(connection: psycopg.Connection, table: Table) -> None:
     )
 
 
-def add(connection: psycopg.Connection, table: Table, rows: Iterable[Sequence[Any]], *, is_restart: bool) -> int:
-    """Adds rows to the snapshot; a read that begins anew throws away what was collected before."""
-    if is_restart:
-        connection.execute(sql.SQL("TRUNCATE {}").format(_snapshot(table)))
+def restart(connection: psycopg.Connection, table: Table) -> None:
+    """Throws away what was collected: the read begins anew."""
+    connection.execute(sql.SQL("TRUNCATE {}").format(_snapshot(table)))
+
+
+def add(connection: psycopg.Connection, table: Table, rows: Iterable[Sequence[Any]]) -> int:
+    """Adds rows to the snapshot."""
     added = 0
     copy_in = sql.SQL("COPY {} FROM STDIN").format(_snapshot(table))
     with connection.cursor() as cursor, cursor.copy(copy_in) as copy:
@@ -50,55 +55,93 @@ def compare(connection: psycopg.Connection, table: Table, gainsight_object: str)
     return int(row[0]), int(row[1])
 
 
-def swap(connection: psycopg.Connection, table: Table, gainsight_object: str, run_id: str) -> tuple[Written, int]:
-    """Puts the snapshot in the place of the stored rows within its dates, as part of the open transaction.
+def swap(
+    connection: psycopg.Connection,
+    lease: Lease,
+    table: Table,
+    gainsight_object: str,
+    run_id: str,
+    finish: Callable[[], None],
+) -> tuple[Written, int]:
+    """Puts the snapshot in the place of the stored rows within its dates.
+
+    In one transaction, with what `finish` writes: readers never see a part of it. Where that would take too long for
+    readers of changes, in batches.
 
     Returns:
         What was written, and how many rows are gone. Rows outside the snapshot's dates stay: the object may show the
         last weeks alone.
     """
-    staged = bulk.staged(table)
-    connection.execute(_named(table))
-    written = bulk.write_staged(connection, table, run_id)
+    rows = _name(connection, table)
+
+    def write(first: int, last: int) -> Written:
+        connection.execute(
+            sql.SQL("INSERT INTO {} ({columns}) SELECT {columns} FROM {} WHERE number > %s AND number <= %s").format(
+                bulk.staged(table), _ready(table), columns=_names((*table.columns, *LINK_COLUMNS))
+            ),
+            (first, last),
+        )
+        return bulk.write_staged(connection, table, run_id)
+
     same = sql.SQL(" AND ").join(sql.SQL("s.{0} = t.{0}").format(sql.Identifier(column)) for column in table.key)
-    gone = connection.execute(
-        sql.SQL(
-            """WITH span AS (SELECT count(*) AS rows{span} FROM {staged})
-               UPDATE {table} t SET deleted_at = now(), changed_at = now(), run_id = %s
-               FROM span
-               WHERE {mine} AND t.deleted_at IS NULL AND {within}
-                 AND NOT EXISTS (SELECT FROM {staged} s WHERE {same})"""
-        ).format(staged=staged, same=same, **_within(table, gainsight_object)),
-        (run_id,),
-    ).rowcount
-    return written, gone
+    gone = sql.SQL(
+        """WITH span AS (SELECT count(*) AS rows{span} FROM {ready})
+           SELECT {key} FROM {table} t, span
+           WHERE {mine} AND t.deleted_at IS NULL AND {within} AND NOT EXISTS (SELECT FROM {ready} s WHERE {same})"""
+    ).format(ready=_ready(table), same=same, key=table.keys(), **_within(table, gainsight_object))
+    try:
+        with lease.writing(connection):
+            written = write(0, rows)
+            is_same = sql.SQL(" AND ").join(
+                sql.SQL("t.{0} = g.{0}").format(sql.Identifier(column)) for column in table.key
+            )
+            vanished = connection.execute(
+                sql.SQL(
+                    """UPDATE {table} t SET deleted_at = now(), changed_at = now(), run_id = %s
+                       FROM ({gone}) g WHERE {is_same}"""
+                ).format(table=sql.Identifier(table.name), gone=gone, is_same=is_same),
+                (run_id,),
+            ).rowcount
+            if written.written or vanished:
+                versions.move(connection, lease.name)
+            finish()
+    except TookTooLong:
+        total = in_batches(connection, lease, rows, lambda first, last: write(first, last).written, size=rows)
+        vanished = change(connection, lease, table.name, table.key, gone, (), sql.SQL("deleted_at = now()"), run_id)
+        with lease.writing(connection):
+            finish()
+        return Written(written=total, unchanged=rows - total), vanished
+    return written, vanished
 
 
-def _named(table: Table) -> sql.Composed:
-    """Stages the snapshot, its keys made unique.
+def _name(connection: psycopg.Connection, table: Table) -> int:
+    """Makes the keys of the snapshot unique, and numbers its rows; returns how many there are.
 
     Rows that nothing tells apart get an ordinal, in the order of what they hold: the same whatever order they come in.
     """
     columns = (*table.columns, *LINK_COLUMNS)
     shown = [
-        sql.SQL("{0} || CASE WHEN ordinal > 1 THEN '-' || ordinal ELSE '' END").format(sql.Identifier(column))
+        sql.SQL("{0} || CASE WHEN ordinal > 1 THEN '-' || ordinal ELSE '' END AS {0}").format(sql.Identifier(column))
         if column == table.id_column
         else sql.Identifier(column)
         for column in columns
     ]
     content = [column for column in table.columns if column not in table.key]
-    return sql.SQL(
-        """INSERT INTO {staged} ({columns})
-           SELECT {shown}
+    connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(_ready(table)))
+    statement = sql.SQL(
+        """CREATE TEMP TABLE {ready} AS
+           SELECT {shown}, row_number() OVER () AS number
            FROM (SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY {content}) AS ordinal FROM {snapshot}) s"""
     ).format(
-        staged=bulk.staged(table),
-        columns=_names(columns),
+        ready=_ready(table),
         shown=sql.SQL(", ").join(shown),
         key=_names(table.key),
         content=sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(column)) for column in content),
         snapshot=_snapshot(table),
     )
+    rows = connection.execute(statement).rowcount
+    connection.execute(sql.SQL("ANALYZE {}").format(_ready(table)))
+    return rows
 
 
 def _within(table: Table, gainsight_object: str) -> dict[str, sql.Composable]:
@@ -120,6 +163,10 @@ def _within(table: Table, gainsight_object: str) -> dict[str, sql.Composable]:
 
 def _snapshot(table: Table) -> sql.Identifier:
     return sql.Identifier(f"snapshot_{table.name}")
+
+
+def _ready(table: Table) -> sql.Identifier:
+    return sql.Identifier(f"ready_{table.name}")
 
 
 def _names(columns: Iterable[str]) -> sql.Composed:

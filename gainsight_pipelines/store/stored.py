@@ -7,6 +7,8 @@ from datetime import datetime
 import psycopg
 from psycopg import sql
 
+from gainsight_pipelines.store.batches import change
+from gainsight_pipelines.store.leases import Lease
 from gainsight_pipelines.store.tables import Table
 
 
@@ -48,8 +50,10 @@ def dated_before(
     return [row[0] for row in rows]
 
 
-def rename_object(connection: psycopg.Connection, table: Table, former: str, now: str, run_id: str) -> int:
-    """Puts an object's rows under another spelling of its name, as part of the open transaction; how many there are.
+def rename_object(
+    connection: psycopg.Connection, lease: Lease, table: Table, former: str, now: str, run_id: str
+) -> int:
+    """Puts an object's rows under another spelling of its name; returns how many there are.
 
     Rows of both spellings: where they are of the same record, the live one stays.
     """
@@ -57,6 +61,7 @@ def rename_object(connection: psycopg.Connection, table: Table, former: str, now
         return 0
     names = {
         "table": sql.Identifier(table.name),
+        "key": table.keys(),
         "object": sql.Identifier(table.object_column),
         "same": sql.SQL(" AND ").join(
             sql.SQL("t.{0} = o.{0}").format(sql.Identifier(column))
@@ -64,28 +69,27 @@ def rename_object(connection: psycopg.Connection, table: Table, former: str, now
             if column != table.object_column
         ),
     }
-    if table.object_column in table.key:
+    with lease.writing(connection):
+        if table.object_column in table.key:
+            connection.execute(
+                sql.SQL(
+                    """DELETE FROM {table} t USING {table} o
+                       WHERE {same}
+                         AND ((t.{object}, o.{object}) = (%(now)s, %(former)s) AND t.deleted_at IS NOT NULL
+                              OR (t.{object}, o.{object}) = (%(former)s, %(now)s) AND o.deleted_at IS NULL)"""
+                ).format(**names),
+                {"former": former, "now": now},
+            )
         connection.execute(
-            sql.SQL(
-                """DELETE FROM {table} t USING {table} o
-                   WHERE {same} AND ((t.{object}, o.{object}) = (%(now)s, %(former)s) AND t.deleted_at IS NOT NULL
-                                     OR (t.{object}, o.{object}) = (%(former)s, %(now)s) AND o.deleted_at IS NULL)"""
-            ).format(**names),
-            {"former": former, "now": now},
+            """DELETE FROM custom_field c USING custom_field o
+               WHERE c.entity = %(entity)s AND c.source_object = %(former)s AND o.source_object = %(now)s
+                 AND (o.entity, o.name) = (c.entity, c.name)""",
+            {"entity": table.name, "former": former, "now": now},
         )
-    connection.execute(
-        """DELETE FROM custom_field c USING custom_field o
-           WHERE c.entity = %(entity)s AND c.source_object = %(former)s AND o.source_object = %(now)s
-             AND (o.entity, o.name) = (c.entity, c.name)""",
-        {"entity": table.name, "former": former, "now": now},
-    )
-    connection.execute(
-        "UPDATE custom_field SET source_object = %s WHERE entity = %s AND source_object = %s",
-        (now, table.name, former),
-    )
-    return connection.execute(
-        sql.SQL("UPDATE {table} SET {object} = %s, changed_at = now(), run_id = %s WHERE {object} = %s").format(
-            **names
-        ),
-        (now, run_id, former),
-    ).rowcount
+        connection.execute(
+            "UPDATE custom_field SET source_object = %s WHERE entity = %s AND source_object = %s",
+            (now, table.name, former),
+        )
+    chosen = sql.SQL("SELECT {key}, %s::text AS renamed FROM {table} t WHERE t.{object} = %s").format(**names)
+    renamed = sql.SQL("{object} = p.renamed").format(**names)
+    return change(connection, lease, table.name, table.key, chosen, (now, former), renamed, run_id)

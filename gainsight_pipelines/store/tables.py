@@ -61,6 +61,12 @@ class Table:
         """Whether its records are the companies that other records name."""
         return self.id_column == self.company_column
 
+    def keys(self, alias: str = "t") -> sql.Composable:
+        """The key columns, as a SELECT names them."""
+        from psycopg import sql
+
+        return sql.SQL(", ").join(sql.Identifier(alias, column) for column in self.key)
+
     def mine(self, gainsight_object: str, alias: str = "t") -> sql.Composable:
         """The condition for the rows of one Gainsight object, where several share the table."""
         from psycopg import sql

@@ -6,6 +6,7 @@ import psycopg
 from psycopg import sql
 
 from gainsight_pipelines.errors import ObjectBusy, PermanentError, SettingsError
+from gainsight_pipelines.store import leases
 
 TABLES = (
     "account",
@@ -75,12 +76,8 @@ def empty(connection: psycopg.Connection) -> None:
         PermanentError: a table of somebody else's refers to one of them.
     """
     with connection.transaction():
-        running = connection.execute(
-            """SELECT application_name FROM pg_stat_activity
-               WHERE application_name LIKE 'gainsight_pipelines pull %' AND datname = current_database()"""
-        ).fetchone()
-        if running is not None:
-            raise ObjectBusy(f"`{running[0].split()[2]}` is being pulled.", "Wait for it to end, or stop it.")
+        for name, holder in leases.held(connection).items():
+            raise ObjectBusy(f"`{name}` is being pulled by {holder}.", "Wait for it to end, or stop it.")
         names = sql.SQL(", ").join(map(sql.Identifier, TABLES))
         try:
             connection.execute(sql.SQL("TRUNCATE {}").format(names))

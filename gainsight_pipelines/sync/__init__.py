@@ -2,7 +2,7 @@
 
 Everything else (Dagster, the command line, the settings page) only starts that loop or shows its result.
 
-`run` takes a pull from its lock to its record, `reads` decides what is read, `pages` writes it, `days` reads days
+`run` takes a pull from its lease to its record, `reads` decides what is read, `pages` writes it, `days` reads days
 again; `context` is what they share and `report` what comes of it.
 """
 

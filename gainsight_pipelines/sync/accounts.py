@@ -1,6 +1,6 @@
 """Keeps the account table as the primary CRM has it. This refresh is also the gate of every pull.
 
-It runs at the start of each pull, under a lock of its own, and before any call to Gainsight: when the CRM doesn't
+It runs at the start of each pull, under a lease of its own, and before any call to Gainsight: when the CRM doesn't
 answer, nothing is pulled.
 """
 
@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import psycopg
 
 from gainsight_pipelines.clock import Clock
-from gainsight_pipelines.crm.protocol import CRM_NAMES, AccountPage, PrimaryCRM
+from gainsight_pipelines.crm.protocol import CRM_NAMES, Account, PrimaryCRM
 from gainsight_pipelines.errors import NoAccounts
 from gainsight_pipelines.store import accounts as table
 from gainsight_pipelines.store import tenant
 from gainsight_pipelines.store.connection import Store
-from gainsight_pipelines.store.locks import account_lock
+from gainsight_pipelines.store.leases import Lease, TookTooLong, account_lease
 from gainsight_pipelines.store.scopes import AccountChanges, AccountSweep, Scopes
 
 logger = logging.getLogger("gainsight_pipelines")
@@ -75,7 +75,10 @@ class Refresh:
         missing = self.crm.missing_gsid_fields()
         if self.gsid_field is not None and self.gsid_field in missing:
             raise missing[self.gsid_field]
-        with account_lock(self.store, self.run_id), self.store.connect(f"accounts {self.run_id}") as connection:
+        with (
+            account_lease(self.store, self.run_id) as lease,
+            self.store.connect(f"accounts {self.run_id}") as connection,
+        ):
             tenant.claim(connection, self.gainsight_host, self.crm.kind, organisation)
             scopes = Scopes(connection, OBJECT, self.run_id)
             changes = scopes.take(AccountChanges)
@@ -90,9 +93,9 @@ class Refresh:
                 return Refreshed(changed=0, live=self._live(connection))
             table.prepare(connection)
             start = changes if is_same else AccountChanges()
-            return self._read(scopes, start.moved_to(fingerprint=fingerprint), sweep)
+            return self._read(scopes, lease, start.moved_to(fingerprint=fingerprint), sweep)
 
-    def _read(self, scopes: Scopes, changes: AccountChanges, sweep: AccountSweep) -> Refreshed:
+    def _read(self, scopes: Scopes, lease: Lease, changes: AccountChanges, sweep: AccountSweep) -> Refreshed:
         connection = scopes.connection
         started_at = self.clock.now()
         is_complete = changes.modified_at is None
@@ -103,9 +106,8 @@ class Refresh:
         for page in self.crm.changed_accounts(changes.modified_at):
             if page.bookmark is not None:
                 changes = changes.moved_to(modified_at=page.bookmark)
-            with connection.transaction():
-                changed += self._write(connection, page, is_seen=is_complete)
-                scopes.save(changes)
+            changed += self._write(connection, lease, page.accounts, is_seen=is_complete)
+            scopes.save(changes)
         if is_complete:
             # Before anything is remembered: what the CRM's user may see from the next run on has to be read then.
             self._live(connection)
@@ -117,10 +119,10 @@ class Refresh:
         notes: tuple[str, ...] = ()
         if is_sweep_due:
             if not is_complete:
-                changed += self._sweep(connection)
-            with connection.transaction():
-                vanished, notes = self._mark_vanished(connection, started_at)
-                changed += vanished
+                changed += self._sweep(connection, lease)
+            vanished, notes = self._mark_vanished(connection, lease, started_at)
+            changed += vanished
+            with lease.writing(connection):
                 rest = None if shown is None else str(shown - self._live(connection))
                 scopes.save(AccountSweep(started_at, completed_at=started_at, surplus=rest))
         with connection.transaction():
@@ -147,28 +149,39 @@ class Refresh:
             raise self._no_accounts()
         return shown
 
-    def _sweep(self, connection: psycopg.Connection) -> int:
+    def _sweep(self, connection: psycopg.Connection, lease: Lease) -> int:
         """Reads every live account; how many rows changed."""
         changed, seen = 0, 0
         for page in self.crm.live_accounts():
-            with connection.transaction():
-                changed += self._write(connection, page, is_seen=True)
+            changed += self._write(connection, lease, page.accounts, is_seen=True)
             seen += len(page.accounts)
         if not seen:
             raise self._no_accounts()
         return changed
 
-    def _write(self, connection: psycopg.Connection, page: AccountPage, *, is_seen: bool) -> int:
-        if is_seen:
-            table.note_seen(
-                connection,
-                (a.account_id for a in page.accounts if not a.is_deleted and not a.merged_into),
-            )
-        changed = table.write_accounts(connection, self.crm.kind, page.accounts, self.run_id, self.clock.now())
-        logger.info("accounts: %s read, %s changed", len(page.accounts), changed)
+    def _write(
+        self, connection: psycopg.Connection, lease: Lease, accounts: Sequence[Account], *, is_seen: bool
+    ) -> int:
+        """Writes a page of accounts; one that takes too long in halves."""
+        try:
+            with lease.writing(connection):
+                if is_seen:
+                    table.note_seen(
+                        connection, (a.account_id for a in accounts if not a.is_deleted and not a.merged_into)
+                    )
+                changed = table.write_accounts(connection, self.crm.kind, accounts, self.run_id, self.clock.now())
+        except TookTooLong:
+            half = len(accounts) // 2
+            if not half:
+                raise
+            first = self._write(connection, lease, accounts[:half], is_seen=is_seen)
+            return first + self._write(connection, lease, accounts[half:], is_seen=is_seen)
+        logger.info("accounts: %s read, %s changed", len(accounts), changed)
         return changed
 
-    def _mark_vanished(self, connection: psycopg.Connection, started_at: datetime) -> tuple[int, tuple[str, ...]]:
+    def _mark_vanished(
+        self, connection: psycopg.Connection, lease: Lease, started_at: datetime
+    ) -> tuple[int, tuple[str, ...]]:
         unseen, live = table.count_unseen(connection, started_at)
         if unseen > most_that_may_vanish(live) and not self.is_vanishing_accepted:
             note = (
@@ -176,7 +189,7 @@ class Refresh:
                 " deleted. If they are, run once with --accept-deletions; else see what the CRM's user may read."
             )
             return 0, (note,)
-        return table.mark_unseen(connection, started_at, self.run_id, self.clock.now()), ()
+        return table.mark_unseen(connection, lease, started_at, self.run_id, self.clock.now()), ()
 
     def _live(self, connection: psycopg.Connection) -> int:
         live = table.live_accounts(connection)

@@ -111,6 +111,7 @@ def _basis(document: dict[str, Any] | None) -> Basis | None:
 def begin(context: PullContext, mapper: Mapper, schema: ObjectSchema) -> Changes:
     """Compares what stored rows depend on with what new ones will, and remembers both until `finish`."""
     connection, scopes = context.connection, context.scopes
+    gone = _bring_over(context, mapper)
     with connection.transaction():
         kept = scopes.take(Bases)
         remembered = Remembered.from_text(kept.document)
@@ -118,7 +119,7 @@ def begin(context: PullContext, mapper: Mapper, schema: ObjectSchema) -> Changes
         basis = _basis_of(mapper)
         changes = Changes(basis)
         _note_drift(context, remembered.types, schema)
-        bases = _respelt(context, remembered.bases, basis.object_name)
+        bases = _respelt(remembered.bases, basis.object_name)
         former = next((each.object_name for each in bases if each and each.object_name != basis.object_name), None)
         is_untouched = pulled.modified_at is None and pulled.completed_at is None and filtered.completed_at is None
         has_rows = has_rows_of(connection, context.pull.table, basis.object_name)
@@ -130,9 +131,6 @@ def begin(context: PullContext, mapper: Mapper, schema: ObjectSchema) -> Changes
             bases = (*(each for each in bases if each is not None), None)
             _forget_reread(context)
         if former is not None:
-            # In this transaction: a run that is killed here must not leave both objects' rows in the views.
-            gone = mark_object(connection, context.pull.table, former, context.report.run_id)
-            context.moved(gone)
             context.note(
                 f"`{basis.object_name}` takes the place of `{former}`, whose {gone:,} rows are marked deleted."
             )
@@ -173,17 +171,33 @@ def _basis_of(mapper: Mapper) -> Basis:
     return basis
 
 
-def _respelt(context: PullContext, bases: tuple[Basis | None, ...], now: str) -> tuple[Basis | None, ...]:
-    """The bases with the object's name as the settings spell it now.
+def _bring_over(context: PullContext, mapper: Mapper) -> int:
+    """Renames the rows of an object whose name is spelt otherwise now; marks those of another one deleted: how many.
 
-    Case makes no other object of it, but rows are found by the name that they have, so they are renamed along.
+    Before anything new is stored: a run that is killed here must not leave both objects' rows in the views. The former
+    one's reads are forgotten first, so who goes back to it reads it anew.
     """
+    connection, lease, run_id, table = context.connection, context.lease, context.report.run_id, context.pull.table
+    now, gone = _basis_of(mapper).object_name, 0
+    for each in Remembered.from_text(context.scopes.peek(Bases).document).bases:
+        if each is None or each.object_name == now:
+            continue
+        if name_key(each.object_name) == name_key(now):
+            rename_object(connection, lease, table, each.object_name, now, run_id)
+            continue
+        with connection.transaction():
+            context.scopes.forget(*OF_ONE_OBJECT)
+        gone += mark_object(connection, lease, table, each.object_name, run_id)
+    return gone
+
+
+def _respelt(bases: tuple[Basis | None, ...], now: str) -> tuple[Basis | None, ...]:
+    """The bases with the object's name as the settings spell it now: case makes no other object of it."""
     respelt: list[Basis | None] = []
     for each in bases:
         if each is None or each.object_name == now or name_key(each.object_name) != name_key(now):
             respelt.append(each)
             continue
-        rename_object(context.connection, context.pull.table, each.object_name, now, context.report.run_id)
         respelt.append(replace(each, object_name=now))
     return tuple(respelt)
 

@@ -19,7 +19,7 @@ from gainsight_pipelines.gainsight.query import Query
 from gainsight_pipelines.objects.pull import ObjectPull
 from gainsight_pipelines.store import schemas, versions
 from gainsight_pipelines.store.connection import Store
-from gainsight_pipelines.store.locks import Lock
+from gainsight_pipelines.store.leases import Lease
 from gainsight_pipelines.store.scopes import Scopes
 from gainsight_pipelines.sync.accounts import Refresh
 from gainsight_pipelines.sync.budget import Budget
@@ -85,11 +85,11 @@ class LinkedRows:
 
 @dataclass(frozen=True, slots=True)
 class PullContext:
-    """One pull under way: it holds the object's lock. `budget`: what is left of the object's limit."""
+    """One pull under way: it holds the object's lease. `budget`: what is left of the object's limit."""
 
     prepared: Prepared
     connection: psycopg.Connection
-    lock: Lock
+    lease: Lease
     report: SyncReport
     started_at: datetime
     described: set[str] = field(default_factory=set)

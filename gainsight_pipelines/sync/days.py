@@ -1,6 +1,6 @@
 """Reads days again, each by the responses' own dates in UTC: what a backfill of survey windows does (requirement S8).
 
-Beside the pull: into the same table and under the same lock, but without its cursor, and with a record of its own.
+Beside the pull: into the same table and under the same lease, but without its cursor, and with a record of its own.
 """
 
 from __future__ import annotations

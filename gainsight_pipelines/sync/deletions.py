@@ -76,16 +76,14 @@ def _read_logs(context: PullContext, looked_at: datetime) -> bool:
             continue
         has_log = True
     if deleted:
-        context.lock.confirm()
-        with context.connection.transaction():
-            marked = deletions.mark_logged(
-                context.connection,
-                context.pull.table,
-                context.pull.gainsight_object,
-                deleted,
-                context.report.run_id,
-            )
-            context.moved(marked)
+        marked = deletions.mark_logged(
+            context.connection,
+            context.lease,
+            context.pull.table,
+            context.pull.gainsight_object,
+            deleted,
+            context.report.run_id,
+        )
         _report(context, marked)
     return has_log
 
@@ -134,10 +132,7 @@ def _sweep(context: PullContext) -> None:
             " deleted. If they are, run once with --accept-deletions; else see what the API key may read."
         )
         return
-    context.lock.confirm()
-    with connection.transaction():
-        marked = deletions.mark_unseen(connection, table, name, context.started_at, context.report.run_id)
-        context.moved(marked)
+    marked = deletions.mark_unseen(connection, context.lease, table, name, context.started_at, context.report.run_id)
     _report(context, marked)
 
 

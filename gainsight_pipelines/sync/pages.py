@@ -15,6 +15,7 @@ from gainsight_pipelines.objects.fields import BadRecord
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Count, Mapper, Row, crm_ids_of
 from gainsight_pipelines.store import bulk, links, runs, snapshot
 from gainsight_pipelines.store.connection import GIVEN_UP
+from gainsight_pipelines.store.leases import TookTooLong
 from gainsight_pipelines.store.links import UNLINKED, LinkColumns, link_columns
 from gainsight_pipelines.store.rejected import NestedTooDeeply, write_rejected
 from gainsight_pipelines.store.scopes import Scope
@@ -90,33 +91,50 @@ class PageWriter:
         """
         context, report = self._context, self._context.report
 
-        def store(stored: Sequence[Record], rows: Sequence[Row]) -> None:
-            self._upsert(stored, rows)
+        def move() -> None:
             context.scopes.save(state)
             if also is not None:
                 also()
 
-        self._write(records, store, mapped)
+        self._write(records, self._upsert, mapped, move)
         logger.info("%s: %s read, %s written", context.pull.name, f"{report.read:,}", f"{report.written:,}")
 
     def stage(self, records: Sequence[Record], *, is_restart: bool) -> None:
         """Maps and matches a page of a snapshot, and puts it aside. Its rows may have keys in common."""
         report, connection = self._context.report, self._context.connection
         if is_restart:
+            snapshot.restart(connection, self._context.pull.table)
             report.read = report.rejected = report.matched = report.contradicted = 0
             report.unmatched.clear()
             report.counts.clear()
 
         def store(_stored: Sequence[Record], rows: Sequence[Row]) -> None:
-            snapshot.add(connection, self._context.pull.table, self._linked(rows), is_restart=is_restart)
+            snapshot.add(connection, self._context.pull.table, self._linked(rows))
 
         self._write(records, store)
         logger.info("%s: %s read", self._context.pull.name, f"{report.read:,}")
 
-    def _write(self, records: Sequence[Record], store: Store, mapped: MappedPage | None = None) -> None:
-        """Writes a page; where PostgreSQL refuses a value, without the records that hold such, which are kept aside."""
+    def _write(
+        self,
+        records: Sequence[Record],
+        store: Store,
+        mapped: MappedPage | None = None,
+        move: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Writes a page, and moves the cursor with it.
+
+        Where PostgreSQL refuses a value, without the records that hold such, which are kept aside. What takes too long
+        goes in halves, the cursor with the last one: who is cut off in between reads the first again.
+        """
         try:
-            self._write_records(records, mapped or self._map(records), store, len(records))
+            self._write_records(records, mapped or self._map(records), store, move, len(records))
+        except TookTooLong:
+            half = len(records) // 2
+            if not half:
+                raise
+            self._forget_crm_ids()  # what the page told of them was rolled back with it
+            self._write(records[:half], store)
+            self._write(records[half:], store, move=move)
         except REFUSED:
             taken, refused = self._sort_out(records)
             if not refused:
@@ -124,9 +142,11 @@ class PageWriter:
             self._forget_crm_ids()  # what the page told of them was rolled back with it
             mapped = self._map(taken)
             mapped.rejected.extend((record, "PostgreSQL can't hold one of its values") for record in refused)
-            self._write_records(taken, mapped, store, len(records))
+            self._write_records(taken, mapped, store, move, len(records))
 
-    def _write_records(self, records: Sequence[Record], mapped: MappedPage, store: Store, read: int) -> None:
+    def _write_records(
+        self, records: Sequence[Record], mapped: MappedPage, store: Store, move: Callable[[], None], read: int
+    ) -> None:
         context, report, connection = self._context, self._context.report, self._context.connection
         rows, rejected, counts = mapped
         self._make_room()
@@ -134,14 +154,14 @@ class PageWriter:
         unknown = self._look_up(self._companies_that_count(rows) - learnt.keys())
         self._crm_ids.update(learnt)
         for is_last in (*(False,) * (MAX_TRIES - 1), True):
-            context.lock.confirm()
             counted = report.kept()
             try:
-                with connection.transaction():
+                with context.lease.writing(connection):
                     checked_at = context.services.clock.now()
                     links.write_companies(connection, learnt, is_known=True, checked_at=checked_at)
                     links.write_companies(connection, unknown, is_known=False, checked_at=checked_at)
                     store(records, rows)
+                    move()
                     write_rejected(connection, context.pull.name, rejected, report.run_id)
                     report.read += read
                     report.rejected += len(rejected)

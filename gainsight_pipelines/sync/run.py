@@ -1,4 +1,4 @@
-"""One pull from its lock to its record in `sync_run`."""
+"""One pull from its lease to its record in `sync_run`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from gainsight_pipelines.store import bulk, links, runs, schemas, views
 from gainsight_pipelines.store.accounts import indexed_accounts
 from gainsight_pipelines.store.connection import Store, translated_errors
 from gainsight_pipelines.store.custom_fields import register_fields
-from gainsight_pipelines.store.locks import object_lock
+from gainsight_pipelines.store.leases import object_lease
 from gainsight_pipelines.store.quota import calls_of_day
 from gainsight_pipelines.store.remap import remap
 from gainsight_pipelines.store.runs import WORTH_RETRYING
@@ -66,7 +66,7 @@ def locked(
     *,
     recorded_as: str | None = None,
 ) -> SyncReport:
-    """Does some work on one object under its lock, and leaves a row in `sync_run` whatever happens.
+    """Does some work on one object under its lease, and leaves a row in `sync_run` whatever happens.
 
     Args:
         store: where everything lands.
@@ -93,10 +93,10 @@ def locked(
             # Here as well, not only where the connection ends: the run's record is written before that.
             with translated_errors(), _collected_rarely():
                 prepared = prepare()
-                with object_lock(store, name, run_id) as lock:
+                with object_lease(store, name, run_id) as lease:
                     runs.end_abandoned(connection, recorded, run_id)
                     context = PullContext(
-                        prepared, connection, lock, report, started_at, budget=Budget(prepared.pull.limit)
+                        prepared, connection, lease, report, started_at, budget=Budget(prepared.pull.limit)
                     )
                     work(context)
             report.status = "completed"
@@ -237,10 +237,10 @@ def _read_all(context: PullContext, mapper: Mapper, schema: ObjectSchema, write:
 def _remap(context: PullContext, changes: Changes) -> None:
     """Applies changed mappings to what is stored; Gainsight isn't asked for it."""
     why = "; ".join(changes.remap_reasons)
-    with context.connection.transaction():
-        table, name = context.pull.table, context.pull.gainsight_object
-        changed = sum(remap(context.connection, table, name, how, context.report.run_id) for how in changes.remaps)
-        context.moved(changed)
+    table, name = context.pull.table, context.pull.gainsight_object
+    changed = sum(
+        remap(context.connection, context.lease, table, name, how, context.report.run_id) for how in changes.remaps
+    )
     context.report.details["remapped"] = changed
     context.note(f"{changed:,} stored rows were mapped anew, without calling Gainsight: {why}.")
 
@@ -282,13 +282,16 @@ def _relink(context: PullContext, mapper: Mapper) -> None:
     """Heals and corrects the links of what is stored already, if anything that they depend on has changed."""
     if mapper.company.is_nobody:
         return
-    with context.connection.transaction():
-        # One view of accounts and companies for fingerprint and index: other pulls may refresh them meanwhile.
-        context.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        before = context.scopes.take(Linked)
-        now = links.fingerprint(context.connection, context.prepared.gsid_field)
+    connection, table, name = context.connection, context.pull.table, context.pull.gainsight_object
+    before = context.scopes.take(Linked)
+    with connection.transaction():
+        # One view of accounts and companies for fingerprint and index: other pulls may refresh them meanwhile. What
+        # they change after it is another fingerprint, for the next run.
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        now = links.fingerprint(connection, context.prepared.gsid_field)
         if before.fingerprint == now:
             return
+        moved = 0
         if not _is_all_just_linked(context):
             index = _account_index(context)
             key_kind = mapper.company.key_kind
@@ -296,10 +299,10 @@ def _relink(context: PullContext, mapper: Mapper) -> None:
             def find(company_gsid: str | None, key: str | None, crm_id: str | None) -> Link:
                 return index.link_of(company_gsid, key, key_kind, crm_id)
 
-            context.report.relinked = links.relink(
-                context.connection, context.pull.table, context.pull.gainsight_object, find, context.report.run_id
-            )
-            context.moved(context.report.relinked)
+            moved = links.relink(connection, table, name, find)
+    if moved:
+        context.report.relinked = links.move(connection, context.lease, table, name, context.report.run_id)
+    with context.lease.writing(connection):
         context.scopes.save(Linked(now, completed_at=context.started_at))
 
 

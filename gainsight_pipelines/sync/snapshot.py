@@ -35,12 +35,15 @@ def read_snapshot(context: PullContext, mapper: Mapper, write: PageWriter) -> No
             " taken over and the stored ones stay.",
             "If the others are really gone, run once with --accept-deletions; else see what the API key may read.",
         )
-    context.lock.confirm()
     pull = Pull(completed_at=context.started_at)
-    with connection.transaction():
-        written, gone = snapshot.swap(connection, context.pull.table, context.pull.gainsight_object, run_id)
-        context.moved(written.written + gone)
-        context.scopes.save(pull)
+    written, gone = snapshot.swap(
+        connection,
+        context.lease,
+        context.pull.table,
+        context.pull.gainsight_object,
+        run_id,
+        finish=lambda: context.scopes.save(pull),
+    )
     context.report.written += written.written
     context.report.unchanged += written.unchanged
     context.report.cursor_after = pull

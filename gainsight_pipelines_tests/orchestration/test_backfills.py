@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from gainsight_pipelines.orchestration.build import build_gainsight_definitions
-from gainsight_pipelines.store.locks import object_lock
+from gainsight_pipelines.store.leases import object_lease
 from gainsight_pipelines_tests.orchestration.running import failure_of
 from gainsight_pipelines_tests.pulling import Pulling
 from gainsight_pipelines_tests.waiting import wait_until
@@ -105,7 +105,7 @@ def test_a_backfill_waits_until_another_run_has_pulled_the_object(
     day = max(expected)
     name = "survey_survey_response"
     with ThreadPoolExecutor(1) as pool:
-        with object_lock(pulling.store, name, "another"):
+        with object_lease(pulling.store, name, "another"):
             waiting = pool.submit(backfill, pulling, tmp_path, instance, day, day)
             wait_until(lambda: pulling.query("SELECT status FROM sync_run") == [("skipped",)], 30)
             assert materialized(instance) == {}
@@ -117,7 +117,7 @@ def test_a_backfill_waits_for_no_longer_than_it_was_told(
     pulling: Pulling, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     day = max(responses_by_day(pulling))
-    with object_lock(pulling.store, "survey_survey_response", "another"):
+    with object_lease(pulling.store, "survey_survey_response", "another"):
         result = backfill(pulling, tmp_path, instance, day, day, wait_minutes=0)
     assert "Another run has pulled the object for 0:00:00" in str(failure_of(result).description)
     assert "wait_minutes" in str(failure_of(result).description)

@@ -14,7 +14,7 @@ from gainsight_pipelines.gainsight import errors as gainsight_errors
 from gainsight_pipelines.orchestration.failures import as_failure, wait_before_retry
 from gainsight_pipelines.orchestration.names import DOCS_VARIABLE
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE
-from gainsight_pipelines.store.locks import object_lock
+from gainsight_pipelines.store.leases import object_lease
 from gainsight_pipelines_tests.orchestration.running import Located, failure_of
 
 TROUBLESHOOTING = Path(__file__).resolve().parents[2] / "docs" / "troubleshooting.md"
@@ -117,7 +117,7 @@ def test_a_run_of_an_object_that_was_switched_off_meanwhile_ends_as_skipped(loca
 
 
 def test_a_second_run_of_an_object_ends_as_skipped(located: Located) -> None:
-    with object_lock(located.pulling.store, "company", "another"):
+    with object_lease(located.pulling.store, "company", "another"):
         result = located.run("company")
     assert result.success
     assert not result.get_asset_materialization_events()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from gainsight_pipelines.scheduling.cadence import cadence_of
-from gainsight_pipelines.store.locks import object_lock
+from gainsight_pipelines.store.leases import object_lease
 from gainsight_pipelines_tests.orchestration.running import Located
 
 
@@ -35,7 +35,7 @@ def test_a_gate_that_cannot_be_evaluated_is_closed(located: Located) -> None:
 
 
 def test_a_tick_while_the_object_is_pulled_is_skipped(located: Located) -> None:
-    with object_lock(located.pulling.store, "company", "somebody"):
+    with object_lease(located.pulling.store, "company", "somebody"):
         assert located.tick("company", latest(located, "company")) == "`company` is still being pulled by another run."
     assert isinstance(located.tick("company", latest(located, "company")), dg.RunRequest)
 

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from gainsight_pipelines.scheduling import gate
 from gainsight_pipelines.store import runs
-from gainsight_pipelines.store.locks import object_lock
+from gainsight_pipelines.store.leases import object_lease
 from gainsight_pipelines_tests.orchestration.running import NAMES, Located
 
 
@@ -169,7 +169,7 @@ def test_a_dead_run_is_reported_as_failed(located: Located) -> None:
 
 def test_a_run_is_not_declared_dead_while_its_object_is_pulled_or_it_has_only_begun(located: Located) -> None:
     alive, young = started_run(located, minutes_ago=300), started_run(located, minutes_ago=0.5, name="activity")
-    with object_lock(located.pulling.store, "company", alive.run_id):
+    with object_lease(located.pulling.store, "company", alive.run_id):
         located.sense()
     assert status_of(located, alive) == (dg.DagsterRunStatus.STARTED, "running")
     assert status_of(located, young) == (dg.DagsterRunStatus.STARTED, "running")
@@ -183,7 +183,7 @@ def test_the_record_of_a_run_that_dagster_itself_found_dead_is_ended(located: Lo
     )
     for each in (run, days):
         located.instance.report_run_failed(each)
-    with object_lock(located.pulling.store, "survey_survey_response", days.run_id):
+    with object_lease(located.pulling.store, "survey_survey_response", days.run_id):
         located.sense()
     assert status_of(located, run) == (dg.DagsterRunStatus.FAILURE, "failed")
     assert status_of(located, days) == (dg.DagsterRunStatus.FAILURE, "running"), "its object is being pulled"

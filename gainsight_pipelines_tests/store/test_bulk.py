@@ -15,6 +15,7 @@ from gainsight_pipelines.objects.product_usage import USAGE_METRIC, UsageRow
 from gainsight_pipelines.store import bulk, snapshot
 from gainsight_pipelines.store.bulk import Written
 from gainsight_pipelines.store.deletions import mark_logged, mark_unseen, note_seen, prepare_sweep
+from gainsight_pipelines.store.leases import Lease
 from gainsight_pipelines.store.remap import Remap, remap
 from gainsight_pipelines.store.tables import Json
 
@@ -57,28 +58,25 @@ def test_nothing_is_left_staged_by_a_page_that_was_rolled_back(prepared: psycopg
     assert prepared.execute("SELECT array_agg(gsid) FROM company").fetchone() == (["2"],)
 
 
-def test_rows_that_are_gone_are_marked_and_come_back(prepared: psycopg.Connection) -> None:
+def test_rows_that_are_gone_are_marked_and_come_back(prepared: psycopg.Connection, lease: Lease) -> None:
     write(prepared, [company("1"), company("2")])
     later = prepared.execute("SELECT now() + interval '1 hour'").fetchone()
     assert later is not None
     prepare_sweep(prepared)
     note_seen(prepared, ["2"], is_restart=False)
     note_seen(prepared, ["1"], is_restart=True)
-    with prepared.transaction():
-        assert mark_unseen(prepared, COMPANY, "company", later[0], "r2") == 1
+    assert mark_unseen(prepared, lease, COMPANY, "company", later[0], "r2") == 1
     live = "SELECT array_agg(gsid) FROM company WHERE deleted_at IS NULL"
     assert prepared.execute(live).fetchone() == (["1"],)
     assert write(prepared, [company("2")], "r3") == Written(1, 0)
-    with prepared.transaction():
-        assert mark_logged(prepared, COMPANY, "company", {"1": None, "9": None}, "r4") == 1
+    assert mark_logged(prepared, lease, COMPANY, "company", {"1": None, "9": None}, "r4") == 1
     assert prepared.execute(live).fetchone() == (["2"],)
 
 
-def swap(connection: psycopg.Connection, rows: list[tuple[Any, ...]]) -> tuple[Written, int]:
+def swap(connection: psycopg.Connection, lease: Lease, rows: list[tuple[Any, ...]]) -> tuple[Written, int]:
     snapshot.prepare(connection, USAGE_METRIC)
-    snapshot.add(connection, USAGE_METRIC, rows, is_restart=False)
-    with connection.transaction():
-        return snapshot.swap(connection, USAGE_METRIC, "u", "r")
+    snapshot.add(connection, USAGE_METRIC, rows)
+    return snapshot.swap(connection, lease, USAGE_METRIC, "u", "r", finish=lambda: None)
 
 
 def live(connection: psycopg.Connection) -> list[tuple[Any, ...]]:
@@ -88,31 +86,35 @@ def live(connection: psycopg.Connection) -> list[tuple[Any, ...]]:
     ).fetchall()
 
 
-def test_a_snapshot_takes_the_place_of_rows_within_its_dates(prepared: psycopg.Connection) -> None:
-    assert swap(prepared, [usage("a", 1, day=1), usage("b", 2, day=5), usage("c", 3, day=6)]) == (Written(3, 0), 0)
+def test_a_snapshot_takes_the_place_of_rows_within_its_dates(prepared: psycopg.Connection, lease: Lease) -> None:
+    assert swap(prepared, lease, [usage("a", 1, day=1), usage("b", 2, day=5), usage("c", 3, day=6)]) == (
+        Written(3, 0),
+        0,
+    )
     with prepared.transaction():
         bulk.upsert(prepared, USAGE_METRIC, [usage("x", 9, day=6, obj="another")], "r")
-    written, gone = swap(prepared, [usage("b", 2, day=5), usage("d", 4, day=7)])
+    written, gone = swap(prepared, lease, [usage("b", 2, day=5), usage("d", 4, day=7)])
     assert (written, gone) == (Written(1, 1), 1)
     assert live(prepared) == [("a", 1), ("b", 2), ("d", 4)]
     assert prepared.execute("SELECT count(*) FROM usage_metric WHERE object = 'another'").fetchone() == (1,)
 
 
-def test_identical_rows_have_the_same_names_in_any_order(prepared: psycopg.Connection) -> None:
-    swap(prepared, [usage("a", 2), usage("a", 1), usage("a", 1)])
+def test_identical_rows_have_the_same_names_in_any_order(prepared: psycopg.Connection, lease: Lease) -> None:
+    swap(prepared, lease, [usage("a", 2), usage("a", 1), usage("a", 1)])
     assert live(prepared) == [("a", 1), ("a-2", 1), ("a-3", 2)]
-    assert swap(prepared, [usage("a", 1), usage("a", 2), usage("a", 1)]) == (Written(0, 3), 0)
+    assert swap(prepared, lease, [usage("a", 1), usage("a", 2), usage("a", 1)]) == (Written(0, 3), 0)
 
 
 def test_a_restart_throws_away_what_was_collected(prepared: psycopg.Connection) -> None:
     snapshot.prepare(prepared, USAGE_METRIC)
-    snapshot.add(prepared, USAGE_METRIC, [usage("a", 1)], is_restart=False)
-    snapshot.add(prepared, USAGE_METRIC, [usage("b", 2)], is_restart=True)
+    snapshot.add(prepared, USAGE_METRIC, [usage("a", 1)])
+    snapshot.restart(prepared, USAGE_METRIC)
+    snapshot.add(prepared, USAGE_METRIC, [usage("b", 2)])
     assert snapshot.compare(prepared, USAGE_METRIC, "u") == (1, 0)
 
 
-def test_columns_follow_others_once_for_each_combination(prepared: psycopg.Connection) -> None:
-    swap(prepared, [usage("a", 1), usage("b", 2), usage("c", 2)])
+def test_columns_follow_others_once_for_each_combination(prepared: psycopg.Connection, lease: Lease) -> None:
+    swap(prepared, lease, [usage("a", 1), usage("b", 2), usage("c", 2)])
     asked: list[Any] = []
 
     def derive(value: Any) -> tuple[str]:
@@ -120,9 +122,8 @@ def test_columns_follow_others_once_for_each_combination(prepared: psycopg.Conne
         return (f"v{value}",)
 
     how = Remap(("value",), ("product_name",), derive)
-    with prepared.transaction():
-        assert remap(prepared, USAGE_METRIC, "u", how, "r9") == 3
-        assert remap(prepared, USAGE_METRIC, "u", how, "r9") == 0
+    assert remap(prepared, lease, USAGE_METRIC, "u", how, "r9") == 3
+    assert remap(prepared, lease, USAGE_METRIC, "u", how, "r9") == 0
     assert sorted(asked) == [1, 1, 2, 2]
     names = prepared.execute("SELECT record_id, product_name FROM usage_metric ORDER BY 1").fetchall()
     assert names == [("a", "v1"), ("b", "v2"), ("c", "v2")]

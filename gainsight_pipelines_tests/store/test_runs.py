@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from gainsight_pipelines.errors import ObjectBusy, PermanentError, TransientError
+from gainsight_pipelines.errors import PermanentError, TransientError
 from gainsight_pipelines.store import links, runs
 from gainsight_pipelines.store.connection import Store
-from gainsight_pipelines.store.locks import is_locked, object_lock
 from gainsight_pipelines.store.migrate import database_version, head_version, migrate
 from gainsight_pipelines.store.runs import find_run, start_run, update_run
 from gainsight_pipelines_tests.waiting import wait_until
@@ -19,21 +18,7 @@ from gainsight_pipelines_tests.waiting import wait_until
 NOW = datetime(2026, 1, 31, 10, tzinfo=UTC)
 
 
-def test_one_pull_of_an_object_at_a_time(store: Store, connection: psycopg.Connection) -> None:
-    start_run(connection, "r1", "company", NOW)
-    with object_lock(store, "company", "r1"):
-        assert is_locked(connection, "company")
-        with (
-            pytest.raises(ObjectBusy, match="run r1 since 2026-01-31 10:00:00 UTC"),
-            object_lock(store, "company", "r2"),
-        ):
-            pass
-        with object_lock(store, "activity", "r3"):
-            pass
-    wait_until(lambda: not is_locked(connection, "company"))  # its backend ends a moment after the connection
-
-
-def test_runs_that_never_ended_are_failed_by_who_holds_the_lock(connection: psycopg.Connection) -> None:
+def test_runs_that_never_ended_are_failed_by_who_holds_the_lease(connection: psycopg.Connection) -> None:
     start_run(connection, "r1", "company", NOW)
     start_run(connection, "r2", "company", NOW)
     update_run(connection, "r2", "company", {"records_read": 5, "details": {"a": 1}})

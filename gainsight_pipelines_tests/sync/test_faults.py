@@ -14,6 +14,7 @@ import pytest
 
 from gainsight_pipelines.embedded.server import EmbeddedServer, embedded_server
 from gainsight_pipelines.errors import CredentialsRejected, GateClosed, ObjectBusy, PermanentError, TransientError
+from gainsight_pipelines.store.leases import LeaseLost
 from gainsight_pipelines.sync import SyncReport
 from gainsight_pipelines_tests.pulling import Pulling, pulling_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
@@ -92,12 +93,12 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield found
 
 
-def test_a_lock_that_is_lost_ends_the_run_before_its_next_page(pulling: Pulling, pool: ThreadPoolExecutor) -> None:
+def test_a_lease_that_is_lost_ends_the_run_before_its_next_page(pulling: Pulling, pool: ThreadPoolExecutor) -> None:
     pulling.pull("company")
     slow = Slow(pulling, pool)
     slow.wait_for_a_page()
-    slow.end_connection("pull")
-    with pytest.raises(TransientError, match="connection to it was lost"):
+    pulling.query_and_commit("DELETE FROM lease")  # as after half a minute without a sign of life
+    with pytest.raises(LeaseLost, match="This run lost `activity`"):
         slow.result.result(30)
     before = len(stored(pulling))
     assert PAGE <= before < len(pulling.truth("activity_timeline"))
@@ -105,12 +106,12 @@ def test_a_lock_that_is_lost_ends_the_run_before_its_next_page(pulling: Pulling,
     goes_on(pulling, before)
 
 
-def test_a_run_that_lost_its_lock_writes_nothing_over_the_next_one(pulling: Pulling, pool: ThreadPoolExecutor) -> None:
+def test_a_run_that_lost_its_lease_writes_nothing_over_the_next_one(pulling: Pulling, pool: ThreadPoolExecutor) -> None:
     slow = Slow(pulling, pool)
     slow.wait_for_a_page()
-    slow.end_connection("pull")
+    pulling.query_and_commit("DELETE FROM lease")
     second = pulling.pull("activity", "second")
-    with pytest.raises((TransientError, ObjectBusy)):
+    with pytest.raises((LeaseLost, ObjectBusy)):
         slow.result.result(30)
     assert second.status == "completed"
     assert stored(pulling) == set(pulling.truth("activity_timeline"))

@@ -17,7 +17,7 @@ from gainsight_pipelines.orchestration.names import SYNC_ALL_TAG
 from gainsight_pipelines.orchestration.webserver import Webserver
 from gainsight_pipelines.settings import load_settings
 from gainsight_pipelines.store.connection import Store
-from gainsight_pipelines.store.locks import object_lock
+from gainsight_pipelines.store.leases import object_lease
 from gainsight_pipelines_tests.page.browsing import browser_page
 from gainsight_pipelines_tests.product import product_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
@@ -159,7 +159,7 @@ def test_ticks_start_runs_unless_the_object_is_being_pulled_and_what_was_skipped
     def ticked() -> list[str]:
         return [run_id for tick in dev.ticks("company") for run_id in tick.run_ids]
 
-    with object_lock(Store(dev.product.database_url), "activity", "somebody"):
+    with object_lease(Store(dev.product.database_url), "activity", "somebody"):
         Webserver(dev.base).reload(load_settings(dev.product.settings_path))
         wait_until(lambda: dev.ticks("activity") and ticked(), 90)
         skipped = {(tick.status, tick.reason) for tick in dev.ticks("activity")}

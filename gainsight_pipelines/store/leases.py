@@ -1,0 +1,322 @@
+"""Leases: one pull of an object at a time, and one refresh of the accounts, whoever starts it and on whichever machine.
+
+A lease is a row that its holder renews, by the database's clock. So a killed process, a machine that was lost and a
+pooler in between are one case: what isn't renewed is over after half a minute. Every page is written under `writing`,
+whose last statement proves that the lease is still ours and locks it until the commit: who lost it can't write.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import class_row
+
+from gainsight_pipelines.errors import ObjectBusy, PipelineError, TransientError
+from gainsight_pipelines.store.connection import Store
+
+ACCOUNTS = "account"
+"""Name of the lease of the account table."""
+
+LENGTH = timedelta(seconds=30)
+RENEWED_EVERY = timedelta(seconds=10)
+OVERDUE = RENEWED_EVERY * 1.5
+"""Since its last sign of life: the holder may be gone, so its end is worth waiting for."""
+
+TRIED_AGAIN_AFTER = timedelta(seconds=2)
+WAIT_FOR_ACCOUNTS = timedelta(minutes=30)
+SAID_EVERY = timedelta(seconds=30)
+
+COLUMNS = """run_id, host, machine, process, token, taken_at,
+extract(epoch FROM expires_at - clock_timestamp())::float8 AS left"""
+TAKE = """
+INSERT INTO lease AS l (name, run_id, token, host, machine, process, taken_at, expires_at)
+VALUES (%(name)s, %(run_id)s, %(token)s, %(host)s, %(machine)s, %(process)s, clock_timestamp(),
+        clock_timestamp() + %(length)s)
+ON CONFLICT (name) DO UPDATE
+SET run_id = excluded.run_id, token = excluded.token, host = excluded.host, machine = excluded.machine,
+    process = excluded.process, taken_at = excluded.taken_at, expires_at = excluded.expires_at
+WHERE l.expires_at < clock_timestamp() OR l.token = %(gone)s
+RETURNING 1
+"""
+RENEW = "UPDATE lease SET expires_at = clock_timestamp() + %s WHERE name = %s AND token = %s"
+# The schema by name: a session that lost its search path must not write elsewhere.
+FENCE = """
+UPDATE {schema}.lease SET expires_at = clock_timestamp() + %(length)s
+WHERE name = %(name)s AND token = %(token)s AND current_schema() = %(schema)s
+RETURNING clock_timestamp() < now() + %(most)s
+"""
+logger = logging.getLogger("gainsight_pipelines")
+
+
+class LeaseLost(TransientError):
+    """The lease is another run's, or was taken away from a run that gave no sign of life."""
+
+
+class TookTooLong(TransientError):
+    """A transaction that would have become visible too late for readers of changes: it was rolled back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lease. `left`: seconds until it is over, by the database's clock; negative: it is."""
+
+    run_id: str
+    host: str
+    machine: str
+    process: str
+    token: uuid.UUID
+    taken_at: datetime
+    left: float
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it was a process of this very machine that is no more: nobody has to wait for its lease's end."""
+        return self.machine == this_machine() and not _is_running(self.process)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the lease holds."""
+        return self.left > 0 and not self.is_gone
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether it should have been renewed by now."""
+        return self.left < (LENGTH - OVERDUE).total_seconds()
+
+    def __str__(self) -> str:
+        return f"run {self.run_id} on {self.host} since {self.taken_at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A lease that this process holds."""
+
+    store: Store
+    name: str
+    run_id: str
+    token: uuid.UUID
+    lost: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    @contextmanager
+    def writing(self, connection: psycopg.Connection) -> Iterator[None]:
+        """A transaction that commits only while the lease is ours, and in time for readers of changes.
+
+        Raises:
+            LeaseLost: somebody else has it by now; the transaction was rolled back.
+            TookTooLong: it took longer than `Store.longest_transaction`, and was rolled back.
+        """
+        if self.lost.is_set():
+            raise self._lost()
+        with connection.transaction():
+            yield
+            row = connection.execute(
+                sql.SQL(FENCE).format(schema=sql.Identifier(self.store.schema)),
+                {
+                    "name": self.name,
+                    "token": self.token,
+                    "length": LENGTH,
+                    "most": self.store.longest_transaction,
+                    "schema": self.store.schema,
+                },
+            ).fetchone()
+            if row is None:
+                raise self._lost()
+            if not row[0]:
+                raise TookTooLong(
+                    f"Writing rows of `{self.name}` took longer than four minutes, so they were rolled back: readers of"
+                    " changes would have missed them.",
+                    "See what holds or slows down the database, then run again; it goes on from the last page.",
+                )
+
+    def _lost(self) -> LeaseLost:
+        return LeaseLost(
+            f"This run lost `{self.name}`: it gave no sign of life for {LENGTH.seconds} s, and another one took it.",
+            "Nothing is lost: the next run goes on from the last page.",
+        )
+
+
+@contextmanager
+def object_lease(store: Store, name: str, run_id: str) -> Iterator[Lease]:
+    """Takes the lease of an object for the length of the block.
+
+    Where it is overdue its end is waited for, half a minute at most. That of a process of this machine that is gone is
+    taken at once.
+
+    Raises:
+        ObjectBusy: another run holds it.
+    """
+    lease = Lease(store, name, run_id, uuid.uuid4())
+    while (holder := _take(lease)) is not None:
+        if not holder.is_overdue:
+            raise ObjectBusy(f"`{name}` is being pulled by {holder}.", "Wait for it to end.")
+        time.sleep(min(max(holder.left, 0.05), 1.0))
+    with _renewed(lease):
+        yield lease
+
+
+@contextmanager
+def account_lease(store: Store, run_id: str, say: Callable[[str], None] = logger.info) -> Iterator[Lease]:
+    """Takes the lease of the account table, waiting for a refresh under way. `say` takes what is waited for.
+
+    Raises:
+        TransientError: another run refreshes the accounts for more than half an hour.
+    """
+    lease = Lease(store, ACCOUNTS, run_id, uuid.uuid4())
+    started = time.monotonic()
+    said = started - SAID_EVERY.total_seconds() + 2
+    pause = 0.05
+    while (holder := _take(lease)) is not None:
+        now = time.monotonic()
+        if now - started > WAIT_FOR_ACCOUNTS.total_seconds():
+            raise TransientError(
+                f"The accounts are being refreshed by {holder}, longer than this run waits for it.",
+                "Run again once it has ended.",
+            )
+        if now - said > SAID_EVERY.total_seconds():
+            said = now
+            say(f"waiting for the accounts, which are being refreshed by {holder}")
+        time.sleep(pause)
+        pause = min(pause * 2, 1.0)
+    with _renewed(lease):
+        yield lease
+
+
+def holder_of(connection: psycopg.Connection, name: str) -> Holder | None:
+    """Who holds the lease of an object, or held it last and never gave it back; None: nobody."""
+    with connection.cursor(row_factory=class_row(Holder)) as cursor:
+        return cursor.execute(f"SELECT {COLUMNS} FROM lease WHERE name = %s", (name,)).fetchone()
+
+
+def is_held(connection: psycopg.Connection, name: str) -> bool:
+    """Whether some run pulls the object at this moment, wherever it runs."""
+    holder = holder_of(connection, name)
+    return holder is not None and holder.is_alive
+
+
+def held(connection: psycopg.Connection) -> dict[str, Holder]:
+    """All leases that hold at this moment, by the name of the object."""
+    names = [name for (name,) in connection.execute("SELECT name FROM lease ORDER BY name")]
+    found = {name: holder_of(connection, name) for name in names}
+    return {name: holder for name, holder in found.items() if holder is not None and holder.is_alive}
+
+
+def take_away(connection: psycopg.Connection, name: str) -> bool:
+    """Makes sure that a run that gave no sign of life can't go on: to be called before it is said to be dead.
+
+    Returns:
+        Whether nobody holds the lease; False: it holds.
+    """
+    holder = holder_of(connection, name)
+    gone = holder.token if holder is not None and holder.is_gone else None
+    connection.execute(
+        "DELETE FROM lease WHERE name = %s AND (expires_at < clock_timestamp() OR token = %s)", (name, gone)
+    )
+    return holder_of(connection, name) is None
+
+
+def _take(lease: Lease) -> Holder | None:
+    """Takes the lease if it is to be had; else says who has it."""
+    with lease.store.connect(f"lease {lease.name} {lease.run_id}") as connection:
+        holder = holder_of(connection, lease.name)
+        gone = holder.token if holder is not None and holder.is_gone else None
+        row = connection.execute(
+            TAKE,
+            {
+                "name": lease.name,
+                "run_id": lease.run_id,
+                "token": lease.token,
+                "host": socket.gethostname(),
+                "machine": this_machine(),
+                "process": _this_process(),
+                "length": LENGTH,
+                "gone": gone,
+            },
+        ).fetchone()
+        if row is not None:
+            return None
+        return holder_of(connection, lease.name) or holder
+
+
+@contextmanager
+def _renewed(lease: Lease) -> Iterator[None]:
+    """Renews the lease in a thread until the end of the block, then gives it back.
+
+    On a connection for each time: behind a pooler, one that is kept would be missing to others.
+    """
+    done = threading.Event()
+
+    def renew() -> None:
+        pause = RENEWED_EVERY
+        while not done.wait(pause.total_seconds()):
+            try:
+                with lease.store.connect(f"lease {lease.name} {lease.run_id}") as connection:
+                    renewed = connection.execute(RENEW, (LENGTH, lease.name, lease.token)).rowcount
+            except PipelineError as error:
+                logger.warning("%s: its lease could not be renewed, trying again. %s", lease.name, error)
+                pause = TRIED_AGAIN_AFTER
+                continue
+            if not renewed:
+                lease.lost.set()
+                return
+            pause = RENEWED_EVERY
+
+    thread = threading.Thread(target=renew, name=f"lease {lease.name}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        _give_back(lease)
+
+
+def _give_back(lease: Lease) -> None:
+    try:
+        with lease.store.connect(f"lease {lease.name} {lease.run_id}") as connection:
+            connection.execute("DELETE FROM lease WHERE name = %s AND token = %s", (lease.name, lease.token))
+    except PipelineError as error:
+        # What the block raised, if anything, says more; and the lease ends by itself.
+        logger.warning("%s: its lease could not be given back, and ends within %s s. %s", lease.name, 30, error)
+
+
+@cache
+def this_machine() -> str:
+    """What tells this machine, and the space of its process ids, from any other: containers have their own."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:  # no Linux: what is left is to wait for a lease's end
+        return f"{socket.gethostname()} {uuid.uuid4()}"
+
+
+def _this_process() -> str:
+    return f"{os.getpid()} {_start_of(os.getpid())}"
+
+
+def _is_running(process: str) -> bool:
+    """Whether a process of this machine is there: by its id and its start, as ids are given again."""
+    pid, _, start = process.partition(" ")
+    return _start_of(int(pid)) == start
+
+
+def _start_of(pid: int) -> str | None:
+    """When a process began, in ticks since the machine did; None: it is no more, or none that runs."""
+    try:
+        # Behind the name, which may hold anything: the third field and those after it.
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else fields[19]

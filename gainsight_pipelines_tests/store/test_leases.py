@@ -1,0 +1,201 @@
+"""Leases: who holds an object, who waits for it, who takes it over, and that who lost it can't write."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from gainsight_pipelines.errors import ObjectBusy
+from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.leases import (
+    ACCOUNTS,
+    LeaseLost,
+    TookTooLong,
+    account_lease,
+    held,
+    holder_of,
+    is_held,
+    object_lease,
+    take_away,
+)
+from gainsight_pipelines_tests.waiting import wait_until
+
+ELSEWHERE = "UPDATE lease SET machine = 'another machine', host = 'another'"
+"""As if another machine's process held it: whether that lives can't be asked."""
+
+HOLD = """
+import sys, time
+from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.leases import object_lease
+
+with object_lease(Store(sys.argv[1]), "company", "killed"):
+    print("taken", flush=True)
+    sys.stdin.read()
+"""
+
+
+def end_in(connection: psycopg.Connection, seconds: float) -> None:
+    connection.execute("UPDATE lease SET expires_at = clock_timestamp() + %s * interval '1 s'", (seconds,))
+
+
+@contextmanager
+def another_process(store: Store) -> Iterator[subprocess.Popen[str]]:
+    """A process of this machine that holds the lease of `company`."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, store.url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == "taken\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_one_pull_of_an_object_at_a_time(store: Store, connection: psycopg.Connection) -> None:
+    with object_lease(store, "company", "r1"):
+        assert is_held(connection, "company")
+        with (
+            pytest.raises(ObjectBusy, match=r"pulled by run r1 on \S+ since 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC"),
+            object_lease(store, "company", "r2"),
+        ):
+            pass
+        with object_lease(store, "activity", "r3"):
+            assert set(held(connection)) == {"activity", "company"}
+    assert held(connection) == {}
+    with object_lease(store, "company", "r2"):
+        pass
+
+
+def test_a_killed_process_of_this_machine_is_not_waited_for(store: Store, connection: psycopg.Connection) -> None:
+    with another_process(store) as process:
+        with pytest.raises(ObjectBusy), object_lease(store, "company", "r2"):
+            pass
+        assert not take_away(connection, "company")
+        process.kill()
+        process.wait()
+        assert not is_held(connection, "company")
+        holder = holder_of(connection, "company")
+        assert holder is not None and holder.left > 20 and not holder.is_alive
+        with object_lease(store, "company", "r2"):
+            assert is_held(connection, "company")
+
+
+def test_a_machine_that_is_lost_is_waited_for_until_its_lease_ends(
+    store: Store, connection: psycopg.Connection
+) -> None:
+    with object_lease(store, "company", "lost"):
+        connection.execute(ELSEWHERE)
+        with pytest.raises(ObjectBusy, match="run lost on another"), object_lease(store, "company", "r2"):
+            pass
+        end_in(connection, 0.3)  # nobody renews it
+        started = time.monotonic()
+        with object_lease(store, "company", "r2"):
+            assert time.monotonic() - started > 0.2
+            holder = holder_of(connection, "company")
+            assert holder is not None and holder.run_id == "r2"
+
+
+def test_one_that_is_overdue_and_renewed_after_all_is_alive(store: Store, connection: psycopg.Connection) -> None:
+    with object_lease(store, "company", "late"), ThreadPoolExecutor(1) as pool:
+        connection.execute(ELSEWHERE)
+        end_in(connection, 10)
+
+        def ask() -> None:
+            with object_lease(store, "company", "r2"):
+                pass
+
+        asking = pool.submit(ask)
+        wait_until(lambda: asked(connection) > 0)
+        end_in(connection, 30)
+        with pytest.raises(ObjectBusy, match="run late"):
+            asking.result(10)
+
+
+def asked(connection: psycopg.Connection) -> int:
+    row = connection.execute(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name LIKE '%lease company r2'"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_a_refresh_of_the_accounts_is_waited_for_by_name(store: Store, connection: psycopg.Connection) -> None:
+    said: list[str] = []
+    with ThreadPoolExecutor(1) as pool:
+        with account_lease(store, "first"):
+
+            def second() -> str:
+                with account_lease(store, "second", said.append):
+                    holder = holder_of(connection, ACCOUNTS)
+                    return holder.run_id if holder else ""
+
+            waiting = pool.submit(second)
+            wait_until(lambda: bool(said))
+        assert waiting.result(10) == "second"
+    assert "being refreshed by run first on" in said[0]
+
+
+def test_who_lost_it_writes_nothing(store: Store, connection: psycopg.Connection) -> None:
+    with object_lease(store, "company", "r1") as lease:
+        with lease.writing(connection):
+            connection.execute("INSERT INTO api_pause (until) VALUES (now())")
+        end_in(connection, -1)
+        assert take_away(connection, "company")
+        with pytest.raises(LeaseLost, match="run lost `company`"), lease.writing(connection):
+            connection.execute("DELETE FROM api_pause")
+        assert connection.execute("SELECT count(*) FROM api_pause").fetchone() == (1,)
+
+
+def test_a_session_that_lost_its_schema_writes_nothing(store: Store, connection: psycopg.Connection) -> None:
+    connection.execute("CREATE TABLE public.api_pause (LIKE api_pause)")
+    with object_lease(store, "company", "r1") as lease:
+        connection.execute("SET search_path TO public")
+        with pytest.raises(LeaseLost), lease.writing(connection):
+            connection.execute("INSERT INTO api_pause VALUES (true, now())")
+    assert connection.execute("SELECT count(*) FROM api_pause").fetchone() == (0,)
+
+
+def test_a_holder_is_not_taken_from_between_its_proof_and_its_commit(
+    store: Store, connection: psycopg.Connection
+) -> None:
+    """Who takes it over waits for the commit, and finds it renewed."""
+    with (
+        object_lease(store, "company", "r1") as lease,
+        ThreadPoolExecutor(1) as pool,
+        store.connect("watch") as watch,
+    ):
+        watch.execute(ELSEWHERE)
+
+        def ask() -> None:
+            with object_lease(store, "company", "r2"):
+                pass
+
+        connection.autocommit = False
+        end_in(connection, 0.01)
+        connection.commit()
+        with lease.writing(connection):
+            connection.execute("UPDATE lease SET expires_at = expires_at")  # as the proof does, a moment earlier
+            asking = pool.submit(ask)
+            waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE %s"
+            wait_until(lambda: watch.execute(waits, ("%lease company r2",)).fetchone() is not None)
+        with pytest.raises(ObjectBusy, match="run r1"):
+            asking.result(10)
+
+
+def test_a_transaction_that_takes_too_long_is_rolled_back(store: Store) -> None:
+    quick = Store(store.url, longest_transaction=timedelta(seconds=0.05))
+    with object_lease(quick, "company", "r1") as lease, quick.connect("test") as connection:
+        with pytest.raises(TookTooLong, match="rolled back"), lease.writing(connection):
+            connection.execute("INSERT INTO api_pause (until) SELECT now() FROM pg_sleep(0.1)")
+        assert connection.execute("SELECT count(*) FROM api_pause").fetchone() == (0,)
