@@ -172,6 +172,7 @@ class GainsightClient:
         credential: an access key goes into the ``accesskey`` header; an OAuth client is exchanged for a token first.
         clock: for waits and durations.
         before_call: called with the kind of call before each request (retries too); may wait, may raise RateLimited.
+        on_refusal: called with the seconds that Gainsight wants no call for, when it has refused one by rate.
         connect_timeout: seconds.
         read_timeout: seconds without a byte.
         max_response_bytes: of a decoded body.
@@ -190,6 +191,7 @@ class GainsightClient:
         *,
         clock: Clock,
         before_call: Callable[[str], None] = lambda kind: None,
+        on_refusal: Callable[[float], None] = lambda seconds: None,
         connect_timeout: float = CONNECT_TIMEOUT,
         read_timeout: float = READ_TIMEOUT,
         max_response_bytes: int = MAX_RESPONSE_BYTES,
@@ -202,6 +204,7 @@ class GainsightClient:
         self.bytes_received = 0
         self._clock = clock
         self._before_call = before_call
+        self._on_refusal = on_refusal
         self._timeout = (connect_timeout, read_timeout)
         self._max_bytes = max_response_bytes
         self._deadline = Deadline(max_answer_seconds)
@@ -494,6 +497,8 @@ class GainsightClient:
         if isinstance(error, RateLimited) and error.retry_after is None:
             # Fixed windows by the wall clock, theirs rather than ours.
             error.retry_after = 60.0 - answer.server_time.second + random.uniform(0.1, 1.5)  # noqa: S311 - jitter
+        if isinstance(error, RateLimited) and error.retry_after is not None:
+            self._on_refusal(error.retry_after)
         if self._oauth is not None and isinstance(error, CredentialsRejected) and answer.status == 401:
             return CredentialsRejected(*CLIENT_REJECTED)
         return error

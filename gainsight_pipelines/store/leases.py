@@ -59,6 +59,7 @@ WHERE name = %(name)s AND token = %(token)s AND current_schema() = %(schema)s
 RETURNING clock_timestamp() < now() + %(most)s
 """
 logger = logging.getLogger("gainsight_pipelines")
+_of_this_process: set[uuid.UUID] = set()
 
 
 class LeaseLost(TransientError):
@@ -83,8 +84,13 @@ class Holder:
 
     @property
     def is_gone(self) -> bool:
-        """Whether it was a process of this very machine that is no more: nobody has to wait for its lease's end."""
-        return self.machine == this_machine() and not _is_running(self.process)
+        """Whether it was of this very machine and is no more: nobody has to wait for its lease's end.
+
+        A process that is gone, or this one, where it could not give the lease back.
+        """
+        if self.machine != this_machine():
+            return False
+        return self.token not in _of_this_process if self.process == _this_process() else not _is_running(self.process)
 
     @property
     def is_alive(self) -> bool:
@@ -158,13 +164,13 @@ def object_lease(store: Store, name: str, run_id: str) -> Iterator[Lease]:
     Raises:
         ObjectBusy: another run holds it.
     """
-    lease = Lease(store, name, run_id, uuid.uuid4())
-    while (holder := _take(lease)) is not None:
-        if not holder.is_overdue:
-            raise ObjectBusy(f"`{name}` is being pulled by {holder}.", "Wait for it to end.")
-        time.sleep(min(max(holder.left, 0.05), 1.0))
-    with _renewed(lease):
-        yield lease
+    with _kept(Lease(store, name, run_id, uuid.uuid4())) as lease:
+        while (holder := _take(lease)) is not None:
+            if not holder.is_overdue:
+                raise ObjectBusy(f"`{name}` is being pulled by {holder}.", "Wait for it to end.")
+            time.sleep(min(max(holder.left, 0.05), 1.0))
+        with _renewed(lease):
+            yield lease
 
 
 @contextmanager
@@ -174,7 +180,13 @@ def account_lease(store: Store, run_id: str, say: Callable[[str], None] = logger
     Raises:
         TransientError: another run refreshes the accounts for more than half an hour.
     """
-    lease = Lease(store, ACCOUNTS, run_id, uuid.uuid4())
+    with _kept(Lease(store, ACCOUNTS, run_id, uuid.uuid4())) as lease:
+        _wait_for_accounts(lease, say)
+        with _renewed(lease):
+            yield lease
+
+
+def _wait_for_accounts(lease: Lease, say: Callable[[str], None]) -> None:
     started = time.monotonic()
     said = started - SAID_EVERY.total_seconds() + 2
     pause = 0.05
@@ -190,8 +202,16 @@ def account_lease(store: Store, run_id: str, say: Callable[[str], None] = logger
             say(f"waiting for the accounts, which are being refreshed by {holder}")
         time.sleep(pause)
         pause = min(pause * 2, 1.0)
-    with _renewed(lease):
+
+
+@contextmanager
+def _kept(lease: Lease) -> Iterator[Lease]:
+    """Has this process know for so long that the lease is its own."""
+    _of_this_process.add(lease.token)
+    try:
         yield lease
+    finally:
+        _of_this_process.discard(lease.token)
 
 
 def holder_of(connection: psycopg.Connection, name: str) -> Holder | None:

@@ -2,6 +2,9 @@
 
 Gainsight allows 100 synchronous calls a minute and 50,000 a day, in fixed windows by the wall clock, to everybody in
 the company together ("Company API" and "Custom Object API" documentation). So one row per window is all that is kept.
+
+Others use the quota up as well. What Gainsight tells one process by refusing a call holds every process on the store:
+nobody calls before that time, and then one of them alone tries, so that a refusal is never asked for by all.
 """
 
 from __future__ import annotations
@@ -19,6 +22,12 @@ from gainsight_pipelines.store.connection import Store
 
 CALLS_PER_MINUTE, CALLS_PER_DAY = 100, 50_000
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+PROBED_FOR = timedelta(seconds=3)
+"""How long a single call goes first after a pause; its caller's next one tells the others that it was answered."""
+
+LONGEST_PAUSE = timedelta(minutes=2)
+"""That is waited for; a longer one is an error that says until when."""
+
 logger = logging.getLogger("gainsight_pipelines")
 
 COUNT = """
@@ -29,7 +38,16 @@ RETURNING calls
 FORGET = "DELETE FROM api_quota WHERE window_start < %s"
 
 
-@dataclass(frozen=True, slots=True)
+PAUSE = """
+INSERT INTO api_pause AS p (until) VALUES (%s)
+ON CONFLICT (only_row) DO UPDATE
+SET until = CASE WHEN p.is_probe THEN excluded.until ELSE greatest(p.until, excluded.until) END, is_probe = false
+"""
+PROBE = "UPDATE api_pause SET until = %s, is_probe = true WHERE until <= %s"
+ANSWERED = "DELETE FROM api_pause WHERE is_probe"
+
+
+@dataclass(slots=True)
 class Quota:
     """Lets calls through as long as our share of the tenant's quota lasts.
 
@@ -40,29 +58,69 @@ class Quota:
     clock: Clock
     share: float
     say: Callable[[str], None] = logger.info
+    _is_probing: bool = False
+    """Whether the others wait for our call, the first after a pause."""
 
     def __call__(self, kind: str) -> None:
-        """Counts one call that is about to be made; waits for the next minute when this one's share is used up.
+        """Counts one call that is about to be made; waits where Gainsight or our share want none now.
 
         Raises:
-            RateLimited: today's share is used up.
+            RateLimited: today's share is used up, or Gainsight wants no calls for longer than is waited for.
         """
-        while not self._counted():
-            now = self.clock.now()
-            wait = (_start(now, MINUTE) + MINUTE - now).total_seconds()
-            self.say(f"waiting {wait:.0f} s: this minute's share of Gainsight's API quota is used up ({kind})")
+        while (wait := self._wait(kind)) is not None:
             self.clock.sleep(wait)
+
+    def refused(self, seconds: float) -> None:
+        """Gainsight has refused a call, and wants none for so long: nobody on this store makes one."""
+        self._is_probing = False
+        with self.store.connect("quota") as connection:
+            connection.execute(PAUSE, (self.clock.now() + timedelta(seconds=seconds),))
 
     def used_today(self) -> int:
         """Calls of today (UTC) that went through here."""
         with self.store.connect("quota") as connection:
             return calls_of_day(connection, self.clock.now())
 
-    def _counted(self) -> bool:
-        now = self.clock.now()
+    def _wait(self, kind: str) -> float | None:
+        """Seconds to wait before asking again; None: the call is counted and can be made."""
+        with self.store.connect("quota") as connection:
+            now = self.clock.now()
+            if (paused := self._paused(connection, now)) is not None:
+                wait, is_probed = paused
+                if not is_probed:
+                    self.say(f"waiting {wait:.0f} s: Gainsight refused a call, its API quota is used up ({kind})")
+                return wait
+            if not self._counted(connection, now):
+                self._is_probing = False  # no call is made now, so it tells the others nothing
+                wait = (_start(now, MINUTE) + MINUTE - now).total_seconds()
+                self.say(f"waiting {wait:.0f} s: this minute's share of Gainsight's API quota is used up ({kind})")
+                return wait
+        return None
+
+    def _paused(self, connection: psycopg.Connection, now: datetime) -> tuple[float, bool] | None:
+        """How long to wait, and whether only for another's first call; None: call."""
+        if self._is_probing:
+            connection.execute(ANSWERED)
+            self._is_probing = False
+        row = connection.execute("SELECT until, is_probe FROM api_pause").fetchone()
+        if row is None:
+            return None
+        left = row[0] - now
+        if left > LONGEST_PAUSE:
+            raise RateLimited(
+                f"Gainsight wants no calls until {row[0]:%Y-%m-%d %H:%M:%S} UTC: its API quota is used up.",
+                "Run again after that, or see who else uses the quota.",
+                retry_after=left.total_seconds(),
+            )
+        if left > timedelta(0):
+            return left.total_seconds(), row[1]
+        self._is_probing = connection.execute(PROBE, (now + PROBED_FOR, now)).rowcount == 1
+        return None if self._is_probing else (PROBED_FOR.total_seconds(), True)
+
+    def _counted(self, connection: psycopg.Connection, now: datetime) -> bool:
         minute, day = _start(now, MINUTE), _start(now, DAY)
         per_minute, per_day = self._share_of(CALLS_PER_MINUTE), self._share_of(CALLS_PER_DAY)
-        with self.store.connect("quota") as connection, connection.transaction():
+        with connection.transaction():
             if connection.execute(COUNT, (day, DAY.total_seconds(), per_day)).fetchone() is None:
                 raise RateLimited(
                     f"Today's share of Gainsight's API quota ({per_day:,} calls) is used up.",

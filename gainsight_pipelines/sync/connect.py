@@ -54,7 +54,9 @@ def connect_gainsight(settings: Settings, secrets: Secrets, clock: Clock, store:
     """
     tenant = tenant_of(settings)
     quota = Quota(store, clock, tenant.quota_share)
-    return GainsightClient(tenant.base_url, credential_from(secrets), clock=clock, before_call=quota)
+    return GainsightClient(
+        tenant.base_url, credential_from(secrets), clock=clock, before_call=quota, on_refusal=quota.refused
+    )
 
 
 def tenant_of(settings: Settings) -> GainsightSettings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -11,10 +12,14 @@ from threading import Lock
 
 import pytest
 
+from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import RateLimited
+from gainsight_pipelines.gainsight.client import GainsightClient
+from gainsight_pipelines.gainsight.credentials import AccessKey
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.migrate import migrate
 from gainsight_pipelines.store.quota import Quota
+from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 
 
 class TestClock:
@@ -113,3 +118,83 @@ def test_processes_share_it(store: Store) -> None:
             "SELECT window_seconds, sum(calls) FROM api_quota GROUP BY 1 ORDER BY 1"
         ).fetchall()
     assert windows == [(60, 45), (86_400, 45)]
+
+
+def test_what_one_is_told_by_a_refusal_holds_everybody(store: Store) -> None:
+    """Nobody calls before that time; then one goes first, and the others once its call was answered."""
+    clock = TestClock(datetime(2026, 11, 23, 12, 0, 10, tzinfo=UTC))
+    told, other = Quota(store, clock, 1.0), Quota(store, clock, 1.0)
+    told.refused(20)
+    other("query")
+    assert clock.slept == [20.0]
+    assert used(store) == 1
+    told("query")
+    assert clock.slept[1:], "the first one's call is not answered yet"
+    clock.slept.clear()
+    other("query")
+    told("query")
+    assert clock.slept == []
+
+
+def test_a_first_call_that_is_refused_again_holds_everybody_again(store: Store) -> None:
+    clock = TestClock(datetime(2026, 11, 23, 12, 0, 10, tzinfo=UTC))
+    told, other = Quota(store, clock, 1.0), Quota(store, clock, 1.0)
+    told.refused(1)
+    told("query")
+    told.refused(30)
+    other("query")
+    assert clock.slept == [1.0, 30.0]
+
+
+def test_a_long_pause_is_an_error_that_says_until_when(store: Store) -> None:
+    clock = TestClock(datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC))
+    Quota(store, clock, 1.0).refused(3600)
+    with pytest.raises(RateLimited, match="no calls until 2026-11-23 13:00:00 UTC") as raised:
+        Quota(store, clock, 1.0)("query")
+    assert raised.value.retry_after == 3600
+    assert used(store) == 0
+
+
+def used(store: Store) -> int:
+    with store.connect("test") as connection:
+        row = connection.execute("SELECT coalesce(max(calls), 0) FROM api_quota").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_four_that_call_at_once_meet_two_refusals(small_sandbox: RunningSandbox, store: Store) -> None:
+    """The first one's, and that of the one call that goes first when the time is over: no call in between."""
+    small_sandbox.reset()
+    small_sandbox.switch(rate_limit_next=2, rate_limit_retry_after="2")
+    starts: list[float] = []
+    refusals: list[float] = []
+
+    def pull() -> None:
+        quota = Quota(store, SystemClock(), 1.0)
+
+        def before(kind: str) -> None:
+            quota(kind)
+            starts.append(time.monotonic())
+
+        def refused(seconds: float) -> None:
+            quota.refused(seconds)
+            refusals.append(time.monotonic())
+
+        client = GainsightClient(
+            small_sandbox.urls["gainsight"],
+            AccessKey(small_sandbox.env["GAINSIGHT_API_KEY"]),
+            clock=SystemClock(),
+            before_call=before,
+            on_refusal=refused,
+        )
+        with client:
+            for _ in range(3):
+                client.describe("company")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: pull(), range(4)))
+    assert len(refusals) == 2
+    assert len(starts) == 4 * 3 + 2
+    for moment in refusals:
+        # Half a second is for those that were let through just before.
+        assert not [start for start in starts if moment + 0.5 < start < moment + 1.9]

@@ -20,8 +20,9 @@ CREATE TABLE lease (
     expires_at        timestamptz NOT NULL
 );
 
--- Until when nobody calls Gainsight, because it refused a call.
+-- Until when nobody calls Gainsight, because it refused a call; is_probe: because one call goes first after that.
 CREATE TABLE api_pause (
     only_row          boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    until             timestamptz NOT NULL
+    until             timestamptz NOT NULL,
+    is_probe          boolean NOT NULL DEFAULT false
 );
