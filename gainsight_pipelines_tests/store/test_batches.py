@@ -110,7 +110,8 @@ def swap(connection: psycopg.Connection, lease: Lease) -> Any:
     """All rows are gone, and as many are new."""
     bulk.prepare(connection, USAGE_METRIC)
     snapshot.prepare(connection, USAGE_METRIC)
-    rows = [("u", f"new {n}", "m", "c", None, "p", None, 1, "{}", None, None, *UNLINKED) for n in range(ROWS)]
+    made = dict.fromkeys(USAGE_METRIC.columns) | {"object": "u", "metric": "m", "product_name": "p", "secondary": "{}"}
+    rows = [(*(made | {"record_id": f"new {n}"}).values(), *UNLINKED) for n in range(ROWS)]
     snapshot.add(connection, USAGE_METRIC, rows)
     written, gone = snapshot.swap(connection, lease, USAGE_METRIC, "u", "later", finish=lambda: None)
     assert written == bulk.Written(ROWS, 0)
