@@ -45,7 +45,7 @@ def hubspot(small_sandbox: RunningSandbox, postgres_server: EmbeddedServer) -> I
 def stored(pulling: Pulling, name: str) -> dict[str, tuple[str | None, str | None, dict[str, Any]]]:
     """Account, reason and attributes of the live records, by Gsid."""
     rows = pulling.query(
-        """SELECT gsid, account_id, unmatched_reason, attributes FROM gainsight.record
+        """SELECT gsid, account_id, unmatched_reason, attributes FROM record
            WHERE object = %s AND deleted_at IS NULL""",
         (name,),
     )
@@ -112,7 +112,7 @@ def test_a_deleted_record_is_marked_and_its_row_stays(records: Pulling) -> None:
     assert records.pull("company_person").details["deleted"] == 1
     assert gsid not in stored(records, "company_person")
     agree(records, "company_person", "salesforce")
-    assert records.query("SELECT deleted_at IS NOT NULL FROM gainsight.record WHERE gsid = %s", (gsid,)) == [(True,)]
+    assert records.query("SELECT deleted_at IS NOT NULL FROM record WHERE gsid = %s", (gsid,)) == [(True,)]
 
 
 def test_a_change_is_brought_by_the_next_pull_alone(records: Pulling) -> None:
@@ -148,7 +148,7 @@ def test_the_account_shows_how_many_records_it_has(records: Pulling) -> None:
     records.pull("call_to_action")
     shown = dict(records.query("SELECT account_id, objects FROM gainsight.account_360 WHERE objects <> '{}'"))
     counted = records.query(
-        "SELECT account_id, count(*), max(modified_at) FROM gainsight.record WHERE account_id IS NOT NULL GROUP BY 1"
+        "SELECT account_id, count(*), max(modified_at) FROM record WHERE account_id IS NOT NULL GROUP BY 1"
     )
     assert {key: each["call_to_action"]["records"] for key, each in shown.items()} == {
         account: count for account, count, _ in counted
@@ -158,7 +158,7 @@ def test_the_account_shows_how_many_records_it_has(records: Pulling) -> None:
 def test_an_object_without_an_id_is_read_whole_and_its_gone_rows_are_marked(records: Pulling) -> None:
     records.pull("health_scorecard_fact")
     records.query_and_commit(
-        """INSERT INTO gainsight.record (object, gsid, unmatched_reason, changed_at, run_id)
+        """INSERT INTO record (object, gsid, unmatched_reason, changed_at, run_id)
            VALUES ('health_scorecard_fact', 'gone', 'no_company', now(), 'r')"""
     )
     assert records.pull("health_scorecard_fact").details["deleted"] == 1
@@ -193,7 +193,7 @@ def test_companies_and_survey_fields_have_views_too(records: Pulling) -> None:
     (row,) = records.query(
         """SELECT count(*), count(*) FILTER (WHERE c.attributes ->> 'Industry' IS DISTINCT FROM v.industry),
                   count(*) FILTER (WHERE (c.attributes ->> 'Arr')::numeric IS DISTINCT FROM v.arr)
-           FROM gainsight.company_attributes v JOIN gainsight.company c USING (gsid)"""
+           FROM company_attributes v JOIN company c USING (gsid)"""
     )
     assert row == (len(records.truth("company")), 0, 0)
     records.content["surveys"]["register_custom_fields"] = True
