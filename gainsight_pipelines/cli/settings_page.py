@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,11 @@ from gainsight_pipelines.embedded.processes import ProcessGroup
 from gainsight_pipelines.errors import PipelineError
 from gainsight_pipelines.orchestration.webserver import Webserver
 from gainsight_pipelines.scheduling.banner import NEVER, Row, read_banner
-from gainsight_pipelines.settings import Secrets, load_settings, settings_path
+from gainsight_pipelines.scheduling.gate import Pace
+from gainsight_pipelines.settings import Secrets, Settings, load_settings, settings_path
+from gainsight_pipelines.settings.pulls import find_pull
 from gainsight_pipelines.settings.values import is_loopback
+from gainsight_pipelines.store.gate import Gate
 
 
 def settings_page_command(
@@ -50,18 +53,21 @@ def settings_page_command(
 
 
 def _runs(workspace: Workspace | PipelineError, webserver: Webserver | None, file: Path, clock: Clock) -> Any:
-    from gainsight_pipelines.page.status import Runs, StatusRow
+    from gainsight_pipelines.page.status import Runs, Status
 
-    def rows() -> Sequence[StatusRow]:
+    def status() -> Status:
         if isinstance(workspace, PipelineError):
             raise workspace
+        settings, now = load_settings(file), clock.now()
         with workspace.store.connect("settings page") as connection:
-            banner = read_banner(connection, load_settings(file), clock.now())
-        return [_row(row, webserver, clock) for row in banner.rows]
+            banner = read_banner(connection, settings, now)
+        rows = [_row(row, settings, webserver, now) for row in banner.rows]
+        ends = [row.since for row in banner.rows if row.status == "completed" and row.since is not None]
+        return Status(_gate(banner.gate, clock), rows, output.ago(max(ends), now) if ends else "")
 
     if webserver is None:
         why_not = "To run pulls from here, start `gainsight-pipelines dev` and give its address with --dagster."
-        return Runs(rows, why_not=why_not)
+        return Runs(status, why_not=why_not)
 
     def start(name: str) -> str:
         return webserver.run_page(webserver.start(name, load_settings(file)))
@@ -69,14 +75,37 @@ def _runs(workspace: Workspace | PipelineError, webserver: Webserver | None, fil
     def reload() -> None:
         webserver.reload(load_settings(file))
 
-    return Runs(rows, start, reload, webserver.url)
+    return Runs(status, start, reload, webserver.url)
 
 
-def _row(row: Row, webserver: Webserver | None, clock: Clock) -> Any:
+def _gate(gate: Gate | None, clock: Clock) -> Any:
+    from gainsight_pipelines.page.status import GateState
+
+    if gate is None:
+        return None
+    checked = output.ago(gate.checked_at, clock.now())
+    return GateState(gate.is_open, gate.message, checked, Pace.of().is_stale(gate, clock))
+
+
+def _row(row: Row, settings: Settings, webserver: Webserver | None, now: datetime) -> Any:
     from gainsight_pipelines.page.status import StatusRow
 
-    if row.run is None:
-        return StatusRow(row.name, NEVER, "", "Never synced: click Run, or wait for its schedule.")
-    when = output.when(row, clock.now())
+    due = "" if row.next_due is None else output.until(row.next_due, now)
+    title = _title(settings, row.name)
+    since = row.since
+    if row.run is None or since is None:
+        return StatusRow(
+            row.name, NEVER, "", "Not synced yet: click Run, or wait for its schedule.", None, title, "", due
+        )
     run_page = webserver.run_page(row.run.run_id) if webserver else None
-    return StatusRow(row.name, row.status, when, row.error or "", run_page)
+    unmatched = sum(row.run.rows_unmatched.values())
+    counts = f"{row.run.records_read:,} read, {unmatched:,} without an account"
+    return StatusRow(row.name, row.status, output.ago(since, now), row.error or "", run_page, title, counts, due)
+
+
+def _title(settings: Settings, name: str) -> str:
+    """What people call a pull; its name where its section is broken."""
+    try:
+        return find_pull(settings, name).title
+    except PipelineError:
+        return name

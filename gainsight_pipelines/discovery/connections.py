@@ -36,6 +36,7 @@ class Connections:
         environ: the environment; `.env` beside the settings file is read as well.
         before_call: asked before each call to Gainsight, e.g. a `Quota`.
         answer_seconds: how long one call may take.
+        typed: variables as somebody is about to write them into `.env`; None: about to be taken out.
     """
 
     settings: Settings
@@ -43,6 +44,7 @@ class Connections:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     before_call: Callable[[str], None] = _uncounted
     answer_seconds: float = ANSWER_SECONDS
+    typed: Mapping[str, str | None] = field(default_factory=dict, repr=False)
 
     def secrets(self) -> Secrets:
         """The secrets as they are now.
@@ -50,7 +52,7 @@ class Connections:
         Raises:
             SettingsError: `.env` can't be read.
         """
-        return Secrets.read(self.settings.path, self.environ)
+        return Secrets.read(self.settings.path, self.environ).with_dotenv(self.typed)
 
     def gainsight(self, answer_seconds: float | None = None) -> GainsightClient:
         """A client for the tenant; nothing is called yet. Close it.

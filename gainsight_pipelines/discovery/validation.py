@@ -248,7 +248,8 @@ class _Validation:
         self._is_crm_there = True
         counted = f"{accounts:,} accounts" if accounts is not None else "more accounts than it counts in seconds"
         text = f"{CRM_NAMES[kind]} answers: {counted}. Logged in by {login}."
-        yield Check("primary_crm", "accounts", Outcome.PASSED, text, facts={"crm": kind, "accounts": accounts})
+        facts = {"crm": kind, "accounts": accounts, "organisation": organisation}
+        yield Check("primary_crm", "accounts", Outcome.PASSED, text, facts=facts)
         if self._holder is not None and self._holder[1:] != (kind, organisation):
             holder = f"{self._holder[1]} {self._holder[2]}"
             yield self._foreign(holder, f"{kind} {organisation}")

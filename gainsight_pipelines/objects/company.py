@@ -97,7 +97,7 @@ class CompanyPull(ObjectPull):
     settings: CompanySettings
     name: str = "company"
     section: str = "company"
-    title: str = "Account / Company"
+    title: str = "Company"
     description: str = "Gainsight's company attributes, added to the accounts of the primary CRM."
     gainsight_object: str = COMPANY_OBJECT
     table: Table = COMPANY
@@ -185,7 +185,7 @@ class CompanyMapper:
 DEFINITION = ObjectDefinition(
     section="company",
     model=CompanySettings,
-    title="Account / Company",
+    title="Company",
     summary="companies (attributes of accounts)",
     cron="5 5 * * *",
     cadence="daily",

@@ -172,7 +172,7 @@ class ProductUsagePull(ObjectPull):
     settings: ProductUsageSettings
     name: str = SECTION
     section: str = SECTION
-    title: str = "Product Usage"
+    title: str = "Product usage"
     table: Table = USAGE_METRIC
     limit: int | None = None
 
@@ -449,7 +449,7 @@ def _observed_at(schema: ObjectSchema, configured: str | None) -> str | None:
 DEFINITION = ObjectDefinition(
     section=SECTION,
     model=ProductUsageSettings,
-    title="Product Usage",
+    title="Product usage",
     summary="product usage",
     cron="50 5 * * 1",
     cadence="weekly",

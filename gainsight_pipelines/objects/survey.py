@@ -179,7 +179,7 @@ class SurveyPull(ObjectPull):
 
     @property
     def title(self) -> str:
-        return f"Surveys: {self.row.object}"
+        return f"Surveys: {self.row.survey_type or self.row.object}"
 
     @property
     def description(self) -> str:

@@ -8,6 +8,7 @@ from gainsight_pipelines.discovery.categories import NO_CATEGORY, SAMPLE_SIZES, 
 from gainsight_pipelines.errors import PipelineError
 from gainsight_pipelines.objects.activity_types import DESCRIPTIONS, ActivityType, category_key
 from gainsight_pipelines.page import widgets
+from gainsight_pipelines.page.draft import Unfit
 from gainsight_pipelines.page.widgets import Form
 
 PLACE = ("activity", "reporting_categories")
@@ -19,24 +20,27 @@ class CategoryEditor:
 
     def __init__(self, form: Form) -> None:
         self._form = form
-        self._rows: list[tuple[str, str]] = list((form.draft.get(PLACE) or {}).items())
+        unfit = form.draft.unfit.get(PLACE)
+        self._rows: list[tuple[str, str]] = list(unfit.shown if unfit else (form.draft.get(PLACE) or {}).items())
+        self._can_change = form.why_read_only is None
         self._sample: CategorySample | None = None
         with ui.row().classes("items-center gap-1"):
-            widgets.heading("ReportingCategory → ActivityType", 3)
+            widgets.heading("Activity type of each reporting category", 3)
             ui.button(icon="help_outline", on_click=_explain_types).props(
                 'flat round dense aria-label="What each activity type means"'
             )
-        ui.label(widgets.shown_help(PLACE)).classes("text-caption opacity-70")
-        self._error = ui.label().classes("text-negative").props('role="alert"')
-        self._table = ui.column().classes("w-full gap-1")
+        ui.label(widgets.shown_help(PLACE)).classes("small muted")
+        self._table = ui.column().classes("w-full gap-2")
+        self._error = ui.label().classes("bad-text").props('role="alert"')
         self._adds = ui.button("Add a category", icon="add", on_click=lambda: self._add("", "TYPE_MANUAL"))
-        self._adds.props("flat")
+        self._adds.props("outline dense padding='4px 12px'").set_enabled(self._can_change)
         self._chips = ui.row().classes("items-center gap-1")
         with ui.row().classes("items-center gap-2"):
             text = f"Sample {SAMPLE_SIZES[0]:,} activities"
-            self._button = ui.button(text, icon="refresh", on_click=self._clicked).props("outline")
-            self._said = ui.label().classes("text-caption").props('role="status" aria-live="polite"')
-        form.register(PLACE, self._show_error)
+            self._button = ui.button(text, icon="refresh", on_click=self._clicked)
+            self._button.props("outline dense padding='4px 12px'").set_enabled(self._can_change)
+            self._said = ui.label().classes("small muted").props('role="status" aria-live="polite"')
+        form.register(PLACE, self._show_error, self._table)
         self._show()
 
     async def sample(self, *, is_resample: bool) -> None:
@@ -75,15 +79,16 @@ class CategoryEditor:
 
     def _row(self, number: int, category: str, kind: str) -> ui.input:
         with ui.row().classes("w-full items-center no-wrap gap-2"):
-            name = ui.input(value=category, placeholder="category").classes("grow").props("dense")
+            name = ui.input(value=category, placeholder="category").classes("grow").props("dense outlined")
             name.props(f'aria-label="Category {number + 1}"')
             name.on_value_change(lambda event: self._change(number, (event.value or "", self._rows[number][1])))
-            chosen = ui.select(TYPES, value=kind if kind in TYPES else None).props("dense")
+            chosen = ui.select(TYPES, value=kind if kind in TYPES else None).props("dense outlined")
             chosen.props(f'aria-label="Activity type of category {number + 1}"').classes("w-40")
             chosen.on_value_change(lambda event: self._change(number, (self._rows[number][0], event.value)))
-            ui.button(icon="delete", on_click=lambda: self._remove(number)).props(
-                f'flat round dense aria-label="Remove category {number + 1}"'
-            )
+            remove = ui.button(icon="delete", color=None, on_click=lambda: self._remove(number))
+            remove.classes("icon-button").props(f'flat round dense aria-label="Remove category {number + 1}"')
+            for element in (name, chosen, remove):
+                element.set_enabled(self._can_change)
         return name
 
     def _show_chips(self) -> None:
@@ -93,7 +98,7 @@ class CategoryEditor:
         missing = [one for one in found if one.name != NO_CATEGORY and category_key(one.name) not in have]
         with self._chips:
             if missing:
-                ui.label("Not mapped yet:").classes("text-caption")
+                ui.label("Not mapped yet:").classes("small muted")
             for one in missing:
                 self._chip(one)
 
@@ -123,13 +128,15 @@ class CategoryEditor:
         self._store()
         self._show_chips()
 
-    def _store(self) -> None:
-        self._form.set(PLACE, {category.strip(): kind for category, kind in self._rows if category.strip()})
-
     def _show_error(self, error: str | None) -> None:
-        keys = [category_key(category) for category, _ in self._rows]
-        twice = next((row[0] for row, key in zip(self._rows, keys, strict=True) if key and keys.count(key) > 1), None)
-        self._error.set_text(error or (f"{twice} is there twice: leave one." if twice else ""))
+        self._error.set_text(error or "")
+
+    def _store(self) -> None:
+        rows = [(category.strip(), kind) for category, kind in self._rows if category.strip()]
+        keys = [category_key(category) for category, _ in rows]
+        twice = next((category for (category, _), key in zip(rows, keys, strict=True) if keys.count(key) > 1), None)
+        self._form.draft.refuse(PLACE, Unfit(self._rows, f"{twice} is there twice: leave one.") if twice else None)
+        self._form.set(PLACE, dict(rows))
 
 
 def _explain_types() -> None:

@@ -1,127 +1,157 @@
-"""The Connection card: whom to talk to, with which keys, does it work. Keys go into `.env` and never come back."""
+"""The Connection card: Gainsight and the primary CRM, each with its state, its login, and a test.
+
+Secrets that somebody types belong to the draft: they are tested as they are typed, written by Save, and those that are
+set already are never shown.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
 
-from nicegui import run, ui
+from nicegui import ui
 
+from gainsight_pipelines.clock import Clock
+from gainsight_pipelines.crm.protocol import CRM_NAMES
 from gainsight_pipelines.discovery.validation import Check, Outcome
 from gainsight_pipelines.errors import PipelineError
-from gainsight_pipelines.gainsight.credentials import API_KEY_VARIABLE
+from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.page import widgets
 from gainsight_pipelines.page.draft import in_a_form
-from gainsight_pipelines.page.lookups import CONNECTION, EVERYTHING
+from gainsight_pipelines.page.lookups import EVERYTHING
+from gainsight_pipelines.page.status import GateState, Status
 from gainsight_pipelines.page.widgets import Form, Picker
-from gainsight_pipelines.settings.dotenv_file import source_of, write_secrets
+from gainsight_pipelines.page.words import ago
+from gainsight_pipelines.settings import Secrets
+from gainsight_pipelines.settings.document import Path as Place
+from gainsight_pipelines.settings.dotenv_file import source_of
+from gainsight_pipelines.settings.logins import LOGINS, Login, Variable, in_the_way, login_in_use, usual_login
 from gainsight_pipelines.settings.models import AccountFields
 
-CRM_KEYS: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "salesforce": (
-        ("SALESFORCE_INSTANCE_URL", "Salesforce instance URL"),
-        ("SALESFORCE_CLIENT_ID", "Client id of the connected app"),
-        ("SALESFORCE_CLIENT_SECRET", "Client secret"),
-    ),
-    "hubspot": (("HUBSPOT_ACCESS_TOKEN", "Access token of the private app"),),
-}
-KINDS = {"salesforce": "Salesforce", "hubspot": "HubSpot"}
-SOURCES = {
-    "environment": "Set in the environment, which wins: change it there.",
-    "file": "In the file that {name}_FILE names: change it there.",
-    "dotenv": "Is set, and is never shown. Type a new one to replace it.",
-    None: "Not set yet.",
-}
+GAINSIGHT, CRM = "gainsight", "primary_crm"
+CREDENTIAL_CHECKS = frozenset({"address", "key", "accounts"})
+"""The checks that say whether a service lets us in; the others are about what the settings name there."""
 LOOKS: Mapping[Outcome, tuple[str, str]] = {
-    Outcome.PASSED: ("check_circle", "text-positive"),
-    Outcome.WARNING: ("warning", "text-warning"),
-    Outcome.FAILED: ("error", "text-negative"),
-    Outcome.SKIPPED: ("do_not_disturb_on", "opacity-60"),
+    Outcome.PASSED: ("check_circle", "good"),
+    Outcome.WARNING: ("warning", "warn"),
+    Outcome.FAILED: ("error", "bad-text"),
+    Outcome.SKIPPED: ("do_not_disturb_on", "muted"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How the last test of a service ended, and when.
+
+    `entered`: stands for the address and secrets that it was tested with; of others it says nothing.
+    """
+
+    is_good: bool
+    text: str
+    at: datetime
+    entered: int
 
 
 class Connection:
-    """The card."""
+    """The card.
 
-    def __init__(self, form: Form) -> None:
+    Args:
+        form: the form.
+        clock: the source of time.
+        states: how the last test of each service ended; shared by the tabs of a page.
+    """
+
+    def __init__(self, form: Form, clock: Clock, states: dict[str, State]) -> None:
         self._form = form
-        self._entered: dict[str, str] = {}
-        with ui.card().classes("w-full"):
-            widgets.heading("Connection")
-            form.show_mistakes_of("gainsight")
-            widgets.text_field(form, ("gainsight", "base_url"), "Gainsight base URL")
-            self._gainsight = ui.column().classes("w-full")
-            form.show_mistakes_of("primary_crm")
-            kind = widgets.choice(form, ("primary_crm", "kind"), "Primary CRM", KINDS)
-            self._crm = ui.column().classes("w-full")
-            kind.on_value_change(self._show_crm)
-            self._show_key()
-            self._show_crm()
-            with ui.row().classes("items-center"):
-                self._button = ui.button("Validate connection", icon="network_check", on_click=self._connect)
+        self._former: dict[Any, dict[Place, Any]] = {}
+        with ui.card().classes("w-full panel").props('role="region" aria-label="Connection"'):
+            with ui.row().classes("w-full items-center justify-between gap-2"):
+                widgets.heading("Connection")
                 self._every = ui.button("Check all settings", icon="fact_check", on_click=self._check_everything)
-                self._every.props("outline")
-                ui.button("Keep keys untried", on_click=self._keep).props("flat").tooltip(
-                    "Writes the keys that you typed into .env without trying them."
-                )
+                self._every.props("flat dense no-caps padding='4px 10px'")
+            self._gainsight = Service(form, GAINSIGHT, "Gainsight", clock, states, self._gainsight_fields)
+            self._crm_box = ui.column().classes("w-full")
+            self._crm: Service | None = None
+            self._clock, self._states = clock, states
+            self._status: Status | None = None
+            self._show_crm()
             self._findings = ui.column().classes("w-full gap-1").props('role="status" aria-live="polite"')
+        form.on_change.append(self._show_states)
 
-    def _show_key(self) -> None:
-        """The field for Gainsight's key, empty whatever is set."""
-        self._entered.pop(API_KEY_VARIABLE, None)
-        self._gainsight.clear()
-        with self._gainsight:
-            self._key(API_KEY_VARIABLE, "Gainsight API key")
+    async def test_typed(self) -> Mapping[str, Sequence[Check]]:
+        """Tests each service for which secrets were typed, by itself; the checks that failed, by its name."""
+        found = {}
+        for service in (self._gainsight, self._crm):
+            if service is not None and service.typed():
+                found[service.title] = await service.test()
+        return found
+
+    def names_of(self, title: str) -> tuple[str, ...]:
+        """The variables of a service that were typed."""
+        return next(one.typed() for one in (self._gainsight, self._crm) if one is not None and one.title == title)
+
+    def show_status(self, status: Status) -> None:
+        """What runs and the gate say of the connections."""
+        self._status = status
+        self._show_states()
+
+    def refresh(self) -> None:
+        """Shows what is set by now, after saving."""
+        self._gainsight.show_login()
+        self._show_crm()
+
+    def _show_states(self) -> None:
+        self._gainsight.show_state(self._status, None)
+        if self._crm is not None:
+            self._crm.show_state(self._status, self._status.gate if self._status else None)
+
+    def _gainsight_fields(self) -> None:
+        self._form.show_mistakes_of(GAINSIGHT)
+        address = widgets.text_field(self._form, (GAINSIGHT, "base_url"), "Gainsight base URL")
+        address.props["placeholder"] = "https://your-tenant.gainsightcloud.com"
 
     def _show_crm(self) -> None:
-        """The fields for the keys of the CRM that is chosen."""
-        self._entered = {name: value for name, value in self._entered.items() if name == API_KEY_VARIABLE}
-        kind = self._form.draft.get(("primary_crm", "kind"))
-        self._crm.clear()
-        with self._crm:
-            for name, label in CRM_KEYS.get(kind, ()):
-                self._key(name, label)
-            if kind == "salesforce":
-                ui.label(
-                    "Other ways to log in (JWT bearer, user name and password) are set in .env: see .env.example."
-                ).classes("text-caption opacity-70")
-            if kind is not None:
-                with ui.expansion("CRM fields that differ from the usual ones").classes("w-full"):
-                    for field, info in AccountFields.model_fields.items():
-                        place = ("primary_crm", "fields", field)
-                        load = self._form.lookups.crm_fields
-                        Picker(self._form, place, field.replace("_", " "), load, hint=in_a_form(info.description))
+        """The panel of the CRM that is chosen, or the choice alone."""
+        kind = self._form.draft.get((CRM, "kind"))
+        self._crm_box.clear()
+        with self._crm_box:
+            title = CRM_NAMES.get(kind, "Primary CRM")
+            self._crm = Service(self._form, kind, title, self._clock, self._states, self._crm_fields, part=CRM)
+        self._show_states()
 
-    def _key(self, name: str, label: str) -> None:
-        """A field for a secret."""
-        path = self._form.draft.file.path
-        source = source_of(path, name, os.environ)
-        is_address = name.endswith("_URL")
-        element = ui.input(label, password=not is_address, on_change=lambda event: self._typed(name, event.value))
-        element.props('autocomplete="new-password" stack-label').classes("w-full")
-        widgets.described(element, SOURCES[source].format(name=name))
-        if source in {"environment", "file"}:
-            element.disable()
+    def _crm_fields(self) -> None:
+        self._form.show_mistakes_of(CRM)
+        hint = "Owns the accounts. Gainsight's data are added to them; nothing is pulled without it."
+        choice = widgets.choice(
+            self._form, (CRM, "kind"), "Primary CRM", {str(kind): name for kind, name in CRM_NAMES.items()}, hint=hint
+        )
+        before = choice.value
+        choice.on_value_change(lambda event: self._other_crm(before, event.value))
 
-    def _typed(self, name: str, value: str | None) -> None:
-        if value and value.strip():
-            self._entered[name] = value.strip()
-        else:
-            self._entered.pop(name, None)
-
-    async def _connect(self) -> None:
-        is_good = await self._validate(self._button, CONNECTION)
-        with self._findings:
-            if self._entered and is_good:
-                await self._write("The keys work and are in .env, which only you can read.")
-            elif self._entered:
-                _line(Outcome.FAILED, "The keys that you typed were not kept.")
+    def _other_crm(self, before: Any, kind: Any) -> None:
+        """Fields of one CRM's accounts mean nothing in the other: each keeps its own while the page is open."""
+        draft = self._form.draft
+        places: list[Place] = [(CRM, "fields", name) for name in AccountFields.model_fields]
+        places += [(section, "gsid_field") for section in ("common", *DEFINITIONS)] + [("company", "crm_id_field")]
+        values = {place: draft.get(place) for place in places}
+        self._former[before] = {place: value for place, value in values.items() if value is not None}
+        kept = self._former.get(kind, {})
+        for place in values.keys() & (self._former[before].keys() | kept.keys()):
+            draft.set(place, kept.get(place))
+        for section in {str(place[0]) for place in (*self._former[before], *kept)} - {CRM}:
+            self._form.rebuild[section]()
+        self._show_crm()
+        assert self._crm is not None
+        self._crm.focus()
+        if self._former[before] and before is not None:
+            with self._crm_box:  # the choice itself was made anew
+                ui.notify(f"The fields of {CRM_NAMES[before]} were taken out. Choose those of {CRM_NAMES[kind]}.")
 
     async def _check_everything(self) -> None:
-        await self._validate(self._every, EVERYTHING)
-
-    async def _validate(self, button: ui.button, parts: Collection[str]) -> bool:
-        """Shows each check as it is done; whether none failed."""
+        """Shows each check as it is done."""
         self._findings.clear()
         found: list[Check] = []
         shown = 0
@@ -131,42 +161,297 @@ class Connection:
             with self._findings:
                 for check in found[shown:]:
                     shown += 1
-                    _line(check.outcome, f"{check.text} {check.todo}".strip())
+                    finding(check)
 
         timer = ui.timer(0.3, show)
         try:
-            with widgets.working(button):
-                return await self._form.ask(self._form.lookups.validate, dict(self._entered), parts, found.append)
+            with widgets.working(self._every):
+                await self._form.ask(self._form.lookups.validate, EVERYTHING, found.append)
         except PipelineError as error:
             widgets.say_error(error)
-            return False
         finally:
             timer.deactivate()
             show()
 
-    async def _keep(self) -> None:
-        if not self._entered:
-            ui.notify("You have typed no key.")
-            return
-        self._findings.clear()
-        with self._findings:
-            await self._write("The keys are in .env, which only you can read.")
 
-    async def _write(self, said: str) -> None:
-        path = self._form.draft.file.path
+class Service:
+    """One service: its state, its login, its test.
+
+    Args:
+        form: the form.
+        kind: gainsight, salesforce or hubspot; None while no CRM is chosen.
+        title: its name.
+        clock: the source of time.
+        states: the last tests.
+        fields: makes the fields that stand before the login.
+        part: the part of the validation that tests it; None: its kind.
+    """
+
+    def __init__(
+        self,
+        form: Form,
+        kind: str | None,
+        title: str,
+        clock: Clock,
+        states: dict[str, State],
+        fields: Callable[[], None],
+        *,
+        part: str | None = None,
+    ) -> None:
+        self.title = title
+        self._form, self._kind, self._clock, self._states = form, kind, clock, states
+        self._part = part or str(kind)
+        self._read_only = form.draft.why_secrets_read_only()
+        with ui.column().classes("inset").props(f'role="group" aria-label="{title}"') as self._box:
+            with ui.row().classes("w-full items-center gap-3"):
+                with ui.column().classes("gap-0 grow min-w-0"):
+                    with ui.row().classes("items-center gap-2"):
+                        widgets.heading(title, 3)
+                        self._pill = widgets.pill()
+                    self._detail = ui.label().classes("small muted break-words")
+                self._button = ui.button("Test", icon="bolt", on_click=self.test)
+                self._button.props(f'outline dense padding="4px 12px" aria-label="Test the connection to {title}"')
+                self._button.set_visibility(kind is not None)
+            fields()
+            self._login_box = ui.element("div").classes("w-full grid grid-cols-1 sm:grid-cols-2 gap-x-4 gap-y-3")
+            self._found = ui.column().classes("w-full gap-1").props('role="status" aria-live="polite"')
+            if part is None:
+                with form.advanced(self._part):
+                    widgets.number_field(form, (GAINSIGHT, "quota_share"), "Share of the API quota", is_whole=False)
+                    widgets.number_field(form, (GAINSIGHT, "overlap_minutes"), "Overlap in minutes")
+            elif kind is not None:
+                with form.advanced(self._part, "Account fields that differ from the usual ones"):
+                    for field, info in AccountFields.model_fields.items():
+                        place, load = (CRM, "fields", field), form.lookups.crm_fields
+                        label = field.replace("_", " ").capitalize().replace("Arr", "ARR")
+                        Picker(form, place, label, load, hint=in_a_form(info.description))
+        self.show_login()
+
+    def focus(self) -> None:
+        """Puts the focus on its first field."""
+        _focus_first(self._box)
+
+    # -- the login ------------------------------------------------------------------------------------------------
+
+    def show_login(self, chosen: Login | None = None) -> None:
+        """The fields of the login that is in use, or of another one."""
+        self._login_box.clear()
+        if self._kind is None:
+            return
+        logins = LOGINS[self._kind]
+        login = chosen or login_in_use(self._kind, self._is_set) or usual_login(self._kind)
+        with self._login_box:
+            if len(logins) > 1:
+                self._choice(logins, login)
+            for variable in login.variables:
+                self._field(variable)
+            if self._read_only:
+                text = f"{self._read_only} Set the variables in the environment, or name files with NAME_FILE."
+                ui.label(text).classes("small muted sm:col-span-2")
+
+    def _choice(self, logins: Sequence[Login], login: Login) -> None:
+        titles = {one.key: one.title for one in logins}
+        select = ui.select(titles, label="Log in with", value=login.key)
+        fixed = [
+            name
+            for each in logins
+            for name in each.marks
+            if self._source(name) in {"environment", "file"} and name in login.marks
+        ]
+        hint = ""
+        if fixed:
+            hint = f"{fixed[0]} is set outside of this page, which selects this login."
+            select.disable()
+        widgets.described(select, hint).classes("w-full")
+        if self._read_only:
+            select.disable()
+        by_key = {one.key: one for one in logins}
+        select.on_value_change(lambda event: self._choose(by_key[event.value]))
+
+    def _choose(self, login: Login) -> None:
+        """Takes out of `.env` what would select a login before this one, and drops what was typed for others."""
+        assert self._kind is not None
+        draft, own = self._form.draft, {variable.name for variable in login.variables}
+        for name in self._names():
+            if name not in own:
+                draft.set_secret(name, None, is_same=True)
+        for name in in_the_way(self._kind, login):
+            if self._saved().get(name):
+                draft.set_secret(name, None)
+        for variable in login.variables:
+            if variable.may_be_empty and self._saved().get(variable.name) is None:
+                draft.set_secret(variable.name, "")
+        self._form.changed(self._part)
+        self.show_login(login)
+        _focus_first(self._login_box)
+
+    def _field(self, variable: Variable) -> None:
+        """A field for a variable. What is a secret is never shown once it is saved."""
+        name, draft = variable.name, self._form.draft
+        source = self._source(name)
+        saved = "" if variable.is_secret or source is None else (self._saved().get(name) or "")
+        typed = draft.secrets.get(name)
+        element = ui.input(variable.label, value=saved if typed is None else typed, password=variable.is_secret)
+        element.props(f'autocomplete="{"new-password" if variable.is_secret else "off"}" data-variable="{name}"')
+        if variable.is_secret and source is not None:
+            element.props["placeholder"] = "••••••••••••"
+        texts = {
+            "environment": "Set in the environment, which wins: change it there.",
+            "file": f"In the file that {name}_FILE names: change it there.",
+            "dotenv": "Set in .env. Type a new one to replace it." if variable.is_secret else "Set in .env.",
+            None: "Optional." if variable.is_optional else "Not set yet.",
+        }
+        widgets.described(element, " ".join(filter(None, (texts[source], variable.hint if source is None else ""))))
+        element.classes("w-full")
+        if source in {"environment", "file"} or self._read_only:
+            element.disable()
+
+        def changed(value: str | None) -> None:
+            text = (value or "").strip()
+            if text == saved:
+                draft.set_secret(name, None, is_same=True)
+                if variable.may_be_empty and source is None:
+                    draft.set_secret(name, "")
+            else:
+                draft.set_secret(name, text or None)
+            self._form.changed(self._part)
+
+        element.on_value_change(lambda event: changed(event.value))
+
+    def _names(self) -> tuple[str, ...]:
+        assert self._kind is not None
+        return tuple(
+            dict.fromkeys(
+                name
+                for login in LOGINS[self._kind]
+                for name in (*login.marks, *(variable.name for variable in login.variables))
+            )
+        )
+
+    def _source(self, name: str) -> str | None:
+        return source_of(self._form.draft.file.path, name, self._form.lookups.environ)
+
+    def _saved(self) -> Secrets:
+        return Secrets.read(self._form.draft.file.path, self._form.lookups.environ)
+
+    def _is_set(self, name: str) -> bool:
+        return bool(self._saved().with_dotenv(self._form.draft.secrets).get(name))
+
+    def typed(self) -> tuple[str, ...]:
+        """The variables of this service that were typed and aren't written yet."""
+        return () if self._kind is None else tuple(name for name in self._names() if name in self._form.draft.secrets)
+
+    # -- the state ------------------------------------------------------------------------------------------------
+
+    def show_state(self, status: Status | None, gate: GateState | None) -> None:
+        """Shows how the last test ended, or what else is known.
+
+        Args:
+            status: of the runs.
+            gate: of the CRM.
+        """
+        text, kind, detail = "Not tested", "", ""
+        state = self._states.get(str(self._kind))
+        if self._kind is None:
+            text, detail = "Not set up", "Choose the CRM that owns your accounts."
+        elif not self._is_complete():
+            text, detail = "Not set up", "Fill in the address and the credentials, then test them."
+        elif state is not None and state.entered == self._entered():
+            text, kind = ("Connected", "good") if state.is_good else ("Not connected", "bad")
+            detail = f"{state.text} Checked {ago(state.at, self._clock.now())}."
+        elif self._is_edited():
+            detail = "Changed here and not tested yet."
+        elif gate is not None:
+            text, kind = ("Connected", "good") if gate.is_open else ("Not connected", "bad")
+            detail = f"{gate.text} Checked {gate.checked}."
+        elif status is not None and status.completed:
+            text, kind, detail = "Connected", "good", f"Used by a run that completed {status.completed}."
+        widgets.set_pill(self._pill, text, kind)
+        self._detail.set_text(detail)
+        self._detail.set_visibility(bool(detail))
+
+    def _is_edited(self) -> bool:
+        return bool(self.typed()) or self._part in self._form.draft.changed()
+
+    def _is_complete(self) -> bool:
+        assert self._kind is not None
         try:
-            await run.io_bound(write_secrets, path, dict(self._entered))
+            login = login_in_use(self._kind, self._is_set)
+            return (
+                login is not None
+                and all(
+                    self._is_set(variable.name)
+                    for variable in login.variables
+                    if not variable.is_optional and not variable.may_be_empty
+                )
+                and (self._part != GAINSIGHT or bool(self._form.draft.get((GAINSIGHT, "base_url"))))
+            )
+        except PipelineError:
+            return True  # the test says what is wrong
+
+    def _entered(self) -> int:
+        """What a test is made with, saved or not."""
+        draft = self._form.draft
+        secrets = self._saved().with_dotenv(draft.secrets)
+        where = draft.get((GAINSIGHT, "base_url")) if self._part == GAINSIGHT else self._kind
+        return hash((where, *(self._value(secrets, name) for name in self._names())))
+
+    def _value(self, secrets: Secrets, name: str) -> str | None:
+        try:
+            return secrets.get(name)
         except PipelineError as error:
-            widgets.say_error(error)
-            return
-        self._form.lookups.forget()
-        self._show_key()
-        self._show_crm()
-        _line(Outcome.PASSED, said)
+            return str(error)
+
+    async def test(self) -> Sequence[Check]:
+        """Tests the service as it stands on the page; the checks of its credentials that failed."""
+        self._found.clear()
+        found: list[Check] = []
+        entered = self._entered()
+        try:
+            with widgets.working(self._button):
+                await self._form.ask(self._form.lookups.validate, (self._part,), found.append)
+        except PipelineError as error:
+            found.append(Check(self._part, "accounts", Outcome.FAILED, str(error)))
+        about = [check for check in found if check.section == self._part and check.name in CREDENTIAL_CHECKS]
+        failed = [check for check in about if check.outcome in {Outcome.FAILED, Outcome.SKIPPED}]
+        if about:
+            last = failed[0] if failed else about[-1]
+            self._states[str(self._kind)] = State(not failed, self._said(last), self._clock.now(), entered)
+        with self._found:
+            for check in found:
+                if check.outcome is not Outcome.PASSED:
+                    finding(check)
+        self._form.changed(self._part)
+        return failed
+
+    def _said(self, check: Check) -> str:
+        """What a check found, as the state of a connection."""
+        facts = check.facts
+        if check.outcome is not Outcome.PASSED:
+            return check.text
+        if check.section == GAINSIGHT:
+            host = urlsplit(str(self._form.draft.get((GAINSIGHT, "base_url")))).netloc
+            return f"Connected to {host}: {facts['objects']:,} objects, {facts['readable']:,} of them readable."
+        secrets = self._saved().with_dotenv(self._form.draft.secrets)
+        login = login_in_use(str(self._kind), lambda name: bool(secrets.get(name)))
+        names = [variable.name for variable in login.variables] if login else []
+        user = next((secrets.get(name) for name in names if name.endswith("_USERNAME")), None)
+        who = f"as {user} " if user else ""
+        counted = "" if facts["accounts"] is None else f": {facts['accounts']:,} accounts"
+        what = "organization" if facts["crm"] == "salesforce" else "portal"
+        return f"Connected {who}to {what} {facts['organisation']}{counted}."
 
 
-def _line(outcome: Outcome, text: str) -> None:
-    icon, color = LOOKS[outcome]
-    with ui.row().classes("items-start no-wrap gap-2"):
-        ui.icon(icon).classes(f"{color} text-lg").props(f'role="img" aria-hidden="false" aria-label="{outcome.value}"')
-        ui.label(text)
+def _focus_first(box: ui.element) -> None:
+    """Puts the focus on the first field of what was made anew."""
+    box.client.run_javascript(f"getHtmlElement({box.id}).querySelector('input')?.focus()")
+
+
+def finding(check: Check) -> None:
+    """A line about a check."""
+    icon, color = LOOKS[check.outcome]
+    with ui.row().classes("items-start no-wrap gap-2 w-full"):
+        ui.icon(icon).classes(f"{color} text-lg").props(
+            f'role="img" aria-hidden="false" aria-label="{check.outcome.value}"'
+        )
+        ui.label(f"{check.text} {check.todo}".strip()).classes("min-w-0 break-words")

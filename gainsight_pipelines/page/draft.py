@@ -1,10 +1,11 @@
-"""What somebody is editing: the data of each section, not yet written. Knows no browser."""
+"""What somebody is editing: the data of each section and the secrets, not yet written. Knows no browser."""
 
 from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,30 @@ from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.objects.section import Takes
 from gainsight_pipelines.settings import SECTIONS, Settings
 from gainsight_pipelines.settings.document import Path as Place
+from gainsight_pipelines.settings.dotenv_file import dotenv_of, write_secrets
 from gainsight_pipelines.settings.editing import SettingsFile
+from gainsight_pipelines.settings.files import why_read_only
+from gainsight_pipelines.settings.history import Version
 from gainsight_pipelines.settings.loading import SectionMistakes, checked_section, settings_of
 
 HOW = "settings-page"
 
 
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """What a field shows and a section's data can't hold, such as a category twice or a text that isn't JSON."""
+
+    shown: Any
+    why: str
+
+
 class Draft:
     """The settings as one browser tab shows them.
+
+    Attributes:
+        data: each section's.
+        secrets: variables that were typed for `.env`; None for one that is to be taken out.
+        unfit: what can't be saved, by place.
 
     Args:
         path: the settings file; need not be there yet.
@@ -32,6 +49,8 @@ class Draft:
         self.file = SettingsFile.read(path)
         self._original = {section: self.file.data(section) for section in SECTIONS}
         self.data = copy.deepcopy(self._original)
+        self.secrets: dict[str, str | None] = {}
+        self.unfit: dict[Place, Unfit] = {}
 
     def get(self, place: Place) -> Any:
         """What stands in a place; the default where nothing does, None where there is none."""
@@ -57,19 +76,41 @@ class Draft:
         else:
             holder[place[-1]] = value
 
+    def set_secret(self, name: str, value: str | None, *, is_same: bool = False) -> None:
+        """Puts a variable in; None takes it out of `.env`, `is_same` forgets what was typed."""
+        if is_same:
+            self.secrets.pop(name, None)
+        else:
+            self.secrets[name] = value
+
+    def refuse(self, place: Place, unfit: Unfit | None) -> None:
+        """Notes what a field shows that can't be saved; None: by now it can."""
+        self.unfit.pop(place, None)
+        if unfit is not None:
+            self.unfit[place] = unfit
+
     def changed(self) -> tuple[str, ...]:
         """The sections that say something else than the file."""
-        return tuple(section for section in SECTIONS if self.data[section] != self._original[section])
+        unfit = {place[0] for place in self.unfit}
+        return tuple(
+            section for section in SECTIONS if self.data[section] != self._original[section] or section in unfit
+        )
+
+    def is_changed(self) -> bool:
+        """Whether there is anything to save."""
+        return bool(self.changed() or self.secrets)
 
     def mistakes(self, section: str) -> Sequence[tuple[Place, str]]:
         """What will not do in a section, by place. One that isn't in the file and wasn't touched has none."""
         if section not in self.changed() and section not in self.file.settings.errors:
             return ()
+        unfit = [(place, one.why) for place, one in self.unfit.items() if place[0] == section]
         try:
             checked_section(section, copy.deepcopy(self.data[section]))
         except SectionMistakes as error:
-            return [(mistake.path, f"{in_a_form(mistake.text)}.") for mistake in error.mistakes]
-        return ()
+            found = [(mistake.path, f"{in_a_form(mistake.text)}.") for mistake in error.mistakes]
+            return [*unfit, *(one for one in found if one[0] not in self.unfit)]
+        return unfit
 
     def settings(self) -> Settings:
         """The settings as they would be if this were saved: what the tenant is asked with."""
@@ -85,16 +126,37 @@ class Draft:
         """
         return self.file.with_sections({section: self.data[section] for section in self.changed()})
 
-    def save(self, text: str, clock: Clock) -> None:
-        """Writes the file.
+    def save(self, text: str, clock: Clock, secrets: Mapping[str, str | None] | None = None) -> None:
+        """Writes the file, then `.env`. What was typed and isn't among `secrets` stays typed.
 
         Raises:
-            ChangedMeanwhile: somebody else has changed it.
+            ChangedMeanwhile: somebody else has changed it; nothing was written.
             SettingsError: it will not do, or can't be written.
         """
-        self.file = self.file.write(text, clock, HOW)
-        self._original = {section: self.file.data(section) for section in SECTIONS}
-        self.data = copy.deepcopy(self._original)
+        if text != self.file.text:
+            self.file = self.file.write(text, clock, HOW)
+            self._original = {section: self.file.data(section) for section in SECTIONS}
+            self.data = copy.deepcopy(self._original)
+        if secrets:
+            write_secrets(self.file.path, secrets)
+            self.secrets = {name: value for name, value in self.secrets.items() if name not in secrets}
+
+    def restore(self, version: Version, clock: Clock) -> None:
+        """Writes a former version of the file.
+
+        Raises:
+            ChangedMeanwhile: somebody else has changed the file; nothing was written.
+            SettingsError: the version is no longer valid, or the file can't be written.
+        """
+        self.file.write(self.file.restore(version), clock, f"{HOW}: version {version.number} restored")
+
+    def why_read_only(self) -> str | None:
+        """Why the settings can't be written here, as a sentence; None where they can."""
+        return why_read_only(self.file.path)
+
+    def why_secrets_read_only(self) -> str | None:
+        """Why `.env` can't be written here, as a sentence; None where it can."""
+        return why_read_only(dotenv_of(self.file.path))
 
     def is_stale(self) -> bool:
         """Whether the file on disk is another one by now."""
@@ -106,6 +168,7 @@ class Draft:
         both = tuple(section for section in self.changed() if theirs.data[section] != self._original[section])
         for section in self.changed():
             theirs.data[section] = copy.deepcopy(self.data[section])
+        theirs.secrets, theirs.unfit = dict(self.secrets), dict(self.unfit)
         return theirs, both
 
 

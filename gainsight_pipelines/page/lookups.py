@@ -13,15 +13,14 @@ from gainsight_pipelines.discovery.cache import FOLDER
 from gainsight_pipelines.discovery.categories import CategorySample, sample_categories
 from gainsight_pipelines.discovery.connections import ANSWER_SECONDS
 from gainsight_pipelines.discovery.preview import Preview, preview
-from gainsight_pipelines.discovery.validation import Check, passed, validate
+from gainsight_pipelines.discovery.validation import Check, validate
 from gainsight_pipelines.settings import Settings
 
 Options = dict[str, str]
 """What a picker offers: API name → as it is shown."""
 
 
-CONNECTION = ("gainsight", "primary_crm")
-EVERYTHING = ("settings", *CONNECTION, "pulls", "matching")
+EVERYTHING = ("settings", "gainsight", "primary_crm", "pulls", "matching")
 """What the page has looked at; the database is looked at by whoever serves it."""
 
 
@@ -45,37 +44,29 @@ class Lookups:
     ) -> None:
         self._cache = DiskCache(folder / FOLDER, clock)
         self._clock = clock
-        self._environ = environ
+        self.environ = environ
         self._answer_seconds = answer_seconds
         self._catalog: Catalog | None = None
-        self._settings: Settings | None = None
 
-    def use(self, settings: Settings) -> None:
-        """Asks with these settings from now on; a look-up that is under way goes on with its own."""
-        self._settings = settings
+    def use(self, settings: Settings, typed: Mapping[str, str | None]) -> None:
+        """Asks with these settings and secrets from now on; a look-up that is under way goes on with its own."""
+        connections = Connections(
+            settings, self._clock, self.environ, answer_seconds=self._answer_seconds, typed=dict(typed)
+        )
         if self._catalog is None:
-            self._catalog = Catalog(self._connections(settings, self._environ), self._cache)
+            self._catalog = Catalog(connections, self._cache)
         else:  # one catalog, so that pickers that ask the same at once share an answer
-            self._catalog.connections = self._connections(settings, self._environ)
+            self._catalog.connections = connections
 
-    def validate(self, entered: Mapping[str, str], parts: Collection[str], found: Callable[[Check], None]) -> bool:
-        """Looks at the connection, or at all that the settings name, with keys that need not be written anywhere yet.
+    def validate(self, parts: Collection[str], found: Callable[[Check], None]) -> None:
+        """Looks at a connection, or at all that the settings name, with secrets that need not be written yet.
 
         Args:
-            entered: keys by the name of their variable; they win over those that are set.
-            parts: CONNECTION or EVERYTHING.
+            parts: as `discovery.validation` has them; EVERYTHING for all of the page.
             found: takes each check as it is done.
-
-        Returns:
-            Whether none of them failed.
         """
-        assert self._settings is not None
-        connections = self._connections(self._settings, {**self._environ, **entered})
-        checks = []
-        for check in validate(Catalog(connections, self._cache), None, parts=parts):
+        for check in validate(Catalog(self._ask.connections, self._cache), None, parts=parts):
             found(check)
-            checks.append(check)
-        return passed(checks)
 
     def objects(self) -> Options:
         """The tenant's objects that can be read."""
@@ -103,9 +94,6 @@ class Lookups:
     def forget(self) -> None:
         """Drops what is kept, after a new key."""
         self._cache.forget()
-
-    def _connections(self, settings: Settings, environ: Mapping[str, str]) -> Connections:
-        return Connections(settings, self._clock, environ, answer_seconds=self._answer_seconds)
 
     @property
     def _ask(self) -> Catalog:

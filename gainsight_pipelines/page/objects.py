@@ -1,4 +1,4 @@
-"""An accordion per Gainsight object, one for what is common to them, one for schedules: toggle, pickers, knobs."""
+"""A card per Gainsight object, one for what is common to them, one for schedules: toggle, pickers, the rest folded."""
 
 from __future__ import annotations
 
@@ -8,29 +8,31 @@ from typing import Any
 
 from nicegui import ui
 
+from gainsight_pipelines.crm.protocol import CRM_NAMES
 from gainsight_pipelines.errors import PipelineError
 from gainsight_pipelines.objects.product_usage import AggregateSettings
 from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.objects.survey import SurveyObject
 from gainsight_pipelines.page import widgets
 from gainsight_pipelines.page.categories import CategoryEditor
-from gainsight_pipelines.page.draft import in_a_form
+from gainsight_pipelines.page.draft import Unfit, in_a_form
 from gainsight_pipelines.page.raw import show_json
 from gainsight_pipelines.page.widgets import Form, Picker
+from gainsight_pipelines.page.words import cadence
 from gainsight_pipelines.settings.mistakes import model_in
 
 TITLES = {
-    "common": "Common",
+    "common": "Account matching",
     **{name: definition.title for name, definition in DEFINITIONS.items()},
     "schedules": "Schedules",
 }
-CADENCES = {name: definition.cadence for name, definition in DEFINITIONS.items()}
 ICONS = {
     "common": "tune",
     **{name: definition.icon for name, definition in DEFINITIONS.items()},
     "schedules": "schedule",
 }
-ACTIVITY_OBJECT, COMPANY_OBJECT = "activity_timeline", "company"
+COMPANY_OBJECT = "company"
+FILTER = ("surveys", "filter")
 SHOWN_RECORDS, SHOWN_FIELDS = 3, 8
 
 
@@ -39,15 +41,21 @@ class Accordion:
 
     def __init__(self, form: Form, section: str) -> None:
         self._form, self._section = form, section
-        widgets.heading(TITLES[section]).classes("sr-only")  # what stands inside a button is no heading
-        with ui.expansion().classes("w-full border rounded") as self._expansion:
-            self._body = ui.column().classes("w-full gap-3").props(f'role="group" aria-label="{TITLES[section]}"')
+        self._title = TITLES[section]
+        widgets.heading(self._title).classes("sr-only")  # what stands inside a button is no heading
+        with ui.expansion().classes("w-full section") as self._expansion:
+            self._body = ui.column().classes("w-full gap-4").props(f'role="group" aria-label="{self._title}"')
         with self._expansion.add_slot("header"), ui.row().classes("items-center no-wrap w-full gap-3"):
-            ui.icon(ICONS[section]).props("aria-hidden=true").classes("text-xl")
-            ui.label(f"{TITLES[section]} ").classes("text-subtitle1 grow")
-            self._state = ui.badge(color=None).props('outline role="none"')
+            ui.icon(ICONS[section]).props("aria-hidden=true").classes("text-xl muted")
+            ui.label(f"{self._title} ").classes("font-medium grow")
+            self._state = widgets.pill()
         form.on_change.append(self._show_state)
+        form.rebuild[section] = self.build
+        form.reveal[section] = self._open
         self.build()
+
+    def _open(self) -> None:
+        self._expansion.set_value(True)
 
     def build(self) -> None:
         """Makes the fields."""
@@ -59,35 +67,62 @@ class Accordion:
                 _PARTS[self._section](self._form)
             else:
                 ObjectRows(self._form, self._section)
-            show_json(self._form, self._section, self.build)
+            show_json(self._form, self._section, self._title, self.build)
         self._form.changed(self._section)
 
     def _show_state(self) -> None:
-        state = ""
-        if self._section in CADENCES:
+        state, kind = "", ""
+        if self._section in DEFINITIONS:
             listed = DEFINITIONS[self._section].model.listed
             is_on = bool(self._form.draft.get((self._section, listed or "enabled")))
-            state = CADENCES[self._section] if is_on else "off"
-            self._state.props(**({"add": "color=positive"} if is_on else {"remove": "color"}))
-        self._state.set_text(state)
+            state, kind = (self._cadence(), "good") if is_on else ("off", "")
+        widgets.set_pill(self._state, state[:1].upper() + state[1:], kind)
         self._state.set_visibility(bool(state))
-        self._expansion.props["toggle-aria-label"] = f"{TITLES[self._section]} {state}".strip()
+        self._expansion.props["toggle-aria-label"] = f"{self._title} {state}".strip()
+
+    def _cadence(self) -> str:
+        definition = DEFINITIONS[self._section]
+        own = None if definition.is_each_scheduled else self._form.draft.get(("schedules", self._section))
+        return cadence(own or definition.cron)
 
 
 def _common(form: Form) -> None:
     Picker(form, ("common", "gsid_field"), "Gainsight GSID field on the CRM account", form.lookups.crm_fields)
+    with form.advanced("common"):
+        Owners(form)
+
+
+class Owners:
+    """Who owns the assets, a line each."""
+
+    def __init__(self, form: Form) -> None:
+        place = ("common", "owners")
+        area = ui.textarea("Owners of the assets", value="\n".join(form.draft.get(place) or []))
+        area.on_value_change(lambda event: form.set(place, (event.value or "").split()))
+        widgets.described(area, f"{widgets.shown_help(place)} One a line.").classes("w-full").props("autogrow")
+        area.set_enabled(form.why_read_only is None)
+        form.register(place, lambda error: widgets.show_error(area, error), area)
 
 
 def _override(form: Form, section: str) -> None:
     Picker(form, (section, "gsid_field"), "GSID field override", form.lookups.crm_fields)
 
 
+def _owner(form: Form) -> str:
+    """The name of the CRM that owns the accounts."""
+    return CRM_NAMES.get(form.draft.get(("primary_crm", "kind")), "The primary CRM")
+
+
 def _company(form: Form) -> None:
-    widgets.switch(form, ("company", "enabled"), "Enable account pull")
+    hint = (
+        f"{_owner(form)} stays the source of truth: no account is created or changed, Gainsight's attributes stand"
+        " beside it."
+    )
+    widgets.switch(form, ("company", "enabled"), "Pull company attributes", hint=hint)
     fields = _fields_of(form, lambda: COMPANY_OBJECT)
-    Picker(form, ("company", "crm_id_field"), "Company field with the CRM's account id", fields)
     place = ("company", "attributes")
-    every = ui.switch("All attributes", value=form.draft.get(place) in (None, "all"))
+    every = ui.switch("All attributes", value=form.draft.get(place) in (None, "all")).props("dense")
+    every.set_enabled(form.why_read_only is None)
     with ui.column().classes("w-full") as chosen:
         if not every.value:
             Picker(form, place, "Attributes to keep", fields, is_list=True)
@@ -100,13 +135,14 @@ def _company(form: Form) -> None:
                 Picker(form, place, "Attributes to keep", fields, is_list=True)
 
     every.on_value_change(lambda event: toggled(bool(event.value)))
-    _override(form, "company")
+    with form.advanced("company"):
+        Picker(form, ("company", "crm_id_field"), "Company field with the CRM's account ID", fields)
+        _override(form, "company")
 
 
 def _activity(form: Form) -> None:
-    toggle = widgets.switch(form, ("activity", "enabled"), "Enable activity pull")
-    days = ("activity", "initial_lookback_days")
-    widgets.number_field(form, days, "Days of the first read").props["placeholder"] = "everything"
+    hint = "Adds meetings, calls, e-mails and notes of the timeline to the accounts. Nothing is written to Gainsight."
+    toggle = widgets.switch(form, ("activity", "enabled"), "Pull timeline activities", hint=hint)
     editor = CategoryEditor(form)
 
     async def toggled(is_on: bool) -> None:
@@ -114,23 +150,28 @@ def _activity(form: Form) -> None:
             await editor.sample(is_resample=False)
 
     toggle.on_value_change(lambda event: toggled(bool(event.value)))
-    _override(form, "activity")
+    with form.advanced("activity"):
+        days = ("activity", "initial_lookback_days")
+        widgets.number_field(form, days, "Days of the first read").props["placeholder"] = "everything"
+        _override(form, "activity")
 
 
 def _surveys(form: Form) -> None:
-    widgets.switch(form, ("surveys", "enabled"), "Enable survey pulls")
+    hint = "Adds NPS, CSAT and other responses to the accounts, as activities."
+    widgets.switch(form, ("surveys", "enabled"), "Pull survey responses", hint=hint)
     modes = {"single": "Single object", "multiple": "Multiple objects"}
     mode = widgets.choice(form, ("surveys", "mode"), "Mode", modes)
     rows = SurveyRows(form)
     mode.on_value_change(rows.show)
-    widgets.number_field(form, ("surveys", "response_limit"), "Response limit")
-    widgets.number_field(form, ("surveys", "lookback_days"), "Lookback days")
-    widgets.text_field(form, ("surveys", "first_day"), "First day of backfills").props(
-        "type=date stack-label clearable"
-    )
-    widgets.switch(form, ("surveys", "register_custom_fields"), "Register custom fields")
-    FilterCheck(form)
-    _override(form, "surveys")
+    with ui.element("div").classes("w-full grid grid-cols-1 sm:grid-cols-2 gap-4"):
+        widgets.number_field(form, ("surveys", "response_limit"), "Response limit")
+        widgets.number_field(form, ("surveys", "lookback_days"), "Lookback days")
+    with form.advanced("surveys"):
+        first_day = widgets.text_field(form, ("surveys", "first_day"), "First day of backfills")
+        first_day.props("type=date clearable")
+        widgets.switch(form, ("surveys", "register_custom_fields"), "Register custom fields")
+        FilterCheck(form)
+        _override(form, "surveys")
 
 
 class SurveyRows:
@@ -149,17 +190,14 @@ class SurveyRows:
         with self._box:
             self._names = [self._row(number, can_go=len(rows) > 1) for number in range(len(rows))]
             if is_many:
-                ui.button("Add a survey object", icon="add", on_click=self._add).props("flat")
+                add = ui.button("Add a survey object", icon="add", on_click=self._add).props("outline dense")
+                add.props("padding='4px 12px'").set_enabled(self._form.why_read_only is None)
         self._form.changed("surveys")
 
     def _row(self, number: int, *, can_go: bool) -> Picker:
         place = ("surveys", "objects", number)
         title = "Survey response object" if number == 0 else f"Survey response object {number + 1}"
-        with (
-            ui.card()
-            .props(f'flat bordered role="group" aria-label="Survey object {number + 1}"')
-            .classes("w-full gap-2")
-        ):
+        with ui.column().props(f'role="group" aria-label="Survey object {number + 1}"').classes("inset"):
             form, fields = self._form, SurveyObject.model_fields
             hint = in_a_form(fields["object"].description)
             name = Picker(form, (*place, "object"), title, form.lookups.objects, hint=hint)
@@ -208,14 +246,15 @@ class ObjectRows:
         self._box.clear()
         with self._box:
             self._names = [self._row(number) for number in range(len(self._rows()))]
-            ui.button("Add an object", icon="add", on_click=self._add).props("flat")
+            add = ui.button("Add an object", icon="add", on_click=self._add)
+            add.props("outline dense padding='4px 12px'").set_enabled(self._form.why_read_only is None)
         self._form.changed(self._section)
 
     def _row(self, number: int) -> Picker:
         form, place = self._form, (*self._rows_at, number)
         assert self._described is not None
         hints = {name: in_a_form(field.description) for name, field in self._described.model_fields.items()}
-        with ui.card().props(f'flat bordered role="group" aria-label="Object {number + 1}"').classes("w-full gap-2"):
+        with ui.column().props(f'role="group" aria-label="Object {number + 1}"').classes("inset"):
             name = Picker(form, (*place, "object"), f"Object {number + 1}", form.lookups.objects, hint=hints["object"])
             fields = _fields_of(form, lambda: form.draft.get((*place, "object")))
             Picker(form, (*place, "company_field"), "Company field", fields, hint=hints["company_field"])
@@ -246,45 +285,53 @@ class FilterCheck:
 
     def __init__(self, form: Form) -> None:
         self._form = form
-        value = form.draft.get(("surveys", "filter"))
-        text = "" if value is None else value if isinstance(value, str) else json.dumps(value, indent=2)
-        with ui.expansion("Survey response filter (advanced)").classes("w-full"):
-            self._area = ui.textarea("Filter, as a JSON object", value=text, on_change=self._typed)
-            self._area.props("autogrow stack-label spellcheck=false").classes("w-full font-mono")
-            widgets.described(self._area, widgets.shown_help(("surveys", "filter")))
-            self._button = ui.button("Check", icon="fact_check", on_click=self._check).props("outline")
+        unfit = form.draft.unfit.get(FILTER)
+        value = form.draft.get(FILTER)
+        text = unfit.shown if unfit else "" if value is None else json.dumps(value, indent=2)
+        with ui.column().classes("w-full gap-2"):
+            self._area = ui.textarea("Response filter, as a JSON object", value=text, on_change=self._typed)
+            widgets.described(self._area, widgets.shown_help(FILTER))
+            self._area.props("autogrow spellcheck=false").classes("w-full font-mono")
+            self._area.set_enabled(form.why_read_only is None)
+            self._button = ui.button("Check filter", icon="fact_check", on_click=self._check)
+            self._button.props("outline dense padding='4px 12px'")
             self._found = ui.column().classes("w-full overflow-x-auto").props('role="status" aria-live="polite"')
-        form.register(("surveys", "filter"), self._show_error)
-
-    def _show_error(self, error: str | None) -> None:
-        if self._parsed() is not None:
-            widgets.show_error(self._area, error)
+        form.register(FILTER, lambda error: widgets.show_error(self._area, error), self._area)
 
     def _typed(self) -> None:
-        found = self._parsed()
-        # What can't be read is kept as it stands: saving would pass over it otherwise.
-        self._form.set(("surveys", "filter"), self._area.value if found is None else found[0])
+        try:
+            value = self._parsed()
+        except ValueError as error:
+            self._form.draft.refuse(FILTER, Unfit(self._area.value, str(error)))
+            self._form.changed("surveys")
+            return
+        self._form.draft.refuse(FILTER, None)
+        self._form.set(FILTER, value)
 
-    def _parsed(self) -> tuple[Any] | None:
-        """The filter, or None if it can't be read: then the field says where."""
+    def _parsed(self) -> Any:
+        """The filter.
+
+        Raises:
+            ValueError: it can't be read; says where.
+        """
         text = (self._area.value or "").strip()
         if not text:
-            return (None,)
+            return None
         try:
             found = json.loads(text)
-        except ValueError as error:
-            where = f"line {error.lineno}, column {error.colno}: " if isinstance(error, json.JSONDecodeError) else ""
-            widgets.show_error(self._area, f"This isn't JSON: {where}{getattr(error, 'msg', error)}.")
-            return None
+        except json.JSONDecodeError as error:
+            raise ValueError(f"This isn't JSON: line {error.lineno}, column {error.colno}: {error.msg}.") from None
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"This isn't JSON: {error}.") from None
         if not isinstance(found, dict):
-            widgets.show_error(self._area, "It takes a JSON object, in braces.")
-            return None
-        return (found,)
+            raise ValueError("It takes a JSON object, in braces.")  # noqa: TRY004 - said at the field like the rest
+        return found
 
     async def _check(self) -> None:
-        parsed = self._parsed()
-        if parsed is None:
-            return
+        try:
+            parsed = self._parsed()
+        except ValueError:
+            return  # the field says it
         self._found.clear()
         form = self._form
         with widgets.working(self._button):
@@ -293,10 +340,10 @@ class FilterCheck:
                 if not name:
                     continue
                 try:
-                    found = await form.ask(form.lookups.check_filter, name, parsed[0])
+                    found = await form.ask(form.lookups.check_filter, name, parsed)
                 except PipelineError as error:
                     with self._found:
-                        ui.label(f"{name}: {error}").classes("text-negative").props('role="alert"')
+                        ui.label(f"{name}: {error}").classes("bad-text").props('role="alert"')
                     continue
                 with self._found:
                     self._show(found)
@@ -304,7 +351,7 @@ class FilterCheck:
     def _show(self, found: Any) -> None:
         ui.label(f"{found.object_name}: {found.count} records match; nothing was written.")
         for note in found.notes:
-            ui.label(note).classes("text-caption")
+            ui.label(note).classes("small muted")
         records = [record.raw for record in found.records[:SHOWN_RECORDS]]
         names = [name for name in (records[0] if records else {}) if any(record.get(name) for record in records)]
         columns = [{"name": name, "label": name, "field": name, "align": "left"} for name in names[:SHOWN_FIELDS]]
@@ -319,7 +366,8 @@ def _short(value: Any) -> str:
 
 
 def _product_usage(form: Form) -> None:
-    widgets.switch(form, ("product_usage", "enabled"), "Enable product usage pull")
+    hint = "Rolls usage metrics up to the accounts."
+    widgets.switch(form, ("product_usage", "enabled"), "Pull product usage", hint=hint)
     object_place = ("product_usage", "object")
     source = Picker(form, object_place, "Product usage object", form.lookups.objects)
     widgets.text_field(form, ("product_usage", "product_name"), "Product name")
@@ -329,8 +377,9 @@ def _product_usage(form: Form) -> None:
         Picker(form, ("product_usage", "observed_at_field"), "Time of the observation", fields),
     ]
     place = ("product_usage", "aggregate")
-    toggle = widgets.explained_switch(place, "Aggregate settings", is_on=form.draft.get(place) is not None)
-    box = ui.column().classes("w-full pl-4 border-l")
+    toggle = widgets.explained_switch(place, "Aggregate rows by a key", is_on=form.draft.get(place) is not None)
+    toggle.set_enabled(form.why_read_only is None)
+    box = ui.column().classes("inset")
     inner: list[Picker] = []
 
     def show() -> None:
@@ -354,7 +403,8 @@ def _product_usage(form: Form) -> None:
     toggle.on_value_change(lambda event: toggled(bool(event.value)))
     source.select.on_value_change(other_object)
     show()
-    _override(form, "product_usage")
+    with form.advanced("product_usage"):
+        _override(form, "product_usage")
 
 
 def _aggregate(form: Form, fields: widgets.Load) -> list[Picker]:
@@ -388,11 +438,12 @@ def _aggregate(form: Form, fields: widgets.Load) -> list[Picker]:
 
 def _schedules(form: Form) -> None:
     widgets.text_field(form, ("schedules", "timezone"), "Time zone")
-    for section, cadence in CADENCES.items():
-        if DEFINITIONS[section].is_each_scheduled:
+    for section, definition in DEFINITIONS.items():
+        if definition.is_each_scheduled:
             continue  # by object: in the JSON below
-        label = f"{TITLES[section]} (cron)"
-        widgets.text_field(form, ("schedules", section), label).props["placeholder"] = cadence
+        place = ("schedules", section)
+        field = widgets.text_field(form, place, f"{definition.title} (cron)")
+        field.props["placeholder"] = f"{definition.cron}  ({cadence(definition.cron)})"
 
 
 def _fields_of(form: Form, name: Callable[[], str | None]) -> widgets.Load:

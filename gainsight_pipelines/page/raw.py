@@ -14,27 +14,27 @@ from gainsight_pipelines.settings.editing import read_json
 from gainsight_pipelines.settings.loading import checked_section
 
 
-def show_json(form: Form, section: str, rebuild: Callable[[], None]) -> None:
+def show_json(form: Form, section: str, title: str, rebuild: Callable[[], None]) -> None:
     """The button that opens the editor.
 
     Args:
         form: the form.
         section: whose JSON.
+        title: its name for people.
         rebuild: called when the section was edited so.
     """
     with ui.row().classes("w-full justify-end"):
-        ui.button("Show JSON", icon="data_object", on_click=lambda: _open(form, section, rebuild)).props(
-            f'flat dense aria-label="Show JSON of {section}"'
-        )
+        button = ui.button("Show JSON", icon="data_object", on_click=lambda: _open(form, section, title, rebuild))
+        button.props(f'flat dense no-caps padding="4px 10px" aria-label="Show JSON of {title}"')
 
 
-def _open(form: Form, section: str, rebuild: Callable[[], None]) -> None:
-    with widgets.dialog(f"{section} as JSON") as dialog:
+def _open(form: Form, section: str, title: str, rebuild: Callable[[], None]) -> None:
+    with widgets.dialog(f"{title} as JSON") as dialog:
         area = ui.textarea("JSON", value=json.dumps(form.draft.data[section], indent=2, ensure_ascii=False))
         area.props("outlined autogrow autofocus spellcheck=false input-style='max-height: 50vh'").classes(
             "w-full font-mono"
         )
-        wrong = ui.label().classes("text-negative whitespace-pre-line").props('role="alert"')
+        wrong = ui.label().classes("bad-text whitespace-pre-line").props('role="alert"')
 
         def apply() -> None:
             try:
@@ -46,10 +46,11 @@ def _open(form: Form, section: str, rebuild: Callable[[], None]) -> None:
             except PipelineError as error:
                 wrong.set_text(str(error))
                 return
+            form.draft.unfit = {place: one for place, one in form.draft.unfit.items() if place[0] != section}
             form.draft.data[section] = {} if model is None else model.model_dump(mode="json")
             dialog.close()
             rebuild()
 
         with ui.row().classes("w-full justify-end"):
             ui.button("Cancel", on_click=dialog.close).props("flat")
-            ui.button("Apply", on_click=apply)
+            ui.button("Apply", on_click=apply).set_enabled(form.why_read_only is None)

@@ -13,14 +13,8 @@ from gainsight_pipelines.page import widgets
 
 REFRESH_SECONDS = 2.0
 START_SECONDS = 60.0
-COLORS = {
-    "starting": "primary",
-    "running": "primary",
-    "completed": "positive",
-    "failed": "negative",
-    "skipped": "amber-10 text-color=black",
-    "never": "grey-8",
-}
+KINDS = {"starting": "busy", "running": "busy", "completed": "good", "failed": "bad", "skipped": "warn"}
+"""The colour of each status; the others have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +24,12 @@ class StatusRow:
     Attributes:
         name: of the pull.
         status: running, completed, failed, skipped or never.
-        when: "Completed 3 min ago", "Started …"; empty where it never ran.
+        when: when the last run ended, or began if it goes on, like "3 min ago"; empty where it never ran.
         note: why it failed, or what to do.
         run_page: the address of the last run's page in Dagster, where there is one.
+        title: what people call it.
+        counts: what the last run read, and what it left without an account; empty where it never ran.
+        next_due: "in 2 h"; empty where its schedule is stopped.
     """
 
     name: str
@@ -40,6 +37,34 @@ class StatusRow:
     when: str
     note: str
     run_page: str | None = None
+    title: str = ""
+    counts: str = ""
+    next_due: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GateState:
+    """Whether the primary CRM was there when somebody looked last.
+
+    `text`: what was found, as a sentence. `checked`: when, like "3 min ago". `is_stale`: nobody has looked for long.
+    """
+
+    is_open: bool
+    text: str
+    checked: str
+    is_stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The banner as it is now.
+
+    `gate`: None if nobody looked yet. `completed`: when the last completed run of any row ended, like "3 min ago".
+    """
+
+    gate: GateState | None
+    rows: Sequence[StatusRow]
+    completed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +72,14 @@ class Runs:
     """What the banner needs of the outside. All of it is called in worker threads and may raise PipelineError.
 
     Attributes:
-        rows: the banner.
+        status: the banner.
         start: starts one object's pull and returns the page of its run; None: nothing is known that could, and
             `why_not` says so.
         reload: has Dagster load the settings anew; None as above.
         page: the address of the Dagster UI, where it is known.
     """
 
-    rows: Callable[[], Sequence[StatusRow]]
+    status: Callable[[], Status]
     start: Callable[[str], str] | None = None
     reload: Callable[[], None] | None = None
     page: str | None = None
@@ -97,66 +122,98 @@ class Starts:
         note = ""
         if self._clock.monotonic() > until:
             note = "It was asked for more than a minute ago. Is a Dagster daemon alive? The run's page says more."
-        return replace(row, status="starting", when="Not begun yet", note=note, run_page=run_page)
+        return replace(row, status="starting", when="not begun yet", counts="", note=note, run_page=run_page)
 
 
 class _Row:
     """The elements of one row, which stay while what they show changes: so does the focus."""
 
-    def __init__(self, name: str, run: Callable[[], Awaitable[None]], *, can_run: bool) -> None:
-        self._name = name
+    def __init__(self, row: StatusRow, run: Callable[[], Awaitable[None]], *, can_run: bool) -> None:
+        self._title = row.title or row.name
         self.status = ""
-        with ui.row().classes("w-full items-center gap-3").props(f'role="listitem" data-object="{name}"'):
-            ui.label(name).classes("font-mono grow break-all")
-            self._badge = ui.badge().classes("text-sm px-2").props('role="none"')
-            self._when = ui.label().classes("text-caption")
-            self._link = ui.link(new_tab=True).classes("text-caption")
-            button = ui.button("Run", icon="play_arrow", on_click=run).props(f'flat dense aria-label="Run {name}"')
-            button.set_enabled(can_run)
-            self._note = ui.label().classes("w-full text-caption whitespace-pre-line opacity-80 break-words")
+        with (
+            ui.element("div")
+            .classes("w-full py-3 flex flex-col gap-1")
+            .props(f'role="listitem" data-object="{row.name}"')
+        ):
+            with ui.row().classes("w-full items-center no-wrap gap-x-3"):
+                with ui.column().classes("gap-0 grow min-w-0"):
+                    with ui.row().classes("items-center gap-x-2 gap-y-1"):
+                        ui.label(self._title).classes("font-medium break-words min-w-0")
+                        self._pill = widgets.pill()
+                    with ui.row().classes("items-center gap-0 small muted facts"):
+                        self._when = ui.label()
+                        self._link = ui.link(new_tab=True)
+                        self._counts = ui.label()
+                        self._next = ui.label()
+                button = ui.button("Run", icon="play_arrow", on_click=run)
+                button.props(f'outline dense padding="3px 12px" aria-label="Run {self._title}"')
+                button.set_enabled(can_run)
+            self._note = ui.label().classes("w-full small whitespace-pre-line break-words")
 
     def show(self, row: StatusRow) -> bool:
         """Shows a row; whether its status is another one than before."""
         is_news = row.status != self.status
         self.status = row.status
-        self._badge.set_text(row.status.capitalize())
-        self._badge.props(f"color={COLORS.get(row.status, 'grey-8')}")
+        widgets.set_pill(self._pill, row.status.capitalize(), KINDS.get(row.status, ""))
         is_link = bool(row.run_page and row.when)
         self._link.set_visibility(is_link)
-        self._when.set_visibility(not is_link)
-        self._when.set_text(row.when)
-        self._link.set_text(row.when)
+        self._when.set_visibility(bool(row.when) and not is_link)
+        when = f"started {row.when}" if row.status == "running" else row.when
+        self._when.set_text(when)
+        self._link.set_text(when)
         self._link.props["href"] = row.run_page or "#"
-        self._link.props["aria-label"] = f"{self._name}: {row.when}"
+        self._link.props["aria-label"] = f"{self._title}: {row.status} {when}"
+        self._counts.set_text(row.counts)
+        self._counts.set_visibility(bool(row.counts))
+        self._next.set_text(f"next run {row.next_due}" if row.next_due else "schedule stopped")
         self._note.set_text(row.note)
+        self._note.classes(replace=f"w-full small whitespace-pre-line break-words {self._tone(row.status)}")
         self._note.set_visibility(bool(row.note))
         return is_news
 
+    @staticmethod
+    def _tone(status: str) -> str:
+        return "bad-text" if status == "failed" else "muted"
+
 
 class Banner:
-    """The banner."""
+    """The banner.
 
-    def __init__(self, runs: Runs, clock: Clock) -> None:
+    Args:
+        runs: what it needs of the outside.
+        clock: the source of time.
+        on_status: told the status, each time that it is read.
+    """
+
+    def __init__(self, runs: Runs, clock: Clock, on_status: Callable[[Status], None]) -> None:
         self._runs = runs
         self._starts = Starts(clock)
+        self._on_status = on_status
         self._read: Sequence[StatusRow] = ()
         self._rows: dict[str, _Row] = {}
-        with ui.card().classes("w-full"):
-            with ui.row().classes("w-full items-center justify-between"):
-                widgets.heading("Object sync status")
-                with ui.row().classes("items-center"):
+        with ui.card().classes("w-full panel").props('role="region" aria-label="Sync status"'):
+            with ui.row().classes("w-full items-center justify-between gap-2"):
+                widgets.heading("Sync status")
+                with ui.row().classes("items-center gap-3"):
                     if runs.page:
-                        ui.link("Dagster", runs.page, new_tab=True)
-                    self._all = ui.button("Run all sync jobs", icon="playlist_play", on_click=self._run_all)
+                        ui.link("Dagster", runs.page, new_tab=True).classes("small")
+                    self._all = ui.button("Run all", icon="playlist_play", on_click=self._run_all)
+                    self._all.props("dense padding='4px 14px' unelevated")
                     self._all.disable()
+            with ui.row().classes("banner w-full items-start no-wrap gap-2") as self._gate:
+                self._gate_icon = ui.icon("lock_open").classes("text-lg").props("aria-hidden=true")
+                self._gate_text = ui.label().classes("min-w-0 break-words")
+            self._gate.set_visibility(False)
             if runs.start is None:
-                ui.label(runs.why_not).classes("text-caption opacity-70")
-            self._none = ui.label("No object is enabled yet: enable one below, and save.")
+                ui.label(runs.why_not).classes("small muted")
+            self._none = ui.label("No object is enabled yet: enable one below, and save.").classes("muted")
             self._none.set_visibility(False)
-            self._list = ui.column().classes("w-full gap-2").props('role="list"')
+            self._list = ui.column().classes("w-full gap-0 rows").props('role="list"')
             self._list.set_visibility(False)
             self._news = ui.label().classes("sr-only").props('role="status"')
-            self._error = ui.label().classes("text-negative").props('role="alert"')
+            self._error = ui.label().classes("bad-text").props('role="alert"')
+            self._error.set_visibility(False)
         self._timer = ui.timer(REFRESH_SECONDS, self.refresh)
 
     async def refresh(self) -> None:
@@ -164,12 +221,29 @@ class Banner:
         if not self._list.client.has_socket_connection:
             return
         try:
-            self._read = await run.io_bound(self._runs.rows) or ()
+            status = await run.io_bound(self._runs.status)
         except PipelineError as error:
             self._error.set_text(str(error))
+            self._error.set_visibility(True)
             return
-        self._error.set_text("")
+        if status is None:
+            return  # the page is about to end
+        self._error.set_visibility(False)
+        self._read = status.rows
+        self._show_gate(status.gate)
+        self._on_status(status)
         self._show()
+
+    def _show_gate(self, gate: GateState | None) -> None:
+        self._gate.set_visibility(gate is not None)
+        if gate is None:
+            return
+        old = f" Nobody has looked since {gate.checked}: is a Dagster daemon running?" if gate.is_stale else ""
+        text = gate.text if gate.is_open else f"Nothing is pulled while the primary CRM is not there. {gate.text}"
+        self._gate_text.set_text(f"{text}{old}")
+        self._gate_icon.set_name("check_circle" if gate.is_open else "lock")
+        self._gate_icon.classes(replace=f"text-lg {'good' if gate.is_open else 'bad-text'}")
+        self._gate.classes(add="" if gate.is_open else "bad", remove="bad" if gate.is_open else "")
 
     def _show(self) -> None:
         names = [row.name for row in self._read]
@@ -177,17 +251,17 @@ class Banner:
         if names != list(self._rows):
             self._list.clear()
             with self._list:
-                self._rows = {name: self._row(name) for name in names}
+                self._rows = {row.name: self._row(row) for row in self._read}
         shown = [self._starts.seen(row) for row in self._read]
-        news = [f"{row.name}: {row.status}." for row in shown if self._rows[row.name].show(row)]
+        news = [f"{row.title or row.name}: {row.status}." for row in shown if self._rows[row.name].show(row)]
         if news and not is_first:
             self._news.set_text(" ".join(news))
         self._none.set_visibility(not names)
         self._list.set_visibility(bool(names))
         self._all.set_enabled(self._runs.start is not None and bool(names))
 
-    def _row(self, name: str) -> _Row:
-        return _Row(name, lambda: self._run([name]), can_run=self._runs.start is not None)
+    def _row(self, row: StatusRow) -> _Row:
+        return _Row(row, lambda: self._run([row.name]), can_run=self._runs.start is not None)
 
     async def _run_all(self) -> None:
         with widgets.working(self._all):
@@ -209,7 +283,7 @@ class Banner:
                 started += 1
             except PipelineError as error:
                 self._starts.refused(row, str(error))
-                failed.append(row.name)
+                failed.append(row.title or row.name)
         if started:
             ui.notify(f"{started} run{'s' if started > 1 else ''} started.", type="positive")
         if failed:

@@ -2,51 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nicegui import run, ui
 
 from gainsight_pipelines.clock import Clock
+from gainsight_pipelines.discovery.validation import Check
 from gainsight_pipelines.errors import PipelineError
 from gainsight_pipelines.page import widgets
-from gainsight_pipelines.page.connection import Connection
+from gainsight_pipelines.page.connection import Connection, State, finding
 from gainsight_pipelines.page.draft import Draft
+from gainsight_pipelines.page.history import show_difference, show_history
 from gainsight_pipelines.page.lookups import Lookups
 from gainsight_pipelines.page.objects import TITLES, Accordion
-from gainsight_pipelines.page.status import Banner, Runs
+from gainsight_pipelines.page.status import Banner, Runs, Status
+from gainsight_pipelines.page.style import COLORS, STYLE
 from gainsight_pipelines.page.widgets import Form
 from gainsight_pipelines.settings import SECTIONS
 from gainsight_pipelines.settings.editing import ChangedMeanwhile, difference
+from gainsight_pipelines.settings.history import Version
 
 STALE_SECONDS = 4.0
-COLORS = {"primary": "#2b6cb0", "positive": "#1b7f35", "negative": "#b3261e", "warning": "#f2c037"}
-# What is readable on white isn't on black. The variables, since Quasar's own rules can't be overridden; it takes the
-# outline from buttons as well, so they get a ring. And an explanation of several lines needs its room.
-STYLE = """
-.body--dark { color-scheme: dark; }
-.body--light .text-warning { --q-warning: #8a5a00; }
-.q-badge--outline { color: inherit; }
-.nicegui-link { color: #2b6cb0; }
-.body--dark .nicegui-link { color: #90c8f8; }
-.q-notification__actions { color: #fff; }
-.q-notification__message { white-space: pre-line; }
-.q-field__focusable-action, .q-chip__icon--remove { opacity: .8; }
-.body--dark .text-primary, .body--dark .q-field__control { --q-primary: #90c8f8; }
-.body--dark .text-positive { --q-positive: #7ee2a0; }
-.body--dark .text-negative, .body--dark .q-field--error { --q-negative: #ffb4ab; }
-.q-field--with-bottom { padding-bottom: 0; }
-.q-field__bottom { position: static; transform: none !important; padding-top: 4px; min-height: 16px; }
-.q-field__messages { line-height: 1.35; }
-:focus-visible { outline: 2px solid currentColor; outline-offset: 2px; }
-.q-btn:focus-visible, .q-toggle:focus-visible, .q-field__focusable-action:focus-visible {
-  box-shadow: 0 0 0 2px #fff, 0 0 0 4px #111;
-  border-radius: 4px;
-}
-.q-btn:focus > .q-focus-helper { opacity: 0; }
-.q-dialog__inner:focus-visible { outline: none; }
-"""
+MEANWHILE = "The file was changed by somebody else meanwhile: look at your changes once more."
 LOST = """
 const popup = document.getElementById("popup");
 popup.setAttribute("role", "alert");
@@ -67,12 +46,14 @@ class Outside:
         clock: the source of time.
         lookups: makes the look-ups of one tab.
         runs: the banner's.
+        states: how the last tests of the connections ended, for all tabs.
     """
 
     path: Path
     clock: Clock
     lookups: Callable[[], Lookups]
     runs: Runs
+    states: dict[str, State] = field(default_factory=dict)
 
 
 class View:
@@ -80,26 +61,31 @@ class View:
 
     def __init__(self, outside: Outside) -> None:
         self._outside = outside
+        self._form: Form | None = None
+        self._connection: Connection | None = None
+        self._is_guarded = False
         ui.page_title("Gainsight settings")
         ui.colors(**COLORS)
         ui.add_css(STYLE)
-        with ui.header().classes("items-center justify-between py-2"), ui.row().classes("w-full items-center no-wrap"):
+        with ui.header().classes("py-2 px-4"), ui.row().classes("w-full max-w-4xl mx-auto items-center no-wrap gap-2"):
             with ui.column().classes("gap-0 grow min-w-0"):
-                with ui.element("h1").classes("text-subtitle1 font-medium leading-tight m-0"):
+                with ui.element("h1"):
                     ui.html("Gainsight settings", sanitize=False)
-                ui.label(str(outside.path)).classes("text-caption leading-tight break-all")
-            self._undo = ui.button(icon="undo", on_click=self._ask_to_discard)
-            self._undo.props('flat round color=white aria-label="Discard changes"').tooltip("Discard changes")
+                ui.label(str(outside.path)).classes("small muted leading-tight break-all")
+            self._undo = ui.button(icon="undo", color=None, on_click=self._ask_to_discard)
+            self._undo.classes("icon-button").props('flat round dense aria-label="Discard changes"').tooltip(
+                "Discard changes"
+            )
+            history = ui.button(icon="history", color=None, on_click=self._show_history)
+            history.classes("icon-button").props('flat round dense aria-label="History"').tooltip("History")
             self._save = ui.button("Save", icon="save", on_click=self._ask_to_save)
-            self._save.props("color=white text-color=black no-wrap").classes("shrink-0")
-        with ui.element("div").classes("w-full max-w-4xl mx-auto flex flex-col gap-4 px-1"):
-            Banner(outside.runs, outside.clock)
-            self._notice = ui.card().classes("w-full bg-warning text-black").props('role="alert"')
+            self._save.props("no-wrap unelevated padding='6px 16px'").classes("shrink-0")
+        with ui.element("div").classes("w-full max-w-4xl mx-auto flex flex-col gap-5"):
+            Banner(outside.runs, outside.clock, self._show_status)
+            self._notice = ui.card().classes("w-full panel notice").props('role="alert"')
             self._notice.set_visibility(False)
-            self._box = ui.column().classes("w-full gap-4")
+            self._box = ui.column().classes("w-full gap-5")
         ui.run_javascript(LOST)
-        self._form: Form | None = None
-        self._is_guarded = False
         self._show(None)
         ui.timer(STALE_SECONDS, self._look_at_file)
 
@@ -111,27 +97,40 @@ class View:
             try:
                 draft = draft or Draft(self._outside.path)
             except PipelineError as error:
-                ui.label(str(error)).classes("text-negative").props('role="alert"')
+                ui.label(str(error)).classes("bad-text").props('role="alert"')
                 ui.button("Read it again", icon="refresh", on_click=lambda: self._show(None))
                 self._form = None
                 self._state()
                 return
-            self._form = Form(draft, self._outside.lookups(), [self._state])
-            self._form.lookups.use(draft.settings())
-            Connection(self._form)
-            for section in TITLES:
-                Accordion(self._form, section)
+            why = draft.why_read_only()
+            self._form = Form(draft, self._outside.lookups(), why, [self._state])
+            self._form.lookups.use(draft.settings(), draft.secrets)
+            if why:
+                with ui.row().classes("banner w-full items-start no-wrap gap-2").props('role="note"'):
+                    ui.icon("lock").classes("text-lg").props("aria-hidden=true")
+                    text = f"These settings are read-only: {why} Change them where they come from."
+                    ui.label(text).classes("min-w-0 break-words")
+            self._connection = Connection(self._form, self._outside.clock, self._outside.states)
+            with ui.column().classes("w-full gap-3"):
+                for section in TITLES:
+                    Accordion(self._form, section)
             for section in SECTIONS:
                 self._form.changed(section)
 
+    def _show_status(self, status: Status) -> None:
+        if self._connection is not None:
+            self._connection.show_status(status)
+
     def _state(self) -> None:
-        changed = self._form.draft.changed() if self._form else ()
-        self._save.set_text(f"Save ({len(changed)})" if changed else "Save")
-        self._save.set_enabled(self._form is not None)  # with nothing to save as well: it keeps the focus
-        self._undo.set_visibility(bool(changed))
-        if bool(changed) != self._is_guarded:
-            self._is_guarded = bool(changed)
-            guard = "event => event.preventDefault()" if changed else "null"
+        draft = self._form.draft if self._form else None
+        count = 0 if draft is None else len(draft.changed()) + bool(draft.secrets)
+        self._save.set_text(f"Save ({count})" if count else "Save")
+        can_save = draft is not None and (draft.why_read_only() is None or draft.why_secrets_read_only() is None)
+        self._save.set_enabled(can_save)  # with nothing to save as well: it keeps the focus
+        self._undo.set_visibility(bool(count))
+        if bool(count) != self._is_guarded:
+            self._is_guarded = bool(count)
+            guard = "event => event.preventDefault()" if count else "null"
             self._box.client.run_javascript(f"window.onbeforeunload = {guard}")
 
     def _ask_to_discard(self) -> None:
@@ -143,7 +142,26 @@ class View:
                 ui.notify("Your changes are discarded.")
 
             ui.button("Back", on_click=dialog.close).props("flat autofocus")
-            ui.button("Discard", icon="undo", on_click=confirmed)
+            ui.button("Discard", icon="undo", on_click=confirmed).props("unelevated")
+
+    def _show_history(self) -> None:
+        if self._form is not None:
+            show_history(self._form, self._outside.clock, self._restore)
+
+    async def _restore(self, version: Version) -> None:
+        form = self._form
+        if form is None:
+            return
+        with self._box:
+            try:
+                await run.io_bound(form.draft.restore, version, self._outside.clock)
+            except PipelineError as error:
+                widgets.say_error(error)
+                return
+            self._show(None)
+        with self._box:
+            ui.notify(f"Version {version.number} is restored.", type="positive")
+            await self._reload()
 
     async def _look_at_file(self) -> None:
         """Somebody else's change: taken over where nothing was changed here, told where something was."""
@@ -159,7 +177,7 @@ class View:
         if form.draft.changed():
             self._tell_of_change()
         else:
-            self._show(None)
+            self._show(form.draft.on_theirs()[0])  # with the secrets that were typed
             ui.notify("The file was changed by somebody else: this is how it is now.")
 
     def _tell_of_change(self) -> None:
@@ -171,64 +189,115 @@ class View:
             ui.label("The settings file was changed by somebody else meanwhile. Nothing of theirs was written over.")
             try:
                 rebased, both = form.draft.on_theirs()
+                theirs = Draft(form.draft.file.path)
+                theirs.secrets = dict(form.draft.secrets)
             except PipelineError as error:
                 ui.label(str(error))
+                self._notice.set_visibility(True)
                 return
             changes = difference(form.draft.file.text, rebased.file.text, form.draft.file.path.name)
-            ui.label(changes).classes("font-mono text-caption whitespace-pre-wrap")
+            ui.label(changes).classes("font-mono small whitespace-pre-wrap break-words")
             if both:
                 ui.label(f"You both changed {', '.join(both)}: keeping yours replaces theirs there.")
             with ui.row():
-                ui.button("Put my changes on top of theirs", on_click=lambda: self._show(rebased))
-                ui.button("Take theirs, drop mine", on_click=lambda: self._show(None)).props("outline color=black")
+                mine = ui.button("Put my changes on top of theirs", on_click=lambda: self._show(rebased))
+                mine.props("unelevated")
+                ui.button("Take theirs, drop mine", on_click=lambda: self._show(theirs)).props("outline")
         self._notice.set_visibility(True)
 
-    def _ask_to_save(self) -> None:
-        """Shows what would change; a mistake is told instead."""
-        if self._form is None:
+    async def _ask_to_save(self) -> None:
+        """Shows what would change, with the secrets tested; goes to the first mistake instead where there is one."""
+        form, connection = self._form, self._connection
+        if form is None or connection is None:
             return
-        draft = self._form.draft
-        if not draft.changed():
+        draft = form.draft
+        if not draft.is_changed():
             ui.notify("There is nothing to save: the file says the same.")
             return
-        wrong = [text for section in draft.changed() for _, text in draft.mistakes(section)]
+        wrong = [mistake for section in draft.changed() for mistake in draft.mistakes(section)]
         if wrong:
-            ui.notify("\n".join(wrong), type="negative", multi_line=True, timeout=0, close_button="OK")
+            ui.notify(
+                "\n".join(text for _, text in wrong), type="negative", multi_line=True, timeout=0, close_button="OK"
+            )
+            form.show_mistake(wrong[0][0])
             return
         try:
             text = draft.text()
         except PipelineError as error:
             widgets.say_error(error)
             return
-        with widgets.dialog("What will change") as dialog:
-            with ui.column().classes("w-full gap-0 font-mono text-caption overflow-x-auto"):
-                for line in draft.file.difference(text).splitlines():
-                    color = {"+": "text-positive", "-": "text-negative"}.get(line[:1], "opacity-70")
-                    ui.label(line or " ").classes(f"whitespace-pre {color}")
-            with ui.row().classes("w-full justify-end"):
-                ui.button("Back", on_click=dialog.close).props("flat")
+        with widgets.working(self._save):
+            failed = {title: checks for title, checks in (await connection.test_typed()).items() if checks}
+        if form is not self._form:
+            ui.notify(MEANWHILE)
+            return
+        with widgets.dialog("Review changes") as dialog:
+            self._review(draft, text, failed, dialog)
 
-                async def confirmed() -> None:
-                    dialog.close()
-                    with self._box:  # the dialog is gone before all is said
-                        await self._write(text)
+    def _review(self, draft: Draft, text: str, failed: Mapping[str, Sequence[Check]], dialog: ui.dialog) -> None:
+        """The changes, the secrets, and what to do about those that were refused."""
+        if text != draft.file.text:
+            show_difference(draft.file.difference(text))
+        left_out: dict[str, ui.switch] = {}
+        if draft.secrets:
+            with ui.column().classes("w-full gap-1"):
+                widgets.heading("Secrets in .env, which only you can read", 3)
+                for name, value in draft.secrets.items():
+                    ui.label(f"{name} is {'taken out' if value is None else 'set'}").classes("font-mono small")
+        for title, checks in failed.items():
+            with ui.column().classes("w-full gap-2 banner bad").props('role="alert"'):
+                ui.label(f"{title} could not be reached with what you typed, so it isn't saved.").classes("font-medium")
+                for check in checks:
+                    finding(check)
+                left_out[title] = ui.switch(f"Save the secrets of {title} all the same").props("dense")
+        with ui.row().classes("w-full justify-end"):
+            ui.button("Back", on_click=dialog.close).props("flat")
 
-                ui.button("Save", icon="save", on_click=confirmed).props("autofocus")
+            async def confirmed() -> None:
+                dialog.close()
+                given_up = [title for title, anyway in left_out.items() if not anyway.value]
+                with self._box:  # the dialog is gone before all is said
+                    await self._confirmed(draft, text, given_up)
 
-    async def _write(self, text: str) -> None:
+            ui.button("Save", icon="save", on_click=confirmed).props("autofocus unelevated")
+
+    async def _confirmed(self, draft: Draft, text: str, given_up: Sequence[str]) -> None:
+        """Writes what was reviewed, without the secrets of the services in `given_up`."""
+        if self._connection is None or self._form is None or self._form.draft is not draft:
+            ui.notify(MEANWHILE)
+            return
+        without = {name for title in given_up for name in self._connection.names_of(title)}
+        await self._write(text, {name: value for name, value in draft.secrets.items() if name not in without})
+
+    async def _write(self, text: str, secrets: Mapping[str, str | None]) -> None:
         form = self._form
         if form is None:
             return
+        is_new = text != form.draft.file.text
         try:
-            await run.io_bound(form.draft.save, text, self._outside.clock)
+            await run.io_bound(form.draft.save, text, self._outside.clock, secrets)
         except ChangedMeanwhile:
             self._tell_of_change()
             return
         except PipelineError as error:
             widgets.say_error(error)
             return
-        self._state()
-        ui.notify(f"Saved to {form.draft.file.path}.", type="positive")
+        finally:
+            self._state()
+        if secrets:
+            form.lookups.forget()
+            if self._connection is not None:
+                self._connection.refresh()
+            self._state()
+        names = [str(form.draft.file.path)] * is_new + [".env"] * bool(secrets)
+        if not names:
+            ui.notify("Nothing was saved.")
+            return
+        ui.notify(f"Saved to {' and '.join(names)}.", type="positive")
+        if is_new:
+            await self._reload()
+
+    async def _reload(self) -> None:
         reload = self._outside.runs.reload
         if reload is None:
             return

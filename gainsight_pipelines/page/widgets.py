@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any, TypeVar, cast
 
 from nicegui import run, ui
+from nicegui.elements.mixins.disableable_element import DisableableElement
 from nicegui.elements.mixins.validation_element import ValidationElement
 
 from gainsight_pipelines.errors import PipelineError
@@ -28,13 +30,21 @@ class Form:
     Attributes:
         draft: what is being edited.
         lookups: whom to ask.
+        why_read_only: why nothing can be changed here, as a sentence; None: it can.
         on_change: called after each change of the draft.
+        rebuild: builds a section anew, by its name.
+        reveal: opens what a section's fields are folded in, by its name.
     """
 
     draft: Draft
     lookups: Lookups
+    why_read_only: str | None = None
     on_change: list[Callable[[], None]] = field(default_factory=list)
+    rebuild: dict[str, Callable[[], None]] = field(default_factory=dict)
+    reveal: dict[str, Callable[[], None]] = field(default_factory=dict)
     _fields: dict[Place, Callable[[str | None], None]] = field(default_factory=dict)
+    _elements: dict[Place, ui.element] = field(default_factory=dict)
+    _folds: dict[str, list[ui.expansion]] = field(default_factory=dict)
     _rest: dict[str, ui.label] = field(default_factory=dict)
 
     def set(self, place: Place, value: Any) -> None:
@@ -56,17 +66,40 @@ class Form:
 
     def show_mistakes_of(self, section: str) -> None:
         """Adds the line for mistakes of a section that have no field of their own."""
-        label = ui.label().classes("text-negative whitespace-pre-line").props('role="alert"')
+        label = ui.label().classes("bad-text whitespace-pre-line").props('role="alert"')
         label.set_visibility(False)
         self._rest[section] = label
 
-    def register(self, place: Place, show: Callable[[str | None], None]) -> None:
-        """Has mistakes in a place shown by that function."""
+    def register(self, place: Place, show: Callable[[str | None], None], element: ui.element) -> None:
+        """Has mistakes in a place shown by that function, and that element looked at when they stop saving."""
         self._fields[place] = show
+        self._elements[place] = element
 
     def forget(self, section: str) -> None:
         """Forgets the fields of a section that is built anew."""
         self._fields = {place: show for place, show in self._fields.items() if place[0] != section}
+        self._elements = {place: element for place, element in self._elements.items() if place[0] != section}
+        self._folds.pop(section, None)
+
+    @contextmanager
+    def advanced(self, section: str, title: str = "Advanced") -> Iterator[None]:
+        """Folds fields of a section that few people need."""
+        with ui.expansion(title).classes("w-full advanced").props("dense") as fold:
+            self._folds.setdefault(section, []).append(fold)
+            with ui.column().classes("w-full gap-4"):
+                yield
+
+    def show_mistake(self, place: Place) -> None:
+        """Opens what the field of a place is folded in, scrolls there and puts the focus on it."""
+        section = str(place[0])
+        if section in self.reveal:
+            self.reveal[section]()
+        for fold in self._folds.get(section, ()):
+            fold.open()
+        near = next((place[:size] for size in range(len(place), 0, -1) if place[:size] in self._elements), None)
+        target = self._elements[near] if near is not None else self._rest.get(section)
+        if target is not None:
+            target.client.run_javascript(SCROLL_TO % target.id)
 
     async def ask(self, look_up: Callable[..., T], *arguments: Any, **keywords: Any) -> T:
         """Asks the tenant in a worker thread, with the settings as they stand on the page.
@@ -74,8 +107,17 @@ class Form:
         Raises:
             PipelineError: it refuses, or doesn't answer.
         """
-        self.lookups.use(self.draft.settings())
+        self.lookups.use(self.draft.settings(), self.draft.secrets)
         return cast("T", await run.io_bound(look_up, *arguments, **keywords))
+
+
+SCROLL_TO = """setTimeout(() => {
+  const element = getHtmlElement(%d);
+  element.scrollIntoView({block: "center", behavior: "smooth"});
+  (element.matches("input, button, textarea") ? element : element.querySelector("input, textarea, button"))
+    ?.focus({preventScroll: true});
+}, 350)"""
+"""Once what was folded is open, which takes Quasar 300 ms."""
 
 
 def shown_help(place: Place, *, with_limits: bool = False) -> str:
@@ -84,13 +126,16 @@ def shown_help(place: Place, *, with_limits: bool = False) -> str:
 
 
 def _bind(form: Form, place: Place, element: ValidationElement[Any], hint: str) -> None:
-    form.register(place, lambda error: show_error(element, error))
-    described(element, hint).classes("w-full").props("stack-label")  # or the label lies on the placeholder
+    form.register(place, lambda error: show_error(element, error), element)
+    described(element, hint).classes("w-full")
+    if form.why_read_only and isinstance(element, DisableableElement):
+        element.disable()
 
 
 def described(element: F, hint: str) -> F:
     """A field with its explanation below it, which a screen reader reads with it."""
     element.without_auto_validation()  # which would take a mistake away again
+    element.props("outlined dense stack-label")
     element.props["hint"] = element.props["aria-description"] = hint
     return element
 
@@ -123,20 +168,21 @@ def number_field(form: Form, place: Place, label: str, *, is_whole: bool = True)
     return element
 
 
-def switch(form: Form, place: Place, label: str) -> ui.switch:
+def switch(form: Form, place: Place, label: str, *, hint: str | None = None) -> ui.switch:
     """True or false."""
-    element = explained_switch(place, label, is_on=bool(form.draft.get(place)))
+    element = explained_switch(place, label, is_on=bool(form.draft.get(place)), hint=hint)
+    element.set_enabled(form.why_read_only is None)
     element.on_value_change(lambda event: form.set(place, bool(event.value)))
     return element
 
 
-def explained_switch(place: Place, label: str, *, is_on: bool) -> ui.switch:
+def explained_switch(place: Place, label: str, *, is_on: bool, hint: str | None = None) -> ui.switch:
     """A switch with the explanation of a setting below it."""
-    hint = shown_help(place)
-    with ui.column().classes("gap-0"):
-        element = ui.switch(label, value=is_on)
-        element.props["aria-description"] = hint
-        ui.label(hint).classes("text-caption opacity-70 ml-2")
+    text = shown_help(place) if hint is None else hint
+    with ui.column().classes("gap-0 w-full"):
+        element = ui.switch(label, value=is_on).props("dense").classes("py-1")
+        element.props["aria-description"] = text
+        ui.label(text).classes("small muted pl-11")
     return element
 
 
@@ -197,7 +243,7 @@ class Picker:
             self._spinner = ui.spinner(size="sm")
         self._spinner.set_visibility(False)
         with ui.row().classes("items-center gap-2") as self._failure:
-            self._reason = ui.label().classes("text-negative text-caption").props('role="alert"')
+            self._reason = ui.label().classes("bad-text small").props('role="alert"')
             ui.button("Try again", icon="refresh", on_click=self._retry).props("flat dense size=sm")
         self._failure.set_visibility(False)
 
@@ -231,9 +277,23 @@ class Picker:
 
 def heading(text: str, level: int = 2) -> ui.element:
     """A heading that screen readers know as one."""
-    with ui.element(f"h{level}").classes("text-subtitle1 font-medium m-0") as element:
-        ui.html(text, sanitize=False)
+    with ui.element(f"h{level}") as element:
+        ui.html(escape(text), sanitize=False)
     return element
+
+
+PILL_KINDS = {"good", "bad", "warn", "busy"}
+
+
+def pill(text: str = "", kind: str = "") -> ui.label:
+    """A short word about a state, in a colour: good, bad, warn, busy or none."""
+    return ui.label(text).classes(f"pill {kind}")
+
+
+def set_pill(label: ui.label, text: str, kind: str) -> None:
+    """Changes what a pill says."""
+    label.set_text(text)
+    label.classes(add=kind, remove=" ".join(PILL_KINDS - {kind}))
 
 
 def focus(element: ui.element) -> None:
@@ -244,7 +304,7 @@ def focus(element: ui.element) -> None:
 @contextmanager
 def dialog(title: str) -> Iterator[ui.dialog]:
     """A dialog that is open from the end of the context on, and gone for good when it is closed."""
-    with ui.dialog() as element, ui.card().classes("w-full max-w-3xl"):
+    with ui.dialog() as element, ui.card().classes("w-full max-w-3xl gap-4"):
         element.props["aria-label"] = title
         element.on("hide", element.delete)
         heading(title)

@@ -15,12 +15,17 @@ from gainsight_pipelines.settings.loading import DATA_FOLDER
 LOCK = "dotenv.lock"
 
 
-def write_secrets(settings_path: Path, values: Mapping[str, str]) -> Path:
+def dotenv_of(settings_path: Path) -> Path:
+    """The `.env` of a settings file: beside it."""
+    return settings_path.absolute().with_name(".env")
+
+
+def write_secrets(settings_path: Path, values: Mapping[str, str | None]) -> Path:
     """Sets variables in `.env`; its other lines and comments stay. Mode 0600, all of it or nothing.
 
     Args:
         settings_path: the settings file beside which `.env` lies.
-        values: by name of the variable.
+        values: by name of the variable; None takes it out.
 
     Returns:
         The path of `.env`.
@@ -28,11 +33,11 @@ def write_secrets(settings_path: Path, values: Mapping[str, str]) -> Path:
     Raises:
         SettingsError: a value has line breaks, or the file can't be read or written. No value is in the message.
     """
-    path = settings_path.absolute().with_name(".env")
+    path = dotenv_of(settings_path)
     for name, value in values.items():
         if not re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
             raise SettingsError(f"{name} is no name of a variable.")
-        if not value.isprintable():
+        if value is not None and not value.isprintable():
             todo = f"A key of several lines belongs in a file of its own: name it in {name}_FILE."
             raise SettingsError(f"The value of {name} has line breaks or characters that can't be printed.", todo)
     with locked(path.parent / DATA_FOLDER, LOCK):
@@ -51,10 +56,10 @@ def _read(path: Path) -> str:
         raise SettingsError(f"{path} can't be read: {reason}.", "Look at it.") from None
 
 
-def _with(text: str, name: str, value: str) -> str:
+def _with(text: str, name: str, value: str | None) -> str:
     from dotenv.parser import parse_stream
 
-    line = f"{name}={_quoted(value)}\n"
+    line = "" if value is None else f"{name}={_quoted(value)}\n"
     parts, is_there = [], False
     for binding in parse_stream(io.StringIO(text)):
         original = binding.original.string
@@ -64,7 +69,7 @@ def _with(text: str, name: str, value: str) -> str:
             is_there = True
         else:
             parts.append(original)
-    if not is_there:
+    if line and not is_there:
         if parts and not parts[-1].endswith("\n"):
             parts.append("\n")
         parts.append(line)
@@ -89,7 +94,7 @@ def source_of(settings_path: Path, name: str, environ: Mapping[str, str]) -> Sou
 
     if environ.get(name, "").strip() or environ.get(f"{name}_FILE", "").strip():
         return "environment"
-    text = _read(settings_path.absolute().with_name(".env"))
+    text = _read(dotenv_of(settings_path))
     values = dotenv_values(stream=io.StringIO(text), interpolate=False)
     if (values.get(f"{name}_FILE") or "").strip():
         return "file"

@@ -28,6 +28,22 @@ def locked(folder: Path, name: str) -> Iterator[None]:
         os.close(file)
 
 
+def why_read_only(path: Path) -> str | None:
+    """Why a file can't be written here, as a sentence; None where it can, be it there already or not.
+
+    A mounted ConfigMap is such a file, and so is one whose folder belongs to somebody else: a file is replaced, so its
+    folder has to take the new one.
+    """
+    for one in dict.fromkeys((path.absolute(), path.resolve())):
+        folder = next(parent for parent in one.parents if parent.exists())
+        for place in (folder, one):
+            if place.exists() and not os.access(place, os.W_OK):
+                is_mounted_so = os.statvfs(place).f_flag & os.ST_RDONLY
+                why = "is on a read-only file system" if is_mounted_so else "can't be written by this user"
+                return f"{place} {why}."
+    return None
+
+
 def write_whole(path: Path, text: str, *, mode: int | None = None) -> None:
     """Puts a text in the place of a file, all of it or nothing. A byte order mark that the file begins with stays.
 

@@ -100,6 +100,13 @@ class Secrets:
         """The name of a variable as the person who sets it writes it: with this tenant's prefix."""
         return f"{self._prefix}{name}" if name.startswith(_OURS) else name
 
+    def with_dotenv(self, changes: Mapping[str, str | None]) -> Secrets:
+        """The secrets as they would be with these values in `.env`; None takes a variable out of it."""
+        *others, dotenv = self._layers
+        values = {name: value for name, value in dotenv.values.items() if name not in changes}
+        values |= {name: value for name, value in changes.items() if value is not None}
+        return Secrets((*others, _Layer(values, dotenv.folder)), self._dotenv_path)
+
     def get(self, name: str) -> str | None:
         """A variable's value, None if it isn't set.
 

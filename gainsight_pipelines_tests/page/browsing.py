@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,8 +62,15 @@ def page_on(folder: Path, env: Mapping[str, str], *arguments: str) -> Iterator[S
 @contextmanager
 def served_by(folder: Path, env: Mapping[str, str], *command: str) -> Iterator[Served]:
     """Runs a command of the product until the end of the context."""
+    with run_by(folder, env, [sys.executable, "-m", "gainsight_pipelines.cli", *command]) as served:
+        yield served
+
+
+@contextmanager
+def run_by(folder: Path, env: Mapping[str, str], command: Sequence[str]) -> Iterator[Served]:
+    """Runs a command that serves a page until the end of the context."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "gainsight_pipelines.cli", *command],
+        command,
         cwd=folder,
         env=dict(env),
         stdin=subprocess.DEVNULL,

@@ -14,8 +14,8 @@ from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 
 WRONG_KEY = "a-wrong-key-of-nobody"
 WAIT = 90_000
-SECTIONS = ("Common", "Account / Company", "Activity", "Surveys", "Product Usage", "Further objects", "Schedules")
-TOGGLES = (("Account / Company", "Enable account pull"), ("Product Usage", "Enable product usage pull"))
+SECTIONS = ("Account matching", "Company", "Activity", "Surveys", "Product usage", "Further objects", "Schedules")
+TOGGLES = (("Company", "Pull company attributes"), ("Product usage", "Pull product usage"))
 expect.set_options(timeout=30_000)
 
 
@@ -34,35 +34,44 @@ def pick(page: Page, field: Locator, typed: str, option: str | re.Pattern[str]) 
 
 
 def open_section(page: Page, title: str) -> None:
-    name = re.compile(f"^{title}( off| daily| weekly| every 4 hours)?$".replace("/", "."))  # Playwright splits at it
-    page.get_by_role("button", name=name).click()
+    cadence = r"off|daily at [\d:]+|weekly on \w+ at [\d:]+|monthly on day \d+ at [\d:]+|every \d+ h"
+    page.get_by_role("button", name=re.compile(f"^{title}( ({cadence}))?$")).click()
+
+
+def open_advanced(page: Page, title: str) -> None:
+    page.get_by_role("group", name=title, exact=True).get_by_role("button", name="Advanced").click()
+
+
+def choose(page: Page, label: str, option: str) -> None:
+    """Chooses one of a few."""
+    page.get_by_role("combobox", name=label).click()
+    page.get_by_role("option", name=option).click()
 
 
 def connect(page: Page, project: Path, sandbox: RunningSandbox) -> None:
+    """Types addresses and secrets, and tests them: nothing is written."""
+    gainsight, env = page.get_by_role("group", name="Gainsight"), project / ".env"
     page.get_by_label("Gainsight base URL").fill(sandbox.urls["gainsight"])
-    page.get_by_label("Gainsight API key").fill(WRONG_KEY)
-    page.get_by_role("combobox", name="Primary CRM").click()
-    page.get_by_role("option", name="Salesforce").click()
-    page.get_by_label("Salesforce instance URL").fill(sandbox.env["SALESFORCE_INSTANCE_URL"])
-    page.get_by_label("Client id").fill(sandbox.env["SALESFORCE_CLIENT_ID"])
+    page.get_by_label("Access key").fill(WRONG_KEY)
+    page.get_by_role("button", name="Test the connection to Gainsight").click()
+    expect(gainsight.get_by_text("the API key was rejected (expired or rotated)").first).to_be_visible()
+    expect(gainsight.get_by_text("Not connected")).to_be_visible()
+    page.get_by_label("Access key").fill(sandbox.env["GAINSIGHT_API_KEY"])
+    expect(gainsight.get_by_text("Not tested", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Test the connection to Gainsight").click()
+    expect(gainsight.get_by_text(re.compile(r"Connected to 127.0.0.1:\d+: \d+ objects"))).to_be_visible()
+    choose(page, "Primary CRM", "Salesforce")
+    page.get_by_label("Instance URL").fill(sandbox.env["SALESFORCE_INSTANCE_URL"])
+    page.get_by_label("Client ID").fill(sandbox.env["SALESFORCE_CLIENT_ID"])
     page.get_by_label("Client secret").fill(sandbox.env["SALESFORCE_CLIENT_SECRET"])
-    page.get_by_role("button", name="Validate connection").click()
-    expect(page.get_by_text("the API key was rejected (expired or rotated)")).to_be_visible()
-    assert not (project / ".env").exists()
-    page.get_by_label("Gainsight API key").fill(sandbox.env["GAINSIGHT_API_KEY"])
-    page.get_by_role("button", name="Validate connection").click()
-    expect(page.get_by_text(re.compile(r"\d+ objects discovered"))).to_be_visible()
-    expect(page.get_by_text("The keys work and are in .env")).to_be_visible()
-    file = project / ".env"
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert sandbox.env["GAINSIGHT_API_KEY"] in file.read_text()
-    expect(page.get_by_label("Gainsight API key")).to_have_value("")
-    assert sandbox.env["GAINSIGHT_API_KEY"] not in page.content()
+    page.get_by_role("button", name="Test the connection to Salesforce").click()
+    expect(page.get_by_text(re.compile(r"Connected to organization 00D\w{15}: \d+ accounts"))).to_be_visible()
+    assert not env.exists()
 
 
 def map_a_category(page: Page) -> None:
     open_section(page, "Activity")
-    page.get_by_role("switch", name="Enable activity pull").click()
+    page.get_by_role("switch", name="Pull timeline activities").click()
     expect(page.get_by_text(re.compile(r"\d+ activities sampled"))).to_be_visible()
     page.get_by_role("button", name="What each activity type means").click()
     expect(page.get_by_text("An e-mail that was exchanged")).to_be_visible()
@@ -75,9 +84,8 @@ def map_a_category(page: Page) -> None:
 
 def choose_surveys(page: Page) -> None:
     open_section(page, "Surveys")
-    page.get_by_role("switch", name="Enable survey pulls").click()
-    page.get_by_role("combobox", name="Mode").click()
-    page.get_by_role("option", name="Multiple objects").click()
+    page.get_by_role("switch", name="Pull survey responses").click()
+    choose(page, "Mode", "Multiple objects")
     page.get_by_role("button", name="Add a survey object").click()
     pick(page, page.get_by_label("Survey response object 2"), "nps", re.compile("nps_survey__gc"))
     page.get_by_label("Lookback days").fill("90")
@@ -88,21 +96,21 @@ def choose_surveys(page: Page) -> None:
 
 
 def check_a_filter(page: Page) -> None:
-    page.get_by_text("Survey response filter (advanced)").click()
-    area = page.get_by_label("Filter, as a JSON object")
+    open_advanced(page, "Surveys")
+    area = page.get_by_label("Response filter, as a JSON object")
     area.fill('{\n  "conditions": oops\n}')
     expect(page.get_by_text("This isn't JSON: line 2, column 17")).to_be_visible()
     condition = {"name": "NoSuchField", "alias": "A", "value": [9], "operator": "GTE"}
     area.fill(json.dumps({"conditions": [condition], "expression": "A"}))
-    page.get_by_role("button", name="Check", exact=True).click()
+    page.get_by_role("button", name="Check filter").click()
     expect(page.get_by_text("survey_response: ").filter(has_text="NoSuchField")).to_be_visible()
     area.fill("")
-    page.get_by_role("button", name="Check", exact=True).click()
+    page.get_by_role("button", name="Check filter").click()
     expect(page.get_by_text(re.compile(r"survey_response: [\d,]+ records match"))).to_be_visible()
 
 
 def edit_json(page: Page) -> None:
-    page.get_by_role("button", name="Show JSON of surveys").click()
+    page.get_by_role("button", name="Show JSON of Surveys").click()
     area = page.get_by_label("JSON", exact=True)
     before = area.input_value()
     line = next(number for number, line in enumerate(before.splitlines(), start=1) if "response_limit" in line)
@@ -114,24 +122,32 @@ def edit_json(page: Page) -> None:
     expect(page.get_by_label("Response limit")).to_have_value("5000")
 
 
-def save(page: Page) -> None:
+def save(page: Page, project: Path, sandbox: RunningSandbox) -> None:
     page.get_by_role("button", name=re.compile(r"^Save \(\d\)")).click()
-    expect(page.get_by_text("What will change")).to_be_visible()
-    expect(page.get_by_text("+  lookback_days: 21")).to_be_visible()
-    page.get_by_role("dialog").get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Saved to ")).to_be_visible()
+    review = page.get_by_role("dialog", name="Review changes")
+    expect(review.get_by_text("+  lookback_days: 21")).to_be_visible()
+    expect(review.get_by_text("GAINSIGHT_API_KEY is set")).to_be_visible()
+    review.get_by_role("button", name="Save").click()
+    expect(page.get_by_text(re.compile(r"Saved to .+ and \.env\."))).to_be_visible()
+    file = project / ".env"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert sandbox.env["GAINSIGHT_API_KEY"] in file.read_text()
+    expect(page.get_by_label("Access key")).to_have_value("")
+    group = page.get_by_role("group", name="Gainsight")
+    expect(group.get_by_text("Connected", exact=True)).to_be_visible()  # what was tested is what was saved
+    assert sandbox.env["GAINSIGHT_API_KEY"] not in page.content()
 
 
 def run_them(page: Page) -> None:
     row = page.locator('[data-object="company"]')
-    expect(row).to_contain_text("Never synced")
-    page.get_by_role("button", name="Run company").click()
+    expect(row).to_contain_text("Not synced yet")
+    page.get_by_role("button", name="Run Company").click()
     expect(row).to_contain_text("Completed", timeout=WAIT)
-    others = page.locator("[data-object]").filter(has_text="Never synced")
+    others = page.locator("[data-object]").filter(has_text="Not synced yet")
     expect(others).to_have_count(4)
-    page.get_by_role("button", name="Run all sync jobs").click()
+    page.get_by_role("button", name="Run all").click()
     completed = page.locator("[data-object]").filter(has_text="less than a minute ago").filter(has_text="Completed")
     expect(completed).to_have_count(5, timeout=3 * WAIT)
-    expect(page.get_by_role("link", name=re.compile("Completed")).first).to_have_attribute(
+    expect(page.get_by_role("link", name=re.compile("completed")).first).to_have_attribute(
         "href", re.compile(r"/runs/[0-9a-f-]{36}$")
     )

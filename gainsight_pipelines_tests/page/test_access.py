@@ -177,7 +177,7 @@ def test_the_page_works_behind_a_proxy_that_ends_tls(env: dict[str, str], tmp_pa
         (cookie,) = page.context.cookies()
         assert (cookie["secure"], cookie["path"], cookie["httpOnly"]) == (True, f"{PATH}/", True)
         open_section(page, "Activity")
-        page.get_by_role("switch", name="Enable activity pull").click()  # by the socket
+        page.get_by_role("switch", name="Pull timeline activities").click()  # by the socket
         expect(page.get_by_role("button", name="Save (1)")).to_be_visible()
 
         session, own = f"{cookie['name']}={cookie['value']}", f"127.0.0.1:{page_port}"

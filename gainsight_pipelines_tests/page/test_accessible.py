@@ -22,11 +22,12 @@ from gainsight_pipelines_tests.page.browsing import (
     served_by,
 )
 from gainsight_pipelines_tests.page.looking import POOR_CONTRAST, UNNAMED, WIDER_THAN_THE_SCREEN
-from gainsight_pipelines_tests.page.steps import SECTIONS, open_section
+from gainsight_pipelines_tests.page.steps import SECTIONS, open_advanced, open_section
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 
 pytestmark = [pytest.mark.timeout(200), pytest.mark.long]
 
+TITLES = ("Company", "Activity", "Surveys: survey_response", "Product usage")
 OBJECTS = ("company", "activity", "survey_survey_response", "product_usage")
 LOSE_THE_CONNECTION = """
 socket.io.reconnectionDelay(5000).reconnectionDelayMax(5000).randomizationFactor(0);
@@ -97,36 +98,37 @@ def tab_to(page: Page, target: Locator, key: str = "Tab") -> None:
 
 def connect_by_keys(page: Page, sandbox: RunningSandbox) -> None:
     keys = page.keyboard
-    expect(page.get_by_role("button", name="Validate connection")).to_be_visible()
+    expect(page.get_by_role("button", name="Check all settings")).to_be_visible()
     tab_to(page, page.get_by_label("Gainsight base URL"))
     keys.type(sandbox.urls["gainsight"])
-    tab_to(page, page.get_by_label("Gainsight API key"))
+    tab_to(page, page.get_by_label("Access key"))
     keys.type(sandbox.env["GAINSIGHT_API_KEY"])
     tab_to(page, page.get_by_role("combobox", name="Primary CRM"))
     keys.press("Enter")
     expect(page.get_by_role("option", name="Salesforce")).to_be_visible()
     keys.press("ArrowDown")
     keys.press("Enter")
+    expect(page.get_by_role("combobox", name="Primary CRM")).to_be_focused()  # its panel was made anew
     for label, name in [
-        ("Salesforce instance URL", "SALESFORCE_INSTANCE_URL"),
-        ("Client id of the connected app", "SALESFORCE_CLIENT_ID"),
+        ("Instance URL", "SALESFORCE_INSTANCE_URL"),
+        ("Client ID", "SALESFORCE_CLIENT_ID"),
         ("Client secret", "SALESFORCE_CLIENT_SECRET"),
     ]:
         expect(page.get_by_label(label)).to_be_visible()
         tab_to(page, page.get_by_label(label))
         keys.type(sandbox.env[name])
-    validate = page.get_by_role("button", name="Validate connection")
-    tab_to(page, validate)
+    test = page.get_by_role("button", name="Test the connection to Salesforce")
+    tab_to(page, test, "Shift+Tab")
     keys.press("Enter")
-    expect(page.get_by_text("The keys work and are in .env")).to_be_visible()
-    expect(validate).to_be_focused()
+    expect(page.get_by_text("Connected to organization")).to_be_visible()
+    expect(test).to_be_focused()
 
 
 def set_up_surveys_by_keys(page: Page) -> None:
     keys = page.keyboard
     tab_to(page, page.get_by_role("button", name="Surveys off"))
     keys.press("Space")
-    switch = page.get_by_role("switch", name="Enable survey pulls")
+    switch = page.get_by_role("switch", name="Pull survey responses")
     expect(switch).to_be_visible()
     tab_to(page, switch)
     keys.press("Space")
@@ -147,10 +149,10 @@ def set_up_surveys_by_keys(page: Page) -> None:
     keys.press("Enter")
     expect(page.get_by_role("combobox", name="Survey response object", exact=True)).to_be_focused()
 
-    show_json = page.get_by_role("button", name="Show JSON of surveys")
+    show_json = page.get_by_role("button", name="Show JSON of Surveys")
     tab_to(page, show_json)
     keys.press("Enter")
-    dialog = page.get_by_role("dialog", name="surveys as JSON")
+    dialog = page.get_by_role("dialog", name="Surveys as JSON")
     expect(dialog.get_by_role("textbox", name="JSON")).to_be_focused()
     keys.press("Escape")
     expect(dialog).to_have_count(0)
@@ -159,15 +161,15 @@ def set_up_surveys_by_keys(page: Page) -> None:
 
 def save_by_keys(page: Page) -> None:
     keys = page.keyboard
-    tab_to(page, page.get_by_role("button", name=re.compile(r"^Save \(3\)")), "Shift+Tab")
+    tab_to(page, page.get_by_role("button", name=re.compile(r"^Save \(4\)")), "Shift+Tab")
     keys.press("Enter")
-    save = page.get_by_role("dialog", name="What will change").get_by_role("button", name="Save")
+    save = page.get_by_role("dialog", name="Review changes").get_by_role("button", name="Save")
     expect(save).to_be_focused()
     keys.press("Enter")
     expect(page.get_by_text("Saved to ")).to_be_visible()
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.get_by_role("button", name="Save", exact=True)).to_be_focused()
-    expect(page.get_by_role("button", name="Surveys daily")).to_be_visible()
+    expect(page.get_by_role("button", name="Surveys daily at 05:35")).to_be_visible()
 
 
 def test_an_object_is_set_up_from_nothing_by_keys_alone(
@@ -197,14 +199,14 @@ def test_categories_by_keys_alone(address: str) -> None:
         expect(question).to_be_focused()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (768, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(400, "light"), (768, "dark")])
 def test_everything_is_named_readable_and_within_the_screen(address: str, width: int, scheme: str) -> None:
     with browser_page(viewport={"width": width, "height": 740}, color_scheme=scheme) as page:
         page.goto(address)
         expect(page.locator("[data-object]")).to_have_count(len(OBJECTS))
         for title in SECTIONS:
             open_section(page, title)
-        page.get_by_text("Survey response filter (advanced)").click()
+        open_advanced(page, "Surveys")
         page.get_by_label("Lookback days").fill("90")
         expect(page.get_by_label("Lookback days")).to_have_accessible_description(re.compile("is 90; it takes"))
         page.get_by_role("button", name=re.compile(r"^Save \(")).click()
@@ -216,7 +218,7 @@ def test_everything_is_named_readable_and_within_the_screen(address: str, width:
         assert page.evaluate(WIDER_THAN_THE_SCREEN) == []
         levels = page.locator("h1, h2, h3").evaluate_all("all => all.map(one => Number(one.tagName[1]))")
         assert levels[0] == 1 and all(below - above <= 1 for above, below in pairwise(levels))
-        assert page.locator("h2").all_text_contents() == ["Object sync status", "Connection", *SECTIONS]
+        assert page.locator("h2").all_text_contents() == ["Sync status", "Connection", *SECTIONS]
 
 
 def test_a_run_that_does_not_start_says_so_in_its_row_and_leaves_the_focus(
@@ -224,25 +226,29 @@ def test_a_run_that_does_not_start_says_so_in_its_row_and_leaves_the_focus(
 ) -> None:
     with browser_page() as page:
         page.goto(address)
-        button = page.get_by_role("button", name="Run activity")
+        button = page.get_by_role("button", name="Run Activity")
         button.press("Enter")
         row = page.locator('[data-object="activity"]')
         expect(row).to_contain_text(f"The Dagster webserver at {dagster_that_is_away} doesn't answer.")
         expect(button).to_be_focused()
-        page.get_by_role("button", name="Run all sync jobs").press("Enter")
+        page.get_by_role("button", name="Run all").press("Enter")
         expect(page.locator("[data-object]").filter(has_text="doesn't answer")).to_have_count(len(OBJECTS))
-        expect(page.get_by_text(f"Not started: {', '.join(OBJECTS)}.")).to_be_visible()
+        expect(page.get_by_text(f"Not started: {', '.join(TITLES)}.")).to_be_visible()
 
 
 def test_a_filter_that_cannot_be_read_is_told_by_save(address: str) -> None:
     with browser_page() as page:
         page.goto(address)
         open_section(page, "Surveys")
-        page.get_by_text("Survey response filter (advanced)").click()
-        page.get_by_label("Filter, as a JSON object").fill('{"conditions":')
-        expect(page.get_by_label("Filter, as a JSON object")).to_have_accessible_description(re.compile("isn't JSON"))
+        open_advanced(page, "Surveys")
+        page.get_by_label("Response filter, as a JSON object").fill('{"conditions":')
+        expect(page.get_by_label("Response filter, as a JSON object")).to_have_accessible_description(
+            re.compile("isn't JSON")
+        )
         page.get_by_role("button", name=re.compile(r"^Save \(1\)")).click()
-        expect(page.get_by_role("alert").filter(has_text="surveys.filter is ")).to_be_visible()
+        told = page.get_by_role("alert").filter(has=page.get_by_role("button", name="OK"))
+        expect(told).to_contain_text("isn't JSON: line 1, column 15")
+        expect(page.get_by_label("Response filter, as a JSON object")).to_be_focused()
         expect(page.get_by_role("dialog")).to_have_count(0)
 
 

@@ -89,7 +89,7 @@ def test_from_nothing_to_completed_runs(sandbox: RunningSandbox, project: Path, 
     with page_on(project, env, "--dagster", dev.url, "--answer-seconds", "8") as served, browser_page() as page:
         page.goto(served.next_address())
         connect(page, project, sandbox)
-        open_section(page, "Common")
+        open_section(page, "Account matching")
         field = page.get_by_label("Gainsight GSID field on the CRM account")
         pick(page, field, "gainsight", re.compile("Gainsight_GSID__c"))
         map_a_category(page)
@@ -106,7 +106,7 @@ def test_from_nothing_to_completed_runs(sandbox: RunningSandbox, project: Path, 
         sandbox.reset()
 
         wait_until(lambda: answers(dev.url), 90)
-        save(page)
+        save(page, project, sandbox)
         expect(page.get_by_text("Dagster has loaded the new settings.")).to_be_visible(timeout=WAIT)
         run_them(page)
         assert served.stop() == 130
@@ -127,8 +127,8 @@ def test_somebody_elses_change_and_a_tenant_that_is_away(
     credentials = {**env, **sandbox.env}
     with page_on(tmp_path, credentials) as served, browser_page(color_scheme="dark") as page:
         page.goto(served.next_address())
-        expect(page.get_by_label("Gainsight API key")).to_be_disabled()  # it comes from the environment
-        open_section(page, "Product Usage")
+        expect(page.get_by_label("Access key")).to_be_disabled()  # it comes from the environment
+        open_section(page, "Product usage")
         sandbox.switch(gainsight_down=True)
         field = page.get_by_label("Product usage object")
         field.click()

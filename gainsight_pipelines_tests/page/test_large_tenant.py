@@ -55,7 +55,7 @@ def test_pickers_stay_quick_and_ask_once_for_each_object(
         }
         with page_on(tmp_path, env) as served, browser_page() as page:
             page.goto(served.next_address())
-            open_section(page, "Product Usage")
+            open_section(page, "Product usage")
             took = {"object": timed_pick(page, "Product usage object", WIDE)}
             for label, field in [
                 ("Company field", FIELDS[799]),

@@ -15,15 +15,15 @@ class PassingClock(RecordingClock):
         return sum(self.sleeps)
 
 
-BEFORE = StatusRow("company", "failed", "Failed 3 min ago", "It was away.", "/runs/1")
+BEFORE = StatusRow("company", "failed", "3 min ago", "It was away.", "/runs/1")
 
 
 def test_a_run_that_was_asked_for_is_shown_with_its_page_until_it_begins() -> None:
     starts = Starts(RecordingClock())
     starts.asked(BEFORE, "/runs/2")
-    assert starts.seen(BEFORE) == StatusRow("company", "starting", "Not begun yet", "", "/runs/2")
+    assert starts.seen(BEFORE) == StatusRow("company", "starting", "not begun yet", "", "/runs/2")
     assert starts.is_awaited("company"), "a second click starts no second run"
-    running = replace(BEFORE, status="running", when="Started now", note="", run_page="/runs/2")
+    running = replace(BEFORE, status="running", when="now", note="", run_page="/runs/2")
     assert starts.seen(running) == running
     assert not starts.is_awaited("company")
 

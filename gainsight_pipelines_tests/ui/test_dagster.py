@@ -89,7 +89,7 @@ def test_the_banner_has_a_row_for_each_enabled_object_and_a_row_runs_only_its_ow
     open_banner(page, dev)
     assert rows(page) == ENABLED
     expect(row(page, "company")).to_contain_text("Never materialized")
-    expect(row(page, "company")).to_contain_text("Account / Company: Gainsight's company attributes")
+    expect(row(page, "company")).to_contain_text("Company: Gainsight's company attributes")
     materialize(page, "company")
     expect(row(page, "company")).to_contain_text("Materialized", timeout=WAIT_MS)
     expect(row(page, "activity")).to_contain_text("Never materialized")

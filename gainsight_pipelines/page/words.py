@@ -1,0 +1,60 @@
+"""How the page says times and schedules."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+EVERY_DAY = ["*", "*", "*"]
+_NAMES = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+WEEKDAYS = {
+    "*": "daily",
+    "1-5": "weekdays",
+    "mon-fri": "weekdays",
+    **{key: f"weekly on {name}" for number, name in enumerate(_NAMES) for key in (str(number), name[:3].casefold())},
+}
+"""The field for weekdays, in words."""
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """How long ago something was."""
+    minutes = max(0, int((now - moment).total_seconds() // 60))
+    if minutes < 1:
+        return "just now"
+    if minutes < 60:
+        return f"{minutes} min ago"
+    return f"{minutes // 60} h ago" if minutes < 48 * 60 else f"{minutes // (24 * 60)} days ago"
+
+
+def cadence(cron: str) -> str:
+    """A cron expression of five fields in words, or as it stands where it takes more than a few."""
+    parts = cron.split()
+    if len(parts) != 5:
+        return cron
+    minute, hour, *days = parts
+    if (step := _step(minute)) and hour == "*" and days == EVERY_DAY:
+        return f"every {step} min"
+    if not minute.isdecimal():
+        return cron
+    if days == EVERY_DAY and hour == "*":
+        return "hourly"
+    if days == EVERY_DAY and (step := _step(hour)):
+        return f"every {step} h"
+    on = _days(*days)
+    return f"{on} at {int(hour):02}:{int(minute):02}" if hour.isdecimal() and on else cron
+
+
+def _step(text: str) -> str:
+    """The number of */4."""
+    step = text.removeprefix("*/")
+    return step if text.startswith("*/") and step.isdecimal() else ""
+
+
+def _days(day: str, month: str, weekday: str) -> str:
+    """On which days, in a word; "" where it takes more."""
+    if month != "*" or "*" not in (day, weekday):
+        return ""
+    if day != "*":
+        return f"monthly on day {int(day)}" if day.isdecimal() else ""
+    if weekday.casefold() in WEEKDAYS:
+        return WEEKDAYS[weekday.casefold()]
+    return ""
