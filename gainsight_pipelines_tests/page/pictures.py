@@ -19,12 +19,21 @@ FOLDER = Path(__file__).parents[2] / "docs" / "images"
 HIDE_TIPS = "document.activeElement?.blur(); document.querySelectorAll('.q-notification').forEach(e => e.remove())"
 
 
-def take(page: Page, name: str, title: str) -> None:
-    """The card or accordion with that title."""
+def take(page: Page, name: str, region: str) -> None:
+    """The card or section with that name."""
     page.evaluate(HIDE_TIPS)
     page.mouse.move(0, 0)
-    box = page.locator(".q-card, .q-expansion-item").filter(has_text=title).last
-    box.screenshot(path=FOLDER / f"settings-page-{name}.png", animations="disabled")
+    box = (
+        page.locator(".panel, .section")
+        .filter(has=page.get_by_role("heading", name=region, exact=True))
+        .or_(page.locator(".section").filter(has=page.get_by_role("group", name=region, exact=True)))
+    )
+    save(box.first.screenshot(animations="disabled"), name)
+
+
+def save(picture: bytes, name: str) -> None:
+    """Writes a picture."""
+    (FOLDER / f"settings-page-{name}.png").write_bytes(picture)
 
 
 def main() -> None:
@@ -46,26 +55,32 @@ def main() -> None:
             ):
                 page.goto(served.next_address())
                 steps.connect(page, project, sandbox)
-                take(page, "connection", "Validate connection")
-                steps.open_section(page, "Common")
+                take(page, "connection", "Connection")
+                steps.open_section(page, "Account matching")
                 field = page.get_by_label("Gainsight GSID field on the CRM account")
                 steps.pick(page, field, "gainsight", "Gainsight_GSID__c — Gainsight GSID (string)")
                 steps.map_a_category(page)
-                take(page, "activity", "ReportingCategory")
+                take(page, "activity", "Activity")
                 for title, toggle in steps.TOGGLES:
                     steps.open_section(page, title)
                     page.get_by_role("switch", name=toggle).click()
                 steps.choose_surveys(page)
-                take(page, "surveys", "Register custom fields")
+                take(page, "surveys", "Surveys")
                 page.get_by_role("button", name="Save (").click()
-                expect(page.get_by_text("What will change")).to_be_visible()
-                page.get_by_role("dialog").locator(".q-card").screenshot(
-                    path=FOLDER / "settings-page-save.png", animations="disabled"
-                )
-                page.get_by_role("dialog").get_by_role("button", name="Save").click()
+                review = page.get_by_role("dialog", name="Review changes")
+                expect(review).to_be_visible()
+                page.evaluate(HIDE_TIPS)
+                save(review.locator(".q-card").screenshot(animations="disabled"), "save")
+                review.get_by_role("button", name="Save").click()
                 expect(page.get_by_text("Dagster has loaded the new settings.")).to_be_visible(timeout=steps.WAIT)
                 steps.run_them(page)
-                take(page, "status", "Object sync status")
+                take(page, "status", "Sync status")
+                for name, width, scheme in (("dark", 860, "dark"), ("phone", 400, "light")):
+                    page.emulate_media(color_scheme=scheme)
+                    page.set_viewport_size({"width": width, "height": 900})
+                    page.goto(page.url)
+                    expect(page.get_by_text("Connected", exact=True).first).to_be_visible()
+                    save(page.screenshot(animations="disabled"), name)
         finally:
             dagster.terminate()
             dagster.wait(60)

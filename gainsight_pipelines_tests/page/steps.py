@@ -143,6 +143,8 @@ def run_them(page: Page) -> None:
     expect(row).to_contain_text("Not synced yet")
     page.get_by_role("button", name="Run Company").click()
     expect(row).to_contain_text("Completed", timeout=WAIT)
+    expect(row).to_contain_text(re.compile(r"\d+ read, \d+ without an account"))
+    expect(row).to_contain_text(re.compile(r"next run in \d+ (h|min)"))
     others = page.locator("[data-object]").filter(has_text="Not synced yet")
     expect(others).to_have_count(4)
     page.get_by_role("button", name="Run all").click()

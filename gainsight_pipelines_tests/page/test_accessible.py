@@ -11,7 +11,10 @@ import pytest
 import yaml
 from playwright.sync_api import Dialog, Locator, Page, expect
 
+from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.embedded.server import EmbeddedServer
+from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.gate import Gate, save_gate
 from gainsight_pipelines_tests.databases import dagster_database, fresh_database
 from gainsight_pipelines_tests.page.browsing import (
     Served,
@@ -199,13 +202,24 @@ def test_categories_by_keys_alone(address: str) -> None:
         expect(question).to_be_focused()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(400, "light"), (768, "dark")])
-def test_everything_is_named_readable_and_within_the_screen(address: str, width: int, scheme: str) -> None:
+@pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (768, "light")])
+def test_everything_is_named_readable_and_within_the_screen(
+    address: str, env: dict[str, str], width: int, scheme: str
+) -> None:
+    now = SystemClock().now()
+    refused = "Salesforce refused the log-in (invalid_client). Put valid credentials in SALESFORCE_CLIENT_SECRET."
+    with Store(env["GAINSIGHT_PIPELINES_DATABASE_URL"]).connect("test") as connection:
+        save_gate(connection, Gate(False, "rejected", refused, None, now, now))
     with browser_page(viewport={"width": width, "height": 740}, color_scheme=scheme) as page:
         page.goto(address)
         expect(page.locator("[data-object]")).to_have_count(len(OBJECTS))
+        status = page.get_by_role("region", name="Sync status")
+        expect(status).to_contain_text(f"Nothing is pulled while the primary CRM is not there. {refused}")
+        salesforce = page.get_by_role("group", name="Salesforce")
+        expect(salesforce).to_contain_text(re.compile(r"Not connected.*Checked (less than a minute|\d+ min) ago\."))
         for title in SECTIONS:
             open_section(page, title)
+        page.get_by_role("group", name="Gainsight").get_by_role("button", name="Advanced").click()
         open_advanced(page, "Surveys")
         page.get_by_label("Lookback days").fill("90")
         expect(page.get_by_label("Lookback days")).to_have_accessible_description(re.compile("is 90; it takes"))
