@@ -115,5 +115,6 @@ def open_workspace(
         else:
             environ[HOME_VARIABLE] = str(prepare_home(data / "dagster"))
         settings = load_settings(file, environ)
-        store = open_store(settings, Secrets.read(file, environ))
+        # The settings page makes a file that isn't there yet, beside a Dagster that runs: it names no schema so far.
+        store = open_store(settings if file.exists() else Settings(), Secrets.read(file, environ))
         yield Workspace(settings, data, store, environ, server)

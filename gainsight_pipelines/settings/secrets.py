@@ -105,7 +105,7 @@ class Secrets:
         *others, dotenv = self._layers
         values = {name: value for name, value in dotenv.values.items() if name not in changes}
         values |= {name: value for name, value in changes.items() if value is not None}
-        return Secrets((*others, _Layer(values, dotenv.folder)), self._dotenv_path)
+        return Secrets((*others, _Layer(values, dotenv.folder, self._prefix)), self._dotenv_path, self._prefix)
 
     def get(self, name: str) -> str | None:
         """A variable's value, None if it isn't set.
