@@ -135,7 +135,12 @@ class Connection:
         """Fields of one CRM's accounts mean nothing in the other: each keeps its own while the page is open."""
         draft = self._form.draft
         places: list[Place] = [(CRM, "fields", name) for name in AccountFields.model_fields]
-        places += [(section, "gsid_field") for section in ("common", *DEFINITIONS)] + [("company", "crm_id_field")]
+        places += [("common", "gsid_field"), ("company", "crm_id_field")]
+        for section, definition in DEFINITIONS.items():
+            rows = definition.model.listed  # a section that is a list of objects names a field for each of them
+            count = len(draft.get((section, rows)) or ()) if rows else 0
+            places += [(section, rows, number, "gsid_field") for number in range(count)] if rows else []
+            places += [] if rows else [(section, "gsid_field")]
         values = {place: draft.get(place) for place in places}
         self._former[before] = {place: value for place, value in values.items() if value is not None}
         kept = self._former.get(kind, {})

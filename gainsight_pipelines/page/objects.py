@@ -210,9 +210,9 @@ class SurveyRows:
             Picker(form, (*place, "company_field"), "Company field", load, hint=hint)
             if can_go:
                 text = f"Remove survey object {number + 1}"
-                ui.button("Remove", icon="delete", on_click=lambda: self._remove(number)).props(
-                    f'flat dense color=negative aria-label="{text}"'
-                )
+                remove = ui.button("Remove", icon="delete", on_click=lambda: self._remove(number))
+                remove.props(f'flat dense color=negative aria-label="{text}"')
+                remove.set_enabled(self._form.why_read_only is None)
         return name
 
     def _add(self) -> None:
@@ -265,9 +265,9 @@ class ObjectRows:
                 form.lookups.crm_fields,
                 hint=hints["gsid_field"],
             )
-            ui.button("Remove", icon="delete", on_click=lambda: self._remove(number)).props(
-                f'flat dense color=negative aria-label="Remove object {number + 1}"'
-            )
+            remove = ui.button("Remove", icon="delete", on_click=lambda: self._remove(number))
+            remove.props(f'flat dense color=negative aria-label="Remove object {number + 1}"')
+            remove.set_enabled(form.why_read_only is None)
         return name
 
     def _add(self) -> None:
