@@ -67,10 +67,8 @@ class BadRecord(ValueError):
 
 def normal_name(name: str) -> str:
     """A field name as detection compares it: letters and digits in lower case, without Gainsight's suffixes."""
-    bare = name.removesuffix("__gc").removesuffix("__c")
-    if bare.lower().startswith("ant__"):
-        bare = bare[5:]
-    return "".join(character for character in bare.lower() if character.isalnum())
+    bare = name_key(name).removesuffix("__gc").removesuffix("__c").removeprefix("ant__")
+    return "".join(character for character in bare if character.isalnum())
 
 
 def configured_field(schema: ObjectSchema, name: str, place: str) -> Field:

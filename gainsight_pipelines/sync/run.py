@@ -24,6 +24,7 @@ from gainsight_pipelines.gainsight.errors import UnknownField
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
 from gainsight_pipelines.matching import AccountIndex, Link
 from gainsight_pipelines.objects.columns import fits
+from gainsight_pipelines.objects.fields import UNREADABLE
 from gainsight_pipelines.objects.pull import Mapper
 from gainsight_pipelines.store import bulk, links, runs, schemas, views
 from gainsight_pipelines.store.accounts import indexed_accounts
@@ -44,6 +45,9 @@ from gainsight_pipelines.sync.pages import PageWriter
 from gainsight_pipelines.sync.reads import read_again, read_changes, read_daily
 from gainsight_pipelines.sync.report import SyncReport
 from gainsight_pipelines.sync.snapshot import read_snapshot
+
+SHOWN_FIELDS = 5
+"""Fields with unreadable values that a run's note names."""
 
 OBJECTS_BEFORE_COLLECTION = 200_000
 
@@ -99,6 +103,7 @@ def locked(
                         prepared, connection, lease, report, started_at, budget=Budget(prepared.pull.limit)
                     )
                     work(context)
+                    _note_unreadable(context)
             report.status = "completed"
             return report
         except BaseException as error:
@@ -128,6 +133,19 @@ def _collected_rarely() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*usual)
+
+
+def _note_unreadable(context: PullContext) -> None:
+    """Says which fields hold values that stay empty, since nothing else of the result shows it."""
+    fields = context.report.counted().get(UNREADABLE)
+    if fields:
+        named = ", ".join(f"{name} ({count:,})" for name, count in list(fields.items())[:SHOWN_FIELDS])
+        more = f" and {len(fields) - SHOWN_FIELDS} more fields" if len(fields) > SHOWN_FIELDS else ""
+        count = context.report.unreadable
+        context.note(
+            f"{count:,} value{'' if count == 1 else 's'} can't be read and will stay empty: {named}{more}."
+            f" See the column `unreadable` of `{context.pull.table.name}`."
+        )
 
 
 def _told(error: BaseException) -> str:

@@ -136,7 +136,7 @@ def test_texts_are_the_same_however_they_are_joined(parts: list[str]) -> None:
 def test_names_are_compared_without_suffixes() -> None:
     names = ("MetricName__gc", "metric_name", "Metric Name")
     assert {normal_name(name) for name in names} == {"metricname"}
-    assert normal_name("Ant__Next_Step__c") == "nextstep"
+    assert normal_name("Ant__Next_Step__c") == normal_name("ANT__NEXT_STEP__C") == "nextstep"
 
 
 def test_what_the_tenant_refused_is_left_out() -> None:

@@ -74,6 +74,10 @@ def test_numbers_as_strings_and_beyond_all_measure(odd: Pulling, tenant: Tenant)
     assert one(odd, 503, "subject, duration_minutes, unreadable") == ("entry 503", None, {"Duration": "half an hour"})
     assert one(odd, 504, "duration_minutes, unreadable") == (None, None)
     assert report.details["unreadable"] == {"Duration": 2, "Ant__Score__c": 1}
+    assert report.notes[-1] == (
+        "3 values can't be read and will stay empty: Duration (2), Ant__Score__c (1)."
+        " See the column `unreadable` of `activity`."
+    )
     assert odd.query("SELECT values_unreadable FROM sync_run WHERE object = 'activity'") == [(3,)]
 
 
