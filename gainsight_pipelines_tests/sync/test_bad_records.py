@@ -118,6 +118,27 @@ def test_ids_and_names_that_no_index_can_hold(odd: Pulling, tenant: Tenant) -> N
     assert one(odd, 501, "unmatched_reason, unreadable") == ("no_company", {"GsCompanyId": endless})
 
 
+def test_what_cannot_be_seen_around_ids_and_names(odd: Pulling, tenant: Tenant) -> None:
+    pasted = {"GsCompanyId": "\u200b1p02company\ufeff", "ReportingCategory": "\uff23all\u200b"}
+    tenant.rows.append(entry(500, **pasted))
+    report = pull_all_but(odd, 0, GOOD + 1)
+    assert one(odd, 500, "company_gsid, activity_type, unreadable") == ("1P02COMPANY", "MEETING", None)
+    assert "unmapped_categories" not in report.details
+
+
+@pytest.mark.parametrize("spell", [str.upper, str.lower])
+def test_standard_fields_in_the_spelling_of_the_tenant(odd: Pulling, tenant: Tenant, spell: Any) -> None:
+    tenant.describes["activity_timeline"] = [
+        each | {"fieldName": spell(each["fieldName"])} for each in tenant.describes["activity_timeline"]
+    ]
+    tenant.cursor = spell(tenant.cursor)
+    tenant.rows = [{spell(name): value for name, value in row.items()} for row in tenant.rows]
+    pull_all_but(odd, 0, GOOD)
+    assert one(odd, 7, "subject, duration_minutes, occurred_at, body_text") == (
+        "entry 7", 30, datetime(2026, 1, 31, 10, tzinfo=UTC), "Well",
+    )  # fmt: skip
+
+
 def test_keys_that_differ_by_case(odd: Pulling, tenant: Tenant) -> None:
     tenant.lower_keys = True
     pull_all_but(odd, 0, GOOD)
