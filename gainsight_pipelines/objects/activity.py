@@ -41,6 +41,7 @@ from gainsight_pipelines.objects.pull import (
     selected,
 )
 from gainsight_pipelines.objects.section import Enabled, GsidOverride, Section, Takes, Text, each_once
+from gainsight_pipelines.objects.sources import sources_of
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import Table
 from gainsight_pipelines.text import name_key
@@ -148,6 +149,27 @@ class ActivityMapper:
             *(field.name for field in self.custom_fields),
         )
 
+        author, email = _refused_author(schema, "Name"), _refused_author(schema, "Email")
+        self.sources = sources_of(
+            schema,
+            {
+                "company_gsid": (self.company.gsid, self.company.through),
+                "activity_type": (self._category,),
+                "reporting_category": (self._category,),
+                "subject": (self._subject,),
+                "body": (self._notes,),
+                "body_text": (self._plain_text, self._notes),
+                "occurred_at": (self._activity_date, self._created_date),
+                "duration_minutes": (self._duration,),
+                "author": (author or self._author,),
+                "author_email": (email or self._author_email,),
+                "internal_attendees": (self._internal,),
+                "external_attendees": (self._external,),
+                "modified_at": (self.cursor_field,),
+            },
+            keys={name: path for name, path, _ in self._customs},
+        )
+
     def window(self, now: datetime, kept_since: datetime | None) -> Window:
         start = None if self._lookback_days is None else now - timedelta(days=self._lookback_days)
         return Window(since=start, start=start)
@@ -222,6 +244,13 @@ def _author(schema: ObjectSchema, shown: str, plain: str) -> str | None:
     if author is not None and author.lookup_path and (path := selected(schema, f"{author.lookup_path}.{shown}")):
         return path[0]
     return next(iter(selected(schema, plain)), None)
+
+
+def _refused_author(schema: ObjectSchema, shown: str) -> str | None:
+    """The way to the author that the tenant refuses by now: what was stored by it stays, whatever the entry has."""
+    author = schema.field("AuthorId")
+    path = f"{author.lookup_path}.{shown}" if author is not None and author.lookup_path else ""
+    return path if name_key(path) in schema.unreadable else None
 
 
 def category_reader(field: Field | None) -> tuple[str | None, Callable[[Any], str | None]]:

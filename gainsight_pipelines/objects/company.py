@@ -17,11 +17,13 @@ from gainsight_pipelines.objects.fields import (
     Record,
     Values,
     configured_field,
+    normal_name,
     spelt,
     text,
 )
 from gainsight_pipelines.objects.pull import (
     COMPANY_OBJECT,
+    USUAL_CRM_ID,
     Basis,
     CompanyFields,
     Fit,
@@ -41,6 +43,7 @@ from gainsight_pipelines.objects.section import (
     Takes,
     field_names,
 )
+from gainsight_pipelines.objects.sources import names_behind, sources_of
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import Json, Table
 from gainsight_pipelines.store.views import Column, Source
@@ -125,6 +128,11 @@ class CompanyPull(ObjectPull):
         return CompanyMapper(schema, tuple(names), crm_id_field, attributes)
 
 
+def refused_crm_id_field(schema: ObjectSchema) -> str | None:
+    """The usual field with the CRM id, if the tenant refuses it by now: what was stored of it stays."""
+    return next((name for name in schema.unreadable if normal_name(name) == USUAL_CRM_ID), None)
+
+
 class CompanyMapper:
     """A company becomes one row: its name, its CRM id, and every attribute asked for."""
 
@@ -152,6 +160,16 @@ class CompanyMapper:
         self.columns = columns_of(fields, with_names)
         paths = (path for _, path, _ in self._attributes)
         self.select = selected(schema, "Gsid", "Name", self.cursor_field, crm_id_field, *paths)
+
+        self.sources = sources_of(
+            schema,
+            {
+                "crm_id": (crm_id_field or refused_crm_id_field(schema),),
+                "name": (self._name,),
+                "modified_at": (self.cursor_field,),
+            },
+            keys={name: path for name, path, _ in self._attributes} | names_behind(fields),
+        )
 
     def window(self, now: datetime, kept_since: datetime | None) -> Window:
         return Window()

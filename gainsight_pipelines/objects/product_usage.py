@@ -62,6 +62,7 @@ from gainsight_pipelines.objects.section import (
     Takes,
     Text,
 )
+from gainsight_pipelines.objects.sources import Sources, sources_of
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import Json, Table
 from gainsight_pipelines.text import name_key, visible
@@ -209,6 +210,8 @@ class ProductUsagePull(ObjectPull):
 class UsageMapper(ABC):
     """What both shapes of usage rows have in common."""
 
+    sources: Sources
+
     def __init__(self, settings: ProductUsageSettings, schema: ObjectSchema, company: CompanyFields) -> None:
         self._object = settings.object
         self._product_name = settings.product_name
@@ -225,6 +228,15 @@ class UsageMapper(ABC):
         self.select = selected(
             schema, self.id_field, self._own_name, self._modified_field, self._observed_at, *company.selected
         )
+
+    def _sources(self, schema: ObjectSchema, columns: Mapping[str, tuple[str | None, ...]], **more: Any) -> Sources:
+        shared = {
+            "company_gsid": (self.company.gsid, self.company.through),
+            "account_key": (self.company.crm_id,) if self.company.key_kind is not None else (),
+            "observed_at": (self._observed_at,),
+            "modified_at": (self._modified_field,),
+        }
+        return sources_of(schema, shared | dict(columns), **more)
 
     def window(self, now: datetime, kept_since: datetime | None) -> Window:
         return Window()
@@ -316,6 +328,8 @@ class AggregateMapper(UsageMapper):
             _field(schema, name, "additional_value_fields").name for name in aggregate.additional_value_fields
         ]
         self.select = selected(schema, *self.select, self._metric, self._value, self._dimension, *self._secondary)
+        columns = {"dimension": (self._dimension,), "value": (self._value,)}
+        self.sources = self._sources(schema, columns, keys={name: name for name in self._secondary})
 
     def map(self, record: Record) -> Mapped:
         values = Values(record)
@@ -357,6 +371,7 @@ class WideMapper(UsageMapper):
                 f"Set `{SECTION}.aggregate` if its values are kept as text, or choose another object.",
             )
         self.select = selected(schema, *self.select, *self._metrics)
+        self.sources = self._sources(schema, {}, parts=self._metrics)
 
     def map(self, record: Record) -> Mapped:
         values = Values(record)

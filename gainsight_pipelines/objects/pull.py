@@ -12,6 +12,7 @@ from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import Field, ObjectSchema
 from gainsight_pipelines.gainsight.query import Condition
 from gainsight_pipelines.objects.fields import MAX_ID, MODIFIED_NAMES, Record, configured_field, first_named, text
+from gainsight_pipelines.objects.sources import Sources
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import Table
 from gainsight_pipelines.store.views import Column, Source
@@ -32,6 +33,8 @@ class Mapped(NamedTuple):
 
 
 COMPANY_OBJECT = "company"
+USUAL_CRM_ID = "sfdcaccountid"
+"""The company's field that Gainsight fills from Salesforce, by its normal name."""
 
 KeyKind = Literal["crm_id", "domain"]
 """What a record's own key to its account is."""
@@ -132,6 +135,8 @@ class Mapper(Protocol):
     """None: the object has nothing by which changes or records can be told, so it is read whole by each run."""
     select: tuple[str, ...]
     company: CompanyFields
+    sources: Sources
+    """From which fields the columns come."""
     custom_fields: tuple[Field, ...]
     """Fields whose values go into `custom_fields`, to be registered with name, label and type."""
 
@@ -341,7 +346,7 @@ def company_crm_id_field(configured: str | None, crm: str | None, schema: Callab
     """
     if configured is None and crm != "salesforce":
         return None
-    found = schema().field(configured) if configured else first_named(schema(), ["sfdcaccountid"])
+    found = schema().field(configured) if configured else first_named(schema(), [USUAL_CRM_ID])
     if configured and found is None:
         raise SettingsError(
             f"`company.crm_id_field` names the field {configured!r}, which Gainsight's company doesn't have.",

@@ -52,6 +52,7 @@ from gainsight_pipelines.objects.section import (
     each_once,
     field_names,
 )
+from gainsight_pipelines.objects.sources import names_behind, sources_of
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import Json, Table
 from gainsight_pipelines.store.views import Column, Source
@@ -240,6 +241,12 @@ class RecordMapper:
             self._modified_field,
             *self.company.selected,
             *(path for _, path, _ in self._attributes),
+        )
+
+        self.sources = sources_of(
+            schema,
+            {"company_gsid": (self.company.gsid, self.company.through), "modified_at": (self._modified_field,)},
+            keys={name: path for name, path, _ in self._attributes} | names_behind(self.fields),
         )
 
     def window(self, now: datetime, kept_since: datetime | None) -> Window:

@@ -54,6 +54,7 @@ from gainsight_pipelines.objects.section import (
     day_of,
     each_once,
 )
+from gainsight_pipelines.objects.sources import sources_of
 from gainsight_pipelines.objects.survey_fields import CUSTOM, NPS, Choice, SurveyField, detect, survey_kind
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import Json, Table
@@ -249,9 +250,9 @@ class SurveyMapper:
             if self._keeps_customs and not field.is_hidden and name_key(field.name) not in SYSTEM_FIELDS
         )
         # A label in a number field that gives the score is a number here too; picklists stay labels.
-        scores = {path: read for _, path, read in self._scores if read is leading_number}
+        read_scores = {path: read for _, path, read in self._scores if read is leading_number}
         self._customs = [
-            (field.name, field.name, scores.get(field.name, column_reader(field))) for field in self.custom_fields
+            (field.name, field.name, read_scores.get(field.name, column_reader(field))) for field in self.custom_fields
         ]
         self.select = selected(
             schema,
@@ -261,6 +262,26 @@ class SurveyMapper:
             *self.company.selected,
             *self._fields.paths,
             *(field.name for field in self.custom_fields),
+        )
+
+        paths = {name: choice.path for name, choice in self._fields.choices.items()}
+        scores = tuple(path for _, path, _ in self._scores)
+        self.sources = sources_of(
+            schema,
+            {
+                "company_gsid": (self.company.gsid,),
+                "survey_type": () if self._pinned_type else (paths.get("survey_type"), *scores),
+                "nps_group": scores,
+                "score": scores,
+                "subject": (paths.get("subject"),),
+                "body": (paths.get("comment"),),
+                "body_text": (paths.get("comment"),),
+                "occurred_at": (self._responded_at.name, self._created_date),
+                "author": (paths.get("respondent_name"),),
+                "author_email": (paths.get("respondent_email"),),
+                "modified_at": (self.cursor_field,),
+            },
+            keys={name: path for name, path, _ in self._customs},
         )
 
     def window(self, now: datetime, kept_since: datetime | None) -> Window:

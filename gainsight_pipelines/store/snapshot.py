@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import psycopg
@@ -41,15 +41,20 @@ def add(connection: psycopg.Connection, table: Table, rows: Iterable[Sequence[An
     return added
 
 
-def compare(connection: psycopg.Connection, table: Table, gainsight_object: str) -> tuple[int, int]:
-    """Rows of the snapshot, and live stored rows that it would take the place of: those within its dates."""
+def compare(
+    connection: psycopg.Connection, table: Table, gainsight_object: str, refused: Collection[str] = ()
+) -> tuple[int, int]:
+    """Rows of the snapshot, and live stored rows that it would take the place of: those within its dates.
+
+    `refused`: fields that the tenant refuses by now, in lower case; rows that they made are not among them.
+    """
     row = connection.execute(
         sql.SQL(
             """WITH span AS (SELECT count(*) AS rows{span} FROM {snapshot})
                SELECT span.rows,
                       (SELECT count(*) FROM {table} t WHERE {mine} AND deleted_at IS NULL AND {within})
                FROM span"""
-        ).format(snapshot=_snapshot(table), **_within(table, gainsight_object))
+        ).format(snapshot=_snapshot(table), **_within(table, gainsight_object, refused))
     ).fetchone()
     assert row is not None
     return int(row[0]), int(row[1])
@@ -62,8 +67,9 @@ def swap(
     gainsight_object: str,
     run_id: str,
     finish: Callable[[], None],
+    refused: Collection[str] = (),
 ) -> tuple[Written, int]:
-    """Puts the snapshot in the place of the stored rows within its dates.
+    """Puts the snapshot in the place of the stored rows that `compare` counts.
 
     In one transaction, with what `finish` writes: readers never see a part of it. Where that would take too long for
     readers of changes, in batches.
@@ -88,7 +94,7 @@ def swap(
         """WITH span AS (SELECT count(*) AS rows{span} FROM {ready})
            SELECT {key} FROM {table} t, span
            WHERE {mine} AND t.deleted_at IS NULL AND {within} AND NOT EXISTS (SELECT FROM {ready} s WHERE {same})"""
-    ).format(ready=_ready(table), same=same, key=table.keys(), **_within(table, gainsight_object))
+    ).format(ready=_ready(table), same=same, key=table.keys(), **_within(table, gainsight_object, refused))
     try:
         with lease.writing(connection):
             written = write(0, rows)
@@ -144,8 +150,11 @@ def _name(connection: psycopg.Connection, table: Table) -> int:
     return rows
 
 
-def _within(table: Table, gainsight_object: str) -> dict[str, sql.Composable]:
-    """The parts of a statement that bound the stored rows to the dates of a snapshot, if the table has any."""
+def _within(table: Table, gainsight_object: str, refused: Collection[str]) -> dict[str, sql.Composable]:
+    """The parts of a statement that bound the stored rows to what a snapshot covers.
+
+    To its dates, if the table has any; and not to parts of records that the tenant refused to show.
+    """
     parts: dict[str, sql.Composable] = {
         "table": sql.Identifier(table.name),
         "mine": table.mine(gainsight_object),
@@ -157,6 +166,10 @@ def _within(table: Table, gainsight_object: str) -> dict[str, sql.Composable]:
         parts["span"] = sql.SQL(", min({0}) AS first, max({0}) AS last").format(date)
         parts["within"] = sql.SQL("(span.rows = 0 OR t.{0} IS NULL OR t.{0} BETWEEN span.first AND span.last)").format(
             date
+        )
+    if table.part_column is not None and refused:
+        parts["within"] = sql.SQL("{} AND lower(t.{}) <> ALL({})").format(
+            parts["within"], sql.Identifier(table.part_column), sql.Literal(sorted(refused))
         )
     return parts
 

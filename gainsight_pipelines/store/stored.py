@@ -1,15 +1,21 @@
-"""Which records are stored, for reads that go by them, and under which name of their object."""
+"""Which records are stored, for reads that go by them; what of them; and under which name of their object."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
+import orjson
 import psycopg
 from psycopg import sql
+from psycopg.rows import dict_row
 
 from gainsight_pipelines.store.batches import change
 from gainsight_pipelines.store.leases import Lease
+from gainsight_pipelines.store.rejected import to_json
 from gainsight_pipelines.store.tables import Table
+from gainsight_pipelines.text import name_key
 
 
 def dated_before(
@@ -48,6 +54,38 @@ def dated_before(
         {"before": before, "after": after, "at_most": at_most},
     ).fetchall()
     return [row[0] for row in rows]
+
+
+def stored_rows(
+    connection: psycopg.Connection, table: Table, gainsight_object: str, ids: Collection[str]
+) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """The rows of records of an object, by key and column; JSON as Python has it."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(
+            sql.SQL("SELECT {columns} FROM {table} t WHERE {mine} AND {id} = ANY(%s)").format(
+                columns=sql.SQL(", ").join(map(sql.Identifier, table.columns)),
+                table=sql.Identifier(table.name),
+                mine=table.mine(gainsight_object),
+                id=sql.Identifier(table.id_column),
+            ),
+            (list(ids),),
+        )
+        return {tuple(row[column] for column in table.key): row for row in cursor}
+
+
+def completed(
+    table: Table, row: tuple[Any, ...], former: Mapping[str, Any], columns: Iterable[str], keys: Collection[str]
+) -> tuple[Any, ...]:
+    """A row with what is stored of the columns that nothing is said of, and of such keys in its columns of JSON."""
+    assert isinstance(row, table.row)
+    changes: dict[str, Any] = {column: former[column] for column in columns}
+    for column in table.json_columns:
+        kept = former[column] if isinstance(former[column], dict) else {}
+        said = getattr(row, column)
+        kept = {key: value for key, value in kept.items() if name_key(key) in keys}
+        if kept:
+            changes[column] = to_json(kept | (orjson.loads(said) if said else {}))
+    return row._replace(**changes)
 
 
 def rename_object(

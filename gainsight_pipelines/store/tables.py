@@ -57,6 +57,11 @@ class Table:
         return self.row._fields
 
     @property
+    def json_columns(self) -> tuple[str, ...]:
+        """Those of them that hold JSON."""
+        return tuple(name for name, kind in self.row.__annotations__.items() if "Json" in str(kind))
+
+    @property
     def holds_companies(self) -> bool:
         """Whether its records are the companies that other records name."""
         return self.id_column == self.company_column

@@ -260,7 +260,7 @@ def _folded(value: object) -> object:
         case list():
             return [_folded(each) for each in value]
         case dict():
-            return {key: _folded(each) for key, each in value.items()}
+            return {name_key(key): _folded(each) for key, each in value.items()}
     return value
 
 

@@ -54,6 +54,9 @@ def crm_id_field(context: PullContext) -> str | None:
 
 def keep_crm_ids(context: PullContext, field: str | None) -> None:
     """Brings what is known up to date: of all companies when another field has the CRM id, else of changed ones."""
+    if field is None and (refused := _refused_field(context)) is not None:
+        context.note(f"Gainsight refuses `{refused}` of `{COMPANY_OBJECT}`: companies keep the CRM ids that are known.")
+        return
     _follow_field(context, field)
     if field is not None:
         try:
@@ -62,6 +65,14 @@ def keep_crm_ids(context: PullContext, field: str | None) -> None:
             raise
         except PermanentError as error:
             context.note(f"Whether CRM ids of companies changed can't be found out. {error}")
+
+
+def _refused_field(context: PullContext) -> str | None:
+    """The field that the known CRM ids came from, if the tenant refuses it by now."""
+    known = context.scopes.of(COMPANY_LINKS).peek(CrmIdField).name
+    if known is None or known == NO_FIELD:
+        return None
+    return known if name_key(known) in context.schema(COMPANY_OBJECT).unreadable else None
 
 
 def _follow_field(context: PullContext, field: str | None) -> None:

@@ -34,15 +34,16 @@ def read_filtered(context: PullContext, mapper: Mapper, where: Mapping[str, Any]
     budget, seen, offset, undated = context.budget, set[str](), 0, 0
     strategy = strategy_of(context, context.scopes)
     name = context.pull.gainsight_object
-    plan = ReadPlan(name, mapper.select, mapper.cursor_field, page_size=strategy.page_size)
+    id_field = mapper.id_field or "Gsid"
+    plan = ReadPlan(name, mapper.select, mapper.cursor_field, page_size=strategy.page_size, id_field=id_field)
     pages = Pages(context.services.gainsight, plan, Columns(plan), PAGE_SIZE, context.note)
     # Newest first: by the date of modification, then by Gsid.
-    order = ("Gsid",) if mapper.cursor_field is None else (mapper.cursor_field, "Gsid")
+    order = (id_field,) if mapper.cursor_field is None else (mapper.cursor_field, id_field)
     while True:
         # One more than what is left shows whether there is more.
         at_most = None if budget.left is None else budget.left + 1
         page = pages.ask((), order, direction="desc", offset=offset, at_most=at_most, raw_where=where)
-        fresh = [record for record in page.records if str(record.get("Gsid")) not in seen]
+        fresh = [record for record in page.records if str(record.get(id_field)) not in seen]
         if page.records and not fresh:
             raise PermanentError(
                 f"Gainsight gives the same page of `{name}` again and again: this tenant"
@@ -57,7 +58,7 @@ def read_filtered(context: PullContext, mapper: Mapper, where: Mapping[str, Any]
             undated += sum(record.get(mapper.cursor_field) in (None, "") for record in fresh)
         context.report.cleaned += page.cleaned
         write(fresh, Filtered(completed_at=context.started_at), also=partial(strategy.keep_size, pages.reduced_size))
-        seen.update(str(record.get("Gsid")) for record in fresh)
+        seen.update(str(record.get(id_field)) for record in fresh)
         offset += len(page.records)
         if context.report.is_truncated:
             note = (

@@ -13,12 +13,14 @@ from gainsight_pipelines.gainsight.reader import ReadPage, read_by_ids
 from gainsight_pipelines.matching import AccountIndex, Link
 from gainsight_pipelines.objects.fields import BadRecord
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Count, Mapper, Row, crm_ids_of
+from gainsight_pipelines.objects.sources import Unsaid
 from gainsight_pipelines.store import bulk, links, runs, snapshot
 from gainsight_pipelines.store.connection import GIVEN_UP
 from gainsight_pipelines.store.leases import TookTooLong
 from gainsight_pipelines.store.links import UNLINKED, LinkColumns, link_columns
 from gainsight_pipelines.store.rejected import NestedTooDeeply, write_rejected
 from gainsight_pipelines.store.scopes import Scope
+from gainsight_pipelines.store.stored import completed, stored_rows
 from gainsight_pipelines.sync.context import PullContext, logger
 from gainsight_pipelines.sync.read_ahead import read_ahead
 from gainsight_pipelines.text import visible
@@ -43,6 +45,8 @@ class MappedPage(NamedTuple):
     rows: list[Row]
     rejected: list[Rejected]
     counts: Counter[Count]
+    unsaid: dict[int, Unsaid]
+    """By the row's place: what its record says nothing of."""
 
 
 Store = Callable[[Sequence[Record], Sequence[Row]], None]
@@ -148,7 +152,7 @@ class PageWriter:
         self, records: Sequence[Record], mapped: MappedPage, store: Store, move: Callable[[], None], read: int
     ) -> None:
         context, report, connection = self._context, self._context.report, self._context.connection
-        rows, rejected, counts = mapped
+        rows, rejected, counts = self._completed(mapped), mapped.rejected, mapped.counts
         self._make_room()
         learnt = self._crm_ids_of_page(records)
         unknown = self._look_up(self._companies_that_count(rows) - learnt.keys())
@@ -184,7 +188,10 @@ class PageWriter:
         written = bulk.upsert(connection, context.pull.table, self._linked(latest.values()), report.run_id)
         id_field = self._mapper.id_field
         if context.pull.table.part_column is not None and id_field is not None:
-            record_ids = [visible(str(record[id_field])) for record in records if record.get(id_field)]
+            parts = self._mapper.sources.parts
+            record_ids = [
+                visible(str(record[id_field])) for record in records if record.get(id_field) and parts <= record.keys()
+            ]
             missing = bulk.mark_missing_parts(
                 connection, context.pull.table, context.pull.gainsight_object, record_ids, report.run_id
             )
@@ -219,15 +226,32 @@ class PageWriter:
         rows: list[Row] = []
         rejected: list[Rejected] = []
         counts: list[Count] = []
+        unsaid: dict[int, Unsaid] = {}
         for record in records:
             try:
                 mapped = self._mapper.map(record)
             except (BadRecord, NestedTooDeeply) as error:
                 rejected.append((record, str(error)))
             else:
+                if (nothing := self._mapper.sources.unsaid(record)) is not None:
+                    unsaid |= dict.fromkeys(range(len(rows), len(rows) + len(mapped.rows)), nothing)
                 rows += mapped.rows
                 counts += mapped.counts
-        return MappedPage(rows, rejected, Counter(counts))
+        return MappedPage(rows, rejected, Counter(counts), unsaid)
+
+    def _completed(self, mapped: MappedPage) -> list[Row]:
+        """The page's rows, each with what is stored of that which its record says nothing of."""
+        if not mapped.unsaid:
+            return mapped.rows
+        context, table = self._context, self._context.pull.table
+        rows = list(mapped.rows)
+        ids = {getattr(rows[place], table.id_column) for place in mapped.unsaid}
+        stored = stored_rows(context.connection, table, context.pull.gainsight_object, ids)
+        for place, unsaid in mapped.unsaid.items():
+            former = stored.get(_as_key(self._identity_of(rows[place])))
+            if former is not None:
+                rows[place] = completed(table, rows[place], former, unsaid.columns, unsaid.keys)
+        return rows
 
     def _companies_that_count(self, rows: Iterable[Row]) -> set[str | None]:
         """The companies by which rows are matched: all, or those of rows whose own key leads nowhere."""
@@ -275,12 +299,14 @@ class PageWriter:
         """
         company = self._mapper.company
         missing = {gsid for gsid in gsids if gsid is not None and gsid not in self._crm_ids}
-        if self._crm_id_field is None or not (company.gsid or company.through) or not missing:
+        if not (company.gsid or company.through) or not missing:
             return {}
         context = self._context
         now = context.services.clock.now()
         self._crm_ids.update(links.known_companies(context.connection, missing, context.day_began()))
         missing -= self._crm_ids.keys()
+        if self._crm_id_field is None:
+            return {}
         asked = read_by_ids(
             context.services.gainsight,
             COMPANY_OBJECT,
@@ -319,6 +345,10 @@ class PageWriter:
         report.matched += matched
         report.contradicted += contradicted
         return linked
+
+
+def _as_key(identity: Any) -> tuple[Any, ...]:
+    return identity if isinstance(identity, tuple) else (identity,)
 
 
 def _no_key(_row: Row) -> None:

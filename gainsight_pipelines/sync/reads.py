@@ -134,7 +134,8 @@ def _read_stored_again(
     """Asks by their Gsids for stored records that the window or filter of a read leaves out."""
     window = mapper.window(context.started_at, None)
     is_all_read = not window.filters and window.where is None
-    if is_all_read or not changes.is_of_stored:
+    id_field = mapper.id_field
+    if is_all_read or not changes.is_of_stored or id_field is None:
         return True
     reread = context.scopes.take(RereadStored)
     if reread.target != changes.target:
@@ -156,7 +157,7 @@ def _read_stored_again(
             context.services.gainsight,
             context.pull.gainsight_object,
             mapper.select,
-            "Gsid",
+            id_field,
             ids,
             kind="query",
             report=context.note,
@@ -200,8 +201,10 @@ def _read_undated(
     if left == 0:
         write([], state)  # under way from now on, so that the next run does it
         return
+    id_field = mapper.id_field
+    assert id_field is not None  # with a cursor there is one
     if state.gsid is not None:
-        filters = (*filters, Condition("Gsid", Operator.GT, (state.gsid,)))
+        filters = (*filters, Condition(id_field, Operator.GT, (state.gsid,)))
     plan = _plan(context, mapper, Window(filters=filters), None, limit=left, kind="daily")
     if kind is WithoutModification:
         pages = read_without_modified(context.services.gainsight, plan, report=context.note)
@@ -213,7 +216,7 @@ def _read_undated(
         if page.is_last and (not page.is_truncated or page.is_whole):
             state = state.moved_to(gsid=None, window_from=None, completed_at=context.started_at)
         elif page.records and not page.is_whole:
-            state = state.moved_to(gsid=str(page.records[-1]["Gsid"]))
+            state = state.moved_to(gsid=str(page.records[-1][id_field]))
         if page.is_truncated:
             context.note(
                 f"The limit of {context.pull.limit:,} records was reached among records without a date:"
@@ -281,6 +284,7 @@ def _plan(context: PullContext, mapper: Mapper, window: Window, strategy: Strate
         object_name=context.pull.gainsight_object,
         select=mapper.select,
         cursor_field=mapper.cursor_field,
+        id_field=mapper.id_field,
         filters=window.filters,
         **how,
     )

@@ -28,7 +28,9 @@ def read_snapshot(context: PullContext, mapper: Mapper, write: PageWriter) -> No
     for page in read_ahead(read_whole(context.services.gainsight, plan, report=context.note)):
         context.report.cleaned += page.cleaned
         write.stage(page.records, is_restart=page.is_restart)
-    rows, stored = snapshot.compare(connection, context.pull.table, context.pull.gainsight_object)
+    table, name = context.pull.table, context.pull.gainsight_object
+    refused = context.schema(name).unreadable
+    rows, stored = snapshot.compare(connection, table, name, refused)
     if rows < stored * LEAST_SHARE and not context.prepared.is_vanishing_accepted:
         raise PermanentError(
             f"`{context.pull.gainsight_object}` came with {rows:,} rows in the place of {stored:,}, so they were not"
@@ -39,9 +41,10 @@ def read_snapshot(context: PullContext, mapper: Mapper, write: PageWriter) -> No
     written, gone = snapshot.swap(
         connection,
         context.lease,
-        context.pull.table,
-        context.pull.gainsight_object,
+        table,
+        name,
         run_id,
+        refused=refused,
         finish=lambda: context.scopes.save(pull),
     )
     context.report.written += written.written

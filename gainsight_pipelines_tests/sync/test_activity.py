@@ -135,3 +135,27 @@ def test_t1_the_first_read_goes_back_as_far_as_the_settings_say(pulling: Pulling
     expected = {gsid for gsid, each in asked.items() if each["LastModifiedDate"] is None
                 or each["LastModifiedDate"] >= start}  # fmt: skip
     assert stored(pulling, "activity_id").keys() == expected
+
+
+LEFT_OUT = ["Subject", "Notes", "NotesPlainText", "ActivityDate", "CreatedDate", "Duration", "ReportingCategory"]
+LEFT_OUT += ["InternalAttendees", "ExternalAttendees", "AuthorId__gr.Name", "AuthorId__gr.Email", "GsCompanyId"]
+
+
+@pytest.mark.parametrize("missing", [LEFT_OUT, ["CreatedDate", "Subject"]])
+def test_what_a_record_leaves_out_stays_as_it_was_stored(pulling: Pulling, missing: list[str]) -> None:
+    """A selected key that doesn't come says nothing; one that comes does."""
+    pulling.content["activity"]["initial_lookback_days"] = None
+    pulling.pull("activity")
+    rows = "SELECT to_jsonb(a) - '{modified_at,changed_at,run_id}'::text[] FROM activity a ORDER BY activity_id"
+    before = [row for (row,) in pulling.query(rows)]
+    assert sum(row["subject"] is not None and row["duration_minutes"] is not None for row in before) > 50
+    pulling.sandbox.edit({"object": "activity_timeline", "action": "touch", "count": 250})
+    gsid = before[0]["activity_id"]
+    pulling.sandbox.edit({"object": "activity_timeline", "gsid": gsid, "values": {"Subject": "x", "Duration": 77}})
+    pulling.sandbox.switch(case_drift=True, missing_keys=missing)
+    assert pulling.pull("activity").written >= 250
+    after = [row for (row,) in pulling.query(rows)]
+    if "Duration" not in missing:
+        assert after[0].pop("duration_minutes") == 77
+        before[0].pop("duration_minutes")
+    assert after == before

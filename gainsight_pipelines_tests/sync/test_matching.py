@@ -323,3 +323,23 @@ def test_companies_whose_crm_id_never_comes_along_are_looked_up(pulling: Pulling
     assert without == sorted(
         (gsid, pulling.account_ids().get(each["account"])) for gsid, each in pulling.truth("activity_timeline").items()
     )
+
+
+def test_a_crm_id_that_is_refused_for_a_day_is_not_forgotten(pulling: Pulling) -> None:
+    """Companies keep theirs, and new rows are matched by what is known."""
+    pulling.pull("company")
+    pulling.pull("activity")
+    links = "SELECT company_gsid, crm_id, is_known FROM company_link ORDER BY company_gsid"
+    rows = {
+        "company": "SELECT gsid, crm_id, account_id, match_method FROM company ORDER BY gsid",
+        "activity": "SELECT activity_id, account_id, match_method FROM activity ORDER BY activity_id",
+    }
+    before, known = {name: pulling.query(query) for name, query in rows.items()}, pulling.query(links)
+    for object_name in ("company", "activity_timeline"):
+        pulling.sandbox.edit({"object": object_name, "action": "touch", "count": 60})
+    pulling.sandbox.switch(unreadable_fields=["company.SfdcAccountId"])
+    report = pulling.pull("company")
+    assert "companies keep the CRM ids that are known" in " ".join(report.notes)
+    assert pulling.pull("activity").read >= 60
+    assert pulling.query(links) == known
+    assert {name: pulling.query(query) for name, query in rows.items()} == before

@@ -280,3 +280,20 @@ def test_a_read_with_few_rows_is_not_swapped_in_unless_told_so(pulling: Pulling)
     report = sync(pulling.store, pulling.clock, "product_usage", run_id, accepting)
     assert report.details["deleted"] > 0
     assert len(live(pulling)) < len(before)
+
+
+@pytest.mark.parametrize("is_followed", [True, False])
+def test_a_metric_that_is_refused_for_a_day_is_not_gone(pulling: Pulling, is_followed: bool) -> None:
+    """Neither where changes are followed, nor where the object is read whole."""
+    change = {"fieldName": "ModifiedDate"} | ({"dataType": "DATETIME"} if is_followed else {"gone": True})
+    pulling.sandbox.edit({"object": "product_usage_wide__gc", "action": "describe", "field": change})
+    pulling.content["product_usage"] = {"enabled": True, "object": "product_usage_wide__gc"}
+    pulling.pull("product_usage")
+    live = "SELECT record_id, metric, value FROM usage_metric WHERE deleted_at IS NULL ORDER BY 1, 2"
+    before = pulling.query(live)
+    metric = before[0][1]
+    pulling.sandbox.edit({"object": "product_usage_wide__gc", "action": "touch", "count": 300})
+    pulling.sandbox.switch(unreadable_fields=[f"product_usage_wide__gc.{metric}"])
+    report = pulling.pull("product_usage")
+    assert report.details["unreadable_fields"] == [metric]
+    assert pulling.query(live) == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -97,10 +98,14 @@ def test_a_page_size_that_worked_is_what_the_next_run_begins_with(odd: Pulling, 
     assert tenant.asked[0]["limit"] == 5000
 
 
-def test_a_filter_is_read_in_pages_that_work_too(odd: Pulling, tenant: Tenant) -> None:
-    names = {"RespondedDate": "DATETIME", "ModifiedDate": "DATETIME", "CreatedDate": "DATETIME", "Score": "NUMBER"}
-    fields = [field("Gsid", "GSID"), field("GsCompanyId", "LOOKUP"), *(field(*each) for each in names.items())]
-    tenant.describes = {"survey_response": fields}
+SURVEY = {"Gsid": "GSID", "GsCompanyId": "LOOKUP", "Score": "NUMBER"}
+SURVEY |= dict.fromkeys(("RespondedDate", "ModifiedDate", "CreatedDate"), "DATETIME")
+
+
+@pytest.mark.parametrize("spell", [str, str.lower, str.upper])
+def test_a_filter_is_read_in_pages_that_work_too(odd: Pulling, tenant: Tenant, spell: Callable[[str], str]) -> None:
+    """However the tenant spells its fields."""
+    tenant.describes = {"survey_response": [field(spell(name), kind) for name, kind in SURVEY.items()]}
     tenant.rows = [response(number) for number in range(700)]
     odd.content["surveys"] = {
         "objects": [{"object": "survey_response"}],
@@ -115,6 +120,19 @@ def test_a_filter_is_read_in_pages_that_work_too(odd: Pulling, tenant: Tenant) -
     report = odd.pull("survey_survey_response")
     assert (report.read, report.unchanged) == (600, 600)
     assert tenant.asked[0]["limit"] == 150
+
+
+@pytest.mark.parametrize("spell", [str, str.lower, str.upper])
+def test_undated_responses_are_read_however_the_tenant_spells_its_fields(
+    odd: Pulling, tenant: Tenant, spell: Callable[[str], str]
+) -> None:
+    """Within the limit, run after run: by the tenant's own name of the Gsid."""
+    tenant.describes = {"survey_response": [field(spell(name), kind) for name, kind in SURVEY.items()]}
+    tenant.rows = [response(number) | {"RespondedDate": None, "ModifiedDate": None} for number in range(25)]
+    odd.content["surveys"] = {"objects": [{"object": "survey_response"}], "response_limit": 10}
+    assert [odd.pull("survey_survey_response").read for _ in range(4)] == [10, 10, 5, 0]
+    scores = odd.query("SELECT activity_id, score::int FROM activity WHERE occurred_at IS NOT NULL")
+    assert dict(scores) == {row["Gsid"]: 9 for row in tenant.rows}
 
 
 def response(number: int) -> dict[str, Any]:
