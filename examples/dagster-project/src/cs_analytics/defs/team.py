@@ -20,5 +20,7 @@ def sync_all() -> None:
 
 
 defs = dg.Definitions(
-    jobs=[sync_all], resources={"store": Store()}, executor=dg.multiprocess_executor.configured({"max_concurrent": 2})
+    jobs=[sync_all],
+    resources={"store": Store()},
+    executor=dg.in_process_executor.configured({"retries": {"disabled": {}}}, name="of_the_team"),
 )

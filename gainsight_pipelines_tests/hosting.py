@@ -1,0 +1,204 @@
+"""The example project as its team runs it: code server, webserver and daemon in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import requests
+import yaml
+
+from gainsight_pipelines.embedded.server import EmbeddedServer
+from gainsight_pipelines.orchestration.instance import create_storage, storage_url
+from gainsight_pipelines_tests.databases import dagster_database, fresh_database
+from gainsight_pipelines_tests.page.browsing import free_port
+from gainsight_pipelines_tests.product import REAL_PREFIXES
+from gainsight_pipelines_tests.sandbox_process import RunningSandbox
+from gainsight_pipelines_tests.waiting import wait_until
+
+PROJECT = Path(__file__).resolve().parents[1] / "examples" / "dagster-project"
+LOCATION = "cs_analytics"
+
+INSTANCE = """
+storage: {postgres: {postgres_url: {env: DAGSTER_POSTGRES_URL}}}
+telemetry: {enabled: false}
+nux: {enabled: false}
+"""
+"""The team's own dagster.yaml: no pools, no limits, nothing of this project's."""
+
+LONG = """
+import time
+from pathlib import Path
+import dagster as dg
+
+@dg.op
+def read_all_orders():
+    while not Path({flag!r}).exists():
+        time.sleep(0.2)
+
+@dg.job
+def pull_orders():
+    read_all_orders()
+"""
+"""A long run of somebody else's, whose job is called as if it were ours."""
+
+LAUNCH = """mutation ($parameters: ExecutionParams!) { launchRun(executionParams: $parameters) {
+    __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+
+RUN = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+
+LATEST = """query ($key: AssetKeyInput!) { assetOrError(assetKey: $key) { ... on Asset {
+    assetMaterializations(limit: 1) { metadataEntries { label ... on IntMetadataEntry { intValue }
+        ... on JsonMetadataEntry { jsonString } ... on TextMetadataEntry { text } } } } } }"""
+
+
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """The project at work."""
+
+    url: str
+    folder: Path
+    database_url: str
+    env: dict[str, str] = field(repr=False)
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        """Dagster's GraphQL."""
+        body = {"query": query, "variables": variables}
+        answer = requests.post(f"{self.url}/graphql", json=body, timeout=60).json()
+        assert "errors" not in answer, answer
+        return answer["data"]
+
+    def launch(self, job: str, assets: Sequence[Sequence[str]] = ()) -> str:
+        """Starts a run of a job, of some of its assets where they are named; returns its id."""
+        selector = {"repositoryLocationName": LOCATION, "repositoryName": "__repository__", "jobName": job}
+        if assets:
+            selector["assetSelection"] = [{"path": list(key)} for key in assets]  # type: ignore[assignment]
+        made = self.ask(LAUNCH, parameters={"selector": selector, "runConfigData": {}})["launchRun"]
+        assert made["__typename"] == "LaunchRunSuccess", made
+        return str(made["run"]["runId"])
+
+    def status(self, run_id: str) -> str:
+        """The status of a run."""
+        return str(self.ask(RUN, id=run_id)["runOrError"]["status"])
+
+    def finish(self, *run_ids: str) -> list[str]:
+        """Waits until these runs have ended; returns their statuses."""
+        over = {"SUCCESS", "FAILURE", "CANCELED"}
+        wait_until(lambda: all(self.status(run_id) in over for run_id in run_ids), 150)
+        return [self.status(run_id) for run_id in run_ids]
+
+    def latest(self, *key: str) -> dict[str, Any]:
+        """What the last materialization of an asset says: numbers and texts."""
+        (event,) = self.ask(LATEST, key={"path": list(key)})["assetOrError"]["assetMaterializations"]
+        return {
+            entry["label"]: entry.get("intValue", entry.get("text", entry.get("jsonString")))
+            for entry in event["metadataEntries"]
+        }
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        """Asks the database of both tenants."""
+        with psycopg.connect(self.database_url) as connection:
+            return connection.execute(statement).fetchall()  # type: ignore[arg-type]
+
+    def dg(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs `dg` in the project's folder."""
+        program = Path(sys.executable).with_name("dg")
+        env = {name: value for name, value in self.env.items() if name != "DAGSTER_HOME"}
+        return subprocess.run(
+            [program, *arguments], cwd=self.folder, env=env, capture_output=True, text=True, timeout=120, check=False
+        )
+
+
+@contextmanager
+def hosted(folder: Path, server: EmbeddedServer, sandbox: RunningSandbox) -> Iterator[Hosted]:
+    """A copy of the example project on the sandbox: its own tenant with Salesforce, Acme's with HubSpot."""
+    shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    defs = folder / "src" / LOCATION / "defs"
+    settings = defs / "gainsight" / "gainsight.yaml"
+    content = yaml.safe_load(settings.read_text())
+    content["gainsight"]["base_url"] = sandbox.urls["gainsight"]
+    content["activity"]["initial_lookback_days"] = None
+    settings.write_text(yaml.safe_dump(content))
+    (defs / "orders.py").write_text(LONG.format(flag=str(folder / "release")))
+    home = folder / "home"
+    home.mkdir()
+    (home / "dagster.yaml").write_text(INSTANCE)
+    code, web = free_port(), free_port()
+    location = {"host": "127.0.0.1", "port": code, "location_name": LOCATION}
+    (folder / "workspace.yaml").write_text(yaml.safe_dump({"load_from": [{"grpc_server": location}]}))
+    with fresh_database(server) as data, dagster_database(server) as dagster:
+        env = _environment(sandbox, server.url(data)) | {
+            "DAGSTER_HOME": str(home),
+            "DAGSTER_POSTGRES_URL": storage_url(server.url(dagster)),
+        }
+        create_storage(env)
+        commands = (
+            ["dagster", "api", "grpc", "-m", f"{LOCATION}.definitions", "-h", "127.0.0.1", "-p", str(code)],
+            ["dagster_webserver", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(web)],
+            ["dagster._daemon", "run", "-w", "workspace.yaml"],
+        )
+        with _running(commands, folder, env):
+            found = Hosted(f"http://127.0.0.1:{web}", folder, server.url(data), env)
+            wait_until(lambda: _has_loaded(found), 90)
+            try:
+                yield found
+            finally:
+                (folder / "release").touch()  # a code server ends once its runs have
+
+
+def _environment(sandbox: RunningSandbox, url: str) -> dict[str, str]:
+    """Each tenant's secrets under its own names, and none that the other could take for its own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(REAL_PREFIXES)}
+    own = {name: value for name, value in sandbox.env.items() if not name.startswith("HUBSPOT_")}
+    acme = {f"ACME_{name}": value for name, value in sandbox.env.items() if name.startswith(("HUBSPOT_", "GAINSIGHT_"))}
+    return {
+        **kept,
+        **own,
+        **acme,
+        "GAINSIGHT_PIPELINES_DATABASE_URL": url,
+        "ACME_GAINSIGHT_PIPELINES_DATABASE_URL": url,
+        "ACME_GAINSIGHT_URL": sandbox.urls["gainsight"],
+        "PYTHONPATH": "src",
+    }
+
+
+@contextmanager
+def _running(commands: Sequence[Sequence[str]], folder: Path, env: Mapping[str, str]) -> Iterator[None]:
+    with (folder / "processes.log").open("wb") as log:
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", *command], cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+            for command in commands
+        ]
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                try:
+                    process.wait(30)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+def _has_loaded(host: Hosted) -> bool:
+    """Whether the webserver has the project."""
+    try:
+        answer = host.ask("{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }")
+    except (requests.RequestException, ValueError):
+        return False
+    if answer["repositoriesOrError"].get("nodes"):
+        return True
+    host.ask("mutation { reloadWorkspace { __typename } }")  # the code server may have come up after the webserver
+    return False
