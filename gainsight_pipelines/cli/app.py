@@ -174,6 +174,18 @@ def metrics(
 
 
 @app.command
+def dbt_sources(
+    *,
+    name: Annotated[str, Parameter(help="Name of the source.")] = "gainsight",
+    settings: SettingsPath = None,
+) -> int:
+    """Print dbt's sources for the assets, which dagster-dbt takes for these very assets."""
+    from gainsight_pipelines.cli.dbt import dbt_sources_command
+
+    return dbt_sources_command(name=name, path=settings)
+
+
+@app.command
 def init(  # noqa: PLR0913 - an answer each
     *,
     non_interactive: Annotated[

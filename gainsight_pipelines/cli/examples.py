@@ -10,6 +10,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "status": ("status", "status --watch", "status --json"),
     "unmatched": ("unmatched company --limit 10", "unmatched --reason ambiguous", "unmatched --csv unmatched.csv"),
     "metrics": ("metrics", "metrics --serve 9187"),
+    "dbt-sources": ("dbt-sources > models/gainsight_sources.yml", "dbt-sources --name raw_gainsight"),
     "init": (
         "init",
         "init --without activity --without product_usage",

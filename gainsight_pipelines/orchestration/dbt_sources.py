@@ -1,9 +1,10 @@
 """dbt's sources for the assets: a YAML file whose sources dagster-dbt takes for these very assets."""
 
+from io import StringIO
 from typing import Any
 
 import dagster as dg
-import yaml
+from ruamel.yaml import YAML
 
 from gainsight_pipelines.orchestration.tenant import OBJECT, OBJECT_COLUMN, TABLE
 from gainsight_pipelines.store.contract import RELATIONS
@@ -27,7 +28,12 @@ def dbt_sources(specs: list[dg.AssetSpec], schema: str, name: str) -> str:
     # A by-day asset fills the same rows as the pull beside it: dbt needs them once.
     tables = [table for table in tables if table["name"].removesuffix("_by_day") not in set(names) - {table["name"]}]
     sources = {"version": 2, "sources": [{"name": name, "schema": schema, "tables": tables}]}
-    return HEADER + yaml.safe_dump(sources, sort_keys=False, allow_unicode=True, width=120)
+    writer, text = YAML(typ="safe", pure=True), StringIO()
+    writer.default_flow_style = False  # type: ignore[assignment] # it is declared without a type
+    writer.sort_base_mapping_type_on_output = False
+    writer.width = 120
+    writer.dump(sources, text)
+    return HEADER + text.getvalue()
 
 
 def _table(spec: dg.AssetSpec) -> dict[str, Any]:

@@ -12,18 +12,22 @@ The gate sensor looks at each tick, `run` at each start; `python -m gainsight_pi
 `status` calls when it sees one.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from gainsight_pipelines.clock import Clock, SystemClock
-from gainsight_pipelines.orchestration.identity import steps_of
+from gainsight_pipelines.orchestration.identity import PULL_TAG, steps_of
 from gainsight_pipelines.orchestration.names import BY_DAY
 from gainsight_pipelines.orchestration.resources import GainsightResource
 
 if TYPE_CHECKING:
     import psycopg
+
+NOTICED_WITHIN = timedelta(seconds=10)
+"""An executor sees within a second or two that the process of a step has ended."""
 
 PATIENCE = timedelta(minutes=1)
 """Longer than a run needs from the beginning of its record to its lease."""
@@ -43,7 +47,7 @@ def end_dead_runs(instance: dg.DagsterInstance, connection: "psycopg.Connection"
         if not take_away(connection, recorded.removesuffix(BY_DAY)):
             continue
         run = instance.get_run_by_id(run_id)
-        if run is not None and not run.is_finished and not _is_noticed(instance, run, recorded):
+        if run is not None and not run.is_finished and not _is_noticed(instance, run, recorded, clock):
             if _is_monitored(instance):
                 continue
             instance.report_run_failed(run, runs.DIED)
@@ -52,11 +56,21 @@ def end_dead_runs(instance: dg.DagsterInstance, connection: "psycopg.Connection"
     return reported
 
 
-def _is_noticed(instance: dg.DagsterInstance, run: dg.DagsterRun, recorded: str) -> bool:
+def _is_noticed(instance: dg.DagsterInstance, run: dg.DagsterRun, recorded: str, clock: Clock) -> bool:
     """Whether the run lives on without the step: its executor has seen the step's process end."""
     steps = sorted(steps_of(instance, run, (recorded,)))
     if not steps:
         return False
+    if PULL_TAG in run.tags:
+        return _have_ended(instance, run, steps)
+    # Other people's steps are in it: the executor gets the time to see what has only just happened.
+    give_up_at = clock.monotonic() + NOTICED_WITHIN.total_seconds()
+    while not (have_ended := _have_ended(instance, run, steps)) and clock.monotonic() < give_up_at:
+        clock.sleep(1.0)
+    return have_ended
+
+
+def _have_ended(instance: dg.DagsterInstance, run: dg.DagsterRun, steps: Sequence[str]) -> bool:
     ended = {each.step_key for each in instance.get_run_step_stats(run.run_id, steps) if each.end_time is not None}
     return ended.issuperset(steps)
 
