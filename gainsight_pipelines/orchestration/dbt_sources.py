@@ -29,8 +29,8 @@ def dbt_sources(specs: list[dg.AssetSpec], schema: str, name: str) -> str:
     tables = [table for table in tables if table["name"].removesuffix("_by_day") not in set(names) - {table["name"]}]
     sources = {"version": 2, "sources": [{"name": name, "schema": schema, "tables": tables}]}
     writer, text = YAML(typ="safe", pure=True), StringIO()
-    writer.default_flow_style = False  # type: ignore[assignment] # it is declared without a type
-    writer.sort_base_mapping_type_on_output = False
+    writer.default_flow_style = False
+    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # declared as None alone
     writer.width = 120
     writer.dump(sources, text)
     return HEADER + text.getvalue()
