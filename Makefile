@@ -9,6 +9,7 @@ INSTALLED := .venv/installed.stamp
 TOOLS := .venv/tools.stamp
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PYTEST_WORKERS ?= auto
+DOCKER ?= docker
 ARGS ?=
 
 .PHONY: help
@@ -26,16 +27,41 @@ dev: $(INSTALLED) ## Dagster's UI on gainsight.yaml, or on the sandbox where the
 
 .PHONY: test
 test: $(TOOLS) ## all tests, in parallel (one: make test ARGS="-k name", PYTEST_WORKERS=0)
-	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses 4 --dist loadscope $(ARGS)
+	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses 4 --dist loadscope -m "not deploy" $(ARGS)
 
-# The browser comes from the system's packages: as root, or with sudo where that asks no question.
-.PHONY: browser
-browser: ## Chromium for the tests of the UI and for screenshots, where there is none yet (apt-get)
-	@if ! command -v chromium >/dev/null; then \
+.PHONY: test-deploy
+test-deploy: $(TOOLS) ## the image and compose.yaml for real, in containers (as root, on Debian)
+	$(call system_packages,podman runc debootstrap,podman buildah runc netavark aardvark-dns iptables debootstrap)
+	@$(BIN)/python -m pytest -n 0 -m deploy gainsight_pipelines_tests/deployment $(ARGS)
+
+# Docker's commands, or podman's: make up DOCKER=podman
+.PHONY: image
+image: ## the product's image, from deploy/Dockerfile
+	@$(DOCKER) build -f deploy/Dockerfile -t $${IMAGE:-gainsight-pipelines} .
+
+.PHONY: up
+up: ## PostgreSQL, code server, UI and daemon in containers (deploy/.env, deploy/etc/gainsight.yaml)
+	@test -f deploy/.env || { echo "deploy/.env is missing: copy deploy/.env.example and fill it in." >&2; exit 1; }
+	@test -f deploy/etc/gainsight.yaml || { echo "deploy/etc/gainsight.yaml is missing: copy your settings there." >&2; exit 1; }
+	@$(DOCKER) compose --env-file deploy/.env -f deploy/compose.yaml up --build --detach $(ARGS)
+
+.PHONY: down
+down: ## away with these containers; the data stay (ARGS=--volumes: the data as well)
+	@$(DOCKER) compose --env-file deploy/.env -f deploy/compose.yaml down $(ARGS)
+
+# Packages of the system, where a command of theirs is missing: as root, or with sudo where that asks no question.
+define system_packages
+	@missing=; for each in $(1); do command -v $$each >/dev/null || missing=1; done; \
+	if [ -n "$$missing" ]; then \
 		if [ "$$(id -u)" = 0 ]; then as_root=; else as_root="sudo -n"; fi; \
 		export DEBIAN_FRONTEND=noninteractive; \
-		$$as_root apt-get update -qq && $$as_root apt-get install -y -qq --no-install-recommends chromium; \
+		$$as_root apt-get update -qq && $$as_root apt-get install -y -qq --no-install-recommends $(2); \
 	fi
+endef
+
+.PHONY: browser
+browser: ## Chromium for the tests of the UI and for screenshots, where there is none yet (apt-get)
+	$(call system_packages,chromium,chromium)
 
 .PHONY: pictures
 pictures: $(TOOLS) browser ## the pictures of README and docs anew

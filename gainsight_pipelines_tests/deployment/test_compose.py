@@ -1,0 +1,257 @@
+"""deploy/Dockerfile and deploy/compose.yaml for real: a container per run, each part killed in turn, nothing lost.
+
+The image is built from the Dockerfile, the services are started from the compose file. What they pull from is the
+sandbox, which listens on the containers' network; what they leave is held against its truth.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest
+
+from gainsight_pipelines.orchestration.names import Names
+from gainsight_pipelines_tests.deployment.podman import Stack, build, stack_of
+from gainsight_pipelines_tests.page.browsing import free_port
+from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
+from gainsight_pipelines_tests.waiting import wait_until
+
+pytestmark = [pytest.mark.deploy, pytest.mark.timeout(900)]
+
+NAMES = Names()
+PULLS = ("company", "activity", "survey_survey_response", "product_usage")
+ENDED = ("SUCCESS", "FAILURE", "CANCELED")
+LAUNCH = """mutation ($p: ExecutionParams!) { launchPipelineExecution(executionParams: $p) {
+    __typename ... on LaunchRunSuccess { run { runId } } } }"""
+TERMINATE = "mutation ($r: String!) { terminateRun(runId: $r) { __typename } }"
+RUNS = "{ runsOrError(limit: 100) { ... on Runs { results { runId jobName status tags { key value } } } } }"
+LOCATION = """{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus
+    locationOrLoadError { __typename } } } } }"""
+
+
+@dataclass(slots=True)
+class Deployed:
+    """The services, up, and the sandbox that they pull from."""
+
+    stack: Stack
+    sandbox: RunningSandbox
+
+    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The UI's GraphQL."""
+        url = f"http://127.0.0.1:{self.stack.variables['UI_PORT']}/graphql"
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            document: dict[str, Any] = json.load(answer)
+        assert "errors" not in document, document
+        return document["data"]
+
+    def launch(self, job: str) -> str:
+        """Starts a job as its button in the UI does."""
+        selector = {
+            "repositoryLocationName": "gainsight_pipelines",
+            "repositoryName": "__repository__",
+            "pipelineName": job,
+        }
+        answer = self.ask(LAUNCH, p={"selector": selector, "runConfigData": {}, "mode": "default"})
+        return str(answer["launchPipelineExecution"]["run"]["runId"])
+
+    def runs(self) -> dict[str, dict[str, Any]]:
+        """The last runs by their id."""
+        return {run["runId"]: run for run in self.ask(RUNS)["runsOrError"]["results"]}
+
+    def status(self, run_id: str) -> str:
+        """The status of a run."""
+        return str(self.runs()[run_id]["status"])
+
+    def wait_for(self, run_id: str, seconds: float = 180) -> str:
+        """The status that a run ends with."""
+        wait_until(lambda: self.status(run_id) in ENDED, seconds)
+        return self.status(run_id)
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        """What the database answers."""
+        password, host = self.stack.variables["POSTGRES_PASSWORD"], self.stack.address("postgres")
+        url = f"postgresql://gainsight:{password}@{host}/gainsight?options=-csearch_path%3Dgainsight"
+        with psycopg.connect(url) as connection:
+            return connection.execute(statement).fetchall()  # type: ignore[arg-type]
+
+    def records(self) -> int:
+        """Activities that are stored."""
+        return int(self.query("SELECT count(*) FROM activity WHERE source = 'timeline'")[0][0])
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    folder = tmp_path_factory.mktemp("deployed")
+    with stack_of(folder, free_port(), free_port()) as stack:
+        stack.up("postgres")  # the first container brings the network's own address up, which the sandbox listens on
+        gateway = stack.podman("network", "inspect", "--format", "{{range .Subnets}}{{.Gateway}}{{end}}", stack.network)
+        with start_sandbox(folder / "sandbox", host=gateway, accounts=60, activities=6000) as sandbox:
+            etc = stack.context / "deploy/etc"
+            etc.mkdir()
+            shutil.copy(sandbox.folder / "gainsight.hubspot.yaml", etc / "gainsight.yaml")
+            shutil.copy(sandbox.folder / "ca-bundle.pem", etc)
+            for file in etc.iterdir():
+                file.chmod(0o644)
+            stack.variables |= {name: sandbox.env[name] for name in ("HUBSPOT_ACCESS_TOKEN", "HUBSPOT_BASE_URL")}
+            stack.variables |= sandbox.env_of("m2m") | {"CA_BUNDLE": "/etc/gainsight-pipelines/ca-bundle.pem"}
+            build(stack)
+            stack.wait_healthy("postgres")
+            stack.up("migrate")
+            stack.finish("migrate")
+            stack.up("code", "webserver", "daemon", "metrics")
+            for service in ("code", "webserver", "metrics", "daemon"):
+                stack.wait_healthy(service)
+            yield Deployed(stack, sandbox)
+
+
+def test_the_image_is_slim_and_nobody_s(deployed: Deployed) -> None:
+    stack = deployed.stack
+    code = stack.container("code")
+    assert stack.podman("exec", code, "id", "-u") == "10001"
+    for program in ("gcc", "pip", "initdb"):
+        done = stack.podman("exec", code, "sh", "-c", f"command -v {program} || echo none")
+        assert done == "none", program
+    listed = stack.podman("exec", code, "python", "-c", "import importlib.metadata as m; print(m.version('dagster'))")
+    lock = (stack.context / "requirements-dev.lock").read_text()
+    assert f"dagster=={listed}\n" in lock
+    assert stack.podman("exec", code, "sh", "-c", "touch /opt/dagster/x 2>/dev/null || echo read-only") == "read-only"
+
+
+def test_no_secret_is_in_the_image_or_in_a_process_s_arguments(deployed: Deployed) -> None:
+    stack = deployed.stack
+    secret = stack.variables["GAINSIGHT_CLIENT_SECRET"]
+    history = stack.podman("history", "--no-trunc", stack.variables["IMAGE"])
+    shown = stack.podman("inspect", stack.variables["IMAGE"]) + history
+    for service in ("code", "webserver", "daemon"):
+        script = "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"
+        shown += stack.podman("exec", stack.container(service), "sh", "-c", script)
+    assert secret not in shown and stack.variables["POSTGRES_PASSWORD"] not in shown
+
+
+def test_run_all_gives_each_pull_a_container_of_its_own(deployed: Deployed) -> None:
+    assert deployed.wait_for(deployed.launch(NAMES.sync_all)) == "SUCCESS"
+    wait_until(lambda: len({run["jobName"] for run in deployed.runs().values()}) == len(PULLS) + 1, 120)
+    started = list(deployed.runs())
+    for run_id in started:
+        assert deployed.wait_for(run_id) == "SUCCESS", deployed.runs()[run_id]
+    containers = {
+        tag["value"] for run in deployed.runs().values() for tag in run["tags"] if tag["key"] == "docker/container_id"
+    }
+    assert len(containers) == len(started) == len(PULLS) + 1
+    wait_until(lambda: not deployed.stack.run_containers(), 30)  # auto_remove
+    assert_equal_to_the_truth(deployed)
+    port = deployed.stack.variables["METRICS_PORT"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+        metrics = answer.read().decode()
+    assert 'gainsight_pipelines_last_run_status{object="activity",status="completed"' in metrics
+
+
+def assert_equal_to_the_truth(deployed: Deployed) -> None:
+    """Companies, activities and their accounts are those of the sandbox."""
+    truth = deployed.sandbox.truth()
+    ids = {account["key"]: account_id for account_id, account in truth["accounts"]["hubspot"].items()}
+    for table, key, of in (("company", "gsid", "company"), ("activity", "activity_id", "activity_timeline")):
+        where = "WHERE deleted_at IS NULL" + (" AND source = 'timeline'" if table == "activity" else "")
+        stored = deployed.query(f"SELECT {key}, account_id, unmatched_reason FROM {table} {where}")
+        assert {row[0]: row[1:] for row in stored} == {
+            gsid: (None if record["reason"] else ids[record["account"]], record["reason"])
+            for gsid, record in truth["records"][of].items()
+        }
+
+
+@pytest.fixture
+def slow(deployed: Deployed) -> Iterator[Deployed]:
+    """Pages of a hundred records that take their time, and a first read of all activities to come."""
+    deployed.sandbox.reset()
+    deployed.sandbox.switch(page_cap=100, gainsight_delay=0.15)
+    deployed.query(
+        """WITH gone AS (DELETE FROM activity WHERE source = 'timeline' RETURNING 1),
+                forgotten AS (DELETE FROM sync_cursor WHERE object = 'activity' RETURNING 1)
+           SELECT count(*) FROM gone"""
+    )
+    yield deployed
+    deployed.sandbox.reset()
+
+
+def launched_and_reading(deployed: Deployed) -> str:
+    """A pull of the activities, in the middle of its read."""
+    before = deployed.records()
+    run_id = deployed.launch(NAMES.job("activity"))
+    wait_until(lambda: deployed.records() > before, 120)
+    return run_id
+
+
+def test_a_run_that_is_terminated_ends_at_its_page_and_the_next_goes_on_there(slow: Deployed) -> None:
+    run_id = launched_and_reading(slow)
+    slow.ask(TERMINATE, r=run_id)
+    started = time.monotonic()
+    assert slow.wait_for(run_id, 60) == "CANCELED"
+    assert time.monotonic() - started < 30
+    wait_until(lambda: not slow.stack.run_containers(), 30)
+    stored = slow.records()
+    assert 0 < stored < 6000
+    slow.sandbox.switch(gainsight_delay=0.0)
+    next_id = slow.launch(NAMES.job("activity"))
+    assert slow.wait_for(next_id) == "SUCCESS"
+    (read,) = slow.query(f"SELECT records_read FROM sync_run WHERE run_id = '{next_id}'")[0]
+    assert read < 6000 - stored + 500  # the pages after its own, and the overlap
+    assert_equal_to_the_truth(slow)
+
+
+def test_a_run_s_container_that_is_killed_is_started_again_by_dagster(slow: Deployed) -> None:
+    run_id = launched_and_reading(slow)
+    (container,) = slow.stack.run_containers()
+    slow.stack.podman("kill", "--signal", "KILL", container)
+    slow.sandbox.switch(gainsight_delay=0.0)
+    assert slow.wait_for(run_id, 240) == "FAILURE"
+
+    def retried() -> bool:
+        return any(
+            tag["value"] == run_id and tag["key"] == "dagster/parent_run_id" and run["status"] == "SUCCESS"
+            for run in slow.runs().values()
+            for tag in run["tags"]
+        )
+
+    wait_until(retried, 240)
+    assert_equal_to_the_truth(slow)
+
+
+@pytest.mark.parametrize("service", ["daemon", "code"])
+def test_a_service_that_is_killed_leaves_a_run_alone(slow: Deployed, service: str) -> None:
+    run_id = launched_and_reading(slow)
+    slow.stack.kill(service)
+    assert slow.wait_for(run_id) == "SUCCESS"
+    slow.stack.wait_healthy(service)
+    slow.sandbox.switch(gainsight_delay=0.0)
+
+    def is_loaded() -> bool:
+        (entry,) = slow.ask(LOCATION)["workspaceOrError"]["locationEntries"]
+        return entry["locationOrLoadError"]["__typename"] == "RepositoryLocation"
+
+    wait_until(is_loaded, 120)
+    assert slow.wait_for(slow.launch(NAMES.job("activity"))) == "SUCCESS"
+    assert_equal_to_the_truth(slow)
+
+
+def test_a_database_that_is_killed_loses_nothing(slow: Deployed) -> None:
+    launched_and_reading(slow)
+    slow.stack.kill("postgres")
+    slow.stack.wait_healthy("postgres")
+    slow.sandbox.switch(gainsight_delay=0.0)
+    for service in ("code", "webserver", "daemon"):
+        slow.stack.wait_healthy(service, 180)
+
+    def completes() -> bool:
+        return slow.wait_for(slow.launch(NAMES.job("activity")), 240) == "SUCCESS"
+
+    wait_until(completes, 400)
+    assert_equal_to_the_truth(slow)
