@@ -147,7 +147,9 @@ class _Row:
                         self._counts = ui.label()
                         self._next = ui.label()
                 button = ui.button("Run", icon="play_arrow", on_click=run)
-                button.props(f'outline dense padding="3px 12px" aria-label="Run {self._title}"')
+                button.classes("shrink-0").props(
+                    f'outline dense no-wrap padding="3px 12px" aria-label="Run {self._title}"'
+                )
                 button.set_enabled(can_run)
             self._note = ui.label().classes("w-full small whitespace-pre-line break-words")
 

@@ -110,5 +110,7 @@ h3 { font-size: 14px; font-weight: 600; }
   .section > .q-expansion-item__container > .q-expansion-item__content { padding-left: 14px; padding-right: 14px; }
   .section > .q-expansion-item__container > .q-item { padding-left: 14px; padding-right: 10px; }
   .inset { padding: 12px; }
+  .facts { flex-direction: column; align-items: flex-start; }
+  .facts > :not(.hidden) ~ :not(.hidden)::before { content: none; }
 }
 """
