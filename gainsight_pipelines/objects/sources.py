@@ -42,9 +42,9 @@ class Sources:
 
     def unsaid(self, record: Mapping[str, Any]) -> Unsaid | None:
         """What this record says nothing of; None: it shows every field."""
-        missing = self.names - record.keys()
-        if not missing:
+        if record.keys() >= self.names:
             return None
+        missing = self.names - record.keys()
         columns = tuple(column for column, names in self.columns.items() if _is_unsaid(record, names))
         keys = {key for key, name in self.keys.items() if name in missing}
         return Unsaid(columns, frozenset(map(name_key, (*keys, *missing))))
