@@ -79,7 +79,7 @@ def main() -> None:
                     page.emulate_media(color_scheme=scheme)
                     page.set_viewport_size({"width": width, "height": 900})
                     page.goto(page.url)
-                    expect(page.get_by_text("Connected", exact=True).first).to_be_visible()
+                    expect(page.get_by_role("listitem").first).to_be_visible()
                     save(page.screenshot(animations="disabled"), name)
         finally:
             dagster.terminate()
