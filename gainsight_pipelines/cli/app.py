@@ -231,6 +231,14 @@ def init(  # noqa: PLR0913 - an answer each
     usage_object: Annotated[
         str | None, Parameter(help="Object with product usage.", completer=completion.object_names)
     ] = None,
+    object: Annotated[  # noqa: A002 - what the option is called
+        tuple[str, ...],
+        Parameter(
+            negative="",
+            help="Further object to pull; several times for several.",
+            completer=completion.object_names,
+        ),
+    ] = (),
     without: Annotated[
         tuple[str, ...], Parameter(negative="", help="A pull to leave out: company, activity, surveys, product_usage.")
     ] = (),
@@ -257,7 +265,7 @@ def init(  # noqa: PLR0913 - an answer each
         "usage-object": usage_object,
     }
     answers = {name: value for name, value in options.items() if value is not None}
-    given = Given(answers, survey_object, without, sandbox, overwrite)
+    given = Given(answers, survey_object, object, without, sandbox, overwrite)
     return init_command(given, is_interactive=not non_interactive, path=settings)
 
 

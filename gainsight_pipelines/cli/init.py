@@ -37,11 +37,13 @@ from gainsight_pipelines.gainsight.credentials import (
 )
 from gainsight_pipelines.gainsight.metadata import ObjectInfo
 from gainsight_pipelines.near import did_you_mean
+from gainsight_pipelines.objects.record import KNOWN
 from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.settings import Secrets, Settings, parse_settings, settings_path
 from gainsight_pipelines.settings.dotenv_file import write_secrets
 from gainsight_pipelines.settings.editing import SettingsFile
 from gainsight_pipelines.settings.pulls import find_pull
+from gainsight_pipelines.text import name_key
 
 TEMPLATE = Path(settings_package.__file__).with_name("template.yaml")
 
@@ -57,6 +59,7 @@ GAINSIGHT_LOGINS: Mapping[str, tuple[str, ...]] = {
 }
 """The credentials that Gainsight takes, and the variables of each."""
 LOGIN_HOST = "SALESFORCE_LOGIN_URL"
+NONE = "none"
 HIDDEN = ("SECRET", "PASSWORD", "TOKEN", "API_KEY")
 BACKFILLS_REACH = timedelta(days=365)
 """How far back new settings let surveys be backfilled."""
@@ -66,11 +69,13 @@ BACKFILLS_REACH = timedelta(days=365)
 class Given:
     """What the command line says.
 
-    `answers` by the name of the option; `survey_objects` and `without` (sections that shall not be pulled) are lists.
+    `answers` by the name of the option; `survey_objects`, `further_objects` and `without` (sections that shall not be
+    pulled) are lists.
     """
 
     answers: Mapping[str, str] = field(default_factory=dict)
     survey_objects: Sequence[str] = ()
+    further_objects: Sequence[str] = ()
     without: Sequence[str] = ()
     sandbox: Path | None = None
     overwrite: bool = False
@@ -127,6 +132,7 @@ class _SetUp:
         self._activity(objects)
         self._surveys(objects)
         self._usage(objects)
+        self._further(objects)
 
     def is_accepted(self) -> bool:
         """Shows what would be written; whether it shall be."""
@@ -373,6 +379,26 @@ class _SetUp:
         self._put("product_usage", data)
         if data["enabled"]:
             self._try_pulls("product_usage")
+
+    def _further(self, objects: Sequence[ObjectInfo]) -> None:
+        """Objects that have no section of their own."""
+        section = next(name for name, each in DEFINITIONS.items() if each.is_for_any)
+        rows = {str(row["object"]): row for row in self._data(section).get("rows", [])}
+        by_key = {name_key(one.name): one.name for one in objects if one.is_readable}
+
+        def check(answer: str) -> str:
+            missing = [name for name in _listed(answer) if by_key and name_key(name) not in by_key]
+            if missing and answer != NONE:
+                near = " ".join(filter(None, (did_you_mean(name, by_key) for name in missing)))
+                raise SettingsError(f"The tenant has no {', '.join(missing)} that can be read.", near)
+            return ""
+
+        ready = ", ".join(self._given.further_objects or rows) or NONE
+        likely = ", ".join(name for name in KNOWN if name in by_key) or "any object of the tenant"
+        answer = self._asker.text("object", f"Further objects, commas between ({likely})", ready, check)
+        chosen = [] if answer == NONE else [by_key.get(name_key(name), name) for name in dict.fromkeys(_listed(answer))]
+        if chosen != list(rows):
+            self._put(section, {"rows": [rows.get(name, {"object": name}) for name in chosen]})
 
     def _is_wanted(self, section: str, *, is_possible: bool = True) -> bool:
         if section in self._given.without or not is_possible:

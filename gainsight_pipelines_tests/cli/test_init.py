@@ -218,6 +218,7 @@ def test_wrong_answers_are_told_and_asked_for_again(folder: Folder) -> None:
         "y", "maybe", "y", "n", "y",
         "no_such_object", "nps_survey__gc, csat_survey__gc",
         "n",
+        "call_to_actoin", "call_to_action, person",
         "n",  # don't write
     ]  # fmt: skip
     done = folder.init(answers="\n".join(answers) + "\n")
@@ -230,6 +231,8 @@ def test_wrong_answers_are_told_and_asked_for_again(folder: Folder) -> None:
         "Answer y or n.",
         "has no no_such_object that can be read. Likely are survey_response.",
         "mode: multiple",
+        "Did you mean call_to_action?",
+        "- object: person",
         "arr: null",
         "Nothing was written.",
     ):
@@ -336,6 +339,7 @@ def test_a_log_in_by_password_at_another_host(folder: Folder) -> None:
         values["SALESFORCE_SECURITY_TOKEN"],
         "-", "-", "-",
         "n",  # no companies
+        "",
         "n",  # don't write
     ]  # fmt: skip
     done = folder.command(
@@ -382,7 +386,7 @@ def test_in_a_terminal_keys_stay_unseen_and_tab_completes_names(folder: Folder) 
         "hubspot",
         values["HUBSPOT_ACCESS_TOKEN"],
         "gainsight_g\t",
-        "", "", "", "",
+        "", "", "", "", "",
         "n",
     ]  # fmt: skip
     shown = ""
