@@ -63,6 +63,14 @@ endef
 browser: ## Chromium for the tests of the UI and for screenshots, where there is none yet (apt-get)
 	$(call system_packages,chromium,chromium)
 
+.PHONY: pooler
+pooler: ## PgBouncer for the tests of poolers, where there is none yet (apt-get)
+	@if ! PATH="$$PATH:/usr/sbin" command -v pgbouncer >/dev/null; then \
+		if [ "$$(id -u)" = 0 ]; then as_root=; else as_root="sudo -n"; fi; \
+		export DEBIAN_FRONTEND=noninteractive; \
+		$$as_root apt-get update -qq && $$as_root apt-get install -y -qq --no-install-recommends pgbouncer; \
+	fi
+
 .PHONY: pictures
 pictures: $(TOOLS) browser ## the pictures of README and docs anew
 	@$(BIN)/python -m gainsight_pipelines_tests.page.pictures

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from gainsight_pipelines.embedded.server import EmbeddedServer, embedded_server
 from gainsight_pipelines.orchestration.instance import (
@@ -75,6 +76,20 @@ def lease(store: Store) -> Iterator[Lease]:
     """What entitles a test to write there."""
     with object_lease(store, "test", "r1") as lease:
         yield lease
+
+
+@contextmanager
+def role_in(store: Store, *rights: str) -> Iterator[Store]:
+    """The same store for a new role that has these rights alone; `{role}` and `{database}` stand for the names."""
+    with store.connect("admin") as admin:
+        names = {"role": f"r_{uuid.uuid4().hex[:10]}", "database": admin.info.dbname}
+        admin.execute("CREATE ROLE {role} LOGIN".format(**names).encode())
+        try:
+            for right in rights:
+                admin.execute(right.format(**names).encode())
+            yield Store(make_conninfo(store.url, user=names["role"]), schema=store.schema)
+        finally:
+            admin.execute("DROP OWNED BY {role} CASCADE; DROP ROLE {role}".format(**names).encode())
 
 
 @contextmanager

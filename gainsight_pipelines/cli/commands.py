@@ -23,6 +23,7 @@ from gainsight_pipelines.settings.pulls import find_pull
 from gainsight_pipelines.store.samples import UNMATCHED_COLUMNS, unmatched_counts, unmatched_objects, unmatched_rows
 from gainsight_pipelines.store.tenant import empty
 from gainsight_pipelines.store.views import drop_gone_columns
+from gainsight_pipelines.sync.connect import MIGRATE_VARIABLE
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -55,7 +56,7 @@ def unmatched_command(
     name: str | None, *, reason: str | None, limit: int, file: Path | None, path: Path | None, as_json: bool
 ) -> int:
     """Prints the stored records that have no account, or writes them into a CSV file."""
-    with open_workspace(path) as workspace, workspace.store.connect("unmatched") as connection:
+    with open_workspace(path, is_looking=True) as workspace, workspace.store.connect("unmatched") as connection:
         say_mistakes(workspace.settings)
         found = _gainsight_objects(workspace, connection, name) if name else None
         if file is not None:
@@ -173,8 +174,8 @@ def _result_row(result: dict[str, Any]) -> tuple[str | Text, ...]:
 
 
 def migrate_command(*, drops_gone_columns: bool = False, path: Path | None) -> int:
-    """Opening the workspace migrates."""
-    with open_workspace(path) as workspace:
+    """Opening the workspace migrates, also where nothing else may."""
+    with open_workspace(path, environ={**os.environ, MIGRATE_VARIABLE: "always"}) as workspace:
         say_mistakes(workspace.settings)
         output.say("The database is at this program's version.")
         if drops_gone_columns:

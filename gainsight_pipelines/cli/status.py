@@ -30,7 +30,7 @@ def status_command(*, path: Path | None, as_json: bool, is_watched: bool) -> int
     """Prints the banner: the gate, and a row per configured object."""
     if is_watched and as_json:
         raise UsageError("--watch and --json don't go together.", "Call `status --json` as often as you like.")
-    with open_workspace(path) as workspace:
+    with open_workspace(path, is_looking=True) as workspace:
         if workspace.settings.file_error is not None:
             raise workspace.settings.file_error
         found = _read(workspace)

@@ -14,6 +14,7 @@ from gainsight_pipelines.orchestration.instance import (
     HOME_VARIABLE,
     STORAGE_VARIABLE,
     check_home,
+    has_own_storage,
     prepare_home,
     storage_url,
 )
@@ -76,7 +77,11 @@ class Workspace:
 
 @contextmanager
 def open_workspace(
-    path: Path | None = None, *, folder: Path | None = None, environ: Mapping[str, str] = os.environ
+    path: Path | None = None,
+    *,
+    folder: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    is_looking: bool = False,
 ) -> Iterator[Workspace]:
     """Opens databases (the embedded server where none is set) and migrates the product's.
 
@@ -84,6 +89,7 @@ def open_workspace(
         path: the settings file; None: as the environment says.
         folder: the data folder; None: the one beside the settings file.
         environ: the environment to work in, and for child processes.
+        is_looking: a database of the user's own is looked at as it is, never migrated.
 
     Raises:
         SettingsError: DAGSTER_HOME is set to what is no folder.
@@ -97,24 +103,26 @@ def open_workspace(
     server: EmbeddedServer | None = None
     with ExitStack() as stack:
         product, dagster = secrets.get(DATABASE_VARIABLE), secrets.get(STORAGE_VARIABLE)
-        if product is None or dagster is None:
+        is_looking = is_looking and product is not None
+        home = environ.get(HOME_VARIABLE)
+        is_theirs = dagster is None and home is not None and has_own_storage(Path(home))
+        if product is None or (dagster is None and not is_theirs):
             from gainsight_pipelines.embedded.server import embedded_server
 
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
             server = stack.enter_context(embedded_server(data / "postgres"))
             product = product or server.url("gainsight")
-            dagster = dagster or server.url("dagster", "psycopg2")
-        environ = environ | {
-            PATH_VARIABLE: str(file),
-            DATABASE_VARIABLE: product,
-            STORAGE_VARIABLE: storage_url(dagster),
-        }
-        if home := environ.get(HOME_VARIABLE):
+            dagster = dagster or (None if is_theirs else server.url("dagster", "psycopg2"))
+        environ = environ | {PATH_VARIABLE: str(file), DATABASE_VARIABLE: product}
+        if dagster is not None:
+            environ[STORAGE_VARIABLE] = storage_url(dagster)
+        if home:
             if foreign := check_home(Path(home)):
                 output.say(foreign)
         else:
             environ[HOME_VARIABLE] = str(prepare_home(data / "dagster"))
         settings = load_settings(file, environ)
         # The settings page makes a file that isn't there yet, beside a Dagster that runs: it names no schema so far.
-        store = open_store(settings if file.exists() else Settings(), Secrets.read(file, environ))
+        named = settings if file.exists() else Settings()
+        store = open_store(named, Secrets.read(file, environ), is_looking=is_looking)
         yield Workspace(settings, data, store, environ, server)

@@ -38,6 +38,18 @@ def prepare_home(folder: Path) -> Path:
     return folder
 
 
+def has_own_storage(folder: Path) -> bool:
+    """Whether a Dagster home keeps its history where its own dagster.yaml says, and not where this project's does."""
+    import yaml
+
+    try:
+        theirs = yaml.safe_load((folder / "dagster.yaml").read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return False
+    ours = yaml.safe_load(CONFIGURATION.read_text("utf-8"))
+    return isinstance(theirs, dict) and "storage" in theirs and theirs["storage"] != ours["storage"]
+
+
 def check_home(folder: Path) -> str | None:
     """What is foreign about a Dagster home of the user's own, which is never written to; None if nothing is.
 
@@ -86,6 +98,8 @@ def create_storage(environ: Mapping[str, str]) -> None:
     Raises:
         TransientError: the database can't be reached.
     """
+    if STORAGE_VARIABLE not in environ:
+        return  # the home's own configuration names it, so it is theirs to make
     plain = "postgresql://" + environ[STORAGE_VARIABLE].partition("://")[2]
     with (
         translated_errors(STORAGE_VARIABLE),

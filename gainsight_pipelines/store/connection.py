@@ -6,6 +6,9 @@ the server, the database or the role set otherwise.
 
 from __future__ import annotations
 
+import re
+import select
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -49,6 +52,71 @@ CANCELLED = (
     psycopg.errors.IdleInTransactionSessionTimeout,
 )
 """Errors of time-outs that the server's or the role's settings impose, and of a person who cancels a statement."""
+
+
+CAUSES: tuple[tuple[str, type[PermanentError | TransientError], str, str], ...] = (
+    (
+        "too many (connections|clients)|remaining connection slots|no more connections allowed",
+        TransientError,
+        "The database has no connection left for us.",
+        "End other programs, or raise max_connections or the connection limit of the role or the database.",
+    ),
+    (
+        "is starting up|is shutting down|recovery mode|not yet accepting",
+        TransientError,
+        "The database is just starting or stopping.",
+        "Run again in a moment.",
+    ),
+    (
+        "is not permitted to log in",
+        PermanentError,
+        "The role may not log in to the database.",
+        "Use another role in {variable}, or ALTER ROLE … LOGIN.",
+    ),
+    (
+        "permission denied for database",
+        PermanentError,
+        "The role may not connect to the database.",
+        "Use another role in {variable}, or GRANT CONNECT ON DATABASE … TO it.",
+    ),
+    (
+        "no encryption|SSL required|SSL off",
+        PermanentError,
+        "The database server wants connections by TLS alone, or none from this machine.",
+        "Add sslmode=require to {variable}; else see the server's pg_hba.conf.",
+    ),
+    (
+        "no pg_hba.conf entry",
+        PermanentError,
+        "The database server accepts no such connection: pg_hba.conf has no line for this machine, role and database.",
+        "Add one, or correct {variable}.",
+    ),
+    (
+        "does not support SSL",
+        PermanentError,
+        "The database server has no TLS, which the URL asks for.",
+        "Set the server up for it, or take sslmode out of {variable}.",
+    ),
+    (
+        "certificate",
+        PermanentError,
+        "The certificate of the database server can't be verified.",
+        "Name its authority by sslrootcert=… in {variable}.",
+    ),
+    (
+        "unsupported startup parameter",
+        PermanentError,
+        "The pooler in front of the database refuses a parameter of the URL.",
+        "Take `options` out of {variable}, or let the pooler ignore it (PgBouncer: ignore_startup_parameters).",
+    ),
+    (
+        "authentication failed|password supplied|does not exist|no such (user|database)",
+        PermanentError,
+        "The database refused the login, or there is no such role or database.",
+        "Correct {variable}.",
+    ),
+)
+"""What a connection that isn't made is told by: libpq has no codes for it. Words, kind, what happened, what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +181,43 @@ def open_connection(
         ) from None
     try:
         _check_server(connection, variable)
+        # Behind a pooler that has none free, the first statement waits where connecting didn't.
         settings = SESSION | ({} if schema is None else {"search_path": sql.Identifier(schema).as_string(connection)})
         calls = sql.SQL(", ").join(
             sql.SQL("set_config({}, {}, false)").format(name, value) for name, value in settings.items()
         )
-        connection.execute(sql.SQL("SELECT {}").format(calls))
+        ask(connection, sql.SQL("SELECT {}").format(calls), variable=variable)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def ask(connection: Connection, statement: sql.Composable, *, variable: str = DATABASE_VARIABLE) -> str:
+    """The first value of a statement's answer, which has to come within the time that connecting may take.
+
+    Raises:
+        TransientError: it doesn't.
+        psycopg.Error: the statement fails.
+    """
+    server = connection.pgconn
+    server.send_query(statement.as_bytes(connection))
+    deadline, waiting = time.monotonic() + CONNECT_TIMEOUT_SECONDS, select.poll()
+    waiting.register(server.socket, select.POLLIN)
+    while server.flush() or server.is_busy():
+        if not waiting.poll(max(deadline - time.monotonic(), 0) * 1000):
+            raise TransientError(
+                f"The database gave no connection within {CONNECT_TIMEOUT_SECONDS} s: all that its pooler has are in"
+                " use.",
+                f"Give the pool that {variable} leads to more connections (two for each pull), or run less at once.",
+            )
+        server.consume_input()
+    answer = ""
+    while (result := server.get_result()) is not None:
+        if result.status != psycopg.pq.ExecStatus.TUPLES_OK:
+            raise psycopg.errors.error_from_result(result)
+        answer = (result.get_value(0, 0) or b"").decode()
+    return answer
 
 
 def _check_server(connection: Connection, variable: str) -> None:
@@ -177,10 +273,10 @@ def translated_errors(variable: str = DATABASE_VARIABLE) -> Iterator[None]:
 
 def _unreachable(error: psycopg.OperationalError, variable: str) -> PipelineError:
     text = str(error)
-    if error.sqlstate is None and ("authentication failed" in text or "does not exist" in text):
-        return PermanentError(
-            "The database refused the login, or there is no such role or database.", f"Correct {variable}."
-        )
+    if error.sqlstate is None:
+        for words, kind, message, todo in CAUSES:
+            if re.search(words, text):
+                return kind(message, todo.format(variable=variable))
     return TransientError(
         "The database can't be reached, or the connection to it was lost.",
         f"See that PostgreSQL runs and that {variable} points at it, then run again.",

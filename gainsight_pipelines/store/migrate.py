@@ -43,6 +43,23 @@ def migrate(store: Store) -> None:
     upgrade(store)
 
 
+def check_version(store: Store) -> None:
+    """Sees that the store is at this program's version, and changes nothing.
+
+    Raises:
+        PermanentError: it isn't.
+    """
+    with store.connect("version") as connection:
+        if _is_current(connection):
+            return
+        version = database_version(connection)
+    what = "has no tables of this program yet" if version is None else f"is at version {version}"
+    raise PermanentError(
+        f"The schema `{store.schema}` {what}; this program needs version {head_version()}.",
+        "Run `gainsight-pipelines migrate`.",
+    )
+
+
 def _is_current(connection: psycopg.Connection) -> bool:
     version, head = database_version(connection), head_version()
     if version is not None and version > head:

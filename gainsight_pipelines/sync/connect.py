@@ -21,14 +21,23 @@ from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.settings import GainsightSettings, Secrets, Settings
 from gainsight_pipelines.settings.pulls import find_pull
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
-from gainsight_pipelines.store.migrate import migrate
+from gainsight_pipelines.store.migrate import check_version, migrate
+from gainsight_pipelines.store.pooling import check_pooling
 from gainsight_pipelines.store.quota import Quota
 from gainsight_pipelines.sync import Prepared, Services
 from gainsight_pipelines.sync.accounts import Refresh
 
+MIGRATE_VARIABLE = "GAINSIGHT_PIPELINES_MIGRATE"
+"""`never`: nothing but `gainsight-pipelines migrate` changes the tables."""
 
-def open_store(settings: Settings, secrets: Secrets) -> Store:
+
+def open_store(settings: Settings, secrets: Secrets, *, is_looking: bool = False) -> Store:
     """The store that the environment and the settings name, migrated if need be.
+
+    Args:
+        settings: what names the schema.
+        secrets: what names the database, and whether migrating is forbidden.
+        is_looking: nothing is changed by opening it: a store of another version is an error.
 
     Raises:
         SettingsError: none is named, or the settings can't be read.
@@ -42,7 +51,11 @@ def open_store(settings: Settings, secrets: Secrets) -> Store:
             "Set it, or start through `gainsight-pipelines dev`, which brings a database of its own.",
         )
     store = Store(url, variable, settings.store.schema)
-    migrate(store)
+    check_pooling(store)
+    if is_looking or secrets.get(MIGRATE_VARIABLE) == "never":
+        check_version(store)
+    else:
+        migrate(store)
     return store
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Thread
 
 import psycopg
 import pytest
@@ -16,6 +19,7 @@ from psycopg.conninfo import make_conninfo
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.errors import PermanentError, TransientError
 from gainsight_pipelines.store.connection import Store, translated_errors
+from gainsight_pipelines_tests.databases import role_in
 from gainsight_pipelines_tests.waiting import wait_until
 
 
@@ -127,6 +131,52 @@ def test_a_connection_that_is_lost(store: Store, connection: psycopg.Connection)
 
     with pytest.raises(TransientError, match="lost"):
         lose()
+
+
+@pytest.mark.parametrize(
+    ("right", "error", "words"),
+    [
+        ("ALTER ROLE {role} NOLOGIN", PermanentError, "may not log in"),
+        ("REVOKE CONNECT ON DATABASE {database} FROM PUBLIC", PermanentError, "may not connect"),
+        ("ALTER ROLE {role} CONNECTION LIMIT 0", TransientError, "no connection left"),
+    ],
+)
+def test_why_a_role_gets_no_connection(store: Store, right: str, error: type[Exception], words: str) -> None:
+    with role_in(store, right) as refused, pytest.raises(error, match=words), refused.connect("x"):
+        pass
+
+
+class OldServer(Thread):
+    """Answers one log-in as PostgreSQL 13 does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+
+    def run(self) -> None:
+        def message(kind: bytes, body: bytes) -> bytes:
+            return kind + struct.pack("!i", len(body) + 4) + body
+
+        told = {"server_version": "13.22", "server_encoding": "UTF8", "client_encoding": "UTF8"}
+        with self.listener, self.listener.accept()[0] as client:
+            client.recv(4096)
+            client.sendall(
+                message(b"R", struct.pack("!i", 0))
+                + b"".join(message(b"S", f"{name}\0{value}\0".encode()) for name, value in told.items())
+                + message(b"K", struct.pack("!ii", 1, 1))
+                + message(b"Z", b"I")
+            )
+            client.recv(4096)
+
+
+def test_a_server_that_is_too_old_is_refused() -> None:
+    server = OldServer()
+    server.start()
+    url = f"postgresql://someone@127.0.0.1:{server.port}/x?sslmode=disable&gssencmode=disable"
+    with pytest.raises(PermanentError, match="PostgreSQL 13, older than 14"), Store(url).connect("x"):
+        pass
+    server.join(10)
 
 
 def test_nobody_listens(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from gainsight_pipelines.embedded.server import programs
+from gainsight_pipelines.errors import PermanentError
 from gainsight_pipelines.store.connection import Store
-from gainsight_pipelines.store.migrate import upgrade
+from gainsight_pipelines.store.migrate import check_version, migrate, upgrade
 
 DUMPS = Path(__file__).with_name("dumps")
 NOISE = ("--", "SET ", "SELECT pg_catalog.set_config", "\\")
@@ -27,3 +28,57 @@ def test_released_migrations_make_what_they_always_made(database_url: str, revis
     """The dumps were made when the migrations still named the schema themselves."""
     upgrade(Store(database_url), revision)
     assert dump(database_url) == (DUMPS / f"{revision}.sql").read_text("utf-8")
+
+
+def test_a_database_of_the_first_release_is_upgraded_without_loss(database_url: str) -> None:
+    """At 0002 with rows in every table, as that version wrote them."""
+    store = Store(database_url)
+    upgrade(store, "0002")
+    with store.connect("test") as connection:
+        tables = [
+            name
+            for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'gainsight'")
+            if name != "schema_version"
+        ]
+        for name in tables:
+            columns = connection.execute(
+                """SELECT column_name, data_type FROM information_schema.columns
+                   WHERE table_schema = current_schema() AND table_name = %s AND column_default IS NULL""",
+                (name,),
+            ).fetchall()
+            values = ", ".join(EXAMPLES.get(column, EXAMPLES[kind]) for column, kind in columns)
+            names = ", ".join(column for column, _ in columns)
+            connection.execute(f"INSERT INTO {name} ({names}) VALUES ({values})".encode())
+        before = {name: connection.execute(f"SELECT to_jsonb(t) FROM {name} t".encode()).fetchall() for name in tables}
+    with pytest.raises(PermanentError, match="is at version 0002"):
+        check_version(store)
+    migrate(store)
+    check_version(store)
+    with store.connect("test") as connection:
+        for name, rows in before.items():
+            ((kept,),), ((now,),) = rows, connection.execute(f"SELECT to_jsonb(t) FROM {name} t".encode()).fetchall()
+            assert now | kept == now, f"{name} keeps each column as it was"
+
+
+EXAMPLES = {
+    "text": "'a text'",
+    "numeric": "1.5",
+    "bigint": "7",
+    "integer": "7",
+    "boolean": "true",
+    "date": "'2026-01-31'",
+    "jsonb": "'{}'",
+    "ARRAY": "ARRAY['a']",
+    "timestamp with time zone": "'2026-01-31 10:00+00'",
+    "unmatched_reason": "NULL",  # a row has either an account or a reason
+    "status": "'completed'",
+}
+"""A value for each type or column."""
+
+
+def test_looking_at_an_empty_database_makes_nothing(database_url: str) -> None:
+    store = Store(database_url)
+    with pytest.raises(PermanentError, match="no tables of this program yet"):
+        check_version(store)
+    with store.connect("test") as connection:
+        assert connection.execute("SELECT count(*) FROM pg_namespace WHERE nspname = 'gainsight'").fetchone() == (0,)

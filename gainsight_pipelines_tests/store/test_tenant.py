@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
 
 from gainsight_pipelines.errors import PermanentError, SettingsError
 from gainsight_pipelines.settings import parse_settings
@@ -16,26 +13,13 @@ from gainsight_pipelines.store import tenant
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.migrate import migrate
 from gainsight_pipelines.store.quota import Quota, calls_of_day
+from gainsight_pipelines_tests.databases import role_in
 from gainsight_pipelines_tests.pulling import Pulling, ShiftedClock
 
 KEPT = {"schema_version", "store", "lease", "api_pause", "object_view", "object_column"}
 """Tables that a reset leaves alone: they hold nothing that was pulled."""
 
 ODD = "Acme-1$eu"
-
-
-@contextmanager
-def role_in(store: Store, *rights: str) -> Iterator[Store]:
-    """The same store for a new role that has these rights alone; `{role}` and `{database}` stand for the names."""
-    with store.connect("admin") as admin:
-        names = {"role": f"r_{uuid.uuid4().hex[:10]}", "database": admin.info.dbname}
-        admin.execute("CREATE ROLE {role} LOGIN".format(**names).encode())
-        try:
-            for right in rights:
-                admin.execute(right.format(**names).encode())
-            yield Store(make_conninfo(store.url, user=names["role"]), schema=store.schema)
-        finally:
-            admin.execute("DROP OWNED BY {role} CASCADE; DROP ROLE {role}".format(**names).encode())
 
 
 def test_two_stores_in_one_database_are_independent(store: Store) -> None:

@@ -1,0 +1,113 @@
+"""A real PgBouncer in front of the database: sessions work, pooled transactions are refused, no wait is endless."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from gainsight_pipelines.errors import PermanentError, TransientError
+from gainsight_pipelines.store import connection as connections
+from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.pooling import check_pooling
+from gainsight_pipelines_tests.pulling import Pulling
+from gainsight_pipelines_tests.waiting import wait_until
+
+SETTINGS = """
+[databases]
+* = host={host} port=5432 user=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = {mode}
+default_pool_size = {size}
+logfile = {folder}/log
+pidfile = {folder}/pid
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def pooled(url: str, mode: str, size: int = 20) -> Iterator[str]:
+    """The URL of the same database behind a PgBouncer, set up as Debian does but for mode and size."""
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    assert program is not None, "PgBouncer is needed: make pooler"
+    parts, port = urlsplit(url), free_port()
+    host = parse_qs(parts.query)["host"][0]
+    with tempfile.TemporaryDirectory(prefix="pooler-") as folder:
+        file = Path(folder) / "pgbouncer.ini"
+        file.write_text(SETTINGS.format(host=host, port=port, mode=mode, size=size, folder=folder))
+        command = [program, str(file)]
+        if os.geteuid() == 0:  # it won't run as root, and has to reach the server's socket: as the server does
+            command = ["unshare", "--user", "--map-user=1000", "--map-group=1000", *command]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: answers(port) or process.poll() is not None)
+            yield f"postgresql://postgres@127.0.0.1:{port}{parts.path}"
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def test_pulls_work_where_sessions_are_pooled(pulling: Pulling) -> None:
+    direct = pulling.store
+    with pooled(direct.url, "session", size=4) as url:
+        pulling.store = Store(url)
+        check_pooling(pulling.store)
+        with ThreadPoolExecutor(2) as pool:
+            reports = list(pool.map(pulling.pull, ["company", "activity"]))
+        assert [report.status for report in reports] == ["completed", "completed"]
+        assert pulling.query("SELECT count(*) FROM activity") == [(len(pulling.truth("activity_timeline")),)]
+        assert pulling.query("SELECT count(*) FROM lease") == [(0,)]
+
+
+@pytest.mark.parametrize("mode", ["transaction", "statement"])
+def test_where_transactions_are_pooled_it_is_said(store: Store, mode: str) -> None:
+    with pooled(store.url, mode) as url, pytest.raises(PermanentError, match="pools transactions") as refused:
+        check_pooling(Store(url))
+    assert "pool_mode" in refused.value.todo
+
+
+def test_directly_at_the_server_nothing_more_is_asked(store: Store) -> None:
+    check_pooling(store)
+
+
+def test_a_pool_that_has_no_connection_left_is_waited_for_and_named(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "CONNECT_TIMEOUT_SECONDS", 2)
+    with pooled(store.url, "session", size=2) as url, ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(Store(url).connect("holder"))
+        with pytest.raises(TransientError, match="within 2 s: all that its pooler has are in use"):
+            stack.enter_context(Store(url).connect("one more"))
+
+
+def test_options_of_the_url_that_a_pooler_refuses_are_named(store: Store) -> None:
+    with (
+        pooled(store.url, "session") as url,
+        pytest.raises(PermanentError, match=r"pooler .* refuses a parameter"),
+        Store(f"{url}?options=-c%20statement_timeout%3D5s").connect("x"),
+    ):
+        pass
