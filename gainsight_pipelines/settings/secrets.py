@@ -73,6 +73,11 @@ class Secrets:
         self._dotenv_path = dotenv_path
         self._prefix = prefix
 
+    @property
+    def prefix(self) -> str:
+        """What stands before the names of this tenant's variables."""
+        return self._prefix
+
     @classmethod
     def read(
         cls, settings_path: Path | None = None, environ: Mapping[str, str] = os.environ, prefix: str = ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import select
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -133,6 +133,8 @@ class Store:
     variable: str = DATABASE_VARIABLE
     schema: str = SCHEMA
     longest_transaction: timedelta = timedelta(minutes=4)
+    renewed_url: Callable[[], str | None] = field(default=lambda: None, repr=False, compare=False)
+    """Reads the URL anew: a password may have been rotated since."""
 
     @contextmanager
     def connect(self, purpose: str) -> Iterator[Connection]:
@@ -144,11 +146,17 @@ class Store:
             TransientError: the database can't be reached, or went away in the middle.
             PermanentError: it refuses us, is none that we can work with, or has no room left.
         """
-        with (
-            translated_errors(self.variable),
-            open_connection(self.url, purpose, variable=self.variable, schema=self.schema) as connection,
-        ):
+        with translated_errors(self.variable), self._open(purpose) as connection:
             yield connection
+
+    def _open(self, purpose: str) -> Connection:
+        try:
+            return open_connection(self.url, purpose, variable=self.variable, schema=self.schema)
+        except psycopg.OperationalError:
+            url = self.renewed_url()
+            if url is None or url == self.url:
+                raise
+        return open_connection(url, purpose, variable=self.variable, schema=self.schema)
 
 
 def open_connection(

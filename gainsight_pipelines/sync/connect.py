@@ -50,7 +50,11 @@ def open_store(settings: Settings, secrets: Secrets, *, is_looking: bool = False
             f"{variable} is not set, so there is no database to write to.",
             "Set it, or start through `gainsight-pipelines dev`, which brings a database of its own.",
         )
-    store = Store(url, variable, settings.store.schema)
+
+    def renewed_url() -> str | None:
+        return read_secrets(settings, secrets.prefix).get(DATABASE_VARIABLE)
+
+    store = Store(url, variable, settings.store.schema, renewed_url=renewed_url)
     check_pooling(store)
     if is_looking or secrets.get(MIGRATE_VARIABLE) == "never":
         check_version(store)

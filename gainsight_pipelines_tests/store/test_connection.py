@@ -146,6 +146,17 @@ def test_why_a_role_gets_no_connection(store: Store, right: str, error: type[Exc
         pass
 
 
+def test_a_password_that_was_rotated(store: Store) -> None:
+    """Here the role: the socket of the tests' server asks for no password."""
+    with role_in(store) as new:
+        old = Store(make_conninfo(store.url, user="rotated_away"), renewed_url=lambda: new.url)
+        with old.connect("pull") as connection:
+            assert connection.execute("SELECT current_user").fetchone() == (connection.info.user,)
+        gone = Store(old.url, renewed_url=lambda: old.url)
+        with pytest.raises(PermanentError, match="refused the login"), gone.connect("pull"):
+            pass
+
+
 class OldServer(Thread):
     """Answers one log-in as PostgreSQL 13 does."""
 
