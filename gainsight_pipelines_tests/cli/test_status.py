@@ -92,7 +92,19 @@ def test_a_narrow_terminal_has_the_notes_in_whole_lines() -> None:
     assert "company: Never synced: run `gainsight-pipelines run company`" in console.file.getvalue()
 
 
+def test_it_looks_and_makes_nothing(product: Product) -> None:
+    done = product.command("status")
+    assert done.status == 1
+    assert "has no tables of this program yet" in done.err and "gainsight-pipelines migrate" in done.err
+    assert product.query("SELECT count(*) FROM pg_namespace WHERE nspname = 'gainsight'") == [(0,)]
+    refused = product.run("company", GAINSIGHT_PIPELINES_MIGRATE="never")
+    assert refused.status == 1 and "gainsight-pipelines migrate" in refused.err
+    assert product.command("migrate", GAINSIGHT_PIPELINES_MIGRATE="never").status == 0
+    assert "company" in product.command("status").out
+
+
 def test_a_look_that_is_old_says_that_no_daemon_runs(product: Product) -> None:
+    product.command("migrate")
     assert "nobody looked at the primary CRM yet" in product.command("status").out
     product.query_and_commit(
         """INSERT INTO crm_gate (is_open, reason, message, since, checked_at)
@@ -129,6 +141,7 @@ def psycopg_url(url: str) -> str:
 
 
 def test_watch_goes_on_until_ctrl_c(product: Product) -> None:
+    product.command("migrate")
     main, child = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "gainsight_pipelines.cli", "status", "--watch"],
