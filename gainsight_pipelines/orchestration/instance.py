@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -40,14 +41,16 @@ def prepare_home(folder: Path) -> Path:
 
 def has_own_storage(folder: Path) -> bool:
     """Whether a Dagster home keeps its history where its own dagster.yaml says, and not where this project's does."""
-    import yaml
-
     try:
-        theirs = yaml.safe_load((folder / "dagster.yaml").read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        theirs, ours = _read(folder / "dagster.yaml"), _read(CONFIGURATION)
+    except (OSError, UnicodeDecodeError, YAMLError):
         return False
-    ours = yaml.safe_load(CONFIGURATION.read_text("utf-8"))
-    return isinstance(theirs, dict) and "storage" in theirs and theirs["storage"] != ours["storage"]
+    return "storage" in theirs and theirs["storage"] != ours["storage"]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    document = YAML(typ="safe", pure=True).load(file.read_text("utf-8"))
+    return document if isinstance(document, dict) else {}
 
 
 def check_home(folder: Path) -> str | None:
@@ -66,8 +69,7 @@ def check_home(folder: Path) -> str | None:
         )
     found = folder / "dagster.yaml"
     try:
-        theirs, ours = (YAML(typ="safe", pure=True).load(file.read_text("utf-8")) for file in (found, CONFIGURATION))
-        theirs = theirs if isinstance(theirs, dict) else {}
+        theirs, ours = _read(found), _read(CONFIGURATION)
         different = [name for name in NEEDED if theirs.get(name) != ours[name]]
         what = f"has a dagster.yaml that isn't this project's in {', '.join(different)}" if different else None
     except FileNotFoundError:
