@@ -75,6 +75,7 @@ pooler: ## PgBouncer for the tests of poolers, where there is none yet (apt-get)
 pictures: $(TOOLS) browser ## the pictures of README and docs anew
 	@$(BIN)/python -m gainsight_pipelines_tests.page.pictures
 	@$(BIN)/python -m gainsight_pipelines_tests.ui.pictures
+	@$(BIN)/python -m gainsight_pipelines_tests.ui.example_picture
 
 # The peers' environments are made on first use; what can't be installed is left out.
 .PHONY: bench
