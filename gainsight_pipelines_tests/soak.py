@@ -249,6 +249,7 @@ class Soak:
                     UNDER_WAY,
                     """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                        WHERE datname = current_database() AND application_name LIKE 'gainsight_pipelines%%'
+                         AND pid <> pg_backend_pid()
                        ORDER BY random() LIMIT 1""",
                 )
                 self.outcomes["connections cut"] += 1
