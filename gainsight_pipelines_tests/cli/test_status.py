@@ -103,6 +103,17 @@ def test_it_looks_and_makes_nothing(product: Product) -> None:
     assert "company" in product.command("status").out
 
 
+def test_a_dagster_home_with_a_storage_of_its_own_starts_no_server(product: Product) -> None:
+    product.command("migrate")
+    home = product.folder / "home"
+    home.mkdir()
+    (home / "dagster.yaml").write_text("storage: {postgres: {postgres_db: {hostname: db, username: u, db_name: d}}}")
+    done = product.command("status", DAGSTER_HOME=str(home), DAGSTER_POSTGRES_URL=None)
+    assert done.status == 0
+    assert "company" in done.out
+    assert not (product.folder / ".gainsight_pipelines" / "postgres").exists()
+
+
 def test_a_look_that_is_old_says_that_no_daemon_runs(product: Product) -> None:
     product.command("migrate")
     assert "nobody looked at the primary CRM yet" in product.command("status").out
