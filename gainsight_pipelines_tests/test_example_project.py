@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import yaml
 
 from gainsight_pipelines.embedded.server import EmbeddedServer
-from gainsight_pipelines_tests.hosting import Hosted, hosted
+from gainsight_pipelines_tests.hosting import LOCATION, Hosted, hosted
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
@@ -71,3 +72,15 @@ def test_the_teams_long_run_is_untouched_and_ends_by_itself(host: Hosted, long_r
     assert host.status(long_run) == "STARTED"
     (host.folder / "release").touch()
     assert host.finish(long_run) == ["SUCCESS"]
+
+
+def test_dg_scaffolds_a_third_tenant_with_settings_to_fill_in(host: Hosted) -> None:
+    """The last one here: the project has another component afterwards."""
+    done = host.dg("scaffold", "defs", "gainsight_pipelines.GainsightComponent", "third", "--prefix", "third")
+    assert done.returncode == 0, done.stderr + done.stdout
+    made = host.folder / "src" / LOCATION / "defs" / "third"
+    component = yaml.safe_load((made / "defs.yaml").read_text())
+    assert component["attributes"] == {"settings": "gainsight.yaml", "prefix": "third", "secrets_prefix": "THIRD_"}
+    assert set(yaml.safe_load((made / "gainsight.yaml").read_text())) >= {"gainsight", "primary_crm", "activity"}
+    checked = host.dg("check", "yaml")
+    assert checked.returncode == 0, checked.stderr + checked.stdout
