@@ -9,15 +9,15 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from gainsight_pipelines.errors import SettingsError
-from gainsight_pipelines.gainsight.metadata import Field, ObjectSchema
+from gainsight_pipelines.gainsight.metadata import DATE_TYPES, NUMERIC_TYPES, Field, ObjectSchema
 from gainsight_pipelines.near import did_you_mean
 from gainsight_pipelines.store.rejected import NestedTooDeeply, to_json
 from gainsight_pipelines.store.tables import Json
 from gainsight_pipelines.text import name_key, visible
 from gainsight_pipelines.values import parse_boolean, parse_date, parse_datetime, parse_number
 
-NUMBER_TYPES = frozenset({"NUMBER", "PERCENTAGE", "CURRENCY", "JSONNUMBER"})
-TIME_TYPES = frozenset({"DATE", "DATETIME"})
+NUMBER_TYPES = NUMERIC_TYPES
+TIME_TYPES = DATE_TYPES
 BOOLEAN_TYPES = frozenset({"BOOLEAN", "JSONBOOLEAN"})
 MULTI_SELECT = "MULTISELECTDROPDOWNLIST"
 SYSTEM_FIELDS = frozenset({"gsid", "createddate", "modifieddate", "createdby", "modifiedby", "lastmodifieddate"})

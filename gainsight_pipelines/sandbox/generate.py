@@ -508,9 +508,6 @@ class _Generator:
         """Half of the companies that have an account, and all of the others' kinds."""
         return [each for position, each in enumerate(self._companies) if each.account is None or position % 2]
 
-    def _weeks(self, rows: int, per_week: int) -> int:
-        return max(1, -(-rows // per_week))
-
     def _monday(self, weeks_ago: int) -> datetime:
         day = self._now.date() - timedelta(days=self._now.weekday() + 7 * (weeks_ago + 1))
         return datetime(day.year, day.month, day.day, tzinfo=UTC)
