@@ -23,7 +23,7 @@ def product(
 def test_objects_as_a_table(product: Product) -> None:
     done = product.command("objects", "survey")
     assert done.status == 0
-    assert done.out.startswith("4 of 13 objects")
+    assert done.out.startswith("4 of 19 objects")
     assert "nps_survey__gc" in done.out and "gsuser" not in done.out
     assert not done.err
 
@@ -53,8 +53,8 @@ def test_nothing_found_says_what_to_try(product: Product) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["objects", "compny"], "Did you mean company?"),
-        (["fields", "compny"], "Did you mean company?"),
+        (["objects", "compny"], "Did you mean company or company_person?"),
+        (["fields", "compny"], "Did you mean company or company_person?"),
         (["fields", "company", "Renewl"], "Did you mean RenewalDate or "),
         (["crm-fields", "gainsight_gsdi"], "Did you mean Gainsight_GSID__c?"),
         (["preview", "survey_respnse"], "Did you mean survey_response or "),
