@@ -145,6 +145,42 @@ def unmatched(
 
 
 @app.command
+def export(  # noqa: PLR0913 - an option each
+    table: Annotated[
+        str,
+        Parameter(
+            help="A table or view of docs/data-contract.md, or the typed view of an object.",
+            completer=completion.table_names,
+        ),
+    ],
+    /,
+    *,
+    to: Annotated[Path, Parameter(help="The file; its ending says the format: .parquet, .csv or .xlsx.")],
+    columns: Annotated[
+        tuple[str, ...], Parameter(negative="", help="Only these, in this order, with commas between.")
+    ] = (),
+    where: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", help="COLUMN=VALUE, several times for several; without a value: where it is empty."),
+    ] = (),
+    since: Annotated[str | None, Parameter(help="Only rows that changed then (ISO, UTC) or later.")] = None,
+    since_column: Annotated[
+        str | None, Parameter(help="The time that --since is about, in place of changed_at.")
+    ] = None,
+    with_deleted: Annotated[
+        bool, Parameter(negative="", help="With rows of what Gainsight or the CRM no longer has.")
+    ] = False,
+    settings: SettingsPath = None,
+    json: Json = False,
+) -> int:
+    """Write a table or view into a Parquet, CSV or Excel file: all of it, or what was asked for. Replaces the file."""
+    from gainsight_pipelines.cli.export import export_command, wanted_of
+
+    wanted = wanted_of(table, columns, where, since, since_column, with_deleted=with_deleted)
+    return export_command(wanted, file=to, path=settings, as_json=json)
+
+
+@app.command
 def status(
     *,
     watch: Annotated[bool, Parameter(negative="", help="Go on showing it, until Ctrl-C.")] = False,

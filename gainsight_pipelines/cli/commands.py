@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +15,8 @@ from gainsight_pipelines.cli import output
 from gainsight_pipelines.cli.runs import chosen, run_pulls
 from gainsight_pipelines.cli.workspace import Workspace, open_workspace, say_mistakes
 from gainsight_pipelines.clock import SystemClock
+from gainsight_pipelines.delivery.csv_file import CsvFile, as_text
+from gainsight_pipelines.delivery.files import whole_file
 from gainsight_pipelines.errors import PermanentError, SettingsError, UsageError
 from gainsight_pipelines.near import did_you_mean
 from gainsight_pipelines.objects.registry import DEFINITIONS, TABLES
@@ -60,7 +61,7 @@ def unmatched_command(
         say_mistakes(workspace.settings)
         found = _gainsight_objects(workspace, connection, name) if name else None
         if file is not None:
-            count = _export(file, unmatched_rows(connection, found, reason))
+            count = _write_csv(file, unmatched_rows(connection, found, reason))
             output.say(f"{count:,} records without an account are in {file}.")
             return 0
         rows = list(unmatched_rows(connection, found, reason, limit))
@@ -94,36 +95,23 @@ def _gainsight_objects(workspace: Workspace, connection: psycopg.Connection, nam
     return [name]
 
 
-def _export(file: Path, rows: Iterable[tuple[Any, ...]]) -> int:
+def _write_csv(file: Path, rows: Iterable[tuple[Any, ...]]) -> int:
     """Writes the file as a whole or not at all; returns how many rows it has."""
-    if file.is_dir():
-        raise PermanentError(f"{file} is a folder.", "Name a file in it with --csv.")
     count = 0
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with unfinished.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(UNMATCHED_COLUMNS)
-            for row in rows:
-                writer.writerow([_shown(value) for value in row])
-                count += 1
-        unfinished.replace(file)
-    except OSError as error:
-        raise PermanentError(f"{file} can't be written: {error.strerror}.", "Name another file with --csv.") from None
-    finally:
-        unfinished.unlink(missing_ok=True)
+
+    def counted() -> Iterator[tuple[Any, ...]]:
+        nonlocal count
+        for count, row in enumerate(rows, start=1):  # noqa: B007 - it is what is returned
+            yield row
+
+    with whole_file(file) as path, closing(CsvFile(path, UNMATCHED_COLUMNS)) as target:
+        target.write(counted())
     return count
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list):
-        return "; ".join(map(str, value))
-    return "" if value is None else str(value)
 
 
 def _readable(value: Any) -> str:
     """A value for people: times to the second, in UTC."""
-    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else _shown(value)
+    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else as_text(value)
 
 
 def print_results(

@@ -32,6 +32,13 @@ def pull_names(context: CompletionContext) -> Offers:
     return [(name, "") for name in load_settings(_settings(context)).object_names()]
 
 
+def table_names(_context: CompletionContext) -> Offers:
+    """The tables and views of the data contract."""
+    from gainsight_pipelines.store.contract import RELATIONS
+
+    return [(name, relation.meaning) for name, relation in RELATIONS.items()]
+
+
 def object_names(context: CompletionContext) -> Offers:
     """The tenant's objects."""
     return [(one.name, one.label) for one in _catalog(context).objects().objects]

@@ -9,6 +9,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "run": ("run company activity", "run --all --json", "run surveys --full"),
     "status": ("status", "status --watch", "status --json"),
     "unmatched": ("unmatched company --limit 10", "unmatched --reason ambiguous", "unmatched --csv unmatched.csv"),
+    "export": (
+        "export activity --to activities.parquet",
+        "export account_360 --to a.xlsx --columns name,arr",
+        "export activity --to new.csv --since 2026-01-31",
+    ),
     "metrics": ("metrics", "metrics --serve 9187"),
     "dbt-sources": ("dbt-sources > models/gainsight_sources.yml", "dbt-sources --name raw_gainsight"),
     "init": (

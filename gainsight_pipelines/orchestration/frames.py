@@ -93,7 +93,7 @@ def _wanted(context: dg.InputContext) -> "Wanted":
     is_by_time = step.has_partitions and isinstance(step.run_partitions_def, dg.TimeWindowPartitionsDefinition)
     if is_by_time and since is None and until is None:
         since, until = step.partition_time_window
-    mine = (_plain(upstream[OBJECT_COLUMN]), _plain(upstream[OBJECT])) if OBJECT_COLUMN in upstream else None
+    mine = [(_plain(upstream[OBJECT_COLUMN]), _plain(upstream[OBJECT]))] if OBJECT_COLUMN in upstream else []
     return Wanted(
         table=table,
         columns=said.get("columns"),

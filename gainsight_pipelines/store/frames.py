@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, LiteralString
 
 from psycopg import sql
 
@@ -43,24 +43,26 @@ class Wanted:
     Attributes:
         table: a table or view of the store.
         columns: in this order; None: all.
-        where: column and the value that it has.
+        where: columns and the value that each has, as PostgreSQL reads it from text; None: it is empty.
         time_column: `since` and `until` are about this one.
         since: rows from then on.
         until: rows before then.
         decimals: `numeric` columns as `decimal.Decimal` or as floats.
         expand: jsonb columns whose keys become columns of their own, named `<column>.<key>`.
         with_deleted: with the rows of records that Gainsight no longer has.
+        as_text: columns as PostgreSQL writes them: JSON keeps its numbers exact then.
     """
 
     table: str
     columns: Sequence[str] | None = None
-    where: tuple[str, str] | None = None
+    where: Sequence[tuple[str, str | None]] = ()
     time_column: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     decimals: Literal["decimal", "float"] = "float"
     expand: Sequence[str] = ()
     with_deleted: bool = True
+    as_text: Sequence[str] = ()
 
 
 def read_frame(connection: psycopg.Connection, wanted: Wanted) -> pd.DataFrame:
@@ -81,13 +83,26 @@ def read_frame(connection: psycopg.Connection, wanted: Wanted) -> pd.DataFrame:
 
 def read_chunks(connection: psycopg.Connection, wanted: Wanted) -> Iterator[pd.DataFrame]:
     """The rows a chunk at a time; jsonb columns as they are."""
+    types = _types(columns_of(connection, wanted.table), wanted)
+    for rows in read_rows(connection, wanted, CHUNK_ROWS):
+        yield _frame(rows, types, wanted)
+
+
+def read_rows(connection: psycopg.Connection, wanted: Wanted, size: int) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows as tuples, so many at a time; the last chunk has fewer.
+
+    Raises:
+        PermanentError: the table has no such column.
+    """
     every = columns_of(connection, wanted.table)
-    types = _types(every, wanted)
+    shown = [
+        sql.SQL("{}::text" if name in wanted.as_text else "{}").format(sql.Identifier(name))
+        for name in _types(every, wanted)
+    ]
     with connection.transaction(), connection.cursor("frames") as cursor:
-        cursor.itersize = CHUNK_ROWS
-        cursor.execute(*_query(wanted, types, has_deleted="deleted_at" in every))
-        while rows := cursor.fetchmany(CHUNK_ROWS):
-            yield _frame(rows, types, wanted)
+        cursor.execute(*query_of(wanted, shown, has_deleted="deleted_at" in every))
+        while rows := cursor.fetchmany(size):
+            yield rows
 
 
 def columns_of(connection: psycopg.Connection, table: str) -> dict[str, str]:
@@ -108,23 +123,30 @@ def columns_of(connection: psycopg.Connection, table: str) -> dict[str, str]:
 
 def _types(every: dict[str, str], wanted: Wanted) -> dict[str, str]:
     """PostgreSQL's type of each wanted column."""
-    named = [*(wanted.columns or ()), *wanted.expand, *filter(None, (wanted.time_column,))]
+    asked = (column for column, _ in wanted.where)
+    named = [*(wanted.columns or ()), *wanted.expand, *asked, *filter(None, (wanted.time_column,))]
     missing = [name for name in named if name not in every]
     if missing:
         raise PermanentError(f"{wanted.table} has no column {', '.join(missing)}.", f"It has: {', '.join(every)}.")
     return {name: every[name] for name in dict.fromkeys((*(wanted.columns or every), *wanted.expand))}
 
 
-def _query(wanted: Wanted, types: dict[str, str], *, has_deleted: bool) -> tuple[sql.Composed, list[Any]]:
+def query_of(
+    wanted: Wanted, shown: Sequence[sql.Composable], *, has_deleted: bool
+) -> tuple[sql.Composed, list[str | datetime]]:
+    """The query for these expressions of the wanted rows, and its parameters."""
     conditions: list[sql.Composable] = []
-    values: list[Any] = []
+    values: list[str | datetime] = []
 
-    def holds(column: str, operator: str, value: Any) -> None:
+    def holds(column: str, operator: LiteralString, value: str | datetime) -> None:
         conditions.append(sql.SQL("{} " + operator + " %s").format(sql.Identifier(column)))
         values.append(value)
 
-    if wanted.where is not None:
-        holds(wanted.where[0], "=", wanted.where[1])
+    for column, value in wanted.where:
+        if value is None:
+            conditions.append(sql.SQL("{} IS NULL").format(sql.Identifier(column)))
+        else:
+            holds(column, "=", value)
     if wanted.time_column is not None and wanted.since is not None:
         holds(wanted.time_column, ">=", wanted.since)
     if wanted.time_column is not None and wanted.until is not None:
@@ -132,7 +154,7 @@ def _query(wanted: Wanted, types: dict[str, str], *, has_deleted: bool) -> tuple
     if not wanted.with_deleted and has_deleted:
         conditions.append(sql.SQL("deleted_at IS NULL"))
     query = sql.SQL("SELECT {} FROM {} WHERE {}").format(
-        sql.SQL(", ").join(map(sql.Identifier, types)),
+        sql.SQL(", ").join(shown),
         sql.Identifier(wanted.table),
         sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true"),
     )

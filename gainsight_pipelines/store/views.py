@@ -110,6 +110,14 @@ def bring_up_to_date(
     return changed
 
 
+def view_names(connection: psycopg.Connection) -> list[str]:
+    """The typed views that there are."""
+    rows = connection.execute(
+        "SELECT name FROM object_view WHERE to_regclass(quote_ident(name)) IS NOT NULL ORDER BY 1"
+    )
+    return [name for (name,) in rows]
+
+
 def typed_columns(connection: psycopg.Connection, name: str) -> list[tuple[str, str, str]]:
     """The columns of a view: name, type, meaning. None of them: there is no such view."""
     return connection.execute(

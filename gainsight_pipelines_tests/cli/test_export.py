@@ -1,0 +1,94 @@
+"""`export` as people call it: what it prints, what it refuses, and that Ctrl-C leaves nothing."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from gainsight_pipelines.embedded.server import EmbeddedServer
+from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines_tests.databases import product_database
+from gainsight_pipelines_tests.delivery.rows import add_activities
+from gainsight_pipelines_tests.product import REAL_PREFIXES, Product
+
+COUNT = 5_000
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory, postgres_server: EmbeddedServer) -> Iterator[Product]:
+    """Rows in a database, and no settings file: exports need none."""
+    with product_database(postgres_server) as database:
+        url = postgres_server.url(database)
+        with Store(url).connect("test") as connection:
+            add_activities(connection, COUNT)
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(REAL_PREFIXES)}
+        env = {**kept, "GAINSIGHT_PIPELINES_DATABASE_URL": url, "DAGSTER_POSTGRES_URL": url}
+        yield Product(tmp_path_factory.mktemp("project"), url, env)
+
+
+def test_a_file_and_a_document(product: Product) -> None:
+    arguments = ["--to", "few.csv", "--columns", "activity_id,subject", "--where", "source=survey", "--json"]
+    done = product.command("export", "activity", *arguments, "--since", "2026-02-01T01:00")
+    assert done.status == 0, done.err
+    file = product.folder / "few.csv"
+    with file.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    [(count,)] = product.query(
+        """SELECT count(*) FROM activity
+           WHERE source = 'survey' AND deleted_at IS NULL AND changed_at >= '2026-02-01 01:00Z'"""
+    )
+    assert done.document == {"table": "activity", "file": "few.csv", "rows": count, "bytes": file.stat().st_size}
+    assert len(rows) == count > 0 and list(rows[0]) == ["activity_id", "subject"]
+    assert f"{count:,} rows of activity are in few.csv." in done.err
+    everything = product.command("export", "activity", "--to", "all.parquet", "--with-deleted")
+    assert everything.status == 0, everything.err
+    assert "5,000 rows of activity are in all.parquet." in everything.err and not everything.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["activty", "--to", "a.csv"], "Did you mean activity"),
+        (["activity", "--to", "a.txt"], ".parquet, .csv or .xlsx"),
+        (["activity"], "--to"),
+        (["activity", "--to", "a.csv", "--columns", "subjct"], "Did you mean subject"),
+        (["activity", "--to", "a.csv", "--where", "source"], "COLUMN=VALUE"),
+        (["activity", "--to", "a.csv", "--since", "yesterday"], "2026-01-31"),
+    ],
+)
+def test_a_wrong_call_is_told_in_a_line(product: Product, arguments: list[str], words: str) -> None:
+    done = product.command("export", *arguments)
+    assert done.status == 2
+    assert words in done.err and len(done.err.splitlines()) == 1 and not done.out
+    assert not (product.folder / "a.csv").exists()
+
+
+def test_ctrl_c_leaves_nothing(product: Product) -> None:
+    with psycopg.connect(product.database_url) as blocker:
+        blocker.execute("LOCK TABLE gainsight.activity")  # it waits with the file begun, or about to be
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gainsight_pipelines.cli", "export", "activity", "--to", "cut.csv"],
+            cwd=product.folder,
+            env=product.env,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        waits = (
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE '%export%' AND wait_event_type = 'Lock'"
+        )
+        with psycopg.connect(product.database_url, autocommit=True) as watcher:
+            while watcher.execute(waits + " AND datname = current_database()").fetchone() != (1,):
+                assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert not [path.name for path in product.folder.iterdir() if "cut" in path.name]
