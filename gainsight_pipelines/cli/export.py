@@ -25,7 +25,7 @@ def export_command(wanted: Export, *, file: Path, path: Path | None, as_json: bo
     if needed := NEEDED.get(ending_of(file)):
         require("export", *needed)
     with (
-        open_workspace(path) as workspace,
+        open_workspace(path, is_looking=True) as workspace,
         workspace.store.connect(f"export {wanted.table}") as connection,
         _progress(wanted.table) as progress,
     ):
