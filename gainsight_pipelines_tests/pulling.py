@@ -98,6 +98,15 @@ class Pulling:
         return {each["key"]: account_id for account_id, each in self.sandbox.truth()["accounts"][kind].items()}
 
 
+def own_cadences(names: Sequence[str]) -> dict[str, str]:
+    """`schedules` for tests of what is due: each of these last ticked twelve hours ago and ticks next in twelve.
+
+    The documented cadences would have the outcome depend on the hour: just after a tick nothing is owed yet.
+    """
+    tick = datetime.now(UTC) - timedelta(hours=12)
+    return dict.fromkeys(names, f"{tick.minute} {tick.hour} * * *")
+
+
 @contextmanager
 def pulling_on(server: EmbeddedServer, sandbox: RunningSandbox, kind: str = "salesforce") -> Iterator[Pulling]:
     """Pulls on the sandbox's settings for that CRM, with an empty database and the sandbox's credentials in the

@@ -63,7 +63,7 @@ COMPANY_NAMES = ("gscompanyid", "companyid")
 THROUGH: Mapping[str, str] = {"relationship": "CompanyId", "call_to_action": "CompanyId", "cta_group": "CompanyId"}
 """Objects that lead on to a company, and their field for it; the nearest first."""
 
-DEFAULT_CRON = "5 6 * * *"
+DEFAULT_CRON = "10 6 * * *"
 
 
 class RecordRow(NamedTuple):

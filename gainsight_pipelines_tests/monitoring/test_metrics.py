@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gainsight_pipelines.clock import SystemClock
+from gainsight_pipelines.clock import Clock, SystemClock
 from gainsight_pipelines.errors import TransientError
 from gainsight_pipelines.monitoring.metrics import exposition, registry_of
 from gainsight_pipelines.monitoring.serve import serving
@@ -21,6 +21,7 @@ from gainsight_pipelines.settings import Settings, parse_settings
 from gainsight_pipelines.store import runs
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.quota import Quota
+from gainsight_pipelines_tests.clocks import StandingClock
 from gainsight_pipelines_tests.pulling import Pulling
 
 ROOT = Path(__file__).parents[2]
@@ -41,9 +42,9 @@ def settings() -> Settings:
     return parse_settings(SETTINGS)
 
 
-def scrape(store: Store, of: Settings | None = None) -> Samples:
+def scrape(store: Store, of: Settings | None = None, clock: Clock | None = None) -> Samples:
     """All samples by name and labels, as Prometheus' own parser reads them."""
-    text = exposition(registry_of(store, lambda: of or settings(), SystemClock())).decode()
+    text = exposition(registry_of(store, lambda: of or settings(), clock or SystemClock())).decode()
     return {
         (sample.name.removeprefix("gainsight_pipelines_"), frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)
@@ -100,10 +101,11 @@ def test_no_counter_falls_when_old_runs_are_purged(
 
 
 def test_the_quota_and_our_share_of_it(store: Store) -> None:
-    quota = Quota(store, SystemClock(), 0.5)
+    clock = StandingClock(datetime(2026, 11, 23, 23, 59, 59, tzinfo=UTC))
+    quota = Quota(store, clock, 0.5)
     for _ in range(3):
         quota("query")
-    samples = scrape(store)
+    samples = scrape(store, clock=clock)
     assert value(samples, "quota_used_calls", window="day") == 3
     assert value(samples, "quota_limit_calls", window="day") == 25_000
     assert value(samples, "quota_limit_calls", window="minute") == 50

@@ -9,7 +9,9 @@ import dagster as dg
 import pytest
 
 from gainsight_pipelines_tests.orchestration.running import Located
-from gainsight_pipelines_tests.pulling import Pulling
+from gainsight_pipelines_tests.pulling import Pulling, own_cadences
+
+SECTIONS = ("company", "activity", "surveys", "product_usage")
 
 
 @pytest.fixture
@@ -17,3 +19,9 @@ def located(pulling: Pulling, tmp_path: Path) -> Iterator[Located]:
     """A code location on the small world, with a Dagster instance of its own."""
     with dg.instance_for_test() as instance:
         yield Located(pulling, tmp_path, instance)
+
+
+@pytest.fixture
+def hours_from_a_tick(pulling: Pulling) -> None:
+    """No cadence ticks while the test runs, or has just ticked."""
+    pulling.content["schedules"] = own_cadences(SECTIONS)

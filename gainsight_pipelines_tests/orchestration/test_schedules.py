@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+import pytest
 
 from gainsight_pipelines.scheduling.cadence import cadence_of
 from gainsight_pipelines.store.leases import object_lease
 from gainsight_pipelines_tests.orchestration.running import Located
+
+pytestmark = pytest.mark.usefixtures("hours_from_a_tick")
 
 
 def latest(located: Located, name: str) -> datetime:
@@ -42,6 +45,6 @@ def test_a_tick_while_the_object_is_pulled_is_skipped(located: Located) -> None:
 
 def test_ticks_that_were_missed_do_not_pile_up(located: Located) -> None:
     at = latest(located, "activity")
-    for missed in (at - timedelta(hours=12), at - timedelta(hours=4)):
+    for missed in (at - timedelta(days=3), at - timedelta(days=1)):
         assert located.tick("activity", missed) == "A later tick has taken the place of this one."
     assert isinstance(located.tick("activity", at), dg.RunRequest)

@@ -17,6 +17,8 @@ from gainsight_pipelines.store import runs
 from gainsight_pipelines.store.leases import object_lease
 from gainsight_pipelines_tests.orchestration.running import NAMES, Located
 
+pytestmark = pytest.mark.usefixtures("hours_from_a_tick")
+
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:

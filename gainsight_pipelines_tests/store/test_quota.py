@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from threading import Lock
 
 import pytest
 
@@ -19,29 +18,8 @@ from gainsight_pipelines.gainsight.credentials import AccessKey
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.migrate import migrate
 from gainsight_pipelines.store.quota import Quota
+from gainsight_pipelines_tests.clocks import StandingClock
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
-
-
-class TestClock:
-    """A clock that stands still until somebody sleeps."""
-
-    __test__ = False
-
-    def __init__(self, now: datetime) -> None:
-        self.time = now
-        self.slept: list[float] = []
-        self._lock = Lock()
-
-    def now(self) -> datetime:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time.timestamp()
-
-    def sleep(self, seconds: float) -> None:
-        with self._lock:
-            self.slept.append(seconds)
-            self.time = max(self.time, self.time + timedelta(seconds=seconds))
 
 
 @pytest.fixture
@@ -52,7 +30,7 @@ def store(database_url: str) -> Store:
 
 
 def test_waits_for_the_next_minute_of_the_wall_clock(store: Store) -> None:
-    clock = TestClock(datetime(2026, 11, 23, 12, 0, 48, tzinfo=UTC))
+    clock = StandingClock(datetime(2026, 11, 23, 12, 0, 48, tzinfo=UTC))
     quota = Quota(store, clock, share=0.05)
     for _ in range(5):
         quota("query")
@@ -63,7 +41,7 @@ def test_waits_for_the_next_minute_of_the_wall_clock(store: Store) -> None:
 
 
 def test_is_shared_by_everybody_on_the_database(store: Store) -> None:
-    clock = TestClock(datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC))
+    clock = StandingClock(datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC))
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: Quota(store, clock, share=0.8)("query"), range(80)))
     assert clock.slept == []
@@ -72,7 +50,7 @@ def test_is_shared_by_everybody_on_the_database(store: Store) -> None:
 
 
 def test_a_used_up_day_is_an_error_that_says_until_when(store: Store) -> None:
-    clock = TestClock(datetime(2026, 11, 23, 18, 0, 0, tzinfo=UTC))
+    clock = StandingClock(datetime(2026, 11, 23, 18, 0, 0, tzinfo=UTC))
     quota = Quota(store, clock, share=0.00004)
     quota("query")
     clock.time += timedelta(minutes=1)
@@ -89,7 +67,7 @@ def test_a_used_up_day_is_an_error_that_says_until_when(store: Store) -> None:
 
 def test_nobody_is_left_behind_when_the_quota_is_short(store: Store) -> None:
     """Each pull makes one call at a time, so a large object can't take all of a minute from the others."""
-    clock, made = TestClock(datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)), Counter[str]()
+    clock, made = StandingClock(datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)), Counter[str]()
 
     def pull(name: str) -> None:
         quota = Quota(store, clock, share=0.08)
@@ -122,7 +100,7 @@ def test_processes_share_it(store: Store) -> None:
 
 def test_what_one_is_told_by_a_refusal_holds_everybody(store: Store) -> None:
     """Nobody calls before that time; then one goes first, and the others once its call was answered."""
-    clock = TestClock(datetime(2026, 11, 23, 12, 0, 10, tzinfo=UTC))
+    clock = StandingClock(datetime(2026, 11, 23, 12, 0, 10, tzinfo=UTC))
     told, other = Quota(store, clock, 1.0), Quota(store, clock, 1.0)
     told.refused(20)
     other("query")
@@ -137,7 +115,7 @@ def test_what_one_is_told_by_a_refusal_holds_everybody(store: Store) -> None:
 
 
 def test_a_first_call_that_is_refused_again_holds_everybody_again(store: Store) -> None:
-    clock = TestClock(datetime(2026, 11, 23, 12, 0, 10, tzinfo=UTC))
+    clock = StandingClock(datetime(2026, 11, 23, 12, 0, 10, tzinfo=UTC))
     told, other = Quota(store, clock, 1.0), Quota(store, clock, 1.0)
     told.refused(1)
     told("query")
@@ -147,7 +125,7 @@ def test_a_first_call_that_is_refused_again_holds_everybody_again(store: Store) 
 
 
 def test_a_long_pause_is_an_error_that_says_until_when(store: Store) -> None:
-    clock = TestClock(datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC))
+    clock = StandingClock(datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC))
     Quota(store, clock, 1.0).refused(3600)
     with pytest.raises(RateLimited, match="no calls until 2026-11-23 13:00:00 UTC") as raised:
         Quota(store, clock, 1.0)("query")

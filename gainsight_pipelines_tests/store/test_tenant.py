@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -13,8 +14,9 @@ from gainsight_pipelines.store import tenant
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.migrate import migrate
 from gainsight_pipelines.store.quota import Quota, calls_of_day
+from gainsight_pipelines_tests.clocks import StandingClock
 from gainsight_pipelines_tests.databases import role_in
-from gainsight_pipelines_tests.pulling import Pulling, ShiftedClock
+from gainsight_pipelines_tests.pulling import Pulling
 
 KEPT = {"schema_version", "store", "lease", "api_pause", "object_view", "object_column"}
 """Tables that a reset leaves alone: they hold nothing that was pulled."""
@@ -25,7 +27,7 @@ ODD = "Acme-1$eu"
 def test_two_stores_in_one_database_are_independent(store: Store) -> None:
     other = Store(store.url, schema=ODD)
     migrate(other)
-    clock = ShiftedClock()
+    clock = StandingClock(datetime(2026, 11, 23, 23, 59, 59, tzinfo=UTC))
     with store.connect("test") as one, other.connect("test") as two:
         tenant.claim(one, "a.example", "salesforce", "1")
         tenant.claim(two, "b.example", "hubspot", "2")

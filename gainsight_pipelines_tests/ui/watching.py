@@ -36,6 +36,8 @@ TICKS = """query ($selector: ScheduleSelector!) { scheduleOrError(scheduleSelect
 RUNS = """{ runsOrError(limit: 200) { ... on Runs { results {
     runId jobName status tags { key value } assetSelection { path } } } } }"""
 
+BACKFILLS = """{ partitionBackfillsOrError { ... on PartitionBackfills { results { numPartitions } } } }"""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -92,6 +94,11 @@ class Dev:
         state = self._ask(TICKS, selector=selector)["scheduleOrError"]["scheduleState"]
         over = [each for each in state["ticks"] if each["status"] != "STARTED"]
         return [Tick(each["status"], each["skipReason"], tuple(each["runIds"])) for each in over]
+
+    def days_asked_for(self) -> int:
+        """How many days the one backfill has."""
+        (backfill,) = self._ask(BACKFILLS)["partitionBackfillsOrError"]["results"]
+        return int(backfill["numPartitions"])
 
     def owe(self, *names: str) -> None:
         """Makes these objects due by a tick that they missed."""

@@ -1,0 +1,35 @@
+"""Tests under another wall clock: `python -m gainsight_pipelines_tests.at "2028-02-29 05:05" [pytest's arguments]`.
+
+For this process and all that it starts, PostgreSQL included, it is that time (UTC) now, and goes on from there. Needs
+Linux and a C compiler.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+SOURCE = Path(__file__).with_name("shifted_clock.c")
+
+
+def main() -> int:
+    """Exit status: that of pytest."""
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    moment = datetime.fromisoformat(sys.argv[1]).replace(tzinfo=UTC)
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder) / "shifted_clock.so"
+        compiler = os.environ.get("CC", "cc")
+        subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", library, SOURCE, "-ldl"], check=True)
+        seconds = round((moment - datetime.now(UTC)).total_seconds())
+        env = os.environ | {"LD_PRELOAD": str(library), "SHIFTED_SECONDS": str(seconds)}
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *sys.argv[2:]]
+        return subprocess.run(command, env=env, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
