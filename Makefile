@@ -29,6 +29,15 @@ dev: $(INSTALLED) ## Dagster's UI on gainsight.yaml, or on the sandbox where the
 test: $(TOOLS) ## all tests, in parallel (one: make test ARGS="-k name", PYTEST_WORKERS=0)
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses 4 --dist loadscope -m "not deploy" $(ARGS)
 
+# Modules that start no process of the product and no browser.
+QUICK = settings gainsight objects crm scheduling sandbox/test_query.py sandbox/test_soql.py sandbox/test_generate.py \
+	store/test_contract.py cli/test_documented.py cli/test_output.py cli/test_start.py \
+	test_matching.py test_text.py test_values.py
+.PHONY: test-quick
+test-quick: $(TOOLS) ## the tests that need less than a minute together, for while you edit
+	@$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) --maxprocesses 4 --dist loadscope \
+		$(addprefix gainsight_pipelines_tests/,$(QUICK)) $(ARGS)
+
 .PHONY: test-deploy
 test-deploy: $(TOOLS) ## the image and compose.yaml for real, in containers (as root, on Debian)
 	$(call system_packages,podman runc debootstrap,podman buildah runc netavark aardvark-dns iptables debootstrap)

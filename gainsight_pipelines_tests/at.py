@@ -22,11 +22,13 @@ def main() -> int:
         sys.exit(__doc__)
     moment = datetime.fromisoformat(sys.argv[1]).replace(tzinfo=UTC)
     with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # PostgreSQL may run as another user
         library = Path(folder) / "shifted_clock.so"
         compiler = os.environ.get("CC", "cc")
-        subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", library, SOURCE, "-ldl"], check=True)
-        seconds = round((moment - datetime.now(UTC)).total_seconds())
-        env = os.environ | {"LD_PRELOAD": str(library), "SHIFTED_SECONDS": str(seconds)}
+        ahead = round((moment - datetime.now(UTC)).total_seconds())
+        command = [compiler, f"-DAHEAD={ahead}", "-O1", "-shared", "-fPIC", "-o", library, SOURCE, "-ldl"]
+        subprocess.run(command, check=True)
+        env = os.environ | {"LD_PRELOAD": str(library)}
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *sys.argv[2:]]
         return subprocess.run(command, env=env, check=False).returncode
 

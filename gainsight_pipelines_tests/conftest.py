@@ -12,6 +12,8 @@ import psutil
 import pytest
 
 pytest_plugins = [
+    "pytester",
+    "gainsight_pipelines_tests.budget",
     "gainsight_pipelines_tests.databases",
     "gainsight_pipelines_tests.pulling",
     "gainsight_pipelines_tests.sync.odd_tenant",

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from gainsight_pipelines.errors import ObjectBusy, PipelineError
 from gainsight_pipelines.settings import load_settings
+from gainsight_pipelines.settings.database import open_store
 from gainsight_pipelines.sync import Prepared, connect, sync
 from gainsight_pipelines_tests.pulling import ShiftedClock
 
@@ -24,7 +25,7 @@ def main(name: str, ahead: float) -> int:
     clock = ShiftedClock(timedelta(seconds=ahead))
     run_id = uuid.uuid4().hex
     try:
-        store = connect.open_store(settings, secrets)
+        store = open_store(settings, secrets)
 
         def prepare() -> Prepared:
             return connect.prepare(

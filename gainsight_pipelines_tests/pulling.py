@@ -21,6 +21,7 @@ import yaml
 
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.settings import Settings, parse_settings
+from gainsight_pipelines.settings.database import open_store
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
 from gainsight_pipelines.sync import Prepared, SyncReport, connect, sync
 from gainsight_pipelines_tests.databases import product_database
@@ -118,7 +119,7 @@ def pulling_on(server: EmbeddedServer, sandbox: RunningSandbox, kind: str = "sal
             patch.setenv(name, value)
         content: dict[str, Any] = yaml.safe_load(Path(sandbox.settings_file(kind)).read_text())
         settings = parse_settings(yaml.safe_dump(content))
-        store = connect.open_store(settings, connect.read_secrets(settings))
+        store = open_store(settings, connect.read_secrets(settings))
         yield Pulling(sandbox, store, content)
 
 

@@ -1,27 +1,23 @@
-/* The machine's wall clock, as processes see it that preload this, ahead by SHIFTED_SECONDS.
+/* The machine's wall clock, as processes see it that preload this, ahead by AHEAD seconds.
  *
  * Only what tells the time of day is shifted. Monotonic clocks and waits stay: libfaketime moves those too, and then
- * time.sleep() fails and PostgreSQL waits for years. Used by `make test-at`.
+ * time.sleep() fails and PostgreSQL waits for years. See at.py.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
-#include <stdlib.h>
 #include <sys/time.h>
 #include <time.h>
 
 static int (*real_clock_gettime)(clockid_t, struct timespec *);
-static time_t shift;
 
 __attribute__((constructor)) static void begin(void) {
     real_clock_gettime = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
-    const char *seconds = getenv("SHIFTED_SECONDS");
-    shift = seconds ? (time_t)strtoll(seconds, NULL, 10) : 0;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *found) {
     if (!real_clock_gettime) begin();
     int status = real_clock_gettime(clock, found);
-    if (status == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) found->tv_sec += shift;
+    if (status == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) found->tv_sec += (AHEAD);
     return status;
 }
 

@@ -101,6 +101,7 @@ def test_objects_that_hold_secrets_dont_show_them(
     from gainsight_pipelines.clock import SystemClock
     from gainsight_pipelines.orchestration.resources import GainsightResource
     from gainsight_pipelines.settings import load_settings
+    from gainsight_pipelines.settings.database import open_store
     from gainsight_pipelines.sync import connect
 
     product, sandbox = installed
@@ -108,7 +109,7 @@ def test_objects_that_hold_secrets_dont_show_them(
         monkeypatch.setenv(name, value)
     settings = load_settings(Path(product.settings_path))
     secrets = connect.read_secrets(settings)
-    store = connect.open_store(settings, secrets)
+    store = open_store(settings, secrets)
     crm = connect.connect_crm(settings, secrets, SystemClock())
     gainsight = connect.connect_gainsight(settings, secrets, SystemClock(), store)
     path = str(product.settings_path)

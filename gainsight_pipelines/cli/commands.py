@@ -21,11 +21,11 @@ from gainsight_pipelines.delivery.files import whole_file
 from gainsight_pipelines.errors import PermanentError, SettingsError, UsageError
 from gainsight_pipelines.near import did_you_mean
 from gainsight_pipelines.objects.registry import DEFINITIONS, TABLES
+from gainsight_pipelines.settings.database import MIGRATE_VARIABLE
 from gainsight_pipelines.settings.pulls import find_pull
 from gainsight_pipelines.store.samples import UNMATCHED_COLUMNS, unmatched_counts, unmatched_objects, unmatched_rows
 from gainsight_pipelines.store.tenant import empty
 from gainsight_pipelines.store.views import drop_gone_columns
-from gainsight_pipelines.sync.connect import MIGRATE_VARIABLE
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -18,8 +18,8 @@ from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.monitoring.metrics import exposition, registry_of
 from gainsight_pipelines.monitoring.serve import serving
 from gainsight_pipelines.settings import Secrets, Settings, load_settings, settings_path
+from gainsight_pipelines.settings.database import open_store
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
-from gainsight_pipelines.sync.connect import open_store
 
 
 def metrics_command(*, port: int | None, host: str, path: Path | None) -> int:

@@ -27,8 +27,8 @@ from gainsight_pipelines.settings import (
     settings_path,
     with_absolute_files,
 )
+from gainsight_pipelines.settings.database import open_store
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
-from gainsight_pipelines.sync.connect import open_store
 
 if TYPE_CHECKING:
     from gainsight_pipelines.embedded.server import EmbeddedServer

@@ -339,7 +339,7 @@ def _check_reach(*paths: str) -> None:
 
 def environment() -> dict[str, str]:
     """No PG* variables, no secrets."""
-    wanted = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+    wanted = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH")
     return {"LC_ALL": "C", **{name: os.environ[name] for name in wanted if name in os.environ}}
 
 

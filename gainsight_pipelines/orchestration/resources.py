@@ -14,6 +14,7 @@ from pydantic import Field
 
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.settings import Settings, load_settings
+from gainsight_pipelines.settings.database import open_store
 
 if TYPE_CHECKING:
     from gainsight_pipelines.crm.protocol import PrimaryCRM
@@ -47,10 +48,8 @@ class GainsightResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def open_store(self) -> "Store":
         """The PostgreSQL database that everything lands in, migrated if need be."""
-        from gainsight_pipelines.sync import connect
-
         settings = self.settings()
-        return connect.open_store(settings, self.secrets(settings))
+        return open_store(settings, self.secrets(settings))
 
     def connect_crm(self) -> "PrimaryCRM":
         """A new connection to the Salesforce or HubSpot that owns the accounts; nothing is called yet."""

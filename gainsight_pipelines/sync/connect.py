@@ -20,47 +20,10 @@ from gainsight_pipelines.gainsight.credentials import credential_from
 from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.settings import GainsightSettings, Secrets, Settings
 from gainsight_pipelines.settings.pulls import find_pull
-from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
-from gainsight_pipelines.store.migrate import check_version, migrate
-from gainsight_pipelines.store.pooling import check_pooling
+from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.quota import Quota
 from gainsight_pipelines.sync import Prepared, Services
 from gainsight_pipelines.sync.accounts import Refresh
-
-MIGRATE_VARIABLE = "GAINSIGHT_PIPELINES_MIGRATE"
-"""`never`: nothing but `gainsight-pipelines migrate` changes the tables."""
-
-
-def open_store(settings: Settings, secrets: Secrets, *, is_looking: bool = False) -> Store:
-    """The store that the environment and the settings name, migrated if need be.
-
-    Args:
-        settings: what names the schema.
-        secrets: what names the database, and whether migrating is forbidden.
-        is_looking: nothing is changed by opening it: a store of another version is an error.
-
-    Raises:
-        SettingsError: none is named, or the settings can't be read.
-        PipelineError: it can't be reached, or can't be migrated.
-    """
-    url = secrets.get(DATABASE_VARIABLE)
-    variable = secrets.variable(DATABASE_VARIABLE)
-    if url is None:
-        raise SettingsError(
-            f"{variable} is not set, so there is no database to write to.",
-            "Set it, or start through `gainsight-pipelines dev`, which brings a database of its own.",
-        )
-
-    def renewed_url() -> str | None:
-        return read_secrets(settings, secrets.prefix).get(DATABASE_VARIABLE)
-
-    store = Store(url, variable, settings.store.schema, renewed_url=renewed_url)
-    check_pooling(store)
-    if is_looking or secrets.get(MIGRATE_VARIABLE) == "never":
-        check_version(store)
-    else:
-        migrate(store)
-    return store
 
 
 def connect_gainsight(settings: Settings, secrets: Secrets, clock: Clock, store: Store) -> GainsightClient:

@@ -16,8 +16,8 @@ import pytest
 from gainsight_pipelines.discovery.validation import Check, Outcome, passed, validate
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.settings import Secrets, Settings
+from gainsight_pipelines.settings.database import open_store
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
-from gainsight_pipelines.sync.connect import open_store
 from gainsight_pipelines_tests.databases import fresh_database
 from gainsight_pipelines_tests.discovery.finding import Finding, finding_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox

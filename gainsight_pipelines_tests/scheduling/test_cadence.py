@@ -5,11 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from dagster._utils.schedules import schedule_execution_time_iterator
+from cronsim import CronSim, CronSimError
+from dagster._utils.schedules import is_valid_cron_schedule, schedule_execution_time_iterator
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.scheduling.cadence import Cadence, cadence_of
 from gainsight_pipelines.settings import parse_settings
+from gainsight_pipelines.settings.values import PLAIN_CRON
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)  # the day before clocks go forward in Europe
 
@@ -30,6 +34,39 @@ def test_no_two_objects_start_in_the_same_minute() -> None:
     minutes = [cadence_of(settings, name).cron.split()[0] for name in settings.object_names()]
     assert len(set(minutes)) >= len(minutes) - 1  # survey objects are spread by name: two may meet, not all
     assert len({each.cron.split()[0] for each in DEFINITIONS.values()}) == len(DEFINITIONS)
+
+
+def test_no_section_ticks_when_another_does() -> None:
+    """However its objects are spread: nobody has to wait for another's share of the quota."""
+    ticks: dict[tuple[str, str], str] = {}
+    for name, definition in DEFINITIONS.items():
+        minute, hours, rest = definition.cron.split(" ", 2)
+        last = int(minute) + max(definition.spread_minutes - 1, 0)
+        assert last < 60, name
+        for hour in range(0, 24, 4) if hours == "*/4" else [int(hours)]:
+            for each in range(int(minute), last + 1):
+                assert ticks.setdefault((str(hour), str(each)), name) == name, (name, rest)
+
+
+def field(least: int, most: int) -> st.SearchStrategy[str]:
+    """A field of a cron expression of digits and signs, often just out of range."""
+    number = st.integers(max(0, least - 1), most + 1).map(str)
+    base = st.one_of(st.just("*"), number, st.tuples(number, number).map("-".join))
+    step = st.sampled_from(["", "", "/0", "/1", "/5", "/13", "/59", "/60", "/90"])
+    return st.lists(st.tuples(base, step).map("".join), min_size=1, max_size=3).map(",".join)
+
+
+@given(st.tuples(field(0, 59), field(0, 23), field(1, 31), field(1, 12), field(0, 7)).map(" ".join))
+@example("0 0 31 2 *")
+@example("5 5 * * 7")
+def test_of_plain_expressions_dagster_takes_those_that_cronsim_takes(cron: str) -> None:
+    """So Dagster need not be imported to check one."""
+    assert PLAIN_CRON.fullmatch(cron)
+    try:
+        CronSim(cron, NOW)
+    except CronSimError:
+        return
+    assert is_valid_cron_schedule(cron)
 
 
 def test_settings_come_first_and_a_broken_section_leaves_the_documented_ones() -> None:

@@ -1,0 +1,47 @@
+"""The store that the settings and the secrets name, opened. Apart from the pull, so that `status` imports no client."""
+
+from __future__ import annotations
+
+import os
+
+from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.settings.loading import Settings
+from gainsight_pipelines.settings.secrets import Secrets
+from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
+from gainsight_pipelines.store.migrate import check_version, migrate
+from gainsight_pipelines.store.pooling import check_pooling
+
+MIGRATE_VARIABLE = "GAINSIGHT_PIPELINES_MIGRATE"
+"""`never`: nothing but `gainsight-pipelines migrate` changes the tables."""
+
+
+def open_store(settings: Settings, secrets: Secrets, *, is_looking: bool = False) -> Store:
+    """The store that the environment and the settings name, migrated if need be.
+
+    Args:
+        settings: what names the schema.
+        secrets: what names the database, and whether migrating is forbidden.
+        is_looking: nothing is changed by opening it: a store of another version is an error.
+
+    Raises:
+        SettingsError: none is named, or the settings can't be read.
+        PipelineError: it can't be reached, or can't be migrated.
+    """
+    url = secrets.get(DATABASE_VARIABLE)
+    variable = secrets.variable(DATABASE_VARIABLE)
+    if url is None:
+        raise SettingsError(
+            f"{variable} is not set, so there is no database to write to.",
+            "Set it, or start through `gainsight-pipelines dev`, which brings a database of its own.",
+        )
+
+    def renewed_url() -> str | None:
+        return Secrets.read(settings.path, os.environ, secrets.prefix).get(DATABASE_VARIABLE)
+
+    store = Store(url, variable, settings.store.schema, renewed_url=renewed_url)
+    check_pooling(store)
+    if is_looking or secrets.get(MIGRATE_VARIABLE) == "never":
+        check_version(store)
+    else:
+        migrate(store)
+    return store
