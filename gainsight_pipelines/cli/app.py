@@ -210,6 +210,26 @@ def metrics(
     return metrics_command(port=serve, host=host, path=settings)
 
 
+alerts_app = App(name="alerts", help="See what is firing by the rules of the section alerts, and try where it goes.")
+app.command(alerts_app)
+
+
+@alerts_app.command(name="list")
+def alerts_list(*, settings: SettingsPath = None, json: Json = False) -> int:
+    """Show what is wrong at the moment and when it was told. Sends nothing."""
+    from gainsight_pipelines.cli.alerts import list_command
+
+    return list_command(path=settings, as_json=json)
+
+
+@alerts_app.command(name="test")
+def alerts_test(*, settings: SettingsPath = None, json: Json = False) -> int:
+    """Send a message to each target of GAINSIGHT_PIPELINES_ALERTS_URLS. Exit status 1 if one did not take it."""
+    from gainsight_pipelines.cli.alerts import test_command
+
+    return test_command(path=settings, as_json=json)
+
+
 @app.command
 def dbt_sources(
     *,

@@ -16,6 +16,9 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "metrics": ("metrics", "metrics --serve 9187"),
     "dbt-sources": ("dbt-sources > models/gainsight_sources.yml", "dbt-sources --name raw_gainsight"),
+    "alerts": ("alerts list", "alerts test"),
+    "alerts list": ("alerts list", "alerts list --json"),
+    "alerts test": ("alerts test",),
     "init": (
         "init",
         "init --without activity --without product_usage",

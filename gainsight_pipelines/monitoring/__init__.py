@@ -1,1 +1,1 @@
-"""What an operator watches without opening the UI: metrics for Prometheus. No Dagster here."""
+"""What an operator watches without opening the UI: metrics for Prometheus, alerts. No Dagster here."""

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from gainsight_pipelines import __version__
 from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.settings import Settings
-from gainsight_pipelines.store import metrics, tenant
+from gainsight_pipelines.store import alerts, metrics, tenant
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.gate import find_gate
 from gainsight_pipelines.store.migrate import database_version
@@ -72,6 +72,7 @@ class StoreCollector(Collector):
             yield from _of_gate(connection, host)
             yield from _of_quota(connection, settings, host, now)
             yield from _of_rows(connection, host)
+            yield from _of_alerts(connection, host)
 
 
 def _of_runs(connection: psycopg.Connection, host: str) -> Iterator[Metric]:
@@ -158,6 +159,20 @@ def _of_rows(connection: psycopg.Connection, host: str) -> Iterator[Metric]:
         rows.add_metric((host, table), count)
         size.add_metric((host, table), size_bytes)
     yield from (rows, size)
+
+
+def _of_alerts(connection: psycopg.Connection, host: str) -> Iterator[Metric]:
+    firing = GaugeMetricFamily(
+        f"{PREFIX}_alert_firing", "1 for each alert that was told and is not over.", labels=("tenant", "object", "rule")
+    )
+    for rule, name in alerts.told(connection):
+        firing.add_metric((host, name, rule), 1)
+    messages = CounterMetricFamily(
+        f"{PREFIX}_alert_messages", "Messages of alerts, delivered or given up.", labels=("tenant", "outcome")
+    )
+    for outcome, count in alerts.totals(connection).items():
+        messages.add_metric((host, outcome), count)
+    yield from (firing, messages)
 
 
 def _gauge(name: str, text: str, host: str, value: float) -> Metric:

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from gainsight_pipelines.orchestration.account import account_asset, gate_check
+from gainsight_pipelines.orchestration.alerts import alert_sensor
 from gainsight_pipelines.orchestration.assets import Execute, pull_asset
 from gainsight_pipelines.orchestration.backfills import backfill_asset
 from gainsight_pipelines.orchestration.checks import pull_checks
@@ -106,7 +107,7 @@ def definitions_of(tenant: Tenant, execute: Execute | None = None) -> dg.Definit
     ]
     days = [backfill_asset(tenant, name) for name in pulls]
     checks = [pull_checks(tenant, name) for name in pulls]
-    sync_all = sync_all_job(tenant)
+    sync_all, alerts = sync_all_job(tenant), alert_sensor(tenant)
     return dg.Definitions(
         assets=[
             account_asset(tenant),
@@ -116,7 +117,11 @@ def definitions_of(tenant: Tenant, execute: Execute | None = None) -> dg.Definit
         asset_checks=[gate_check(tenant), *(each for each in checks if each is not None)],
         jobs=[*jobs, *([sync_all] if pulls else [])],
         schedules=[] if tenant.schedules == "none" else [pull_schedule(tenant, name) for name in pulls],
-        sensors=[gate_sensor(tenant, jobs), *([sync_all_sensor(tenant, sync_all, jobs)] if pulls else [])],
+        sensors=[
+            gate_sensor(tenant, jobs),
+            *([sync_all_sensor(tenant, sync_all, jobs)] if pulls else []),
+            *([alerts] if alerts is not None else []),
+        ],
         resources={
             tenant.names.resource: tenant.resource,
             tenant.names.frames: GainsightFramesIOManager.of(tenant.resource),

@@ -24,13 +24,6 @@ from gainsight_pipelines.scheduling.cadence import Cadence
 if TYPE_CHECKING:
     import psycopg
 
-TRAILING_RUNS = 20
-LEAST_ROWS, LARGEST_DROP = 20, 0.1
-"""A match rate is judged from so many rows on, and is bad when it is that much below the trailing runs'."""
-
-REMEMBERED = timedelta(days=7)
-"""How long a change of the schema, or an unmapped category, is shown after the run that met it."""
-
 CADENCES_WITHOUT_CHANGE = 7
 """So many turns of the cadence without any change in Gainsight are odd: its own loads may have stopped."""
 
@@ -59,7 +52,7 @@ def match_rate(looking: Looking) -> Found:
     """The share of rows with an account, beside that of the trailing runs."""
     from gainsight_pipelines.store import history
 
-    rates = history.match_rates(looking.connection, looking.pull.name, TRAILING_RUNS)
+    rates = history.match_rates(looking.connection, looking.pull.name, history.TRAILING_RUNS)
     if not rates.rows:
         return Found(True, "No run has read anything yet.", {}, "unmatched")
     share = rates.matched / rates.rows
@@ -69,15 +62,16 @@ def match_rate(looking: Looking) -> Found:
         return Found(True, f"{sentence}; there is no earlier run to compare with.", metadata, "unmatched")
     before = rates.matched_before / rates.rows_before
     metadata["matched_share_before"] = before
-    is_good = rates.rows < LEAST_ROWS or before - share <= LARGEST_DROP
-    return Found(is_good, f"{sentence}, {before:.1%} in the runs before.", metadata, "unmatched")
+    return Found(rates.is_good, f"{sentence}, {before:.1%} in the runs before.", metadata, "unmatched")
 
 
 def schema_drift(looking: Looking) -> Found:
     """Fields of the Gainsight object that are new, gone or of another type."""
     from gainsight_pipelines.store import history
 
-    drifts = history.details_since(looking.connection, looking.pull.name, "schema_drift", looking.now - REMEMBERED)
+    drifts = history.details_since(
+        looking.connection, looking.pull.name, "schema_drift", looking.now - history.REMEMBERED
+    )
     metadata = {f"{at:%Y-%m-%d %H:%M} UTC": dg.MetadataValue.json(drift) for at, drift in drifts}
     if not drifts:
         return Found(True, "The object's fields are those of a week ago.", {}, "schema-changed")
@@ -93,7 +87,7 @@ def unmapped_categories(looking: Looking) -> Found:
     mapped = {category_key(name) for name in looking.pull.categories or ()}
     counts: Counter[str] = Counter()
     for _, seen in history.details_since(
-        looking.connection, looking.pull.name, "unmapped_categories", looking.now - REMEMBERED
+        looking.connection, looking.pull.name, "unmapped_categories", looking.now - history.REMEMBERED
     ):
         counts.update({name: count for name, count in seen.items() if category_key(name) not in mapped})
     # Entries without a category: there is nothing to map.

@@ -41,6 +41,11 @@ class Names:
         return f"{self.prefix}_gate"
 
     @property
+    def alerts(self) -> str:
+        """The sensor that sends alerts."""
+        return f"{self.prefix}_alerts"
+
+    @property
     def sync_all(self) -> str:
         """The job that starts all pulls."""
         return f"{self.prefix}_sync_all"

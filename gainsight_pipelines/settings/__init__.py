@@ -16,8 +16,10 @@ from gainsight_pipelines.settings.loading import (
     settings_path,
 )
 from gainsight_pipelines.settings.models import (
+    ALERTS_VARIABLE,
     SECTIONS,
     AccountFields,
+    AlertSettings,
     CommonSettings,
     GainsightSettings,
     PrimaryCRMSettings,
@@ -27,11 +29,13 @@ from gainsight_pipelines.settings.schema import settings_schema
 from gainsight_pipelines.settings.secrets import Secrets, with_absolute_files
 
 __all__ = [
+    "ALERTS_VARIABLE",
     "DATA_FOLDER",
     "DEFAULT_NAME",
     "PATH_VARIABLE",
     "SECTIONS",
     "AccountFields",
+    "AlertSettings",
     "CommonSettings",
     "GainsightSettings",
     "PrimaryCRMSettings",

@@ -22,6 +22,7 @@ from gainsight_pipelines.settings import mistakes
 from gainsight_pipelines.settings.document import MAX_BYTES, Document, DocumentError, parse
 from gainsight_pipelines.settings.models import (
     SECTIONS,
+    AlertSettings,
     CommonSettings,
     GainsightSettings,
     PrimaryCRMSettings,
@@ -102,6 +103,11 @@ class Settings:
     def store(self) -> StoreSettings:
         """Where in the database everything lands; the defaults where the section is missing."""
         return self._get("store", StoreSettings) or StoreSettings()
+
+    @property
+    def alerts(self) -> AlertSettings | None:
+        """What is worth a message; None: nothing is."""
+        return self._get("alerts", AlertSettings)
 
     def crm_id_field(self) -> str | None:
         """The company's field with the CRM id, by which all objects are matched: told wherever it can be.

@@ -8,14 +8,26 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field, StrictFloat, StrictInt, create_model, field_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from gainsight_pipelines.objects.registry import DEFINITIONS
-from gainsight_pipelines.objects.section import FIELD_WORDS, FieldName, ObjectName, Section, Takes
+from gainsight_pipelines.objects.section import FIELD_WORDS, FieldName, ObjectName, Section, Takes, each_once
 from gainsight_pipelines.settings import values
 from gainsight_pipelines.text import name_key
+
+ALERTS_VARIABLE = "GAINSIGHT_PIPELINES_ALERTS_URLS"
+"""Where messages go: apprise URLs, which hold secrets."""
 
 NOT_A_PRIMARY_CRM = (
     "can't be gainsight: the account record (domain, parent, ARR, renewal date, owner) has to be owned "
@@ -50,6 +62,106 @@ class GainsightSettings(Section):
     @classmethod
     def _address(cls, value: object) -> str:
         return values.base_url(value)
+
+
+CheckName = Literal["match_rate", "response_limit", "schema_drift", "unmapped_categories", "unreadable_values"]
+"""The checks that an alert can be about."""
+
+ALL_CHECKS: tuple[CheckName, ...] = get_args(CheckName)
+CHECKS = Takes(f"a list of {', '.join(ALL_CHECKS[:-1])} and {ALL_CHECKS[-1]}; []: off")
+RUNS = Takes("a whole number from 0 to 20; 0: off")
+TURNS = Takes("a number from 1 to 100, or 0: off")
+
+AS_ABOVE = "In place of the setting of the same name for all objects; null: no different."
+
+
+def _or_null(takes: Takes) -> Takes:
+    return Takes(f"{takes.text}; or null")
+
+
+def _turns(value: float) -> float:
+    if value and not 1 <= value <= 100:
+        raise ValueError
+    return value
+
+
+RunCount = Annotated[StrictInt, Field(ge=0, le=20)]
+Turns = Annotated[StrictFloat, AfterValidator(_turns)]
+
+
+class ObjectAlerts(Section):
+    """Alerts of one object, where they aren't as for all."""
+
+    object: Annotated[
+        ObjectName,
+        Field(description="The pull as `status` names it, or its section of the settings."),
+        Takes("the name of a pull, such as activity or survey_survey_response, or of a section"),
+    ]
+    enabled: Annotated[
+        StrictBool, Field(description="Whether there are any alerts of this object."), Takes("true or false")
+    ] = True
+    failed_runs: Annotated[RunCount | None, Field(description=AS_ABOVE), _or_null(RUNS)] = None
+    late_turns: Annotated[Turns | None, Field(description=AS_ABOVE), _or_null(TURNS)] = None
+    checks: Annotated[tuple[CheckName, ...] | None, Field(description=AS_ABOVE), _or_null(CHECKS)] = None
+    warned_runs: Annotated[RunCount | None, Field(description=AS_ABOVE), _or_null(RUNS)] = None
+    rejected: Annotated[StrictBool | None, Field(description=AS_ABOVE), Takes("true or false, or null")] = None
+
+
+class AlertSettings(Section):
+    """Messages when something starts to be wrong and when it is right again, to GAINSIGHT_PIPELINES_ALERTS_URLS."""
+
+    failed_runs: Annotated[
+        RunCount,
+        Field(description="A pull failed so often in a row. One that trying again can't mend counts at once."),
+        RUNS,
+    ] = 2
+    late_turns: Annotated[
+        Turns, Field(description="No pull completed for so many of the longest interval between its runs."), TURNS
+    ] = 1.25
+    gate_minutes: Annotated[
+        StrictInt,
+        Field(ge=0, le=10_080, description="The primary CRM has been away for so long."),
+        Takes("a whole number from 0 to 10080; 0: off"),
+    ] = 15
+    rejected_key: Annotated[
+        StrictBool, Field(description="A key, token or password was rejected: at once."), Takes("true or false")
+    ] = True
+    rejected: Annotated[StrictBool, Field(description="Records could not be stored."), Takes("true or false")] = True
+    checks: Annotated[
+        tuple[CheckName, ...],
+        Field(description="The checks to tell of, once they have warned for `warned_runs`."),
+        CHECKS,
+    ] = ALL_CHECKS
+    warned_runs: Annotated[RunCount, Field(description="A check has warned for so many runs in a row."), RUNS] = 2
+    dagster_url: Annotated[
+        str | None,
+        Field(description="Address of the Dagster UI, for a link to the run in each message."),
+        Takes("an address like https://dagster.example.com, or null"),
+    ] = None
+    objects: Annotated[
+        tuple[ObjectAlerts, ...],
+        Field(description="Objects whose alerts aren't as above."),
+        Takes("a list of rows with an object and what differs for it"),
+    ] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_targets(cls, value: Any) -> Any:
+        for name in ("url", "urls", "target", "targets") if isinstance(value, dict) else ():
+            if name in value:
+                raise ValueError(f"{name} doesn't belong here: targets hold secrets. Set {ALERTS_VARIABLE} in .env")
+        return value
+
+    @field_validator("dagster_url", mode="before")
+    @classmethod
+    def _address(cls, value: object) -> object:
+        return value if value is None else values.ui_url(value)
+
+    @field_validator("objects")
+    @classmethod
+    def _each_object_once(cls, value: tuple[ObjectAlerts, ...]) -> tuple[ObjectAlerts, ...]:
+        each_once([row.object for row in value], name_key, "object")
+        return value
 
 
 class AccountFields(Section):
@@ -195,5 +307,6 @@ SECTIONS: Mapping[str, type[Section]] = {
     **{name: definition.model for name, definition in DEFINITIONS.items()},
     "schedules": SchedulesSettings,
     "store": StoreSettings,
+    "alerts": AlertSettings,
 }
 """The sections of the file, in the order in which they are documented."""

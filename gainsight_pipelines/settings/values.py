@@ -33,6 +33,18 @@ def base_url(value: object) -> str:
     return url._replace(path=url.path.rstrip("/")).geturl()
 
 
+def ui_url(value: object) -> str:
+    """The address of a web page that people open, without its trailing slash. The value is never shown."""
+    takes = "it takes an address like https://dagster.example.com"
+    try:
+        url, _ = _split(value.strip() if isinstance(value, str) else "")
+    except ValueError:
+        raise ValueError(f"isn't an address; {takes}") from None
+    if url.username is not None or url.password is not None or url.query or url.fragment:
+        raise ValueError(f"holds a user name, a password or something after ? or #; {takes}")
+    return url._replace(path=url.path.rstrip("/")).geturl()
+
+
 def _split(text: str) -> tuple[SplitResult, str]:
     """The parts of an address and its host, which must look like one."""
     try:

@@ -276,6 +276,7 @@ RELATIONS: Mapping[str, Relation] = {
             "accounts": (COUNT, "Live accounts as the last refresh left them, if the CRM answered."),
             "since": (TIME, "Since when it is so, for this reason."),
             "checked_at": (TIME, "When it was looked at last."),
+            "closed_since": (TIME, "Since when it is closed, whatever the reasons were; empty while it is open."),
         },
     ),
     "unmatched_record": Relation(

@@ -38,13 +38,19 @@ def save_gate(connection: psycopg.Connection, gate: Gate) -> Gate:
     """Keeps what a look found; returns it with the time at which this reason began."""
     with connection.cursor(row_factory=class_row(Gate)) as cursor:
         cursor.execute(
-            f"""INSERT INTO crm_gate AS g ({COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s)
+            f"""INSERT INTO crm_gate AS g ({COLUMNS}, closed_since)
+                VALUES (%s, %s, %s, %s, %s, %s, %s)
                 ON CONFLICT (only_row) DO UPDATE
                 SET is_open = excluded.is_open, reason = excluded.reason, message = excluded.message,
                     accounts = excluded.accounts, checked_at = excluded.checked_at,
+                    closed_since = least(excluded.closed_since,
+                                         CASE WHEN NOT g.is_open AND NOT excluded.is_open THEN g.closed_since END),
                     since = least(excluded.since, CASE WHEN g.reason = excluded.reason THEN g.since END)
                 RETURNING {COLUMNS}""",
-            (gate.is_open, gate.reason, gate.message, gate.accounts, gate.since, gate.checked_at),
+            (
+                *(gate.is_open, gate.reason, gate.message, gate.accounts, gate.since, gate.checked_at),
+                None if gate.is_open else gate.since,
+            ),
         )
         found = cursor.fetchone()
     assert found is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, LiteralString
 
 import psycopg
@@ -11,6 +11,13 @@ from psycopg import sql
 
 from gainsight_pipelines.store.scopes import Pull, peek
 from gainsight_pipelines.store.tables import Table
+
+TRAILING_RUNS = 20
+LEAST_ROWS, LARGEST_DROP = 20, 0.1
+"""A match rate is judged from so many rows on, and is bad when it is that much below the trailing runs'."""
+
+REMEMBERED = timedelta(days=7)
+"""How long a change of the schema, or an unmapped category, is shown after the run that met it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +28,13 @@ class MatchRates:
     rows: int
     matched_before: int
     rows_before: int
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the last run matched about as well as those before it."""
+        if self.rows < LEAST_ROWS or not self.rows_before:
+            return True
+        return self.matched_before / self.rows_before - self.matched / self.rows <= LARGEST_DROP
 
 
 MATCH_RATES: LiteralString = """

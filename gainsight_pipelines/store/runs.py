@@ -17,6 +17,9 @@ from gainsight_pipelines.store.metrics import KEEP_TOTALS
 WORTH_RETRYING = "worth_retrying"
 """Key in `sync_run.details` of a failed run: nothing is wrong that a later run may not find mended."""
 
+FAILED_AS = "failed_as"
+"""Key in `sync_run.details` of a failed run: the heading in docs/troubleshooting.md, `unforeseen` or `stopped`."""
+
 
 def start_run(connection: psycopg.Connection, run_id: str, name: str, started_at: datetime) -> None:
     """Leaves the row of a run that has just begun."""

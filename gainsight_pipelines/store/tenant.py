@@ -11,6 +11,9 @@ from gainsight_pipelines.store import leases
 TABLES = (
     "account",
     "activity",
+    "alert",
+    "alert_message",
+    "alert_total",
     "api_quota",
     "company",
     "company_link",

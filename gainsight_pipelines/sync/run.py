@@ -33,7 +33,7 @@ from gainsight_pipelines.store.custom_fields import register_fields
 from gainsight_pipelines.store.leases import object_lease
 from gainsight_pipelines.store.quota import calls_of_day
 from gainsight_pipelines.store.remap import remap
-from gainsight_pipelines.store.runs import WORTH_RETRYING
+from gainsight_pipelines.store.runs import FAILED_AS, WORTH_RETRYING
 from gainsight_pipelines.store.samples import accounts_with_several_companies, unmatched_examples
 from gainsight_pipelines.store.scopes import Linked
 from gainsight_pipelines.sync.budget import Budget
@@ -108,6 +108,7 @@ def locked(
             return report
         except BaseException as error:
             report.status = _status_after(error)
+            report.details[FAILED_AS] = _failed_as(error)
             if isinstance(error, TransientError):
                 report.details[WORTH_RETRYING] = True
             error_text = _told(error)
@@ -155,6 +156,13 @@ def _told(error: BaseException) -> str:
     if not isinstance(error, Exception):  # Ctrl-C, TERM, Dagster's own word for a run that a person terminates
         return "The run was stopped. The next run goes on from its last page."
     return f"An error that nobody has foreseen ({type(error).__name__}): the run's log has the rest."
+
+
+def _failed_as(error: BaseException) -> str:
+    """The kind of an error, as `sync_run` keeps it for alerts."""
+    if isinstance(error, PipelineError):
+        return error.section
+    return "unforeseen" if isinstance(error, Exception) else "stopped"
 
 
 def _status_after(error: BaseException) -> str:

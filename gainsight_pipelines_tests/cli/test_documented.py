@@ -34,7 +34,7 @@ def test_what_a_page_names_exists(page: Path) -> None:
             continue
         command = known.get(words[0])
         assert command is not None, call
-        if words[0] == "settings" and len(words) > 1 and re.fullmatch(r"[a-z]+", words[1]):
+        if commands(command) and len(words) > 1 and re.fullmatch(r"[a-z]+", words[1]):
             command = commands(command).get(words[1])
             assert command is not None, call
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", call)) - {"--help"}
@@ -42,7 +42,7 @@ def test_what_a_page_names_exists(page: Path) -> None:
 
 
 def test_each_command_has_examples_that_it_takes() -> None:
-    every = [*commands(app), *(f"settings {name}" for name in commands(commands(app)["settings"]))]
+    every = [*commands(app), *(f"{group} {name}" for group, of in commands(app).items() for name in commands(of))]
     assert set(EXAMPLES) == {"", *every}
     for lines in EXAMPLES.values():
         for line in lines:

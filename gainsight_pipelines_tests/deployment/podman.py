@@ -131,7 +131,7 @@ def make_context(folder: Path) -> Path:
             shutil.copy2(ROOT / name, target)
     wheels = context / "deploy/wheels"
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--dest", str(wheels)]
-    needed = [".[docker,k8s]", "setuptools>=77", "wheel"]
+    needed = [".[alerts,docker,k8s]", "setuptools>=77", "wheel"]
     run([*command, "--constraint", "requirements-dev.lock", *needed], dict(os.environ), cwd=context)
     return context
 

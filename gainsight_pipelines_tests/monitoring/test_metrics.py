@@ -18,7 +18,7 @@ from gainsight_pipelines.errors import TransientError
 from gainsight_pipelines.monitoring.metrics import exposition, registry_of
 from gainsight_pipelines.monitoring.serve import serving
 from gainsight_pipelines.settings import Settings, parse_settings
-from gainsight_pipelines.store import runs
+from gainsight_pipelines.store import alerts, runs
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.quota import Quota
 from gainsight_pipelines_tests.clocks import StandingClock
@@ -198,11 +198,13 @@ def metric_names(text: str) -> set[str]:
 
 def test_the_dashboard_and_the_docs_name_metrics_that_exist(pulling: Pulling) -> None:
     pulling.pull("company")
+    now = datetime.now(UTC)
     with pulling.store.connect("test") as connection:
         connection.execute(
             """INSERT INTO crm_gate (is_open, reason, message, since, checked_at)
                VALUES (true, 'open', 'Open.', now(), now())"""
         )
+        alerts.begin(connection, "late", "company", now, alerts.Text("Late", "It is."), 1, now)
     known = {name for name, _ in scrape(pulling.store, pulling.settings)}
     dashboard = json.loads((ROOT / "deploy/grafana.json").read_text("utf-8"))
     expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]

@@ -58,6 +58,18 @@ class Located:
             return data.run_requests[0]
         return data.skip_message or ""
 
+    def alert(self) -> str:
+        """Evaluates the alert sensor: what its tick says."""
+        definitions = self.definitions
+        repository = definitions.get_repository_def()
+        with dg.build_sensor_context(
+            instance=self.instance,
+            repository_def=repository,
+            resources=dict(definitions.resources or {}),
+            sensor_name=NAMES.alerts,
+        ) as context:
+            return repository.get_sensor_def(NAMES.alerts).evaluate_tick(context).skip_message or ""
+
     def sense(self) -> dg.SensorResult:
         """Evaluates the gate sensor, as the daemon does: with the cursor that it left."""
         definitions = self.definitions

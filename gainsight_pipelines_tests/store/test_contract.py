@@ -20,6 +20,9 @@ INTERNAL = {"run_total", "tenant", "company_link", "object_schema", "api_quota",
     "object_view",
     "object_column",
     "data_version",
+    "alert",
+    "alert_message",
+    "alert_total",
 }
 """Tables that are no part of the contract."""
 

@@ -1,0 +1,359 @@
+"""What is wrong at the moment, by the rules of the section `alerts`: decided from the store alone, in milliseconds.
+
+A finding that is not `is_due` is no reason to begin an alert, and none to end it: it is too young, or only follows from
+something that has an alert of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import takewhile
+
+import psycopg
+
+from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.objects.activity_types import NO_CATEGORY, category_key
+from gainsight_pipelines.objects.pull import ObjectPull
+from gainsight_pipelines.scheduling.cadence import cadence_of
+from gainsight_pipelines.settings import AlertSettings, Settings
+from gainsight_pipelines.settings.pulls import configured_pulls
+from gainsight_pipelines.store import runs
+from gainsight_pipelines.store.alerts import (
+    TENANT,
+    EndedRun,
+    Noted,
+    gate_closed_since,
+    noted_since,
+    recent_runs,
+)
+from gainsight_pipelines.store.gate import Gate, find_gate
+from gainsight_pipelines.store.history import REMEMBERED, TRAILING_RUNS, MatchRates
+from gainsight_pipelines.text import name_key
+
+CREDENTIALS = "credentials-rejected"
+"""What `sync_run.details` says of a run whose key was rejected."""
+
+STOPPED = "stopped"
+
+CATCHING_UP = timedelta(hours=1)
+"""How long after the primary CRM came back a pull that was due meanwhile has to complete."""
+
+RULES: Mapping[str, str] = {
+    "failing": "pull fails",
+    "late": "no recent pull",
+    "rejected": "records rejected",
+    "gate": "primary CRM away",
+    "rejected_key": "key rejected",
+    "match_rate": "fewer matches",
+    "response_limit": "response limit reached",
+    "schema_drift": "fields changed",
+    "unmapped_categories": "unmapped categories",
+    "unreadable_values": "unreadable values",
+}
+"""Each rule in words."""
+
+HEALED: Mapping[str, str] = {
+    "failing": "The last pull completed.",
+    "late": "A pull has completed.",
+    "rejected": "The last pull could store all that it read. What was rejected before stays in `rejected_record`.",
+    "gate": "The primary CRM is there again; what was due meanwhile runs now.",
+    "rejected_key": "The credentials are accepted again.",
+    "match_rate": "The last pull matched as well as those before it.",
+    "response_limit": "The last pull read everything within its window.",
+    "schema_drift": "The fields have not changed any more.",
+    "unmapped_categories": "Every category is mapped, or has not come any more.",
+    "unreadable_values": "No further values that can't be read have come.",
+}
+"""Each rule's end in a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong.
+
+    `object`: the pull, empty where it concerns all of them. `section`: the heading of docs/troubleshooting.md.
+    """
+
+    rule: str
+    object: str
+    since: datetime
+    sentence: str
+    todo: str
+    section: str
+    run_id: str | None = None
+    is_due: bool = True
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells it from others."""
+        return self.rule, self.object
+
+
+def rules_for(alerts: AlertSettings, name: str, section: str) -> AlertSettings:
+    """What holds for one pull: its own row over that of its section over what holds for all."""
+    rows = {name_key(row.object): row for row in alerts.objects}
+    row = rows.get(name) or rows.get(section)
+    if row is None:
+        return alerts
+    if not row.enabled:
+        return alerts.model_copy(update={"failed_runs": 0, "late_turns": 0.0, "rejected": False, "checks": ()})
+    own = row.model_dump(exclude={"object", "enabled"}, exclude_none=True)
+    return alerts.model_copy(update=own)
+
+
+def unknown_objects(settings: Settings, alerts: AlertSettings) -> list[str]:
+    """The objects of rows that are no pull and no section of one: nothing reads those rows."""
+    names = settings.object_names()
+    known = {*names, *map(settings.section_of, names)}
+    return [row.object for row in alerts.objects if name_key(row.object) not in known]
+
+
+def find(connection: psycopg.Connection, settings: Settings, alerts: AlertSettings, now: datetime) -> list[Finding]:
+    """Everything that is wrong at the moment.
+
+    Args:
+        connection: to the store.
+        settings: what is pulled, and when.
+        alerts: the rules.
+        now: the time.
+    """
+    names = list(settings.object_names())
+    recent = recent_runs(connection, names)
+    found = [*_gate(connection, alerts, now), *_rejected_key(recent, alerts)]
+    is_away = any(each.object == TENANT for each in found)
+    cadences = {name: cadence_of(settings, name) for name in names}
+    late = _Late(connection, names, now, is_away=is_away)
+    remembered = {name: max(REMEMBERED, 2 * cadence.longest_interval) for name, cadence in cadences.items()}
+    noted = noted_since(connection, names, now - max(remembered.values(), default=REMEMBERED))
+    pulls = configured_pulls(settings)
+    for name in names:
+        rules = rules_for(alerts, name, settings.section_of(name))
+        found += _failing(name, recent[name], rules)
+        found += late.of(name, rules.late_turns * cadences[name].longest_interval)
+        found += _rejected(name, recent[name], rules)
+        pull, since = pulls[name], now - remembered[name]
+        known = [each for each in noted if each.object == name and each.started_at >= since]
+        if not isinstance(pull, SettingsError) and rules.warned_runs:
+            completed = [run for run in recent[name] if run.status == "completed"]
+            for check in rules.checks:
+                found += CHECKS[check](Looked(pull, completed, known, rules.warned_runs))
+    return found
+
+
+def _gate(connection: psycopg.Connection, alerts: AlertSettings, now: datetime) -> Iterator[Finding]:
+    gate, closed_since = find_gate(connection), gate_closed_since(connection)
+    if gate is None or closed_since is None:
+        return
+    if gate.reason == "rejected" and alerts.rejected_key:
+        yield _key_rejected(TENANT, gate.since, gate.message, None)
+    elif alerts.gate_minutes:
+        is_due = now - closed_since >= timedelta(minutes=alerts.gate_minutes)
+        sentence = f"Nothing is pulled, as the primary CRM is not available: {gate.message}"
+        yield Finding("gate", TENANT, closed_since, sentence, "", "primary-crm-not-answering", is_due=is_due)
+
+
+def _rejected_key(recent: Mapping[str, Sequence[EndedRun]], alerts: AlertSettings) -> Iterator[Finding]:
+    """One finding for all objects: they share the key. The first run that completes proves it accepted again."""
+    if not alerts.rejected_key:
+        return
+    telling = [
+        run
+        for of_object in recent.values()
+        for run in of_object
+        if run.status == "completed" or run.failed_as == CREDENTIALS
+    ]
+    telling.sort(key=lambda run: run.started_at, reverse=True)
+    rejected = list(takewhile(lambda run: run.status == "failed", telling))
+    if rejected:
+        yield _key_rejected(TENANT, rejected[-1].started_at, rejected[0].error or "", rejected[0].run_id)
+
+
+def _key_rejected(name: str, since: datetime, sentence: str, run_id: str | None) -> Finding:
+    return Finding("rejected_key", name, since, sentence, "", CREDENTIALS, run_id)
+
+
+def _failing(name: str, recent: Sequence[EndedRun], rules: AlertSettings) -> Iterator[Finding]:
+    failed = list(takewhile(lambda run: run.status == "failed", recent))
+    if rules.rejected_key:  # that alert tells of them, once for all objects
+        failed = [run for run in failed if run.failed_as != CREDENTIALS]
+    if not failed or not rules.failed_runs:
+        return
+    last, count = failed[0], len(failed)
+    is_final = not last.is_worth_retrying and last.failed_as != STOPPED
+    how = f"The last {count} pulls failed" if count > 1 else "The last pull failed"
+    what = f"{how}: {last.error}" if last.error else f"{how}."
+    todo = "" if not is_final else "Trying again by itself won't mend it: somebody has to act."
+    section = last.failed_as if last.failed_as not in (None, STOPPED, "unforeseen") else "try-again"
+    assert section is not None
+    is_due = is_final or count >= rules.failed_runs
+    yield Finding("failing", name, failed[-1].started_at, what, todo, section, last.run_id, is_due)
+
+
+class _Late:
+    """When each object last completed, and what keeps all of them from it."""
+
+    def __init__(self, connection: psycopg.Connection, names: list[str], now: datetime, *, is_away: bool) -> None:
+        self._now = now
+        self._completed = runs.last_completed(connection)
+        self._watched = runs.watch_objects(connection, names, now)
+        self._stopped = runs.stopped_objects(connection)
+        gate: Gate | None = find_gate(connection)
+        self._is_waiting = is_away or (gate is not None and (not gate.is_open or now - gate.since < CATCHING_UP))
+
+    def of(self, name: str, allowed: timedelta) -> Iterator[Finding]:
+        """What is wrong where the object has been without a completed pull for longer than is allowed; 0: no limit."""
+        if not allowed or name in self._stopped:
+            return
+        completed = self._completed.get(name)
+        since = (completed or self._watched[name]) + allowed
+        if self._now <= since:
+            return
+        last = f"The last one that did began {completed:%Y-%m-%d %H:%M} UTC" if completed else "None ever did"
+        yield Finding(
+            "late",
+            name,
+            since,
+            f"No pull has completed for longer than its cadence allows. {last}.",
+            "See that Dagster's daemon runs and the schedule is on; `gainsight-pipelines status` says what happened.",
+            "troubleshooting",
+            is_due=not self._is_waiting,
+        )
+
+
+def _rejected(name: str, recent: Sequence[EndedRun], rules: AlertSettings) -> Iterator[Finding]:
+    if not rules.rejected:
+        return
+    # A pull that read nothing says nothing, and neither does one that failed before it met the same record again.
+    telling = [run for run in recent if run.records_rejected or (run.status == "completed" and run.records_read)]
+    bad = list(takewhile(lambda run: run.records_rejected, telling))
+    if bad:
+        yield Finding(
+            "rejected",
+            name,
+            bad[-1].started_at,
+            f"{_records(bad[0].records_rejected)} of the last pull could not be stored. They are kept in"
+            " `rejected_record`, with the reason.",
+            "Look at the reasons there. Mend the records in Gainsight; the next pull then stores them.",
+            "rejected-records",
+            bad[0].run_id,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a check is decided by: the completed runs, newest first, and what those of late noted, oldest first."""
+
+    pull: ObjectPull
+    completed: Sequence[EndedRun]
+    noted: Sequence[Noted]
+    runs: int
+
+    def finding(self, check: str, bad: Sequence[EndedRun], sentence: str, todo: str, section: str) -> Iterator[Finding]:
+        """The finding of a check that has warned for these runs, newest first."""
+        if bad:
+            yield Finding(
+                check,
+                self.pull.name,
+                bad[-1].started_at,
+                sentence,
+                todo,
+                section,
+                bad[0].run_id,
+                is_due=len(bad) >= self.runs,
+            )
+
+    def since_noted(self, is_bad: Callable[[Noted], object]) -> list[EndedRun]:
+        """The runs for which something that was noted has been in sight."""
+        first = next((each.started_at for each in self.noted if is_bad(each)), None)
+        return [] if first is None else [run for run in self.completed if run.started_at >= first]
+
+
+def _match_rate(looked: Looked) -> Iterator[Finding]:
+    counted = [run for run in looked.completed if run.rows]
+    rates = [_rates(counted[number : number + TRAILING_RUNS + 1]) for number in range(looked.runs)]
+    bad = list(takewhile(lambda pair: not pair[1].is_good, zip(counted, rates, strict=False)))
+    if bad:
+        rate = bad[0][1]
+        yield from looked.finding(
+            "match_rate",
+            [run for run, _ in bad],
+            f"The last pull found an account for {rate.matched / rate.rows:.0%} of its rows, those before it for"
+            f" {rate.matched_before / rate.rows_before:.0%}.",
+            f"`gainsight-pipelines unmatched {looked.pull.name}` lists what has no account, and why.",
+            "unmatched",
+        )
+
+
+def _rates(of: Sequence[EndedRun]) -> MatchRates:
+    last, before = of[:1], of[1:]
+    return MatchRates(
+        sum(run.rows_matched for run in last),
+        sum(run.rows for run in last),
+        sum(run.rows_matched for run in before),
+        sum(run.rows for run in before),
+    )
+
+
+def _response_limit(looked: Looked) -> Iterator[Finding]:
+    cut = list(takewhile(lambda run: run.is_truncated, looked.completed))
+    yield from looked.finding(
+        "response_limit",
+        cut,
+        f"The last pull was cut off at the limit of {looked.pull.limit or 0:,} responses; the next one goes on there.",
+        f"Raise `{looked.pull.section}.response_limit` if it stays so.",
+        "response-limit",
+    )
+
+
+def _schema_drift(looked: Looked) -> Iterator[Finding]:
+    yield from looked.finding(
+        "schema_drift",
+        looked.since_noted(lambda each: each.schema_drift),
+        f"Fields of `{looked.pull.gainsight_object}` came, went or changed their type in Gainsight of late.",
+        "See that no setting names a field that is gone, and that what is downstream can do with the change.",
+        "schema-changed",
+    )
+
+
+def _unmapped_categories(looked: Looked) -> Iterator[Finding]:
+    if looked.pull.categories is None:
+        return
+    mapped = {category_key(name) for name in (*looked.pull.categories, NO_CATEGORY)}
+    names = {
+        name for each in looked.noted for name in each.unmapped_categories or () if category_key(name) not in mapped
+    }
+    yield from looked.finding(
+        "unmapped_categories",
+        looked.since_noted(lambda each: names & set(each.unmapped_categories or ())),
+        f"{len(names)} reporting {'category is' if len(names) == 1 else 'categories are'} not mapped; their entries are"
+        " kept as TYPE_MANUAL.",
+        f"`gainsight-pipelines categories` lists them; add them to `{looked.pull.section}.reporting_categories`.",
+        "unmapped-categories",
+    )
+
+
+def _unreadable_values(looked: Looked) -> Iterator[Finding]:
+    count = sum(each.values_unreadable for each in looked.noted)
+    yield from looked.finding(
+        "unreadable_values",
+        looked.since_noted(lambda each: each.values_unreadable),
+        f"{_records(count, 'value')} of late could not be read; the columns stay empty.",
+        f"They are kept in `{looked.pull.table.name}.unreadable`: mend them in Gainsight, or the field's type.",
+        "unreadable-values",
+    )
+
+
+def _records(count: int, what: str = "record") -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+CHECKS: Mapping[str, Callable[[Looked], Iterator[Finding]]] = {
+    "match_rate": _match_rate,
+    "response_limit": _response_limit,
+    "schema_drift": _schema_drift,
+    "unmapped_categories": _unmapped_categories,
+    "unreadable_values": _unreadable_values,
+}
+"""Each check that the settings can name."""

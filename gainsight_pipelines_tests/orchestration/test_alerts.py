@@ -1,0 +1,60 @@
+"""The alert sensor: there where the settings ask for it, and what its ticks do and say."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+
+from gainsight_pipelines.orchestration.build import build_gainsight_definitions
+from gainsight_pipelines.orchestration.tenant import Running
+from gainsight_pipelines.settings import ALERTS_VARIABLE
+from gainsight_pipelines_tests.monitoring.inboxes import TOKEN, hook
+from gainsight_pipelines_tests.orchestration.running import Located
+
+SETTINGS = {"gainsight": {"base_url": "https://tenant.gainsightcloud.com"}, "company": {}}
+
+
+@pytest.mark.parametrize("alerts", [None, {}, {"failed_runs": "many"}])
+@pytest.mark.parametrize("schedules", ["running", "stopped", "none"])
+def test_it_is_there_where_the_settings_have_the_section(alerts: object, schedules: Running) -> None:
+    settings = SETTINGS if alerts is None else SETTINGS | {"alerts": alerts}
+    repository = build_gainsight_definitions(settings, prefix="acme", schedules=schedules).get_repository_def()
+    assert repository.has_sensor_def("acme_alerts") == (alerts is not None)
+    if alerts is not None:
+        sensor = repository.get_sensor_def("acme_alerts")
+        assert sensor.minimum_interval_seconds == 60
+        assert sensor.default_status == repository.get_sensor_def("acme_gate").default_status
+
+
+def test_a_tick_tells_what_began_and_what_is_over(located: Located, monkeypatch: pytest.MonkeyPatch) -> None:
+    located.pulling.content["alerts"] = {"dagster_url": "https://dagster.example.com"}
+    with hook() as inbox:
+        monkeypatch.setenv(ALERTS_VARIABLE, inbox.url)
+        assert located.alert() == "Nothing is firing."
+        located.pulling.sandbox.switch(reject_key=True)
+        done = located.run("company")
+        assert not done.success
+        assert located.alert() == "Firing: all objects (rejected_key). 1 messages delivered."
+        assert located.alert() == "Firing: all objects (rejected_key)."
+        (message,) = inbox.received
+        assert f"Run: https://dagster.example.com/runs/{done.run_id}" in message["message"]
+        located.pulling.sandbox.switch(reject_key=False)
+        assert located.run("company").success
+        assert located.alert() == "Nothing is firing. 1 messages delivered."
+        assert [title.startswith("Resolved") for title in inbox.titles()] == [False, True]
+
+
+def test_a_tick_says_what_is_missing_or_wrong(located: Located, monkeypatch: pytest.MonkeyPatch) -> None:
+    located.pulling.content["alerts"] = {}
+    assert f"{ALERTS_VARIABLE} is not set" in located.alert()
+    with hook() as inbox:
+        inbox.statuses = [500]
+        monkeypatch.setenv(ALERTS_VARIABLE, inbox.url)
+        located.pulling.sandbox.switch(reject_key=True)
+        assert not located.run("company").success
+        assert "Target 1 (JSON): it answered with HTTP 500" in located.alert()
+        located.pulling.content["alerts"] = {"dagster_url": f"https://user:{TOKEN}@dagster.example.com"}
+        said = located.alert()
+        assert "alerts.dagster_url holds a user name" in said
+        assert TOKEN not in said
+        assert isinstance(located.definitions, dg.Definitions)
