@@ -75,6 +75,8 @@ def test_whatever_the_package_imports_is_declared() -> None:
 SANDBOX_OR_PAGE = ("sandbox", "page")
 FORMATS = ("parquet_file.py", "xlsx_file.py")
 """Of `export`: imported when such a file is written."""
+ONCE_ASKED_FOR = {"apprise (monitoring/targets.py)"}
+"""What is imported by the function that needs it, and said where it is missing: see monitoring/test_alerts.py."""
 
 
 def test_the_core_imports_nothing_that_only_an_extra_brings() -> None:
@@ -88,8 +90,8 @@ def test_the_core_imports_nothing_that_only_an_extra_brings() -> None:
         for name in imported(ast.parse(path.read_text("utf-8"))):
             owners = {canonicalize_name(owner) for owner in distributions.get(name, ())}
             if owners and not owners & core and name != "gainsight_pipelines":
-                found.add(f"{name} ({path.relative_to(ROOT)})")
-    assert found == set()
+                found.add(f"{name} ({path.relative_to(ROOT / 'gainsight_pipelines')})")
+    assert found == ONCE_ASKED_FOR
 
 
 def imported(tree: ast.Module) -> set[str]:

@@ -19,7 +19,7 @@ COLUMNS = ("object", "alert", "since", "told", "what")
 
 def list_command(*, path: Path | None, as_json: bool) -> int:
     """Prints what is firing, and which messages could not be delivered yet."""
-    with open_workspace(path) as workspace, workspace.store.connect("alerts list") as connection:
+    with open_workspace(path, is_looking=True) as workspace, workspace.store.connect("alerts list") as connection:
         settings, now = workspace.settings, SystemClock().now()
         unknown = unknown_objects(settings, alerts_of(settings))
         firing = firing_now(connection, settings, now)

@@ -102,7 +102,7 @@ def firing_now(
         SettingsError: the settings have no alerts, or can't be used.
     """
     told = store_alerts.told(connection)
-    found = _each_once(find(connection, settings, alerts_of(settings), now))
+    found = _each_once(find(connection, settings, alerts_of(settings), now, is_looking=True))
     return [
         (each, told[each.key][1] if each.key in told else None) for each in found if each.is_due or each.key in told
     ]

@@ -110,7 +110,14 @@ def unknown_objects(settings: Settings, alerts: AlertSettings) -> list[str]:
     return [row.object for row in alerts.objects if name_key(row.object) not in known]
 
 
-def find(connection: psycopg.Connection, settings: Settings, alerts: AlertSettings, now: datetime) -> list[Finding]:
+def find(
+    connection: psycopg.Connection,
+    settings: Settings,
+    alerts: AlertSettings,
+    now: datetime,
+    *,
+    is_looking: bool = False,
+) -> list[Finding]:
     """Everything that is wrong at the moment.
 
     Args:
@@ -118,13 +125,15 @@ def find(connection: psycopg.Connection, settings: Settings, alerts: AlertSettin
         settings: what is pulled, and when.
         alerts: the rules.
         now: the time.
+        is_looking: nothing is written: objects that nobody watched yet aren't watched from now on.
     """
     names = list(settings.object_names())
     recent = recent_runs(connection, names)
     found = [*_gate(connection, alerts, now), *_rejected_key(recent, alerts)]
     is_away = any(each.object == TENANT for each in found)
     cadences = {name: cadence_of(settings, name) for name in names}
-    late = _Late(connection, names, now, is_away=is_away)
+    watched = runs.watched_since(connection) if is_looking else runs.watch_objects(connection, names, now)
+    late = _Late(connection, watched, now, is_away=is_away)
     remembered = {name: max(REMEMBERED, 2 * cadence.longest_interval) for name, cadence in cadences.items()}
     noted = noted_since(connection, names, now - max(remembered.values(), default=REMEMBERED))
     pulls = configured_pulls(settings)
@@ -194,10 +203,12 @@ def _failing(name: str, recent: Sequence[EndedRun], rules: AlertSettings) -> Ite
 class _Late:
     """When each object last completed, and what keeps all of them from it."""
 
-    def __init__(self, connection: psycopg.Connection, names: list[str], now: datetime, *, is_away: bool) -> None:
+    def __init__(
+        self, connection: psycopg.Connection, watched: Mapping[str, datetime], now: datetime, *, is_away: bool
+    ) -> None:
         self._now = now
         self._completed = runs.last_completed(connection)
-        self._watched = runs.watch_objects(connection, names, now)
+        self._watched = watched
         self._stopped = runs.stopped_objects(connection)
         gate: Gate | None = find_gate(connection)
         self._is_waiting = is_away or (gate is not None and (not gate.is_open or now - gate.since < CATCHING_UP))
@@ -207,7 +218,7 @@ class _Late:
         if not allowed or name in self._stopped:
             return
         completed = self._completed.get(name)
-        since = (completed or self._watched[name]) + allowed
+        since = (completed or self._watched.get(name, self._now)) + allowed
         if self._now <= since:
             return
         last = f"The last one that did began {completed:%Y-%m-%d %H:%M} UTC" if completed else "None ever did"

@@ -160,6 +160,11 @@ def watch_objects(connection: psycopg.Connection, names: list[str], now: datetim
     )
 
 
+def watched_since(connection: psycopg.Connection) -> dict[str, datetime]:
+    """Since when the cadence of each object is watched that is."""
+    return dict(connection.execute("SELECT object, watched_since FROM watched_object").fetchall())
+
+
 def note_stopped(connection: psycopg.Connection, stopped: list[str]) -> None:
     """Keeps which objects' schedules a person stopped, for those who can't ask Dagster."""
     connection.execute(

@@ -18,6 +18,7 @@ from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 @pytest.fixture
 def product(tmp_path: Path, postgres_server: EmbeddedServer, small_sandbox: RunningSandbox) -> Iterator[Product]:
     with product_on(tmp_path, postgres_server, small_sandbox) as product:
+        assert product.command("migrate").status == 0
         yield product
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import pytest
 import yaml
 from psycopg.types.json import Jsonb
 
-from gainsight_pipelines.errors import CredentialsRejected, SettingsError
+from gainsight_pipelines.errors import CredentialsRejected, PermanentError, SettingsError
 from gainsight_pipelines.monitoring.alerts import LEASE, WAITS, Evaluated, evaluate, firing_now
 from gainsight_pipelines.monitoring.rules import CATCHING_UP, RULES
 from gainsight_pipelines.monitoring.targets import targets
@@ -352,6 +353,12 @@ def test_targets_that_are_missing_or_wrong(tmp_path: Path) -> None:
     assert [str(each) for each in found] == ["Target 1 (JSON)", "Target 2 (JSON)"]
 
 
+def test_without_apprise_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "apprise", None)  # as Python sees a package that isn't there
+    with pytest.raises(PermanentError, match=r'pip install "gainsight_pipelines\[alerts\]"'):
+        targets(Secrets.read(tmp_path / "gainsight.yaml", {ALERTS_VARIABLE: f"json://127.0.0.1/{TOKEN}"}))
+
+
 def test_rules_are_off_and_other_per_object_and_for_all(watched: Watched) -> None:
     watched.content["alerts"] = {
         "failed_runs": 3,
@@ -409,6 +416,7 @@ def test_a_run_that_a_person_stops_is_no_failure_for_good(watched: Watched) -> N
 
 def test_what_is_listed_is_what_is_wrong_and_when_it_was_told(watched: Watched, connection: psycopg.Connection) -> None:
     watched.run(status="failed", details=FINAL)
+    connection.execute("SET default_transaction_read_only = on")
     ((finding, told_at),) = firing_now(connection, watched.settings, watched.clock.now())
     assert (finding.rule, told_at) == ("failing", None)
     watched.look()
