@@ -16,11 +16,11 @@ import psycopg
 
 from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.errors import SettingsError
-from gainsight_pipelines.monitoring.rules import HEALED, RULES, Finding, find
+from gainsight_pipelines.monitoring.rules import HEALED, RULES, Finding, find, is_asked_for
 from gainsight_pipelines.monitoring.targets import Target
 from gainsight_pipelines.settings import AlertSettings, Secrets, Settings, values
 from gainsight_pipelines.store import alerts as store_alerts
-from gainsight_pipelines.store.alerts import TENANT, Message, Text
+from gainsight_pipelines.store.alerts import Message, Text
 from gainsight_pipelines.store.connection import Store
 
 UI_VARIABLE = "DAGSTER_WEBSERVER_URL"
@@ -174,8 +174,8 @@ def beginning(finding: Finding, settings: Settings, ui: str | None) -> Text:
 
 
 def _ending(rule: str, name: str, since: datetime, settings: Settings, now: datetime) -> Text:
-    is_watched = name == TENANT or name in settings.object_names()
-    sentence = HEALED.get(rule, "") if is_watched else "The settings no longer have this object."
+    is_watched = is_asked_for(settings, alerts_of(settings), rule, name)
+    sentence = HEALED[rule] if is_watched else "The settings no longer ask for this alert."
     lines = [*_head(name, since, settings), f"Over: {now:%Y-%m-%d %H:%M} UTC", sentence]
     return Text(f"Resolved: {_title(rule, name, settings)}", "\n".join(line for line in lines if line))
 

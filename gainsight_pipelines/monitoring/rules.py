@@ -56,7 +56,7 @@ RULES: Mapping[str, str] = {
 
 HEALED: Mapping[str, str] = {
     "failing": "The last pull completed.",
-    "late": "A pull has completed.",
+    "late": "A pull has completed, or the schedule was stopped.",
     "rejected": "The last pull could store all that it read. What was rejected before stays in `rejected_record`.",
     "gate": "The primary CRM is there again; what was due meanwhile runs now.",
     "rejected_key": "The credentials are accepted again.",
@@ -110,6 +110,21 @@ def unknown_objects(settings: Settings, alerts: AlertSettings) -> list[str]:
     return [row.object for row in alerts.objects if name_key(row.object) not in known]
 
 
+def is_asked_for(settings: Settings, alerts: AlertSettings, rule: str, name: str) -> bool:
+    """Whether the settings still have this rule for this object."""
+    if name != TENANT and name not in settings.object_names():
+        return False
+    rules = rules_for(alerts, name, settings.section_of(name))
+    thresholds = {
+        "failing": rules.failed_runs,
+        "late": rules.late_turns,
+        "rejected": rules.rejected,
+        "gate": rules.gate_minutes,
+        "rejected_key": rules.rejected_key,
+    }
+    return bool(thresholds.get(rule, rules.warned_runs and rule in rules.checks))
+
+
 def find(
     connection: psycopg.Connection,
     settings: Settings,
@@ -144,8 +159,12 @@ def find(
         found += _rejected(name, recent[name], rules)
         pull, since = pulls[name], now - remembered[name]
         known = [each for each in noted if each.object == name and each.started_at >= since]
-        if not isinstance(pull, SettingsError) and rules.warned_runs:
-            completed = [run for run in recent[name] if run.status == "completed"]
+        completed = [run for run in recent[name] if run.status == "completed"]
+        if not rules.warned_runs:
+            continue
+        if isinstance(pull, SettingsError) or not completed:
+            found += [_undecided(check, name, now) for check in rules.checks]
+        else:
             for check in rules.checks:
                 found += CHECKS[check](Looked(pull, completed, known, rules.warned_runs))
     return found
@@ -157,10 +176,18 @@ def _gate(connection: psycopg.Connection, alerts: AlertSettings, now: datetime) 
         return
     if gate.reason == "rejected" and alerts.rejected_key:
         yield _key_rejected(TENANT, gate.since, gate.message, None)
-    elif alerts.gate_minutes:
+        yield _undecided("gate", TENANT, closed_since)
+        return
+    yield _undecided("rejected_key", TENANT, closed_since)
+    if alerts.gate_minutes:
         is_due = now - closed_since >= timedelta(minutes=alerts.gate_minutes)
         sentence = f"Nothing is pulled, as the primary CRM is not available: {gate.message}"
         yield Finding("gate", TENANT, closed_since, sentence, "", "primary-crm-not-answering", is_due=is_due)
+
+
+def _undecided(rule: str, name: str, now: datetime) -> Finding:
+    """Nothing can be told of this at the moment: an alert of it neither begins nor ends."""
+    return Finding(rule, name, now, "Nothing new is known of it.", "", "troubleshooting", is_due=False)
 
 
 def _rejected_key(recent: Mapping[str, Sequence[EndedRun]], alerts: AlertSettings) -> Iterator[Finding]:

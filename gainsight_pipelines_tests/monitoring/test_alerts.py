@@ -400,6 +400,27 @@ def test_while_the_crm_is_away_and_for_an_hour_after_nothing_is_called_late(watc
     assert {each.rule for each in watched.look().firing} == {"late"}
 
 
+def test_what_is_over_is_told_only_where_it_is(watched: Watched) -> None:
+    watched.gate(is_open=False)
+    watched.later(minutes=16)
+    watched.look()
+    watched.gate(is_open=False, reason="rejected")
+    assert {each.rule for each in watched.look().firing} == {"gate", "rejected_key"}
+    watched.gate(is_open=False)
+    watched.look()
+    assert not any(title.startswith("Resolved") for title in watched.hook.titles())
+    watched.gate(is_open=True)
+    assert watched.look().ended == 2
+
+
+def test_a_rule_that_is_turned_off_claims_no_recovery(watched: Watched) -> None:
+    watched.run(status="failed", details=FINAL)
+    watched.look()
+    watched.content["alerts"] = {"failed_runs": 0}
+    assert watched.look().ended == 1
+    assert "no longer ask for this alert" in watched.hook.received[-1]["message"]
+
+
 def test_an_object_whose_schedule_a_person_stopped_is_not_late(
     watched: Watched, connection: psycopg.Connection
 ) -> None:
