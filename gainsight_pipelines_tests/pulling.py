@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,12 @@ class Pulling:
     def account_ids(self, kind: str = "salesforce") -> dict[int, str]:
         """The CRM's account id by the number that the truth has for an account."""
         return {each["key"]: account_id for account_id, each in self.sandbox.truth()["accounts"][kind].items()}
+
+
+def until_noon() -> timedelta:
+    """How far a clock has to be ahead so that it is noon (UTC), some hours from now: no day ends under the test."""
+    now = datetime.now(UTC)
+    return datetime.combine(now.date() + timedelta(days=1), time_of_day(12), UTC) - now
 
 
 def own_cadences(names: Sequence[str]) -> dict[str, str]:

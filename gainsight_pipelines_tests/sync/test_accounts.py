@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, time, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.errors import NoAccounts
 from gainsight_pipelines.sandbox.world import currency
-from gainsight_pipelines_tests.pulling import Pulling, pulling_on
+from gainsight_pipelines_tests.pulling import Pulling, pulling_on, until_noon
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 
 
@@ -139,8 +139,7 @@ def test_a_full_pull_reads_all_accounts(either: Pulling) -> None:
 
 def test_formulas_are_read_of_all_accounts_every_day(pulling: Pulling) -> None:
     """By calendar day: a pull that starts a second earlier than yesterday's is no reason to wait for the next."""
-    now = datetime.now(UTC)
-    pulling.clock.ahead = noon = datetime.combine(now.date() + timedelta(days=1), time(12), UTC) - now
+    pulling.clock.ahead = noon = until_noon()
     pulling.pull("company")
     account_id, arr = change_unseen(pulling)
     pulling.clock.ahead = noon + timedelta(days=1, seconds=-1)

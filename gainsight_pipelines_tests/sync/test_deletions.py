@@ -12,7 +12,7 @@ import pytest
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.errors import RateLimited
 from gainsight_pipelines.sync import SyncReport, sync
-from gainsight_pipelines_tests.pulling import Pulling, pulling_on
+from gainsight_pipelines_tests.pulling import Pulling, pulling_on, until_noon
 from gainsight_pipelines_tests.sandbox_process import start_sandbox
 from gainsight_pipelines_tests.sync.test_company import ask
 
@@ -114,6 +114,7 @@ def test_a_log_that_does_not_cover_an_object_gives_place_to_a_monthly_sweep(pull
 
 def test_what_is_daily_is_done_by_a_run_that_starts_a_second_earlier(pulling: Pulling) -> None:
     """Undated records, deletions and corrected CRM ids are looked for on each day, not once in 24 hours."""
+    later(pulling, until_noon())
     pulling.pull("activity")
     for _ in range(2):
         later(pulling, timedelta(days=1, seconds=-1))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gainsight_pipelines_tests.gainsight.tenant import Tenant
-from gainsight_pipelines_tests.pulling import Pulling
+from gainsight_pipelines_tests.pulling import Pulling, until_noon
 from gainsight_pipelines_tests.sync.odd_tenant import NOW, entry, field
 from gainsight_pipelines_tests.sync.test_completeness import shown, subjects
 
@@ -25,6 +25,13 @@ def edit(tenant: Tenant, pulling: Pulling, number: int) -> None:
     }
 
 
+def at_noon(pulling: Pulling, tenant: Tenant) -> timedelta:
+    """Sets the pull's clock and the tenant's to noon; how far they are ahead."""
+    pulling.clock.ahead = until_noon()
+    tenant.now = NOW + pulling.clock.ahead
+    return pulling.clock.ahead
+
+
 def whole(notes: list[str]) -> list[str]:
     return [note for note in notes if "All of it is read by each run" in note]
 
@@ -32,6 +39,7 @@ def whole(notes: list[str]) -> list[str]:
 @pytest.mark.parametrize("habit", ["ignores_where", "ignores_order"])
 def test_one_odd_pull_has_an_object_read_whole_for_a_week(odd: Pulling, tenant: Tenant, habit: str) -> None:
     """Each run says so; then the usual way is tried again, and one call is enough as before."""
+    noon = at_noon(odd, tenant)
     tenant.rows = [entry(number) for number in range(450)]
     odd.pull("activity")
     setattr(tenant, habit, True)
@@ -42,16 +50,17 @@ def test_one_odd_pull_has_an_object_read_whole_for_a_week(odd: Pulling, tenant: 
     report = odd.pull("activity")
     assert any("reading the object whole" in note for note in report.notes)
     setattr(tenant, habit, False)
+    found = odd.clock.now()
     for days in (1, 5):
-        odd.clock.ahead = timedelta(days=days)
+        odd.clock.ahead = noon + timedelta(days=days)
         edit(tenant, odd, days)
         report = odd.pull("activity")
         (note,) = whole(report.notes)
-        assert f"{NOW:%Y-%m-%d}" in note
-        assert f"tried again on {NOW + WEEK:%Y-%m-%d}" in note
+        assert f"{found:%Y-%m-%d}" in note
+        assert f"tried again on {found + WEEK:%Y-%m-%d}" in note
         assert report.calls["query"] > 1
         assert subjects(odd) == shown(tenant)
-    odd.clock.ahead = WEEK
+    odd.clock.ahead = noon + WEEK
     edit(tenant, odd, 300)
     report = odd.pull("activity")
     assert whole(report.notes) == []
@@ -66,15 +75,16 @@ def test_one_odd_pull_has_an_object_read_whole_for_a_week(odd: Pulling, tenant: 
 @pytest.mark.parametrize("habit", ["ignores_where", "ignores_order", "orders_pages_alone"])
 def test_a_tenant_that_stays_odd_is_found_out_by_few_calls(odd: Pulling, tenant: Tenant, habit: str) -> None:
     """Also where there is nothing new, so that no page would show it."""
+    noon = at_noon(odd, tenant)
     tenant.rows, tenant.cap = [entry(number) for number in range(450)][::-1], 100
     tenant.rows = [*tenant.rows[200:], *tenant.rows[:200]]
     setattr(tenant, habit, True)
     odd.pull("activity")
     assert subjects(odd) == shown(tenant)
-    odd.clock.ahead = timedelta(days=8)
+    odd.clock.ahead = noon + timedelta(days=8)
     assert any("reading the object whole" in note for note in odd.pull("activity").notes)
     (note,) = whole(odd.pull("activity").notes)
-    assert f"tried again on {NOW + timedelta(days=15):%Y-%m-%d}" in note
+    assert f"tried again on {odd.clock.now() + WEEK:%Y-%m-%d}" in note
     edit(tenant, odd, 7)
     odd.pull("activity")
     assert subjects(odd) == shown(tenant)
