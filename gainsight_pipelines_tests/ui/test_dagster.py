@@ -125,7 +125,7 @@ def test_without_the_crm_a_run_fails_with_the_gates_sentence_and_what_was_due_ru
     expect(row(page, "activity")).to_contain_text("Materialized", timeout=WAIT_MS)
 
     history = open_gate_history(page, dev)
-    expect(history).to_contain_text("is not available (HTTP 503)")
+    expect(history).to_contain_text("is not available (HTTP 503")
     expect(history).to_contain_text("accounts.")
     assert history.inner_text().index("Passed") < history.inner_text().index("Failed"), "the latest one stands first"
 
