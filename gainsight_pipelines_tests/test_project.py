@@ -73,8 +73,8 @@ def test_whatever_the_package_imports_is_declared() -> None:
 
 
 SANDBOX_OR_PAGE = ("sandbox", "page")
-FORMATS = ("parquet_file.py", "xlsx_file.py")
-"""Of `export`: imported when such a file is written."""
+FORMATS = ("parquet_file.py", "xlsx_file.py", "warehouse.py")
+"""Of `export` and `deliver`: imported when such a file is written, or a warehouse."""
 ONCE_ASKED_FOR = {"apprise (monitoring/targets.py)"}
 """What is imported by the function that needs it, and said where it is missing: see monitoring/test_alerts.py."""
 

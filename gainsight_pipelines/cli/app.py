@@ -182,6 +182,25 @@ def export(  # noqa: PLR0913 - an option each
 
 
 @app.command
+def deliver(
+    *tables: Annotated[
+        str,
+        Parameter(
+            help="Tables and views; else those of `delivery.tables`, or all data.", completer=completion.table_names
+        ),
+    ],
+    full: Annotated[bool, Parameter(negative="", help="All rows again, in place of what is there.")] = False,
+    dry_run: Annotated[bool, Parameter(negative="", help="Only say what would be delivered, and how.")] = False,
+    settings: SettingsPath = None,
+    json: Json = False,
+) -> int:
+    """Bring the warehouse that the settings name up to date: what has changed since the last delivery, by dlt."""
+    from gainsight_pipelines.cli.deliver import deliver_command
+
+    return deliver_command(tables, is_full=full, is_dry=dry_run, path=settings, as_json=json)
+
+
+@app.command
 def status(
     *,
     watch: Annotated[bool, Parameter(negative="", help="Go on showing it, until Ctrl-C.")] = False,

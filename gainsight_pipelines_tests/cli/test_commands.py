@@ -31,7 +31,7 @@ def product(tmp_path_factory: pytest.TempPathFactory, postgres_server: EmbeddedS
     "command",
     ["", "run", "status", "demo", "dev", "sandbox", "migrate", "reset", "schema",
      "init", "validate", "objects", "fields", "crm-fields", "categories", "preview", "purge", "unmatched",
-     "export",
+     "export", "deliver",
      "settings", "settings show", "settings set", "settings unset", "settings edit", "settings diff",
      "settings history", "settings restore", "settings-page"],
 )  # fmt: skip

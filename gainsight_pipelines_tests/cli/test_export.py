@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+import duckdb
 import psycopg
 import pytest
 
@@ -92,3 +93,24 @@ def test_ctrl_c_leaves_nothing(product: Product) -> None:
     assert process.returncode == 130
     assert "Traceback" not in err
     assert not [path.name for path in product.folder.iterdir() if "cut" in path.name]
+
+
+def test_deliver_brings_a_warehouse_up_to_date(product: Product) -> None:
+    product.write_settings({"store": {"schema": "gainsight"}})
+    missing = product.command("deliver")
+    assert missing.status == 1 and "delivery" in missing.err
+    product.write_settings({"delivery": {"destination": "duckdb", "dataset": "cs", "tables": ["activity"]}})
+    env = {"DESTINATION__DUCKDB__CREDENTIALS": str(product.folder / "w.duckdb")}
+    planned = product.command("deliver", "activity", "account_360", "--dry-run", "--json", **env).document
+    assert [(each["table"], each["how"]) for each in planned["tables"]] == [
+        ("activity", "changes"),
+        ("account_360", "whole"),
+    ]
+    assert not (product.folder / "w.duckdb").exists()
+    done = product.command("deliver", "--json", **env)
+    assert done.status == 0, done.err
+    assert done.document["tables"] == [{"table": "activity", "how": "changes", "rows": COUNT, "error": None}]
+    with duckdb.connect(str(product.folder / "w.duckdb")) as there:
+        assert there.execute("SELECT count(*) FROM cs.activity").fetchone() == (COUNT,)
+    wrong = product.command("deliver", "activty", **env)
+    assert wrong.status == 2 and "Did you mean activity" in wrong.err
