@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,11 @@ from gainsight_pipelines.cli.extras import require
 from gainsight_pipelines.cli.workspace import open_workspace
 from gainsight_pipelines.delivery.tables import deliverables
 from gainsight_pipelines.errors import PipelineError, SettingsError
+from gainsight_pipelines.settings import Secrets, settings_path
 from gainsight_pipelines.settings.models import DeliverySettings
+
+CREDENTIALS = "DESTINATION__"
+"""How dlt's variables with a destination's credentials begin."""
 
 
 def deliver_command(names: Sequence[str], *, is_full: bool, is_dry: bool, path: Path | None, as_json: bool) -> int:
@@ -19,6 +24,7 @@ def deliver_command(names: Sequence[str], *, is_full: bool, is_dry: bool, path: 
     require("warehouse", "`deliver`")
     from gainsight_pipelines.delivery.warehouse import deliver, is_merged
 
+    _export_credentials(path)
     with open_workspace(path, is_looking=True) as workspace:
         target = workspace.settings.of(DeliverySettings)
         if target is None:
@@ -50,3 +56,12 @@ def deliver_command(names: Sequence[str], *, is_full: bool, is_dry: bool, path: 
             output.table_of(f"To {target.destination}, dataset {target.dataset}", ("table", "how"), rows)
         )
     return 1 if any(each["error"] for each in results) else 0
+
+
+def _export_credentials(path: Path | None) -> None:
+    """Puts what dlt looks for in the environment there, where only `.env` has it."""
+    secrets = Secrets.read(settings_path(path))
+    for name in secrets.names():
+        value = secrets.get(name)
+        if name.startswith(CREDENTIALS) and value and not os.environ.get(name):
+            os.environ[name] = value

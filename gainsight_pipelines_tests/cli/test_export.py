@@ -100,17 +100,17 @@ def test_deliver_brings_a_warehouse_up_to_date(product: Product) -> None:
     missing = product.command("deliver")
     assert missing.status == 1 and "delivery" in missing.err
     product.write_settings({"delivery": {"destination": "duckdb", "dataset": "cs", "tables": ["activity"]}})
-    env = {"DESTINATION__DUCKDB__CREDENTIALS": str(product.folder / "w.duckdb")}
-    planned = product.command("deliver", "activity", "account_360", "--dry-run", "--json", **env).document
+    (product.folder / ".env").write_text(f"DESTINATION__DUCKDB__CREDENTIALS={product.folder / 'w.duckdb'}\n")
+    planned = product.command("deliver", "activity", "account_360", "--dry-run", "--json").document
     assert [(each["table"], each["how"]) for each in planned["tables"]] == [
         ("activity", "changes"),
         ("account_360", "whole"),
     ]
     assert not (product.folder / "w.duckdb").exists()
-    done = product.command("deliver", "--json", **env)
+    done = product.command("deliver", "--json")
     assert done.status == 0, done.err
     assert done.document["tables"] == [{"table": "activity", "how": "changes", "rows": COUNT, "error": None}]
     with duckdb.connect(str(product.folder / "w.duckdb")) as there:
         assert there.execute("SELECT count(*) FROM cs.activity").fetchone() == (COUNT,)
-    wrong = product.command("deliver", "activty", **env)
+    wrong = product.command("deliver", "activty")
     assert wrong.status == 2 and "Did you mean activity" in wrong.err
