@@ -31,7 +31,7 @@ test: $(TOOLS) ## all tests, in parallel (one: make test ARGS="-k name", PYTEST_
 
 # Modules that start no process of the product and no browser.
 QUICK = settings gainsight objects crm scheduling sandbox/test_query.py sandbox/test_soql.py sandbox/test_generate.py \
-	store/test_contract.py cli/test_documented.py cli/test_output.py cli/test_start.py \
+	store/test_contract.py cli/test_documented.py \
 	test_matching.py test_text.py test_values.py
 .PHONY: test-quick
 test-quick: $(TOOLS) ## the tests that need less than a minute together, for while you edit
