@@ -17,6 +17,10 @@ LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('gainsight_pipelines migra
 """One process at a time migrates a store: until the end of its transaction, so that a pooler can't hand the lock on."""
 
 
+TAKEN = (psycopg.errors.DuplicateTable, psycopg.errors.DuplicateObject)
+"""What a migration meets where somebody else's tables have its names."""
+
+
 def head_version() -> str:
     """The newest migration that this code brings, from the file names: alembic itself is slow to import."""
     return max(path.name.split("_", 1)[0] for path in (SCRIPTS / "versions").glob("[0-9]*.py"))
@@ -101,12 +105,21 @@ def upgrade(store: Store, revision: str = "head") -> None:
             raise cause from error
         except psycopg.errors.InsufficientPrivilege as error:
             raise PermanentError(*_forbidden(store.schema)) from error
+        except TAKEN as error:  # the migrations run on the driver's own cursor: SQLAlchemy wraps nothing
+            raise PermanentError(*_taken(store.schema, error)) from error
 
 
 def _forbidden(schema: str) -> tuple[str, str]:
     return (
         f"The role may not create or change the schema `{schema}`.",
         "Run `gainsight-pipelines migrate` as the database's owner.",
+    )
+
+
+def _taken(schema: str, error: psycopg.Error) -> tuple[str, str]:
+    return (
+        f"The schema `{schema}` holds tables of another program ({error.diag.message_primary}); nothing was changed.",
+        "Set `store.schema` to a schema of its own for this program.",
     )
 
 

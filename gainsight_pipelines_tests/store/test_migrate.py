@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from gainsight_pipelines.embedded.server import programs
@@ -82,3 +83,18 @@ def test_looking_at_an_empty_database_makes_nothing(database_url: str) -> None:
         check_version(store)
     with store.connect("test") as connection:
         assert connection.execute("SELECT count(*) FROM pg_namespace WHERE nspname = 'gainsight'").fetchone() == (0,)
+
+
+def test_a_schema_of_another_program_is_left_alone(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA gainsight")
+        connection.execute("CREATE TABLE gainsight.company (id int)")
+    with pytest.raises(
+        PermanentError, match=r"tables of another program \(relation \"company\" already exists\)"
+    ) as caught:
+        migrate(Store(database_url))
+    assert "store.schema" in str(caught.value)
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'gainsight'").fetchall()
+    assert rows == [("company",)]
+    migrate(Store(database_url, schema="ours"))
