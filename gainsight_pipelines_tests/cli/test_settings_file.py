@@ -174,7 +174,7 @@ def test_unset_gives_a_setting_its_default_again(folder: Folder) -> None:
     done = folder.run("unset", "surveys.response_limit")
     assert done.returncode == 0, done.stderr
     assert "-  response_limit: 500 " in done.stdout
-    assert "response_limit" not in folder.file.read_text()
+    assert "response_limit:" not in folder.file.read_text()
     assert json.loads(folder.run("show", "surveys").stdout)["response_limit"] == 500
     again = folder.run("unset", "surveys.response_limit")
     assert again.returncode == 0 and "Nothing changes" in again.stderr

@@ -153,7 +153,7 @@ def test_what_a_record_leaves_out_stays_as_it_was_stored(pulling: Pulling, missi
     gsid = before[0]["activity_id"]
     pulling.sandbox.edit({"object": "activity_timeline", "gsid": gsid, "values": {"Subject": "x", "Duration": 77}})
     pulling.sandbox.switch(case_drift=True, missing_keys=missing)
-    assert pulling.pull("activity").written >= 250
+    assert pulling.pull("activity").read >= 250  # not written: one touched twice in a second is as it was
     after = [row for (row,) in pulling.query(rows)]
     if "Duration" not in missing:
         assert after[0].pop("duration_minutes") == 77
