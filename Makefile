@@ -97,12 +97,13 @@ soak: $(TOOLS) ## an hour of edits in four minutes, under faults and kills (ARGS
 	@$(BIN)/python -m gainsight_pipelines_tests.soak $(ARGS)
 
 .PHONY: check
-check: $(TOOLS) ## lint, format, types, import contracts
+check: $(TOOLS) ## lint, format, types, import contracts, retired words
 	@status=0; \
 	for tool in "ruff check --quiet --output-format concise" "ruff format --check --quiet" mypy; do \
 		echo "$${tool%% --*}"; $(BIN)/python -m $$tool || status=1; \
 	done; \
 	echo "import contracts"; $(BIN)/lint-imports --no-logo || status=1; \
+	echo "retired words"; $(BIN)/python -m gainsight_pipelines_tests.words || status=1; \
 	exit $$status
 
 .PHONY: format
