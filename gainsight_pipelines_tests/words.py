@@ -32,7 +32,6 @@ NOT_YET: tuple[str, ...] = (
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "Makefile",
-    "README.md",
     "bench",
     "dagster.yaml",
     "deploy",
