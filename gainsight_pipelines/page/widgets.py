@@ -205,6 +205,20 @@ FILTER_ANEW = """(async () => {
 picker shows of a choice that was made before is nothing that was typed."""
 
 
+class ChoiceByLabel(ui.select):
+    """A select with names to type, where a typed label stands for its name.
+
+    Tab commits what the field shows, which is the label of its choice. NiceGUI finds it among the labels and then takes
+    it for a name; there is none, so it empties the field.
+    """
+
+    def _handle_new_value(self, value: str) -> Any:
+        for name, label in dict(self.options).items():
+            if label == value:
+                return name
+        return super()._handle_new_value(value)
+
+
 class Picker:
     """A choice out of what the tenant has, asked for when somebody opens it. What isn't offered can be typed as well.
 
@@ -225,7 +239,7 @@ class Picker:
         value = form.draft.get(place)
         kept = list(value) if is_list and isinstance(value, list) else value
         names = kept if isinstance(kept, list) else [] if kept is None else [kept]
-        self.select = ui.select(
+        self.select = ChoiceByLabel(
             {name: name for name in names},
             label=label,
             value=kept,

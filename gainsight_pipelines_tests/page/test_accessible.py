@@ -250,6 +250,24 @@ def test_a_run_that_does_not_start_says_so_in_its_row_and_leaves_the_focus(
         expect(page.get_by_text(f"Not started: {', '.join(TITLES)}.")).to_be_visible()
 
 
+def test_a_picker_keeps_its_choice_when_tab_passes_it_after_its_options_came(address: str) -> None:
+    with browser_page() as page:
+        page.goto(address)
+        open_section(page, "Surveys")
+        picker = page.get_by_role("combobox", name="Survey response object", exact=True)
+        chosen = picker.input_value()
+        picker.click()
+        expect(page.get_by_role("option").first).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(picker).not_to_have_value(chosen)  # now its label, and no longer its API name alone
+        picker.press("Tab")
+        expect(picker).not_to_be_focused()
+        page.get_by_label("Lookback days").fill("9")  # the page's answer to this comes after that to Tab
+        expect(page.get_by_role("button", name=re.compile(r"^Save \(1\)"))).to_be_visible()
+        expect(picker).not_to_have_value("")
+        page.get_by_role("button", name="Discard changes").click()
+
+
 def test_a_filter_that_cannot_be_read_is_told_by_save(address: str) -> None:
     with browser_page() as page:
         page.goto(address)
