@@ -14,7 +14,7 @@ from gainsight_pipelines.gainsight.client import GainsightClient
 from gainsight_pipelines.gainsight.credentials import AccessKey
 from gainsight_pipelines.gainsight.metadata import object_schema
 from gainsight_pipelines.gainsight.pages import Columns
-from gainsight_pipelines.gainsight.reading import ReadPlan
+from gainsight_pipelines.gainsight.read_plan import ReadPlan
 from gainsight_pipelines.settings import Settings, parse_settings
 from gainsight_pipelines.settings.pulls import find_pull
 

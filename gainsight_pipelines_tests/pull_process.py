@@ -15,26 +15,26 @@ from pathlib import Path
 from gainsight_pipelines.errors import ObjectBusy, PipelineError
 from gainsight_pipelines.settings import load_settings
 from gainsight_pipelines.settings.database import open_store
-from gainsight_pipelines.sync import Prepared, connect, sync
+from gainsight_pipelines.sync import Prepared, clients, sync
 from gainsight_pipelines_tests.pulling import ShiftedClock
 
 
 def main(name: str, ahead: float) -> int:
     settings = load_settings(Path(os.environ["GAINSIGHT_PIPELINES_SETTINGS"]))
-    secrets = connect.read_secrets(settings)
+    secrets = clients.read_secrets(settings)
     clock = ShiftedClock(timedelta(seconds=ahead))
     run_id = uuid.uuid4().hex
     try:
         store = open_store(settings, secrets)
 
         def prepare() -> Prepared:
-            return connect.prepare(
+            return clients.prepare(
                 settings,
                 name,
                 run_id,
                 store,
-                lambda: connect.connect_crm(settings, secrets, clock),
-                lambda store: connect.connect_gainsight(settings, secrets, clock, store),
+                lambda: clients.connect_crm(settings, secrets, clock),
+                lambda store: clients.connect_gainsight(settings, secrets, clock, store),
                 clock,
             )
 

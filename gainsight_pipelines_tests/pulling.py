@@ -24,7 +24,7 @@ from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.settings import Settings, parse_settings
 from gainsight_pipelines.settings.database import open_store
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
-from gainsight_pipelines.sync import Prepared, SyncReport, connect, sync
+from gainsight_pipelines.sync import Prepared, SyncReport, clients, sync
 from gainsight_pipelines_tests.databases import product_database
 from gainsight_pipelines_tests.product import REAL_PREFIXES
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
@@ -61,16 +61,16 @@ class Pulling:
         return parse_settings(yaml.safe_dump(self.content))
 
     def prepared(self, name: str, run_id: str, **options: bool) -> Callable[[], Prepared]:
-        """What makes the pull, as each way of starting one does it; `options` are those of `connect.prepare`."""
+        """What makes the pull, as each way of starting one does it; `options` are those of `clients.prepare`."""
         settings = self.settings
-        secrets = connect.read_secrets(settings)
-        return lambda: connect.prepare(
+        secrets = clients.read_secrets(settings)
+        return lambda: clients.prepare(
             settings,
             name,
             run_id,
             self.store,
-            lambda: connect.connect_crm(settings, secrets, self.clock),
-            lambda store: connect.connect_gainsight(settings, secrets, self.clock, store),
+            lambda: clients.connect_crm(settings, secrets, self.clock),
+            lambda store: clients.connect_gainsight(settings, secrets, self.clock, store),
             self.clock,
             **options,
         )
@@ -126,7 +126,7 @@ def pulling_on(server: EmbeddedServer, sandbox: RunningSandbox, kind: str = "sal
             patch.setenv(name, value)
         content: dict[str, Any] = yaml.safe_load(Path(sandbox.settings_file(kind)).read_text())
         settings = parse_settings(yaml.safe_dump(content))
-        store = open_store(settings, connect.read_secrets(settings))
+        store = open_store(settings, clients.read_secrets(settings))
         yield Pulling(sandbox, store, content)
 
 

@@ -102,16 +102,16 @@ def test_objects_that_hold_secrets_dont_show_them(
     from gainsight_pipelines.orchestration.resources import GainsightResource
     from gainsight_pipelines.settings import load_settings
     from gainsight_pipelines.settings.database import open_store
-    from gainsight_pipelines.sync import connect
+    from gainsight_pipelines.sync import clients
 
     product, sandbox = installed
     for name, value in product.env.items():
         monkeypatch.setenv(name, value)
     settings = load_settings(Path(product.settings_path))
-    secrets = connect.read_secrets(settings)
+    secrets = clients.read_secrets(settings)
     store = open_store(settings, secrets)
-    crm = connect.connect_crm(settings, secrets, SystemClock())
-    gainsight = connect.connect_gainsight(settings, secrets, SystemClock(), store)
+    crm = clients.connect_crm(settings, secrets, SystemClock())
+    gainsight = clients.connect_gainsight(settings, secrets, SystemClock(), store)
     path = str(product.settings_path)
     shown = repr(
         [

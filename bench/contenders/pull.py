@@ -13,7 +13,7 @@ from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.migrate import migrate
 from gainsight_pipelines.sync import sync
-from gainsight_pipelines.sync.connect import prepare
+from gainsight_pipelines.sync.clients import prepare
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from gainsight_pipelines.discovery.categories import (
     with_categories,
 )
 from gainsight_pipelines.errors import SettingsError, UsageError
-from gainsight_pipelines.near import did_you_mean
+from gainsight_pipelines.near_matches import did_you_mean
 from gainsight_pipelines.objects.activity import ActivitySettings
 from gainsight_pipelines.objects.activity_types import ActivityTypeName
 from gainsight_pipelines.settings import settings_path

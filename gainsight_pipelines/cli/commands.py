@@ -19,7 +19,7 @@ from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.delivery.csv_file import CsvFile, as_text
 from gainsight_pipelines.delivery.files import whole_file
 from gainsight_pipelines.errors import PermanentError, SettingsError, UsageError
-from gainsight_pipelines.near import did_you_mean
+from gainsight_pipelines.near_matches import did_you_mean
 from gainsight_pipelines.objects.registry import DEFINITIONS, TABLES
 from gainsight_pipelines.settings.database import MIGRATE_VARIABLE
 from gainsight_pipelines.settings.pulls import find_pull

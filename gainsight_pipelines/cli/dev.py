@@ -21,7 +21,7 @@ from gainsight_pipelines.orchestration.instance import LOCATION, create_storage
 from gainsight_pipelines.scheduling import gate
 from gainsight_pipelines.scheduling.banner import read_banner
 from gainsight_pipelines.settings import Secrets
-from gainsight_pipelines.sync.connect import connect_crm
+from gainsight_pipelines.sync.clients import connect_crm
 
 HOST = "127.0.0.1"
 CHECK_SECONDS = 1.0
@@ -81,7 +81,7 @@ def _announce(workspace: Workspace, clock: Clock) -> None:
         return
     say_mistakes(settings)
     secrets = Secrets.read(settings.path, workspace.environ)
-    gate.look(workspace.store, lambda: connect_crm(settings, secrets, clock), clock)
+    gate.check(workspace.store, lambda: connect_crm(settings, secrets, clock), clock)
     with workspace.store.connect("dev") as connection:
         banner = read_banner(connection, settings, clock.now())
     output.say(gate_line(banner, clock.now()))

@@ -15,18 +15,18 @@ from typing import Any
 
 from gainsight_pipelines import settings as settings_package
 from gainsight_pipelines.cli import output
-from gainsight_pipelines.cli.asking import Asker
 from gainsight_pipelines.cli.invocation import program
+from gainsight_pipelines.cli.prompts import Asker
 from gainsight_pipelines.cli.sandbox import find_sandbox
 from gainsight_pipelines.cli.validate import validate_command
 from gainsight_pipelines.cli.workspace import data_folder, export_library_variables
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.crm.protocol import CRM_NAMES, AccountField
 from gainsight_pipelines.crm.salesforce_session import DEFAULT_LOGIN_URL
-from gainsight_pipelines.discovery import Catalog, Connections, DiskCache, suggestions
+from gainsight_pipelines.discovery import Catalog, DiskCache, InteractiveClients, suggestions
 from gainsight_pipelines.discovery.cache import FOLDER
 from gainsight_pipelines.discovery.categories import sample_categories, with_categories
-from gainsight_pipelines.discovery.connections import ANSWER_SECONDS, CONNECT_SECONDS
+from gainsight_pipelines.discovery.interactive_clients import ANSWER_SECONDS, CONNECT_SECONDS
 from gainsight_pipelines.errors import PipelineError, SettingsError
 from gainsight_pipelines.gainsight.address import check_address
 from gainsight_pipelines.gainsight.credentials import (
@@ -36,7 +36,7 @@ from gainsight_pipelines.gainsight.credentials import (
     credential_from,
 )
 from gainsight_pipelines.gainsight.metadata import ObjectInfo
-from gainsight_pipelines.near import did_you_mean
+from gainsight_pipelines.near_matches import did_you_mean
 from gainsight_pipelines.objects.record import KNOWN
 from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.settings import Secrets, Settings, parse_settings, settings_path
@@ -498,8 +498,8 @@ class _SetUp:
     def _environ(self) -> dict[str, str]:
         return {**os.environ, **self._entered}
 
-    def _connections(self) -> Connections:
-        return Connections(self._settings(), self._clock, self._environ())
+    def _connections(self) -> InteractiveClients:
+        return InteractiveClients(self._settings(), self._clock, self._environ())
 
     def _catalog(self) -> Catalog:
         return Catalog(self._connections(), DiskCache(data_folder(self._file.path) / FOLDER, self._clock))

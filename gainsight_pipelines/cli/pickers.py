@@ -11,11 +11,11 @@ from gainsight_pipelines.cli import output
 from gainsight_pipelines.cli.workspace import data_folder, export_library_variables, say_mistakes
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.crm.protocol import CRM_NAMES, AccountField
-from gainsight_pipelines.discovery import Catalog, Connections, DiskCache, Fill, matching_names
+from gainsight_pipelines.discovery import Catalog, DiskCache, Fill, InteractiveClients, matching_names
 from gainsight_pipelines.discovery.cache import FOLDER
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import Field, ObjectInfo
-from gainsight_pipelines.near import did_you_mean
+from gainsight_pipelines.near_matches import did_you_mean
 from gainsight_pipelines.settings import Settings, load_settings
 
 FILL_TITLE = "filled"
@@ -37,7 +37,7 @@ def open_catalog(path: Path | None) -> Catalog:
 def catalog_for(settings: Settings, path: Path | None) -> Catalog:
     """The catalog for settings that are loaded, usable or not."""
     clock = SystemClock()
-    connections = Connections(settings, clock)
+    connections = InteractiveClients(settings, clock)
     export_library_variables(connections.secrets(), os.environ)
     return Catalog(connections, DiskCache(data_folder(path) / FOLDER, clock))
 

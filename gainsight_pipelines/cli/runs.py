@@ -16,7 +16,7 @@ from gainsight_pipelines.cli.workspace import Workspace
 from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.embedded.processes import ProcessGroup
 from gainsight_pipelines.errors import SettingsError
-from gainsight_pipelines.near import did_you_mean
+from gainsight_pipelines.near_matches import did_you_mean
 from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.orchestration.instance import create_storage
 from gainsight_pipelines.store import runs

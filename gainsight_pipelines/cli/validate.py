@@ -26,9 +26,9 @@ MARKS: Mapping[Outcome, tuple[str, str]] = {
     Outcome.SKIPPED: ("-", "dim"),
 }
 WITH_DATA = ("notes", "largest_page")
-"""Habits that may tell of the tenant's own: names, or how many records it has."""
+"""TenantProfile that may tell of the tenant's own: names, or how many records it has."""
 REPORT, REPORT_VERSION = "gainsight-tenant-habits", 1
-"""What a report calls itself; the sandbox's likeness.py reads it."""
+"""What a report calls itself; the sandbox's tenant_report.py reads it."""
 
 
 def validate_command(*, report: Path | None, path: Path | None, as_json: bool) -> int:

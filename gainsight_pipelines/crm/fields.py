@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 
 from gainsight_pipelines.crm.protocol import AccountField
 from gainsight_pipelines.errors import SettingsError
-from gainsight_pipelines.near import near_matches
+from gainsight_pipelines.near_matches import near_matches
 from gainsight_pipelines.text import name_key
 
 GsidFields = Sequence[str] | Mapping[str, str]

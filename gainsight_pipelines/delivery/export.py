@@ -14,7 +14,7 @@ from psycopg import sql
 
 from gainsight_pipelines.delivery.files import whole_file
 from gainsight_pipelines.errors import UsageError
-from gainsight_pipelines.near import did_you_mean
+from gainsight_pipelines.near_matches import did_you_mean
 from gainsight_pipelines.store.contract import RELATIONS
 from gainsight_pipelines.store.frames import Wanted, columns_of, query_of, read_rows
 from gainsight_pipelines.store.views import typed_columns, view_names

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psycopg
 
 from gainsight_pipelines.errors import UsageError
-from gainsight_pipelines.near import did_you_mean
+from gainsight_pipelines.near_matches import did_you_mean
 from gainsight_pipelines.objects.registry import TABLES
 from gainsight_pipelines.store.contract import RELATIONS
 from gainsight_pipelines.store.frames import columns_of

@@ -18,16 +18,16 @@ from gainsight_pipelines.discovery.catalog import (
     ObjectList,
     matching_names,
 )
-from gainsight_pipelines.discovery.connections import Connections
+from gainsight_pipelines.discovery.interactive_clients import InteractiveClients
 
 __all__ = [
     "CATALOG_LASTS",
     "AccountFields",
     "Catalog",
-    "Connections",
     "Described",
     "DiskCache",
     "Fill",
+    "InteractiveClients",
     "ObjectList",
     "matching_names",
 ]

@@ -29,7 +29,7 @@ class CompanyKeys:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundLinks:
     """The link of each record, in their order, and the accounts that they lead to, by id."""
 
     links: tuple[Link, ...]
@@ -64,7 +64,7 @@ def keys_of(
     return [CompanyKeys(gsid, crm_id or learnt.get(gsid or "")) for gsid, crm_id in zip(gsids, came, strict=True)]
 
 
-def find_links(crm: PrimaryCRM, gsid_field: str | None, keys: Sequence[CompanyKeys]) -> Found:
+def find_links(crm: PrimaryCRM, gsid_field: str | None, keys: Sequence[CompanyKeys]) -> FoundLinks:
     """The account that each would be matched to.
 
     Args:
@@ -84,7 +84,7 @@ def find_links(crm: PrimaryCRM, gsid_field: str | None, keys: Sequence[CompanyKe
         accounts |= {account.account_id: account for account in crm.find_accounts(gsid_field, sorted(gsids))}
     index = AccountIndex(crm.kind, _indexed(accounts.values(), gsid_field))
     links = tuple(index.link_of(one.company_gsid, one.key, one.key_kind, one.crm_id) for one in keys)
-    return Found(links, accounts)
+    return FoundLinks(links, accounts)
 
 
 def _indexed(accounts: Iterable[Account], gsid_field: str | None) -> Iterable[IndexedAccount]:

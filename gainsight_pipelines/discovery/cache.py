@@ -27,7 +27,7 @@ logger = logging.getLogger("gainsight_pipelines")
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class CacheEntry:
     """A document that was kept, and when it was read from the tenant."""
 
     document: Any
@@ -46,20 +46,20 @@ class DiskCache:
     folder: Path
     clock: Clock
 
-    def find(self, key: str, lasts: timedelta | None) -> Kept | None:
+    def find(self, key: str, lasts: timedelta | None) -> CacheEntry | None:
         """What was kept under a key, if it is no older than `lasts` (None: however old)."""
         try:
             content = orjson.loads(self._file(key).read_bytes())
-            kept = Kept(content["document"], datetime.fromisoformat(content["read_at"]))
+            kept = CacheEntry(content["document"], datetime.fromisoformat(content["read_at"]))
             is_ours = (content["key"], content["version"]) == (key, __version__)
         except (OSError, ValueError, KeyError, TypeError):
             return None
         is_fresh = lasts is None or timedelta(0) <= self.clock.now() - kept.read_at < lasts
         return kept if is_ours and is_fresh else None
 
-    def keep(self, key: str, document: Any) -> Kept:
+    def keep(self, key: str, document: Any) -> CacheEntry:
         """Keeps a document that was just read. A folder that can't be written costs only the next call."""
-        kept = Kept(document, self.clock.now())
+        kept = CacheEntry(document, self.clock.now())
         content = {"key": key, "version": __version__, "read_at": kept.read_at.isoformat(), "document": document}
         try:
             for folder in (self.folder.parent, self.folder):  # parents=True would make the former readable to all

@@ -16,13 +16,13 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from gainsight_pipelines.crm.protocol import AccountField, CRMKind
-from gainsight_pipelines.discovery.cache import DiskCache, Kept
-from gainsight_pipelines.discovery.connections import Connections
+from gainsight_pipelines.discovery.cache import CacheEntry, DiskCache
+from gainsight_pipelines.discovery.interactive_clients import InteractiveClients
 from gainsight_pipelines.gainsight.errors import UnknownField, UnknownObject
 from gainsight_pipelines.gainsight.metadata import Field, ObjectInfo, ObjectSchema
 from gainsight_pipelines.gainsight.query import Query
-from gainsight_pipelines.near import did_you_mean
-from gainsight_pipelines.sync.connect import tenant_of
+from gainsight_pipelines.near_matches import did_you_mean
+from gainsight_pipelines.sync.clients import tenant_of
 from gainsight_pipelines.text import name_key
 
 CATALOG_LASTS = timedelta(minutes=10)
@@ -83,7 +83,7 @@ class Catalog:
         lasts: how long they are taken from there.
     """
 
-    connections: Connections
+    connections: InteractiveClients
     cache: DiskCache
     lasts: timedelta = CATALOG_LASTS
     _locks: dict[str, Lock] = field(default_factory=dict, repr=False)
@@ -196,7 +196,7 @@ class Catalog:
         """Drops what is kept: after a new key, or for another tenant."""
         self.cache.forget()
 
-    def _kept(self, key: str, ask: Callable[[], Any], is_fresh: bool) -> Kept:
+    def _kept(self, key: str, ask: Callable[[], Any], is_fresh: bool) -> CacheEntry:
         with self._lock:
             lock = self._locks.setdefault(key, Lock())
         asked_at = self.connections.clock.now()
@@ -208,16 +208,16 @@ class Catalog:
             return self.cache.keep(key, ask())
 
 
-def _gainsight_key(connections: Connections, *parts: str) -> str:
+def _gainsight_key(connections: InteractiveClients, *parts: str) -> str:
     return " ".join((urlsplit(tenant_of(connections.settings).base_url).netloc, *parts))
 
 
-def _crm_key(connections: Connections, *parts: str) -> str:
+def _crm_key(connections: InteractiveClients, *parts: str) -> str:
     with closing(connections.crm()) as crm:
         return " ".join((repr(crm), *parts))
 
 
-def _crm_kind(connections: Connections) -> CRMKind:
+def _crm_kind(connections: InteractiveClients) -> CRMKind:
     primary = connections.settings.primary_crm
     assert primary is not None
     return primary.kind
@@ -240,5 +240,5 @@ def _counted(names: Iterable[str], records: Sequence[Mapping[str, Any]]) -> dict
     return {"filled": filled, "sample": len(records)}
 
 
-def _fill(kept: Kept) -> Fill:
+def _fill(kept: CacheEntry) -> Fill:
     return Fill(kept.document["filled"], kept.document["sample"], kept.read_at)

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gainsight_pipelines.discovery.catalog import Catalog
-from gainsight_pipelines.discovery.connections import ANSWER_SECONDS
+from gainsight_pipelines.discovery.interactive_clients import ANSWER_SECONDS
 from gainsight_pipelines.errors import PermanentError
 from gainsight_pipelines.gainsight.errors import SlowAnswer
 from gainsight_pipelines.gainsight.query import Direction, Query
@@ -23,7 +23,7 @@ from gainsight_pipelines.objects.activity import ACTIVITY_OBJECT, DEFINITION, Ac
 from gainsight_pipelines.objects.activity_types import DEFAULT_CATEGORIES, ActivityTypeName, category_key
 from gainsight_pipelines.objects.fields import text
 from gainsight_pipelines.objects.pull import cursor_field
-from gainsight_pipelines.sync.connect import tenant_of
+from gainsight_pipelines.sync.clients import tenant_of
 
 SAMPLE_SIZES = (1000, 800, 500)
 """Activities that are asked for, one after the other until the tenant answers in time."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from gainsight_pipelines.discovery.accounts import Found, find_links, keys_of
+from gainsight_pipelines.discovery.accounts import FoundLinks, find_links, keys_of
 from gainsight_pipelines.discovery.catalog import Catalog
 from gainsight_pipelines.errors import PipelineError, SettingsError
 from gainsight_pipelines.gainsight.client import GainsightClient
@@ -22,7 +22,7 @@ from gainsight_pipelines.gainsight.metadata import ObjectSchema
 from gainsight_pipelines.gainsight.query import MAX_LIMIT, Condition, Direction, Operator, Query
 from gainsight_pipelines.gainsight.where_check import checked_filter
 from gainsight_pipelines.matching import Link
-from gainsight_pipelines.near import did_you_mean
+from gainsight_pipelines.near_matches import did_you_mean
 from gainsight_pipelines.objects.fields import BadRecord, first_named
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Mapper, ObjectPull, Window, company_crm_id_field
 from gainsight_pipelines.settings import Settings
@@ -257,7 +257,7 @@ def newest_first(schema: ObjectSchema) -> tuple[tuple[str, Direction], ...]:
 
 def _links(
     catalog: Catalog, pull: ObjectPull, mapper: Mapper, records: Sequence[Mapping[str, Any]], client: GainsightClient
-) -> tuple[Found | None, list[str]]:
+) -> tuple[FoundLinks | None, list[str]]:
     """Where the records' companies would be matched; a note in place of it when the CRM can't be asked."""
     settings = catalog.connections.settings
     try:
@@ -274,7 +274,7 @@ def _links(
 
 
 def _stored(
-    table: Table, mapper: Mapper, records: Sequence[Mapping[str, Any]], found: Found | None
+    table: Table, mapper: Mapper, records: Sequence[Mapping[str, Any]], found: FoundLinks | None
 ) -> list[PreviewRecord]:
     shown = []
     for number, record in enumerate(records):

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 from gainsight_pipelines.crm.protocol import CRM_NAMES, LOOKED_AT, AccountField, Proof
 from gainsight_pipelines.discovery.accounts import find_links, keys_of
 from gainsight_pipelines.discovery.catalog import Catalog
-from gainsight_pipelines.discovery.connections import ANSWER_SECONDS, CONNECT_SECONDS
-from gainsight_pipelines.discovery.fitting import CRM_TAKES, CRM_UNFIT, GAINSIGHT_FITS
+from gainsight_pipelines.discovery.field_types import CRM_TAKES, CRM_UNFIT, GAINSIGHT_FITS
+from gainsight_pipelines.discovery.interactive_clients import ANSWER_SECONDS, CONNECT_SECONDS
 from gainsight_pipelines.discovery.preview import (
     MOST_REFUSED,
     count_matches,
@@ -31,11 +31,11 @@ from gainsight_pipelines.errors import PipelineError, SettingsError
 from gainsight_pipelines.gainsight.address import check_address
 from gainsight_pipelines.gainsight.credentials import API_KEY_VARIABLE, credential_from
 from gainsight_pipelines.gainsight.errors import UnknownField, UnknownObject
-from gainsight_pipelines.gainsight.habits import probe_habits
 from gainsight_pipelines.gainsight.metadata import ObjectInfo, ObjectSchema
 from gainsight_pipelines.gainsight.query import Query
+from gainsight_pipelines.gainsight.tenant_profile import probe_tenant
 from gainsight_pipelines.matching import Method
-from gainsight_pipelines.near import did_you_mean
+from gainsight_pipelines.near_matches import did_you_mean
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, CompanyFields, Mapper, ObjectPull, Window
 from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.settings import Settings
@@ -44,7 +44,7 @@ from gainsight_pipelines.store import tenant
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.migrate import database_version
 from gainsight_pipelines.store.quota import CALLS_PER_DAY, Quota
-from gainsight_pipelines.sync.connect import gsid_fields, tenant_of
+from gainsight_pipelines.sync.clients import gsid_fields, tenant_of
 from gainsight_pipelines.text import name_key
 
 SAMPLE = 50
@@ -450,7 +450,7 @@ class _Validation:
         try:
             schema = self._schema(known[0] if known else COMPANY_OBJECT)
             with closing(self._catalog.connections.gainsight()) as client:
-                habits = probe_habits(client, self._objects.values(), schema)
+                habits = probe_tenant(client, self._objects.values(), schema)
         except PipelineError as error:
             yield _failed("habits", "probed", error)
             return

@@ -15,9 +15,9 @@ import requests
 import urllib3.exceptions
 
 from gainsight_pipelines.errors import CredentialsRejected, PermanentError, PipelineError, TransientError
-from gainsight_pipelines.gainsight.answers import looks_like_a_web_page
 from gainsight_pipelines.gainsight.client import OBJECT_LIST, checked_base_url, network_error, redirected
 from gainsight_pipelines.gainsight.errors import IP_CODE, IP_REJECTED, code_of
+from gainsight_pipelines.gainsight.responses import looks_like_a_web_page
 
 MOST_BYTES = 256 * 1024
 """Of an answer that is looked at: pages of web sites may be of any size."""

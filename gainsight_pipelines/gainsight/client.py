@@ -31,7 +31,6 @@ from gainsight_pipelines.errors import (
     SettingsError,
     TransientError,
 )
-from gainsight_pipelines.gainsight.answers import NotJson, Renamer, decode, looks_like_a_web_page, records_of
 from gainsight_pipelines.gainsight.credentials import (
     TOKEN_PATH,
     TOKEN_REQUESTS,
@@ -62,6 +61,7 @@ from gainsight_pipelines.gainsight.metadata import (
     picklist_options,
 )
 from gainsight_pipelines.gainsight.query import Query, check_object_name
+from gainsight_pipelines.gainsight.responses import NotJson, Renamer, decode, looks_like_a_web_page, records_of
 
 CONNECT_TIMEOUT = 10.0  # seconds
 READ_TIMEOUT = 60.0  # seconds without a byte; public clients use 15 to 300

@@ -1,6 +1,6 @@
 """Single pages for the reader: asks for one, adapts its size, and judges whether it is what was asked for.
 
-How pages follow one another is in reader.py and whole.py.
+How pages follow one another is in reader.py and full_read.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gainsight_pipelines.errors import PermanentError
 from gainsight_pipelines.gainsight.client import GainsightClient, Page
 from gainsight_pipelines.gainsight.errors import SlowAnswer, TooLargeAnswer
 from gainsight_pipelines.gainsight.query import MAX_LIMIT, Condition, Direction, Operator, Query
-from gainsight_pipelines.gainsight.reading import ReadPlan, Report
+from gainsight_pipelines.gainsight.read_plan import ReadPlan, Report
 from gainsight_pipelines.text import name_key
 from gainsight_pipelines.values import parse_datetime, whole_second
 

@@ -5,7 +5,7 @@ Keyset paging, ascending on (cursor, Gsid), so that records edited meanwhile mov
     cursor GTE t                      leave out what was just read in that second; again with the last second …
     a second fills a page             drain it: GTE s AND LT s+1s AND Gsid GT the last, by Gsid alone; then GTE s+1s
     fewer than 100 records            the end; after any other page the next is asked for until nothing new comes
-    not what was asked for            the object is read whole (whole.py), and the caller is told
+    not what was asked for            the object is read whole (full_read.py), and the caller is told
 
 Dates may be kept finer than they are shown, so no time is ever compared for equality, and order is judged by whole
 seconds. (A tenant that shows a time rounded up, not cut off, is not provided for.) All readers are generators that hold
@@ -24,6 +24,7 @@ from itertools import pairwise
 from typing import Any
 
 from gainsight_pipelines.gainsight.client import GainsightClient, Page
+from gainsight_pipelines.gainsight.full_read import FullRead
 from gainsight_pipelines.gainsight.pages import (
     Columns,
     Identity,
@@ -36,7 +37,7 @@ from gainsight_pipelines.gainsight.pages import (
     within_second,
 )
 from gainsight_pipelines.gainsight.query import Condition, Operator
-from gainsight_pipelines.gainsight.reading import (
+from gainsight_pipelines.gainsight.read_plan import (
     ONE_SECOND,
     PAGE_SIZE,
     Position,
@@ -46,7 +47,6 @@ from gainsight_pipelines.gainsight.reading import (
     end_of_read,
     start_of_pull,
 )
-from gainsight_pipelines.gainsight.whole import WholeRead
 from gainsight_pipelines.values import parse_datetime, whole_second
 
 __all__ = [
@@ -58,7 +58,7 @@ __all__ = [
     "end_of_read",
     "read_by_ids",
     "read_changed",
-    "read_whole",
+    "read_full",
     "read_without_modified",
     "start_of_pull",
 ]
@@ -83,7 +83,7 @@ def read_changed(
         PipelineError: as the tree in gainsight/errors.py.
     """
     if plan.cursor_field is None or plan.id_field is None:
-        yield from read_whole(client, plan, page_size=page_size, report=report)
+        yield from read_full(client, plan, page_size=page_size, report=report)
         return
     columns = Columns(plan)
     pages = Pages(client, plan, columns, page_size, report)
@@ -101,10 +101,10 @@ def read_changed(
                 f"{plan.object_name}: {error.finding}, so {_PARTS[error.part]} can't be trusted in this tenant;"
                 " reading the object whole"
             )
-    yield from WholeRead(plan, columns, pages, report, found=found, has_given=has_given).read()
+    yield from FullRead(plan, columns, pages, report, found=found, has_given=has_given).read()
 
 
-def read_whole(
+def read_full(
     client: GainsightClient, plan: ReadPlan, *, page_size: int = PAGE_SIZE, report: Report = _say_nothing
 ) -> Iterator[ReadPage]:
     """All records of an object (within the plan's filters and start), in no particular order.
@@ -116,7 +116,7 @@ def read_whole(
     """
     columns = Columns(plan)
     pages = Pages(client, plan, columns, page_size, report)
-    yield from WholeRead(plan, columns, pages, report).read()
+    yield from FullRead(plan, columns, pages, report).read()
 
 
 def read_without_modified(
@@ -131,7 +131,7 @@ def read_without_modified(
         raise ValueError("an object without a cursor is read whole")
     only_null = Condition(plan.cursor_field, Operator.IS_NULL)
     inner = replace(plan, cursor_field=None, start=None, filters=(*plan.filters, only_null))
-    yield from read_whole(client, inner, page_size=page_size, report=report)
+    yield from read_full(client, inner, page_size=page_size, report=report)
 
 
 def read_by_ids(
@@ -168,7 +168,7 @@ def read_by_ids(
         except NotHonoured as found:
             report(f"{object_name}: {found.finding}, so conditions can't be trusted in this tenant; reading it whole")
             rest = {one.casefold() for one in wanted[index:]}
-            for page in WholeRead(plan, columns, pages, report, found=found).read():
+            for page in FullRead(plan, columns, pages, report, found=found).read():
                 kept = [one for one in page.records if str(one.get(columns.id or "")).casefold() in rest]
                 if kept:
                     yield kept

@@ -12,7 +12,7 @@ from typing import Any
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import DATE_TYPES, NUMERIC_TYPES, Field, ObjectSchema
 from gainsight_pipelines.gainsight.query import Operator, parse_where
-from gainsight_pipelines.near import did_you_mean
+from gainsight_pipelines.near_matches import did_you_mean
 from gainsight_pipelines.text import name_key
 from gainsight_pipelines.values import parse_boolean, parse_datetime, parse_number
 

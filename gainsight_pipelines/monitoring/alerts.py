@@ -18,7 +18,7 @@ from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.monitoring.rules import HEALED, RULES, Finding, find, is_asked_for
 from gainsight_pipelines.monitoring.targets import Target
-from gainsight_pipelines.settings import AlertSettings, Secrets, Settings, values
+from gainsight_pipelines.settings import AlertSettings, Secrets, Settings, validators
 from gainsight_pipelines.store import alerts as store_alerts
 from gainsight_pipelines.store.alerts import Message, Text
 from gainsight_pipelines.store.connection import Store
@@ -65,7 +65,7 @@ def alerts_of(settings: Settings) -> AlertSettings:
 def ui_url(settings: Settings, secrets: Secrets) -> str | None:
     """The address of the Dagster UI for links: of the settings, else of the environment; None where neither has one."""
     try:
-        return alerts_of(settings).dagster_url or values.ui_url(secrets.get(UI_VARIABLE))
+        return alerts_of(settings).dagster_url or validators.ui_url(secrets.get(UI_VARIABLE))
     except ValueError:
         return None
 
@@ -101,7 +101,7 @@ def firing_now(
     Raises:
         SettingsError: the settings have no alerts, or can't be used.
     """
-    told = store_alerts.told(connection)
+    told = store_alerts.firing(connection)
     found = _each_once(find(connection, settings, alerts_of(settings), now, is_looking=True))
     return [
         (each, told[each.key][1] if each.key in told else None) for each in found if each.is_due or each.key in told
@@ -111,7 +111,7 @@ def firing_now(
 def _change(
     connection: psycopg.Connection, settings: Settings, ui: str | None, targets: int, now: datetime
 ) -> tuple[tuple[Finding, ...], int, int]:
-    told = store_alerts.told(connection)
+    told = store_alerts.firing(connection)
     found = _each_once(find(connection, settings, alerts_of(settings), now))
     begun = sum(
         store_alerts.begin(connection, each.rule, each.object, each.since, beginning(each, settings, ui), targets, now)

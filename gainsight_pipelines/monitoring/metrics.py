@@ -165,7 +165,7 @@ def _of_alerts(connection: psycopg.Connection, host: str) -> Iterator[Metric]:
     firing = GaugeMetricFamily(
         f"{PREFIX}_alert_firing", "1 for each alert that was told and is not over.", labels=("tenant", "object", "rule")
     )
-    for rule, name in alerts.told(connection):
+    for rule, name in alerts.firing(connection):
         firing.add_metric((host, name, rule), 1)
     messages = CounterMetricFamily(
         f"{PREFIX}_alert_messages", "Messages of alerts, delivered or given up.", labels=("tenant", "outcome")

@@ -166,7 +166,7 @@ def find(
             found += [_undecided(check, name, now) for check in rules.checks]
         else:
             for check in rules.checks:
-                found += CHECKS[check](Looked(pull, completed, known, rules.warned_runs))
+                found += CHECKS[check](ObjectHistory(pull, completed, known, rules.warned_runs))
     return found
 
 
@@ -280,7 +280,7 @@ def _rejected(name: str, recent: Sequence[EndedRun], rules: AlertSettings) -> It
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class ObjectHistory:
     """What a check is decided by: the completed runs, newest first, and what those of late noted, oldest first."""
 
     pull: ObjectPull
@@ -308,18 +308,18 @@ class Looked:
         return [] if first is None else [run for run in self.completed if run.started_at >= first]
 
 
-def _match_rate(looked: Looked) -> Iterator[Finding]:
-    counted = [run for run in looked.completed if run.rows]
-    rates = [_rates(counted[number : number + TRAILING_RUNS + 1]) for number in range(looked.runs)]
+def _match_rate(history: ObjectHistory) -> Iterator[Finding]:
+    counted = [run for run in history.completed if run.rows]
+    rates = [_rates(counted[number : number + TRAILING_RUNS + 1]) for number in range(history.runs)]
     bad = list(takewhile(lambda pair: not pair[1].is_good, zip(counted, rates, strict=False)))
     if bad:
         rate = bad[0][1]
-        yield from looked.finding(
+        yield from history.finding(
             "match_rate",
             [run for run, _ in bad],
             f"The last pull found an account for {rate.matched / rate.rows:.0%} of its rows, those before it for"
             f" {rate.matched_before / rate.rows_before:.0%}.",
-            f"`gainsight-pipelines unmatched {looked.pull.name}` lists what has no account, and why.",
+            f"`gainsight-pipelines unmatched {history.pull.name}` lists what has no account, and why.",
             "unmatched",
         )
 
@@ -334,51 +334,51 @@ def _rates(of: Sequence[EndedRun]) -> MatchRates:
     )
 
 
-def _response_limit(looked: Looked) -> Iterator[Finding]:
-    cut = list(takewhile(lambda run: run.is_truncated, looked.completed))
-    yield from looked.finding(
+def _response_limit(history: ObjectHistory) -> Iterator[Finding]:
+    cut = list(takewhile(lambda run: run.is_truncated, history.completed))
+    yield from history.finding(
         "response_limit",
         cut,
-        f"The last pull was cut off at the limit of {looked.pull.limit or 0:,} responses; the next one goes on there.",
-        f"Raise `{looked.pull.section}.response_limit` if it stays so.",
+        f"The last pull was cut off at the limit of {history.pull.limit or 0:,} responses; the next one goes on there.",
+        f"Raise `{history.pull.section}.response_limit` if it stays so.",
         "response-limit",
     )
 
 
-def _schema_drift(looked: Looked) -> Iterator[Finding]:
-    yield from looked.finding(
+def _schema_drift(history: ObjectHistory) -> Iterator[Finding]:
+    yield from history.finding(
         "schema_drift",
-        looked.since_noted(lambda each: each.schema_drift),
-        f"Fields of `{looked.pull.gainsight_object}` came, went or changed their type in Gainsight of late.",
+        history.since_noted(lambda each: each.schema_drift),
+        f"Fields of `{history.pull.gainsight_object}` came, went or changed their type in Gainsight of late.",
         "See that no setting names a field that is gone, and that what is downstream can do with the change.",
         "schema-changed",
     )
 
 
-def _unmapped_categories(looked: Looked) -> Iterator[Finding]:
-    if looked.pull.categories is None:
+def _unmapped_categories(history: ObjectHistory) -> Iterator[Finding]:
+    if history.pull.categories is None:
         return
-    mapped = {category_key(name) for name in (*looked.pull.categories, NO_CATEGORY)}
+    mapped = {category_key(name) for name in (*history.pull.categories, NO_CATEGORY)}
     names = {
-        name for each in looked.noted for name in each.unmapped_categories or () if category_key(name) not in mapped
+        name for each in history.noted for name in each.unmapped_categories or () if category_key(name) not in mapped
     }
-    yield from looked.finding(
+    yield from history.finding(
         "unmapped_categories",
-        looked.since_noted(lambda each: names & set(each.unmapped_categories or ())),
+        history.since_noted(lambda each: names & set(each.unmapped_categories or ())),
         f"{len(names)} reporting {'category is' if len(names) == 1 else 'categories are'} not mapped; their entries are"
         " kept as TYPE_MANUAL.",
-        f"`gainsight-pipelines categories` lists them; add them to `{looked.pull.section}.reporting_categories`.",
+        f"`gainsight-pipelines categories` lists them; add them to `{history.pull.section}.reporting_categories`.",
         "unmapped-categories",
     )
 
 
-def _unreadable_values(looked: Looked) -> Iterator[Finding]:
-    count = sum(each.values_unreadable for each in looked.noted)
-    yield from looked.finding(
+def _unreadable_values(history: ObjectHistory) -> Iterator[Finding]:
+    count = sum(each.values_unreadable for each in history.noted)
+    yield from history.finding(
         "unreadable_values",
-        looked.since_noted(lambda each: each.values_unreadable),
+        history.since_noted(lambda each: each.values_unreadable),
         f"{_records(count, 'value')} of late could not be read; the columns stay empty.",
-        f"They are kept in `{looked.pull.table.name}.unreadable`: mend them in Gainsight, or the field's type.",
+        f"They are kept in `{history.pull.table.name}.unreadable`: mend them in Gainsight, or the field's type.",
         "unreadable-values",
     )
 
@@ -387,7 +387,7 @@ def _records(count: int, what: str = "record") -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-CHECKS: Mapping[str, Callable[[Looked], Iterator[Finding]]] = {
+CHECKS: Mapping[str, Callable[[ObjectHistory], Iterator[Finding]]] = {
     "match_rate": _match_rate,
     "response_limit": _response_limit,
     "schema_drift": _schema_drift,

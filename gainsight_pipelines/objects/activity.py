@@ -19,6 +19,7 @@ from gainsight_pipelines.objects.activity_types import (
     CategoryMapping,
     category_key,
 )
+from gainsight_pipelines.objects.column_sources import sources_of
 from gainsight_pipelines.objects.definition import ObjectDefinition
 from gainsight_pipelines.objects.fields import (
     SYSTEM_FIELDS,
@@ -41,7 +42,6 @@ from gainsight_pipelines.objects.pull import (
     selected,
 )
 from gainsight_pipelines.objects.section import Enabled, GsidOverride, Section, Takes, Text, each_once
-from gainsight_pipelines.objects.sources import sources_of
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import Table
 from gainsight_pipelines.text import name_key

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import DATE_TYPES, NUMERIC_TYPES, Field, ObjectSchema
-from gainsight_pipelines.near import did_you_mean
+from gainsight_pipelines.near_matches import did_you_mean
 from gainsight_pipelines.store.rejected import NestedTooDeeply, to_json
 from gainsight_pipelines.store.tables import Json
 from gainsight_pipelines.text import name_key, visible

@@ -18,6 +18,7 @@ from pydantic import Field as Setting
 
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import Field, ObjectSchema
+from gainsight_pipelines.objects.column_sources import Sources, sources_of
 from gainsight_pipelines.objects.definition import ObjectDefinition
 from gainsight_pipelines.objects.fields import (
     MAX_ID,
@@ -62,7 +63,6 @@ from gainsight_pipelines.objects.section import (
     Takes,
     Text,
 )
-from gainsight_pipelines.objects.sources import Sources, sources_of
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import Json, Table
 from gainsight_pipelines.text import name_key, visible

@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import Field, ObjectSchema
 from gainsight_pipelines.gainsight.query import Condition
+from gainsight_pipelines.objects.column_sources import Sources
 from gainsight_pipelines.objects.fields import MAX_ID, MODIFIED_NAMES, Record, configured_field, first_named, text
-from gainsight_pipelines.objects.sources import Sources
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import Table
 from gainsight_pipelines.store.views import Column, Source

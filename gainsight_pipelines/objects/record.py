@@ -18,6 +18,7 @@ from pydantic import StrictInt, field_validator
 
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.gainsight.metadata import Field, ObjectSchema
+from gainsight_pipelines.objects.column_sources import names_behind, sources_of
 from gainsight_pipelines.objects.columns import NAME_SUFFIX, column_reader, columns_of
 from gainsight_pipelines.objects.definition import ObjectDefinition
 from gainsight_pipelines.objects.fields import (
@@ -52,7 +53,6 @@ from gainsight_pipelines.objects.section import (
     each_once,
     field_names,
 )
-from gainsight_pipelines.objects.sources import names_behind, sources_of
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import Json, Table
 from gainsight_pipelines.store.views import Column, Source

@@ -17,6 +17,7 @@ from gainsight_pipelines.gainsight.query import Condition, Operator
 from gainsight_pipelines.gainsight.where_check import checked_filter
 from gainsight_pipelines.objects.activity_table import ACTIVITY, ActivityRow
 from gainsight_pipelines.objects.activity_types import ActivityType
+from gainsight_pipelines.objects.column_sources import sources_of
 from gainsight_pipelines.objects.columns import column_reader, columns_of
 from gainsight_pipelines.objects.definition import ObjectDefinition
 from gainsight_pipelines.objects.fields import (
@@ -54,7 +55,6 @@ from gainsight_pipelines.objects.section import (
     day_of,
     each_once,
 )
-from gainsight_pipelines.objects.sources import sources_of
 from gainsight_pipelines.objects.survey_fields import CUSTOM, NPS, Choice, SurveyField, detect, survey_kind
 from gainsight_pipelines.store.remap import Remap
 from gainsight_pipelines.store.tables import Json, Table

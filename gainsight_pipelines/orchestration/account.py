@@ -22,14 +22,14 @@ def account_asset(tenant: Tenant) -> dg.AssetsDefinition:
     spec = tenant.account
 
     def observe(context: dg.OpExecutionContext) -> dg.ObserveResult:
-        from gainsight_pipelines.sync import connect
+        from gainsight_pipelines.sync import clients
 
         resource = tenant.of(context)
         try:
             crm, database = resource.connect_crm(), resource.open_store()
             mark_run(context, database, "account")
             clock = SystemClock()
-            refresh = connect.account_refresh(resource.settings(), database, crm, clock, context.run_id)
+            refresh = clients.account_refresh(resource.settings(), database, crm, clock, context.run_id)
             refreshed = refresh.run(since=clock.now())
         except PipelineError as error:
             raise as_failure(error) from None
@@ -61,7 +61,7 @@ def gate_check(tenant: Tenant) -> dg.AssetChecksDefinition:
         try:
             database = resource.open_store()
             mark_run(context.op_execution_context, database, "account")
-            found = gate.look(database, resource.connect_crm, SystemClock())
+            found = gate.check(database, resource.connect_crm, SystemClock())
         except PipelineError as error:
             raise as_failure(error) from None
         return dg.AssetCheckResult(passed=found.is_open, description=found.message, metadata=_metadata(found))

@@ -51,8 +51,8 @@ class GainsightPull:
             dagster.Failure: the pull failed; the description says what to do.
             dagster.RetryRequested: it failed, and may work in a few seconds.
         """
-        from gainsight_pipelines.store.versions import version_of
-        from gainsight_pipelines.sync import connect, sync
+        from gainsight_pipelines.store.data_versions import version_of
+        from gainsight_pipelines.sync import clients, sync
 
         log_to_stderr()
         clock, resource, account = SystemClock(), self.tenant.of(context), self.tenant.account.key
@@ -63,7 +63,7 @@ class GainsightPull:
 
             def prepare() -> "Prepared":
                 nonlocal prepared
-                prepared = connect.prepare(
+                prepared = clients.prepare(
                     resource.settings(),
                     self.name,
                     context.run.run_id,

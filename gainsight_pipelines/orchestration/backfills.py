@@ -21,7 +21,7 @@ from gainsight_pipelines.orchestration.tenant import DAYS_PER_RUN, Tenant
 if TYPE_CHECKING:
     from gainsight_pipelines.store.connection import Store
     from gainsight_pipelines.sync import Prepared
-    from gainsight_pipelines.sync.days import DayRead
+    from gainsight_pipelines.sync.day_backfill import DayRead
 
 FIRST_DAY = date(2020, 1, 1)
 """Where the settings name none. Not by the clock: a code server and its run workers load on different days."""
@@ -61,8 +61,8 @@ def backfill_asset(tenant: Tenant, name: str) -> dg.AssetsDefinition | None:
         backfill_policy=dg.BackfillPolicy.multi_run(DAYS_PER_RUN),
     )
     def materialize_days(context: dg.AssetExecutionContext, config: BackfillConfig) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
-        from gainsight_pipelines.sync import connect
-        from gainsight_pipelines.sync.days import sync_days
+        from gainsight_pipelines.sync import clients
+        from gainsight_pipelines.sync.day_backfill import sync_days
 
         log_to_stderr()
         clock, resource = SystemClock(), tenant.of(context)
@@ -79,7 +79,7 @@ def backfill_asset(tenant: Tenant, name: str) -> dg.AssetsDefinition | None:
             context.log_event(dg.AssetMaterialization(key, partition=read.day.isoformat(), metadata=metadata))
 
         def prepare() -> "Prepared":
-            return connect.prepare(
+            return clients.prepare(
                 resource.settings(),
                 name,
                 context.run.run_id,

@@ -29,7 +29,7 @@ CADENCES_WITHOUT_CHANGE = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Looking:
+class CheckInput:
     """What a check looks at."""
 
     connection: "psycopg.Connection"
@@ -39,7 +39,7 @@ class Looking:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CheckOutcome:
     """What it found. `section`: the heading of docs/troubleshooting.md that says what to do."""
 
     is_good: bool
@@ -48,72 +48,70 @@ class Found:
     section: str
 
 
-def match_rate(looking: Looking) -> Found:
+def match_rate(given: CheckInput) -> CheckOutcome:
     """The share of rows with an account, beside that of the trailing runs."""
     from gainsight_pipelines.store import history
 
-    rates = history.match_rates(looking.connection, looking.pull.name, history.TRAILING_RUNS)
+    rates = history.match_rates(given.connection, given.pull.name, history.TRAILING_RUNS)
     if not rates.rows:
-        return Found(True, "No run has read anything yet.", {}, "unmatched")
+        return CheckOutcome(True, "No run has read anything yet.", {}, "unmatched")
     share = rates.matched / rates.rows
     metadata: dict[str, Any] = {"matched_share": share, "rows": rates.rows}
     sentence = f"{share:.1%} of {rates.rows:,} rows have an account"
     if not rates.rows_before:
-        return Found(True, f"{sentence}; there is no earlier run to compare with.", metadata, "unmatched")
+        return CheckOutcome(True, f"{sentence}; there is no earlier run to compare with.", metadata, "unmatched")
     before = rates.matched_before / rates.rows_before
     metadata["matched_share_before"] = before
-    return Found(rates.is_good, f"{sentence}, {before:.1%} in the runs before.", metadata, "unmatched")
+    return CheckOutcome(rates.is_good, f"{sentence}, {before:.1%} in the runs before.", metadata, "unmatched")
 
 
-def schema_drift(looking: Looking) -> Found:
+def schema_drift(given: CheckInput) -> CheckOutcome:
     """Fields of the Gainsight object that are new, gone or of another type."""
     from gainsight_pipelines.store import history
 
-    drifts = history.details_since(
-        looking.connection, looking.pull.name, "schema_drift", looking.now - history.REMEMBERED
-    )
+    drifts = history.details_since(given.connection, given.pull.name, "schema_drift", given.now - history.REMEMBERED)
     metadata = {f"{at:%Y-%m-%d %H:%M} UTC": dg.MetadataValue.json(drift) for at, drift in drifts}
     if not drifts:
-        return Found(True, "The object's fields are those of a week ago.", {}, "schema-changed")
-    return Found(
-        False, f"The fields of `{looking.pull.gainsight_object}` changed within the week.", metadata, "schema-changed"
+        return CheckOutcome(True, "The object's fields are those of a week ago.", {}, "schema-changed")
+    return CheckOutcome(
+        False, f"The fields of `{given.pull.gainsight_object}` changed within the week.", metadata, "schema-changed"
     )
 
 
-def unmapped_categories(looking: Looking) -> Found:
+def unmapped_categories(given: CheckInput) -> CheckOutcome:
     """Reporting categories that came and that the settings don't map."""
     from gainsight_pipelines.store import history
 
-    mapped = {category_key(name) for name in looking.pull.categories or ()}
+    mapped = {category_key(name) for name in given.pull.categories or ()}
     counts: Counter[str] = Counter()
     for _, seen in history.details_since(
-        looking.connection, looking.pull.name, "unmapped_categories", looking.now - history.REMEMBERED
+        given.connection, given.pull.name, "unmapped_categories", given.now - history.REMEMBERED
     ):
         counts.update({name: count for name, count in seen.items() if category_key(name) not in mapped})
     # Entries without a category: there is nothing to map.
     counts.pop(NO_CATEGORY, None)
     if not counts:
-        return Found(True, "Every category of the week is mapped.", {}, "unmapped-categories")
+        return CheckOutcome(True, "Every category of the week is mapped.", {}, "unmapped-categories")
     named = ", ".join(f"{name} ({count:,})" for name, count in counts.most_common(5))
-    return Found(
+    return CheckOutcome(
         False,
         f"{len(counts)} categories are not mapped and were kept as TYPE_MANUAL: {named}."
-        f" Add them under {looking.pull.section}.reporting_categories.",
+        f" Add them under {given.pull.section}.reporting_categories.",
         {"categories": dg.MetadataValue.json(dict(counts))},
         "unmapped-categories",
     )
 
 
-def unreadable_values(looking: Looking) -> Found:
+def unreadable_values(given: CheckInput) -> CheckOutcome:
     """Stored values that can't be read as what their fields hold, and so stay empty."""
     from gainsight_pipelines.store import history
 
-    pull = looking.pull
-    counts = history.unreadable_values(looking.connection, pull.table, pull.gainsight_object)
+    pull = given.pull
+    counts = history.unreadable_values(given.connection, pull.table, pull.gainsight_object)
     if not counts:
-        return Found(True, "Every value that is stored could be read.", {}, "unreadable-values")
+        return CheckOutcome(True, "Every value that is stored could be read.", {}, "unreadable-values")
     named = ", ".join(f"{name} ({count:,})" for name, count in list(counts.items())[:5])
-    return Found(
+    return CheckOutcome(
         False,
         f"{len(counts)} {'field holds' if len(counts) == 1 else 'fields hold'} values that can't be read: {named}."
         f" They are kept in `{pull.table.name}.unreadable`.",
@@ -122,36 +120,36 @@ def unreadable_values(looking: Looking) -> Found:
     )
 
 
-def response_limit(looking: Looking) -> Found:
+def response_limit(given: CheckInput) -> CheckOutcome:
     """Whether the last run was cut off by `response_limit`."""
     from gainsight_pipelines.store import history
 
-    last = history.last_completed_run(looking.connection, looking.pull.name)
+    last = history.last_completed_run(given.connection, given.pull.name)
     if last is None or not last[0]:
-        return Found(True, "The last run read everything within its window.", {}, "response-limit")
-    limit, read_up_to = looking.pull.limit, last[1].get("read_up_to")
+        return CheckOutcome(True, "The last run read everything within its window.", {}, "response-limit")
+    limit, read_up_to = given.pull.limit, last[1].get("read_up_to")
     metadata = {"response_limit": limit or 0, **({"read_up_to": read_up_to} if read_up_to else {})}
     behind = f" It came to {read_up_to[:19].replace('T', ' ')} UTC; the next run goes on there." if read_up_to else ""
-    return Found(
+    return CheckOutcome(
         False,
         f"The last run was cut off at the limit of {limit:,} responses.{behind}"
-        f" Raise {looking.pull.section}.response_limit if it stays so.",
+        f" Raise {given.pull.section}.response_limit if it stays so.",
         metadata,
         "response-limit",
     )
 
 
-def data_age(looking: Looking) -> Found:
+def data_age(given: CheckInput) -> CheckOutcome:
     """How long ago anything changed in Gainsight, by the data's own newest time."""
     from gainsight_pipelines.store import history
 
-    pull = looking.pull
-    newest = history.newest_data(looking.connection, pull.name, pull.table, pull.gainsight_object)
+    pull = given.pull
+    newest = history.newest_data(given.connection, pull.name, pull.table, pull.gainsight_object)
     if newest is None:
-        return Found(True, "Nothing with a date is stored yet.", {}, "data-age")
-    age = looking.now - newest
-    allowed = CADENCES_WITHOUT_CHANGE * looking.cadence.longest_interval
-    return Found(
+        return CheckOutcome(True, "Nothing with a date is stored yet.", {}, "data-age")
+    age = given.now - newest
+    allowed = CADENCES_WITHOUT_CHANGE * given.cadence.longest_interval
+    return CheckOutcome(
         age <= allowed,
         f"The newest change in Gainsight is {_words(age)} old; up to {_words(allowed)} is usual for this cadence.",
         {"newest": dg.MetadataValue.timestamp(newest), "age_hours": round(age.total_seconds() / 3600, 2)},
@@ -159,7 +157,7 @@ def data_age(looking: Looking) -> Found:
     )
 
 
-Check = Callable[[Looking], Found]
+Check = Callable[[CheckInput], CheckOutcome]
 
 
 def checks_of(pull: ObjectPull) -> tuple[Check, ...]:
@@ -190,11 +188,11 @@ def pull_checks(tenant: Tenant, name: str) -> dg.AssetChecksDefinition | None:
             database = tenant.of(context).open_store()
             mark_run(context.op_execution_context, database, f"checks_of_{name}")
             with database.connect(f"checks {name}") as connection:
-                looking = Looking(connection, pull, cadence, SystemClock().now())
+                given = CheckInput(connection, pull, cadence, SystemClock().now())
                 for each, check in checks.items():
                     if each not in chosen:
                         continue
-                    found = check(looking)
+                    found = check(given)
                     yield dg.AssetCheckResult(
                         check_name=each,
                         asset_key=key,

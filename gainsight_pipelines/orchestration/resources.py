@@ -42,9 +42,9 @@ class GainsightResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def secrets(self, settings: Settings) -> "Secrets":
         """The secrets as they are now."""
-        from gainsight_pipelines.sync import connect
+        from gainsight_pipelines.sync import clients
 
-        return connect.read_secrets(settings, self.secrets_prefix)
+        return clients.read_secrets(settings, self.secrets_prefix)
 
     def open_store(self) -> "Store":
         """The PostgreSQL database that everything lands in, migrated if need be."""
@@ -53,14 +53,14 @@ class GainsightResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def connect_crm(self) -> "PrimaryCRM":
         """A new connection to the Salesforce or HubSpot that owns the accounts; nothing is called yet."""
-        from gainsight_pipelines.sync import connect
+        from gainsight_pipelines.sync import clients
 
         settings = self.settings()
-        return connect.connect_crm(settings, self.secrets(settings), SystemClock())
+        return clients.connect_crm(settings, self.secrets(settings), SystemClock())
 
     def connect_gainsight(self, store: "Store") -> "GainsightClient":
         """A new client, which keeps its count of calls in the store; nothing is called yet."""
-        from gainsight_pipelines.sync import connect
+        from gainsight_pipelines.sync import clients
 
         settings = self.settings()
-        return connect.connect_gainsight(settings, self.secrets(settings), SystemClock(), store)
+        return clients.connect_gainsight(settings, self.secrets(settings), SystemClock(), store)

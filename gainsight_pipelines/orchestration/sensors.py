@@ -68,9 +68,9 @@ def gate_sensor(tenant: Tenant, jobs: "Sequence[UnresolvedAssetJobDefinition]") 
             database = resource.open_store()
             found = _look_if_due(database, resource, clock, pace)
             with database.connect("gate sensor") as connection:
-                asking = Asking(tenant, context.instance, store_id(connection), location_of(context))
+                lookup = RunLookup(tenant, context.instance, store_id(connection), location_of(context))
                 end_dead_runs(context.instance, connection, clock)
-                stopped = asking.stopped(cadences) if catches_up else set(cadences)
+                stopped = lookup.stopped(cadences) if catches_up else set(cadences)
                 owed = find_owed(
                     connection, cadences, clock.now(), open_since=found.since, grace=2 * pace.closed, hold=pace.hold
                 )
@@ -79,7 +79,7 @@ def gate_sensor(tenant: Tenant, jobs: "Sequence[UnresolvedAssetJobDefinition]") 
             return dg.SensorResult(skip_reason=f"The gate can't be evaluated, so it is closed: {error}")
         is_steady = found.is_open and clock.now() - found.since >= pace.hold
         wanted = [each for each in owed if each.name not in stopped] if is_steady else []
-        requests = _requests(asking, wanted, found.since, pace.hold, clock.now())
+        requests = _requests(lookup, wanted, found.since, pace.hold, clock.now())
         state = f"{found.reason} since {found.since.isoformat()}"
         return dg.SensorResult(
             run_requests=requests,
@@ -100,12 +100,12 @@ def _look_if_due(store: "Store", resource: GainsightResource, clock: Clock, pace
         known, gated_at = find_gate(connection), last_gated(connection)
     is_doubtful = known is not None and gated_at is not None and gated_at > known.checked_at
     if known is None or is_doubtful or pace.is_due(known, clock):
-        return gate.look(store, resource.connect_crm, clock)
+        return gate.check(store, resource.connect_crm, clock)
     return known
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class RunLookup:
     """Who asks Dagster: an instance may hold other locations, and other tenants with the same names."""
 
     tenant: Tenant
@@ -160,25 +160,25 @@ def location_of(context: dg.SensorEvaluationContext) -> str | None:
 
 
 def _requests(
-    asking: Asking, owed: Sequence[Owed], open_since: datetime, hold: timedelta, now: datetime
+    lookup: RunLookup, owed: Sequence[Owed], open_since: datetime, hold: timedelta, now: datetime
 ) -> list[dg.RunRequest]:
     """What was due and may run now: nothing that is under way already, or whose last run failed just now."""
     if not owed:
         return []
-    under_way = asking.under_way([each.name for each in owed], now)
+    under_way = lookup.under_way([each.name for each in owed], now)
     found = []
     for each in owed:
         tags = {MISSED_TAG: each.tick.isoformat()}
         # Dagster takes a key once, and a run may fail before it leaves a record that `find_owed` could count.
-        ends = asking.failures(each.name, tags)
+        ends = lookup.failures(each.name, tags)
         recent = [end for end in ends if end >= open_since.timestamp()]
         is_waiting = recent and now.timestamp() - recent[0] < wait_after(len(recent), hold).total_seconds()
         if each.name not in under_way and not is_waiting:
             found.append(
                 dg.RunRequest(
-                    job_name=asking.tenant.names.job(each.name),
+                    job_name=lookup.tenant.names.job(each.name),
                     run_key=f"{each.key} {len(ends)}",
-                    tags={**step_tags(each.name), **tags, STORE_TAG: asking.store},
+                    tags={**step_tags(each.name), **tags, STORE_TAG: lookup.store},
                 )
             )
     return found

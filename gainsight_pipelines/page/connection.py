@@ -26,10 +26,10 @@ from gainsight_pipelines.page.status import GateState, Status
 from gainsight_pipelines.page.widgets import Form, Picker
 from gainsight_pipelines.page.words import ago
 from gainsight_pipelines.settings import Secrets
-from gainsight_pipelines.settings.document import Path as Place
 from gainsight_pipelines.settings.dotenv_file import source_of
 from gainsight_pipelines.settings.logins import LOGINS, Login, Variable, in_the_way, login_in_use, usual_login
 from gainsight_pipelines.settings.models import AccountFields
+from gainsight_pipelines.settings.yaml_document import Path as Place
 
 GAINSIGHT, CRM = "gainsight", "primary_crm"
 CREDENTIAL_CHECKS = frozenset({"address", "key", "accounts"})

@@ -12,12 +12,12 @@ from typing import Any
 from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.objects.section import Takes
 from gainsight_pipelines.settings import SECTIONS, Settings
-from gainsight_pipelines.settings.document import Path as Place
 from gainsight_pipelines.settings.dotenv_file import dotenv_of, write_secrets
 from gainsight_pipelines.settings.editing import SettingsFile
 from gainsight_pipelines.settings.files import why_read_only
 from gainsight_pipelines.settings.history import Version
 from gainsight_pipelines.settings.loading import SectionMistakes, checked_section, settings_of
+from gainsight_pipelines.settings.yaml_document import Path as Place
 
 HOW = "settings-page"
 

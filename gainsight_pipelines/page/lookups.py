@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from gainsight_pipelines.clock import Clock
-from gainsight_pipelines.discovery import Catalog, Connections, DiskCache
+from gainsight_pipelines.discovery import Catalog, DiskCache, InteractiveClients
 from gainsight_pipelines.discovery.cache import FOLDER
 from gainsight_pipelines.discovery.categories import CategorySample, sample_categories
-from gainsight_pipelines.discovery.connections import ANSWER_SECONDS
+from gainsight_pipelines.discovery.interactive_clients import ANSWER_SECONDS
 from gainsight_pipelines.discovery.preview import Preview, preview
 from gainsight_pipelines.discovery.validation import Check, validate
 from gainsight_pipelines.settings import Settings
@@ -50,7 +50,7 @@ class Lookups:
 
     def use(self, settings: Settings, typed: Mapping[str, str | None]) -> None:
         """Asks with these settings and secrets from now on; a look-up that is under way goes on with its own."""
-        connections = Connections(
+        connections = InteractiveClients(
             settings, self._clock, self.environ, answer_seconds=self._answer_seconds, typed=dict(typed)
         )
         if self._catalog is None:

@@ -16,7 +16,7 @@ from nicegui.elements.mixins.validation_element import ValidationElement
 from gainsight_pipelines.errors import PipelineError
 from gainsight_pipelines.page.draft import Draft, field_help
 from gainsight_pipelines.page.lookups import Lookups, Options
-from gainsight_pipelines.settings.document import Path as Place
+from gainsight_pipelines.settings.yaml_document import Path as Place
 
 T = TypeVar("T")
 F = TypeVar("F", bound=ValidationElement[Any])

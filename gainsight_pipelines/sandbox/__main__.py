@@ -8,8 +8,8 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from gainsight_pipelines.sandbox.generate import Size
-from gainsight_pipelines.sandbox.likeness import NoReport, switches_like
 from gainsight_pipelines.sandbox.server import LOOPBACK, Options, run
+from gainsight_pipelines.sandbox.tenant_report import NoReport, switches_like
 
 
 def main() -> None:

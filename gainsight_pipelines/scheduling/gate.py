@@ -96,7 +96,7 @@ def _is_younger(gate: Gate, clock: Clock, age: timedelta) -> bool:
     return timedelta(0) <= clock.now() - gate.checked_at < age
 
 
-def look(store: Store, connect: Callable[[], PrimaryCRM], clock: Clock) -> Gate:
+def check(store: Store, connect: Callable[[], PrimaryCRM], clock: Clock) -> Gate:
     """Looks at the CRM, within seconds, and keeps what was found. What can't be evaluated is closed.
 
     Args:
@@ -127,11 +127,11 @@ def look(store: Store, connect: Callable[[], PrimaryCRM], clock: Clock) -> Gate:
 
 
 def current(store: Store, connect: Callable[[], PrimaryCRM], clock: Clock, pace: Pace) -> Gate:
-    """The gate as it was at the last look, or after a new one if that is too old. Raises what `look` raises."""
+    """The gate as it was at the last look, or after a new one if that is too old. Raises what `check` raises."""
     from gainsight_pipelines.store.gate import find_gate
 
     with store.connect("gate") as connection:
         gate = find_gate(connection)
     if gate is None or pace.is_stale(gate, clock):
-        return look(store, connect, clock)
+        return check(store, connect, clock)
     return gate

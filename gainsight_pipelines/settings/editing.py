@@ -19,11 +19,9 @@ from typing import Any
 
 from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.errors import SettingsError
-from gainsight_pipelines.near import did_you_mean
+from gainsight_pipelines.near_matches import did_you_mean
 from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.objects.section import Section
-from gainsight_pipelines.settings.document import Document, DocumentError, parse
-from gainsight_pipelines.settings.document import Path as Place
 from gainsight_pipelines.settings.files import locked, write_whole
 from gainsight_pipelines.settings.history import History, Version, fingerprint, who_am_i
 from gainsight_pipelines.settings.loading import (
@@ -36,7 +34,9 @@ from gainsight_pipelines.settings.loading import (
 )
 from gainsight_pipelines.settings.mistakes import looks_secret
 from gainsight_pipelines.settings.models import SECTIONS
-from gainsight_pipelines.settings.roundtrip import put_section, remove_value, replace_section, section_text
+from gainsight_pipelines.settings.yaml_document import Document, DocumentError, parse
+from gainsight_pipelines.settings.yaml_document import Path as Place
+from gainsight_pipelines.settings.yaml_edit import put_section, remove_value, replace_section, section_text
 
 LOCK = "settings.lock"
 

@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gainsight_pipelines.errors import SettingsError
-from gainsight_pipelines.settings.document import DocumentError, parse
 from gainsight_pipelines.settings.loading import DATA_FOLDER
 from gainsight_pipelines.settings.mistakes import looks_secret
+from gainsight_pipelines.settings.yaml_document import DocumentError, parse
 
 FOLDER = "settings_history"
 BY_HAND = "by hand"

@@ -15,11 +15,10 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from gainsight_pipelines.errors import SettingsError
-from gainsight_pipelines.near import did_you_mean, near_matches
+from gainsight_pipelines.near_matches import did_you_mean, near_matches
 from gainsight_pipelines.objects.registry import COMPANIES, DEFINITIONS
 from gainsight_pipelines.objects.section import Section
 from gainsight_pipelines.settings import mistakes
-from gainsight_pipelines.settings.document import MAX_BYTES, Document, DocumentError, parse
 from gainsight_pipelines.settings.models import (
     SECTIONS,
     AlertSettings,
@@ -30,6 +29,7 @@ from gainsight_pipelines.settings.models import (
     SchedulesSettings,
     StoreSettings,
 )
+from gainsight_pipelines.settings.yaml_document import MAX_BYTES, Document, DocumentError, parse
 from gainsight_pipelines.text import name_key
 
 PATH_VARIABLE = "GAINSIGHT_PIPELINES_SETTINGS"

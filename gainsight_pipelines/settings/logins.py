@@ -1,6 +1,6 @@
 """Ways to log in to Gainsight, Salesforce and HubSpot: which variables each takes, and what people call them.
 
-Data alone. ``crm.connect`` and ``gainsight`` read the variables; here they have names and explanations for forms.
+Data alone. ``crm.credentials`` and ``gainsight`` read the variables; here they have names and explanations for forms.
 """
 
 from __future__ import annotations

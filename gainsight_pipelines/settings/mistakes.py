@@ -16,10 +16,10 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from gainsight_pipelines.near import near_matches
+from gainsight_pipelines.near_matches import near_matches
 from gainsight_pipelines.objects.section import Section, Takes
-from gainsight_pipelines.settings.document import Document, Path
 from gainsight_pipelines.settings.models import SECTIONS
+from gainsight_pipelines.settings.yaml_document import Document, Path
 
 _SECRET = re.compile(
     r"api_?key|token|passw|secret|credential|private_?key|(^|_)(pwd|auth|authorization)(_|$)", re.IGNORECASE

@@ -23,7 +23,7 @@ from pydantic import (
 
 from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.objects.section import FIELD_WORDS, FieldName, ObjectName, Section, Takes, each_once
-from gainsight_pipelines.settings import values
+from gainsight_pipelines.settings import validators
 from gainsight_pipelines.text import name_key
 
 ALERTS_VARIABLE = "GAINSIGHT_PIPELINES_ALERTS_URLS"
@@ -36,7 +36,7 @@ NOT_A_PRIMARY_CRM = (
 )
 
 
-Owner = Annotated[str, Field(strict=True, max_length=255, pattern=values.OWNER)]
+Owner = Annotated[str, Field(strict=True, max_length=255, pattern=validators.OWNER)]
 
 
 class GainsightSettings(Section):
@@ -61,7 +61,7 @@ class GainsightSettings(Section):
     @field_validator("base_url", mode="before")
     @classmethod
     def _address(cls, value: object) -> str:
-        return values.base_url(value)
+        return validators.base_url(value)
 
 
 CheckName = Literal["match_rate", "response_limit", "schema_drift", "unmapped_categories", "unreadable_values"]
@@ -155,7 +155,7 @@ class AlertSettings(Section):
     @field_validator("dagster_url", mode="before")
     @classmethod
     def _address(cls, value: object) -> object:
-        return value if value is None else values.ui_url(value)
+        return value if value is None else validators.ui_url(value)
 
     @field_validator("objects")
     @classmethod
@@ -247,14 +247,14 @@ class Schedules(Section):
     @field_validator("timezone")
     @classmethod
     def _known(cls, value: str) -> str:
-        return values.timezone(value)
+        return validators.timezone(value)
 
     @field_validator(*DEFINITIONS, check_fields=False)
     @classmethod
     def _cron_expression(cls, value: str | Mapping[str, str | None] | None) -> str | Mapping[str, str | None] | None:
         for each in value.values() if isinstance(value, Mapping) else (value,):
             if each is not None:
-                values.cron(each)
+                validators.cron(each)
         return value
 
     def cron_of(self, section: str, name: str) -> str | None:
@@ -290,13 +290,13 @@ with warnings.catch_warnings():
 
         schema: Annotated[
             str,
-            AfterValidator(values.schema),
+            AfterValidator(validators.schema),
             Field(
                 strict=True,
-                pattern=values.SCHEMA_NAME,
+                pattern=validators.SCHEMA_NAME,
                 description="Schema of the tables. Each tenant has its own; several can share a database.",
             ),
-            Takes(values.SCHEMA_WORDS),
+            Takes(validators.SCHEMA_WORDS),
         ] = "gainsight"  # type: ignore[assignment]
 
 

@@ -100,7 +100,7 @@ def gate_closed_since(connection: psycopg.Connection) -> datetime | None:
     return row[0] if row else None
 
 
-def told(connection: psycopg.Connection) -> dict[tuple[str, str], tuple[datetime, datetime]]:
+def firing(connection: psycopg.Connection) -> dict[tuple[str, str], tuple[datetime, datetime]]:
     """The alerts that have been told and are not over: rule and object, since when it is wrong, when it was told."""
     return {
         (rule, name): (since, at)

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from gainsight_pipelines.store import versions
+from gainsight_pipelines.store import data_versions
 from gainsight_pipelines.store.leases import Lease, TookTooLong
 
 ROWS = 20_000
@@ -84,7 +84,7 @@ def in_batches(
             with lease.writing(connection):
                 count = write(done, last)
                 if count:
-                    versions.move(connection, lease.name)
+                    data_versions.bump(connection, lease.name)
         except TookTooLong:
             if last - done == 1:
                 raise

@@ -187,7 +187,7 @@ class CrmIdField(Scope):
 
 
 @dataclass(frozen=True, slots=True)
-class CompanyLook(Scope):
+class CompanyCheck(Scope):
     """Of companies: how far changed CRM ids were looked for, and when."""
 
     scope: ClassVar[str] = "changes"

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from gainsight_pipelines.store import bulk, versions
+from gainsight_pipelines.store import bulk, data_versions
 from gainsight_pipelines.store.batches import change, in_batches
 from gainsight_pipelines.store.bulk import Written
 from gainsight_pipelines.store.leases import Lease, TookTooLong
@@ -109,7 +109,7 @@ def swap(
                 (run_id,),
             ).rowcount
             if written.written or vanished:
-                versions.move(connection, lease.name)
+                data_versions.bump(connection, lease.name)
             finish()
     except TookTooLong:
         total = in_batches(connection, lease, rows, lambda first, last: write(first, last).written, size=rows)

@@ -17,7 +17,7 @@ from gainsight_pipelines.gainsight.errors import UnknownField
 from gainsight_pipelines.gainsight.metadata import ObjectSchema, PicklistOption
 from gainsight_pipelines.gainsight.query import Query
 from gainsight_pipelines.objects.pull import ObjectPull
-from gainsight_pipelines.store import schemas, versions
+from gainsight_pipelines.store import data_versions, schema_cache
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.leases import Lease
 from gainsight_pipelines.store.scopes import Scopes
@@ -105,7 +105,7 @@ class PullContext:
     def moved(self, rows: int) -> None:
         """Notes, in the open transaction, that rows of the object have changed: its data have another version now."""
         if rows:
-            versions.move(self.connection, self.pull.name)
+            data_versions.bump(self.connection, self.pull.name)
 
     @property
     def services(self) -> Services:
@@ -144,7 +144,7 @@ class PullContext:
     def schema(self, object_name: str) -> ObjectSchema:
         """An object as the tenant describes it, asked for once a day."""
         now = self.services.clock.now()
-        kept = schemas.find_schema(self.connection, object_name, self.day_began())
+        kept = schema_cache.find_schema(self.connection, object_name, self.day_began())
         if kept is not None:
             description, unreadable = kept
             try:
@@ -156,7 +156,7 @@ class PullContext:
                 return schema
         schema = self._with_options(self.services.gainsight.describe(object_name))
         self.described.add(name_key(object_name))
-        schemas.keep_schema(self.connection, object_name, schema.to_json(), now)
+        schema_cache.keep_schema(self.connection, object_name, schema.to_json(), now)
         return schema
 
     def _with_options(self, schema: ObjectSchema) -> ObjectSchema:
@@ -184,7 +184,7 @@ class PullContext:
         """
         stale = self.remembered - self.described
         for name in stale:
-            schemas.forget_schema(self.connection, name)
+            schema_cache.forget_schema(self.connection, name)
         return bool(stale)
 
     def leave_out(self, refused: UnknownField) -> bool:
@@ -198,7 +198,7 @@ class PullContext:
         """
         object_name = refused.object_name or self.pull.gainsight_object
         if is_new := name_key(object_name) not in self.described:
-            schemas.forget_schema(self.connection, object_name)
+            schema_cache.forget_schema(self.connection, object_name)
         schema = self.schema(object_name)
         names = refused.fields
         if not names and not is_new:
@@ -209,7 +209,7 @@ class PullContext:
             if ("." in name or schema.field(name) is not None) and name_key(name) not in schema.unreadable
         ]
         if still:
-            schemas.note_unreadable(self.connection, object_name, still)
+            schema_cache.note_unreadable(self.connection, object_name, still)
             self.report.details.setdefault("unreadable_fields", []).extend(still)
             self.note(
                 f"Gainsight refuses {', '.join(f'`{name}`' for name in still)} of `{object_name}`, so that is left out"

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from gainsight_pipelines.gainsight.errors import UnknownObject
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
 from gainsight_pipelines.gainsight.query import Condition, Operator
-from gainsight_pipelines.gainsight.reader import ReadPlan, read_whole
+from gainsight_pipelines.gainsight.reader import ReadPlan, read_full
 from gainsight_pipelines.objects.fields import normal_name, text
 from gainsight_pipelines.objects.pull import Mapper
 from gainsight_pipelines.store import deletions
@@ -101,7 +101,7 @@ def _logged(context: PullContext, schema: ObjectSchema, since: datetime) -> dict
     label = context.schema(context.pull.gainsight_object).label
     names = {normal_name(context.pull.gainsight_object), normal_name(label)}
     found: dict[str, datetime | None] = {}
-    for page in read_whole(context.services.gainsight, plan, report=context.note):
+    for page in read_full(context.services.gainsight, plan, report=context.note):
         for record in page.records:
             gsid = text(record.get("RecordId"))
             if gsid and normal_name(text(record.get("ObjectName")) or "") in names:
@@ -121,7 +121,7 @@ def _sweep(context: PullContext) -> None:
     connection, table, name = context.connection, context.pull.table, context.pull.gainsight_object
     plan = ReadPlan(name, ("Gsid",), cursor_field=None, kind="sweep")
     deletions.prepare_sweep(connection)
-    for page in read_whole(context.services.gainsight, plan, report=context.note):
+    for page in read_full(context.services.gainsight, plan, report=context.note):
         ids = (_as_stored(context, str(record["Gsid"])) for record in page.records if record.get("Gsid"))
         deletions.note_seen(connection, ids, is_restart=page.is_restart)
     unseen, live = deletions.count_unseen(connection, table, name, context.started_at)

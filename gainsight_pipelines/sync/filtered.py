@@ -20,7 +20,7 @@ from gainsight_pipelines.gainsight.reader import PAGE_SIZE, ReadPlan
 from gainsight_pipelines.objects.pull import Mapper
 from gainsight_pipelines.store.scopes import Filtered
 from gainsight_pipelines.sync.context import PullContext
-from gainsight_pipelines.sync.pages import PageWriter
+from gainsight_pipelines.sync.page_writer import PageWriter
 from gainsight_pipelines.sync.strategy import strategy_of
 
 

@@ -15,7 +15,7 @@ from gainsight_pipelines.gainsight.reader import (
     end_of_read,
     read_by_ids,
     read_changed,
-    read_whole,
+    read_full,
     read_without_modified,
     start_of_pull,
 )
@@ -28,12 +28,12 @@ from gainsight_pipelines.store.scopes import (
     WithoutDate,
     WithoutModification,
 )
-from gainsight_pipelines.store.stored import dated_before
+from gainsight_pipelines.store.stored_records import dated_before
 from gainsight_pipelines.sync.budget import Budget
-from gainsight_pipelines.sync.changes import Changes
 from gainsight_pipelines.sync.context import PullContext
+from gainsight_pipelines.sync.drift import Changes
 from gainsight_pipelines.sync.filtered import read_filtered
-from gainsight_pipelines.sync.pages import PageWriter
+from gainsight_pipelines.sync.page_writer import PageWriter
 from gainsight_pipelines.sync.strategy import Strategy, strategy_of
 
 STORED_AT_A_TIME = 1000
@@ -210,7 +210,7 @@ def _read_undated(
         pages = read_without_modified(context.services.gainsight, plan, report=context.note)
     else:
         # By Gsid too: some may have neither date.
-        pages = read_whole(context.services.gainsight, replace(plan, cursor_field=None), report=context.note)
+        pages = read_full(context.services.gainsight, replace(plan, cursor_field=None), report=context.note)
     for page in pages:
         # Where the order isn't to be trusted there is no place to go on at: then the next day begins anew.
         if page.is_last and (not page.is_truncated or page.is_whole):

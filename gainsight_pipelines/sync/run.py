@@ -26,7 +26,7 @@ from gainsight_pipelines.matching import AccountIndex, Link
 from gainsight_pipelines.objects.columns import fits
 from gainsight_pipelines.objects.fields import UNREADABLE
 from gainsight_pipelines.objects.pull import Mapper
-from gainsight_pipelines.store import bulk, links, runs, schemas, views
+from gainsight_pipelines.store import bulk, links, runs, schema_cache, views
 from gainsight_pipelines.store.accounts import indexed_accounts
 from gainsight_pipelines.store.connection import Store, translated_errors
 from gainsight_pipelines.store.custom_fields import register_fields
@@ -37,11 +37,11 @@ from gainsight_pipelines.store.runs import FAILED_AS, WORTH_RETRYING
 from gainsight_pipelines.store.samples import accounts_with_several_companies, unmatched_examples
 from gainsight_pipelines.store.scopes import Linked
 from gainsight_pipelines.sync.budget import Budget
-from gainsight_pipelines.sync.changes import Changes, begin, finish
-from gainsight_pipelines.sync.companies import crm_id_field, keep_crm_ids
+from gainsight_pipelines.sync.company_links import crm_id_field, keep_crm_ids
 from gainsight_pipelines.sync.context import Prepared, PullContext, logger
 from gainsight_pipelines.sync.deletions import find_deletions, note_beginning
-from gainsight_pipelines.sync.pages import PageWriter
+from gainsight_pipelines.sync.drift import Changes, begin, finish
+from gainsight_pipelines.sync.page_writer import PageWriter
 from gainsight_pipelines.sync.reads import read_again, read_changes, read_daily
 from gainsight_pipelines.sync.report import SyncReport
 from gainsight_pipelines.sync.snapshot import read_snapshot
@@ -198,7 +198,7 @@ def _pull_all(context: PullContext) -> None:
     index = refresh_accounts(context)
     bulk.prepare(context.connection, context.pull.table)
     if context.prepared.is_full:
-        schemas.forget_schema(context.connection, context.pull.gainsight_object)
+        schema_cache.forget_schema(context.connection, context.pull.gainsight_object)
     mapper = read_mapped(context, index, _read_all)
     _relink(context, mapper)
     register_custom_fields(context, mapper)

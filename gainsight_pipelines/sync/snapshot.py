@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from gainsight_pipelines.errors import PermanentError
-from gainsight_pipelines.gainsight.reader import ReadPlan, read_whole
+from gainsight_pipelines.gainsight.reader import ReadPlan, read_full
 from gainsight_pipelines.objects.pull import Mapper
 from gainsight_pipelines.store import snapshot
 from gainsight_pipelines.store.scopes import Pull
 from gainsight_pipelines.sync.context import PullContext
-from gainsight_pipelines.sync.pages import PageWriter
+from gainsight_pipelines.sync.page_writer import PageWriter
 from gainsight_pipelines.sync.read_ahead import read_ahead
 
 LEAST_SHARE = 0.5
@@ -25,7 +25,7 @@ def read_snapshot(context: PullContext, mapper: Mapper, write: PageWriter) -> No
     context.report.cursor_before = context.scopes.take(Pull)
     plan = ReadPlan(context.pull.gainsight_object, mapper.select, cursor_field=None, id_field=mapper.id_field)
     snapshot.prepare(connection, context.pull.table)
-    for page in read_ahead(read_whole(context.services.gainsight, plan, report=context.note)):
+    for page in read_ahead(read_full(context.services.gainsight, plan, report=context.note)):
         context.report.cleaned += page.cleaned
         write.stage(page.records, is_restart=page.is_restart)
     table, name = context.pull.table, context.pull.gainsight_object

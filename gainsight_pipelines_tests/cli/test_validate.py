@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gainsight_pipelines.embedded.server import EmbeddedServer
-from gainsight_pipelines.sandbox.likeness import switches_like
+from gainsight_pipelines.sandbox.tenant_report import switches_like
 from gainsight_pipelines_tests.product import Product, product_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from gainsight_pipelines.clock import SystemClock
-from gainsight_pipelines.crm.connect import from_environment
+from gainsight_pipelines.crm.credentials import crm_from_environment
 from gainsight_pipelines.crm.fields import AccountFieldMap
 from gainsight_pipelines.crm.protocol import Account, PrimaryCRM
 from gainsight_pipelines.errors import CredentialsRejected, GateClosed
@@ -46,7 +46,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @contextmanager
 def connected(sandbox: Sandbox, **changed: str) -> Iterator[PrimaryCRM]:
-    crm = from_environment("hubspot", sandbox.environment | changed, FIELDS, [GSID], SystemClock())
+    crm = crm_from_environment("hubspot", sandbox.environment | changed, FIELDS, [GSID], SystemClock())
     try:
         yield crm
     finally:

@@ -16,7 +16,7 @@ import pytest
 import trustme
 
 from gainsight_pipelines.clock import SystemClock
-from gainsight_pipelines.crm.connect import from_environment
+from gainsight_pipelines.crm.credentials import crm_from_environment
 from gainsight_pipelines.crm.fields import AccountFieldMap
 from gainsight_pipelines.crm.protocol import Account, PrimaryCRM
 from gainsight_pipelines.errors import CredentialsRejected, GateClosed, PipelineError, RateLimited
@@ -72,7 +72,7 @@ def sandbox(tls: ssl.SSLContext, authority: trustme.CA, secrets: SandboxSecrets,
 
 @contextmanager
 def connected(sandbox: Sandbox, way: str = "client credentials", **changed: str) -> Iterator[PrimaryCRM]:
-    crm = from_environment("salesforce", sandbox.environments[way] | changed, FIELDS, [GSID], SystemClock())
+    crm = crm_from_environment("salesforce", sandbox.environments[way] | changed, FIELDS, [GSID], SystemClock())
     try:
         yield crm
     finally:

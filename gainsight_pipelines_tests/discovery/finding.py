@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gainsight_pipelines.discovery import Catalog, Connections, DiskCache
+from gainsight_pipelines.discovery import Catalog, DiskCache, InteractiveClients
 from gainsight_pipelines.settings import Settings, parse_settings
 from gainsight_pipelines_tests.product import REAL_PREFIXES
 from gainsight_pipelines_tests.pulling import ShiftedClock
@@ -34,8 +34,8 @@ class Finding:
         return parse_settings(yaml.safe_dump(self.content), self.folder / "gainsight.yaml")
 
     @property
-    def connections(self) -> Connections:
-        return Connections(self.settings, self.clock, self.environ)
+    def connections(self) -> InteractiveClients:
+        return InteractiveClients(self.settings, self.clock, self.environ)
 
     @property
     def catalog(self) -> Catalog:

@@ -25,7 +25,7 @@ from gainsight_pipelines.gainsight.reader import (
     end_of_read,
     read_by_ids,
     read_changed,
-    read_whole,
+    read_full,
     read_without_modified,
     start_of_pull,
 )
@@ -413,10 +413,10 @@ def test_a_limit_in_a_whole_read_keeps_the_oldest(tenant, client, limit):
 def test_a_limit_without_a_cursor_is_that_of_the_first_by_gsid(tenant, client, ignores):
     tenant.rows, tenant.ignores_where = make_rows(600), ignores
     first = sorted(row["Gsid"] for row in tenant.rows)[:120]
-    read = Read(read_whole(client, plan_of(cursor_field=None, limit=120), page_size=250))
+    read = Read(read_full(client, plan_of(cursor_field=None, limit=120), page_size=250))
     assert (read.gsids, read.last.is_truncated) == (first, True)
     assert len(tenant.asked) == (4 if ignores else 3)  # two prove the order, or that conditions are ignored
-    enough = Read(read_whole(client, plan_of(cursor_field=None, limit=600), page_size=250))
+    enough = Read(read_full(client, plan_of(cursor_field=None, limit=600), page_size=250))
     assert (len(set(enough.gsids)), enough.last.is_truncated) == (600, False)
 
 
@@ -448,7 +448,7 @@ def test_deletions_meanwhile_don_t_make_an_offset_read_lose_rows(tenant, client)
 def test_objects_without_ids_are_read_by_offset_with_equal_rows_kept(tenant, client):
     tenant.rows = [{"Metric": f"m{index % 40}"} for index in range(700)]
     plan = ReadPlan("usage__gc", ("Metric",), cursor_field=None, id_field=None)
-    pages = list(read_whole(client, plan, page_size=200))
+    pages = list(read_full(client, plan, page_size=200))
     assert Counter(record["Metric"] for page in pages for record in page.records) == Counter(
         row["Metric"] for row in tenant.rows
     )
@@ -463,7 +463,7 @@ def test_a_whole_read_that_begins_anew_says_so(tenant, client):
         tenant.ignores_where = len(tenant.asked) > 3
 
     tenant.before_answer = ignore
-    pages = list(read_whole(client, plan_of(cursor_field=None), page_size=250))
+    pages = list(read_full(client, plan_of(cursor_field=None), page_size=250))
     restarts = [index for index, page in enumerate(pages) if page.is_restart]
     assert restarts == [1]  # the first page by Gsid was right, the second showed that conditions are ignored
     assert {record["Gsid"] for page in pages[1:] for record in page.records} == set(all_gsids(tenant))

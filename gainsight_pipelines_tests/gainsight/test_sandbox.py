@@ -13,7 +13,7 @@ from gainsight_pipelines.gainsight.client import GainsightClient
 from gainsight_pipelines.gainsight.credentials import AccessKey
 from gainsight_pipelines.gainsight.errors import CannotReadCompletely, UnknownField, UnknownObject
 from gainsight_pipelines.gainsight.query import Condition, Operator, Query
-from gainsight_pipelines.gainsight.reader import ReadPlan, read_by_ids, read_changed, read_whole, read_without_modified
+from gainsight_pipelines.gainsight.reader import ReadPlan, read_by_ids, read_changed, read_full, read_without_modified
 from gainsight_pipelines_tests.gainsight.clocks import RecordingClock
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 
@@ -107,7 +107,7 @@ def test_calls_are_pages_plus_one(sandbox, client, dated):
 
 def test_dated_and_undated_are_all(sandbox, client, dated):
     undated = [record["Gsid"] for page in read_without_modified(client, TIMELINE) for record in page.records]
-    whole = [record["Gsid"] for page in read_whole(client, TIMELINE, page_size=200) for record in page.records]
+    whole = [record["Gsid"] for page in read_full(client, TIMELINE, page_size=200) for record in page.records]
     assert set(undated).isdisjoint(dated)
     assert set(undated) | dated == set(whole)
 

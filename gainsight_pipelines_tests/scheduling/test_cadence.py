@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.scheduling.cadence import Cadence, cadence_of
 from gainsight_pipelines.settings import parse_settings
-from gainsight_pipelines.settings.values import PLAIN_CRON
+from gainsight_pipelines.settings.validators import PLAIN_CRON
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)  # the day before clocks go forward in Europe
 

@@ -12,16 +12,16 @@ from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.scheduling import gate
 from gainsight_pipelines.scheduling.gate import Pace
 from gainsight_pipelines.store.gate import Gate, find_gate
-from gainsight_pipelines.sync import connect
+from gainsight_pipelines.sync import clients
 from gainsight_pipelines_tests.pulling import Pulling
 
 
 def connected(pulling: Pulling) -> PrimaryCRM:
-    return connect.connect_crm(pulling.settings, connect.read_secrets(pulling.settings), pulling.clock)
+    return clients.connect_crm(pulling.settings, clients.read_secrets(pulling.settings), pulling.clock)
 
 
 def look(pulling: Pulling) -> Gate:
-    return gate.look(pulling.store, lambda: connected(pulling), pulling.clock)
+    return gate.check(pulling.store, lambda: connected(pulling), pulling.clock)
 
 
 def test_open_with_the_number_of_accounts(pulling: Pulling) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 import pytest
 
 from gainsight_pipelines.clock import SystemClock
-from gainsight_pipelines.crm.connect import from_environment
+from gainsight_pipelines.crm.credentials import crm_from_environment
 from gainsight_pipelines.crm.fields import AccountFieldMap
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.settings.logins import LOGINS, in_the_way, login_in_use, usual_login
@@ -49,9 +49,9 @@ def test_each_login_is_what_the_connection_reads(login, tmp_path) -> None:  # ty
     values = {variable.name: "https://acme.my.salesforce.com" for variable in login.variables}
     if "SALESFORCE_JWT_KEY_FILE" in values:
         values["SALESFORCE_JWT_KEY_FILE"] = str(key)
-    from_environment("salesforce", values, AccountFieldMap(), (), SystemClock()).close()
+    crm_from_environment("salesforce", values, AccountFieldMap(), (), SystemClock()).close()
     for variable in login.variables:
         rest = {name: value for name, value in values.items() if name != variable.name}
         if not variable.is_optional and login_in_use("salesforce", rest.__contains__) is login:
             with pytest.raises(SettingsError, match=variable.name):
-                from_environment("salesforce", rest, AccountFieldMap(), (), SystemClock())
+                crm_from_environment("salesforce", rest, AccountFieldMap(), (), SystemClock())

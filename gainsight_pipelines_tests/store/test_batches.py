@@ -16,7 +16,7 @@ import pytest
 from gainsight_pipelines.matching import Link
 from gainsight_pipelines.objects.activity import ACTIVITY
 from gainsight_pipelines.objects.product_usage import USAGE_METRIC
-from gainsight_pipelines.store import accounts, bulk, deletions, links, snapshot, stored
+from gainsight_pipelines.store import accounts, bulk, deletions, links, snapshot, stored_records
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.leases import Lease, TookTooLong, object_lease
 from gainsight_pipelines.store.remap import Remap, remap
@@ -103,7 +103,7 @@ def mark_object(connection: psycopg.Connection, lease: Lease) -> Any:
 
 
 def rename(connection: psycopg.Connection, lease: Lease) -> Any:
-    return stored.rename_object(connection, lease, ACTIVITY, "a", "A", "later")
+    return stored_records.rename_object(connection, lease, ACTIVITY, "a", "A", "later")
 
 
 def swap(connection: psycopg.Connection, lease: Lease) -> Any:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from gainsight_pipelines.store.data_versions import version_of
 from gainsight_pipelines.store.tenant import empty
-from gainsight_pipelines.store.versions import version_of
 from gainsight_pipelines_tests.pulling import Pulling
 from gainsight_pipelines_tests.sync.test_matching import expected, links
 

@@ -13,7 +13,7 @@ import pytest
 
 from gainsight_pipelines.errors import CredentialsRejected, PermanentError, SettingsError
 from gainsight_pipelines.sync import Prepared, SyncReport, sync
-from gainsight_pipelines.sync.days import DayRead, sync_days
+from gainsight_pipelines.sync.day_backfill import DayRead, sync_days
 from gainsight_pipelines_tests.pulling import Pulling
 from gainsight_pipelines_tests.sync.test_company import ask
 

@@ -1,7 +1,7 @@
 """Changes one section in the text of a settings file: comments, order and every other section stay as they are.
 
 Knows YAML, not what the settings mean. The text of the section alone goes through ruamel.yaml; what comes out is read
-back by the reader of ``document`` and has to say what it should.
+back by the reader of ``yaml_document`` and has to say what it should.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from ruamel.yaml.tokens import CommentToken
 
 from gainsight_pipelines.errors import SettingsError
-from gainsight_pipelines.settings.document import DocumentError, Path, compose, parse
-from gainsight_pipelines.settings.lines import NotByLines, without
+from gainsight_pipelines.settings.yaml_document import DocumentError, Path, compose, parse
+from gainsight_pipelines.settings.yaml_lines import NotByLines, without
 
 WIDE = 10_000
 """No line is broken for its length."""

@@ -40,7 +40,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Habits:
+class TenantProfile:
     """How a tenant answers. HONOURED, IGNORED, REFUSED or UNKNOWN where nothing else is said.
 
     Attributes:
@@ -90,7 +90,7 @@ class Habits:
         return list(_meanings(self))
 
 
-def probe_habits(client: GainsightClient, objects: Iterable[ObjectInfo], schema: ObjectSchema) -> Habits:
+def probe_tenant(client: GainsightClient, objects: Iterable[ObjectInfo], schema: ObjectSchema) -> TenantProfile:
     """Finds a tenant's habits out by about a dozen small calls.
 
     Args:
@@ -112,7 +112,7 @@ class _Probe:
         dates = [one.name for one in schema.fields.values() if one.is_date and one.name != self._cursor]
         self._select = ("Gsid", self._cursor, *dates[:_DATE_FIELDS])
 
-    def run(self, objects: Sequence[str]) -> Habits:
+    def run(self, objects: Sequence[str]) -> TenantProfile:
         self._found["delete_log"] = DELETE_LOG in {name.casefold() for name in objects}
         records: list[Record] = []
         steps: tuple[tuple[str, Callable[[], None]], ...] = (
@@ -131,7 +131,7 @@ class _Probe:
                 step()
             except PipelineError as error:
                 self._notes.append(f"{what}: {error}")
-        return Habits(**self._found, notes=tuple(self._notes))
+        return TenantProfile(**self._found, notes=tuple(self._notes))
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
@@ -255,7 +255,7 @@ class _Probe:
         return HONOURED if len(answer.records()) == expected else IGNORED
 
 
-def _meanings(habits: Habits) -> Iterable[str]:
+def _meanings(habits: TenantProfile) -> Iterable[str]:
     read_whole = "so each pull reads every object whole, which takes more calls"
     if habits.where == IGNORED:
         yield f"Conditions are ignored, {read_whole}."

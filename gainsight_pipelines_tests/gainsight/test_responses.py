@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gainsight_pipelines.gainsight.answers import NotJson, Renamer, decode, looks_like_a_web_page
 from gainsight_pipelines.gainsight.errors import error_of
+from gainsight_pipelines.gainsight.responses import NotJson, Renamer, decode, looks_like_a_web_page
 
 TEXT = st.text(alphabet=st.characters(exclude_categories=()) | st.sampled_from('\0\ud800\udfff\n"\\'))
 INTEGERS = st.integers(-(2**63), 2**64 - 1)

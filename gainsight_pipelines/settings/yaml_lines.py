@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
-from gainsight_pipelines.settings.document import Path, compose
+from gainsight_pipelines.settings.yaml_document import Path, compose
 
 
 class NotByLines(Exception):

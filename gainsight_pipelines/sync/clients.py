@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from gainsight_pipelines.clock import Clock
-from gainsight_pipelines.crm.connect import from_environment
+from gainsight_pipelines.crm.credentials import crm_from_environment
 from gainsight_pipelines.crm.fields import AccountFieldMap
 from gainsight_pipelines.crm.protocol import PrimaryCRM
 from gainsight_pipelines.errors import NoPrimaryCRM, SettingsError
@@ -83,7 +83,9 @@ def connect_crm(
         )
     fields = AccountFieldMap(**primary.fields.model_dump())
     gsids = gsid_fields(settings) if fields_with_gsids is None else fields_with_gsids
-    return from_environment(primary.kind, secrets.environment(), fields, gsids, clock, answer_seconds=answer_seconds)
+    return crm_from_environment(
+        primary.kind, secrets.environment(), fields, gsids, clock, answer_seconds=answer_seconds
+    )
 
 
 def gsid_fields(settings: Settings) -> Mapping[str, str]:

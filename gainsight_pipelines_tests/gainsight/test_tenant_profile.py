@@ -12,8 +12,8 @@ import pytest
 
 from gainsight_pipelines.gainsight.client import GainsightClient
 from gainsight_pipelines.gainsight.credentials import AccessKey
-from gainsight_pipelines.gainsight.habits import Habits, probe_habits
-from gainsight_pipelines.sandbox.likeness import NoReport, switches_like
+from gainsight_pipelines.gainsight.tenant_profile import TenantProfile, probe_tenant
+from gainsight_pipelines.sandbox.tenant_report import NoReport, switches_like
 from gainsight_pipelines_tests.pulling import ShiftedClock
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 
@@ -49,12 +49,12 @@ def sandbox(small_sandbox: RunningSandbox) -> Iterator[RunningSandbox]:
     small_sandbox.reset()
 
 
-def probe(sandbox: RunningSandbox) -> Habits:
+def probe(sandbox: RunningSandbox) -> TenantProfile:
     client = GainsightClient(
         sandbox.urls["gainsight"], AccessKey(sandbox.env["GAINSIGHT_API_KEY"]), clock=ShiftedClock(), max_tries=1
     )
     with closing(client):
-        return probe_habits(client, client.list_objects(), client.describe("activity_timeline"))
+        return probe_tenant(client, client.list_objects(), client.describe("activity_timeline"))
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_step_that_fails_is_noted(sandbox: RunningSandbox) -> None:
         read_timeout=0.5,
     )
     with closing(client):
-        habits = probe_habits(client, client.list_objects(), client.describe("activity_timeline"))
+        habits = probe_tenant(client, client.list_objects(), client.describe("activity_timeline"))
     assert habits.where == "honoured"
     assert "the largest page: Gainsight didn't answer" in habits.notes[0]
 

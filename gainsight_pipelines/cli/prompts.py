@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from gainsight_pipelines.cli import output
 from gainsight_pipelines.cli.invocation import PROGRAM
 from gainsight_pipelines.errors import PipelineError, SettingsError
-from gainsight_pipelines.near import did_you_mean
+from gainsight_pipelines.near_matches import did_you_mean
 
 NONE = "-"
 """The answer that means: there is none."""

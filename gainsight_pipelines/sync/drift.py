@@ -32,7 +32,7 @@ from gainsight_pipelines.store.scopes import (
     WithoutDate,
     WithoutModification,
 )
-from gainsight_pipelines.store.stored import rename_object
+from gainsight_pipelines.store.stored_records import rename_object
 from gainsight_pipelines.sync.context import PullContext
 from gainsight_pipelines.text import name_key
 

@@ -12,14 +12,14 @@ from gainsight_pipelines.gainsight.reader import (
     ReadPlan,
     end_of_read,
     read_changed,
-    read_whole,
+    read_full,
     start_of_pull,
 )
 from gainsight_pipelines.objects.fields import MODIFIED_NAMES, first_named
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, company_crm_id_field, crm_ids_of
 from gainsight_pipelines.objects.registry import COMPANIES
 from gainsight_pipelines.store import links
-from gainsight_pipelines.store.scopes import CompanyLook, CrmIdField, Pull, Scopes
+from gainsight_pipelines.store.scopes import CompanyCheck, CrmIdField, Pull, Scopes
 from gainsight_pipelines.sync.context import PullContext
 from gainsight_pipelines.sync.strategy import strategy_of
 from gainsight_pipelines.text import name_key
@@ -85,7 +85,7 @@ def _follow_field(context: PullContext, field: str | None) -> None:
             links.forget_crm_ids(connection)
             if field is not None:
                 plan = ReadPlan(COMPANY_OBJECT, ("Gsid", field), cursor_field=None, kind="links")
-                for page in read_whole(context.services.gainsight, plan, report=context.note):
+                for page in read_full(context.services.gainsight, plan, report=context.note):
                     checked_at = context.services.clock.now()
                     links.write_companies(
                         connection, dict(crm_ids_of(page.records, field)), is_known=True, checked_at=checked_at
@@ -103,20 +103,20 @@ def _look_at_changes(context: PullContext, field: str) -> None:
     if context.pull.table.holds_companies:
         return
     with connection.transaction():
-        last, pulled = scopes.take(CompanyLook), context.scopes.of(COMPANIES.section).peek(Pull)
+        last, pulled = scopes.take(CompanyCheck), context.scopes.of(COMPANIES.section).peek(Pull)
         if pulled.completed_at and (last.completed_at is None or pulled.completed_at > last.completed_at):
-            last = CompanyLook(pulled.modified_at, pulled.gsid, pulled.read_started_at, pulled.completed_at)
+            last = CompanyCheck(pulled.modified_at, pulled.gsid, pulled.read_started_at, pulled.completed_at)
         if last.completed_at is None:
             # Nobody has looked yet: what is known is as old as its oldest part.
             oldest = links.oldest_check(connection)
-            last = CompanyLook(modified_at=oldest.replace(microsecond=0) if oldest else None, completed_at=oldest)
+            last = CompanyCheck(modified_at=oldest.replace(microsecond=0) if oldest else None, completed_at=oldest)
         is_due = last.completed_at is not None and context.is_due(last.completed_at)
         if is_due or context.prepared.is_full:
             done = _read_changes(context, scopes, field, last)
             scopes.save(done.moved_to(completed_at=now))
 
 
-def _read_changes(context: PullContext, scopes: Scopes, field: str, last: CompanyLook) -> CompanyLook:
+def _read_changes(context: PullContext, scopes: Scopes, field: str, last: CompanyCheck) -> CompanyCheck:
     """Corrects the CRM ids of known companies that changed since the last look (all of them in a full run)."""
     overlap = context.prepared.overlap
     modified = first_named(context.schema(COMPANY_OBJECT), MODIFIED_NAMES)

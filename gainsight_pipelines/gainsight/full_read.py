@@ -31,7 +31,7 @@ from gainsight_pipelines.gainsight.pages import (
     is_short,
 )
 from gainsight_pipelines.gainsight.query import Condition, Operator
-from gainsight_pipelines.gainsight.reading import Position, ReadPage, ReadPlan, Report
+from gainsight_pipelines.gainsight.read_plan import Position, ReadPage, ReadPlan, Report
 from gainsight_pipelines.values import parse_datetime, whole_second
 
 OVERLAP = 20  # records that two pages by offset have in common; fewer than a short page has
@@ -41,7 +41,7 @@ PLAIN_TRIES = 2
 _Batch = tuple[Page, list[Record], bool]  # the page, what is new in it, whether it ends the read
 
 
-class WholeRead:
+class FullRead:
     """One whole read of an object.
 
     Args:

@@ -1,6 +1,6 @@
 """A YAML document as plain data, with the line of each place. Knows nothing of what the settings mean.
 
-YAML 1.2, as it is written back (``roundtrip``): `yes` and `on` are texts.
+YAML 1.2, as it is written back (``yaml_edit``): `yes` and `on` are texts.
 
 Safe by construction: nodes are composed by ruamel.yaml and turned into data here, so that no tag builds anything, a key
 can't come twice, and neither depth nor aliases can make a small file big.

@@ -15,7 +15,7 @@ from gainsight_pipelines.crm.protocol import PrimaryCRM
 from gainsight_pipelines.gainsight.client import GainsightClient
 from gainsight_pipelines.gainsight.credentials import credential_from
 from gainsight_pipelines.settings import Secrets, Settings
-from gainsight_pipelines.sync.connect import connect_crm, gsid_fields, tenant_of
+from gainsight_pipelines.sync.clients import connect_crm, gsid_fields, tenant_of
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 25.0
@@ -27,7 +27,7 @@ def _uncounted(kind: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Connections:
+class InteractiveClients:
     """Whom the settings name, to be talked to for as long as one question takes.
 
     Args:

@@ -11,16 +11,16 @@ import psycopg
 
 from gainsight_pipelines.gainsight.reader import ReadPage, read_by_ids
 from gainsight_pipelines.matching import AccountIndex, Link
+from gainsight_pipelines.objects.column_sources import OmittedFields
 from gainsight_pipelines.objects.fields import BadRecord
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Count, Mapper, Row, crm_ids_of
-from gainsight_pipelines.objects.sources import Unsaid
 from gainsight_pipelines.store import bulk, links, runs, snapshot
 from gainsight_pipelines.store.connection import GIVEN_UP
 from gainsight_pipelines.store.leases import TookTooLong
 from gainsight_pipelines.store.links import UNLINKED, LinkColumns, link_columns
 from gainsight_pipelines.store.rejected import NestedTooDeeply, write_rejected
 from gainsight_pipelines.store.scopes import Scope
-from gainsight_pipelines.store.stored import completed, stored_rows
+from gainsight_pipelines.store.stored_records import completed, stored_rows
 from gainsight_pipelines.sync.context import PullContext, logger
 from gainsight_pipelines.sync.read_ahead import read_ahead
 from gainsight_pipelines.text import visible
@@ -45,7 +45,7 @@ class MappedPage(NamedTuple):
     rows: list[Row]
     rejected: list[Rejected]
     counts: Counter[Count]
-    unsaid: dict[int, Unsaid]
+    omitted: dict[int, OmittedFields]
     """By the row's place: what its record says nothing of."""
 
 
@@ -226,31 +226,31 @@ class PageWriter:
         rows: list[Row] = []
         rejected: list[Rejected] = []
         counts: list[Count] = []
-        unsaid: dict[int, Unsaid] = {}
+        omitted: dict[int, OmittedFields] = {}
         for record in records:
             try:
                 mapped = self._mapper.map(record)
             except (BadRecord, NestedTooDeeply) as error:
                 rejected.append((record, str(error)))
             else:
-                if (nothing := self._mapper.sources.unsaid(record)) is not None:
-                    unsaid |= dict.fromkeys(range(len(rows), len(rows) + len(mapped.rows)), nothing)
+                if (nothing := self._mapper.sources.omitted(record)) is not None:
+                    omitted |= dict.fromkeys(range(len(rows), len(rows) + len(mapped.rows)), nothing)
                 rows += mapped.rows
                 counts += mapped.counts
-        return MappedPage(rows, rejected, Counter(counts), unsaid)
+        return MappedPage(rows, rejected, Counter(counts), omitted)
 
     def _completed(self, mapped: MappedPage) -> list[Row]:
         """The page's rows, each with what is stored of that which its record says nothing of."""
-        if not mapped.unsaid:
+        if not mapped.omitted:
             return mapped.rows
         context, table = self._context, self._context.pull.table
         rows = list(mapped.rows)
-        ids = {getattr(rows[place], table.id_column) for place in mapped.unsaid}
+        ids = {getattr(rows[place], table.id_column) for place in mapped.omitted}
         stored = stored_rows(context.connection, table, context.pull.gainsight_object, ids)
-        for place, unsaid in mapped.unsaid.items():
+        for place, omitted in mapped.omitted.items():
             former = stored.get(_as_key(self._identity_of(rows[place])))
             if former is not None:
-                rows[place] = completed(table, rows[place], former, unsaid.columns, unsaid.keys)
+                rows[place] = completed(table, rows[place], former, omitted.columns, omitted.keys)
         return rows
 
     def _companies_that_count(self, rows: Iterable[Row]) -> set[str | None]:

@@ -15,7 +15,7 @@ from gainsight_pipelines.text import name_key
 
 
 @dataclass(frozen=True, slots=True)
-class Unsaid:
+class OmittedFields:
     """What a record says nothing of: columns, and fields whose values stand by name in columns of JSON."""
 
     columns: tuple[str, ...]
@@ -40,17 +40,17 @@ class Sources:
         columns = (name for names in self.columns.values() for name in names)
         object.__setattr__(self, "names", frozenset((*columns, *self.keys.values())))
 
-    def unsaid(self, record: Mapping[str, Any]) -> Unsaid | None:
+    def omitted(self, record: Mapping[str, Any]) -> OmittedFields | None:
         """What this record says nothing of; None: it shows every field."""
         if record.keys() >= self.names:
             return None
         missing = self.names - record.keys()
-        columns = tuple(column for column, names in self.columns.items() if _is_unsaid(record, names))
+        columns = tuple(column for column, names in self.columns.items() if _is_omitted(record, names))
         keys = {key for key, name in self.keys.items() if name in missing}
-        return Unsaid(columns, frozenset(map(name_key, (*keys, *missing))))
+        return OmittedFields(columns, frozenset(map(name_key, (*keys, *missing))))
 
 
-def _is_unsaid(record: Mapping[str, Any], names: tuple[str, ...]) -> bool:
+def _is_omitted(record: Mapping[str, Any], names: tuple[str, ...]) -> bool:
     for name in names:
         if name not in record:
             return True

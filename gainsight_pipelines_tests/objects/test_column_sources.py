@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.objects.column_sources import OmittedFields, Sources, sources_of
 from gainsight_pipelines.objects.pull import company_fields
-from gainsight_pipelines.objects.sources import Sources, Unsaid, sources_of
 from gainsight_pipelines_tests.objects.schemas import plain, schema_of
 
 DATES = Sources({"occurred_at": ("ActivityDate", "CreatedDate"), "subject": ("Subject",)}, {"Region": "Region__gc"})
@@ -27,11 +27,11 @@ DATES = Sources({"occurred_at": ("ActivityDate", "CreatedDate"), "subject": ("Su
 )
 def test_what_a_record_says_nothing_of(record: dict[str, Any], columns: tuple[str, ...], keys: set[str]) -> None:
     """The first field that isn't blank gives a value: one that is left out before it might have."""
-    assert DATES.unsaid(record) == Unsaid(columns, frozenset(keys))
+    assert DATES.omitted(record) == OmittedFields(columns, frozenset(keys))
 
 
 def test_a_record_that_shows_every_field_is_taken_as_it_is() -> None:
-    assert DATES.unsaid(dict.fromkeys(("ActivityDate", "CreatedDate", "Subject", "Region__gc", "More"))) is None
+    assert DATES.omitted(dict.fromkeys(("ActivityDate", "CreatedDate", "Subject", "Region__gc", "More"))) is None
 
 
 def test_fields_that_the_object_does_not_have_count_for_none_and_refused_ones_do() -> None:
@@ -40,7 +40,7 @@ def test_fields_that_the_object_does_not_have_count_for_none_and_refused_ones_do
     )
     found = sources_of(schema, {"subject": ("Subject", None), "duration": ("Duration",), "external": ("Attendees",)})
     assert found.columns == {"subject": ("Subject",), "duration": ("Duration",), "external": ()}
-    assert found.unsaid({"Subject": "x"}) == Unsaid(("duration",), frozenset({"duration", "duration__name"}))
+    assert found.omitted({"Subject": "x"}) == OmittedFields(("duration",), frozenset({"duration", "duration__name"}))
 
 
 def test_an_object_without_a_company_and_without_a_setting_for_it_names_no_setting() -> None:

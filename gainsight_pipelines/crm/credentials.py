@@ -27,7 +27,7 @@ SALESFORCE_CHOICES = (
 )
 
 
-def from_environment(
+def crm_from_environment(
     kind: CRMKind,
     environ: Mapping[str, str],
     fields: AccountFieldMap,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gainsight_pipelines.crm.connect import Variables, from_environment
+from gainsight_pipelines.crm.credentials import Variables, crm_from_environment
 from gainsight_pipelines.crm.fields import AccountFieldMap
 from gainsight_pipelines.crm.hubspot import HubSpot
 from gainsight_pipelines.crm.hubspot_calls import HubSpotCredentials
@@ -29,7 +29,7 @@ HOST = "https://acme.my.salesforce.com"
 
 
 def credentials(kind: Any, environ: Mapping[str, str]) -> Any:
-    crm = from_environment(kind, environ, AccountFieldMap(), ["Gainsight_GSID__c"], TestClock())
+    crm = crm_from_environment(kind, environ, AccountFieldMap(), ["Gainsight_GSID__c"], TestClock())
     crm.close()
     assert crm.calls == 0
     if isinstance(crm, HubSpot):
@@ -131,7 +131,7 @@ def test_plain_http_on_this_machine(host: str) -> None:
 
 def test_importing_loads_no_vendor_library() -> None:
     heavy = "('requests', 'simple_salesforce', 'hubspot', 'urllib3', 'jwt')"
-    code = f"import sys, gainsight_pipelines.crm.connect; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, gainsight_pipelines.crm.credentials; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

@@ -14,14 +14,14 @@ from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.errors import PermanentError
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
 from gainsight_pipelines.gainsight.query import Condition
-from gainsight_pipelines.gainsight.reader import ReadPlan, read_whole
+from gainsight_pipelines.gainsight.reader import ReadPlan, read_full
 from gainsight_pipelines.objects.pull import Mapper
 from gainsight_pipelines.store import bulk
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.scopes import Days
-from gainsight_pipelines.sync.changes import remember
 from gainsight_pipelines.sync.context import Prepared, PullContext
-from gainsight_pipelines.sync.pages import PageWriter
+from gainsight_pipelines.sync.drift import remember
+from gainsight_pipelines.sync.page_writer import PageWriter
 from gainsight_pipelines.sync.report import SyncReport
 from gainsight_pipelines.sync.run import locked, read_mapped, refresh_accounts, register_custom_fields
 
@@ -117,7 +117,7 @@ def _read_day(
             limit=None if remaining is None else max(remaining, 1),
             kind="backfill",
         )
-        for page in read_whole(context.services.gainsight, plan, report=context.note):
+        for page in read_full(context.services.gainsight, plan, report=context.note):
             if remaining == 0 and page.records:
                 raise _limit_reached(context, limit, day, days_left)
             write(page.records, Days(completed_at=context.started_at))

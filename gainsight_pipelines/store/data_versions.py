@@ -8,7 +8,7 @@ from __future__ import annotations
 import psycopg
 
 
-def move(connection: psycopg.Connection, name: str) -> None:
+def bump(connection: psycopg.Connection, name: str) -> None:
     """Gives the data of a pull another version, in the open transaction.
 
     Versions grow, and begin with the time: after `reset --all` none comes back that was there before.
