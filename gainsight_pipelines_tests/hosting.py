@@ -68,6 +68,7 @@ class Hosted:
     folder: Path
     database_url: str
     env: dict[str, str] = field(repr=False)
+    location: str = LOCATION
 
     def ask(self, query: str, **variables: Any) -> Any:
         """Dagster's GraphQL."""
@@ -76,9 +77,20 @@ class Hosted:
         assert "errors" not in answer, answer
         return answer["data"]
 
+    def has_loaded(self) -> bool:
+        """Whether the webserver answers and has the definitions."""
+        try:
+            answer = self.ask("{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }")
+        except (requests.RequestException, ValueError):
+            return False
+        if answer["repositoriesOrError"].get("nodes"):
+            return True
+        self.ask("mutation { reloadWorkspace { __typename } }")  # the code server may have come up after the webserver
+        return False
+
     def launch(self, job: str, assets: Sequence[Sequence[str]] = ()) -> str:
         """Starts a run of a job, of some of its assets where they are named; returns its id."""
-        selector = {"repositoryLocationName": LOCATION, "repositoryName": "__repository__", "jobName": job}
+        selector = {"repositoryLocationName": self.location, "repositoryName": "__repository__", "jobName": job}
         if assets:
             selector["assetSelection"] = [{"path": list(key)} for key in assets]  # type: ignore[assignment]
         made = self.ask(LAUNCH, parameters={"selector": selector, "runConfigData": {}})["launchRun"]
@@ -147,7 +159,7 @@ def hosted(folder: Path, server: EmbeddedServer, sandbox: RunningSandbox) -> Ite
         )
         with _running(commands, folder, env):
             found = Hosted(f"http://127.0.0.1:{web}", folder, server.url(data), env)
-            wait_until(lambda: _has_loaded(found), 90)
+            wait_until(found.has_loaded, 90)
             try:
                 yield found
             finally:
@@ -190,15 +202,3 @@ def _running(commands: Sequence[Sequence[str]], folder: Path, env: Mapping[str, 
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
-
-
-def _has_loaded(host: Hosted) -> bool:
-    """Whether the webserver has the project."""
-    try:
-        answer = host.ask("{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }")
-    except (requests.RequestException, ValueError):
-        return False
-    if answer["repositoriesOrError"].get("nodes"):
-        return True
-    host.ask("mutation { reloadWorkspace { __typename } }")  # the code server may have come up after the webserver
-    return False

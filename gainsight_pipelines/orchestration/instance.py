@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -91,25 +90,37 @@ def storage_url(url: str) -> str:
     return f"postgresql+psycopg2://{rest}" if scheme in ("postgresql", "postgres") else url
 
 
-def create_storage(environ: Mapping[str, str]) -> None:
-    """Makes the tables of Dagster's storage if there are none yet.
+@contextmanager
+def creating_storage(url: str) -> Iterator[bool]:
+    """Nobody else makes the tables of Dagster's storage meanwhile; yields whether they are missing.
 
-    Under a lock, and before any process that uses them starts: several that open a fresh database at once crash in
-    Dagster's own migration. In a process of its own, as Dagster takes its configuration from the environment.
+    Processes that open a fresh database at the same time crash in Dagster's own migration.
 
     Raises:
         TransientError: the database can't be reached.
     """
-    if STORAGE_VARIABLE not in environ:
-        return  # the home's own configuration names it, so it is theirs to make
-    plain = "postgresql://" + environ[STORAGE_VARIABLE].partition("://")[2]
+    plain = "postgresql://" + url.partition("://")[2]
     with (
         translated_errors(STORAGE_VARIABLE),
         open_connection(plain, "dagster storage", variable=STORAGE_VARIABLE) as connection,
         connection.transaction(),
     ):
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-        row = connection.execute("SELECT to_regclass('event_logs') IS NOT NULL").fetchone()
-        if row is None or not row[0]:
-            command = "import dagster\nwith dagster.DagsterInstance.get(): pass"
-            subprocess.run([sys.executable, "-c", command], env=dict(environ), check=True)
+        row = connection.execute("SELECT to_regclass('event_logs') IS NULL").fetchone()
+        yield row is None or row[0]
+
+
+def create_storage(environ: Mapping[str, str]) -> None:
+    """Makes the tables of Dagster's storage if there are none yet, before the processes that use them start.
+
+    Raises:
+        TransientError: the database can't be reached.
+    """
+    if STORAGE_VARIABLE not in environ:
+        return  # the home's own configuration names it, so it is theirs to make
+    url = environ[STORAGE_VARIABLE]
+    with creating_storage(url) as are_missing:
+        if are_missing:
+            from dagster_postgres import DagsterPostgresStorage
+
+            DagsterPostgresStorage(storage_url(url))

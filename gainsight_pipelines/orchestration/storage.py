@@ -1,16 +1,26 @@
-"""Dagster's storage for the `dagster.yaml` at the root: PostgreSQL, its address from the environment alone.
+"""Dagster's storage for the `dagster.yaml` at the root: PostgreSQL, its address from the environment or `.env`.
 
-Dagster reads that file where DAGSTER_HOME is not set and the repository is the working directory. Its own `env:` entry
-would end in a stack trace where the variable is missing.
+Dagster reads that file where DAGSTER_HOME is not set and the repository is the working directory (`dg dev`, `dg check
+defs`). Where no address is given, the embedded server serves, as it does for `gainsight-pipelines dev`.
 """
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 
-from gainsight_pipelines.orchestration.instance import STORAGE_VARIABLE, storage_url
+from gainsight_pipelines.errors import PipelineError
+from gainsight_pipelines.orchestration.instance import STORAGE_VARIABLE, creating_storage, storage_url
+from gainsight_pipelines.settings import DATA_FOLDER, Secrets, settings_path
+from gainsight_pipelines.store.connection import DATABASE_VARIABLE
+
+if TYPE_CHECKING:
+    from gainsight_pipelines.embedded.server import EmbeddedServer
+
+_servers: "list[EmbeddedServer]" = []
+"""Held until the process ends: the last of Dagster's processes stops the server."""
 
 
 class EnvironmentStorage(DagsterPostgresStorage):
@@ -30,12 +40,32 @@ class EnvironmentStorage(DagsterPostgresStorage):
         """The storage.
 
         Raises:
-            ClickException: the variable is not set. Dagster's commands print it as one sentence.
+            ClickException: there is no database to be had. Dagster's commands print it as one sentence.
         """
-        url = os.environ.get(STORAGE_VARIABLE)
-        if not url:
-            raise click.ClickException(
-                f"{STORAGE_VARIABLE} is not set, so Dagster has no storage. Set it, or start with"
-                " `gainsight-pipelines dev`, which brings a PostgreSQL of its own."
-            )
-        return cls(postgres_url=storage_url(url), inst_data=inst_data)
+        try:
+            url = _address()
+            with creating_storage(url):
+                return cls(postgres_url=storage_url(url), inst_data=inst_data)
+        except PipelineError as error:
+            raise click.ClickException(str(error)) from None
+
+
+def _address() -> str:
+    """Where Dagster's history is kept.
+
+    On the embedded server this process and its children find the product's database as well, unless one is named.
+    """
+    file = settings_path()
+    secrets = Secrets.read(file)
+    url = secrets.get(STORAGE_VARIABLE)
+    if url is not None:
+        return url
+    if not _servers:
+        from gainsight_pipelines.embedded.server import EmbeddedServer
+
+        server = EmbeddedServer(file.parent / DATA_FOLDER / "postgres")
+        server.open()
+        _servers.append(server)
+    if secrets.get(DATABASE_VARIABLE) is None:
+        os.environ[DATABASE_VARIABLE] = _servers[0].url("gainsight")
+    return _servers[0].url("dagster")

@@ -1,16 +1,29 @@
-"""The dagster.yaml at the root: a plain `dagster` or `dg` in this folder works, or says what is missing."""
+"""The dagster.yaml at the root: a plain `dagster` or `dg` in this folder works, or says what is in the way."""
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
+import pytest
 import yaml
 
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines_tests.databases import dagster_database
+from gainsight_pipelines_tests.hosting import Hosted
+from gainsight_pipelines_tests.page.browsing import free_port
+from gainsight_pipelines_tests.product import REAL_PREFIXES
+from gainsight_pipelines_tests.sandbox_process import RunningSandbox
+from gainsight_pipelines_tests.waiting import wait_until
+
+pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parents[2]
 LOAD = """
@@ -29,14 +42,61 @@ def test_it_is_the_project_s_but_for_the_storage() -> None:
     assert {**root, "storage": None} == {**ours, "storage": None}
 
 
-def test_without_an_address_it_says_so_in_a_sentence() -> None:
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("DAGSTER_")}
-    command = [str(Path(sys.executable).with_name("dg")), "check", "defs"]
-    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
+def without_addresses(folder: Path, **env: str) -> dict[str, str]:
+    """The environment of somebody who has set nothing, with the settings file in this folder."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(REAL_PREFIXES)}
+    return {**kept, **env, "GAINSIGHT_PIPELINES_SETTINGS": str(folder / "gainsight.yaml")}
+
+
+def run_dg(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).with_name("dg")), *arguments]
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
+
+def test_where_no_database_is_to_be_had_it_says_so_in_a_sentence(tmp_path: Path) -> None:
+    taken = tmp_path / ".gainsight_pipelines" / "postgres"
+    taken.mkdir(parents=True)
+    (taken / "somebody's").touch()
+    done = run_dg(without_addresses(tmp_path), "check", "defs")
     said = done.stdout + done.stderr
-    assert "DAGSTER_POSTGRES_URL is not set" in said
-    assert "gainsight-pipelines dev" in said and "Traceback" not in said
+    assert done.returncode == 1
+    assert "it isn't a data folder of ours" in " ".join(said.split()) and "Traceback" not in said
+
+
+@contextmanager
+def dg_dev(folder: Path, env: dict[str, str]) -> Iterator[Hosted]:
+    """`dg dev` at work in the repository."""
+    port = free_port()
+    command = [str(Path(sys.executable).with_name("dg")), "dev", "--port", str(port)]
+    with (folder / "dev.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            url = f"http://127.0.0.1:{port}"
+            found = Hosted(url, folder, "", env, location="gainsight_pipelines.definitions")
+            wait_until(lambda: process.poll() is not None or found.has_loaded(), 120)
+            yield found
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0, (folder / "dev.log").read_text("utf-8")
+
+
+@pytest.mark.timeout(300)
+def test_dg_works_with_nothing_set_on_the_embedded_server(
+    tmp_path: Path, postgres_server: EmbeddedServer, small_sandbox: RunningSandbox
+) -> None:
+    """On the tests' own server, whose databases `gainsight` and `dagster` nobody else uses."""
+    (tmp_path / "gainsight.yaml").write_text(small_sandbox.settings_file().read_text())
+    (tmp_path / ".gainsight_pipelines").mkdir()
+    (tmp_path / ".gainsight_pipelines" / "postgres").symlink_to(postgres_server.folder)
+    env = without_addresses(tmp_path, **small_sandbox.env)
+    with dg_dev(tmp_path, env) as dev:
+        assert dev.finish(dev.launch("gainsight_pull_company")) == ["SUCCESS"]
+        listed, checked = run_dg(env, "list", "defs", "--json"), run_dg(env, "check", "defs")
+    assert checked.returncode == 0 and "All definitions loaded successfully" in checked.stdout + checked.stderr
+    assert "gainsight_pull_company" in {job["name"] for job in json.loads(listed.stdout)["jobs"]}
+    with psycopg.connect(postgres_server.url("gainsight")) as connection:
+        found = {gsid for (gsid,) in connection.execute("SELECT gsid FROM gainsight.company")}
+    assert found == set(small_sandbox.truth("company"))
 
 
 def test_with_an_address_it_is_dagster_s_storage_and_keeps_the_address_to_itself(
