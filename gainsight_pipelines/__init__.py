@@ -1,7 +1,6 @@
-"""Gainsight data, matched to the accounts of Salesforce or HubSpot, in PostgreSQL, run by Dagster.
+"""Gainsight data, matched to the accounts of Salesforce or HubSpot, in PostgreSQL, orchestrated by Dagster.
 
-What a Dagster project uses stands in `__all__`, and is imported when it is asked for. Everything else is the project's
-own and may change with any version.
+`__all__` is the public API, imported lazily. Everything else is internal and may change in any version.
 """
 
 from importlib import import_module

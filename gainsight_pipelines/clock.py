@@ -1,4 +1,4 @@
-"""The one source of time. No other module of the package calls ``now()`` or ``sleep()`` itself."""
+"""The only source of time. No other module of the package calls ``now()`` or ``sleep()`` directly."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What cadence, look-back, quota and back-off ask for the time."""
+    """The time, as cadences, lookback, quota and backoff use it."""
 
     def now(self) -> datetime:
         """The current instant, timezone-aware, in UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds from an arbitrary start, never going back: for durations."""
+        """Seconds from an arbitrary start; never goes back. For durations."""
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Waits that many seconds."""
+        """Blocks for that many seconds."""
         ...
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The machine's clock."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)

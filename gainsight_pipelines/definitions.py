@@ -1,4 +1,4 @@
-"""The Dagster code location of the project by itself: definitions from the settings file, each pull in one process."""
+"""The standalone Dagster code location: definitions from the settings file, each pull in one process."""
 
 import dagster as dg
 

@@ -1,22 +1,22 @@
-"""The errors that cross module borders, grouped by what mends them.
+"""The errors that cross module borders, grouped by what fixes them.
 
 ::
 
-    PipelineError               a sentence (what happened, to which object) and what to do
-    ├── SettingsError           change the settings file or the environment
-    │   └── NotEnabled          the settings don't have this object (any more)
-    ├── CredentialsRejected     put a new key or token in place, then run again
-    ├── GateClosed              bring the primary CRM back, then run again
+    PipelineError               says what happened, to which object, and what to do
+    ├── SettingsError           fix the settings file or the environment
+    │   └── NotEnabled          the settings no longer have this object
+    ├── CredentialsRejected     replace the key or token, then run again
+    ├── GateClosed              the primary CRM is unavailable; run again once it is back
     │   ├── NoPrimaryCRM        none is configured
-    │   └── NoAccounts          it answers, but shows no accounts
-    ├── ObjectBusy              somebody else pulls this object: wait for that run
-    ├── UsageError              call the command another way
-    ├── PermanentError          running again changes nothing: somebody has to act
-    └── TransientError          running again later may do (retry_after in seconds, if known)
+    │   └── NoAccounts          it responds, but shows no accounts
+    ├── ObjectBusy              another run pulls this object; wait for it to end
+    ├── UsageError              call the command differently
+    ├── PermanentError          a retry won't help; a person has to act
+    └── TransientError          a retry may help (`retry_after`: seconds, if known)
         └── RateLimited         the API quota is used up for now
 
-Only these reach a user; they become Dagster failures at one border (``orchestration/failures.py``).
-Texts hold no secret and no record values.
+Users see no other errors. `orchestration/failures.py` turns them into Dagster failures. Messages contain no secrets and
+no record values.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class PipelineError(Exception):
         todo: what to do about it; one sentence, may be empty.
 
     Attributes:
-        section: the heading in docs/troubleshooting.md that says more, as in its address.
+        section: the anchor of the heading in docs/troubleshooting.md.
     """
 
     section: ClassVar[str] = "refused"
@@ -54,24 +54,24 @@ class SettingsError(PipelineError):
 
 
 class UsageError(PipelineError):
-    """A command that was called in a way that says nothing, or two things at once."""
+    """A command was called with too few arguments, or with contradictory ones."""
 
 
 class NotEnabled(SettingsError):
-    """The settings don't have this object, or no longer: it was switched off since the run was asked for."""
+    """The settings don't have this object. It may have been removed after the run was requested."""
 
 
 class CredentialsRejected(PipelineError):
-    """A key, token or password was refused by Gainsight or by the CRM."""
+    """Gainsight or the CRM refused a key, token or password."""
 
     section = "credentials-rejected"
 
 
 class GateClosed(PipelineError):
-    """The primary CRM isn't there: nothing is pulled.
+    """The primary CRM is unavailable, so nothing is pulled.
 
     Args:
-        is_blip: one answer was lost or is a server's error, which may be over in a second.
+        is_blip: one response was lost or was a server error; it may be over in a second.
     """
 
     section = "primary-crm-not-answering"
@@ -88,26 +88,26 @@ class NoPrimaryCRM(GateClosed):
 
 
 class NoAccounts(GateClosed):
-    """The primary CRM answers and shows no accounts: its user may not read them."""
+    """The primary CRM responds but shows no accounts: its user may not read them."""
 
     section = "primary-crm-without-accounts"
 
 
 class ObjectBusy(PipelineError):
-    """The object is being pulled by another run."""
+    """Another run is pulling the object."""
 
     section = "already-being-pulled"
 
 
 class PermanentError(PipelineError):
-    """Nothing that a retry mends."""
+    """A retry won't help."""
 
 
 class TransientError(PipelineError):
-    """A retry may mend it.
+    """A retry may help.
 
     Args:
-        retry_after: seconds to wait before the next try, if the other side said so.
+        retry_after: seconds to wait before the next attempt, if the server said so.
     """
 
     section = "try-again"
@@ -118,6 +118,6 @@ class TransientError(PipelineError):
 
 
 class RateLimited(TransientError):
-    """The API quota of the tenant, or our share of it, is used up for now."""
+    """The tenant's API quota, or our share of it, is used up for now."""
 
     section = "api-quota"

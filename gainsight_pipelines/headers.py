@@ -1,4 +1,4 @@
-"""Keys and tokens on their way into an HTTP header, Gainsight's and the CRMs' alike."""
+"""Validates keys and tokens before they go into an HTTP header, for Gainsight and the CRMs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from gainsight_pipelines.errors import SettingsError
 
 
 def fit_for_header(value: str, variable: str) -> str:
-    """A key or token as it can be sent: none has a character beyond ASCII, a blank or quotes around it.
+    """The key or token, trimmed and ready to be sent: ASCII, without whitespace or surrounding quotes.
 
-    What a text editor, a chat or an env file adds on the way would else end in an error that quotes it, or as rejected.
+    Without this check, characters added by a text editor, a chat or an env file would end in an error that quotes the
+    secret, or in a rejected login.
 
     Raises:
-        SettingsError: naming the variable and the character, never more of the value.
+        SettingsError: names the variable and the character, and nothing else of the value.
     """
     text = value.strip()
     odd = next(

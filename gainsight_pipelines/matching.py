@@ -1,9 +1,9 @@
 """Which account a record belongs to. Pure: no database, no network, no clock.
 
-The order (design decision, requirements M1 and M2): first the CRM id that Gainsight keeps on the company, then the
-account whose GSID field holds the company's Gsid. More than one live account for a GSID is ambiguous and never guessed.
-A deleted account counts for nothing, a merged one leads to the account that took it over. Rows that carry a key of
-their own (usage by CRM id or by domain) are matched by that.
+Order (requirements M1 and M2): first the CRM id that Gainsight stores on the company, then the account whose GSID field
+holds the company's GSID. If several live accounts have the GSID, the match is ambiguous; nothing is guessed. Deleted
+accounts don't count, and a merged account stands for the one it was merged into. Rows with their own key (usage by CRM
+id or domain) are matched by that key.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What matching found: an account and how, or the reason why not.
+    """The result of matching: an account and the method, or the reason why there is none.
 
-    `candidates` are the accounts among which nobody chose. `is_contradicted`: the GSID field names another account
-    than the direct match, which holds.
+    `candidates`: the accounts of an ambiguous match. `is_contradicted`: the GSID field names another account than the
+    direct match, which wins.
     """
 
     account_id: str | None = None
@@ -57,7 +57,7 @@ NO_ACCOUNT = Link(reason=Reason.NO_ACCOUNT)
 
 @dataclass(frozen=True, slots=True)
 class IndexedAccount:
-    """The part of an account that matching looks at; `gsid` is the value of the one field that is asked."""
+    """The attributes of an account that matching uses. `gsid`: the value of the GSID field that applies."""
 
     account_id: str
     gsid: str | None = None
@@ -70,7 +70,7 @@ CANONICAL_ID: Mapping[CRMKind, Callable[[str], str | None]] = {"salesforce": sal
 
 
 class AccountIndex:
-    """Finds the account of a company, in constant time and without I/O."""
+    """Finds the account of a company in constant time, without I/O."""
 
     def __init__(self, crm: CRMKind, accounts: Iterable[IndexedAccount]) -> None:
         self._canonical_id = CANONICAL_ID[crm]
@@ -88,7 +88,7 @@ class AccountIndex:
         self._domains = [(account.account_id, account.domain) for account in everything if account.domain]
 
     def link(self, company_gsid: str | None, crm_id: str | None) -> Link:
-        """The account of a company by its Gsid and by the CRM id that Gainsight has for it; either may be missing."""
+        """Matches a company by its GSID and by the CRM id that Gainsight has for it; either may be missing."""
         gsid = canonical_gsid(company_gsid)
         if gsid is None and not (crm_id and visible(crm_id)):
             return NO_COMPANY
@@ -103,7 +103,7 @@ class AccountIndex:
         return NO_ACCOUNT
 
     def link_by_domain(self, domain: str | None) -> Link:
-        """The account that has this domain, or a website at it; for rows whose own key is one."""
+        """Matches by domain: the account with this domain or website."""
         wanted = normalise_domain(domain)
         if wanted is None:
             return NO_COMPANY
@@ -113,30 +113,30 @@ class AccountIndex:
         return Link(reason=Reason.AMBIGUOUS, candidates=found) if found else NO_ACCOUNT
 
     def link_of(self, company_gsid: str | None, key: str | None, key_kind: str | None, crm_id: str | None) -> Link:
-        """The account of a row: by its own key where that leads to one, else by its company.
+        """Matches a row: by its own key if that finds an account, otherwise by its company.
 
         Args:
-            company_gsid: the company's Gsid.
+            company_gsid: the company's GSID.
             key: the row's own key to its account, if rows of this kind have one.
-            key_kind: what that key is: `domain`, or a CRM id.
+            key_kind: what the key is: `domain`, or a CRM id.
             crm_id: the CRM id that Gainsight has for the company.
         """
         own = self.link_by_key(key, key_kind)
         if own is None or own.account_id is None:
             by_company = self.link(company_gsid, crm_id)
             return own if own is not None and by_company.reason is Reason.NO_COMPANY else by_company
-        # A CRM id may still be contradicted by the company's GSID field.
+        # The company's GSID field may still contradict a CRM id.
         return own if key_kind == "domain" else self.link(company_gsid, key)
 
     def link_by_key(self, key: str | None, key_kind: str | None) -> Link | None:
-        """The account that a row's own key leads to, if it has a key."""
+        """Matches a row by its own key; None if it has no key."""
         if key_kind == "domain":
             return self.link_by_domain(key)
         return self.link(None, key) if key else None
 
     @cached_property
     def _by_domain(self) -> dict[str, tuple[str, ...]]:
-        """Made when the first domain is asked for: most pulls never do."""
+        """Built on first use: most pulls never match by domain."""
         holders: defaultdict[str, set[str]] = defaultdict(set)
         for account_id, domain in self._domains:
             holder, normal = self._master(account_id), normalise_domain(domain)
@@ -149,7 +149,7 @@ class AccountIndex:
         return None if account_id is None else self._master(account_id)
 
     def _master(self, account_id: str) -> str | None:
-        """The live account that this one is, or was merged into, over any number of merges."""
+        """The live account that this one is or was merged into, over any number of merges."""
         seen = set()
         while account_id in self._merged_into and account_id not in seen:
             seen.add(account_id)

@@ -1,4 +1,4 @@
-"""Near matches: what somebody probably meant by a name that doesn't exist. One measure for all kinds of names."""
+"""Suggestions for mistyped names: "Did you mean …?". One similarity measure for names of all kinds."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from types import MappingProxyType
 from gainsight_pipelines.text import name_key
 
 MOST = 3
-"""Names that are suggested at once."""
+"""Suggestions per name."""
 LIKE = 0.6
-"""How much of two names has to be the same, from 0 to 1: a typing mistake or two."""
+"""Similarity threshold, 0 to 1: allows one or two typos."""
 
 
 def near_matches(word: str, known: Iterable[str], labels: Mapping[str, str] = MappingProxyType({})) -> list[str]:
-    """The known names that are most like a word, the nearest first; case doesn't count.
+    """The known names closest to a word, best first; ignores case.
 
     Args:
-        word: what was written.
+        word: what the user wrote.
         known: the names.
-        labels: names by what people also write for them.
+        labels: what people may write instead, mapped to the name that it stands for.
     """
     names: dict[str, str] = {}
     for spelling, name in (*((name, name) for name in known), *labels.items()):
@@ -30,6 +30,6 @@ def near_matches(word: str, known: Iterable[str], labels: Mapping[str, str] = Ma
 
 
 def did_you_mean(word: str, known: Iterable[str], labels: Mapping[str, str] = MappingProxyType({})) -> str:
-    """`Did you mean A or B?`, or nothing where no name is near. Arguments as for ``near_matches``."""
+    """`Did you mean A or B?`, or "" if nothing is close. Arguments as for ``near_matches``."""
     near = near_matches(word, known, labels)
     return f"Did you mean {' or '.join(near)}?" if near else ""

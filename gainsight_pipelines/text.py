@@ -1,8 +1,8 @@
-"""Text at the borders of the product: how names and ids are compared, and which text can be stored.
+"""Text normalisation: comparison keys for names and ids, and the cleaning of text for storage.
 
-Two strings that look the same have to match: pasted ids bring invisible characters along, keyboards and APIs disagree
-about how an accent is composed. Whatever compares names, ids or labels compares them by a key that is made here. What
-is stored stays as the other side wrote it, less what PostgreSQL can't hold.
+Two strings that look the same must compare equal: pasted ids bring invisible characters, and keyboards and APIs compose
+accents differently. Names, ids and labels are therefore always compared by a key from this module. Stored text stays
+unchanged, except for characters that PostgreSQL can't hold.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _OF_OTHER_WIDTH = re.compile("[\u3000\uff01-\uffee]+")
 _INVISIBLE_MARKS = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\ufff0-\ufff8\U000e0000-\U000e0fff]+"
 )
-"""Characters that Unicode gives no shape, though it counts them as letters, as marks or as unassigned."""
+"""Invisible characters that Unicode classifies as letters, marks or unassigned."""
 
 
 def visible(text: str) -> str:
-    """What a person sees of a text: the key by which ids and names are compared where case matters.
+    """The visible part of a text: the key for comparing ids and names where case matters.
 
-    Composed (NFC), full-width letters as plain ones, without control and zero-width characters, trimmed. The result is
-    for comparing; it is never stored in the place of a text.
+    NFC, full-width letters as ASCII, without control and zero-width characters, trimmed. For comparison only; never
+    store it.
     """
     if text.isascii() and text.isprintable():
         return text.strip()
@@ -35,23 +35,23 @@ def visible(text: str) -> str:
 
 
 def name_key(name: str) -> str:
-    """The key by which names are compared: of objects, fields, options, users; as :func:`visible`, without case."""
+    """The key for comparing names (of objects, fields, options, users): :func:`visible`, case-insensitive."""
     key = visible(name)
     return key.lower() if key.isascii() else unicodedata.normalize("NFC", key.casefold())
 
 
 def label_key(label: str) -> str:
-    """The key by which labels that people write are compared, such as categories: no case, no blanks at all."""
+    """The key for comparing labels that people write, such as categories: ignores case and all whitespace."""
     return name_key("".join(visible(label).split()))
 
 
 def canonical_gsid(value: str | None) -> str | None:
-    """A Gsid in upper case, as Gainsight writes them, without what can't be seen; None for a blank one."""
+    """A GSID in upper case, as Gainsight writes it, without invisible characters; None if nothing is left."""
     return (visible(value).upper() or None) if value else None
 
 
 def clean_text(text: str) -> str:
-    """The text as PostgreSQL takes it: without NUL, lone surrogates as U+FFFD. The same object if nothing is wrong."""
+    """Text that PostgreSQL accepts: NUL removed, lone surrogates become U+FFFD. Returns the same object if clean."""
     if text.isascii() and "\0" not in text:
         return text
     if _NUL_OR_SURROGATE.search(text) is None:
@@ -60,14 +60,14 @@ def clean_text(text: str) -> str:
 
 
 def may_need_cleaning(body: bytes) -> bool:
-    """Whether a JSON text in UTF-8 may hold NUL or a lone surrogate: only escapes can, and most texts have none."""
+    """Whether a JSON document in UTF-8 may contain NUL or lone surrogates. Only escapes can; most have none."""
     return _ESCAPED.search(body) is not None
 
 
 def clean_value(value: Any) -> tuple[Any, int]:
-    """A JSON value whose strings, keys and numbers PostgreSQL takes, and how many had to be changed.
+    """Cleans a JSON value for PostgreSQL; returns it with the number of changes.
 
-    Strings and keys as :func:`clean_text`; infinities and NaN become None. Values that are right stay the same objects.
+    Strings and keys go through :func:`clean_text`; infinities and NaN become None. Clean values are returned unchanged.
     """
     if isinstance(value, str):
         cleaned = clean_text(value)
@@ -82,7 +82,7 @@ def clean_value(value: Any) -> tuple[Any, int]:
 
 
 def _is_control(character: str) -> bool:
-    """Control and format characters, except those that separate words."""
+    """Control and format characters, except whitespace."""
     return unicodedata.category(character) in {"Cc", "Cf"} and not character.isspace()
 
 

@@ -1,8 +1,8 @@
-"""How the values that APIs send and people type become Python values: dates, numbers, booleans.
+"""Parses values from APIs and people: dates, numbers, booleans. Shared by Gainsight and both CRMs.
 
-One reading for Gainsight and both CRMs. Tolerant where public documents and clients in production contradict each other
-(epoch milliseconds or ISO, "" for an absent date, numbers as strings), strict where a value could mean two things: what
-can't be read is an error, never a guess. Nothing here knows about records, fields or HTTP.
+Tolerant where the public documentation and production clients contradict each other (epoch milliseconds or ISO, "" for
+a missing date, numbers as strings). Strict where a value is ambiguous: it raises ValueError and never guesses. Nothing
+here knows about records, fields or HTTP.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from decimal import Decimal, InvalidOperation
 from gainsight_pipelines.text import visible
 
 LARGEST, SMALLEST = 30, -1000
-"""Powers of ten: nothing that is counted has more digits; JSON's and PostgreSQL's numbers have no smaller ones."""
+"""Exponents of ten: no count has more digits, and neither JSON nor PostgreSQL has smaller numbers."""
 
 USUAL = 10**15
-"""Whole numbers below need no look at their digits."""
+"""Smaller whole numbers need no check of their digits."""
 
 FEWEST_MILLISECONDS, MOST_MILLISECONDS = 10**11, 10**14
-"""Epoch milliseconds have 12 to 14 digits (1973 to 5138): fewer are seconds, a day of a spreadsheet or a year."""
+"""Epoch milliseconds have 12 to 14 digits (1973 to 5138). Fewer: seconds, a spreadsheet's day number, a year."""
 
 FIRST_COMPACT_DAY, LAST_COMPACT_DAY = 19_000_101, 20_991_231
 
@@ -37,14 +37,14 @@ _FALSE = frozenset({"false", "f", "no", "n", "0"})
 
 
 def parse_datetime(value: object) -> datetime | None:
-    """A date-time as an aware instant in UTC.
+    """Parses a date-time into an aware datetime in UTC.
 
-    Takes epoch milliseconds of 12 to 14 digits (the Company and Custom Object API pages: "shown in epoch format") as
-    number or string, ISO 8601 in any form (what clients in production parse), ``YYYY-MM-DD``, ``YYYYMMDD``,
-    ``MM-DD-YYYY`` (a sample of the Company API page), "" and None. A time without an offset is taken for UTC.
+    Accepts epoch milliseconds of 12 to 14 digits (the Company and Custom Object API pages: "shown in epoch format") as
+    number or string, any form of ISO 8601 (production clients parse it), ``YYYY-MM-DD``, ``YYYYMMDD``, ``MM-DD-YYYY``
+    (a sample on the Company API page), "" and None. A time without an offset is taken as UTC.
 
     Raises:
-        ValueError: it can't be read, or lies outside the years 0001 to 9999.
+        ValueError: not a date, or outside the years 0001 to 9999.
     """
     if value is None:
         return None
@@ -55,18 +55,18 @@ def parse_datetime(value: object) -> datetime | None:
             return _parse_text(visible(value))
         return _in_utc(parsed) if _is_extended(value) else _parse_text(visible(value))
     if isinstance(value, bool):
-        raise ValueError("a boolean is no date")  # noqa: TRY004 - one error for all that can't be read
+        raise ValueError("a boolean is not a date")  # noqa: TRY004 - one error for all that can't be read
     if isinstance(value, int | float | Decimal):
         return _parse_number(value)
     if isinstance(value, datetime):
         return _in_utc(value)
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    raise ValueError(f"a {type(value).__name__} is no date")
+    raise ValueError(f"a {type(value).__name__} is not a date")
 
 
 def parse_date(value: object) -> date | None:
-    """A calendar day: the day in UTC of whatever :func:`parse_datetime` takes.
+    """Parses a calendar day: the UTC day of any value that :func:`parse_datetime` accepts.
 
     Raises:
         ValueError: as :func:`parse_datetime`.
@@ -75,23 +75,23 @@ def parse_date(value: object) -> date | None:
     if instant is None:
         return None
     if isinstance(value, str) and _is_extended(text := visible(value)):
-        # A day with a time and an offset names its day as written; converting to UTC could move it.
+        # A day with a time and an offset names its day as written; converting to UTC could change it.
         return date.fromisoformat(text[:10])
     return instant.date()
 
 
 def parse_number(value: object) -> Decimal | None:
-    """A number, exactly as it was shown; numbers in strings too (CSV exports and some tenants give strings).
+    """Parses a number exactly. Accepts strings too: CSV exports and some tenants send them.
 
     12, 12.5, "12.5", "1,200.50", "1e6"; "" and None are None.
 
     Raises:
-        ValueError: it is no number, or has more than 30 digits before the point.
+        ValueError: not a number, or more than 30 digits before the decimal point.
     """
     if value is None:
         return None
     if isinstance(value, bool):
-        raise ValueError("a boolean is no number")  # noqa: TRY004 - as above
+        raise ValueError("a boolean is not a number")  # noqa: TRY004 - as above
     if isinstance(value, int):
         if -USUAL < value < USUAL:
             return Decimal(value)
@@ -106,17 +106,17 @@ def parse_number(value: object) -> Decimal | None:
             return None
         number = _number_of(text)
     else:
-        raise ValueError(f"a {type(value).__name__} is no number")  # noqa: TRY004 - as above
+        raise ValueError(f"a {type(value).__name__} is not a number")  # noqa: TRY004 - as above
     if not number.is_finite() or (number and not SMALLEST <= number.adjusted() <= LARGEST):
-        raise ValueError("the number is far beyond what anything counts")
+        raise ValueError("the number is too large")
     return number
 
 
 def parse_boolean(value: object) -> bool | None:
-    """A yes or no: JSON booleans, 0 and 1, and the words for them in any case; "" and None are None.
+    """Parses a boolean: JSON booleans, 0 and 1, true/false and yes/no in any case; "" and None are None.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: none of these.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -134,7 +134,7 @@ def parse_boolean(value: object) -> bool | None:
 
 
 def whole_second(instant: datetime) -> datetime:
-    """The second in which an instant lies (its beginning)."""
+    """The datetime, truncated to the second."""
     return instant.replace(microsecond=0) if instant.microsecond else instant
 
 
@@ -155,19 +155,19 @@ def _parse_text(text: str) -> datetime | None:
             return _in_utc(datetime.fromisoformat(text))
         except ValueError:
             pass
-    raise ValueError("the text is no date that can be read")
+    raise ValueError("the text is not a date")
 
 
 def _is_extended(text: str) -> bool:
-    """Whether a text has the form YYYY-MM-DD, alone or before a time. Python also takes any character between them."""
+    """Whether a text has the form YYYY-MM-DD, alone or before a time. Python accepts any separator before the time."""
     return text[4:5] == text[7:8] == "-" and text[10:11] in ("", "T", " ")
 
 
 def _parse_number(value: float | Decimal) -> datetime:
     if isinstance(value, Decimal) and not value.is_finite():
-        raise ValueError("the number is no date")
+        raise ValueError("the number is not a date")
     if FEWEST_MILLISECONDS <= (value if value >= 0 else -value) < MOST_MILLISECONDS:
-        # In integers: a float of seconds loses the last digits, and datetime.fromtimestamp depends on the platform.
+        # Integer arithmetic: a float of seconds loses digits, and datetime.fromtimestamp depends on the platform.
         microseconds = value * 1000 if isinstance(value, int) else int(Decimal(str(value)) * 1000)
         return EPOCH + timedelta(microseconds=microseconds)
     if FIRST_COMPACT_DAY <= value <= LAST_COMPACT_DAY and value == int(value):
@@ -176,7 +176,7 @@ def _parse_number(value: float | Decimal) -> datetime:
             return datetime(year, *divmod(rest, 100), tzinfo=UTC)
         except ValueError:
             pass
-    raise ValueError("the number is no date: epoch milliseconds have 12 to 14 digits")
+    raise ValueError("the number is not a date: epoch milliseconds have 12 to 14 digits")
 
 
 def _in_utc(instant: datetime) -> datetime:
@@ -194,8 +194,8 @@ def _number_of(text: str) -> Decimal:
     if _GROUPED.fullmatch(text):
         text = text.replace(",", "")
     elif not _NUMBER.fullmatch(text):
-        raise ValueError("the text is no number")
+        raise ValueError("the text is not a number")
     try:
         return Decimal(text)
     except InvalidOperation:
-        raise ValueError("the text is no number") from None
+        raise ValueError("the text is not a number") from None

@@ -299,7 +299,7 @@ class Soak:
         return {row[0]: row[1:] for row in rows}
 
     def _is_out_of_sight(self, table: str, key: str) -> bool:
-        """Responses that were within the look-back then and are not any more stay stored, as they should."""
+        """Responses that were within the lookback then and are not any more stay stored, as they should."""
         if table != "activity":
             return False
         rows = self._query(

@@ -73,7 +73,7 @@ def responses(pulling: Pulling, name: str) -> dict[str, tuple[Any, ...]]:
 
 
 def expected_responses(pulling: Pulling, name: str) -> dict[str, tuple[Any, ...]]:
-    """The same by the sandbox's truth, within the look-back."""
+    """The same by the sandbox's truth, within the lookback."""
     accounts = pulling.account_ids()
     expected = {}
     for gsid, each in pulling.truth(name).items():

@@ -1,4 +1,4 @@
-"""The account index (requirements M1 and M4): properties that hold for any accounts, and the cases behind them."""
+"""Matching (requirements M1 and M4): properties that hold for any accounts, and single cases."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def account_lists(draw: st.DrawFn) -> list[IndexedAccount]:
 
 
 @given(account_lists(), GSIDS, st.none() | IDS | st.sampled_from([" 11 ", "x", ""]))
-def test_a_link_is_an_account_that_lives_or_a_reason(
+def test_a_match_is_a_live_account_or_a_reason(
     accounts: list[IndexedAccount], gsid: str | None, crm_id: str | None
 ) -> None:
     link = AccountIndex("hubspot", accounts).link(gsid, crm_id)
@@ -42,7 +42,7 @@ def test_a_link_is_an_account_that_lives_or_a_reason(
 
 
 @given(account_lists(), GSIDS, st.none() | IDS, st.randoms())
-def test_the_order_of_accounts_makes_no_difference(
+def test_the_order_of_accounts_does_not_matter(
     accounts: list[IndexedAccount], gsid: str | None, crm_id: str | None, random: object
 ) -> None:
     shuffled = list(accounts)
@@ -51,7 +51,7 @@ def test_the_order_of_accounts_makes_no_difference(
 
 
 @given(account_lists(), DOMAINS)
-def test_a_domain_leads_to_the_one_account_that_has_it(accounts: list[IndexedAccount], domain: str | None) -> None:
+def test_a_domain_matches_only_if_one_account_has_it(accounts: list[IndexedAccount], domain: str | None) -> None:
     link = AccountIndex("hubspot", accounts).link_by_domain(domain)
     if not domain:
         assert link == NO_COMPANY
@@ -59,20 +59,20 @@ def test_a_domain_leads_to_the_one_account_that_has_it(accounts: list[IndexedAcc
     assert link.method in (None, Method.DOMAIN)
 
 
-def test_the_crm_id_holds_and_the_contradiction_is_told() -> None:
+def test_the_crm_id_wins_and_a_contradiction_is_reported() -> None:
     index = AccountIndex("hubspot", [IndexedAccount("11", "1P02A"), IndexedAccount("22", "1P02B")])
     assert index.link("1P02B", "11") == Link("11", Method.DIRECT, is_contradicted=True)
     assert index.link("1P02A", "11") == Link("11", Method.DIRECT)
     assert index.link("1P02A", None) == Link("11", Method.GSID_FIELD)
 
 
-def test_a_deleted_account_counts_for_nothing_and_the_fallback_is_tried() -> None:
+def test_a_deleted_account_is_ignored_and_the_gsid_field_is_used() -> None:
     index = AccountIndex("hubspot", [IndexedAccount("11", is_deleted=True), IndexedAccount("22", "1P02A")])
     assert index.link("1P02A", "11") == Link("22", Method.GSID_FIELD)
     assert index.link("1P02B", "11") == NO_ACCOUNT
 
 
-def test_merges_are_followed_over_any_number_of_steps() -> None:
+def test_merges_are_followed_over_several_steps() -> None:
     index = AccountIndex(
         "hubspot",
         [
@@ -85,17 +85,17 @@ def test_merges_are_followed_over_any_number_of_steps() -> None:
     assert index.link(None, "11") == Link("33", Method.DIRECT)
 
 
-def test_a_circle_of_merges_ends() -> None:
+def test_a_cycle_of_merges_matches_nothing() -> None:
     index = AccountIndex("hubspot", [IndexedAccount("11", merged_into="22"), IndexedAccount("22", merged_into="11")])
     assert index.link(None, "11") == NO_ACCOUNT
 
 
-def test_several_accounts_are_never_guessed() -> None:
+def test_several_accounts_with_one_gsid_are_ambiguous() -> None:
     index = AccountIndex("hubspot", [IndexedAccount("22", "1P02A"), IndexedAccount("11", " 1p02a ")])
     assert index.link("1P02A", None) == Link(reason=Reason.AMBIGUOUS, candidates=("11", "22"))
 
 
-def test_both_forms_of_a_salesforce_id_are_one_account() -> None:
+def test_both_forms_of_a_salesforce_id_match_the_same_account() -> None:
     short = "0015g00000AAAAB"
     full = salesforce_id_18(short)
     assert full is not None
@@ -104,7 +104,7 @@ def test_both_forms_of_a_salesforce_id_are_one_account() -> None:
     assert index.link("1P02A", short.swapcase()) == NO_ACCOUNT
 
 
-def test_a_row_with_a_key_of_its_own_is_matched_by_it() -> None:
+def test_a_row_is_matched_by_its_own_key() -> None:
     index = AccountIndex("hubspot", [IndexedAccount("11", "1P02A", domain="one.example"), IndexedAccount("22")])
     assert index.link_of(None, "22", "crm_id", None) == Link("22", Method.DIRECT)
     assert index.link_of(None, "WWW.One.example", "domain", None) == Link("11", Method.DOMAIN)
@@ -113,7 +113,7 @@ def test_a_row_with_a_key_of_its_own_is_matched_by_it() -> None:
     assert index.link_of("1P02A", None, None, "22") == Link("22", Method.DIRECT, is_contradicted=True)
 
 
-def test_a_key_of_its_own_that_leads_nowhere_falls_back_to_the_company() -> None:
+def test_a_row_whose_own_key_finds_nothing_is_matched_by_its_company() -> None:
     accounts = [IndexedAccount("11", "1P02A", domain="one.example"), IndexedAccount("22", "1P02B")]
     index = AccountIndex("hubspot", accounts)
     for kind, lost, found in (("crm_id", "99", "11"), ("domain", "nobody.example", "one.example")):
@@ -127,7 +127,7 @@ def test_a_key_of_its_own_that_leads_nowhere_falls_back_to_the_company() -> None
     assert index.link_of("1P02B", "11", "crm_id", None).is_contradicted
 
 
-def test_what_cannot_be_seen_hides_no_account() -> None:
+def test_invisible_characters_do_not_prevent_a_match() -> None:
     index = AccountIndex("hubspot", [IndexedAccount("11", "\ufeff1P02A\u200b"), IndexedAccount("22", "1P02B")])
     assert index.link("1p02\u00ada", None) == Link("11", Method.GSID_FIELD)
     assert index.link(None, "\u200e22\u200b") == Link("22", Method.DIRECT)

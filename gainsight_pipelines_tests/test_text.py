@@ -1,4 +1,4 @@
-"""Texts that look the same compare as the same; what is stored is what PostgreSQL takes."""
+"""Comparison keys ignore what people cannot see; cleaned text is accepted by PostgreSQL."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ ANY_TEXT = st.text(
         "1P02\U000e0041A",
     ],
 )  # fmt: skip
-def test_what_cannot_be_seen_makes_no_difference(pasted: str) -> None:
+def test_invisible_characters_are_ignored(pasted: str) -> None:
     assert visible(pasted) == "1P02A"
     assert name_key(pasted) == "1p02a"
     assert canonical_gsid(pasted.swapcase()) == "1P02A"
 
 
 @pytest.mark.parametrize("text", ["1P02A", "1P02 A", "Réunion client", "日本語の名前", "عميل", "Straße", "x²", "👍🏽"])
-def test_what_can_be_seen_stays(text: str) -> None:
+def test_visible_text_is_unchanged(text: str) -> None:
     assert visible(text) == text
 
 
-def test_case_is_kept_until_a_name_is_compared() -> None:
+def test_only_name_keys_ignore_case() -> None:
     assert visible("001A0000006Vm9r") != visible("001a0000006vm9r")
     assert name_key("Survey_Response") == name_key("survey_response")
     assert name_key("STRASSE") == name_key("straße")
@@ -51,24 +51,24 @@ def test_case_is_kept_until_a_name_is_compared() -> None:
         "\uff32éunion client",
     ],
 )
-def test_labels_compare_without_case_and_blanks(label: str) -> None:
+def test_labels_compare_without_case_and_whitespace(label: str) -> None:
     assert label_key(label) == "réunionclient"
 
 
 @given(ANY_TEXT)
-def test_keys_are_stable(text: str) -> None:
+def test_a_key_of_a_key_is_itself(text: str) -> None:
     for key in (visible, name_key, label_key):
         assert key(key(text)) == key(text)
     assert visible(unicodedata.normalize("NFD", text)) == visible(unicodedata.normalize("NFC", text))
     assert not any(unicodedata.category(each) == "Cf" for each in visible(text))
 
 
-def test_nothing_to_see_is_no_gsid() -> None:
+def test_a_blank_text_is_no_gsid() -> None:
     assert [canonical_gsid(value) for value in (None, "", " ", "\u200b", "\0\ufeff ")] == [None] * 5
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=()) | st.sampled_from("\0\ud800\udfff")))
-def test_cleaned_text_is_what_postgresql_takes(text: str) -> None:
+def test_cleaned_text_is_accepted_by_postgresql(text: str) -> None:
     cleaned = clean_text(text)
     assert "\0" not in cleaned
     cleaned.encode()

@@ -4,7 +4,7 @@ The one border where the errors of simple-salesforce, requests, hubspot-api-clie
 
 ::
 
-    no answer, DNS, TLS, time-out, 5xx, a page that isn't the API's   GateClosed
+    no answer, DNS, TLS, timeout, 5xx, a page that isn't the API's   GateClosed
     login refused, 401, 403                                           CredentialsRejected
     the daily or momentary API limit                                  RateLimited
     a query that took too long                                        TransientError
@@ -113,11 +113,11 @@ TRANSPORT: tuple[tuple[tuple[str, ...], Verdict], ...] = (
     (("NewConnectionError",), Verdict(GateClosed, "does not answer: no connection could be made", _CHECK_ADDRESS)),
     (
         ("ConnectTimeoutError", "ConnectTimeout"),
-        Verdict(GateClosed, "does not answer: no connection within the time-out", _CHECK_ADDRESS),
+        Verdict(GateClosed, "does not answer: no connection within the timeout", _CHECK_ADDRESS),
     ),
     (
         ("ReadTimeoutError", "ReadTimeout", "TimeoutError"),
-        Verdict(GateClosed, "does not answer: connected, but no answer within the time-out", _WAIT),
+        Verdict(GateClosed, "does not answer: connected, but no answer within the timeout", _WAIT),
     ),
     (
         ("ProtocolError", "ChunkedEncodingError", "ConnectionResetError", "RemoteDisconnected", "ContentDecodingError"),
@@ -135,7 +135,7 @@ TRANSPORT: tuple[tuple[tuple[str, ...], Verdict], ...] = (
         ("JSONDecodeError", "ExpatError"),
         Verdict(
             GateClosed,
-            "answers with something that is not the API (a log-in or maintenance page?)",
+            "answers with something that is not the API (a login or maintenance page?)",
             _CHECK_ADDRESS,
             is_blip=True,
         ),
@@ -154,7 +154,7 @@ CODES: Mapping[str, Verdict] = {
     # Salesforce, API: "Core Data Types Used in API Calls", StatusCode and ExceptionCode
     "REQUEST_LIMIT_EXCEEDED": Verdict(RateLimited, "has used up its API calls for these 24 hours", _LATER),
     "CONCURRENT_REQUEST_LIMIT_EXCEEDED": Verdict(RateLimited, "has too many long calls at this time", _LATER),
-    "LOGIN_RATE_EXCEEDED": Verdict(RateLimited, "refuses more log-ins in this hour", _LATER),
+    "LOGIN_RATE_EXCEEDED": Verdict(RateLimited, "refuses more logins in this hour", _LATER),
     "INVALID_OPERATION_WITH_EXPIRED_PASSWORD": Verdict(
         CredentialsRejected,
         "refuses a user whose password has expired",
@@ -185,7 +185,7 @@ STATUSES: tuple[tuple[range, Verdict], ...] = (
     (range(401, 402), Verdict(CredentialsRejected, "rejected the credentials (expired or rotated?)", _RENEW)),
     (range(403, 404), Verdict(CredentialsRejected, "refused access", _GRANT)),
     (range(404, 405), Verdict(GateClosed, "answers, but not as the API", _CHECK_ADDRESS)),
-    (range(407, 408), Verdict(GateClosed, "cannot be reached: the proxy wants a log-in", "Check HTTPS_PROXY.")),
+    (range(407, 408), Verdict(GateClosed, "cannot be reached: the proxy wants a login", "Check HTTPS_PROXY.")),
     (range(408, 409), Verdict(GateClosed, "gave the call up as too slow", _WAIT)),
     (range(410, 411), Verdict(PermanentError, "no longer offers this version of its API", "Update this package.")),
     (range(423, 424), Verdict(TransientError, "is locked for a moment", "Run again.")),
@@ -211,10 +211,10 @@ _WAIT_AN_HOUR = "Run again in an hour, and see in Salesforce's Login History wha
 
 
 def _refused(reason: str, todo: str) -> Verdict:
-    return Verdict(CredentialsRejected, f"refused the log-in: {reason}", todo)
+    return Verdict(CredentialsRejected, f"refused the login: {reason}", todo)
 
 
-_LOGIN_RATE = Verdict(RateLimited, "refused the log-in: this user logs in too often", _WAIT_AN_HOUR)
+_LOGIN_RATE = Verdict(RateLimited, "refused the login: this user logs in too often", _WAIT_AN_HOUR)
 _ADDRESS = _refused("not from this machine's address, or not at this hour", _RESTRICTED)
 _LOCKED = _refused(
     "the user is locked out after wrong passwords",
@@ -267,7 +267,7 @@ LOGIN_DESCRIPTIONS: tuple[tuple[str, Verdict], ...] = (
     (
         "audience",
         _refused(
-            "the JWT names another log-in host",
+            "the JWT names another login host",
             "Set SALESFORCE_LOGIN_URL to https://login.salesforce.com, or to https://test.salesforce.com for a sandbox,"
             " then run again.",
         ),
@@ -294,7 +294,7 @@ LOGIN_DESCRIPTIONS: tuple[tuple[str, Verdict], ...] = (
     ("invalid user credentials", _PASSWORD_WRONG),
     ("grant type not supported", _refused("this way to log in is switched off", _OTHER_FLOW)),
 )
-"""What is in the description of a refused log-in, in lower case → what it means; the first that fits counts.
+"""What is in the description of a refused login, in lower case → what it means; the first that fits counts.
 
 The token endpoint's descriptions are those of Salesforce's page "OAuth 2.0 Authorization Errors", and as public
 clients quote them.
@@ -326,12 +326,12 @@ LOGIN_CODES: Mapping[str, Verdict] = {
     "API_DISABLED_FOR_ORG": _refused(
         "the user may not use the API", "Give the integration's user the permission API Enabled, then run again."
     ),
-    "INVALID_OPERATION": _refused("log-in by password is switched off in this organisation", _OTHER_FLOW),
+    "INVALID_OPERATION": _refused("login by password is switched off in this organisation", _OTHER_FLOW),
     "INSUFFICIENT_ACCESS": _refused(
         "the user may not log in by password", f"Give it the permission Use Any API Auth. Or: {_OTHER_FLOW}"
     ),
 }
-"""The code of a refused log-in → what it means, where the description doesn't say more."""
+"""The code of a refused login → what it means, where the description doesn't say more."""
 
 OTHERWISE = Verdict(PermanentError, "refused the call", "Report this with the code above.")
 
@@ -353,7 +353,7 @@ def from_status(
 
 
 def login_refused(peer: Peer, status: int, code: str, detail: str = "") -> PipelineError:
-    """The error for a log-in that was answered, but not with a session.
+    """The error for a login that was answered, but not with a session.
 
     Args:
         peer: who answered.
@@ -365,7 +365,7 @@ def login_refused(peer: Peer, status: int, code: str, detail: str = "") -> Pipel
     verdict = next((found for piece, found in LOGIN_DESCRIPTIONS if piece in described), LOGIN_CODES.get(code))
     if verdict is None and (code in CODES or (status >= 402 and status != 403) or 300 <= status < 400):
         return from_status(peer, status, code)
-    verdict = verdict or Verdict(CredentialsRejected, "refused the log-in", _RENEW)
+    verdict = verdict or Verdict(CredentialsRejected, "refused the login", _RENEW)
     return _build(peer, verdict, [code or f"HTTP {status}"], None)
 
 
@@ -401,7 +401,7 @@ def border(peer: Peer) -> Iterator[None]:
 def through_blips(ask: Callable[[], T], clock: Clock) -> T:
     """Calls `ask`, and up to two times more within seconds when an answer was lost or is a server's error.
 
-    So one blip is no outage. Whatever else fails (nobody listens, a refused log-in, a time-out) fails at once.
+    So one blip is no outage. Whatever else fails (nobody listens, a refused login, a timeout) fails at once.
     """
     started = clock.monotonic()
     for wait in BLIP_WAITS:

@@ -117,7 +117,7 @@ class HubSpot:
         return timedelta(days=1)
 
     def probe(self) -> None:
-        """Asks for one company, with short time-outs."""
+        """Asks for one company, with short timeouts."""
         if not self._calls.search({"limit": 1, "properties": [RECORD_ID]}, probe=True).get("total"):
             raise NoAccounts(
                 f"{self._calls.peer} answers, but shows no companies.",

@@ -1,4 +1,4 @@
-"""The calls to HubSpot: one connection pool, time-outs, certificates, waiting when HubSpot says wait.
+"""The calls to HubSpot: one connection pool, timeouts, certificates, waiting when HubSpot says wait.
 
 What is asked for, and what the answers mean, is hubspot.py's matter.
 """
@@ -82,7 +82,7 @@ class HubSpotCalls:
         )
 
     def search(self, request: Mapping[str, Any], *, probe: bool = False) -> Mapping[str, Any]:
-        """Searches companies; a probe has short time-outs and never waits."""
+        """Searches companies; a probe has short timeouts and never waits."""
         if not probe:
             self._space_searches()
         return self._ask(self._search_api.do_search, public_object_search_request=dict(request), probe=probe)

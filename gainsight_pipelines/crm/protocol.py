@@ -121,7 +121,7 @@ class PrimaryCRM(Protocol):
         ...
 
     def probe(self) -> None:
-        """A light call (seconds, own time-outs) that proves that the CRM answers and shows accounts.
+        """A light call (seconds, own timeouts) that proves that the CRM answers and shows accounts.
 
         Raises:
             GateClosed: the CRM does not answer, or answers with no accounts at all.

@@ -107,7 +107,7 @@ class Salesforce:
 
     @property
     def calls(self) -> int:
-        """Number of HTTP requests made so far, log-ins included."""
+        """Number of HTTP requests made so far, logins included."""
         return self._session.calls
 
     def close(self) -> None:
@@ -132,7 +132,7 @@ class Salesforce:
         return SWEEP_OF_FORMULAS if is_calculated else SWEEP
 
     def probe(self) -> None:
-        """Asks for one live account, with short time-outs: counting millions of them takes minutes."""
+        """Asks for one live account, with short timeouts: counting millions of them takes minutes."""
         self._session.timeouts = PROBE_TIMEOUTS
         try:
             answer = self._call(lambda client: client.query("SELECT Id FROM Account LIMIT 1"))

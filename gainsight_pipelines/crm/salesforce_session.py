@@ -1,4 +1,4 @@
-"""Logging in to Salesforce: the three kinds of credentials, the HTTP session with its time-outs, the token.
+"""Logging in to Salesforce: the three kinds of credentials, the HTTP session with its timeouts, the token.
 
 What is asked with the session is salesforce.py's matter.
 """
@@ -22,7 +22,7 @@ from gainsight_pipelines.text import may_need_cleaning
 
 DEFAULT_LOGIN_URL = "https://login.salesforce.com"
 API_VERSION = "59.0"
-"""Not the library's default: SOAP log-in ends with version 64.0, and a new version may show other fields."""
+"""Not the library's default: SOAP login ends with version 64.0, and a new version may show other fields."""
 JWT_LIFE = timedelta(minutes=3)
 """Salesforce accepts no longer one."""
 
@@ -40,7 +40,7 @@ class ClientCredentials:
 
     @property
     def login_address(self) -> str:
-        """Where the log-in is done."""
+        """Where the login is done."""
         return self.instance_url
 
 
@@ -62,13 +62,13 @@ class JwtBearer:
 
     @property
     def login_address(self) -> str:
-        """Where the log-in is done."""
+        """Where the login is done."""
         return self.instance_url or self.login_url
 
 
 @dataclass(frozen=True, slots=True)
 class UsernamePassword:
-    """SOAP log-in with password and security token ("" within the organisation's trusted networks).
+    """SOAP login with password and security token ("" within the organisation's trusted networks).
 
     Legacy: Salesforce ends SOAP login() with the Summer '27 release; new organisations have it switched off
     (https://help.salesforce.com/s/articleView?id=005132110).
@@ -85,7 +85,7 @@ class UsernamePassword:
 
     @property
     def login_address(self) -> str:
-        """Where the log-in is done."""
+        """Where the login is done."""
         return self.login_url
 
 
@@ -93,7 +93,7 @@ SalesforceCredentials = ClientCredentials | JwtBearer | UsernamePassword
 
 
 class SalesforceSession(requests.Session):
-    """A requests session that logs in: time-outs on every request, no redirect followed, requests counted.
+    """A requests session that logs in: timeouts on every request, no redirect followed, requests counted.
 
     `timeouts` (connect and read, in seconds) may be changed at any time; `answered_at` is the server's own time of its
     last answer, None if it didn't say; `is_clean` says whether that can be stored as it is.
@@ -115,11 +115,11 @@ class SalesforceSession(requests.Session):
         self.is_clean = True
         self.peer = Peer("salesforce", urlsplit(credentials.login_address).netloc, credentials.names)
         self._clock = clock
-        # Else requests would put a log-in from ~/.netrc for this host in the token's place.
+        # Else requests would put a login from ~/.netrc for this host in the token's place.
         self.auth = _as_it_is
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        """As requests does it, with time-outs, and without following a redirect: it would get the token too."""
+        """As requests does it, with timeouts, and without following a redirect: it would get the token too."""
         kwargs.setdefault("timeout", self.timeouts)
         kwargs["allow_redirects"] = False
         if self._authorities is not None:
@@ -134,7 +134,7 @@ class SalesforceSession(requests.Session):
         """A new simple_salesforce.Salesforce with a fresh token.
 
         Raises:
-            CredentialsRejected: the log-in was refused; what the libraries raise is left to `failures.border`.
+            CredentialsRejected: the login was refused; what the libraries raise is left to `failures.border`.
         """
         from simple_salesforce.api import Salesforce as Client
 
@@ -155,7 +155,7 @@ class SalesforceSession(requests.Session):
     def _token(self, form: Mapping[str, str]) -> tuple[str, str]:
         """Asks the token endpoint: token and address of the instance.
 
-        simple-salesforce's own token log-in builds the address from a domain of salesforce.com, and no other.
+        simple-salesforce's own token login builds the address from a domain of salesforce.com, and no other.
         """
         address = self.credentials.login_address
         answer = self.post(f"{address}/services/oauth2/token", data=form, headers={"Accept": "application/json"})

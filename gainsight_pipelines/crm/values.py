@@ -32,7 +32,7 @@ def normalise_domain(website: str | None) -> str | None:
     """The bare domain of a web address as people type it: `https://www.Acme.com:8080/about` is `acme.com`.
 
     Lower case, without scheme, `www.`, port, path and trailing dots; international names in punycode (IDNA 2008, as
-    browsers do it). E-mail addresses, IP addresses, host names without a dot and whatever else is no domain are None.
+    browsers do it). Email addresses, IP addresses, host names without a dot and whatever else is no domain are None.
     """
     text = visible(website or "").replace("\\", "/")
     match = _WEB_SCHEME.match(text)

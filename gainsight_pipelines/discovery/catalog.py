@@ -134,7 +134,7 @@ class Catalog:
         return Described(ObjectSchema.from_json(kept.document), kept.read_at)
 
     def crm_fields(self, *, is_fresh: bool = False) -> AccountFields:
-        """The fields of the CRM's account object (Salesforce Account, HubSpot company), by one call after the log-in.
+        """The fields of the CRM's account object (Salesforce Account, HubSpot company), by one call after the login.
 
         Args:
             is_fresh: ask the CRM, whatever is kept.

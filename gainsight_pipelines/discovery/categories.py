@@ -36,7 +36,7 @@ NO_CATEGORY = ""
 Say = Callable[[str], None]
 
 _WORDS: tuple[tuple[ActivityTypeName, str, str], ...] = (
-    ("EMAIL", r"e-?mails?|mails?|newsletter|correo|courriel", "e-mail"),
+    ("EMAIL", r"e-?mails?|mails?|newsletter|correo|courriel", "email"),
     (
         "MEETING",
         (

@@ -1,4 +1,4 @@
-"""Clients for a person who is waiting: short time-outs, no second try, secrets read anew each time.
+"""Clients for a person who is waiting: short timeouts, no second try, secrets read anew each time.
 
 A picker doesn't count against the product's own share of the quota: it makes a handful of calls a day, and it has to
 work where there is no database yet.

@@ -482,7 +482,7 @@ def _skipped(section: str, name: str, why: str) -> Check:
 
 _SHOWN: Mapping[tuple[str, str], str] = {
     ("gainsight", "address"): "Address and key",
-    ("primary_crm", "accounts"): "Log-in and accounts",
+    ("primary_crm", "accounts"): "Login and accounts",
     ("matching", "sample"): "A sample of companies",
     ("habits", "probed"): "How the tenant answers",
 }
@@ -494,7 +494,7 @@ def _proven(proof: Proof, login: str) -> Check:
         spare = f"Or unset them: {login} is used." if proof.is_spare else ""
         return replace(found, todo=f"{found.todo} {spare}".strip())
     if proof.is_spare:
-        text = f"Set as well, and not used: {proof.what}. The log-in works."
+        text = f"Set as well, and not used: {proof.what}. The login works."
         return Check("primary_crm", proof.name, Outcome.PASSED, text)
     return Check("primary_crm", proof.name, Outcome.PASSED, f"The token may read {proof.what}.")
 

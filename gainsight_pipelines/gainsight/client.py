@@ -169,7 +169,7 @@ class GainsightClient:
 
     Args:
         base_url: see :func:`checked_base_url`.
-        credential: an access key goes into the ``accesskey`` header; an OAuth client is exchanged for a token first.
+        credential: an API key goes into the ``accesskey`` header; an OAuth client is exchanged for a token first.
         clock: for waits and durations.
         before_call: called with the kind of call before each request (retries too); may wait, may raise RateLimited.
         on_refusal: called with the seconds that Gainsight wants no call for, when it has refused one by rate.
@@ -289,7 +289,7 @@ class GainsightClient:
             object_name: which object.
             query: what to ask.
             kind: under which the call is counted: query, links, sweep, probe, ….
-            shrink: after a time-out, a 5xx or an answer over a limit: gives a smaller query for the next try, or None
+            shrink: after a timeout, a 5xx or an answer over a limit: gives a smaller query for the next try, or None
                 if it can't be made smaller.
 
         Raises:

@@ -1,6 +1,6 @@
-"""What a call to Gainsight is authorised with: the tenant's access key, or an M2M OAuth client of our own.
+"""What a call to Gainsight is authorised with: the tenant's API key, or an M2M OAuth client of our own.
 
-An organisation has one access key, shared by every tool that calls Gainsight, and up to 15 M2M OAuth clients, to which
+An organisation has one API key, shared by every tool that calls Gainsight, and up to 15 M2M OAuth clients, to which
 no IP allow-list applies (Gainsight's page "Generate REST API Key"). `client.py` asks for the OAuth client's tokens.
 """
 
@@ -46,7 +46,7 @@ class SecretSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
-    """The organisation's access key.
+    """The organisation's API key.
 
     Raises:
         SettingsError: it is empty, or holds characters that no key has.
@@ -82,7 +82,7 @@ Credential = AccessKey | OAuthClient
 
 
 def credential_from(secrets: SecretSource) -> Credential:
-    """The credential that is set. The OAuth client wins over the access key, so that a team can move to it.
+    """The credential that is set. The OAuth client wins over the API key, so that a team can move to it.
 
     Raises:
         SettingsError: neither is set, or half of the OAuth client.
@@ -101,7 +101,7 @@ def credential_from(secrets: SecretSource) -> Credential:
 
 
 class KeyAuth(AuthBase):
-    """Sets the access key on a request. As a session's auth it also keeps requests from reading ``~/.netrc``."""
+    """Sets the API key on a request. As a session's auth it also keeps requests from reading ``~/.netrc``."""
 
     __slots__ = ("_key",)
 

@@ -1,6 +1,6 @@
 """A limit on one HTTP exchange as a whole, however slowly its bytes drip in, and a way to end one that is under way.
 
-Time-outs of sockets begin anew with each byte, in the headers too. Here a timer shuts the socket down, which ends
+Timeouts of sockets begin anew with each byte, in the headers too. Here a timer shuts the socket down, which ends
 whatever waits for it. What that means to the caller is the client's business.
 """
 

@@ -10,7 +10,7 @@
     │   ├── UnknownField            GSOBJ_1002, COCKPIT_5101, P_5005, texts about an invalid field
     │   └── CannotReadCompletely    a tenant that honours nothing by which a read could be proved complete
     └── TransientError              408, 425, 5xx, GU_1101, GSOBJ_1003, lost connections, broken bodies
-        ├── SlowAnswer              time-outs, 5xx: a smaller page may do
+        ├── SlowAnswer              timeouts, 5xx: a smaller page may do
         │   └── TooLargeAnswer      a body over the limit in bytes: only a smaller page does
         └── RateLimited             429, or GS_APIG_2404 with any status
 

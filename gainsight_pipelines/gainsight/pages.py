@@ -24,7 +24,7 @@ from gainsight_pipelines.values import parse_datetime, whole_second
 Record = dict[str, Any]
 Identity = str | bytes
 
-SMALLEST_PAGE = 100  # records, after time-outs and 5xx; a shorter page ends a read
+SMALLEST_PAGE = 100  # records, after timeouts and 5xx; a shorter page ends a read
 SMALLEST_LARGE_PAGE = 10  # records, where single records are so large that even 100 are too much
 COMFORTABLE_BYTES = 16 * 1024 * 1024  # of one answer: two of them are in memory, as bytes and as objects
 GOOD_PAGES_TO_GROW = 4  # and twice as many after each growth that turned out to be too much

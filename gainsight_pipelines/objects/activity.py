@@ -98,7 +98,7 @@ class ActivityPull(ObjectPull):
     name: str = "activity"
     section: str = "activity"
     title: str = "Activity"
-    description: str = "Timeline entries (meetings, calls, e-mails, updates) as activities of the account."
+    description: str = "Timeline entries (meetings, calls, emails, updates) as activities of the account."
     gainsight_object: str = ACTIVITY_OBJECT
     table: Table = ACTIVITY
     limit: int | None = None

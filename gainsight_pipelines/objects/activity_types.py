@@ -35,7 +35,7 @@ class ActivityType(StrEnum):
 
 
 DESCRIPTIONS: Mapping[ActivityType, str] = {
-    ActivityType.EMAIL: "An e-mail that was exchanged with people of the account.",
+    ActivityType.EMAIL: "An email that was exchanged with people of the account.",
     ActivityType.MEETING: "People met or talked: a meeting, a call, a video conference, a business review.",
     ActivityType.TYPE_MANUAL: "A note that somebody wrote down: an update, a risk, an internal remark.",
     ActivityType.SURVEY: "A person's response to a survey (NPS, CSAT or another). Set by survey pulls alone.",

@@ -106,7 +106,7 @@ KNOWN: Mapping[str, Known] = {
     "relationship": Known("Relationships", "Parts of a customer that are managed by themselves: products, regions, …"),
     "relationship_person": Known("Relationship persons", "Which person belongs to which relationship."),
     "gsuser": Known("Users", "Gainsight's users: owners, authors and CSMs."),
-    "email_logs": Known("Email logs", "E-mails that Gainsight sent: to whom, when, opened or not."),
+    "email_logs": Known("Email logs", "Emails that Gainsight sent: to whom, when, opened or not."),
 }
 
 

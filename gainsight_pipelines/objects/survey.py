@@ -123,7 +123,7 @@ class SurveysSettings(Section):
     ] = False
     filter: Annotated[
         dict[str, Any] | None,
-        Setting(description="A Gainsight where-clause as an object; replaces the look-back filter."),
+        Setting(description="A Gainsight where-clause as an object; replaces the lookback filter."),
         Takes("a Gainsight where-clause as a mapping, or null"),
     ] = None
 

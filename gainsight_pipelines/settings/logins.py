@@ -59,8 +59,8 @@ LOGINS: Mapping[str, tuple[Login, ...]] = {
         ),
         Login(
             "access-key",
-            "Access key",
-            (Variable("GAINSIGHT_API_KEY", "Access key", "Administration > Connectors > Gainsight API."),),
+            "API key",
+            (Variable("GAINSIGHT_API_KEY", "API key", "Administration > Connectors > Gainsight API."),),
             ("GAINSIGHT_API_KEY",),
         ),
     ),

@@ -226,8 +226,8 @@ class CommonSettings(Section):
     ] = None
     owners: Annotated[
         tuple[Owner, ...],
-        Field(description="Who owns the assets in Dagster: e-mail addresses, or teams like team:data."),
-        Takes("a list of e-mail addresses or of teams like team:data"),
+        Field(description="Who owns the assets in Dagster: email addresses, or teams like team:data."),
+        Takes("a list of email addresses or of teams like team:data"),
     ] = ()
 
 

@@ -51,7 +51,7 @@ CANCELLED = (
     psycopg.errors.LockNotAvailable,
     psycopg.errors.IdleInTransactionSessionTimeout,
 )
-"""Errors of time-outs that the server's or the role's settings impose, and of a person who cancels a statement."""
+"""Errors of timeouts that the server's or the role's settings impose, and of a person who cancels a statement."""
 
 
 CAUSES: tuple[tuple[str, type[PermanentError | TransientError], str, str], ...] = (

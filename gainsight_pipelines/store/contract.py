@@ -135,7 +135,7 @@ RELATIONS: Mapping[str, Relation] = {
             "occurred_at": (TIME, "When it took place, or was answered."),
             "duration_minutes": (NUMBER, "How long it took."),
             "author": (TEXT, "Who wrote it, or responded."),
-            "author_email": (TEXT, "E-mail address of that person."),
+            "author_email": (TEXT, "Email address of that person."),
             "internal_attendees": ("text[]", "Attendees of one's own company."),
             "external_attendees": ("text[]", "Attendees of the customer."),
             "custom_fields": (

@@ -229,7 +229,7 @@ def _read_undated(
 def _kept_since(context: PullContext, state: Pull | Undated) -> datetime | None:
     """What a window has to reach back to: the window of a read that was cut off, else the last read.
 
-    After an outage that is longer than the look-back, what came in between is read all the same.
+    After an outage that is longer than the lookback, what came in between is read all the same.
     """
     if state.window_from is not None or state.completed_at is None:
         return state.window_from

@@ -346,7 +346,7 @@ def test_a_log_in_by_password_at_another_host(folder: Folder) -> None:
         "init", "--without", "activity", "--without", "surveys", "--without", "product_usage",
         answers="\n".join(answers) + "\n", SALESFORCE_CA_FILE=values["SALESFORCE_CA_FILE"],
     )  # fmt: skip
-    assert "refused the log-in" in done.err, done.err
+    assert "refused the login" in done.err, done.err
     assert "Salesforce answers" in done.err
     assert "Nothing was written." in done.err
     assert ".env gets GAINSIGHT_API_KEY, SALESFORCE_LOGIN_URL, SALESFORCE_USERNAME" in done.err

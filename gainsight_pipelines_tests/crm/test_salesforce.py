@@ -141,7 +141,7 @@ def test_it_is_a_primary_crm(crm: Salesforce) -> None:
     assert crm.calls == 0
     assert as_protocol.organisation() == "00D5g000004sandEAA"
     as_protocol.probe()
-    assert as_protocol.calls == 3  # log-in, two queries
+    assert as_protocol.calls == 3  # login, two queries
     assert as_protocol.count_accounts() == 3
     assert as_protocol.sweep_every == timedelta(days=7)
     assert {field.name for field in crm.account_fields()} >= {"ARR__c", "Website"}
@@ -396,7 +396,7 @@ def test_errors_in_words(
         (
             Answer({"error": "invalid_client"}, 401),
             CredentialsRejected,
-            "refused the log-in: wrong client secret .invalid_client.*SECRET",
+            "refused the login: wrong client secret .invalid_client.*SECRET",
         ),
         (
             Answer({"error": "invalid_grant", "error_description": "no client credentials user enabled"}, 400),
@@ -540,7 +540,7 @@ def test_not_answering(server: Server, clock: TestClock, tls: ssl.SSLContext, mo
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         monkeypatch.setattr("gainsight_pipelines.crm.salesforce.PROBE_TIMEOUTS", (0.3, 0.3))
-        assert "time-out" in reason(f"https://127.0.0.1:{silent.getsockname()[1]}")
+        assert "timeout" in reason(f"https://127.0.0.1:{silent.getsockname()[1]}")
     monkeypatch.setattr("gainsight_pipelines.crm.salesforce.PROBE_TIMEOUTS", (3, 3))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", ssl.get_default_verify_paths().cafile or "")
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)

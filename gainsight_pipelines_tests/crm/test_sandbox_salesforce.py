@@ -185,13 +185,13 @@ def test_the_gate(sandbox: Sandbox) -> None:
         (("invalid_grant", "inactive user"), CredentialsRejected, "the user is inactive", "Activate"),
         (("inactive_org", "org is locked, closed, or suspended"), CredentialsRejected, "is locked, closed", "Ask"),
         (("invalid_grant", "expired password"), CredentialsRejected, "password has expired", "SALESFORCE_PASSWORD"),
-        (("invalid_grant", "audience is invalid"), CredentialsRejected, "another log-in host", "SALESFORCE_LOGIN_URL"),
+        (("invalid_grant", "audience is invalid"), CredentialsRejected, "another login host", "SALESFORCE_LOGIN_URL"),
         (("invalid_grant", "invalid assertion"), CredentialsRejected, "certificate", "SALESFORCE_JWT_KEY_FILE"),
         (("invalid_client_id", "client identifier invalid"), CredentialsRejected, "client id", "SALESFORCE_CLIENT_ID"),
         (("invalid_client", "invalid client credentials"), CredentialsRejected, "wrong client secret", "CLIENT_SECRET"),
         (("unsupported_grant_type", "grant type not supported"), CredentialsRejected, "switched off", ".env.example"),
         (("server_error", ""), GateClosed, "is not available", "wait"),
-        (("something_new", "s3cr3t"), CredentialsRejected, "refused the log-in (something_new)", "valid credentials"),
+        (("something_new", "s3cr3t"), CredentialsRejected, "refused the login (something_new)", "valid credentials"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("way", ["client credentials", "jwt"])
@@ -217,7 +217,7 @@ def test_what_salesforce_says_to_a_log_in_is_said(
         ("API_DISABLED_FOR_ORG", CredentialsRejected, "may not use the API", "API Enabled"),
         ("ORG_LOCKED", CredentialsRejected, "organisation is locked", "Ask"),
         ("INVALID_OPERATION", CredentialsRejected, "by password is switched off", "JWT key"),
-        ("LOGIN_RATE_EXCEEDED", RateLimited, "more log-ins in this hour", "later"),
+        ("LOGIN_RATE_EXCEEDED", RateLimited, "more logins in this hour", "later"),
         ("SERVER_UNAVAILABLE", GateClosed, "is not available", "wait"),
     ],
 )

@@ -62,7 +62,7 @@ def test_crm_fields_and_their_fill(small_sandbox: RunningSandbox, tmp_path: Path
         asked = small_sandbox.calls()["totals"][kind]
         finding.catalog.crm_fields()
         finding.catalog.crm_fill()
-        assert small_sandbox.calls()["totals"][kind] == asked <= 4  # log-ins among them
+        assert small_sandbox.calls()["totals"][kind] == asked <= 4  # logins among them
         assert small_sandbox.calls()["totals"].get("gainsight", 0) == 0
 
 
@@ -178,7 +178,7 @@ def test_a_slow_crm_is_not_waited_for(small_sandbox: RunningSandbox, tmp_path: P
         catalog = finding.catalog
         catalog.connections = replace(catalog.connections, answer_seconds=0.5)
         small_sandbox.switch(crm_delay=30)
-        with pytest.raises(GateClosed, match="no answer within the time-out"):
+        with pytest.raises(GateClosed, match="no answer within the timeout"):
             catalog.crm_fields()
         small_sandbox.switch(crm_delay=0)
         assert catalog.crm_fields().fields

@@ -178,7 +178,7 @@ def test_a_slow_drip_ends_at_the_time_limit(case):
 
 @pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\n"])
 def test_a_slow_drip_of_headers_ends_there_too(case, start):
-    """A socket's time-out begins anew with each byte."""
+    """A socket's timeout begins anew with each byte."""
     one = case(drip(start, b"X" if not start else b"X: y\r\n", 0.01), max_answer_seconds=0.15, read_timeout=5)
     started = time.monotonic()
     assert "takes longer than 0.15 seconds" in str(one.error())

@@ -1,4 +1,4 @@
-"""The two ways to be let in: an access key, and an M2M OAuth client that is exchanged for tokens."""
+"""The two ways to be let in: an API key, and an M2M OAuth client that is exchanged for tokens."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def holds(operator: str, *values: Any, actual: Any) -> bool:
     return Condition("F", Operator(operator), values).holds({"F": actual})
 
 
-def test_the_operators_are_spelt_as_the_documents_spell_them():
+def test_the_operators_are_spelled_as_the_documents_spell_them():
     assert set(Operator) == {
         "EQ", "NE", "LT", "GT", "LTE", "GTE", "BTW", "IS_NULL", "IS_NOT_NULL", "CONTAINS", "DOES_NOT_CONTAINS",
         "STARTS_WITH", "ENDS_WITH", "INCLUDES", "IN", "EXCLUDES", "NOT_IN",

@@ -77,7 +77,7 @@ def test_names_behind_ids_and_lookups_are_shown() -> None:
     pulls = mapper(
         *SYSTEM,
         plain("AccountId", "SFDCID"),
-        picklist("Kind", i1="Log-ins"),
+        picklist("Kind", i1="Logins"),
         lookup("Area", "area__gc"),
         plain("Amount", "NUMBER"),
         aggregate={
@@ -89,7 +89,7 @@ def test_names_behind_ids_and_lookups_are_shown() -> None:
     )
     assert "Area__gr.Name" in pulls.select
     (row,) = pulls.map({"Gsid": "g", "AccountId": "1", "Kind": "i1", "Area__gr.Name": "North", "Amount": 1}).rows
-    assert (value(row, "metric"), value(row, "dimension")) == ("Log-ins", "North")
+    assert (value(row, "metric"), value(row, "dimension")) == ("Logins", "North")
 
 
 def test_a_key_of_its_own_is_kept_beside_the_company() -> None:

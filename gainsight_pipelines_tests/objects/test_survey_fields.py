@@ -36,7 +36,7 @@ def detected(overrides: dict[str, Any] | None = None, pinned: str | None = None,
         (None, None),
     ],
 )
-def test_types_are_known_however_spelt(written: str | None, kind: str | None) -> None:
+def test_types_are_known_however_spelled(written: str | None, kind: str | None) -> None:
     assert survey_kind(written) == kind
 
 

@@ -29,7 +29,7 @@ def tries(result: dg.ExecuteInProcessResult) -> int:
     [
         ({"reject_key": True}, {}, "company", "the API key was rejected", "credentials-rejected"),
         ({"crm_down": True}, {}, "company", "Salesforce", "primary-crm-not-answering"),
-        ({"crm_reject": True}, {}, "company", "refused the log-in", "credentials-rejected"),
+        ({"crm_reject": True}, {}, "company", "refused the login", "credentials-rejected"),
         ({"crm_empty": True}, {}, "company", "no accounts", "primary-crm-without-accounts"),
         ({}, {"primary_crm": None}, "company", "No primary CRM is connected", "no-primary-crm"),
         (

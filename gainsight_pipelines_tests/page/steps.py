@@ -52,11 +52,11 @@ def connect(page: Page, project: Path, sandbox: RunningSandbox) -> None:
     """Types addresses and secrets, and tests them: nothing is written."""
     gainsight, env = page.get_by_role("group", name="Gainsight"), project / ".env"
     page.get_by_label("Gainsight base URL").fill(sandbox.urls["gainsight"])
-    page.get_by_label("Access key").fill(WRONG_KEY)
+    page.get_by_label("API key").fill(WRONG_KEY)
     page.get_by_role("button", name="Test the connection to Gainsight").click()
     expect(gainsight.get_by_text("the API key was rejected (expired or rotated)").first).to_be_visible()
     expect(gainsight.get_by_text("Not connected")).to_be_visible()
-    page.get_by_label("Access key").fill(sandbox.env["GAINSIGHT_API_KEY"])
+    page.get_by_label("API key").fill(sandbox.env["GAINSIGHT_API_KEY"])
     expect(gainsight.get_by_text("Not tested", exact=True)).to_be_visible()
     page.get_by_role("button", name="Test the connection to Gainsight").click()
     expect(gainsight.get_by_text(re.compile(r"Connected to 127.0.0.1:\d+: \d+ objects"))).to_be_visible()
@@ -74,7 +74,7 @@ def map_a_category(page: Page) -> None:
     page.get_by_role("switch", name="Pull timeline activities").click()
     expect(page.get_by_text(re.compile(r"\d+ activities sampled"))).to_be_visible()
     page.get_by_role("button", name="What each activity type means").click()
-    expect(page.get_by_text("An e-mail that was exchanged")).to_be_visible()
+    expect(page.get_by_text("An email that was exchanged")).to_be_visible()
     page.get_by_role("button", name="Close").click()
     chip = page.get_by_role("button", name=re.compile(r" → (EMAIL|MEETING|TYPE_MANUAL)$")).first
     category = (chip.text_content() or "").removeprefix("add").partition(" (")[0]
@@ -132,7 +132,7 @@ def save(page: Page, project: Path, sandbox: RunningSandbox) -> None:
     file = project / ".env"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert sandbox.env["GAINSIGHT_API_KEY"] in file.read_text()
-    expect(page.get_by_label("Access key")).to_have_value("")
+    expect(page.get_by_label("API key")).to_have_value("")
     group = page.get_by_role("group", name="Gainsight")
     expect(group.get_by_text("Connected", exact=True)).to_be_visible()  # what was tested is what was saved
     assert sandbox.env["GAINSIGHT_API_KEY"] not in page.content()

@@ -104,7 +104,7 @@ def connect_by_keys(page: Page, sandbox: RunningSandbox) -> None:
     expect(page.get_by_role("button", name="Check all settings")).to_be_visible()
     tab_to(page, page.get_by_label("Gainsight base URL"))
     keys.type(sandbox.urls["gainsight"])
-    tab_to(page, page.get_by_label("Access key"))
+    tab_to(page, page.get_by_label("API key"))
     keys.type(sandbox.env["GAINSIGHT_API_KEY"])
     tab_to(page, page.get_by_role("combobox", name="Primary CRM"))
     keys.press("Enter")
@@ -207,7 +207,7 @@ def test_everything_is_named_readable_and_within_the_screen(
     address: str, env: dict[str, str], width: int, scheme: str
 ) -> None:
     now = SystemClock().now()
-    refused = "Salesforce refused the log-in (invalid_client). Put valid credentials in SALESFORCE_CLIENT_SECRET."
+    refused = "Salesforce refused the login (invalid_client). Put valid credentials in SALESFORCE_CLIENT_SECRET."
     with Store(env["GAINSIGHT_PIPELINES_DATABASE_URL"]).connect("test") as connection:
         save_gate(connection, Gate(False, "rejected", refused, None, now, now))
     with browser_page(viewport={"width": width, "height": 740}, color_scheme=scheme) as page:

@@ -127,7 +127,7 @@ def test_somebody_elses_change_and_a_tenant_that_is_away(
     credentials = {**env, **sandbox.env}
     with page_on(tmp_path, credentials) as served, browser_page(color_scheme="dark") as page:
         page.goto(served.next_address())
-        expect(page.get_by_label("Access key")).to_be_disabled()  # it comes from the environment
+        expect(page.get_by_label("API key")).to_be_disabled()  # it comes from the environment
         open_section(page, "Product usage")
         sandbox.switch(gainsight_down=True)
         field = page.get_by_label("Product usage object")

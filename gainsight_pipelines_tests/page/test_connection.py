@@ -65,7 +65,7 @@ def page(browser: Page, folder: Path, sandbox: RunningSandbox) -> Page:
     browser.on("dialog", _leave)
     browser.goto(browser.url)
     browser.remove_listener("dialog", _leave)
-    expect(browser.get_by_label("Access key")).to_be_visible()
+    expect(browser.get_by_label("API key")).to_be_visible()
     return browser
 
 
@@ -82,7 +82,7 @@ def write(file: Path, text: str) -> None:
 def set_dotenv(page: Page, folder: Path, values: dict[str, str]) -> None:
     (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in values.items()))
     page.goto(page.url)
-    expect(page.get_by_label("Access key")).to_be_visible()
+    expect(page.get_by_label("API key")).to_be_visible()
 
 
 def test_a_typed_key_is_a_change_that_is_not_lost(page: Page, folder: Path, sandbox: RunningSandbox) -> None:
@@ -92,7 +92,7 @@ def test_a_typed_key_is_a_change_that_is_not_lost(page: Page, folder: Path, sand
         asked.append(dialog.type)
         dialog.dismiss()
 
-    file, key = folder / "gainsight.yaml", page.get_by_label("Access key")
+    file, key = folder / "gainsight.yaml", page.get_by_label("API key")
     write(file, f"gainsight:\n  base_url: {sandbox.urls['gainsight']}\n")  # and no CRM
     expect(page.get_by_text("Choose the CRM that owns your accounts.")).to_be_visible()
     key.fill(sandbox.env["GAINSIGHT_API_KEY"])
@@ -228,7 +228,7 @@ def test_settings_that_cannot_be_written_are_shown_and_say_so(
         expect(page.get_by_role("note")).to_contain_text("is on a read-only file system")
         expect(page.get_by_role("button", name="Save")).to_be_disabled()
         expect(page.get_by_label("Gainsight base URL")).to_be_disabled()
-        expect(page.get_by_label("Access key")).to_be_disabled()
+        expect(page.get_by_label("API key")).to_be_disabled()
         page.get_by_role("button", name="Test the connection to Gainsight").click()
         expect(page.get_by_text(re.compile(r"Connected to 127.0.0.1:\d+: \d+ objects"))).to_be_visible()
         open_section(page, "Surveys")

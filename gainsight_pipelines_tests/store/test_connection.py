@@ -90,10 +90,10 @@ def test_time_outs_of_the_server(store: Store, setting: str) -> None:
         other.execute("LOCK TABLE held")
 
         def wait_too_long() -> None:
-            with store.connect("time-out") as connection, connection.transaction():
+            with store.connect("timeout") as connection, connection.transaction():
                 connection.execute(f"SET {setting} = '20ms'")
                 if setting.startswith("idle"):
-                    wait_until(lambda: not waits(store, "time-out"))
+                    wait_until(lambda: not waits(store, "timeout"))
                 connection.execute("SELECT * FROM held")
 
         with pytest.raises(TransientError, match="cancelled"):
@@ -158,7 +158,7 @@ def test_a_password_that_was_rotated(store: Store) -> None:
 
 
 class OldServer(Thread):
-    """Answers one log-in as PostgreSQL 13 does."""
+    """Answers one login as PostgreSQL 13 does."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -153,7 +153,7 @@ def test_a_usage_object_is_the_same_however_its_name_is_spelt(pulling: Pulling) 
     assert pulling.query("SELECT DISTINCT object, deleted_at FROM usage_metric") == [("Product_Usage__gc", None)]
 
 
-def test_fields_that_are_only_spelt_in_another_way_are_no_change(pulling: Pulling) -> None:
+def test_fields_that_are_only_spelled_in_another_way_are_no_change(pulling: Pulling) -> None:
     """By the tenant or by the settings."""
     pulling.content["company"]["attributes"] = ["Name", "Region__gc"]
     pulling.pull("company")

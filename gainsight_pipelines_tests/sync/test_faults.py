@@ -193,7 +193,7 @@ def test_a_deadlock_costs_the_page_another_try(pulling: Pulling, pool: ThreadPoo
 
 
 def lose_the_crm(pulling: Pulling, calls: int | None = None) -> None:
-    """After the first page of accounts; log-in, organisation, fields and HubSpot's owners come before it."""
+    """After the first page of accounts; login, organisation, fields and HubSpot's owners come before it."""
     before = {"salesforce": 4, "hubspot": 5}[pulling.content["primary_crm"]["kind"]]
     pulling.sandbox.switch(crm_page_cap=PAGE, crm_down_after=before, crm_down_calls=calls)
 

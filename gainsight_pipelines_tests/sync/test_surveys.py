@@ -124,7 +124,7 @@ def test_s3_nothing_ages_out_while_the_limit_holds_a_read_back(pulling: Pulling)
 
 
 def test_s4_responses_within_the_lookback_alone(pulling: Pulling) -> None:
-    """Requirement S4: what was given within the look-back window, undated responses by the time they were created."""
+    """Requirement S4: what was given within the lookback window, undated responses by the time they were created."""
     report = pulling.pull(NAME)
     assert stored(pulling) == in_lookback(pulling)
     assert report.is_truncated is False
