@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Queue
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 
@@ -101,14 +101,28 @@ def _listen(served: Served) -> None:
 
 
 @contextmanager
-def browser_page(**options: object) -> Iterator[Page]:
-    """A tab of the system's own Chromium, headless."""
+def running_browser() -> Iterator[Browser]:
+    """The system's own Chromium, headless."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])  # root has no sandbox
-        page = browser.new_page(**options)  # type: ignore[arg-type]
-        page.set_default_timeout(BROWSER_MS)
-        yield page
+        yield browser
         browser.close()
+
+
+@contextmanager
+def tab(browser: Browser, **options: object) -> Iterator[Page]:
+    """A tab that shares nothing with the other tabs of the browser."""
+    page = browser.new_page(**options)  # type: ignore[arg-type]
+    page.set_default_timeout(BROWSER_MS)
+    yield page
+    page.close(run_before_unload=False)
+
+
+@contextmanager
+def browser_page(**options: object) -> Iterator[Page]:
+    """A tab of a browser of its own."""
+    with running_browser() as browser, tab(browser, **options) as page:
+        yield page
 
 
 def free_port() -> int:

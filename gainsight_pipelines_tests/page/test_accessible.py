@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from playwright.sync_api import Dialog, Locator, Page, expect
+from playwright.sync_api import Browser, Dialog, Locator, Page, expect
 
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.embedded.server import EmbeddedServer
@@ -18,11 +18,12 @@ from gainsight_pipelines.store.gate import Gate, save_gate
 from gainsight_pipelines_tests.databases import dagster_database, fresh_database
 from gainsight_pipelines_tests.page.browsing import (
     Served,
-    browser_page,
     clean_environment,
     free_port,
     page_on,
+    running_browser,
     served_by,
+    tab,
 )
 from gainsight_pipelines_tests.page.looking import POOR_CONTRAST, UNNAMED, WIDER_THAN_THE_SCREEN
 from gainsight_pipelines_tests.page.steps import SECTIONS, open_advanced, open_section
@@ -84,6 +85,12 @@ def served(project: Path, sandbox: RunningSandbox, env: dict[str, str], command:
         assert "Traceback" not in "".join(served.said)
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_browser() as browser:
+        yield browser
+
+
 @pytest.fixture
 def address(served: Served) -> str:
     return served.next_address()
@@ -103,9 +110,9 @@ def connect_by_keys(page: Page, sandbox: RunningSandbox) -> None:
     keys = page.keyboard
     expect(page.get_by_role("button", name="Check all settings")).to_be_visible()
     tab_to(page, page.get_by_label("Gainsight base URL"))
-    keys.type(sandbox.urls["gainsight"])
+    keys.insert_text(sandbox.urls["gainsight"])
     tab_to(page, page.get_by_label("API key"))
-    keys.type(sandbox.env["GAINSIGHT_API_KEY"])
+    keys.insert_text(sandbox.env["GAINSIGHT_API_KEY"])
     tab_to(page, page.get_by_role("combobox", name="Primary CRM"))
     keys.press("Enter")
     expect(page.get_by_role("option", name="Salesforce")).to_be_visible()
@@ -119,7 +126,7 @@ def connect_by_keys(page: Page, sandbox: RunningSandbox) -> None:
     ]:
         expect(page.get_by_label(label)).to_be_visible()
         tab_to(page, page.get_by_label(label))
-        keys.type(sandbox.env[name])
+        keys.insert_text(sandbox.env[name])
     test = page.get_by_role("button", name="Test the connection to Salesforce")
     tab_to(page, test, "Shift+Tab")
     keys.press("Enter")
@@ -176,9 +183,9 @@ def save_by_keys(page: Page) -> None:
 
 
 def test_an_object_is_set_up_from_nothing_by_keys_alone(
-    sandbox: RunningSandbox, env: dict[str, str], tmp_path: Path
+    browser: Browser, sandbox: RunningSandbox, env: dict[str, str], tmp_path: Path
 ) -> None:
-    with page_on(tmp_path, env) as served, browser_page() as page:
+    with page_on(tmp_path, env) as served, tab(browser) as page:
         page.goto(served.next_address())
         connect_by_keys(page, sandbox)
         set_up_surveys_by_keys(page)
@@ -186,8 +193,8 @@ def test_an_object_is_set_up_from_nothing_by_keys_alone(
     assert yaml.safe_load((tmp_path / "gainsight.yaml").read_text())["surveys"]["enabled"] is True
 
 
-def test_categories_by_keys_alone(address: str) -> None:
-    with browser_page() as page:
+def test_categories_by_keys_alone(browser: Browser, address: str) -> None:
+    with tab(browser) as page:
         page.goto(address)
         open_section(page, "Activity")
         page.get_by_role("button", name="Add a category").press("Enter")
@@ -204,13 +211,13 @@ def test_categories_by_keys_alone(address: str) -> None:
 
 @pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (768, "light")])
 def test_everything_is_named_readable_and_within_the_screen(
-    address: str, env: dict[str, str], width: int, scheme: str
+    browser: Browser, address: str, env: dict[str, str], width: int, scheme: str
 ) -> None:
     now = SystemClock().now()
     refused = "Salesforce refused the login (invalid_client). Put valid credentials in SALESFORCE_CLIENT_SECRET."
     with Store(env["GAINSIGHT_PIPELINES_DATABASE_URL"]).connect("test") as connection:
         save_gate(connection, Gate(False, "rejected", refused, None, now, now))
-    with browser_page(viewport={"width": width, "height": 740}, color_scheme=scheme) as page:
+    with tab(browser, viewport={"width": width, "height": 740}, color_scheme=scheme) as page:
         page.goto(address)
         expect(page.locator("[data-object]")).to_have_count(len(OBJECTS))
         status = page.get_by_role("region", name="Sync status")
@@ -236,9 +243,9 @@ def test_everything_is_named_readable_and_within_the_screen(
 
 
 def test_a_run_that_does_not_start_says_so_in_its_row_and_leaves_the_focus(
-    address: str, dagster_that_is_away: str
+    browser: Browser, address: str, dagster_that_is_away: str
 ) -> None:
-    with browser_page() as page:
+    with tab(browser) as page:
         page.goto(address)
         button = page.get_by_role("button", name="Run Activity")
         button.press("Enter")
@@ -250,8 +257,8 @@ def test_a_run_that_does_not_start_says_so_in_its_row_and_leaves_the_focus(
         expect(page.get_by_text(f"Not started: {', '.join(TITLES)}.")).to_be_visible()
 
 
-def test_a_picker_keeps_its_choice_when_tab_passes_it_after_its_options_came(address: str) -> None:
-    with browser_page() as page:
+def test_a_picker_keeps_its_choice_when_tab_passes_it_after_its_options_came(browser: Browser, address: str) -> None:
+    with tab(browser) as page:
         page.goto(address)
         open_section(page, "Surveys")
         picker = page.get_by_role("combobox", name="Survey response object", exact=True)
@@ -268,8 +275,8 @@ def test_a_picker_keeps_its_choice_when_tab_passes_it_after_its_options_came(add
         page.get_by_role("button", name="Discard changes").click()
 
 
-def test_a_filter_that_cannot_be_read_is_told_by_save(address: str) -> None:
-    with browser_page() as page:
+def test_a_filter_that_cannot_be_read_is_told_by_save(browser: Browser, address: str) -> None:
+    with tab(browser) as page:
         page.goto(address)
         open_section(page, "Surveys")
         open_advanced(page, "Surveys")
@@ -284,8 +291,8 @@ def test_a_filter_that_cannot_be_read_is_told_by_save(address: str) -> None:
         expect(page.get_by_role("dialog")).to_have_count(0)
 
 
-def test_changes_outlive_a_lost_connection_and_are_not_left_by_mistake(address: str) -> None:
-    with browser_page() as page:
+def test_changes_outlive_a_lost_connection_and_are_not_left_by_mistake(browser: Browser, address: str) -> None:
+    with tab(browser) as page:
         asked: list[str] = []
 
         def stay(dialog: Dialog) -> None:
@@ -313,9 +320,15 @@ def test_changes_outlive_a_lost_connection_and_are_not_left_by_mistake(address: 
 
 
 def test_a_page_that_was_started_anew_says_where_its_address_is(
-    served: Served, address: str, project: Path, sandbox: RunningSandbox, env: dict[str, str], command: tuple[str, ...]
+    browser: Browser,
+    served: Served,
+    address: str,
+    project: Path,
+    sandbox: RunningSandbox,
+    env: dict[str, str],
+    command: tuple[str, ...],
 ) -> None:
-    with browser_page() as page:
+    with tab(browser) as page:
         page.goto(address)
         expect(page.get_by_role("listitem").first).to_be_visible()  # it is connected, not only drawn
         assert served.stop() == 130
