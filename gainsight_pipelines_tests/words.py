@@ -43,7 +43,6 @@ NOT_YET: tuple[str, ...] = (
     "gainsight_pipelines/delivery",
     "gainsight_pipelines/discovery",
     "gainsight_pipelines/embedded",
-    "gainsight_pipelines/gainsight",
     "gainsight_pipelines/monitoring",
     "gainsight_pipelines/objects",
     "gainsight_pipelines/orchestration",

@@ -1,1 +1,1 @@
-"""Gainsight's REST API: questions, answers, metadata and reading page by page. Knows no Dagster and no database."""
+"""Gainsight's REST API: client, queries, metadata, and readers that fetch page by page. No Dagster, no database."""

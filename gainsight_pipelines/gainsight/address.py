@@ -1,7 +1,7 @@
-"""Whether there is a Gainsight at a base URL, asked without the key: a wrong host must not get it.
+"""Checks without credentials whether a base URL leads to Gainsight: the API key must not reach a wrong host.
 
-A real one answers the object list without a key in JSON of its own (GS_APIG_2401, seen at live gateways). What answers
-otherwise is told apart: a login page, a proxy on the way, another web site, another API, a gateway without its service.
+Without a key, Gainsight refuses the object list with its own JSON error (GS_APIG_2401, seen at live gateways). Other
+responses are told apart: a login page, a proxy, another web site or API, a gateway whose service is down.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gainsight_pipelines.gainsight.errors import IP_CODE, IP_REJECTED, code_of
 from gainsight_pipelines.gainsight.responses import looks_like_a_web_page
 
 MOST_BYTES = 256 * 1024
-"""Of an answer that is looked at: pages of web sites may be of any size."""
+"""How much of a response is read: web pages may be of any size."""
 
 _OWN_CODE = re.compile(r"(GS_APIG|GSOBJ|GU)_\w+")
 _LOGIN = re.compile(rb"""type\s*=\s*["']?password|\b(log|sign)[ -]?in\b|single sign-?on""", re.IGNORECASE)
@@ -34,20 +34,20 @@ _CHECK = "Set gainsight.base_url to the tenant's own host, like https://your-ten
 
 
 def check_address(base_url: str, *, connect_timeout: float, read_timeout: float) -> tuple[int, str]:
-    """Asks whether a Gainsight answers there.
+    """Checks that Gainsight responds at a base URL.
 
     Args:
-        base_url: as `gainsight.base_url` has it.
+        base_url: the setting `gainsight.base_url`.
         connect_timeout: seconds.
         read_timeout: seconds without a byte.
 
     Returns:
-        HTTP status and error code by which the tenant refuses a call without a key.
+        HTTP status and error code with which the tenant refuses a call without a key.
 
     Raises:
-        SettingsError: it is no base URL.
-        CredentialsRejected: it is one, and refuses this machine's address.
-        PipelineError: it isn't one, or can't be reached; what answers instead, and what to do.
+        SettingsError: not a base URL.
+        CredentialsRejected: Gainsight refuses this machine's IP address.
+        PipelineError: not Gainsight, or unreachable; says what responds instead, and what to do.
     """
     base = checked_base_url(base_url)
     with requests.Session() as session:
@@ -58,17 +58,17 @@ def check_address(base_url: str, *, connect_timeout: float, read_timeout: float)
             ) as answer:
                 body = answer.raw.read(MOST_BYTES, decode_content=True)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise network_error(error, "question whether it is there", base) from None
+            raise network_error(error, "address check", base) from None
     return answer.status_code, _judge(answer.status_code, answer.headers, body, base)
 
 
 def _without(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Keeps requests from looking into ``~/.netrc``."""
+    """Keeps requests from reading ``~/.netrc``."""
     return request
 
 
 def _judge(status: int, headers: Mapping[str, str], body: bytes, base: str) -> str:
-    """The error code of a Gainsight; raises what anything else means."""
+    """Gainsight's error code. Raises an error for any other response."""
     host = urlsplit(base).netloc
     if 300 <= status < 400:
         raise _redirect(headers.get("Location", ""), base)
@@ -79,43 +79,43 @@ def _judge(status: int, headers: Mapping[str, str], body: bytes, base: str) -> s
             raise CredentialsRejected(*IP_REJECTED)
         if _OWN_CODE.fullmatch(code) or {"result", "requestId"} <= envelope.keys():
             return code
-        raise PermanentError(f"{host} is some other service: it answers in JSON, but not as Gainsight does.", _CHECK)
+        raise PermanentError(f"{host} is another service: its JSON isn't Gainsight's.", _CHECK)
     if looks_like_a_web_page(headers.get("Content-Type", ""), body):
         raise _web_page(status, headers, body, host)
     if status >= 500:
         raise _unavailable(status, host)
-    raise PermanentError(f"{host} answers with something that isn't Gainsight's API (HTTP {status}).", _CHECK)
+    raise PermanentError(f"{host} isn't Gainsight's API (HTTP {status}).", _CHECK)
 
 
 def _web_page(status: int, headers: Mapping[str, str], body: bytes, host: str) -> PipelineError:
     lowered = {name.lower() for name in headers}
     if status in (407, 511) or any(name.startswith(("x-squid", "proxy-")) for name in lowered) or _PROXY.search(body):
         return PermanentError(
-            f"A proxy or filter on the way answers in place of {host} (HTTP {status}).",
-            "Have the host allowed there, or set HTTPS_PROXY (or NO_PROXY) to the right way out of this network.",
+            f"A proxy or filter responds in place of {host} (HTTP {status}).",
+            "Have the host allowed there, or set HTTPS_PROXY (or NO_PROXY) correctly for this network.",
         )
     if status in (502, 503, 504):
         return _unavailable(status, host)
     if status < 500 and _LOGIN.search(body):
         return PermanentError(
-            f"{host} shows a login page in place of Gainsight's API.",
-            f"That is a page for people, or a portal on the way. {_CHECK}",
+            f"{host} shows a login page instead of Gainsight's API.",
+            f"The address is that of a web page, or a login portal is in between. {_CHECK}",
         )
-    return PermanentError(f"{host} is a web site, but not a Gainsight tenant (HTTP {status}).", _CHECK)
+    return PermanentError(f"{host} is a web site, not a Gainsight tenant (HTTP {status}).", _CHECK)
 
 
 def _unavailable(status: int, host: str) -> PipelineError:
     return TransientError(
-        f"A gateway answers for {host}, but Gainsight behind it doesn't (HTTP {status}).",
-        "It may be down for maintenance: try again later.",
+        f"A gateway responds for {host}, but Gainsight behind it doesn't (HTTP {status}).",
+        "It may be down for maintenance; try again later.",
     )
 
 
 def _redirect(location: str, base: str) -> PipelineError:
     if _LOGIN_PATH.search(urlsplit(location).path):
         return PermanentError(
-            f"{urlsplit(base).netloc} leads to a login page in place of Gainsight's API.",
-            f"That is an address for people, or a portal on the way. {_CHECK}",
+            f"{urlsplit(base).netloc} redirects to a login page instead of Gainsight's API.",
+            f"The address is that of a web page, or a login portal is in between. {_CHECK}",
         )
     return redirected(location, base)
 

@@ -1,7 +1,7 @@
-"""The HTTP side of Gainsight: one session, one place for retries, limits on everything that comes back.
+"""The HTTP client for Gainsight: one session, retries, and limits on the size and duration of responses.
 
-Speaks the calls of Gainsight's "Data Management APIs" (object list, describe) and of the Read API of "Custom Object
-API" and "Company API". Knows nothing of paging (reader.py) and of quotas: ``before_call`` is asked before each request.
+Makes the calls of the "Data Management APIs" (object list, describe) and of the Read API of "Custom Object API" and
+"Company API". Paging is in reader.py. Quotas are the caller's: ``before_call`` runs before each request.
 """
 
 from __future__ import annotations
@@ -65,19 +65,19 @@ from gainsight_pipelines.gainsight.responses import NotJson, Renamer, decode, lo
 
 CONNECT_TIMEOUT = 10.0  # seconds
 READ_TIMEOUT = 60.0  # seconds without a byte; public clients use 15 to 300
-MAX_ANSWER_SECONDS = 300.0  # from sending to the last byte, however steadily it drips
+MAX_ANSWER_SECONDS = 300.0  # from the request to the last byte, however slowly the bytes come
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024  # decoded; 5,000 timeline entries of 1.6 KB are 8 MB
 
 MAX_TRIES = 5  # of one call, after transient failures
 FIRST_BACKOFF = 1.0  # seconds, doubled with each try
 LONGEST_BACKOFF = 30.0  # seconds
-MAX_RATE_LIMIT_WAITS = 3  # windows of a minute; after that it is the day's limit that is gone
-WEB_PAGES_TO_DOUBT_THE_HOST = 3  # before any answer: a page once may be maintenance, always it is the wrong address
-LONGEST_WAIT = 120.0  # seconds that an answer may ask to wait before it is handed on as an error
+MAX_RATE_LIMIT_WAITS = 3  # windows of a minute; after that the daily limit must be used up
+WEB_PAGES_TO_DOUBT_THE_HOST = 3  # before any valid response: one may be maintenance, three mean a wrong address
+LONGEST_WAIT = 120.0  # seconds; longer waits, such as the daily API quota, are left to a later run
 
 _CHUNK = 256 * 1024
 OBJECT_LIST = "/v1/meta/services/objects/list?po=company&em=false"
-# ic: no children, cl: no child levels, idd: with details; the flags that public clients send in production.
+# ic: no children, cl: no child levels, idd: with details. Public clients send these flags in production.
 _DESCRIBE = "/v1/meta/services/objects/{name}/describe?ic=false&cl=0&idd=true&ihc=false&piec=false"
 _DROPDOWN = "/v1/meta/services/dropdowns/{category}"
 _QUERY = "/v1/data/objects/query/{name}"
@@ -85,11 +85,14 @@ _QUERY = "/v1/data/objects/query/{name}"
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The answer to one query.
+    """One page of a query's records.
 
-    ``records`` are keyed by the names as selected; keys that the tenant left out are missing. ``server_time`` is the
-    answer's Date header (else the clock's time), aware, UTC. ``cleaned`` counts strings, keys and numbers that
-    PostgreSQL would not have taken. ``limit`` is the limit that was sent in the end (a retry may ask for less).
+    Attributes:
+        records: keyed by the selected names; keys that the tenant left out are missing.
+        server_time: the response's Date header, or else the clock's time; aware, UTC.
+        size_bytes: of the decoded body.
+        cleaned: number of strings, keys and numbers changed because PostgreSQL would refuse them.
+        limit: the limit of the request that succeeded; a retry may have asked for less.
     """
 
     records: list[dict[str, Any]]
@@ -101,7 +104,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class RawAnswer:
-    """An answer as it came, good or not, for finding out how a tenant answers."""
+    """A response as received, successful or not; for probing how a tenant behaves."""
 
     status: int
     envelope: Mapping[str, Any]
@@ -112,18 +115,18 @@ class RawAnswer:
         return code_of(self.envelope)
 
     def records(self) -> list[dict[str, Any]]:
-        """Its records.
+        """The records.
 
         Raises:
-            PermanentError: it holds none.
+            PermanentError: the response has none.
         """
         try:
             return records_of(self.envelope)
         except NotJson as error:
-            raise PermanentError(f"Gainsight's answer can't be read: {error}") from None
+            raise PermanentError(f"Gainsight's response can't be read: {error}") from None
 
     def raise_unless_empty(self) -> None:
-        """Raises what a refusal means, unless that is "no data"."""
+        """Raises the refusal as an error, unless it means "no data"."""
         if not is_no_data(self.code, text_of(self.envelope)):
             raise error_of(self.status, self.envelope, what="probe")
 
@@ -139,10 +142,10 @@ class _Answer:
 
 
 def checked_base_url(url: str) -> str:
-    """The base URL without a slash at its end: https, or http on a loopback address, a host and nothing behind it.
+    """The base URL without a trailing slash: https (or http on a loopback address) and a host, without a path.
 
     Raises:
-        SettingsError: with what would do.
+        SettingsError: another URL; says what is expected.
     """
     parts = urlsplit(url.strip())
     host = parts.hostname
@@ -152,36 +155,36 @@ def checked_base_url(url: str) -> str:
         host = port = None
     if not host or parts.scheme not in ("https", "http"):
         raise SettingsError(
-            "gainsight.base_url is no web address", "Write it like https://your-tenant.gainsightcloud.com."
+            "gainsight.base_url is not a web address", "Write it like https://your-tenant.gainsightcloud.com."
         )
     if parts.username or parts.password:
-        raise SettingsError("gainsight.base_url holds a user name or password", "Leave out everything before the host.")
+        raise SettingsError("gainsight.base_url holds a user name or password", "Remove everything before the host.")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise SettingsError("gainsight.base_url goes on after the host", f"Write only {parts.scheme}://{host}.")
+        raise SettingsError("gainsight.base_url has a path after the host", f"Write only {parts.scheme}://{host}.")
     if parts.scheme == "http" and not _is_loopback(host):
-        raise SettingsError("gainsight.base_url is http, over which the key would be readable", "Write https://.")
+        raise SettingsError("gainsight.base_url is http, which sends the key unencrypted", "Write https://.")
     shown = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{shown}:{port}" if port else f"{parts.scheme}://{shown}"
 
 
 class GainsightClient:
-    """One connection to one tenant. Not for two threads at once; any single thread may use it.
+    """A client for one tenant. Serves one thread at a time.
 
     Args:
         base_url: see :func:`checked_base_url`.
         credential: an API key goes into the ``accesskey`` header; an OAuth client is exchanged for a token first.
         clock: for waits and durations.
-        before_call: called with the kind of call before each request (retries too); may wait, may raise RateLimited.
-        on_refusal: called with the seconds that Gainsight wants no call for, when it has refused one by rate.
+        before_call: runs before each request, retries included, with the kind of call; may wait or raise RateLimited.
+        on_refusal: runs when Gainsight refuses a call by rate, with the seconds until the next one is allowed.
         connect_timeout: seconds.
         read_timeout: seconds without a byte.
         max_response_bytes: of a decoded body.
-        max_answer_seconds: from sending to the last byte.
-        max_tries: of one call after transient failures. With 1 nothing is ever waited for: a person is looking.
-        user_agent: how we introduce ourselves.
+        max_answer_seconds: from the request to the last byte.
+        max_tries: attempts per call after transient failures. 1: never wait; for interactive use.
+        user_agent: of the requests.
 
     Raises:
-        SettingsError: a base URL that can't be used.
+        SettingsError: an invalid base URL.
     """
 
     def __init__(  # noqa: PLR0913 - plain values in place of a settings object
@@ -235,16 +238,16 @@ class GainsightClient:
         self.close()
 
     def close(self) -> None:
-        """Gives the connection back, and ends a call that another thread has under way: it makes no further one."""
+        """Closes the connection and ends a call that another thread is making. No further calls are made."""
         self._is_closed = True
         self._deadline.cut()
         self._session.close()
 
     def list_objects(self) -> list[ObjectInfo]:
-        """The objects that the key can see, readable or not.
+        """The objects that the credentials can see, readable or not.
 
         Raises:
-            PipelineError: as the tree in gainsight/errors.py.
+            PipelineError: see the tree in gainsight/errors.py.
         """
         envelope = self._ask("metadata", "list of objects", "GET", OBJECT_LIST)
         return object_infos(envelope.get("data"))
@@ -253,24 +256,24 @@ class GainsightClient:
         """One object with its fields.
 
         Raises:
-            UnknownObject: the tenant has none of that name.
-            PipelineError: as the tree in gainsight/errors.py.
+            UnknownObject: the tenant has no object of that name.
+            PipelineError: see the tree in gainsight/errors.py.
         """
         path = _DESCRIBE.format(name=check_object_name(object_name))
         envelope = self._ask("metadata", f"describe of {object_name}", "GET", path)
         schema = object_schema(envelope.get("data"), object_name)
         if schema is None:
             raise UnknownObject(
-                f"Gainsight's describe of {object_name} doesn't hold that object",
+                f"Gainsight's describe of {object_name} doesn't contain that object",
                 "Pick a name from `gainsight-pipelines objects`.",
             )
         return schema
 
     def picklist_options(self, category_id: str) -> tuple[PicklistOption, ...]:
-        """The items of a picklist's category (:attr:`Field.picklist_category`), inactive ones included.
+        """The options of a picklist category (:attr:`Field.picklist_category`), inactive ones included.
 
         Raises:
-            PipelineError: as the tree in gainsight/errors.py.
+            PipelineError: see the tree in gainsight/errors.py.
         """
         path = _DROPDOWN.format(category=check_object_name(category_id))
         return picklist_options(self._ask("metadata", "picklist", "GET", path).get("data"))
@@ -283,17 +286,17 @@ class GainsightClient:
         kind: str = "query",
         shrink: Callable[[Query, SlowAnswer], Query | None] | None = None,
     ) -> Page:
-        """The records that answer a query; "no data" is an empty page.
+        """The records that a query matches; "no data" is an empty page.
 
         Args:
-            object_name: which object.
-            query: what to ask.
-            kind: under which the call is counted: query, links, sweep, probe, ….
-            shrink: after a timeout, a 5xx or an answer over a limit: gives a smaller query for the next try, or None
-                if it can't be made smaller.
+            object_name: the object to query.
+            query: what to ask for.
+            kind: the kind under which the call is counted: query, links, sweep, probe, ….
+            shrink: called after a timeout, a 5xx or an oversized response; returns a smaller query for the next try,
+                or None if there is none.
 
         Raises:
-            UnknownObject, UnknownField, PipelineError: as the tree in gainsight/errors.py.
+            UnknownObject, UnknownField, PipelineError: see the tree in gainsight/errors.py.
         """
         path = _QUERY.format(name=check_object_name(object_name))
         what = f"query of {object_name}"
@@ -306,17 +309,17 @@ class GainsightClient:
                 smaller = shrink(query, error) if shrink is not None else None
                 if smaller is None and isinstance(error, TooLargeAnswer):
                     raise PermanentError(error.message, error.todo) from None
-                # As long as it can be made smaller, the question isn't the same one again.
+                # A smaller query is a new question, so it doesn't count as a retry of this one.
                 tries.wait_or_raise(error, is_another=smaller is not None)
                 query = smaller or query
             except TransientError as error:
                 tries.wait_or_raise(error)
 
     def ask_raw(self, object_name: str, body: Mapping[str, Any]) -> RawAnswer:
-        """One query as it stands, and the answer as it came: refusals too. Asked once.
+        """Sends one query unchanged and returns the response as received, refusals included. No retries.
 
         Raises:
-            PipelineError: what came isn't Gainsight's at all, or nothing came.
+            PermanentError, PipelineError: no response, or not one of Gainsight's.
         """
         what = f"query of {object_name}"
         path = _QUERY.format(name=check_object_name(object_name))
@@ -337,7 +340,7 @@ class GainsightClient:
         try:
             records = records_of(envelope)
         except NotJson as error:
-            raise PermanentError(f"Gainsight's answer to the {what} can't be read: {error}") from None
+            raise PermanentError(f"Gainsight's response to the {what} can't be read: {error}") from None
         return Page(
             records=Renamer(query.select).rename(records),
             server_time=answer.server_time,
@@ -356,9 +359,10 @@ class GainsightClient:
                 tries.wait_or_raise(error)
 
     def _send(self, kind: str, what: str, method: str, path: str, body: bytes | None) -> _Answer:
-        """One request and its whole body, one at a time: a reader in a thread of its own shares the client.
+        """Sends one request and reads the whole body. Locked: a reader thread shares the client.
 
-        Raises TransientError for what the network does.
+        Raises:
+            TransientError: a network failure.
         """
         with self._one_at_a_time:
             if self._oauth is None:
@@ -368,7 +372,7 @@ class GainsightClient:
                 self._renew_token(self._oauth)
             answer = self._send_now(kind, what, method, path, body)
             if answer.status == 401 and not is_new:
-                # It may have been revoked, or expired earlier than it said.
+                # The token may have been revoked, or have expired early.
                 self._renew_token(self._oauth)
                 answer = self._send_now(kind, what, method, path, body)
             return answer
@@ -414,12 +418,12 @@ class GainsightClient:
     ) -> _Answer:
         self._raise_if_closed()
         self._before_call(kind)
-        self._raise_if_closed()  # that may have waited
+        self._raise_if_closed()  # before_call may have waited
         self.calls[kind] += 1
         headers = {"Content-Type": content_type} if body is not None else {}
         try:
             with self._deadline.exchange():
-                # A redirect would carry the key to another host: it is an error with the address to set instead.
+                # A redirect would carry the key to another host, so it is an error that names the address to set.
                 response = self._session.request(
                     method,
                     self.base_url + path,
@@ -438,7 +442,7 @@ class GainsightClient:
             self._session.close()
             raise
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            # The connection may hold the rest of a broken answer: the next try gets a new one.
+            # The connection may still hold the rest of a broken response; the next attempt gets a new one.
             self._session.close()
             if self._deadline.has_passed:
                 raise self._too_slow(what) from None
@@ -450,22 +454,22 @@ class GainsightClient:
 
     def _too_slow(self, what: str) -> SlowAnswer:
         return SlowAnswer(
-            f"Gainsight's answer to the {what} takes longer than {self._deadline.seconds:g} seconds",
-            "It is worth another try later.",
+            f"Gainsight's response to the {what} takes longer than {self._deadline.seconds:g} seconds",
+            "Try again later.",
         )
 
     def _read(self, response: requests.Response, what: str) -> _Answer:
         chunks, size = [], 0
         with response:
-            # read1 gives what has arrived: so what comes is counted at once.
+            # read1 returns what has arrived, so the size is checked as the body comes in.
             while chunk := response.raw.read1(_CHUNK, decode_content=True):
                 chunks.append(chunk)
                 size += len(chunk)
                 self.bytes_received += len(chunk)
                 if size > self._max_bytes:
                     raise TooLargeAnswer(
-                        f"Gainsight's answer to the {what} is larger than {self._max_bytes:,} bytes",
-                        "Ask for fewer fields or records.",
+                        f"Gainsight's response to the {what} is larger than {self._max_bytes:,} bytes",
+                        "Request fewer fields or records.",
                     )
         server_time = self._server_time(response.headers.get("Date"))
         return _Answer(
@@ -478,7 +482,7 @@ class GainsightClient:
         )
 
     def _envelope(self, answer: _Answer, what: str, *, may_be_empty: bool = False) -> tuple[dict[str, Any], int]:
-        """The JSON object of a good answer, and what was cleaned in it. Raises the error that another one means."""
+        """The JSON object of a successful response, and how many values were cleaned. Raises refusals as errors."""
         if 300 <= answer.status < 400:
             raise redirected(answer.location, self.base_url)
         try:
@@ -495,7 +499,7 @@ class GainsightClient:
     def _refusal(self, answer: _Answer, envelope: Mapping[str, Any], what: str) -> PipelineError:
         error = error_of(answer.status, envelope, what=what, retry_after=answer.retry_after)
         if isinstance(error, RateLimited) and error.retry_after is None:
-            # Fixed windows by the wall clock, theirs rather than ours.
+            # Rate limit windows are fixed, by Gainsight's clock rather than ours.
             error.retry_after = 60.0 - answer.server_time.second + random.uniform(0.1, 1.5)  # noqa: S311 - jitter
         if isinstance(error, RateLimited) and error.retry_after is not None:
             self._on_refusal(error.retry_after)
@@ -508,14 +512,14 @@ class GainsightClient:
         if answer.status >= 400:
             return self._refusal(answer, {}, what)
         if looks_like_a_web_page(answer.content_type, answer.body):
-            message = f"a web page came in place of Gainsight's answer to the {what}"
+            message = f"a web page came instead of Gainsight's response to the {what}"
             self._web_pages += 1
             if self._has_answered or self._web_pages < min(WEB_PAGES_TO_DOUBT_THE_HOST, self._max_tries):
-                return TransientError(message, "A gateway is in the way; it is worth another try later.")
+                return TransientError(message, "A gateway is in between; try again later.")
             return PermanentError(
-                message, "Check gainsight.base_url (the tenant's own host) and proxies or logins on the way."
+                message, "Check gainsight.base_url (the tenant's own host) and any proxy or login in between."
             )
-        return TransientError(f"Gainsight's answer to the {what} is damaged: {error}", "It is worth another try later.")
+        return TransientError(f"Gainsight's response to the {what} is damaged: {error}", "Try again later.")
 
     def _server_time(self, header: str | None) -> datetime:
         if header:
@@ -528,7 +532,7 @@ class GainsightClient:
 
 
 class _Tries:
-    """How often one call has failed, and how long to wait before it is tried again."""
+    """Counts the failed attempts of one call, and waits before the next."""
 
     def __init__(self, clock: Clock, most: int) -> None:
         self._clock = clock
@@ -537,10 +541,10 @@ class _Tries:
         self._waits = 0
 
     def wait_or_raise(self, error: TransientError, *, is_another: bool = False) -> None:
-        """Waits before the next try; one with another question doesn't count among those of this one.
+        """Waits before the next attempt. An attempt with another query doesn't count as a retry.
 
         Raises:
-            TransientError: the error itself, when it has been tried often enough or is asked to wait too long.
+            TransientError: `error` itself, after the last attempt or if the wait would be too long.
         """
         if isinstance(error, RateLimited):
             self._waits += 1
@@ -567,7 +571,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _retry_after(header: str | None, server_time: datetime) -> float | None:
-    """Seconds out of a Retry-After header, which holds seconds or a date (RFC 9110, 10.2.3)."""
+    """Seconds from a Retry-After header, which holds seconds or a date (RFC 9110, 10.2.3)."""
     if not header:
         return None
     text = header.strip()
@@ -582,7 +586,7 @@ def _retry_after(header: str | None, server_time: datetime) -> float | None:
 
 
 def redirected(location: str, base_url: str) -> PermanentError:
-    """What a redirect of the base URL means; it is never followed with the key."""
+    """The error for a redirect of the base URL. The key is never sent along."""
     parts = urlsplit(location)
     try:
         host, port = parts.hostname, parts.port
@@ -592,7 +596,7 @@ def redirected(location: str, base_url: str) -> PermanentError:
     if not host or (host == own.hostname and port == own.port):
         return PermanentError(
             "the base URL redirects, as a login page or a wrong address does",
-            "Check gainsight.base_url: it has to be the tenant's own host.",
+            "Check gainsight.base_url: it must be the tenant's own host.",
         )
     target = f"{host}:{port}" if port else host
     return PermanentError(
@@ -602,7 +606,7 @@ def redirected(location: str, base_url: str) -> PermanentError:
 
 
 def network_error(error: Exception, what: str, base_url: str) -> PipelineError:
-    """What a failure of the network means, at the question that `what` names."""
+    """The error for a network failure; `what` names the request."""
     host = urlsplit(base_url).netloc
     if isinstance(error, requests.exceptions.SSLError):
         return PermanentError(
@@ -610,18 +614,16 @@ def network_error(error: Exception, what: str, base_url: str) -> PipelineError:
             "Check gainsight.base_url, or point REQUESTS_CA_BUNDLE to your company's certificate authority.",
         )
     if isinstance(error, requests.exceptions.ConnectTimeout | urllib3.exceptions.ConnectTimeoutError):
-        return TransientError(f"{host} takes no connection", "Check the network; it is worth another try later.")
+        return TransientError(f"{host} accepts no connection", "Check the network, and try again later.")
     if _is_read_timeout(error):
-        return SlowAnswer(f"Gainsight didn't answer the {what} in time", "It is worth another try later.")
+        return SlowAnswer(f"Gainsight didn't respond to the {what} in time", "Try again later.")
     if isinstance(error, requests.exceptions.ProxyError):
         return TransientError(f"the proxy on the way to {host} fails", "Check HTTPS_PROXY.")
     if _is_unknown_host(error):
-        return TransientError(f"the host {host} isn't known", "Check gainsight.base_url and the network.")
+        return TransientError(f"the host {host} is unknown", "Check gainsight.base_url and the network.")
     if isinstance(error, requests.exceptions.ConnectionError) and "refused" in str(error).casefold():
         return TransientError(f"{host} refuses connections", "Check gainsight.base_url and the network.")
-    return TransientError(
-        f"the connection to {host} was lost in the middle of the {what}", "It is worth another try later."
-    )
+    return TransientError(f"the connection to {host} was lost during the {what}", "Try again later.")
 
 
 def _is_read_timeout(error: Exception) -> bool:

@@ -1,7 +1,7 @@
-"""What a call to Gainsight is authorised with: the tenant's API key, or an M2M OAuth client of our own.
+"""Credentials for Gainsight: the tenant's API key, or an M2M OAuth client.
 
-An organisation has one API key, shared by every tool that calls Gainsight, and up to 15 M2M OAuth clients, to which
-no IP allow-list applies (Gainsight's page "Generate REST API Key"). `client.py` asks for the OAuth client's tokens.
+A tenant has one API key, shared by every tool that calls Gainsight, and up to 15 M2M OAuth clients, which the IP
+allow-list doesn't apply to (Gainsight's page "Generate REST API Key"). `client.py` requests the OAuth tokens.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TOKEN_REQUESTS: tuple[tuple[str, bytes], ...] = (
     ("application/x-www-form-urlencoded", b"grant_type=client_credentials"),
     ("application/json", b""),
 )
-"""Content type and body of a token request. Public clients send either: the second is tried where the first fails."""
+"""Content type and body of a token request. Public clients use either; if the first fails, the second is tried."""
 
 RENEW_BEFORE_SECONDS = 300.0
 SHORTEST_LIFETIME_SECONDS = 60.0
@@ -33,23 +33,23 @@ UNSTATED_LIFETIME_SECONDS = 3600.0
 
 
 class SecretSource(Protocol):
-    """Where credentials are read from: `settings.Secrets`."""
+    """Where credentials are read from, such as `settings.Secrets`."""
 
     def get(self, name: str) -> str | None:
-        """The value of a variable, if it has one."""
+        """The value of a variable, or None."""
         ...
 
     def require(self, name: str) -> str:
-        """The value of a variable; raises SettingsError where it has none."""
+        """The value of a variable; raises SettingsError if it has none."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
-    """The organisation's API key.
+    """The tenant's API key.
 
     Raises:
-        SettingsError: it is empty, or holds characters that no key has.
+        SettingsError: it is empty or has invalid characters.
     """
 
     words: ClassVar[str] = "API key"
@@ -62,10 +62,10 @@ class AccessKey:
 
 @dataclass(frozen=True, slots=True)
 class OAuthClient:
-    """An M2M OAuth client, exchanged for an access token of (as documented) 24 hours.
+    """An M2M OAuth client; its access tokens last 24 hours, by the documentation.
 
     Raises:
-        SettingsError: a part is empty, or holds characters that none has.
+        SettingsError: a part is empty or has invalid characters.
     """
 
     words: ClassVar[str] = "M2M OAuth client"
@@ -82,10 +82,10 @@ Credential = AccessKey | OAuthClient
 
 
 def credential_from(secrets: SecretSource) -> Credential:
-    """The credential that is set. The OAuth client wins over the API key, so that a team can move to it.
+    """The configured credential. The OAuth client wins over the API key, so that a team can migrate to it.
 
     Raises:
-        SettingsError: neither is set, or half of the OAuth client.
+        SettingsError: neither is set, or only half of the OAuth client.
     """
     client_id, client_secret = secrets.get(CLIENT_ID_VARIABLE), secrets.get(CLIENT_SECRET_VARIABLE)
     if client_id and client_secret:
@@ -94,14 +94,14 @@ def credential_from(secrets: SecretSource) -> Credential:
         missing = CLIENT_SECRET_VARIABLE if client_id else CLIENT_ID_VARIABLE
         present = CLIENT_ID_VARIABLE if client_id else CLIENT_SECRET_VARIABLE
         raise SettingsError(
-            f"{present} is set and {missing} is not.",
+            f"{present} is set, but {missing} is not.",
             f"Set {missing} as well, or unset {present} to use {API_KEY_VARIABLE}.",
         )
     return AccessKey(secrets.require(API_KEY_VARIABLE))
 
 
 class KeyAuth(AuthBase):
-    """Sets the API key on a request. As a session's auth it also keeps requests from reading ``~/.netrc``."""
+    """Adds the API key to requests. As the session's auth, it also keeps requests from reading ``~/.netrc``."""
 
     __slots__ = ("_key",)
 
@@ -114,7 +114,7 @@ class KeyAuth(AuthBase):
 
 
 class TokenAuth(AuthBase):
-    """Sets the current access token on a request, and knows when it has to be renewed."""
+    """Adds the current access token to requests, and knows when to renew it."""
 
     __slots__ = ("_renew_at", "_token")
 
@@ -131,7 +131,7 @@ class TokenAuth(AuthBase):
         return self._renew_at is None or monotonic >= self._renew_at
 
     def take(self, answer: Mapping[str, Any], monotonic: float) -> bool:
-        """Takes the token out of an answer; False if it holds none."""
+        """Stores the token of a response; False if it has none."""
         data = answer.get("data")
         found = answer if "access_token" in answer or not isinstance(data, Mapping) else data
         token = found.get("access_token")

@@ -1,7 +1,7 @@
-"""A limit on one HTTP exchange as a whole, however slowly its bytes drip in, and a way to end one that is under way.
+"""A time limit on a whole HTTP exchange, and a way to abort the current one.
 
-Timeouts of sockets begin anew with each byte, in the headers too. Here a timer shuts the socket down, which ends
-whatever waits for it. What that means to the caller is the client's business.
+Socket timeouts restart with every byte, headers included, so a slow drip never times out. Here a timer shuts the socket
+down, which ends every wait on it. The client decides what that means.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 
 class Deadline:
-    """The deadline of one exchange after the other, each of so many seconds from its beginning."""
+    """The time limit, in seconds, for one exchange after the other."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -28,7 +28,7 @@ class Deadline:
 
     @contextmanager
     def exchange(self) -> Iterator[None]:
-        """One exchange; when its time is up, its connection ends and `has_passed` is true."""
+        """Times one exchange. At the limit its connection is shut down and `has_passed` becomes true."""
         self.has_passed = False
         timer = Timer(self.seconds, self._pass)
         timer.daemon = True
@@ -41,14 +41,14 @@ class Deadline:
                 self._socket = None
 
     def watch(self, connection: socket.socket | None) -> None:
-        """Remembers the connection that the exchange under way goes over."""
+        """Remembers the connection of the current exchange."""
         with self._lock:
             self._socket = connection
             if self.has_passed:
                 self._shut()
 
     def cut(self) -> None:
-        """Ends the exchange under way, if there is one."""
+        """Aborts the current exchange, if there is one."""
         with self._lock:
             self._shut()
 
@@ -60,12 +60,12 @@ class Deadline:
     def _shut(self) -> None:
         if self._socket is not None:
             with suppress(OSError):
-                # The plain socket's own: that of TLS would forget its session while another thread reads by it.
+                # The plain socket's method: TLS's would drop the session while another thread still reads from it.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 class DeadlineAdapter(HTTPAdapter):
-    """One connection at a time, which a deadline watches."""
+    """An adapter with one connection at a time, watched by a deadline."""
 
     def __init__(self, deadline: Deadline) -> None:
         self._pools = _pools(deadline)

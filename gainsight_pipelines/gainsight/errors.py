@@ -1,4 +1,4 @@
-"""What Gainsight's refusals mean, as data: status, code and text → one of the errors of the package.
+"""Maps Gainsight's refusals (status, code, text) to the package's errors.
 
 ::
 
@@ -8,13 +8,13 @@
     ├── PermanentError              every other refusal; a redirect; a web page where the API should be
     │   ├── UnknownObject           OBJECT_NOT_FOUND, "Requested object not found"
     │   ├── UnknownField            GSOBJ_1002, COCKPIT_5101, P_5005, texts about an invalid field
-    │   └── CannotReadCompletely    a tenant that honours nothing by which a read could be proved complete
-    └── TransientError              408, 425, 5xx, GU_1101, GSOBJ_1003, lost connections, broken bodies
-        ├── SlowAnswer              timeouts, 5xx: a smaller page may do
-        │   └── TooLargeAnswer      a body over the limit in bytes: only a smaller page does
+    │   └── CannotReadCompletely    the tenant honours nothing that would prove a read complete
+    └── TransientError              408, 425, 5xx, GU_1101, GSOBJ_1003, lost connections, damaged bodies
+        ├── SlowAnswer              timeouts, 5xx: a smaller page may work
+        │   └── TooLargeAnswer      a body over the size limit: only a smaller page works
         └── RateLimited             429, or GS_APIG_2404 with any status
 
-"No data" is no error: GSOBJ_1XXX (Company API page) and GSOBJ_1011 (table of error codes) are an empty page.
+"No data" is not an error: GSOBJ_1XXX (Company API page) and GSOBJ_1011 (table of error codes) are an empty page.
 
 Sources: Gainsight's public pages "Data Management APIs", "Company API", "Custom Object API" and "Error Codes for
 Company and Custom Object APIs"; GS_APIG_2402 and GS_APIG_2404 from public clients that met them.
@@ -43,7 +43,7 @@ CLIENT_REJECTED = (
 )
 IP_REJECTED = (
     "Gainsight refused this machine's address: it is not on the IP allow-list of the API key (GS_APIG_2402)",
-    "Add the address to the allow-list of the connection in Gainsight, or run from an address that is on it.",
+    "Add the address to the allow-list of the connection in Gainsight, or run from an address on it.",
 )
 
 RATE_LIMIT_CODE = "GS_APIG_2404"
@@ -63,34 +63,34 @@ _TRANSIENT_CODES = frozenset({"GU_1101", "GSOBJ_1003"})
 _TRANSIENT_STATUSES = frozenset({408, 425})
 
 _MEANINGS: Mapping[str, str] = {
-    "GS_APIG_1000": "there is no such address on this host",
+    "GS_APIG_1000": "the host has no such path",
     "GSOBJ_1001": "a value is longer than its field",
-    "GSOBJ_1002": "a field isn't known or doesn't fit its data",
+    "GSOBJ_1002": "a field is unknown or doesn't fit its data",
     "GSOBJ_1004": "a GSID is invalid or missing",
     "GSOBJ_1005": "a date can't be read",
     "GSOBJ_1006": "a date can't be read",
     "GSOBJ_1023": "the path of the call is invalid",
 }
-# Codes whose errorDesc names fields or objects, never the values of a record.
+# Codes whose errorDesc names fields or objects, but never record values.
 _QUOTABLE = frozenset({"COCKPIT_5101", "GS_APIG_1000", "GSOBJ_1023", "GU_1101", RATE_LIMIT_CODE})
 _QUOTE_LENGTH = 160
 _CODE = re.compile(r"[A-Za-z0-9_]{1,40}")
 
 
 class UnknownObject(PermanentError):
-    """The tenant has no object of that name, or the key may not see it."""
+    """The tenant has no object of that name, or the credentials may not see it."""
 
     section = "unknown-object"
 
 
 class UnknownField(PermanentError):
-    """The tenant's object has no such field (any more), or the key may not read it.
+    """The tenant's object no longer has the field, or the credentials may not read it.
 
     Attributes:
-        object_name: the object that was queried; "" where that isn't known.
-        fields: those of the selected names that the refusal names.
-        select: the names that were selected.
-        said: the refusal in Gainsight's words, which may hold values of records: to be looked through, never shown.
+        object_name: the queried object; "" if unknown.
+        fields: the selected names that the refusal mentions.
+        select: the selected names.
+        said: Gainsight's message. It may contain record values: search it, never show it.
     """
 
     object_name = ""
@@ -99,7 +99,7 @@ class UnknownField(PermanentError):
     said = ""
 
     def names(self, object_name: str, select: Sequence[str]) -> None:
-        """Says what was asked for, so that the refused names can be told."""
+        """Records the query, and finds the refused names in the message."""
         self.object_name = object_name
         self.select = tuple(select)
         self.fields = tuple(
@@ -108,19 +108,19 @@ class UnknownField(PermanentError):
 
 
 class CannotReadCompletely(PermanentError):
-    """The tenant honours nothing by which a read could be proved complete: no read is better than a short one."""
+    """The tenant honours nothing that would prove a read complete. Failing is better than missing records."""
 
 
 class SlowAnswer(TransientError):
-    """The answer failed or took too much time: the same question for fewer records may be answered."""
+    """The response failed or took too long; a smaller query may succeed."""
 
 
 class TooLargeAnswer(SlowAnswer):
-    """The answer was larger than the limit in bytes: only a smaller question can be answered."""
+    """The response exceeded the size limit; only a smaller query can succeed."""
 
 
 def is_no_data(code: str, text: str) -> bool:
-    """Whether a refusal means "nothing matches" (the older "no data" answers, with or without HTTP 400)."""
+    """Whether a refusal means "nothing matches" (older "no data" responses, with or without HTTP 400)."""
     return code in NO_DATA_CODES or (text != "" and any(phrase in text.casefold() for phrase in _NO_DATA_TEXTS))
 
 
@@ -130,16 +130,16 @@ def error_of(status: int, envelope: Mapping[str, Any], *, what: str, retry_after
     Args:
         status: HTTP status.
         envelope: the JSON object of the body; empty if there was none.
-        what: what was asked, e.g. ``query of activity_timeline``; no record values.
-        retry_after: seconds that the answer asks to wait, if it does.
+        what: the request, e.g. ``query of activity_timeline``; no record values.
+        retry_after: seconds to wait, if the response says so.
     """
     code = code_of(envelope)
     text = text_of(envelope)
     if status == 429 or code == RATE_LIMIT_CODE:
         return RateLimited(
             f"Gainsight's API limit is used up (at the {what})",
-            "Wait for the next minute, or for the next day if the daily limit is gone; gainsight.quota_share keeps"
-            " a part of it for others.",
+            "Wait for the next minute, or for the next day if the daily limit is used up; gainsight.quota_share leaves"
+            " a part of it to other tools.",
             retry_after=retry_after,
         )
     if code == IP_CODE:
@@ -148,7 +148,7 @@ def error_of(status: int, envelope: Mapping[str, Any], *, what: str, retry_after
         return CredentialsRejected(KEY_REJECTED)
     if _says_unknown_object(envelope, text):
         return UnknownObject(
-            f"Gainsight has no object that answers to the {what} (OBJECT_NOT_FOUND)",
+            f"Gainsight has no object for the {what} (OBJECT_NOT_FOUND)",
             "Pick a name from `gainsight-pipelines objects`.",
         )
     if code in _UNKNOWN_FIELD_CODES or (status < 500 and _UNKNOWN_FIELD_TEXT.search(text)):
@@ -162,24 +162,24 @@ def error_of(status: int, envelope: Mapping[str, Any], *, what: str, retry_after
 
 
 def code_of(envelope: Mapping[str, Any]) -> str:
-    """The error code of an envelope; "" if it has none that looks like a code."""
+    """The envelope's error code; "" if it has none that looks like one."""
     code = envelope.get("errorCode")
     return code if isinstance(code, str) and _CODE.fullmatch(code) else ""
 
 
 def text_of(envelope: Mapping[str, Any]) -> str:
-    """What the envelope says in words, to be looked through, never to be shown."""
+    """The envelope's message. Search it, never show it: it may contain record values."""
     words = (envelope.get(key) for key in ("errorDesc", "detail", "message"))
     return next((word for word in words if isinstance(word, str) and word), "")
 
 
 def _error_by_status(status: int, code: str, message: str, retry_after: float | None) -> PipelineError:
     if status >= 500 or code == "GU_1101":
-        return SlowAnswer(message, "It is worth another try later.", retry_after=retry_after)
+        return SlowAnswer(message, "Try again later.", retry_after=retry_after)
     if status in _TRANSIENT_STATUSES or code in _TRANSIENT_CODES:
-        return TransientError(message, "It is worth another try later.", retry_after=retry_after)
+        return TransientError(message, "Try again later.", retry_after=retry_after)
     if status == 404:
-        return PermanentError(message, "Check gainsight.base_url: it has to be the tenant's own host.")
+        return PermanentError(message, "Check gainsight.base_url: it must be the tenant's own host.")
     if status == 403:
         return CredentialsRejected(message, "Check the rights of the API key and its IP allow-list.")
     return PermanentError(message)

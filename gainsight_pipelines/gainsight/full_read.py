@@ -1,14 +1,14 @@
-"""Reads an object whole: for objects without a cursor, and for tenants that don't honour what the cursor needs.
+"""Full reads: for objects without a cursor, and for tenants that don't honour what reading by cursor needs.
 
-Three ways, the safest first; each page is checked, and a way that a tenant doesn't honour gives place to the next. Of
-more than one page two small calls prove the order by Gsid: pages may ascend by chance.
+Three methods, the safest first. Each page is checked; if the tenant doesn't honour a method, the next one is used. With
+more than one page, two small calls prove the order by GSID, since pages may ascend by chance.
 
-1. by Gsid: ``Gsid GT`` the last, ordered by Gsid. Nothing that happens meanwhile makes it miss a record.
-2. by offset, ordered by Gsid: pages overlap, so that deletions meanwhile are noticed and the read steps back.
-3. by offset alone: pages overlap, and the overlap must be the same records twice, else the order isn't stable. That is
-   tried twice; then the read fails, since nothing proves it complete.
+1. By GSID: ``Gsid GT`` the last one, ordered by GSID. Concurrent changes can't make it miss a record.
+2. By offset, ordered by GSID: pages overlap, so the read notices concurrent deletions and steps back.
+3. By offset alone: pages overlap, and the overlap must repeat the same records, otherwise the order isn't stable. After
+   a second attempt the read fails, since nothing proves it complete.
 
-Where ``where`` isn't honoured, filters and start are applied here.
+If the tenant doesn't honour ``where``, filters and start are applied here.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ from gainsight_pipelines.gainsight.query import Condition, Operator
 from gainsight_pipelines.gainsight.read_plan import Position, ReadPage, ReadPlan, Report
 from gainsight_pipelines.values import parse_datetime, whole_second
 
-OVERLAP = 20  # records that two pages by offset have in common; fewer than a short page has
-MAX_STEPS_BACK = 100  # of one read by offset: a tenant where more is deleted meanwhile can't be read that way
+OVERLAP = 20  # records that consecutive pages by offset share; smaller than a short page
+MAX_STEPS_BACK = 100  # per read by offset: with more concurrent deletions the object can't be read that way
 PLAIN_TRIES = 2
 
-_Batch = tuple[Page, list[Record], bool]  # the page, what is new in it, whether it ends the read
+_Batch = tuple[Page, list[Record], bool]  # the page, its new records, whether it ends the read
 
 
 class FullRead:
-    """One whole read of an object.
+    """One full read of an object.
 
     Args:
         plan: what to read.
         columns: its names.
-        pages: asks for pages.
-        report: takes sentences about how the read goes.
-        found: what made reading by the cursor impossible, if that was tried; without it filters are sent and checked.
-        has_given: whether an earlier way has already given pages to the caller.
+        pages: requests pages.
+        report: receives sentences about the progress.
+        found: why reading by cursor failed, if it was tried. Without it, filters are sent and checked.
+        has_given: whether an earlier method has already yielded pages.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class FullRead:
         self._finding = found.finding if found is not None else ""
 
     def read(self) -> Iterator[ReadPage]:
-        """The pages, by the first way that the tenant honours.
+        """Yields the pages, by the first method that the tenant honours.
 
         Raises:
             CannotReadCompletely: it honours none.
@@ -111,7 +111,7 @@ class FullRead:
         if way == "by_id":
             return "plain" if found.part == "orderBy" else "by_offset"
         if way == "by_offset":
-            # Conditions that turned out not to be honoured may be all that was wrong.
+            # Perhaps only the conditions aren't honoured: try the same method without them.
             return "by_offset" if found.part in ("where", "dates") else "plain"
         return "plain" if found.part in ("where", "dates") else None
 
@@ -125,7 +125,7 @@ class FullRead:
         window = _Window(self._plan, self._columns, are_filters_sent=self._is_where_honoured)
         is_restart = self._has_given
         for batch in batches(sent):
-            if batch is None:  # the way itself began anew
+            if batch is None:  # the method restarted
                 window = _Window(self._plan, self._columns, are_filters_sent=self._is_where_honoured)
                 is_restart = self._has_given
                 continue
@@ -162,13 +162,13 @@ class FullRead:
         left = self._plan.limit if self._columns.cursor is None and self._is_where_honoured else None
         while True:
             after = () if last is None else (Condition(name, Operator.GT, (last,)),)
-            # One more than what is left shows whether there is more.
+            # One record more than the limit leaves shows whether there are more.
             page = self._pages.ask((*sent, *after), (name,), at_most=None if left is None else left + 1)
             ids = self._columns.ids(page.records)
             if not is_ascending(ids):
-                raise NotHonoured("orderBy", f"a page ordered by {name} came in another order")
+                raise NotHonoured("orderBy", f"a page ordered by {name} is in another order")
             if ids and last is not None and not comes_after(ids[0], last):
-                raise NotHonoured("where", f"records came that {name} GT leaves out")
+                raise NotHonoured("where", f"records came that {name} GT excludes")
             is_last = not ids or is_short(page)
             if last is None and not is_last:
                 self._prove_beginning(sent, ids)
@@ -188,16 +188,16 @@ class FullRead:
             page = self._pages.ask(sent, (name,), offset=offset)
             ids = self._columns.ids(page.records)
             if not is_ascending(ids):
-                raise NotHonoured("orderBy", f"a page ordered by {name} came in another order")
+                raise NotHonoured("orderBy", f"a page ordered by {name} is in another order")
             if former is not None and former[0] != offset and former[1] == ids and len(ids) > OVERLAP:
-                raise NotHonoured("paging", "different offsets bring the same page")
+                raise NotHonoured("paging", "different offsets return the same page")
             if former is not None and ids and comes_after(former[1][0], ids[0]):
-                raise NotHonoured("orderBy", f"a later page ordered by {name} begins before the one before it")
+                raise NotHonoured("orderBy", f"a later page ordered by {name} begins before the previous one")
             if offset and (not ids or comes_after(ids[0], last)):
-                # What the two pages should have in common is gone: records were deleted, and others moved up.
+                # The overlap is gone: records were deleted and others moved up.
                 steps_back += 1
                 if steps_back > MAX_STEPS_BACK:
-                    raise NotHonoured("paging", "pages by offset don't fit together")
+                    raise NotHonoured("paging", "pages by offset don't overlap as they must")
                 offset = max(0, offset - self._pages.size)
                 former = None
                 continue
@@ -214,17 +214,17 @@ class FullRead:
             offset += max(1, len(ids) - OVERLAP)
 
     def _prove_beginning(self, sent: tuple[Condition, ...], ids: list[str]) -> None:
-        """Nothing may lie before the first page."""
+        """Checks that no record comes before the first page."""
         name = self._columns.id
         assert name is not None
         page = self._pages.ask((*sent, Condition(name, Operator.LT, (ids[0],))), (name,), at_most=1, kind="probe")
         for one in self._columns.ids(page.records):
             if comes_after(ids[0], one):
-                raise NotHonoured("orderBy", f"records lie before the first page ordered by {name}")
-            raise NotHonoured("where", f"records came that {name} LT leaves out")
+                raise NotHonoured("orderBy", f"records come before the first page ordered by {name}")
+            raise NotHonoured("where", f"records came that {name} LT excludes")
 
     def _prove_order(self, sent: tuple[Condition, ...], ids: list[str]) -> None:
-        """Asks for the last record by Gsid: where that comes before the end of the first page, its order is chance."""
+        """Requests the last record by GSID: if it comes before the end of the first page, the order is chance."""
         name = self._columns.id
         assert name is not None
         page = self._pages.ask(sent, (name,), direction="desc", at_most=1, kind="probe")
@@ -253,15 +253,15 @@ class FullRead:
             page = self._pages.ask(sent, offset=offset)
             names = [self._columns.identity(record) for record in page.records]
             if names == former and len(names) > OVERLAP:
-                raise _Unstable("different offsets bring the same page")
+                raise _Unstable("different offsets return the same page")
             if names[: len(tail)] != tail:
-                raise _Unstable("the order of records changes from page to page")
+                raise _Unstable("the order of records changes between pages")
             fresh_names = names[len(tail) :]
             if self._columns.id is not None:
-                # Hashes: 36 bytes for a record are enough to notice a repeat, and nothing is left out by them.
+                # Hashes take 36 bytes per record. They only detect repeats; a collision drops no record.
                 hashes = {hash(name) for name in fresh_names}
                 if not seen.isdisjoint(hashes):
-                    raise _Unstable("records come on two pages")
+                    raise _Unstable("records occur on two pages")
                 seen |= hashes
             is_last = is_short(page) or not fresh_names
             yield page, page.records[len(tail) :], is_last
@@ -273,32 +273,32 @@ class FullRead:
 
 
 class _Unstable(Exception):
-    """Pages by offset alone don't fit together; the text says how."""
+    """Pages by offset alone contradict each other; the message says how."""
 
 
 _Way = Literal["by_id", "by_offset", "plain"]
 _NAMES: dict[_Way, str] = {
-    "by_id": "whole, by Gsid",
-    "by_offset": "whole, by offset in the order of Gsid",
-    "plain": "whole, by offset alone",
+    "by_id": "in full, by GSID",
+    "by_offset": "in full, by offset in the order of GSIDs",
+    "plain": "in full, by offset alone",
 }
 
 
 class _Window:
-    """What of a whole read is wanted: filters where the tenant doesn't apply them, the start, the oldest ``limit``.
+    """Selects the wanted records of a full read: filters the tenant doesn't apply, the start, the oldest ``limit``.
 
-    Without a cursor nothing says which are the oldest: then a limit is that of the first ones, which are given at once.
+    Without a cursor "oldest" is undefined; the limit then means the first records, which are yielded at once.
     """
 
     def __init__(self, plan: ReadPlan, columns: Columns, *, are_filters_sent: bool) -> None:
         self.is_truncated = False
-        self.is_full = False  # nothing more is wanted, whatever comes
+        self.is_full = False  # no further records are wanted
         self._plan = plan
         self._columns = columns
         self._are_filters_sent = are_filters_sent
         self._began_at: datetime | None = None
         self._newest: datetime | None = None
-        # The newest of the kept ones at the top, to be pushed out: Python's heap has its smallest there.
+        # A max-heap, so that the newest kept record can be pushed out: Python's heapq has the smallest on top.
         self._kept: list[tuple[_Backwards, int, Record]] = []
         self._count = 0
 
@@ -308,7 +308,7 @@ class _Window:
             self._began_at = page.server_time
 
     def take(self, records: list[Record]) -> list[Record]:
-        """The records that are wanted now; with a limit none until :meth:`rest`."""
+        """The records to yield now; with a limit, none until :meth:`rest`."""
         if not self._are_filters_sent:
             records = self._columns.apply_filters(records, self._columns.filters)
         if self._columns.cursor is not None:
@@ -326,16 +326,16 @@ class _Window:
             if second is not None:
                 self._keep(record, second, self._plan.limit)
             elif record.get(self._columns.cursor or "") not in (None, ""):
-                undated.append(record)  # a date that can't be read has no place in the order: given at once
-        return undated  # records without a date have a pass of their own (read_without_modified)
+                undated.append(record)  # an unreadable date has no place in the order: yield it at once
+        return undated  # records without a date have their own pass (read_without_modified)
 
     def rest(self) -> list[Record]:
-        """The oldest ones up to the limit, oldest first."""
+        """The oldest records up to the limit, oldest first."""
         kept = sorted(self._kept, key=lambda item: (item[0].key, item[1]))
         return [record for _, _, record in kept]
 
     def end(self) -> Position | None:
-        """Where the next read goes on: not after the beginning of this one, since what was read may have changed."""
+        """Where the next read starts: never after the start of this one, since records may have changed meanwhile."""
         if self._columns.cursor is None:
             return None
         if self.is_truncated:
@@ -351,7 +351,7 @@ class _Window:
         second = self._second(record)
         start = self._plan.start
         if second is None:
-            return True  # undated or unreadable: nothing says that it was stored before
+            return True  # undated or unreadable: nothing shows that it is already stored
         if start is not None:
             if second < start.modified:
                 return False
@@ -385,7 +385,7 @@ class _Window:
 
 
 class _Backwards:
-    """A key that sorts the other way round."""
+    """A sort key with the order reversed."""
 
     __slots__ = ("key",)
 

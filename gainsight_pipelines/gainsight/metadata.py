@@ -1,7 +1,7 @@
-"""What a tenant says about its objects and fields: the object list, describe, picklist options, lookups.
+"""A tenant's metadata: object list, describe, picklist options, lookups.
 
-Plain frozen types with a JSON form of their own (a describe is kept for a day), and the tolerant reading of Gainsight's
-answers ("Data Management APIs" documentation). No HTTP here, and no judgement about what an object is for.
+Frozen dataclasses with a JSON form (schemas are cached for a day), and tolerant parsing of the "Data Management APIs".
+No HTTP here, and no knowledge of what an object is for.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DATE_TYPES = frozenset({"DATE", "DATETIME"})
 
 @dataclass(frozen=True, slots=True)
 class PicklistOption:
-    """One item of a picklist: records hold ``value`` (a GSID), people know ``label``; inactive ones stay in records."""
+    """One option of a picklist: records hold ``value`` (a GSID), people know ``label``; records keep inactive ones."""
 
     value: str
     label: str
@@ -31,9 +31,9 @@ class PicklistOption:
 class Field:
     """One field of an object.
 
-    ``data_type`` is Gainsight's own (STRING, NUMBER, DATETIME, LOOKUP, PICKLIST, …; unknown ones occur).
-    ``lookup_path`` is what leads through a lookup (``GsCompanyId__gr``): ``GsCompanyId__gr.Name`` may be selected.
-    ``picklist_category`` is the category id to ask for options that the describe left out.
+    ``data_type``: Gainsight's (STRING, NUMBER, DATETIME, LOOKUP, PICKLIST, …; others occur). ``lookup_path``: leads
+    through a lookup (``GsCompanyId__gr``), so that ``GsCompanyId__gr.Name`` can be selected. ``picklist_category``: the
+    category id to request options that describe left out.
     """
 
     name: str
@@ -53,30 +53,29 @@ class Field:
 
     @property
     def is_picklist(self) -> bool:
-        """Whether records hold ids of picklist items here."""
+        """Whether records hold picklist ids in this field."""
         return self.data_type in PICKLIST_TYPES
 
     @property
     def is_numeric(self) -> bool:
-        """Whether records hold numbers here."""
+        """Whether records hold numbers in this field."""
         return self.data_type in NUMERIC_TYPES
 
     @property
     def is_date(self) -> bool:
-        """Whether records hold days or date-times here."""
+        """Whether records hold dates or date-times in this field."""
         return self.data_type in DATE_TYPES
 
     def label_of(self, value: str) -> str:
-        """The label of a picklist item's id; the id itself if the item was deleted (its id stays in records)."""
+        """The label of a picklist id, or the id itself if the option was deleted (records keep its id)."""
         return next((option.label for option in self.options if option.value == value), value)
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectSchema:
-    """One object with its fields, keyed by name as the tenant spells it.
+    """One object with its fields, keyed by name in the tenant's spelling.
 
-    ``unreadable``: names of fields, or paths through lookups, that the tenant refused though it describes them; such
-    fields are not among ``fields``.
+    ``unreadable``: fields, or paths through lookups, that the tenant describes but refuses; they are not in ``fields``.
     """
 
     name: str
@@ -92,11 +91,11 @@ class ObjectSchema:
             self._by_name.setdefault(name_key(one.name), one)
 
     def field(self, name: str) -> Field | None:
-        """The field of that name, whatever its case."""
+        """The field of that name, in any case."""
         return self.fields.get(name) or self._by_name.get(name_key(name))
 
     def without(self, refused: Iterable[str]) -> ObjectSchema:
-        """The schema less the fields that the tenant refused, which it remembers."""
+        """The schema without the refused fields, which are recorded as unreadable."""
         unreadable = self.unreadable | {name_key(name) for name in refused}
         fields = {name: one for name, one in self.fields.items() if name_key(name) not in unreadable}
         return replace(self, fields=fields, unreadable=unreadable)
@@ -113,10 +112,10 @@ class ObjectSchema:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> ObjectSchema:
-        """The schema that :meth:`to_json` wrote, of this version of the package.
+        """Restores a schema from :meth:`to_json`.
 
         Raises:
-            ValueError: another version wrote it; describe the object again.
+            ValueError: another version of the package wrote it; describe the object again.
         """
         try:
             fields = [
@@ -131,12 +130,12 @@ class ObjectSchema:
                 key_prefix=document["key_prefix"],
             )
         except (KeyError, TypeError):
-            raise ValueError("the kept describe has another form") from None
+            raise ValueError("the cached schema has another format") from None
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """One line of the object list. ``object_type``: STANDARD, CUSTOM or SYSTEM."""
+    """An entry of the object list. ``object_type``: STANDARD, CUSTOM or SYSTEM."""
 
     name: str
     label: str
@@ -145,7 +144,7 @@ class ObjectInfo:
 
 
 def object_infos(data: object) -> list[ObjectInfo]:
-    """The object list out of an answer's ``data``. Lines without a usable name are left out."""
+    """Parses the object list from a response's ``data``. Entries without a usable name are dropped."""
     infos = []
     for node in _nodes(data, "objects"):
         name = node.get("objectName")
@@ -159,9 +158,9 @@ def object_infos(data: object) -> list[ObjectInfo]:
 
 
 def object_schema(data: object, name: str) -> ObjectSchema | None:
-    """The described object of that name (any case) out of an answer's ``data``; None if it isn't there.
+    """Parses the described object of that name (any case) from a response's ``data``; None if it isn't there.
 
-    A describe may hold other objects as well; deleted fields are left out, hidden ones are kept and say so.
+    Other described objects are ignored. Deleted fields are dropped; hidden ones are kept and marked.
     """
     nodes = [node for node in _nodes(data, "objects") if isinstance(node.get("fields"), list)]
     node = next((node for node in nodes if name_key(_text(node, "objectName")) == name_key(name)), None)
@@ -178,7 +177,7 @@ def object_schema(data: object, name: str) -> ObjectSchema | None:
 
 
 def picklist_options(data: object) -> tuple[PicklistOption, ...]:
-    """The options of a category out of the ``data`` of a dropdown call; deleted items are kept as inactive."""
+    """Parses a category's options from the ``data`` of a dropdown call; deleted ones are kept as inactive."""
     items = data.get("childItems") if isinstance(data, Mapping) else None
     return tuple(
         PicklistOption(item["gsid"], _text(item, "name"), item.get("active") is not False and not item.get("deleted"))
@@ -188,7 +187,7 @@ def picklist_options(data: object) -> tuple[PicklistOption, ...]:
 
 
 def _nodes(data: object, key: str) -> list[Mapping[str, Any]]:
-    """The objects of a metadata answer: a list by the documents; a single one or a keyed list is taken as well."""
+    """The objects of a metadata response: documented as a list; a single object or a keyed list is accepted too."""
     if isinstance(data, Mapping):
         inner = data.get(key)
         data = inner if isinstance(inner, list) else [data]

@@ -1,6 +1,6 @@
-"""Single pages for the reader: asks for one, adapts its size, and judges whether it is what was asked for.
+"""Single pages for the readers: requests one, adapts the page size, and checks that the page matches the query.
 
-How pages follow one another is in reader.py and full_read.py.
+The sequence of pages is in reader.py and full_read.py.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ Identity = str | bytes
 
 SMALLEST_PAGE = 100  # records, after timeouts and 5xx; a shorter page ends a read
 SMALLEST_LARGE_PAGE = 10  # records, where single records are so large that even 100 are too much
-COMFORTABLE_BYTES = 16 * 1024 * 1024  # of one answer: two of them are in memory, as bytes and as objects
-GOOD_PAGES_TO_GROW = 4  # and twice as many after each growth that turned out to be too much
+COMFORTABLE_BYTES = 16 * 1024 * 1024  # per response: two are in memory at once, as bytes and as objects
+GOOD_PAGES_TO_GROW = 4  # doubled after each growth that proved too large
 
 
 class NotHonoured(Exception):
-    """The tenant answered another question than the one that was asked.
+    """The tenant ignored a part of the query.
 
     Args:
-        part: ``where``, ``orderBy``, ``dates`` (conditions on dates alone) or ``order of pages``.
+        part: ``where``, ``orderBy``, ``dates`` (conditions on dates only) or ``paging`` (offsets).
         finding: what was seen, as the end of a sentence.
     """
 
@@ -45,7 +45,7 @@ class NotHonoured(Exception):
 
 
 class Columns:
-    """The names of a plan as they are selected: cursor, id and filters in the spelling of the selection."""
+    """A plan's cursor, id and filters, spelled as in the selection."""
 
     def __init__(self, plan: ReadPlan) -> None:
         by_folded: dict[str, str] = {}
@@ -53,20 +53,20 @@ class Columns:
             by_folded.setdefault(name_key(name), name)
         added: list[str] = []
 
-        def spelt(name: str) -> str:
+        def spelled(name: str) -> str:
             known = by_folded.get(name_key(name))
             if known is None:
                 by_folded[name_key(name)] = known = name
                 added.append(name)
             return known
 
-        self.cursor = spelt(plan.cursor_field) if plan.cursor_field is not None else None
-        self.id = spelt(plan.id_field) if plan.id_field is not None else None
-        self.filters = tuple(replace(condition, field=spelt(condition.field)) for condition in plan.filters)
+        self.cursor = spelled(plan.cursor_field) if plan.cursor_field is not None else None
+        self.id = spelled(plan.id_field) if plan.id_field is not None else None
+        self.filters = tuple(replace(condition, field=spelled(condition.field)) for condition in plan.filters)
         self.select = (*plan.select, *added)
 
     def identity(self, record: Record) -> Identity:
-        """What names a record: its id, else its content (records without one are kept aside by the caller)."""
+        """A record's identity: its id, or its content if it has none (the caller sets those aside)."""
         name = record.get(self.id) if self.id is not None else None
         return name if isinstance(name, str) and name else orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
 
@@ -74,7 +74,7 @@ class Columns:
         """The ids of the records.
 
         Raises:
-            NotHonoured: one has none, so that no order by it can be judged.
+            NotHonoured: a record has none, so no order by id can be checked.
         """
         if self.id is None:
             raise NotHonoured("orderBy", "the object has no id to order by")
@@ -86,11 +86,10 @@ class Columns:
     def seconds(self, records: Sequence[Record]) -> list[datetime]:
         """The second of each record's cursor.
 
-        A value that can't be read counts as the one before it: such a record stands where it stands, and is the
-        caller's to keep aside.
+        An unreadable value takes the previous record's second; the caller sets such records aside.
 
         Raises:
-            NotHonoured: a record has none, though only dated ones were asked for.
+            NotHonoured: a record has none, though only dated ones were requested.
         """
         assert self.cursor is not None
         seconds: list[datetime] = []
@@ -104,66 +103,64 @@ class Columns:
                     seconds.append(seconds[-1])
                 continue
             if instant is None:
-                raise NotHonoured("where", f"records without {self.cursor} came, though only dated ones were asked for")
+                raise NotHonoured("where", f"records without {self.cursor} came, though only dated ones were requested")
             second = whole_second(instant)
-            while len(seconds) < unread:  # unreadable ones at the head of the page
+            while len(seconds) < unread:  # unreadable ones at the start of the page
                 seconds.append(second)
             seconds.append(second)
         if records and not seconds:
-            raise NotHonoured("orderBy", f"no {self.cursor} of a whole page can be read")
+            raise NotHonoured("orderBy", f"a whole page has no readable {self.cursor}")
         return seconds
 
     def check_filters(self, records: Sequence[Record], filters: Sequence[Condition]) -> None:
-        """Raises :class:`NotHonoured` if a record doesn't fulfil a filter; what can't be decided here passes."""
+        """Raises :class:`NotHonoured` if a record doesn't match a filter. Undecidable conditions pass."""
         for condition in filters:
             if any(condition.field in record for record in records):
                 for record in records:
                     if not condition.holds(record) and condition.is_decidable(record):
-                        raise NotHonoured(
-                            "where", f"records came that {condition.field} {condition.operator} leaves out"
-                        )
+                        raise NotHonoured("where", f"records came that {condition.field} {condition.operator} excludes")
 
     def apply_filters(self, records: list[Record], filters: Sequence[Condition]) -> list[Record]:
-        """The records that fulfil the filters, for tenants that don't apply them.
+        """The records that match the filters, for tenants that don't apply them.
 
         Raises:
-            PermanentError: a filter names labels of a picklist, and the records hold its ids.
+            PermanentError: a filter names picklist labels, but the records hold ids.
         """
         for condition in filters:
-            # A field that no record of the page shows decides nothing: then all are kept, so that none is lost.
+            # A field that no record of the page shows decides nothing: keep all, so that no record is lost.
             if not any(condition.field in record for record in records):
                 continue
             for record in records:
                 if not condition.is_decidable(record):
                     raise PermanentError(
-                        f"the tenant ignores conditions, and {condition.field} shows picklist ids where the filter has"
+                        f"the tenant ignores conditions, and {condition.field} holds picklist ids where the filter has"
                         " labels, so the filter can't be applied here either",
-                        f"Put the ids of the picklist's items into the filter on {condition.field}.",
+                        f"Use the ids of the picklist options in the filter on {condition.field}.",
                     )
             records = [record for record in records if condition.holds(record)]
         return records
 
 
 class Pages:
-    """Asks for pages of one object, with a size that shrinks when the tenant can't answer and grows back."""
+    """Requests pages of one object. The page size shrinks when the tenant can't cope, and grows back."""
 
     def __init__(
         self, client: GainsightClient, plan: ReadPlan, columns: Columns, page_size: int, report: Report
     ) -> None:
         self._full_size = max(1, min(page_size, MAX_LIMIT))
         self.size = min(plan.page_size or self._full_size, self._full_size)
-        self.largest = 0  # records of the longest page so far: the tenant caps no lower than this
+        self.largest = 0  # records of the longest page so far: the tenant's cap is no lower
         self._client = client
         self._plan = plan
         self._columns = columns
         self._report = report
         self._good_pages = 0
         self._patience = GOOD_PAGES_TO_GROW
-        self._before_growth: int | None = None  # the size that worked, until a page of the larger one came
+        self._before_growth: int | None = None  # the size that worked, until a larger page succeeds
 
     @property
     def reduced_size(self) -> int | None:
-        """The size that works, where it is smaller than it might be."""
+        """The current page size, if it is below the largest possible."""
         size = self._before_growth or self.size
         return size if size < self._full_size else None
 
@@ -178,7 +175,7 @@ class Pages:
         kind: str | None = None,
         raw_where: Mapping[str, Any] | None = None,
     ) -> Page:
-        """One page, in the order of the fields of ``order_by``; with a filter of the settings ``where`` is empty."""
+        """One page, ordered by ``order_by``. With a filter from the settings, ``where`` must be empty."""
         directions: tuple[tuple[str, Direction], ...] = tuple((name, direction) for name in order_by)
         query = Query(
             select=self._columns.select,
@@ -201,7 +198,7 @@ class Pages:
         self._good_pages = 0
         if self._before_growth is not None:
             self._patience, self._before_growth = self._patience * 2, None
-        self._report(f"{error.message}: asking for {self.size} records at a time instead of {query.limit}")
+        self._report(f"{error.message}: requesting {self.size} records at a time instead of {query.limit}")
         return query.with_limit(self.size)
 
     def _adapt(self, page: Page, *, was_shrunk: bool) -> None:
@@ -213,7 +210,7 @@ class Pages:
             self._good_pages = 0
             self._report(
                 f"a page of {self._plan.object_name} has {page.size_bytes / 1e6:.0f} MB:"
-                f" asking for {self.size} records at a time"
+                f" requesting {self.size} records at a time"
             )
             return
         if self.size >= self._full_size or was_shrunk:
@@ -223,16 +220,16 @@ class Pages:
             self._before_growth = self.size
             self.size = min(self.size * 2, self._full_size)
             self._good_pages = 0
-            self._report(f"asking for {self.size} records of {self._plan.object_name} at a time again")
+            self._report(f"requesting {self.size} records of {self._plan.object_name} at a time again")
 
 
 def is_short(page: Page) -> bool:
-    """Whether a page ends a read by its length alone: so few records that no tenant would cap there."""
+    """Whether a page is so short that it ends a read: no tenant caps pages that low."""
     return len(page.records) < min(SMALLEST_PAGE, page.limit)
 
 
 def is_ascending(ids: Sequence[str]) -> bool:
-    """Whether ids are in order, by either way in which a database may order them; equal neighbours are."""
+    """Whether ids ascend, by either of the two collations a database may use; equal neighbours count as ascending."""
     if all(left <= right for left, right in pairwise(ids)):
         return True
     folded = [one.casefold() for one in ids]
@@ -240,12 +237,12 @@ def is_ascending(ids: Sequence[str]) -> bool:
 
 
 def comes_after(one: str, other: str) -> bool:
-    """Whether an id comes after another, by the same tolerance as :func:`is_ascending`."""
+    """Whether an id comes after another; as tolerant as :func:`is_ascending`."""
     return one != other and (one > other or one.casefold() > other.casefold())
 
 
 def within_second(field: str, second: datetime) -> tuple[Condition, Condition]:
-    """The conditions for one whole second, whatever fractions are kept: never EQ a time."""
+    """The conditions for one whole second, with any fractions: times are never compared with EQ."""
     return (
         Condition(field, Operator.GTE, (second,)),
         Condition(field, Operator.LT, (second + timedelta(seconds=1),)),

@@ -1,7 +1,7 @@
-"""A question to Gainsight's query call: which fields, which records, in which order. Built strictly, checked here.
+"""A query of Gainsight's Read API: fields, conditions, order. Validated before it is sent.
 
-Conditions are joined by AND alone: parentheses and OR are not documented to work in every tenant. The shape is that of
-the "Read API" sections of Gainsight's "Custom Object API" and "Company API" documentation. No HTTP here.
+Conditions are joined by AND only: parentheses and OR are not documented to work in every tenant. The format is that of
+the "Read API" sections in Gainsight's "Custom Object API" and "Company API" documentation. No HTTP here.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from gainsight_pipelines.values import parse_boolean, parse_datetime, parse_numb
 Value = str | int | float | bool | Decimal | date | datetime
 Direction = Literal["asc", "desc"]
 
-MAX_LIMIT = 5000  # of one call: "Company API" documentation
-MAX_CONDITIONS = 26  # one alias each, single capitals in every documented sample
+MAX_LIMIT = 5000  # per call: "Company API" documentation
+MAX_CONDITIONS = 26  # one alias each: a single capital letter in every documented sample
 
 _OBJECT_NAME = re.compile(r"[A-Za-z0-9_]{1,128}")
 _FIELD_NAME = re.compile(r"[A-Za-z0-9_]{1,128}(\.[A-Za-z0-9_]{1,128}){0,3}")
@@ -32,7 +32,7 @@ _EXPRESSION_PART = re.compile(r"\s*(?:(\()|(\))|(AND|OR)\b|([A-Z])\b)\s*", re.IG
 
 
 class Operator(StrEnum):
-    """The operators of the Read API, spelt as its documentation spells them (DOES_NOT_CONTAINS included)."""
+    """The operators of the Read API, spelled as in its documentation (DOES_NOT_CONTAINS included)."""
 
     EQ = "EQ"
     NE = "NE"
@@ -60,51 +60,51 @@ _ORDERED = frozenset({Operator.LT, Operator.GT, Operator.LTE, Operator.GTE, Oper
 
 
 def check_object_name(name: str) -> str:
-    """The name itself, if it may go into a path.
+    """Returns the name if it may be used in a URL path.
 
     Raises:
-        SettingsError: it isn't made of letters, digits and underscores.
+        SettingsError: it has characters other than letters, digits and underscores.
     """
     if not _OBJECT_NAME.fullmatch(name):
         raise SettingsError(
-            f"{_shown(name)} is no name of a Gainsight object", "Use letters, digits and underscores only."
+            f"{_shown(name)} is not the name of a Gainsight object", "Use letters, digits and underscores only."
         )
     return name
 
 
 def check_field_name(name: str) -> str:
-    """The name itself, if it may go into a query; ``GsCompanyId__gr.Name`` reaches through a lookup.
+    """Returns the name if it may be used in a query; ``GsCompanyId__gr.Name`` reaches through a lookup.
 
     Raises:
-        SettingsError: it isn't made of letters, digits and underscores, with dots between.
+        SettingsError: it has characters other than letters, digits, underscores and dots in between.
     """
     if not is_field_name(name):
         raise SettingsError(
-            f"{_shown(name)} is no name of a Gainsight field",
+            f"{_shown(name)} is not the name of a Gainsight field",
             "Use letters, digits and underscores, with a dot after a lookup (GsCompanyId__gr.Name).",
         )
     return name
 
 
 def is_field_name(name: str) -> bool:
-    """Whether a name may go into a query."""
+    """Whether a name may be used in a query."""
     return _FIELD_NAME.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One comparison of a field with its values.
+    """One comparison of a field with values.
 
     Args:
-        field: name of the field, through lookups if need be.
+        field: the field's name; may reach through lookups.
         operator: one of the documented ones.
-        values: none for IS_NULL and IS_NOT_NULL, two for BTW, any number for IN and its like, else one. Date-times
-            must be aware; they are sent in UTC in whole seconds with an explicit Z, since the zone of a literal
-            without one is not documented.
+        values: none for IS_NULL and IS_NOT_NULL, two for BTW, any number for IN and the like, otherwise one. Date-times
+            must be aware. They are sent in UTC, in whole seconds with an explicit Z: the zone of a literal without one
+            is not documented.
 
     Raises:
-        SettingsError: wrong name or number of values.
-        ValueError: a date-time without a zone.
+        SettingsError: an invalid name or number of values.
+        ValueError: a date-time without a time zone.
     """
 
     field: str
@@ -123,7 +123,7 @@ class Condition:
                 raise ValueError(f"the date-time for {self.field} has no time zone")
 
     def body(self, alias: str) -> dict[str, Any]:
-        """The condition as it is sent."""
+        """The condition as JSON, as it is sent."""
         return {
             "name": self.field,
             "alias": alias,
@@ -132,17 +132,16 @@ class Condition:
         }
 
     def holds(self, record: Mapping[str, Any]) -> bool:
-        """The same condition on a record that was read, for pages to be checked and tenants that ignore ``where``.
+        """Evaluates the condition on a record, to check pages and for tenants that ignore ``where``.
 
-        In doubt a record is kept, so that nothing is lost where the documents are silent: text compares without regard
-        to case, except in negative operators; null fulfils negative operators; a time shown as second s may be kept as
-        a fraction later, so ``GT s`` holds for it; an upper bound that is a day includes that day, and a day any bound
-        within it; a value that can't
-        be read holds. Other comparisons with null don't hold (SQL).
+        Where the documentation is silent, a record is kept rather than lost: text compares case-insensitively, except
+        in negative operators; null matches negative operators; a time shown as second s may be stored as a later
+        fraction, so ``GT s`` holds for it; an upper bound that is a day includes that day, and a day matches any bound
+        within it; an unreadable value matches. Other comparisons with null don't match (SQL).
         """
         actual = record.get(self.field)
         if actual == "":
-            # "" stands for null in some tenants' dates; for text the two are not told apart either.
+            # Some tenants send "" for a null date; for text the two can't be told apart either.
             actual = None
         match self.operator:
             case Operator.IS_NULL:
@@ -158,7 +157,7 @@ class Condition:
         return _holds_for_any(actual, self.operator, self.values)
 
     def is_decidable(self, record: Mapping[str, Any]) -> bool:
-        """Whether :meth:`holds` can know: not where the record shows a picklist's ids and the condition its labels."""
+        """Whether :meth:`holds` can decide: not if the record has picklist ids and the condition has labels."""
         actual = record.get(self.field)
         if not isinstance(actual, str) or not _PICKLIST_ITEM.fullmatch(actual):
             return self.field in record
@@ -167,18 +166,18 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One call's worth of a question.
+    """One request of the Read API.
 
     Args:
-        select: names of the fields that are wanted; there is no "all".
+        select: names of the fields; there is no "all".
         where: conditions, joined by AND.
-        order_by: fields with their direction, the most important first.
+        order_by: fields with their direction, the most significant first.
         limit: 1 to 5000 records.
         offset: index of the first record, from 0.
-        raw_where: a filter of the settings (:func:`parse_where`), sent as it stands; then ``where`` must be empty.
+        raw_where: a filter from the settings (:func:`parse_where`), sent unchanged; ``where`` must then be empty.
 
     Raises:
-        SettingsError: a wrong name, too many conditions, a limit or offset out of range.
+        SettingsError: an invalid name, too many conditions, a limit or offset out of range.
     """
 
     select: tuple[str, ...]
@@ -202,10 +201,10 @@ class Query:
         if len(self.where) > MAX_CONDITIONS:
             raise SettingsError(f"a query takes {MAX_CONDITIONS} conditions, not {len(self.where)}")
         if self.raw_where is not None and self.where:
-            raise SettingsError("a query takes conditions or a filter as it stands, not both")
+            raise SettingsError("a query takes either conditions or a filter, not both")
 
     def body(self) -> dict[str, Any]:
-        """The JSON object to post."""
+        """The JSON object to POST."""
         body: dict[str, Any] = {"select": list(self.select)}
         if self.raw_where is not None:
             body["where"] = dict(self.raw_where)
@@ -222,12 +221,12 @@ class Query:
         return body
 
     def with_limit(self, limit: int) -> Query:
-        """The same question for another number of records."""
+        """The same query with another limit."""
         return replace(self, limit=limit)
 
 
 def literal(value: Value) -> str | int | float | bool:
-    """A value as it is sent in a condition: date-times as ``2026-01-31T10:00:00Z``, days as ``2026-01-31``."""
+    """A value as sent in a condition: date-times as ``2026-01-31T10:00:00Z``, days as ``2026-01-31``."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
     if isinstance(value, date):
@@ -238,26 +237,26 @@ def literal(value: Value) -> str | int | float | bool:
 
 
 def parse_where(document: object, place: str = "filter") -> dict[str, Any]:
-    """A user's where-clause, checked in its shape; it is sent as it stands.
+    """Validates the structure of a user's where-clause; it is sent unchanged.
 
-    ``{"conditions": [{"name", "alias", "value", "operator"}, …], "expression": "A AND B"}``; a single value may stand
-    without its list, and without an expression the conditions are joined by AND.
+    ``{"conditions": [{"name", "alias", "value", "operator"}, …], "expression": "A AND B"}``. A single value needs no
+    list; without an expression, the conditions are joined by AND.
 
     Args:
-        document: what the settings or the command line hold.
-        place: where it stands, for the error's text.
+        document: the value from the settings or the command line.
+        place: its place, for error messages.
 
     Raises:
-        SettingsError: with the place and what would do.
+        SettingsError: names the place and what is expected.
     """
     if not isinstance(document, Mapping):
         raise SettingsError(f"{place} is a {_kind(document)}, not an object with conditions and expression")
     _refuse_unknown_keys(document, {"conditions", "expression"}, place)
     conditions = document.get("conditions")
     if not isinstance(conditions, Sequence) or isinstance(conditions, str) or not conditions:
-        raise SettingsError(f"{place}.conditions has to be a list of at least one condition")
+        raise SettingsError(f"{place}.conditions must be a list of at least one condition")
     if len(conditions) > MAX_CONDITIONS:
-        raise SettingsError(f"{place}.conditions holds {len(conditions)} conditions: {MAX_CONDITIONS} is the most")
+        raise SettingsError(f"{place}.conditions has {len(conditions)} conditions; the maximum is {MAX_CONDITIONS}")
     checked = [_parse_condition(item, f"{place}.conditions[{index}]") for index, item in enumerate(conditions)]
     aliases = [condition["alias"] for condition in checked]
     for index, alias in enumerate(aliases):
@@ -274,11 +273,11 @@ def _parse_condition(item: object, place: str) -> dict[str, Any]:
     _refuse_unknown_keys(item, {"name", "alias", "value", "operator"}, place)
     name, alias, operator = item.get("name"), item.get("alias"), item.get("operator")
     if not isinstance(name, str) or not is_field_name(name):
-        raise SettingsError(f"{place}.name has to be the API name of a field")
+        raise SettingsError(f"{place}.name must be the API name of a field")
     if not isinstance(alias, str) or not _ALIAS.fullmatch(alias):
-        raise SettingsError(f"{place}.alias has to be one capital letter")
+        raise SettingsError(f"{place}.alias must be one capital letter")
     if operator not in list(Operator):
-        raise SettingsError(f"{place}.operator {_shown(operator)} isn't known", f"Use one of {', '.join(Operator)}.")
+        raise SettingsError(f"{place}.operator {_shown(operator)} is unknown", f"Use one of {', '.join(Operator)}.")
     value = item.get("value", [])
     values = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     for index, one in enumerate(values):
@@ -298,14 +297,14 @@ def _check_expression(expression: object, aliases: Sequence[str], place: str) ->
     if used is None:
         raise wrong
     for alias in sorted(used - set(aliases)):
-        raise SettingsError(f"{place} names {alias}, which no condition has as its alias")
+        raise SettingsError(f"{place} uses {alias}, which is no condition's alias")
     for alias in aliases:
         if alias not in used:
             raise SettingsError(f"{place} leaves out the condition {alias}")
 
 
 def _aliases_in(expression: str) -> set[str] | None:
-    """The aliases that an expression joins with AND, OR and parentheses; None if it isn't one."""
+    """The aliases in an expression of AND, OR and parentheses; None if it isn't one."""
     position, depth, wants_operand = 0, 0, True
     used = set()
     while position < len(expression):
@@ -326,7 +325,7 @@ def _aliases_in(expression: str) -> set[str] | None:
 def _refuse_unknown_keys(document: Mapping[Any, Any], known: set[str], place: str) -> None:
     for key in document:
         if key not in known:
-            raise SettingsError(f"{place}.{_shown(key)} isn't known", f"Known are {', '.join(sorted(known))}.")
+            raise SettingsError(f"{place}.{_shown(key)} is unknown", f"Known are {', '.join(sorted(known))}.")
 
 
 def _expected_count(operator: Operator) -> int | None:
@@ -375,7 +374,7 @@ def _holds_not(actual: Any, operator: Operator, values: tuple[Value, ...]) -> bo
 
 
 def _parts(actual: Any) -> list[Any]:
-    """The values of a multi-select: joined by ``;`` or a list (no public record shows which, so both)."""
+    """The values of a multi-select: joined by ``;`` or a list (no public record shows which, so both are accepted)."""
     if isinstance(actual, str):
         return [part.strip() for part in actual.split(";")]
     return actual if isinstance(actual, list) else [actual]
@@ -429,13 +428,13 @@ def _holds_in_order(actual: Any, operator: Operator, values: tuple[Value, ...]) 
 
 
 def _holds_for_text(actual: Any, operator: Operator, value: str) -> bool:
-    """A bound given as text (settings): a date if it reads as one, a number beside numbers, else not to be decided."""
+    """Compares with a bound given as text (settings): as a date, or a number beside numbers; otherwise undecidable."""
     if re.match(r"\d{4}-\d{2}-\d{2}", value):
         bound = parse_datetime(value)
         day = bound.date() if bound is not None and len(value) == len("2026-01-31") else None
         return bound is None or _holds_in_time(actual, operator, day or bound)
     number, limit = parse_number(actual), parse_number(value)
-    # The order of text depends on the server's collation: in doubt kept.
+    # The order of text depends on the server's collation, so the record is kept.
     return number is None or limit is None or isinstance(actual, str) or _in_order(number, operator, limit)
 
 
@@ -444,7 +443,7 @@ def _holds_in_time(actual: Any, operator: Operator, value: date) -> bool:
     if instant is None:
         return False
     if isinstance(value, datetime) and isinstance(actual, str) and _DAY.fullmatch(actual):
-        # A day beside a time within it: whether the server takes the day's beginning or its whole is not documented.
+        # Whether the server reads a day beside a time as its start or as the whole day is not documented.
         day = value.astimezone(UTC).date()
         return instant.date() <= day if operator in (Operator.LT, Operator.LTE) else instant.date() >= day
     if isinstance(value, datetime):

@@ -1,4 +1,4 @@
-"""The words of a read: where it starts, what it asks for, what one page of it is. No logic beyond their own checks."""
+"""The types of a read: where it starts (`Position`), what it reads (`ReadPlan`), what it yields (`ReadPage`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from gainsight_pipelines.gainsight.query import Condition
 
 Report = Callable[[str], None]
-"""Takes one sentence about how a read goes: page sizes, a tenant that is read another way."""
+"""Receives one sentence about a read's progress: page sizes, a change of method."""
 
 PAGE_SIZE = 5000
 ONE_SECOND = timedelta(seconds=1)
@@ -18,12 +18,12 @@ ONE_SECOND = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a read by the cursor has come.
+    """How far a read by cursor has come.
 
     Args:
-        modified: a whole second, aware, in UTC. Without ``gsid``: everything before it is stored.
-        gsid: only while one second with more records than a page is drained by Gsid: within that second everything up
-            to this Gsid is stored too.
+        modified: a whole second, aware, UTC. Without ``gsid``: everything before it is stored.
+        gsid: only while a second with more records than a page is read by GSID: the records of that second up to this
+            GSID are stored too.
     """
 
     modified: datetime
@@ -36,26 +36,25 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class ReadPlan:
-    """What a read asks for.
+    """What to read.
 
     Args:
-        object_name: which object.
-        select: fields that are wanted; the reader adds the cursor, the Gsid and the fields of the filters where they
-            are missing, so that it can check what comes.
-        cursor_field: the date-time that moves with each change (``LastModifiedDate`` on activity_timeline,
-            ``ModifiedDate`` elsewhere); None if the object has none, then only whole reads can be made.
+        object_name: the object.
+        select: the wanted fields; the reader adds the cursor, the GSID and the filters' fields, to check the records.
+        cursor_field: the date-time that changes with each edit (``LastModifiedDate`` on activity_timeline,
+            ``ModifiedDate`` elsewhere); None if the object has none, which allows full reads only.
         filters: further conditions, joined by AND.
-        start: where to go on; None reads from the beginning.
-        is_first_read: prove by one to three small calls that conditions on dates and the order of pages can be trusted.
-            Leave it on until a read has brought a record.
-        limit: stop after so many records, oldest first (without a cursor: the first ones by Gsid); then the last page
-            says so.
-        is_whole: an earlier read found that the tenant doesn't honour what reading by the cursor needs
-            (``ReadPage.is_whole``): don't try again.
-        is_retry: it did, and it is to be tried again: by a proof over all records, whatever there is to read.
-        page_size: how many records at a time were managed last (``ReadPage.page_size``); None: as many as there may be.
-        id_field: the field that names a record; None for objects without one.
-        kind: under which the client counts the calls.
+        start: where to continue; None reads from the beginning.
+        is_first_read: prove with one to three small calls that date conditions and page order are honoured. Keep it
+            on until a read has returned a record.
+        limit: stop after this many records, oldest first (without a cursor: the first by GSID); the last page is then
+            marked as truncated.
+        is_whole: an earlier read found that the tenant doesn't honour reading by cursor (``ReadPage.is_whole``): read
+            in full at once.
+        is_retry: same finding, but try reading by cursor again, with a proof over all records first.
+        page_size: records per page that worked last time (``ReadPage.page_size``); None: the maximum.
+        id_field: the field that identifies a record; None for objects without one.
+        kind: the kind under which the client counts the calls.
     """
 
     object_name: str
@@ -73,26 +72,26 @@ class ReadPlan:
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
-            raise ValueError("a read is limited to at least one record")
+            raise ValueError("the limit of a read is at least one record")
 
 
 @dataclass(frozen=True, slots=True)
 class ReadPage:
-    """One page of a read. A read has at least one, and exactly one with ``is_last``, which may be empty.
+    """One page of a read. A read yields at least one, and exactly one with ``is_last``, which may be empty.
 
     Attributes:
-        records: as :class:`Page` of the client gives them.
-        position: where to go on once this page is stored. In a whole read the plan's start until the last page.
-        server_time: when the tenant answered.
-        size_bytes: of the answer.
-        is_last: nothing comes after it.
-        cleaned: strings, keys and numbers of it that PostgreSQL would not have taken.
-        is_truncated: the plan's limit was reached and there is more.
-        is_whole: the tenant is read whole; remember it as the next plan's ``is_whole``.
-        finding: why it is read whole, as the end of a sentence; "" where an earlier read found it.
-        page_size: how many records at a time are asked for by now, where that is fewer than at most; else None.
-        is_restart: the read began anew with this page. What it gave before comes again: harmless for an upsert by
-            Gsid, to be thrown away where rows are staged.
+        records: as in the client's :class:`Page`.
+        position: where to continue once this page is stored. In a full read, the plan's start until the last page.
+        server_time: when the tenant responded.
+        size_bytes: of the response.
+        is_last: no page follows.
+        cleaned: number of strings, keys and numbers changed because PostgreSQL would refuse them.
+        is_truncated: the plan's limit was reached and there are more records.
+        is_whole: this is a full read because the tenant requires it; pass it on as the next plan's ``is_whole``.
+        finding: why it is a full read, as the end of a sentence; "" if an earlier read found it.
+        page_size: the current page size, if below the maximum; otherwise None.
+        is_restart: the read restarted with this page, and earlier records come again: harmless for an upsert by
+            GSID; staged rows must be discarded.
     """
 
     records: list[dict[str, Any]]
@@ -109,9 +108,9 @@ class ReadPage:
 
 
 def start_of_pull(cursor: Position | None, last_read_at: datetime | None, overlap: timedelta) -> Position | None:
-    """Where a pull starts: its cursor, or ``overlap`` before the last read (by the server's time) if that is earlier.
+    """Where a pull starts: at its cursor, or ``overlap`` before the last read (server time) if that is earlier.
 
-    Rows can become visible after later ones: bulk jobs, long transactions.
+    Rows can become visible late, behind newer ones: bulk jobs, long transactions.
     """
     if cursor is None or last_read_at is None:
         return cursor
@@ -120,9 +119,9 @@ def start_of_pull(cursor: Position | None, last_read_at: datetime | None, overla
 
 
 def end_of_read(position: Position | None, server_time: datetime, overlap: timedelta) -> Position | None:
-    """The cursor after a finished read: the second after the last one, if no late row is to be expected in that.
+    """The cursor after a completed read: one second after the last record, unless late rows may still appear there.
 
-    So a pull that finds nothing new reads nothing.
+    A pull that finds nothing new then reads nothing.
     """
     if position is None or position.gsid is not None or position.modified > server_time - overlap:
         return position

@@ -1,18 +1,18 @@
-"""Reads what changed in a Gainsight object, page by page: the order of questions, and trust that is checked.
+"""Readers: fetch the changed records of a Gainsight object page by page, and check that the tenant honours the query.
 
-Keyset paging, ascending on (cursor, Gsid), so that records edited meanwhile move to the end and are seen again::
+Keyset paging, ascending by (cursor, GSID): records edited meanwhile move to the end and are read again::
 
-    cursor GTE t                      leave out what was just read in that second; again with the last second …
-    a second fills a page             drain it: GTE s AND LT s+1s AND Gsid GT the last, by Gsid alone; then GTE s+1s
-    fewer than 100 records            the end; after any other page the next is asked for until nothing new comes
-    not what was asked for            the object is read whole (full_read.py), and the caller is told
+    cursor GTE t                      skip what was already read of that second; continue from the last second …
+    a second fills a page             read that second by GSID: GTE s AND LT s+1s AND Gsid GT the last; then GTE s+1s
+    fewer than 100 records            the end; after any other page, request the next until nothing new comes
+    not what was requested            fall back to a full read (full_read.py), and tell the caller
 
-Dates may be kept finer than they are shown, so no time is ever compared for equality, and order is judged by whole
-seconds. (A tenant that shows a time rounded up, not cut off, is not provided for.) All readers are generators that hold
+Dates may be stored with fractions that aren't shown, so times are never compared for equality, and order is judged by
+whole seconds. (A tenant that rounds times up when showing them is not supported.) All readers are generators that hold
 one page; a caller may run them in a thread, one page ahead of its writing.
 
-A read that has nothing to rely on yet proves itself by small calls (``ReadPlan.is_first_read``): a known record comes
-back by the second of its own date, nothing lies before the first page, and the order turns round when it is asked to.
+A first read proves the tenant's behaviour with small calls (``ReadPlan.is_first_read``): a known record is found by the
+second of its own date, no record comes before the first page, and the order reverses on request.
 """
 
 from __future__ import annotations
@@ -67,20 +67,20 @@ IDS_PER_CALL = 200
 
 
 def _say_nothing(sentence: str) -> None:
-    """The report of a caller that wants none."""
+    """The default report: discards the sentence."""
 
 
 def read_changed(
     client: GainsightClient, plan: ReadPlan, *, page_size: int = PAGE_SIZE, report: Report = _say_nothing
 ) -> Iterator[ReadPage]:
-    """The records whose cursor lies at the plan's start or later, oldest first; calls: pages + 1.
+    """Yields the records whose cursor is at or after the plan's start, oldest first. Makes (pages + 1) calls.
 
-    Records without a date are not among them (:func:`read_without_modified`), except where the tenant has to be read
-    whole. A record may come twice when it is edited meanwhile, or when the read begins anew.
+    Records without a date are not included (:func:`read_without_modified`), unless the tenant requires a full read. A
+    record may come twice if it is edited meanwhile or the read restarts.
 
     Raises:
-        CannotReadCompletely: the tenant honours nothing by which the read could be proved complete.
-        PipelineError: as the tree in gainsight/errors.py.
+        CannotReadCompletely: the tenant honours nothing that would prove the read complete.
+        PipelineError: see the tree in gainsight/errors.py.
     """
     if plan.cursor_field is None or plan.id_field is None:
         yield from read_full(client, plan, page_size=page_size, report=report)
@@ -99,7 +99,7 @@ def read_changed(
             has_given = reading.has_given
             report(
                 f"{plan.object_name}: {error.finding}, so {_PARTS[error.part]} can't be trusted in this tenant;"
-                " reading the object whole"
+                " reading the object in full"
             )
     yield from FullRead(plan, columns, pages, report, found=found, has_given=has_given).read()
 
@@ -107,9 +107,9 @@ def read_changed(
 def read_full(
     client: GainsightClient, plan: ReadPlan, *, page_size: int = PAGE_SIZE, report: Report = _say_nothing
 ) -> Iterator[ReadPage]:
-    """All records of an object (within the plan's filters and start), in no particular order.
+    """Yields all records of an object (within the plan's filters and start), in no particular order.
 
-    For objects without a cursor, sweeps and full reads into staging: complete, or an error. Look at ``is_restart``.
+    For objects without a cursor, sweeps and full reads into staging: complete, or an error. Mind ``is_restart``.
 
     Raises:
         CannotReadCompletely, PipelineError: as :func:`read_changed`.
@@ -122,13 +122,13 @@ def read_full(
 def read_without_modified(
     client: GainsightClient, plan: ReadPlan, *, page_size: int = PAGE_SIZE, report: Report = _say_nothing
 ) -> Iterator[ReadPage]:
-    """The records whose cursor is null, by Gsid; ``start`` of the plan counts for nothing here.
+    """Yields the records whose cursor is null, by GSID; ignores the plan's ``start``.
 
     Raises:
         CannotReadCompletely, PipelineError: as :func:`read_changed`.
     """
     if plan.cursor_field is None:
-        raise ValueError("an object without a cursor is read whole")
+        raise ValueError("an object without a cursor is read in full")
     only_null = Condition(plan.cursor_field, Operator.IS_NULL)
     inner = replace(plan, cursor_field=None, start=None, filters=(*plan.filters, only_null))
     yield from read_full(client, inner, page_size=page_size, report=report)
@@ -144,16 +144,16 @@ def read_by_ids(
     kind: str = "links",
     report: Report = _say_nothing,
 ) -> Iterator[list[dict[str, Any]]]:
-    """The records with these ids, 200 ids a call; ids that nobody has are simply not among them.
+    """Yields the records with these ids, 200 ids per call. Unknown ids are skipped.
 
     Args:
-        client: whom to ask.
-        object_name: which object.
-        select: wanted fields; ``id_field`` is added.
+        client: the client to use.
+        object_name: the object.
+        select: the wanted fields; ``id_field`` is added.
         id_field: a field that is unique in the object.
-        ids: in any number and order; asked for once each.
-        kind: under which the client counts the calls.
-        report: takes sentences about how it goes.
+        ids: in any number and order; each is requested once.
+        kind: the kind under which the client counts the calls.
+        report: receives sentences about the progress.
 
     Raises:
         CannotReadCompletely, PipelineError: as :func:`read_changed`.
@@ -166,7 +166,7 @@ def read_by_ids(
         try:
             yield from _batch_by_ids(pages, columns, wanted[index : index + IDS_PER_CALL])
         except NotHonoured as found:
-            report(f"{object_name}: {found.finding}, so conditions can't be trusted in this tenant; reading it whole")
+            report(f"{object_name}: {found.finding}, so conditions can't be trusted in this tenant; reading it in full")
             rest = {one.casefold() for one in wanted[index:]}
             for page in FullRead(plan, columns, pages, report, found=found).read():
                 kept = [one for one in page.records if str(one.get(columns.id or "")).casefold() in rest]
@@ -182,14 +182,14 @@ def _batch_by_ids(pages: Pages, columns: Columns, batch: list[str]) -> Iterator[
         page = pages.ask((Condition(columns.id, Operator.IN, tuple(missing.values())),), (columns.id,))
         came = [one.casefold() for one in columns.ids(page.records)]
         if not all(one in missing for one in came):
-            raise NotHonoured("where", f"records came that {columns.id} IN leaves out")
+            raise NotHonoured("where", f"records came that {columns.id} IN excludes")
         if page.records:
             yield page.records
         for one in came:
             missing.pop(one, None)
         if is_short(page):
             return
-        # A tenant may cap pages: what is missing is asked for until nothing comes.
+        # The tenant may cap pages: request what is missing until nothing comes.
 
 
 _PARTS = {
@@ -201,7 +201,7 @@ _PARTS = {
 
 
 class _CursorRead:
-    """One read by the cursor. ``has_given``: whether it has given records to the caller yet."""
+    """One read by cursor. ``has_given``: whether it has yielded records yet."""
 
     def __init__(self, plan: ReadPlan, columns: Columns, pages: Pages) -> None:
         assert columns.cursor is not None
@@ -214,13 +214,13 @@ class _CursorRead:
         self._pages = pages
         self._position = plan.start
         self._is_draining = plan.start is not None and plan.start.gsid is not None
-        # What was read of the position's second; of a second with more records than a page it is drained instead.
+        # What was read of the position's second. A second with more records than a page is read by GSID instead.
         self._seen: set[Identity] = set()
         self._left = plan.limit
         self._must_prove = plan.is_first_read
 
     def read(self) -> Iterator[ReadPage]:
-        """The pages. Raises NotHonoured when the tenant has to be read another way."""
+        """Yields the pages. Raises NotHonoured if the tenant requires another method."""
         if self._plan.is_retry:
             self._prove_at_large()
         while True:
@@ -233,7 +233,7 @@ class _CursorRead:
                 return
 
     def _go_on(self) -> ReadPage | None:
-        """One page from the position on; None if it shows that a second has to be drained."""
+        """One page from the position on; None if it shows that a second must be read by GSID."""
         page = self._ask_from_position()
         seconds = self._columns.seconds(page.records)
         self._check(page, seconds)
@@ -252,7 +252,7 @@ class _CursorRead:
         return self._give(page, [record for record, _ in fresh], is_last=is_short(page) or not fresh)
 
     def _drain(self) -> ReadPage | None:
-        """One page of the second that is being drained; None if it holds nothing new."""
+        """One page of the second that is being read by GSID; None if it has nothing new."""
         assert self._position is not None
         second, last = self._position.modified, self._position.gsid
         after = () if last is None else (Condition(self._id, Operator.GT, (last,)),)
@@ -276,32 +276,32 @@ class _CursorRead:
         return self._pages.ask(self._window(), (self._cursor, self._id), at_most=self._at_most())
 
     def _window(self) -> tuple[Condition, ...]:
-        """The conditions for all that is still to be read."""
+        """The conditions for everything still to be read."""
         if self._position is None:
-            # Not GTE some early day: whatever has a date has to come.
+            # Not "GTE some early day": every record with a date must come.
             return (*self._columns.filters, Condition(self._cursor, Operator.IS_NOT_NULL))
         return (*self._columns.filters, Condition(self._cursor, Operator.GTE, (self._position.modified,)))
 
     def _at_most(self) -> int | None:
-        """With a limit: what is left, what will come again, and one more that shows whether there is more."""
+        """With a limit: the remaining records, the ones that come again, and one that shows if there are more."""
         return None if self._left is None else self._left + len(self._seen) + 1
 
     def _check(self, page: Page, seconds: Sequence[datetime]) -> None:
         start = self._position
         if start is not None and any(second < start.modified for second in seconds):
-            raise NotHonoured("where", f"records from before the {self._cursor} that was asked for came")
+            raise NotHonoured("where", f"records from before the requested {self._cursor} came")
         self._columns.check_filters(page.records, self._columns.filters)
         if any(left > right for left, right in pairwise(seconds)):
-            raise NotHonoured("orderBy", f"a page ordered by {self._cursor} came in another order")
+            raise NotHonoured("orderBy", f"a page ordered by {self._cursor} is in another order")
 
     def _check_drained(self, page: Page, ids: Sequence[str], second: datetime, last: str | None) -> None:
         if any(one != second for one in self._columns.seconds(page.records)):
-            raise NotHonoured("where", f"records from outside the second of {self._cursor} that was asked for came")
+            raise NotHonoured("where", f"records from outside the requested second of {self._cursor} came")
         self._columns.check_filters(page.records, self._columns.filters)
         if not is_ascending(ids):
-            raise NotHonoured("orderBy", f"a page ordered by {self._id} came in another order")
+            raise NotHonoured("orderBy", f"a page ordered by {self._id} is in another order")
         if ids and last is not None and not comes_after(ids[0], last):
-            raise NotHonoured("where", f"records came that {self._id} GT leaves out")
+            raise NotHonoured("where", f"records came that {self._id} GT excludes")
 
     def _without_seen(self, records: Sequence[Record], seconds: Sequence[datetime]) -> list[tuple[Record, datetime]]:
         if not self._seen or self._position is None:
@@ -316,15 +316,15 @@ class _CursorRead:
     def _second_to_drain(
         self, page: Page, seconds: Sequence[datetime], fresh: Sequence[tuple[Record, datetime]]
     ) -> datetime | None:
-        """The second that has to be drained since reading on by the cursor would not get past it, if there is one."""
+        """The second that must be read by GSID because reading by cursor wouldn't get past it, if there is one."""
         count = len(page.records)
         if seconds[0] == seconds[-1]:
             is_full = count >= page.limit or self._left is not None
-            # The same records again and as many as ever came at once: a tenant that caps pages may hold back others.
+            # The same records again, as many as ever came at once: a tenant that caps pages may hold others back.
             is_stuck = not fresh and (count >= self._pages.largest or count < len(self._seen))
             return seconds[0] if is_full or is_stuck else None
         if self._left and len(fresh) > self._left and fresh[0][1] == fresh[self._left][1]:
-            # Cut off within one second, the next read would begin and end with the same records.
+            # Cut off within one second, the next read would start and end with the same records.
             return fresh[0][1]
         return None
 
@@ -334,7 +334,7 @@ class _CursorRead:
         self._position, self._is_draining = Position(second), True
 
     def _cut(self, page: Page, fresh: Sequence[tuple[Record, datetime]]) -> ReadPage:
-        """The last page of a read that reached its limit; everything before the next record's second is stored then."""
+        """The last page of a read that reached its limit: everything before the next record's second is stored."""
         assert self._left is not None
         self._position = Position(fresh[self._left][1])
         records = [record for record, _ in fresh[: self._left]]
@@ -367,12 +367,12 @@ class _CursorRead:
         )
 
     def _prove(self, page: Page, seconds: Sequence[datetime]) -> None:
-        """Proves by small calls that dates and order can be trusted, before anything is concluded from the first page.
+        """Proves with small calls that date conditions and order are honoured, before relying on the first page.
 
-        A short page is all there is, so the order of pages doesn't matter.
+        A short page is everything there is, so its order doesn't matter.
 
         Raises:
-            NotHonoured: they can't.
+            NotHonoured: they aren't.
         """
         self._prove_dates(page.records, seconds)
         if not is_short(page):
@@ -380,10 +380,10 @@ class _CursorRead:
             self._prove_order(seconds)
 
     def _prove_at_large(self) -> None:
-        """Proves dates and order on the newest and the oldest of all records, whatever of them is to be read.
+        """Proves dates and order on the newest and the oldest of all records, whatever is to be read of them.
 
         Raises:
-            NotHonoured: they can't be trusted, or nothing can be told.
+            NotHonoured: they aren't honoured, or it can't be decided.
         """
         dated, order = Condition(self._cursor, Operator.IS_NOT_NULL), (self._cursor, self._id)
         where = (*self._columns.filters, dated)
@@ -404,29 +404,29 @@ class _CursorRead:
                 raise NotHonoured("orderBy", f"the first record by {self._cursor} is the last")
 
     def _prove_beginning(self, first: datetime) -> None:
-        """Nothing may lie before the first page."""
+        """Checks that no record comes before the first page."""
         where = (*self._window(), Condition(self._cursor, Operator.LT, (first,)))
         page = self._pages.ask(where, (self._cursor, self._id), at_most=1, kind="probe")
         second = next(map(self._second_of, page.records), None)
         if second is not None and second >= first:
-            raise NotHonoured("dates", f"records came that {self._cursor} LT leaves out")
+            raise NotHonoured("dates", f"records came that {self._cursor} LT excludes")
         if second is not None:
-            raise NotHonoured("orderBy", f"records lie before the first page ordered by {self._cursor}")
+            raise NotHonoured("orderBy", f"records come before the first page ordered by {self._cursor}")
 
     def _prove_order(self, seconds: Sequence[datetime]) -> None:
-        """Asks for the newest record: where that lies before the end of the oldest page, the order isn't honoured."""
+        """Requests the newest record: if it is older than the end of the oldest page, the order isn't honoured."""
         if seconds[0] == seconds[-1]:
-            return  # nothing can be told by it
+            return  # it would prove nothing
         order = (self._cursor, self._id)
         page = self._pages.ask(self._window(), order, direction="desc", at_most=1, kind="probe")
         newest = next(map(self._second_of, page.records), None)
         if newest is not None and newest < seconds[-1]:
-            raise NotHonoured("orderBy", f"the last record by {self._cursor} lies before the end of the first page")
+            raise NotHonoured("orderBy", f"the last record by {self._cursor} comes before the end of the first page")
 
     def _prove_dates(self, records: Sequence[Record], seconds: Sequence[datetime]) -> None:
-        """Asks for one known record by the second of its own time; it must come back, else zones are mixed up.
+        """Requests a known record by the second of its own time. If it doesn't come back, time zones are mixed up.
 
-        A record that was edited meanwhile has left that second, so a second one is tried before anything is concluded.
+        A record edited meanwhile has left that second, so a second one is tried before concluding.
         """
         for index in (0, len(records) // 2):
             record, second = records[index], seconds[index]
@@ -438,13 +438,13 @@ class _CursorRead:
                 return
             now = self._comes_back(name, (by_name,))
             if now is not None and self._second_of(now) == second:
-                raise NotHonoured("dates", f"a known record doesn't come back by the second of its own {self._cursor}")
+                raise NotHonoured("dates", f"a known record isn't found by the second of its own {self._cursor}")
 
     def _comes_back(self, name: str, where: tuple[Condition, ...]) -> Record | None:
         page = self._pages.ask(where, at_most=1, kind="probe")
         for record in page.records:
             if record.get(self._id) != name:
-                raise NotHonoured("where", f"records came that {self._id} EQ leaves out")
+                raise NotHonoured("where", f"records came that {self._id} EQ excludes")
             return record
         return None
 

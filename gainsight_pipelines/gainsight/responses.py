@@ -1,6 +1,6 @@
-"""From the bytes of an answer to its records: JSON that may be damaged, both data shapes, keys in any case.
+"""Decodes response bodies into records: damaged JSON, both data formats, keys in any case.
 
-What an answer means (refusals, empty pages) is in errors.py; how it came over the network is in client.py.
+What a response means (refusals, empty pages) is in errors.py; HTTP is in client.py.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from gainsight_pipelines.text import clean_value, name_key
 
 
 class NotJson(Exception):
-    """The body is no JSON object: truncated, a web page, or something else."""
+    """The body is not a JSON object: truncated, a web page, or something else."""
 
 
 def decode(body: bytes) -> tuple[dict[str, Any], int]:
-    """The JSON object of a body, and how many strings, keys and numbers of it had to be cleaned.
+    """Decodes a body into a JSON object; also returns how many strings, keys and numbers were cleaned.
 
-    One lone surrogate or bad byte makes orjson refuse a whole page; the standard library then reads the text with the
-    bad bytes replaced. Cleaning (NUL, lone surrogates, infinities: PostgreSQL takes none) runs only then, or when an
-    escaped NUL occurs in the body: a search in the bytes costs little, walking through all values doesn't.
+    One lone surrogate or bad byte makes orjson refuse a whole page; the standard library then decodes it with the bad
+    bytes replaced. Cleaning (NUL, lone surrogates, infinities: PostgreSQL accepts none) runs only then, or if the body
+    contains an escaped NUL: searching the bytes is cheap, visiting every value is not.
 
     Raises:
-        NotJson: there is no JSON object.
+        NotJson: not a JSON object.
     """
     cleaned = 0
     try:
@@ -39,20 +39,20 @@ def decode(body: bytes) -> tuple[dict[str, Any], int]:
         try:
             document, count = clean_value(document)
         except RecursionError:
-            raise NotJson("the answer is nested too deeply") from None
+            raise NotJson("the response is nested too deeply") from None
         cleaned += count
     if not isinstance(document, dict):
-        raise NotJson("the answer is JSON, but no object")
+        raise NotJson("the response is JSON, but not an object")
     return document, cleaned
 
 
 def looks_like_a_web_page(content_type: str, body: bytes) -> bool:
-    """Whether a gateway, a login page or a proxy answered in place of the API."""
+    """Whether a gateway, a login page or a proxy responded instead of the API."""
     return "html" in content_type.casefold() or body[:200].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
 
 
 def records_of(envelope: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The records of a query's answer, in both documented shapes: ``data: […]`` and ``data: {"records": […]}``.
+    """The records of a query's response, in both documented formats: ``data: […]`` and ``data: {"records": […]}``.
 
     Raises:
         NotJson: ``data`` is something else.
@@ -60,20 +60,20 @@ def records_of(envelope: Mapping[str, Any]) -> list[dict[str, Any]]:
     data = envelope.get("data")
     if isinstance(data, Mapping):
         if "records" not in data and data:
-            raise NotJson("the answer's data hold no records")
+            raise NotJson("the response's data hold no records")
         data = data.get("records")
     if data is None:
         return []
     if not isinstance(data, list) or not all(type(record) is dict for record in data):
-        raise NotJson("the answer's records are no list of objects")
+        raise NotJson("the response's records are not a list of objects")
     return data
 
 
 class Renamer:
-    """Gives the keys of records the spelling of the selection; replies drift in case (sample of the Timeline API).
+    """Renames the keys of records to the selected names; responses vary in case (sample of the Timeline API).
 
-    Keys that were not selected keep their name; absent keys stay absent. The plan for a set of keys is made once, since
-    the records of a page mostly have the same.
+    Keys that were not selected keep their name; absent keys stay absent. Each set of keys is mapped once, since most
+    records of a page share theirs.
     """
 
     def __init__(self, select: Sequence[str]) -> None:
@@ -84,7 +84,7 @@ class Renamer:
         self._plans: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def rename(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The records under the selected names; the same list where nothing differs."""
+        """The records under the selected names; the same list if nothing differs."""
         selected = self._selected
         if all(record.keys() <= selected for record in records):
             return records
@@ -97,7 +97,7 @@ class Renamer:
         plan = self._plans.get(keys)
         if plan is None:
             plan = self._make_plan(keys)
-            if len(self._plans) < 1000:  # a page of records that all differ must not fill the memory
+            if len(self._plans) < 1000:  # bounded, in case every record has other keys
                 self._plans[keys] = plan
         return plan
 
@@ -109,7 +109,7 @@ class Renamer:
             name = key
             if key not in taken:
                 wanted = self._by_folded.get(name_key(key), key)
-                # Of two spellings in one record the first has the selected name, the other keeps its own.
+                # If a record has two spellings, the first gets the selected name and the other keeps its own.
                 name = key if wanted in used else wanted
                 used.add(name)
             plan.append(name)
@@ -122,4 +122,4 @@ def _decode_damaged(body: bytes) -> tuple[Any, int]:
     try:
         return json.loads(text), replaced
     except (ValueError, RecursionError):
-        raise NotJson("the answer is no JSON") from None
+        raise NotJson("the response is not JSON") from None

@@ -1,7 +1,7 @@
-"""How a tenant answers: shapes, dates, page sizes, what it honours, how it refuses. Found by a few small calls.
+"""Profiles a tenant's API behaviour with a few small calls: formats, page sizes, what it honours, how it refuses.
 
-The public documents contradict each other about these, and no public client has asked every tenant. A report of them
-holds no data: no names of the tenant's objects or fields, no values. The sandbox can play a tenant by such a report.
+The public documents contradict each other on these points. A profile holds no data: no names of the tenant's objects or
+fields, no values. The sandbox can imitate a tenant from its profile.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gainsight_pipelines.values import parse_datetime, whole_second
 HONOURED, IGNORED, REFUSED, UNKNOWN = "honoured", "ignored", "refused", "unknown"
 DELETE_LOG = "record_delete_log"
 NOBODY = "0" * 36
-"""A Gsid that no record has."""
+"""A GSID that no record has."""
 NO_FIELD, NO_OBJECT = "No_Such_Field__gc", "no_such_object__gc"
 
 _FEW = 20
@@ -33,7 +33,7 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """How something was refused: the HTTP status and Gainsight's code ("" where it gives none)."""
+    """How a query was refused: the HTTP status and Gainsight's code ("" if there is none)."""
 
     status: int
     code: str
@@ -41,26 +41,26 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class TenantProfile:
-    """How a tenant answers. HONOURED, IGNORED, REFUSED or UNKNOWN where nothing else is said.
+    """A tenant's API behaviour. HONOURED, IGNORED, REFUSED or UNKNOWN unless noted otherwise.
 
     Attributes:
         data_shape: records (`{"records": […]}`) or list.
         date_style: iso, iso_ms or epoch_ms.
-        empty_dates: blank dates come as "".
-        case_drift: keys come in other case than they were asked for.
-        missing_keys: keys that were asked for are left out where they are blank.
+        empty_dates: blank dates are "".
+        case_drift: keys differ in case from those requested.
+        missing_keys: keys with blank values are left out.
         where: conditions.
         order_by: the order of records.
-        offset: where a page begins.
-        dates: conditions on the second of a date that was shown, in UTC.
+        offset: the offset of a page.
+        dates: conditions on the second of a shown date, in UTC.
         or_conditions: `A OR B`.
         parentheses: `(A OR B) AND C`.
         largest_page: the most records that came at once.
-        page_cap: the most that ever come, where that is less than asked for; None: no such cap was met.
-        no_data: how an empty result looks: records, legacy (result: false) or http400.
-        delete_log: whether deleted records are listed.
-        refusals: how an unknown field, an unknown object and a limit above 5,000 are refused; none: it wasn't.
-        notes: what could not be found out, and why.
+        page_cap: the tenant's maximum, if lower than requested; None: no cap was met.
+        no_data: an empty result's format: records, legacy (result: false) or http400.
+        delete_log: whether the tenant lists deleted records.
+        refusals: how an unknown field, an unknown object and a limit above 5,000 are refused; absent: not refused.
+        notes: what could not be determined, and why.
     """
 
     data_shape: str = UNKNOWN
@@ -82,19 +82,19 @@ class TenantProfile:
     notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """As a report holds them."""
+        """The profile as a JSON object, for a report."""
         return asdict(self)
 
     def meanings(self) -> list[str]:
-        """What they mean for the pulls, in sentences."""
+        """What the profile means for pulls, in sentences."""
         return list(_meanings(self))
 
 
 def probe_tenant(client: GainsightClient, objects: Iterable[ObjectInfo], schema: ObjectSchema) -> TenantProfile:
-    """Finds a tenant's habits out by about a dozen small calls.
+    """Profiles a tenant with about a dozen small calls.
 
     Args:
-        client: whom to ask.
+        client: the client to use.
         objects: the tenant's objects.
         schema: a standard object with records, such as activity_timeline.
     """
@@ -147,7 +147,7 @@ class _Probe:
         wanted = {name.casefold() for name in self._select}
         self._found["case_drift"] = any(key not in self._select and key.casefold() in wanted for key in keys)
         self._found["missing_keys"] = any(not wanted <= {key.casefold() for key in record} for record in records)
-        return [{_spelt(key, self._select): value for key, value in record.items()} for record in records]
+        return [{_spelled(key, self._select): value for key, value in record.items()} for record in records]
 
     def _order(self, ascending: Sequence[Record]) -> None:
         moments = [moment for one in ascending if (moment := _moment(one.get(self._cursor))) is not None]
@@ -229,7 +229,7 @@ class _Probe:
         self._found["refusals"] = refusals
 
     def _dated(self, direction: Direction, limit: int) -> Query:
-        """Records by their modification date, without those that have none: where those stand isn't documented."""
+        """Records by modification date, without undated ones: where those are placed isn't documented."""
         dated = Condition(self._cursor, Operator.IS_NOT_NULL)
         return Query(self._select, where=(dated,), order_by=((self._cursor, direction),), limit=limit)
 
@@ -239,7 +239,7 @@ class _Probe:
         return self._client.ask_raw(self._schema.name, query.body())
 
     def _records(self, answer: RawAnswer) -> list[Record]:
-        """The records of a good answer; an empty result, however it looks, has none."""
+        """The records of a successful response; an empty result, in any format, has none."""
         if answer.envelope.get("result") is True:
             return list[Record](answer.records())
         answer.raise_unless_empty()
@@ -256,27 +256,27 @@ class _Probe:
 
 
 def _meanings(habits: TenantProfile) -> Iterable[str]:
-    read_whole = "so each pull reads every object whole, which takes more calls"
+    read_whole = "so each pull reads every object in full, which takes more calls"
     if habits.where == IGNORED:
         yield f"Conditions are ignored, {read_whole}."
     elif habits.order_by == IGNORED:
         yield f"The order of records is ignored, {read_whole}."
     elif habits.dates == IGNORED:
-        yield f"Conditions on dates go by another time zone than the dates shown, {read_whole}."
+        yield f"Conditions on dates use another time zone than the dates shown, {read_whole}."
     elif habits.where == habits.order_by == habits.dates == HONOURED:
         yield "Conditions, order and dates are honoured: pulls read only what has changed."
     if habits.offset == IGNORED:
-        yield "Offsets are ignored: a filter can't be read beyond its first page, nor an object without Gsid."
+        yield "Offsets are ignored: a filter can't be read beyond its first page, nor an object without GSIDs."
     if habits.page_cap is not None:
         calls = -(-100_000 // habits.page_cap)
-        yield f"Pages hold {habits.page_cap:,} records at most: 100,000 records take {calls:,} calls."
+        yield f"Pages hold at most {habits.page_cap:,} records: 100,000 records take {calls:,} calls."
     if REFUSED in (habits.parentheses, habits.or_conditions):
         refused = "OR is" if habits.or_conditions == REFUSED else "Parentheses are"
         yield f"{refused} refused: write filters with AND alone."
     if not habits.delete_log:
         yield f"There is no {DELETE_LOG}: deleted records are found by comparing all ids once a week."
     if habits.case_drift or habits.missing_keys:
-        yield "Keys of records come in other case or are left out: taken as they come."
+        yield "Keys of records differ in case or are left out; both are handled."
 
 
 def _style(value: Any) -> str | None:
@@ -287,7 +287,7 @@ def _style(value: Any) -> str | None:
     return None
 
 
-def _spelt(key: str, select: Sequence[str]) -> str:
+def _spelled(key: str, select: Sequence[str]) -> str:
     return next((name for name in select if name.casefold() == key.casefold()), key)
 
 

@@ -1,7 +1,7 @@
-"""A where-clause of the settings against the schema of its object, before anything is asked (requirement S6).
+"""Checks a where-clause from the settings against the object's schema, before it is sent (requirement S6).
 
-Its shape is checked by ``query.parse_where``; here are fields, operators and the kinds of values. What only the tenant
-can know (fields behind lookups, types that describe doesn't explain) passes.
+``query.parse_where`` checks its structure; this module checks fields, operators and types of values. What only the
+tenant can know (fields behind lookups, unexplained types) passes.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _TEXT = {Operator.CONTAINS, Operator.DOES_NOT_CONTAINS, Operator.STARTS_WITH, Op
 
 
 def checked_filter(document: object, schema: ObjectSchema, place: str) -> dict[str, Any] | None:
-    """The filter as it is to be sent; None if there is none.
+    """The filter, ready to be sent; None if there is none.
 
     Args:
-        document: what the settings hold.
-        schema: the object that it is for.
-        place: where it stands in the settings, such as ``surveys.filter``.
+        document: the value from the settings.
+        schema: the object to filter.
+        place: its place in the settings, such as ``surveys.filter``.
 
     Raises:
-        SettingsError: with the place (``surveys.filter.conditions[1].name``) and what would do.
+        SettingsError: names the place (``surveys.filter.conditions[1].name``) and what is expected.
     """
     if document is None:
         return None
@@ -47,33 +47,33 @@ def _check(condition: Mapping[str, Any], schema: ObjectSchema, place: str) -> No
         return
     if not field.is_filterable:
         raise SettingsError(
-            f"{place}.name: {field.name} ({field.data_type}) can't be filtered by in Gainsight.",
+            f"{place}.name: Gainsight can't filter by {field.name} ({field.data_type}).",
             "Choose another field.",
         )
     operator = Operator(condition["operator"])
     allowed = _operators(field)
     if operator not in allowed:
         raise SettingsError(
-            f"{place}.operator {operator} doesn't go with {field.name}, which holds {field.data_type}.",
+            f"{place}.operator {operator} doesn't apply to {field.name}, which holds {field.data_type}.",
             f"Use one of {', '.join(sorted(allowed))}.",
         )
     for index, value in enumerate(condition["value"]):
         if (expected := _misfit(field, operator, value)) is not None:
             raise SettingsError(
-                f"{place}.value[{index}] {value!r} doesn't go with {field.name}, which holds {field.data_type}.",
+                f"{place}.value[{index}] {value!r} doesn't fit {field.name}, which holds {field.data_type}.",
                 f"It takes {expected}.",
             )
 
 
 def _field(name: str, schema: ObjectSchema, place: str) -> Field | None:
-    """The field that a condition names; None behind a lookup, whose object isn't described here."""
+    """The field of a condition; None behind a lookup, whose object isn't described here."""
     first, dot, _ = name.partition(".")
     if dot:
         paths = {name_key(one.lookup_path): one.lookup_path for one in schema.fields.values() if one.lookup_path}
         if name_key(first) in paths:
             return None
         raise SettingsError(
-            f"{place}: {first} is no lookup of Gainsight object `{schema.name}`.",
+            f"{place}: {first} is not a lookup of Gainsight object `{schema.name}`.",
             f"Its lookups are {', '.join(sorted(paths.values()))}." if paths else "It has none.",
         )
     found = schema.field(name)
@@ -96,7 +96,7 @@ def _operators(field: Field) -> set[Operator]:
 
 
 def _misfit(field: Field, operator: Operator, value: Any) -> str | None:
-    """What the field takes, if the value isn't that."""
+    """What the field takes, if the value doesn't fit."""
     if field.data_type in NUMERIC_TYPES:
         return None if not isinstance(value, bool) and _reads(parse_number, value) else "a number"
     if field.data_type in {"BOOLEAN", "JSONBOOLEAN"}:

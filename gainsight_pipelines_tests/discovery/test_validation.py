@@ -97,12 +97,12 @@ def test_the_cache_has_afterwards_what_was_found(finding: Finding) -> None:
     ("front", "words"),
     [
         ("login_page", "shows a login page"),
-        ("login_redirect", "leads to a login page"),
+        ("login_redirect", "redirects to a login page"),
         ("other_host", "redirects to host elsewhere.example"),
-        ("proxy_page", "A proxy or filter on the way answers"),
-        ("proxy_login", "A proxy or filter on the way answers"),
-        ("web_site", "is a web site, but not a Gainsight"),
-        ("other_api", "is some other service"),
+        ("proxy_page", "A proxy or filter responds"),
+        ("proxy_login", "A proxy or filter responds"),
+        ("web_site", "is a web site, not a Gainsight"),
+        ("other_api", "is another service"),
     ],
 )
 def test_what_answers_in_gainsights_place(finding: Finding, front: str, words: str) -> None:
@@ -161,7 +161,7 @@ def test_no_key(finding: Finding) -> None:
     assert "GAINSIGHT_API_KEY is not set" in only_failure(finding).text
 
 
-def test_an_address_that_is_not_on_the_allow_list(finding: Finding) -> None:
+def test_an_ip_address_that_is_not_on_the_allow_list_is_reported(finding: Finding) -> None:
     finding.sandbox.switch(ip_refused=True)
     found = only_failure(finding)
     assert "IP allow-list" in found.text

@@ -1,4 +1,4 @@
-"""Clocks for tests: the machine's time, waits that are only written down."""
+"""Clocks for tests: the machine's time; waits are only recorded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 
 class RecordingClock:
-    """A clock whose waits take no time; ``sleeps`` holds their seconds."""
+    """A clock that doesn't wait; ``sleeps`` holds the seconds of each call."""
 
     def __init__(self) -> None:
         self.sleeps: list[float] = []

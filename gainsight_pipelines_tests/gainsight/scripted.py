@@ -1,4 +1,4 @@
-"""A server that answers with the bytes it is told to: for answers that no HTTP library would make."""
+"""A server that sends scripted bytes, for responses that no HTTP library would produce."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def answer(
     length: int | None = None,
     zipped: bool = False,
 ) -> bytes:
-    """One HTTP answer as bytes; ``length`` is a Content-Length that may be wrong."""
+    """One HTTP response as bytes; ``length`` is a Content-Length that may be wrong."""
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
     if zipped:
         body = gzip.compress(body)
@@ -40,26 +40,26 @@ def answer(
 
 
 def drip(start: bytes, piece: bytes, every: float) -> Callable[[socket.socket], None]:
-    """Sends a start and then a piece again and again, until the other side hangs up."""
+    """Sends `start`, then `piece` repeatedly until the client hangs up."""
 
     def send(connection: socket.socket) -> None:
         with suppress(OSError):
             connection.sendall(start)
             while True:
                 connection.sendall(piece)
-                time.sleep(every)  # a drip takes its time; nothing waits for it
+                time.sleep(every)  # the drip's pace; no test waits for it
 
     return send
 
 
 def hang(connection: socket.socket) -> None:
-    """Says nothing until the other side hangs up."""
+    """Sends nothing until the client hangs up."""
     with suppress(OSError):
         connection.recv(1)
 
 
 def reset(connection: socket.socket) -> None:
-    """Half an answer, then a reset."""
+    """Sends half a response, then a reset."""
     with suppress(OSError):
         connection.sendall(answer(GOOD, length=10_000)[:60])
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
@@ -67,7 +67,7 @@ def reset(connection: socket.socket) -> None:
 
 @dataclass
 class Scripted:
-    """The answers still to come (the last one is repeated), and the requests that came."""
+    """The remaining responses (the last one repeats), and the requests received."""
 
     answers: list[Answer]
     requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
@@ -100,7 +100,7 @@ class Scripted:
 
 @contextmanager
 def scripted(*answers: Answer, tls: ssl.SSLContext | None = None) -> Iterator[Scripted]:
-    """A server with these answers, for the time of the block."""
+    """A server with these responses, for the duration of the block."""
     script = Scripted(list(answers))
     listener = socket.create_server(("127.0.0.1", 0))
     script.url = f"{'https' if tls else 'http'}://127.0.0.1:{listener.getsockname()[1]}"

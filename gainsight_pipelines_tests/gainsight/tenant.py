@@ -1,6 +1,6 @@
-"""A Gainsight tenant in a hundred lines, over a real socket, with the habits that the reader has to cope with.
+"""A Gainsight tenant in a hundred lines, over a real socket, with every API behaviour that the reader must handle.
 
-Written from the public documents and the field notes alone; it shares no code with the package or its sandbox.
+Written from the public documentation and field notes; shares no code with the package or its sandbox.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ Row = dict[str, Any]  # "ModifiedDate" as a datetime with fractions, or None; th
 
 @dataclass
 class Tenant:
-    """The rows and the habits; ``asked`` holds the bodies of the queries.
+    """Rows and API behaviour; ``asked`` holds the queries' bodies.
 
-    With ``describes`` (by object: its fields) it is a whole tenant for a pull: the rows are those of the first object,
-    the others have none.
+    With ``describes`` (fields by object) it serves a whole pull: the rows are those of the first object, the others
+    have none.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -32,10 +32,10 @@ class Tenant:
     ignores_where: bool = False
     ignores_order: bool = False
     ignores_offset: bool = False
-    shuffles: bool = False  # without an order, another one at each call
-    orders_pages_alone: bool = False  # takes a page as the rows lie, and puts that in order
+    shuffles: bool = False  # without orderBy, another order at each call
+    orders_pages_alone: bool = False  # takes a page in table order, and sorts only that page
     cap: int | None = None
-    shift: timedelta = timedelta(0)  # of the zone in which literals are read
+    shift: timedelta = timedelta(0)  # of the time zone in which date literals are read
     shows: str = "iso"  # iso, iso_ms, epoch
     shape: str = "records"
     drops_key: str | None = None
@@ -50,17 +50,17 @@ class Tenant:
 
     def answer(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         self.asked.append(body)
-        # Names of fields are taken in any case, as the documents' samples show.
-        spelt = {name.casefold(): name for row in self.rows[:1] for name in row}
+        # Field names match in any case, as in the documentation's samples.
+        spelled = {name.casefold(): name for row in self.rows[:1] for name in row}
         self.before_answer(self, body)
         if self.fails_above is not None and body["limit"] > self.fails_above:
             return 503, {"result": False, "errorCode": "GU_1101", "errorDesc": "Oops, something went wrong..."}
         rows = list(self.rows)
         if not self.ignores_where:
             for condition in body.get("where", {}).get("conditions", []):
-                name = spelt.get(condition["name"].casefold(), "?")
+                name = spelled.get(condition["name"].casefold(), "?")
                 rows = [row for row in rows if self._holds(row.get(name), condition)]
-        order = {spelt.get(name.casefold(), "?"): how for name, how in body.get("orderBy", {}).items()}
+        order = {spelled.get(name.casefold(), "?"): how for name, how in body.get("orderBy", {}).items()}
         if not self.ignores_order and not self.orders_pages_alone:
             _sort(rows, order)
         elif self.shuffles:
@@ -70,7 +70,7 @@ class Tenant:
         rows = rows[offset : offset + limit]
         if self.orders_pages_alone:
             _sort(rows, order)
-        records = [self._shown(row, body["select"], spelt) for row in rows]
+        records = [self._shown(row, body["select"], spelled) for row in rows]
         return 200, {"result": True, "data": {"records": records} if self.shape == "records" else records}
 
     def _holds(self, actual: Any, condition: dict[str, Any]) -> bool:
@@ -94,9 +94,9 @@ class Tenant:
                 return actual in values
         raise AssertionError(operator)
 
-    def _shown(self, row: Row, select: list[str], spelt: dict[str, str]) -> Row:
+    def _shown(self, row: Row, select: list[str], spelled: dict[str, str]) -> Row:
         shown = {
-            name: self._value(row.get(spelt.get(name.casefold(), "?"))) for name in select if name != self.drops_key
+            name: self._value(row.get(spelled.get(name.casefold(), "?"))) for name in select if name != self.drops_key
         }
         return {name.lower(): value for name, value in shown.items()} if self.lower_keys else shown
 
@@ -118,11 +118,11 @@ def _sort(rows: list[Row], order: dict[str, str]) -> None:
 
 @contextmanager
 def serving(tenant: Tenant) -> Iterator[Tenant]:
-    """The tenant on a port of its own, for the time of the block."""
+    """The tenant on its own port, for the duration of the block."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True  # else each answer waits 40 ms for an acknowledgement
+        disable_nagle_algorithm = True  # otherwise each response waits 40 ms for an acknowledgement
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

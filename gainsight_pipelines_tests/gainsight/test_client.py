@@ -1,4 +1,4 @@
-"""The client against answers of every kind, over sockets: what is retried, what it says, what it never gives away."""
+"""The client against responses of all kinds, over sockets: retries, error messages, and no leaked secrets."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ NAMES = Query(("Name",))
 
 
 class Case:
-    """A client, the server that it talks to, and its clock."""
+    """A client, its server, and its clock."""
 
     def __init__(self, server: Scripted, **options: Any) -> None:
         self.server = server
@@ -83,7 +83,7 @@ def refusal(code: str, text: str = "", status: int = 400, **headers: str) -> byt
     return answer(document, status, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
-def test_a_query_as_it_goes_over_the_wire(case):
+def test_a_query_is_sent_as_documented(case):
     one = case(answer(GOOD, headers={"Date": "Sat, 31 Jan 2026 10:00:00 GMT"}, zipped=True))
     where = (Condition("Name", Operator.EQ, ("one",)),)
     page = one.client.query("company", Query(("Name",), where, (("Name", "asc"),), limit=7))
@@ -107,7 +107,7 @@ def test_a_query_as_it_goes_over_the_wire(case):
     assert one.client.bytes_received == page.size_bytes == len(json.dumps(GOOD))
 
 
-def test_one_connection_is_kept_for_many_calls(case):
+def test_calls_share_one_connection(case):
     one = case(answer(GOOD))
     for _ in range(5):
         assert one.names() == ["one"]
@@ -115,7 +115,7 @@ def test_one_connection_is_kept_for_many_calls(case):
     assert one.client.calls == {"query": 5}
 
 
-def test_each_request_is_announced_and_counted_by_its_kind(case):
+def test_each_request_is_announced_and_counted_by_kind(case):
     kinds: list[str] = []
     one = case(refusal("GU_1101", "Oops", 500), answer(GOOD), before_call=kinds.append)
     one.client.query("company", NAMES, kind="sweep")
@@ -143,7 +143,7 @@ def test_each_request_is_announced_and_counted_by_its_kind(case):
         pytest.param(answer(b"\x1f\x8b broken", headers={"Content-Encoding": "gzip"}), id="broken gzip"),
     ],
 )
-def test_what_passes_is_tried_again(case, broken):
+def test_a_transient_failure_is_retried(case, broken):
     one = case(broken, broken, answer(GOOD))
     assert one.names() == ["one"]
     assert one.client.calls == {"query": 3}
@@ -151,7 +151,7 @@ def test_what_passes_is_tried_again(case, broken):
     assert 0.5 <= one.clock.sleeps[0] <= 1.0 <= one.clock.sleeps[1] <= 2.0
 
 
-def test_after_enough_tries_it_is_an_error_that_a_later_run_may_not_have(case):
+def test_after_the_last_try_a_transient_error_is_raised(case):
     one = case(answer(PAGE, 502, content_type="text/html"))
     error = one.error()
     assert isinstance(error, SlowAnswer)
@@ -160,12 +160,12 @@ def test_after_enough_tries_it_is_an_error_that_a_later_run_may_not_have(case):
     assert one.clock.sleeps == sorted(one.clock.sleeps)
 
 
-def test_time_outs(case):
+def test_a_timeout_is_retried_and_then_reported(case):
     one = case(hang, answer(GOOD), read_timeout=0.2)
     assert one.names() == ["one"]
     error = case(hang, read_timeout=0.05).error()
     assert isinstance(error, SlowAnswer)
-    assert "didn't answer the query of company in time" in str(error)
+    assert "didn't respond to the query of company in time" in str(error)
 
 
 def test_a_slow_drip_ends_at_the_time_limit(case):
@@ -177,24 +177,24 @@ def test_a_slow_drip_ends_at_the_time_limit(case):
 
 
 @pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\n"])
-def test_a_slow_drip_of_headers_ends_there_too(case, start):
-    """A socket's timeout begins anew with each byte."""
+def test_a_slow_drip_of_headers_ends_at_the_time_limit(case, start):
+    """A socket's timeout restarts with each byte."""
     one = case(drip(start, b"X" if not start else b"X: y\r\n", 0.01), max_answer_seconds=0.15, read_timeout=5)
     started = time.monotonic()
     assert "takes longer than 0.15 seconds" in str(one.error())
     assert time.monotonic() - started < 5
-    assert one.client.calls.total() == 5  # each try has its own time
+    assert one.client.calls.total() == 5  # the limit applies to each attempt
 
 
-def test_silence_is_no_longer_than_the_whole_answer_may_take(case):
+def test_silence_ends_at_the_time_limit(case):
     started = time.monotonic()
     one = case(hang, max_answer_seconds=0.1, read_timeout=60, max_tries=1)
     assert isinstance(one.error(), SlowAnswer)
     assert time.monotonic() - started < 5
 
 
-def test_a_client_that_is_closed_makes_no_further_call(case):
-    """Also one that waits for an answer, or for its next try, in another thread."""
+def test_a_closed_client_makes_no_further_call(case):
+    """Even if another thread is waiting for a response or for the next attempt."""
     one = case(refusal("GU_1101", "", 500))
     waits, goes_on = threading.Event(), threading.Event()
 
@@ -217,19 +217,19 @@ def test_a_client_that_is_closed_makes_no_further_call(case):
 
 
 @pytest.mark.parametrize("zipped", [False, True])
-def test_an_answer_without_end_ends_at_the_limit_in_bytes(case, zipped):
+def test_an_endless_response_ends_at_the_size_limit(case, zipped):
     if zipped:
         one = case(answer(b" " * 5_000_000, zipped=True), max_response_bytes=100_000)
     else:
         head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         one = case(drip(head, b"10000\r\n" + b" " * 0x10000 + b"\r\n", 0), max_response_bytes=1_000_000)
     error = one.error()
-    assert isinstance(error, PermanentError)  # the same question is never answered
+    assert isinstance(error, PermanentError)  # the same query would fail again
     assert "larger than" in str(error)
     assert one.client.calls.total() == 1
 
 
-def test_a_smaller_question_is_asked_where_the_caller_has_one(case):
+def test_a_smaller_query_is_sent_if_the_caller_has_one(case):
     one = case(refusal("GU_1101", "", 500), refusal("GU_1101", "", 500), answer(GOOD))
     page = one.client.query("company", NAMES, shrink=lambda query, error: query.with_limit(query.limit // 2))
     assert [json.loads(body)["limit"] for _, _, body in one.server.requests] == [5000, 2500, 1250]
@@ -260,14 +260,14 @@ def test_a_rejected_key(case, status):
 
 
 @pytest.mark.parametrize("status", [401, 403, 400])
-def test_an_address_that_is_not_on_the_allow_list(case, status):
+def test_an_ip_address_that_is_not_on_the_allow_list_is_reported(case, status):
     error = case(refusal("GS_APIG_2402", "IP Address does not lie in range of whitelisted ips", status)).error()
     assert isinstance(error, CredentialsRejected)
     assert "IP allow-list" in str(error)
 
 
 @pytest.mark.parametrize("status", [429, 200, 400])
-def test_the_rate_limit_waits_for_the_next_minute_of_their_clock(case, status):
+def test_a_rate_limit_waits_for_the_next_minute_of_the_server_clock(case, status):
     one = case(refusal("GS_APIG_2404", "limit", status, Date="Sat, 31 Jan 2026 10:00:47 GMT"), answer(GOOD))
     assert one.names() == ["one"]
     assert len(one.clock.sleeps) == 1
@@ -287,7 +287,7 @@ def test_retry_after_is_obeyed_in_seconds_and_as_a_date(case):
     assert one.clock.sleeps == [7.0, 30.0, 3.0]
 
 
-def test_an_exhausted_day_is_handed_on(case):
+def test_an_exhausted_daily_quota_is_left_to_a_later_run(case):
     one = case(refusal("GS_APIG_2404", "limit", 429))
     error = one.error()
     assert isinstance(error, RateLimited)
@@ -300,7 +300,7 @@ def test_an_exhausted_day_is_handed_on(case):
     assert long.clock.sleeps == []
 
 
-def test_a_web_page_says_base_url_and_later_a_gateway(case):
+def test_a_web_page_blames_the_base_url_at_first_and_a_gateway_later(case):
     login = answer(PAGE, content_type="text/html")
     one = case(login)
     error = one.error()
@@ -329,7 +329,7 @@ def test_no_data_is_an_empty_page(case, document, status):
 
 
 @pytest.mark.parametrize("data", ["text", {"other": 1}, [1], {"records": {"Name": "one"}}])
-def test_data_of_another_shape_are_no_empty_page(case, data):
+def test_data_in_another_format_is_an_error(case, data):
     assert "can't be read" in str(case(answer({"result": True, "data": data})).error())
 
 
@@ -381,7 +381,7 @@ def test_a_wrong_host(case):
     assert "Check gainsight.base_url" in str(error)
 
 
-def test_nobody_listens_and_nobody_is_called_so():
+def test_a_refused_connection_and_an_unknown_host_are_reported():
     clock = RecordingClock()
     with scripted(answer(GOOD)) as server:
         pass
@@ -397,7 +397,7 @@ def test_nobody_listens_and_nobody_is_called_so():
         client.query("company", NAMES)
 
 
-def test_a_certificate_that_is_not_trusted_is_no_passing_thing():
+def test_an_untrusted_certificate_is_a_permanent_error():
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     with (
@@ -418,7 +418,7 @@ def test_damaged_text_is_cleaned_and_counted(case):
 
 
 @pytest.mark.parametrize("name", ["company/../x", "", "a b", "company?x=1", "ünter", "x" * 200, "company\n"])
-def test_names_are_checked_before_they_go_into_a_path(case, name):
+def test_names_are_validated_before_they_go_into_a_path(case, name):
     one = case(answer(GOOD))
     with pytest.raises(SettingsError):
         one.client.query(name, NAMES)
@@ -438,7 +438,7 @@ def test_names_are_checked_before_they_go_into_a_path(case, name):
         ("http://[::1]:8080", "http://[::1]:8080"),
     ],
 )
-def test_base_urls_that_will_do(url, checked):
+def test_valid_base_urls(url, checked):
     assert checked_base_url(url) == checked
 
 
@@ -457,14 +457,14 @@ def test_base_urls_that_will_do(url, checked):
         "",
     ],
 )
-def test_base_urls_that_won_t(url):
+def test_invalid_base_urls(url):
     with pytest.raises(SettingsError, match=r"gainsight\.base_url") as caught:
         checked_base_url(url)
     assert "password@" not in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["", "  ", "two words", "line\nbreak", "“quoted”"])
-def test_keys_that_can_t_be_right(key):
+def test_invalid_keys(key):
     with pytest.raises(SettingsError, match="GAINSIGHT_API_KEY") as caught:
         AccessKey(key)
     assert key.strip() == "" or key not in str(caught.value)

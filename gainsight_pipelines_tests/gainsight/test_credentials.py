@@ -1,4 +1,4 @@
-"""The two ways to be let in: an API key, and an M2M OAuth client that is exchanged for tokens."""
+"""The credentials: an API key, or an M2M OAuth client that is exchanged for tokens."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def ask(server: Scripted, times: int = 1) -> None:
 
 
 class MovedClock(RecordingClock):
-    """Its time goes on by what it was asked to wait."""
+    """A clock that advances by the seconds it was asked to wait."""
 
     def monotonic(self) -> float:
         return super().monotonic() + sum(self.sleeps)
@@ -55,7 +55,7 @@ def test_one_token_serves_many_calls():
     assert all("accesskey" not in headers for _, headers, _ in server.requests)
 
 
-def test_where_the_form_is_refused_an_empty_json_request_is_sent():
+def test_if_the_form_is_refused_an_empty_json_request_is_sent():
     refusal = answer({"result": False, "errorCode": "GSOBJ_1024"}, 400)
     with scripted(refusal, answer({"result": True, "data": token("t-1")}), answer(GOOD)) as server:
         ask(server)
@@ -76,14 +76,14 @@ def test_a_token_is_renewed_before_it_expires(lifetime, is_renewed):
     assert len(paths(server)) == (4 if is_renewed else 2)
 
 
-def test_a_token_that_is_refused_is_renewed_once():
+def test_a_refused_token_is_renewed_once():
     answers = [answer(token("t-1")), answer(GOOD), answer(UNAUTHORISED, 401), answer(token("t-2")), answer(GOOD)]
     with scripted(*answers) as server:
         ask(server, times=2)
     assert server.requests[-1][1]["authorization"] == "Bearer t-2"
 
 
-def test_a_new_token_that_is_refused_is_not_renewed_again():
+def test_a_refused_new_token_is_not_renewed_again():
     with (
         scripted(answer(token("t-1")), answer(UNAUTHORISED, 401)) as server,
         pytest.raises(CredentialsRejected, match="M2M OAuth client was rejected"),
@@ -92,14 +92,14 @@ def test_a_new_token_that_is_refused_is_not_renewed_again():
     assert len(server.requests) == 2
 
 
-def test_a_client_that_is_refused():
+def test_a_refused_oauth_client_is_reported():
     with scripted(answer(UNAUTHORISED, 401)) as server, pytest.raises(CredentialsRejected) as caught:
         ask(server)
     assert "GAINSIGHT_CLIENT_SECRET" in str(caught.value) and "a-secret" not in str(caught.value)
     assert paths(server) == ["/v1/users/m2m/oauth/token"] * 2
 
 
-def test_a_token_service_that_is_down_is_worth_another_try():
+def test_an_unavailable_token_service_is_retried():
     with scripted(answer({"result": False, "errorCode": "GU_1101"}, 503)) as server, pytest.raises(TransientError):
         ask(server)
     assert len(server.requests) == 1
@@ -127,7 +127,7 @@ def sandbox(small_sandbox: RunningSandbox) -> Iterator[RunningSandbox]:
 
 
 @pytest.mark.parametrize("request_kind", ["form", "json"])
-def test_the_sandbox_s_client(sandbox: RunningSandbox, request_kind: str):
+def test_the_sandbox_accepts_an_oauth_client(sandbox: RunningSandbox, request_kind: str):
     sandbox.switch(token_request=request_kind)
     variables = sandbox.env_of("m2m")
     client = OAuthClient(variables["GAINSIGHT_CLIENT_ID"], variables["GAINSIGHT_CLIENT_SECRET"])
@@ -141,7 +141,7 @@ def secrets(folder: Path, **variables: str) -> Secrets:
     return Secrets.read(folder / "gainsight.yaml", variables)
 
 
-def test_which_credential_is_used(tmp_path: Path):
+def test_the_oauth_client_wins_over_the_api_key(tmp_path: Path):
     both = {"GAINSIGHT_CLIENT_ID": "i", "GAINSIGHT_CLIENT_SECRET": "s", "GAINSIGHT_API_KEY": "k"}
     assert credential_from(secrets(tmp_path, **both)) == OAuthClient("i", "s")
     assert credential_from(secrets(tmp_path, GAINSIGHT_API_KEY="k")) == AccessKey("k")
@@ -158,6 +158,6 @@ def test_which_credential_is_used(tmp_path: Path):
         ({"GAINSIGHT_CLIENT_SECRET": "s"}, "GAINSIGHT_CLIENT_ID"),
     ],
 )
-def test_what_is_missing_is_named(tmp_path: Path, variables: dict[str, str], missing: str):
+def test_a_missing_variable_is_named(tmp_path: Path, variables: dict[str, str], missing: str):
     with pytest.raises(SettingsError, match=f"{missing} is not"):
         credential_from(secrets(tmp_path, **variables))

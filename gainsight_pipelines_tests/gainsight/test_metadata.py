@@ -1,4 +1,4 @@
-"""Metadata out of answers as Gainsight's documentation shows them."""
+"""Parsing metadata responses as Gainsight's documentation shows them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def company() -> ObjectSchema:
     return schema
 
 
-def test_the_named_object_is_taken_whatever_its_case_and_company():
+def test_the_named_object_is_found_in_any_case_among_others():
     assert company().name == "company"
     assert object_schema(COMPANY, "COMPANY") == company()
     assert object_schema([COMPANY], "relationship") is None
@@ -91,7 +91,7 @@ def test_lookups(name, path):
     assert (lookup.lookup_object, lookup.lookup_path) == ("gsuser", path)
 
 
-def test_picklists_know_inactive_and_deleted_items():
+def test_picklists_keep_inactive_and_deleted_options():
     picklist = company().field("companytype")
     assert picklist is not None
     assert picklist.is_picklist
@@ -101,14 +101,14 @@ def test_picklists_know_inactive_and_deleted_items():
     assert picklist.label_of("1I00DELETED") == "1I00DELETED"
 
 
-def test_a_schema_goes_through_json_and_back():
+def test_a_schema_survives_json():
     document = json.loads(json.dumps(company().to_json()))
     again = ObjectSchema.from_json(document)
     assert again == company()
     assert again.field("GSID") == company().field("Gsid")
-    with pytest.raises(ValueError, match="another form"):
+    with pytest.raises(ValueError, match="another format"):
         ObjectSchema.from_json({"name": "company"})
-    with pytest.raises(ValueError, match="another form"):
+    with pytest.raises(ValueError, match="another format"):
         ObjectSchema.from_json(document | {"fields": [{"name": "x", "options": [], "newer": 1}]})
 
 

@@ -1,4 +1,4 @@
-"""Queries as they are sent, filters as they are checked, conditions on records."""
+"""Queries as sent, validation of filters, evaluation of conditions on records."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def holds(operator: str, *values: Any, actual: Any) -> bool:
     return Condition("F", Operator(operator), values).holds({"F": actual})
 
 
-def test_the_operators_are_spelled_as_the_documents_spell_them():
+def test_operators_are_spelled_as_documented():
     assert set(Operator) == {
         "EQ", "NE", "LT", "GT", "LTE", "GTE", "BTW", "IS_NULL", "IS_NOT_NULL", "CONTAINS", "DOES_NOT_CONTAINS",
         "STARTS_WITH", "ENDS_WITH", "INCLUDES", "IN", "EXCLUDES", "NOT_IN",
     }  # fmt: skip
 
 
-def test_conditions_are_joined_by_and_alone():
+def test_conditions_are_joined_by_and_only():
     where = tuple(Condition(name, Operator.IS_NULL) for name in ("One", "Two", "Three"))
     assert Query(("Name",), where).body()["where"] == {
         "conditions": [
@@ -41,7 +41,7 @@ def test_conditions_are_joined_by_and_alone():
     }
 
 
-def test_a_filter_of_the_settings_goes_out_as_it_stands():
+def test_a_filter_from_the_settings_is_sent_unchanged():
     raw = parse_where({"conditions": [{"name": "Nps", "alias": "A", "value": 9, "operator": "GTE"}]})
     assert Query(("Name",), raw_where=raw).body()["where"] == {
         "conditions": [{"name": "Nps", "alias": "A", "value": [9], "operator": "GTE"}],
@@ -65,11 +65,11 @@ def test_a_filter_of_the_settings_goes_out_as_it_stands():
         ("text", "text"),
     ],
 )
-def test_values_as_they_are_sent(value, sent):
+def test_values_are_sent_as_documented(value, sent):
     assert Condition("F", Operator.EQ, (value,)).body("A")["value"] == [sent]
 
 
-def test_a_time_without_a_zone_is_not_sent():
+def test_a_time_without_a_zone_is_rejected():
     with pytest.raises(ValueError, match="no time zone"):
         Condition("F", Operator.GTE, (datetime(2026, 1, 31),))  # noqa: DTZ001 - that is the point
 
@@ -89,7 +89,7 @@ def test_names_are_checked(name):
         lambda: Query((name,)),
         lambda: Query(("Name",), order_by=((name, "asc"),)),
     ):
-        with pytest.raises(SettingsError, match="no name of a Gainsight field"):
+        with pytest.raises(SettingsError, match="not the name of a Gainsight field"):
             make()
 
 
@@ -104,7 +104,7 @@ B = {"name": "Type", "alias": "B", "value": ["NPS"], "operator": "IN"}
 
 
 @pytest.mark.parametrize("expression", ["A AND B", "A OR B", "(A AND B)", "((A) OR (B))", " A  and B "])
-def test_expressions_that_can_be_read(expression):
+def test_valid_expressions(expression):
     assert parse_where({"conditions": [A, B], "expression": expression})["expression"] == expression
 
 
@@ -113,14 +113,14 @@ def test_expressions_that_can_be_read(expression):
     [
         ([], "filter is a list"),
         (None, "filter is a null"),
-        ({"conditions": []}, "filter.conditions has to be a list of at least one"),
-        ({"conditions": "A"}, "filter.conditions has to be a list"),
-        ({"conditions": [A], "limit": 3}, "filter.'limit' isn't known"),
-        ({"conditions": [A | {"field": "x"}]}, "filter.conditions[0].'field' isn't known"),
+        ({"conditions": []}, "filter.conditions must be a list of at least one"),
+        ({"conditions": "A"}, "filter.conditions must be a list"),
+        ({"conditions": [A], "limit": 3}, "filter.'limit' is unknown"),
+        ({"conditions": [A | {"field": "x"}]}, "filter.conditions[0].'field' is unknown"),
         ({"conditions": [A | {"name": "a b"}]}, "filter.conditions[0].name"),
         ({"conditions": [A | {"alias": "AA"}]}, "filter.conditions[0].alias"),
         ({"conditions": [A, B | {"alias": "A"}]}, "filter.conditions[1].alias A is used twice"),
-        ({"conditions": [A | {"operator": "LIKE"}]}, "filter.conditions[0].operator 'LIKE' isn't known"),
+        ({"conditions": [A | {"operator": "LIKE"}]}, "filter.conditions[0].operator 'LIKE' is unknown"),
         ({"conditions": [A | {"operator": "BTW"}]}, "filter.conditions[0].value: BTW takes 2 values, not 1"),
         ({"conditions": [A | {"value": [None]}]}, "filter.conditions[0].value[0] is a null"),
         ({"conditions": [A | {"value": [{}]}]}, "filter.conditions[0].value[0] is a dict"),
@@ -129,12 +129,12 @@ def test_expressions_that_can_be_read(expression):
         ({"conditions": [A, B], "expression": "(A AND B"}, "can't be read"),
         ({"conditions": [A, B], "expression": "A) AND (B"}, "can't be read"),
         ({"conditions": [A, B], "expression": "A; DROP"}, "can't be read"),
-        ({"conditions": [A, B], "expression": "A AND C"}, "filter.expression names C"),
+        ({"conditions": [A, B], "expression": "A AND C"}, "filter.expression uses C"),
         ({"conditions": [A, B], "expression": "A"}, "filter.expression leaves out the condition B"),
         ({"conditions": [A, B], "expression": 5}, "filter.expression is a int"),
     ],
 )
-def test_filters_that_can_t_be_right_are_named_with_their_place(document, said):
+def test_invalid_filters_are_reported_with_their_place(document, said):
     with pytest.raises(SettingsError) as caught:
         parse_where(document)
     assert said in str(caught.value)
@@ -157,7 +157,7 @@ SECONDS = st.integers(-5, 5)
 
 
 @given(SECONDS, SECONDS, st.integers(0, 999), st.sampled_from(["iso", "epoch", "spaced"]))
-def test_times_hold_by_whole_seconds(actual, bound, milliseconds, form):
+def test_times_compare_by_whole_seconds(actual, bound, milliseconds, form):
     instant = TEN + timedelta(seconds=actual, milliseconds=milliseconds)
     shown: Any = {
         "iso": instant.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -169,13 +169,13 @@ def test_times_hold_by_whole_seconds(actual, bound, milliseconds, form):
     assert holds("LT", value, actual=shown) == (actual < bound)
     assert holds("LTE", value, actual=shown) == (actual <= bound)
     assert holds("EQ", value, actual=shown) == (actual == bound)
-    # A time that is shown as the bound's second may be kept as later than the bound.
+    # A time shown as the bound's second may be stored with a later fraction.
     assert holds("GT", value, actual=shown) == (actual >= bound)
     assert holds("BTW", value, value + timedelta(seconds=2), actual=shown) == (bound <= actual <= bound + 2)
 
 
 @given(st.dates(date(2020, 1, 1), date(2030, 1, 1)), st.integers(-3, 3), st.booleans())
-def test_days_hold_as_whole_days(day, distance, has_time):
+def test_days_compare_as_whole_days(day, distance, has_time):
     bound = day + timedelta(days=distance)
     shown = f"{day.isoformat()}T13:00:00Z" if has_time else day.isoformat()
     assert holds("GTE", bound, actual=shown) == (day >= bound)
@@ -185,14 +185,14 @@ def test_days_hold_as_whole_days(day, distance, has_time):
 
 
 @pytest.mark.parametrize("operator", ["GTE", "GT", "LT", "LTE"])
-def test_a_day_holds_for_a_time_within_it(operator):
+def test_a_day_matches_a_time_within_it(operator):
     assert holds(operator, TEN, actual="2026-01-31")
     assert holds(operator, TEN, actual="2026-01-30") == (operator in ("LT", "LTE"))
     assert holds(operator, TEN, actual="2026-02-01") == (operator in ("GTE", "GT"))
 
 
 @given(st.integers(-5, 5) | st.floats(-5, 5), st.integers(-5, 5))
-def test_numbers_hold_as_numbers(actual, bound):
+def test_numbers_compare_as_numbers(actual, bound):
     assert holds("GT", bound, actual=actual) == (actual > bound)
     assert holds("LTE", bound, actual=actual) == (actual <= bound)
     assert holds("EQ", bound, actual=actual) == (actual == bound)
@@ -202,7 +202,7 @@ def test_numbers_hold_as_numbers(actual, bound):
 
 
 @given(st.text(max_size=4), st.text(min_size=1, max_size=2))
-def test_text_holds_and_in_doubt_a_record_is_kept(actual, part):
+def test_text_compares_and_in_doubt_keeps_the_record(actual, part):
     for found, there in (
         (holds("CONTAINS", part, actual=actual), part in actual),
         (holds("STARTS_WITH", part, actual=actual), actual.startswith(part)),
@@ -217,7 +217,7 @@ def test_text_holds_and_in_doubt_a_record_is_kept(actual, part):
 
 
 @pytest.mark.parametrize("actual", [None, ""])
-def test_null(actual):
+def test_null_matches_as_in_sql(actual):
     assert holds("IS_NULL", actual=actual)
     assert not holds("IS_NOT_NULL", actual=actual)
     for operator in ("EQ", "GT", "LT", "GTE", "LTE", "CONTAINS", "IN", "INCLUDES"):
@@ -236,7 +236,7 @@ def test_multi_selects_and_booleans():
     assert not holds("EQ", True, actual=False)
 
 
-def test_labels_of_picklists_can_t_be_decided_by_ids():
+def test_picklist_labels_cannot_be_compared_with_ids():
     assert not Condition("F", Operator.IN, ("New",)).is_decidable({"F": ITEM})
     assert Condition("F", Operator.IN, (ITEM,)).is_decidable({"F": ITEM})
     assert Condition("F", Operator.IN, ("New",)).is_decidable({"F": "New"})
@@ -252,7 +252,7 @@ VALUES = st.one_of(
     st.lists(VALUES, min_size=2, max_size=2),
     st.one_of(VALUES, st.none(), st.floats(), st.lists(st.text(max_size=2)), st.just({})),
 )
-def test_no_record_makes_a_condition_fail(operator, values, actual):
+def test_no_record_makes_a_condition_raise(operator, values, actual):
     count = {Operator.IS_NULL: 0, Operator.IS_NOT_NULL: 0, Operator.BTW: 2}.get(operator, 1)
     condition = Condition("F", operator, tuple(values[:count]))
     assert condition.holds({"F": actual}) in (True, False)

@@ -1,4 +1,4 @@
-"""The reader against a tenant over a socket: none lost, calls counted, for each habit that a tenant may have."""
+"""The reader against a tenant over a socket: no record lost and calls counted, for each API behaviour."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OVERLAP = timedelta(minutes=15)
 
 
 def make_rows(count: int, *, seed: int = 1, every: timedelta = timedelta(seconds=7)) -> list[Row]:
-    """Rows with random Gsids, some seconds apart, with fractions that are not shown."""
+    """Rows with random GSIDs, some seconds apart, with fractions that are not shown."""
     chance = random.Random(seed)
     return [
         {
@@ -54,7 +54,7 @@ def plan_of(**changes: Any) -> ReadPlan:
 
 
 class Read:
-    """Everything that one read gave."""
+    """All pages of one read."""
 
     def __init__(self, pages: Iterator[ReadPage]) -> None:
         self.pages = list(pages)
@@ -87,19 +87,19 @@ def all_gsids(tenant: Tenant) -> Counter[str]:
 
 @pytest.mark.parametrize("shows", ["iso", "iso_ms", "epoch"])
 @pytest.mark.parametrize("shape", ["records", "list"])
-def test_a_healthy_tenant_costs_pages_plus_one(tenant, client, said, shows, shape):
+def test_a_well_behaved_tenant_costs_pages_plus_one_calls(tenant, client, said, shows, shape):
     tenant.rows, tenant.shows, tenant.shape = make_rows(1_000), shows, shape
     random.Random(2).shuffle(tenant.rows)
     read = Read(read_changed(client, plan_of(), page_size=300, report=said.append))
     assert Counter(read.gsids) == all_gsids(tenant)
-    assert client.calls == {"query": 5}  # 300, 299 new, 299 new, 102 new of 103, then only the last one again
+    assert client.calls == {"query": 5}  # 300, 299 new, 299 new, 102 new of 103, then the last one alone
     newest = max(row["ModifiedDate"] for row in tenant.rows).replace(microsecond=0)
     assert read.last.position == Position(newest)
     assert said == []
     assert not read.last.is_whole
 
 
-def test_nothing_new_is_one_call(tenant, client):
+def test_nothing_new_costs_one_call(tenant, client):
     tenant.rows = make_rows(500)
     read = Read(read_changed(client, plan_of(start=Position(datetime(2027, 1, 1, tzinfo=UTC)))))
     assert read.records == []
@@ -114,7 +114,7 @@ def test_an_empty_object(tenant, client):
     assert client.calls.total() == 1
 
 
-def test_the_dates_are_asked_for_in_utc_and_never_by_equality(tenant, client):
+def test_dates_are_queried_in_utc_and_never_by_equality(tenant, client):
     tenant.rows = make_rows(350)
     Read(read_changed(client, plan_of(start=Position(MORNING)), page_size=100))
     for body in tenant.asked:
@@ -125,7 +125,7 @@ def test_the_dates_are_asked_for_in_utc_and_never_by_equality(tenant, client):
         assert set(body["where"]["expression"]) <= set("ABCDEF AND")
 
 
-def test_rows_without_a_date_have_a_pass_of_their_own(tenant, client):
+def test_rows_without_a_date_are_read_separately(tenant, client):
     tenant.rows = make_rows(450)
     for row in tenant.rows[::2]:
         row["ModifiedDate"] = None
@@ -139,7 +139,7 @@ def test_rows_without_a_date_have_a_pass_of_their_own(tenant, client):
 
 @pytest.mark.parametrize("cap", [None, 150])
 @pytest.mark.parametrize("ties", [100, 101, 299, 300, 301, 450, 1_200])
-def test_a_second_with_more_rows_than_a_page_is_drained(tenant, client, said, ties, cap):
+def test_a_second_with_more_rows_than_a_page_is_read_by_gsid(tenant, client, said, ties, cap):
     tenant.rows, tenant.cap = make_rows(1_500), cap
     for row in tenant.rows[140 : 140 + ties]:
         row["ModifiedDate"] = MORNING + timedelta(
@@ -160,12 +160,12 @@ def test_all_rows_in_one_second(tenant, client, count, cap):
     assert client.calls.total() <= 2 * (count // min(cap or 300, 300)) + 5
 
 
-def test_a_read_goes_on_in_the_middle_of_a_drained_second(tenant, client):
+def test_a_read_resumes_within_a_second_that_is_read_by_gsid(tenant, client):
     tenant.rows = make_rows(900, every=timedelta(0)) + make_rows(50, seed=2)
     stored: dict[str, Any] = {}
     position: Position | None = None
     was_drained = False
-    for _ in range(20):  # each time the run is killed after its first page
+    for _ in range(20):  # each run is killed after its first page
         pages = read_changed(client, plan_of(start=position), page_size=200)
         page = next(pages)
         pages.close()
@@ -180,7 +180,7 @@ def test_a_read_goes_on_in_the_middle_of_a_drained_second(tenant, client):
 
 @pytest.mark.parametrize("limit", [3, 50, 100, 101, 150, 500])
 @pytest.mark.parametrize("ties", [1, 130, 400])
-def test_reads_with_a_limit_reach_the_end_one_after_the_other(tenant, client, limit, ties):
+def test_successive_limited_reads_reach_the_end(tenant, client, limit, ties):
     tenant.rows = make_rows(500)
     for row in tenant.rows[20 : 20 + ties]:
         row["ModifiedDate"] = MORNING + timedelta(seconds=140, milliseconds=500)
@@ -197,7 +197,7 @@ def test_reads_with_a_limit_reach_the_end_one_after_the_other(tenant, client, li
     assert stored == set(all_gsids(tenant))
 
 
-def test_a_limit_that_is_just_enough_is_not_truncated(tenant, client):
+def test_a_limit_equal_to_the_number_of_records_is_not_truncated(tenant, client):
     tenant.rows = make_rows(120)
     assert not Read(read_changed(client, plan_of(limit=120))).last.is_truncated
     assert Read(read_changed(client, plan_of(limit=119))).last.is_truncated
@@ -219,7 +219,7 @@ def test_keys_in_another_case(tenant, client):
     assert {record["gsid"] for record in records} == set(all_gsids(tenant))
 
 
-def test_page_size_shrinks_when_the_tenant_fails_and_says_so(tenant, client, said):
+def test_page_size_shrinks_on_failure_and_is_reported(tenant, client, said):
     tenant.rows, tenant.fails_above = make_rows(2_000), 700
     read = Read(read_changed(client, plan_of(), page_size=5_000, report=said.append))
     assert Counter(read.gsids) == all_gsids(tenant)
@@ -240,8 +240,8 @@ def test_page_size_shrinks_when_the_tenant_fails_and_says_so(tenant, client, sai
 
 
 @pytest.mark.parametrize("fails_above", [100, 200])
-def test_the_page_shrinks_as_far_as_it_has_to(tenant, client, said, fails_above):
-    """Each smaller question has its tries for itself."""
+def test_the_page_shrinks_as_far_as_needed(tenant, client, said, fails_above):
+    """Each smaller query has its own attempts."""
     tenant.rows, tenant.fails_above = make_rows(700), fails_above
     read = Read(read_changed(client, plan_of(), report=said.append))
     assert Counter(read.gsids) == all_gsids(tenant)
@@ -257,7 +257,7 @@ def edits(tenant: Tenant, chance: random.Random, *, per_call: int = 5) -> Any:
     return edit
 
 
-def test_rows_that_are_edited_while_reading_end_in_their_newest_version(tenant, client):
+def test_rows_edited_during_the_read_arrive_in_their_newest_version(tenant, client):
     tenant.rows = make_rows(3_000)
     tenant.before_answer = edits(tenant, random.Random(3))
     stored = {}
@@ -306,10 +306,10 @@ def test_neither_where_nor_order_honoured(tenant, client, said, shuffles):
     assert any("offset alone" in sentence for sentence in said)
 
 
-def test_a_tenant_that_honours_nothing_at_all_fails_with_the_reason(tenant, client):
+def test_a_tenant_that_honours_nothing_fails_with_the_reason(tenant, client):
     tenant.rows = make_rows(900)
     tenant.ignores_where = tenant.ignores_order = tenant.ignores_offset = True
-    with pytest.raises(CannotReadCompletely, match="different offsets bring the same page"):
+    with pytest.raises(CannotReadCompletely, match="different offsets return the same page"):
         list(read_changed(client, plan_of(), page_size=250))
     assert len(tenant.asked) < 10
 
@@ -323,7 +323,7 @@ def test_where_and_offset_not_honoured(tenant, client):
 
 @pytest.mark.parametrize("hours", [-8, 5])
 @pytest.mark.parametrize("count", [1, 900])
-def test_literals_read_in_another_zone_are_found_by_the_known_record(tenant, client, said, hours, count):
+def test_literals_read_in_another_zone_are_detected_with_a_known_record(tenant, client, said, hours, count):
     tenant.rows, tenant.shift = make_rows(count), timedelta(hours=hours)
     read = Read(read_changed(client, plan_of(is_first_read=True), page_size=250, report=said.append))
     assert set(read.gsids) == set(all_gsids(tenant))
@@ -334,7 +334,7 @@ def test_literals_read_in_another_zone_are_found_by_the_known_record(tenant, cli
     assert again.gsids == [tenant.rows[-1]["Gsid"]]
 
 
-def test_the_proof_costs_three_calls_one_for_a_single_page_and_forgives_an_edit(tenant, client, said):
+def test_the_proof_costs_three_calls_or_one_for_a_single_page_and_tolerates_an_edit(tenant, client, said):
     tenant.rows = make_rows(90)
     Read(read_changed(client, plan_of(is_first_read=True), page_size=500, report=said.append))
     assert client.calls == {"query": 1, "probe": 1}
@@ -352,7 +352,7 @@ def test_the_proof_costs_three_calls_one_for_a_single_page_and_forgives_an_edit(
     tenant.asked.clear()
     tenant.before_answer = edit_the_first
     Read(read_changed(client, plan_of(is_first_read=True), page_size=500, report=said.append))
-    assert client.calls["probe"] == 5  # the edited one twice, then another one, then the two for the order
+    assert client.calls["probe"] == 5  # the edited record twice, then another one, then two for the order
     assert said == []
 
 
@@ -365,8 +365,8 @@ PIECES = {
 @pytest.mark.parametrize("pieces", PIECES.values(), ids=PIECES)
 @pytest.mark.parametrize("habit", ["ignores_order", "orders_pages_alone"])
 @pytest.mark.parametrize("start", [None, Position(MORNING)])
-def test_pages_that_are_in_order_by_chance_are_not_taken_for_everything(tenant, client, said, pieces, habit, start):
-    """As rows lie in the tenant's table, each page ascends by itself."""
+def test_pages_in_order_by_chance_are_not_taken_as_complete(tenant, client, said, pieces, habit, start):
+    """In table order, each page ascends."""
     rows = make_rows(300)
     tenant.rows, tenant.cap = [row for piece in pieces for row in rows[piece]], 100
     setattr(tenant, habit, True)
@@ -376,14 +376,14 @@ def test_pages_that_are_in_order_by_chance_are_not_taken_for_everything(tenant, 
     assert any("the order of pages can't be trusted" in sentence for sentence in said)
 
 
-def test_filters_are_applied_here_where_the_tenant_ignores_them(tenant, client):
+def test_filters_are_applied_locally_if_the_tenant_ignores_them(tenant, client):
     tenant.rows, tenant.ignores_where = make_rows(600), True
     keep = Condition("Name", Operator.IN, ("row 3", "row 555"))
     read = Read(read_changed(client, plan_of(filters=(keep,)), page_size=250))
     assert {record["Name"] for record in read.records} == {"row 3", "row 555"}
 
 
-def test_labels_of_a_picklist_cant_be_filtered_here(tenant, client):
+def test_picklist_labels_cannot_be_filtered_locally(tenant, client):
     tenant.rows, tenant.ignores_where = make_rows(300), True
     for row in tenant.rows:
         row["Stage"] = "1I00" + "A" * 32
@@ -393,7 +393,7 @@ def test_labels_of_a_picklist_cant_be_filtered_here(tenant, client):
 
 
 @pytest.mark.parametrize("limit", [10, 250])
-def test_a_limit_in_a_whole_read_keeps_the_oldest(tenant, client, limit):
+def test_a_limited_full_read_keeps_the_oldest(tenant, client, limit):
     tenant.rows, tenant.ignores_where = make_rows(600), True
     for row in tenant.rows[100:400]:
         row["ModifiedDate"] = MORNING + timedelta(seconds=700)
@@ -410,7 +410,7 @@ def test_a_limit_in_a_whole_read_keeps_the_oldest(tenant, client, limit):
 
 
 @pytest.mark.parametrize("ignores", [False, True])
-def test_a_limit_without_a_cursor_is_that_of_the_first_by_gsid(tenant, client, ignores):
+def test_a_limit_without_a_cursor_takes_the_first_by_gsid(tenant, client, ignores):
     tenant.rows, tenant.ignores_where = make_rows(600), ignores
     first = sorted(row["Gsid"] for row in tenant.rows)[:120]
     read = Read(read_full(client, plan_of(cursor_field=None, limit=120), page_size=250))
@@ -420,17 +420,17 @@ def test_a_limit_without_a_cursor_is_that_of_the_first_by_gsid(tenant, client, i
     assert (len(set(enough.gsids)), enough.last.is_truncated) == (600, False)
 
 
-def test_a_whole_read_ends_no_later_than_it_began(tenant, client):
+def test_the_cursor_after_a_full_read_is_not_after_its_start(tenant, client):
     tenant.rows, tenant.ignores_where = make_rows(600), True
     tenant.now = MORNING + timedelta(minutes=5)
     read = Read(read_changed(client, plan_of(is_whole=True), page_size=250))
     assert read.last.position == Position(tenant.now)
 
 
-# Whole reads
+# Full reads
 
 
-def test_deletions_meanwhile_don_t_make_an_offset_read_lose_rows(tenant, client):
+def test_concurrent_deletions_lose_no_rows_in_an_offset_read(tenant, client):
     tenant.rows, tenant.ignores_where = make_rows(1_500), True
     kept = {row["Gsid"] for row in tenant.rows}
 
@@ -445,7 +445,7 @@ def test_deletions_meanwhile_don_t_make_an_offset_read_lose_rows(tenant, client)
     assert kept <= set(read.gsids)
 
 
-def test_objects_without_ids_are_read_by_offset_with_equal_rows_kept(tenant, client):
+def test_objects_without_ids_are_read_by_offset_and_keep_equal_rows(tenant, client):
     tenant.rows = [{"Metric": f"m{index % 40}"} for index in range(700)]
     plan = ReadPlan("usage__gc", ("Metric",), cursor_field=None, id_field=None)
     pages = list(read_full(client, plan, page_size=200))
@@ -456,7 +456,7 @@ def test_objects_without_ids_are_read_by_offset_with_equal_rows_kept(tenant, cli
     assert pages[-1].position is None
 
 
-def test_a_whole_read_that_begins_anew_says_so(tenant, client):
+def test_a_restarted_full_read_is_marked(tenant, client):
     tenant.rows = make_rows(700)
 
     def ignore(tenant: Tenant, body: dict[str, Any]) -> None:
@@ -465,12 +465,12 @@ def test_a_whole_read_that_begins_anew_says_so(tenant, client):
     tenant.before_answer = ignore
     pages = list(read_full(client, plan_of(cursor_field=None), page_size=250))
     restarts = [index for index, page in enumerate(pages) if page.is_restart]
-    assert restarts == [1]  # the first page by Gsid was right, the second showed that conditions are ignored
+    assert restarts == [1]  # the first page by GSID was right; the second showed that conditions are ignored
     assert {record["Gsid"] for page in pages[1:] for record in page.records} == set(all_gsids(tenant))
 
 
 @pytest.mark.parametrize(("ignores_where", "cap"), [(False, None), (False, 150), (True, None)])
-def test_records_by_their_ids(tenant, client, ignores_where, cap):
+def test_reads_records_by_id(tenant, client, ignores_where, cap):
     tenant.rows, tenant.ignores_where, tenant.cap = make_rows(900), ignores_where, cap
     ids = [row["Gsid"] for row in tenant.rows[:450]] + ["1P02NOBODY"]
     lists = list(read_by_ids(client, "company", ("Name",), "Gsid", [*ids, ids[0]]))
@@ -479,7 +479,7 @@ def test_records_by_their_ids(tenant, client, ignores_where, cap):
         assert client.calls == {"links": 3}
 
 
-def test_a_cursor_that_is_never_shown_is_not_relied_on(tenant, client):
+def test_a_cursor_that_is_never_returned_is_not_used(tenant, client):
     tenant.rows, tenant.drops_key = make_rows(400), "ModifiedDate"
     read = Read(read_changed(client, plan_of(), page_size=150))
     assert set(read.gsids) == set(all_gsids(tenant))
@@ -495,7 +495,7 @@ def test_a_cursor_that_is_never_shown_is_not_relied_on(tenant, client):
     shows=st.sampled_from(["iso", "epoch"]),
     seed=st.integers(0, 5),
 )
-def test_whatever_the_ties_the_caps_and_the_edits_nothing_is_lost(tenant, seconds, page_size, cap, limit, shows, seed):
+def test_ties_caps_and_edits_lose_nothing(tenant, seconds, page_size, cap, limit, shows, seed):
     chance = random.Random(seed)
     tenant.rows = make_rows(len(seconds), seed=seed)
     for row, second in zip(tenant.rows, seconds, strict=True):
@@ -523,7 +523,7 @@ def test_whatever_the_ties_the_caps_and_the_edits_nothing_is_lost(tenant, second
     assert stored == {row["Gsid"]: row["Name"] for row in tenant.rows}
 
 
-def test_where_a_pull_starts_and_where_its_cursor_stays():
+def test_the_start_of_a_pull_and_the_cursor_after_it():
     now = MORNING + timedelta(hours=3)
     early = Position(MORNING)
     late = Position(now - timedelta(minutes=1))
@@ -542,7 +542,7 @@ def test_a_position_is_a_whole_second_in_utc():
         Position(MORNING + timedelta(milliseconds=1))
 
 
-def test_a_reader_may_be_run_by_another_thread_and_holds_one_page(tenant, client):
+def test_a_reader_runs_in_another_thread_and_holds_one_page(tenant, client):
     tenant.rows = make_rows(1_000)
     pages = read_changed(client, plan_of(), page_size=250)
     first = next(pages)
@@ -552,7 +552,7 @@ def test_a_reader_may_be_run_by_another_thread_and_holds_one_page(tenant, client
     assert Counter(gsids) == all_gsids(tenant)
 
 
-def test_nothing_is_asked_before_the_first_page_is_wanted(tenant, client):
+def test_a_reader_makes_no_call_before_its_first_page_is_requested(tenant, client):
     tenant.rows = make_rows(600)
     pages = read_changed(client, plan_of(), page_size=250)
     assert tenant.asked == []

@@ -1,4 +1,4 @@
-"""Bodies and records: damaged JSON, keys in any case, texts of errors."""
+"""Decoding bodies and records: damaged JSON, keys in any case, error messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gainsight_pipelines.gainsight.responses import NotJson, Renamer, decode, lo
 
 TEXT = st.text(alphabet=st.characters(exclude_categories=()) | st.sampled_from('\0\ud800\udfff\n"\\'))
 INTEGERS = st.integers(-(2**63), 2**64 - 1)
-"""Beyond 64 bits a JSON number is a float to orjson."""
+"""Beyond 64 bits orjson parses a JSON number as a float."""
 JSON = st.recursive(
     st.none() | st.booleans() | INTEGERS | st.floats() | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
@@ -23,7 +23,7 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(TEXT, JSON, max_size=4))
-def test_whatever_the_strings_the_result_can_be_stored(document):
+def test_decoded_strings_can_always_be_stored(document):
     decoded, cleaned = decode(json.dumps(document).encode())
     stored = json.dumps(decoded, ensure_ascii=False, allow_nan=False)
     stored.encode()
@@ -33,33 +33,33 @@ def test_whatever_the_strings_the_result_can_be_stored(document):
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_a_document_or_not_json(body):
+def test_any_bytes_give_a_document_or_not_json(body):
     with suppress(NotJson):
         decode(body)
 
 
-def test_deep_nesting_is_not_json_but_no_crash():
+def test_deep_nesting_is_rejected_without_a_crash():
     for depth in (2_000, 100_000):
         with pytest.raises(NotJson):
             decode(b'{"a":' * depth + b'"\\ud800"' + b"}" * depth)
 
 
-def test_a_byte_order_mark_is_no_damage():
+def test_a_byte_order_mark_is_accepted():
     assert decode(b'\xef\xbb\xbf{"result": true}') == ({"result": True}, 0)
 
 
 @pytest.mark.parametrize(("kind", "body"), [("text/html; charset=utf-8", b""), ("", b"\n <html>"), ("x", b"<?xml ?>")])
-def test_web_pages(kind, body):
+def test_recognises_web_pages(kind, body):
     assert looks_like_a_web_page(kind, body)
     assert not looks_like_a_web_page("application/json", b'{"a": "<html>"}')
 
 
-def test_records_keep_their_names_where_nothing_differs():
+def test_records_are_unchanged_if_no_key_differs():
     records = [{"Name": 1, "Gsid": 2}, {"Gsid": 3}]
     assert Renamer(("Name", "Gsid", "Other")).rename(records) is records
 
 
-def test_keys_get_the_spelling_of_the_selection():
+def test_keys_get_the_selected_spelling():
     rename = Renamer(("Name", "InternalAttendees", "csm__gr.email")).rename
     assert rename([{"name": 1, "internalAttendees": 2, "Csm__gr.Email": 3, "extra": 4}, {"NAME": 5}, {"Name": 6}]) == [
         {"Name": 1, "InternalAttendees": 2, "csm__gr.email": 3, "extra": 4},
@@ -68,7 +68,7 @@ def test_keys_get_the_spelling_of_the_selection():
     ]
 
 
-def test_of_two_spellings_in_one_record_none_gets_lost():
+def test_two_spellings_in_one_record_are_both_kept():
     rename = Renamer(("Name",)).rename
     assert rename([{"name": 1, "Name": 2}]) == [{"name": 1, "Name": 2}]
     assert rename([{"name": 1, "NAME": 2}]) == [{"Name": 1, "NAME": 2}]
@@ -82,7 +82,7 @@ def test_of_two_spellings_in_one_record_none_gets_lost():
     st.integers(200, 599),
     st.dictionaries(st.sampled_from(["errorCode", "errorDesc", "title", "message", "result"]), JSON, max_size=4),
 )
-def test_any_refusal_has_an_error(status, envelope):
+def test_any_refusal_gives_an_error(status, envelope):
     error = error_of(status, envelope, what="query of company")
     assert str(error)
     assert len(str(error)) < 600

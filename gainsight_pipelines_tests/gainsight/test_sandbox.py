@@ -1,4 +1,4 @@
-"""Client and reader against the sandbox: the same habits as test_reader.py, from another hand."""
+"""Client and reader against the sandbox: the API behaviour of test_reader.py, independently implemented."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def read(client: GainsightClient, plan: ReadPlan = TIMELINE, **options: Any) -> 
 
 @pytest.fixture(scope="module")
 def dated(running) -> set[str]:
-    """The Gsids of all dated activities, by a way that has no page in it: one query without a limit in the way."""
+    """The GSIDs of all dated activities, read without paging."""
     with GainsightClient(
         running.urls["gainsight"], AccessKey(running.env["GAINSIGHT_API_KEY"]), clock=SystemClock()
     ) as client:
@@ -87,7 +87,7 @@ def dated(running) -> set[str]:
     ],
     ids=str,
 )
-def test_every_dated_record_is_read_whatever_the_habit(sandbox, client, dated, habits):
+def test_every_dated_record_is_read_for_each_api_behaviour(sandbox, client, dated, habits):
     sandbox.switch(**habits)
     records = read(client)
     if "Gsid" in habits.get("missing_keys", []):
@@ -105,7 +105,7 @@ def test_calls_are_pages_plus_one(sandbox, client, dated):
     assert client.calls["query"] <= len(dated) // 249 + 2
 
 
-def test_dated_and_undated_are_all(sandbox, client, dated):
+def test_dated_and_undated_records_are_all_records(sandbox, client, dated):
     undated = [record["Gsid"] for page in read_without_modified(client, TIMELINE) for record in page.records]
     whole = [record["Gsid"] for page in read_full(client, TIMELINE, page_size=200) for record in page.records]
     assert set(undated).isdisjoint(dated)
@@ -132,13 +132,13 @@ def test_objects_and_fields(client):
     assert all("GsCompanyId__gr.Name" in record for record in page.records)
 
 
-def test_companies_by_their_ids(client):
+def test_reads_companies_by_id(client):
     everyone = [record["Gsid"] for record in client.query("company", Query(("Gsid",))).records]
     lists = list(read_by_ids(client, "company", ("Name",), "Gsid", everyone))
     assert {record["Gsid"] for records in lists for record in records} == set(everyone)
 
 
-def test_what_the_sandbox_refuses(sandbox, client):
+def test_sandbox_refusals_become_errors(sandbox, client):
     with pytest.raises(UnknownObject):
         client.describe("no_such__gc")
     with pytest.raises(UnknownObject):

@@ -1,4 +1,4 @@
-"""A tenant's habits, found by a few small calls; and the sandbox that plays a tenant by a report of them."""
+"""Profiling a tenant's API behaviour with small calls, and the sandbox that imitates a tenant from its profile."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def probe(sandbox: RunningSandbox) -> TenantProfile:
     ],
     ids=lambda value: ", ".join(value) if isinstance(value, dict) else None,
 )
-def test_habits_are_told_and_played(
+def test_a_profile_is_reported_and_imitated(
     sandbox: RunningSandbox, tmp_path: Path, switches: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     sandbox.switch(**switches)
@@ -118,18 +118,18 @@ def test_a_step_that_fails_is_noted(sandbox: RunningSandbox) -> None:
     with closing(client):
         habits = probe_tenant(client, client.list_objects(), client.describe("activity_timeline"))
     assert habits.where == "honoured"
-    assert "the largest page: Gainsight didn't answer" in habits.notes[0]
+    assert "the largest page: Gainsight didn't respond" in habits.notes[0]
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"report": "another"}', '{"report": "x", "version": 1, "habits": {}}'])
-def test_a_file_that_is_no_report(tmp_path: Path, content: str) -> None:
+def test_a_file_that_is_not_a_report_is_refused(tmp_path: Path, content: str) -> None:
     file = tmp_path / "report.json"
     file.write_text(content)
     with pytest.raises(NoReport, match="report"):
         switches_like(file)
 
 
-def test_the_sandbox_starts_by_a_report(tmp_path: Path) -> None:
+def test_the_sandbox_starts_from_a_report(tmp_path: Path) -> None:
     habits = HEALTHY | {"page_cap": 77, "date_style": "epoch_ms", "order_by": "ignored"}
     report = tmp_path / "report.json"
     report.write_text(json.dumps({"report": "gainsight-tenant-habits", "version": 1, "habits": habits}))

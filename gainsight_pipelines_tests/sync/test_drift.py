@@ -137,7 +137,7 @@ def test_another_usage_object_takes_the_place_of_the_former(pulling: Pulling) ->
     ]
 
 
-def test_a_usage_object_is_the_same_however_its_name_is_spelt(pulling: Pulling) -> None:
+def test_a_usage_object_is_the_same_however_its_name_is_spelled(pulling: Pulling) -> None:
     """Also where a former version took the other spelling for another object: the live row of each record stays."""
     pulling.pull("product_usage")
     rows = "SELECT record_id, metric FROM usage_metric WHERE deleted_at IS NULL"

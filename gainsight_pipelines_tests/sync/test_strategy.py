@@ -48,7 +48,7 @@ def test_one_odd_pull_has_an_object_read_whole_for_a_week(odd: Pulling, tenant: 
         edit(tenant, odd, number)
     tenant.cap = 100
     report = odd.pull("activity")
-    assert any("reading the object whole" in note for note in report.notes)
+    assert any("reading the object in full" in note for note in report.notes)
     setattr(tenant, habit, False)
     found = odd.clock.now()
     for days in (1, 5):
@@ -82,7 +82,7 @@ def test_a_tenant_that_stays_odd_is_found_out_by_few_calls(odd: Pulling, tenant:
     odd.pull("activity")
     assert subjects(odd) == shown(tenant)
     odd.clock.ahead = noon + timedelta(days=8)
-    assert any("reading the object whole" in note for note in odd.pull("activity").notes)
+    assert any("reading the object in full" in note for note in odd.pull("activity").notes)
     (note,) = whole(odd.pull("activity").notes)
     assert f"tried again on {odd.clock.now() + WEEK:%Y-%m-%d}" in note
     edit(tenant, odd, 7)

@@ -482,7 +482,7 @@ def test_what_a_backfill_brought_before_the_first_pull_follows_the_settings(pull
     assert pulling.pull(NAME).details.get("reread") is None
 
 
-def test_an_object_is_the_same_however_its_name_is_spelt(pulling: Pulling) -> None:
+def test_an_object_is_the_same_however_its_name_is_spelled(pulling: Pulling) -> None:
     """The rows follow the settings' spelling, live as they were; nothing is read again."""
     pulling.content["surveys"]["register_custom_fields"] = True
     pulling.pull(NAME)
