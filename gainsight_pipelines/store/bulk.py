@@ -14,8 +14,8 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.adapt import Dumper
 
+from gainsight_pipelines.store.copying import copy_rows
 from gainsight_pipelines.store.tables import LINK_COLUMNS, Table
 
 FEW_ROWS = 100
@@ -30,17 +30,6 @@ class Written:
 
     written: int
     unchanged: int
-
-
-class TextArrayDumper(Dumper):
-    """A list of texts as `text[]`. psycopg's own looks at each element of each list for its type first."""
-
-    oid = 1009  # of text[], the same in every server
-
-    def dump(self, obj: list[str]) -> bytes:
-        """As an array literal: each text in quotes, quotes and backslashes behind a backslash."""
-        texts = [text.replace("\\", "\\\\").replace('"', '\\"') for text in obj]
-        return ('{"' + '","'.join(texts) + '"}').encode() if texts else b"{}"
 
 
 def prepare(connection: psycopg.Connection, table: Table) -> None:
@@ -61,13 +50,9 @@ def upsert(connection: psycopg.Connection, table: Table, rows: Iterable[tuple[An
     page = list(rows)
     if len(table.key) == 1 and _insert(connection, table, page, run_id):
         return Written(written=len(page), unchanged=0)
-    with connection.cursor() as cursor:
-        cursor.adapters.register_dumper(list, TextArrayDumper)
-        with cursor.copy(sql.SQL("COPY {} FROM STDIN").format(staged(table))) as copy:
-            for row in page:
-                copy.write_row(row)
-        cursor.execute(_upsert_statement(table), {"run_id": run_id})
-        return Written(written=cursor.rowcount, unchanged=len(page) - cursor.rowcount)
+    copy_rows(connection, staged(table), table, page)
+    written = connection.execute(_upsert_statement(table), {"run_id": run_id}).rowcount
+    return Written(written=written, unchanged=len(page) - written)
 
 
 def _insert(connection: psycopg.Connection, table: Table, page: Sequence[tuple[Any, ...]], run_id: str) -> bool:
@@ -76,7 +61,7 @@ def _insert(connection: psycopg.Connection, table: Table, page: Sequence[tuple[A
         return False
     keys = [row[0] for row in page[:: max(1, len(page) // KEYS_TO_LOOK_UP)]]
     found = connection.execute(
-        sql.SQL("SELECT now()::text, EXISTS (SELECT FROM {} WHERE {} = ANY(%s))").format(
+        sql.SQL("SELECT now(), EXISTS (SELECT FROM {} WHERE {} = ANY(%s))").format(
             sql.Identifier(table.name), sql.Identifier(table.key[0])
         ),
         (keys,),
@@ -86,14 +71,11 @@ def _insert(connection: psycopg.Connection, table: Table, page: Sequence[tuple[A
     if is_any_stored:
         return False
     columns = _names((*table.columns, *LINK_COLUMNS, "changed_at", "run_id"))
-    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table.name), columns)
+    target = sql.SQL("{} ({})").format(sql.Identifier(table.name), columns)
     more = (now, run_id)
     try:
-        with connection.transaction(), connection.cursor() as cursor:
-            cursor.adapters.register_dumper(list, TextArrayDumper)
-            with cursor.copy(statement) as copy:
-                for row in page:
-                    copy.write_row(row + more)
+        with connection.transaction():
+            copy_rows(connection, target, table, (row + more for row in page), ("timestamptz", "text"))
     except psycopg.errors.UniqueViolation:
         return False
     return True

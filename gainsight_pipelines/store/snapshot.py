@@ -11,6 +11,7 @@ from psycopg import sql
 from gainsight_pipelines.store import bulk, data_versions
 from gainsight_pipelines.store.batches import change, in_batches
 from gainsight_pipelines.store.bulk import Written
+from gainsight_pipelines.store.copying import copy_rows
 from gainsight_pipelines.store.leases import Lease, TookTooLong
 from gainsight_pipelines.store.tables import LINK_COLUMNS, Table
 
@@ -32,13 +33,9 @@ def restart(connection: psycopg.Connection, table: Table) -> None:
 
 def add(connection: psycopg.Connection, table: Table, rows: Iterable[Sequence[Any]]) -> int:
     """Adds rows to the snapshot."""
-    added = 0
-    copy_in = sql.SQL("COPY {} FROM STDIN").format(_snapshot(table))
-    with connection.cursor() as cursor, cursor.copy(copy_in) as copy:
-        for row in rows:
-            copy.write_row(row)
-            added += 1
-    return added
+    added = list(rows)
+    copy_rows(connection, _snapshot(table), table, added)
+    return len(added)
 
 
 def compare(

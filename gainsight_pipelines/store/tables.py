@@ -17,6 +17,12 @@ Json = NewType("Json", str)
 LINK_COLUMNS = ("account_id", "match_method", "unmatched_reason", "match_candidates")
 """Filled by matching, the same in every data table."""
 
+LINK_TYPES = ("text", "text", "text", "text[]")
+"""Their types."""
+
+_TYPES = {"Json": "jsonb", "datetime": "timestamptz", "Decimal": "numeric", "list": "text[]"}
+"""PostgreSQL's types of those that rows have, by a word that occurs in the annotation of no other; the rest is text."""
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -55,6 +61,13 @@ class Table:
     def columns(self) -> tuple[str, ...]:
         """The columns that a record fills."""
         return self.row._fields
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The PostgreSQL types of these columns, and of the link columns behind them."""
+        kinds = map(str, self.row.__annotations__.values())
+        own = (next((name for word, name in _TYPES.items() if word in kind), "text") for kind in kinds)
+        return (*own, *LINK_TYPES)
 
     @property
     def json_columns(self) -> tuple[str, ...]:
