@@ -26,6 +26,7 @@ FIRST_COMPACT_DAY, LAST_COMPACT_DAY = 19_000_101, 20_991_231
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+_SEPARATORS = frozenset({"", "T", " "})
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?", re.ASCII)
 _DIGITS = re.compile(r"[+-]?\d{1,20}(?:\.\d{1,9})?", re.ASCII)
@@ -53,7 +54,9 @@ def parse_datetime(value: object) -> datetime | None:
             parsed = datetime.fromisoformat(value)
         except ValueError:
             return _parse_text(visible(value))
-        return _in_utc(parsed) if _is_extended(value) else _parse_text(visible(value))
+        if not _is_extended(value):
+            return _parse_text(visible(value))
+        return parsed if parsed.tzinfo is UTC else _in_utc(parsed)
     if isinstance(value, bool):
         raise ValueError("a boolean is not a date")  # noqa: TRY004 - one error for all that can't be read
     if isinstance(value, int | float | Decimal):
@@ -160,7 +163,7 @@ def _parse_text(text: str) -> datetime | None:
 
 def _is_extended(text: str) -> bool:
     """Whether a text has the form YYYY-MM-DD, alone or before a time. Python accepts any separator before the time."""
-    return text[4:5] == text[7:8] == "-" and text[10:11] in ("", "T", " ")
+    return text[4:5] == text[7:8] == "-" and text[10:11] in _SEPARATORS
 
 
 def _parse_number(value: float | Decimal) -> datetime:

@@ -31,7 +31,7 @@ def decode(body: bytes) -> tuple[dict[str, Any], int]:
     cleaned = 0
     try:
         document = orjson.loads(body)
-        needs_cleaning = b"\\u0000" in body
+        needs_cleaning = b"\\" in body and b"\\u0000" in body
     except orjson.JSONDecodeError:
         document, cleaned = _decode_damaged(body)
         needs_cleaning = True

@@ -25,6 +25,7 @@ from gainsight_pipelines.objects.fields import (
     SYSTEM_FIELDS,
     Record,
     Values,
+    json_reader,
     spelt,
     text,
     texts,
@@ -137,7 +138,7 @@ class ActivityMapper:
         self._activity_date, self._created_date = spelt(schema, "ActivityDate"), spelt(schema, "CreatedDate")
         self._internal, self._external = spelt(schema, "InternalAttendees"), spelt(schema, "ExternalAttendees")
         self.custom_fields = tuple(field for field in schema.fields.values() if _is_custom(field))
-        self._customs = [(field.name, field.name, typed_reader(field)) for field in self.custom_fields]
+        self._customs = [(field.name, field.name, json_reader(field)) for field in self.custom_fields]
         self.select = selected(
             schema,
             *STANDARD_FIELDS,

@@ -16,7 +16,7 @@ from gainsight_pipelines.objects.fields import (
     MULTI_SELECT,
     NUMBER_TYPES,
     Reader,
-    typed_reader,
+    json_reader,
 )
 from gainsight_pipelines.store.views import BOOLEAN, DATE, JSONB, NUMBER, TEXT, TEXTS, TIME, Column
 from gainsight_pipelines.text import name_key
@@ -46,7 +46,7 @@ def column_reader(field: Field) -> Reader:
 
     What it returns raises ValueError for a value that doesn't fit.
     """
-    read, kind = typed_reader(field), column_type(field)
+    read, kind = json_reader(field), column_type(field)
 
     def checked(value: Any) -> Any:
         found = read(value)
@@ -106,7 +106,7 @@ _FITS: dict[str, Callable[[Any], bool]] = {
 
 
 _TAKES: dict[str, Callable[[Any], bool]] = {
-    NUMBER: lambda value: isinstance(value, Decimal) and abs(value) < LARGEST,
+    NUMBER: lambda value: isinstance(value, int | Decimal) and -LARGEST < value < LARGEST,
     BOOLEAN: lambda value: isinstance(value, bool),
     DATE: lambda value: isinstance(value, date) and not isinstance(value, datetime),
     TIME: lambda value: isinstance(value, datetime),

@@ -14,7 +14,7 @@ from gainsight_pipelines.near_matches import did_you_mean
 from gainsight_pipelines.store.rejected import NestedTooDeeply, to_json
 from gainsight_pipelines.store.tables import Json
 from gainsight_pipelines.text import name_key, visible
-from gainsight_pipelines.values import parse_boolean, parse_date, parse_datetime, parse_number
+from gainsight_pipelines.values import USUAL, parse_boolean, parse_date, parse_datetime, parse_number
 
 NUMBER_TYPES = NUMERIC_TYPES
 TIME_TYPES = DATE_TYPES
@@ -108,6 +108,8 @@ def spelt(schema: ObjectSchema, name: str) -> str:
 
 def text(value: Any) -> str | None:
     """A value as text, without blanks around; None for a blank one. Several values are joined by semicolons."""
+    if type(value) is str:
+        return value.strip() or None
     if value is None:
         return None
     if isinstance(value, list):
@@ -131,9 +133,8 @@ def texts(value: Any, known: Collection[str] = ()) -> list[str] | None:
         parts = alone.split(";" if ";" in alone else ",")
         if known and ";" not in alone:
             parts = _joined_again(parts, known)
-    else:
-        parts = value if isinstance(value, list) else [value]
-    return [part for part in map(text, parts) if part] or None
+        return [part for part in map(str.strip, parts) if part] or None
+    return [part for part in map(text, value if isinstance(value, list) else [value]) if part] or None
 
 
 def _joined_again(parts: list[str], known: Collection[str]) -> list[str]:
@@ -284,6 +285,16 @@ def typed_reader(field: Field) -> Reader:
     if field.data_type == "DATETIME":
         return parse_datetime
     return _as_it_is
+
+
+def json_reader(field: Field) -> Reader:
+    """As :func:`typed_reader`, for values on their way into JSON: most whole numbers are what they become there."""
+    read = typed_reader(field)
+    return _json_number if read is parse_number else read
+
+
+def _json_number(value: Any) -> int | Decimal | None:
+    return value if type(value) is int and -USUAL < value < USUAL else parse_number(value)
 
 
 def _as_it_is(value: Any) -> Any:

@@ -80,9 +80,10 @@ def html_text(html: str | None) -> str | None:
 
 
 def _unescaped(text: str) -> str:
-    """Characters in the place of references; most notes have none but these two."""
-    text = text.replace("&nbsp;", " ")
-    return text.replace("&amp;", "&") if text.count("&") == text.count("&amp;") else unescape(text)
+    """Characters in the place of references; most notes have none but this one."""
+    found = text.replace("&amp;", "&")
+    is_all = len(text) - len(found) == text.count("&") * len("amp;")
+    return found if is_all else unescape(text.replace("&nbsp;", " "))
 
 
 def _without_tags(html: str) -> tuple[str, bool]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, Protocol
 
 from gainsight_pipelines.errors import SettingsError
@@ -35,6 +36,9 @@ class Mapped(NamedTuple):
 COMPANY_OBJECT = "company"
 USUAL_CRM_ID = "sfdcaccountid"
 """The company's field that Gainsight fills from Salesforce, by its normal name."""
+
+KEPT_COMPANIES = 20_000
+"""Companies whose Gsids are remembered as they are compared: thousands of records name the same ones."""
 
 KeyKind = Literal["crm_id", "domain"]
 """What a record's own key to its account is."""
@@ -105,7 +109,12 @@ def crm_ids_of(companies: Iterable[Record], field: str) -> Iterator[tuple[str, s
 
 
 def _company_gsid(value: Any) -> str | None:
-    found = canonical_gsid(text(value))
+    return _checked_gsid(value if type(value) is str else text(value))
+
+
+@lru_cache(KEPT_COMPANIES)
+def _checked_gsid(value: str | None) -> str | None:
+    found = canonical_gsid(value)
     # What is too long for an id names no company.
     return found if found and len(found) <= MAX_ID else None
 

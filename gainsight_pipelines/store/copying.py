@@ -6,6 +6,7 @@ The types of the columns are known beforehand, so that psycopg asks no value for
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from struct import Struct
 from typing import Any
 
@@ -18,8 +19,12 @@ from psycopg.pq import Format
 from gainsight_pipelines.store.tables import Table
 
 _ARRAY_HEAD = Struct("!iiIii").pack  # dimensions, has nulls, the elements' type, their number, the first one's index
+_EMPTY_HEAD = Struct("!iiI").pack
 _LENGTH = Struct("!i").pack
 _JSONB_VERSION = b"\x01"
+
+KEPT_ELEMENTS = 4096
+"""Texts of arrays whose bytes are remembered: names of people mostly, which come again and again."""
 
 
 class TextArrayDumper(Dumper):
@@ -29,12 +34,21 @@ class TextArrayDumper(Dumper):
     oid = known["text"].array_oid
 
     def dump(self, obj: list[str]) -> bytes:
-        """Head and elements, each element behind its length in bytes."""
-        if not obj:
-            return _ARRAY_HEAD(0, 0, known["text"].oid, 0, 1)[:12]
-        texts = [text.encode() for text in obj]
-        head = _ARRAY_HEAD(1, 0, known["text"].oid, len(texts), 1)
-        return head + b"".join([_LENGTH(len(text)) + text for text in texts])
+        """Head and elements."""
+        return _head(len(obj)) + b"".join(map(_element, obj))
+
+
+@lru_cache(KEPT_ELEMENTS)
+def _element(text: str) -> bytes:
+    """A text behind its length in bytes."""
+    encoded = text.encode()
+    return _LENGTH(len(encoded)) + encoded
+
+
+@lru_cache(KEPT_ELEMENTS)
+def _head(elements: int) -> bytes:
+    """What an array of so many texts begins with; an empty one has no dimensions."""
+    return _ARRAY_HEAD(1, 0, known["text"].oid, elements, 1) if elements else _EMPTY_HEAD(0, 0, known["text"].oid)
 
 
 class JsonTextDumper(Dumper):

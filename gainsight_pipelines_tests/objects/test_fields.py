@@ -14,6 +14,7 @@ from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.objects.fields import (
     Values,
     configured_field,
+    json_reader,
     leading_number,
     normal_name,
     texts,
@@ -62,6 +63,14 @@ def test_any_value_of_a_picklist_has_a_json_form(value: Any) -> None:
 )
 def test_values_have_the_type_of_their_field(data_type: str, value: Any, expected: Any) -> None:
     assert typed_reader(plain("X", data_type))(value) == expected
+
+
+@given(st.integers() | st.floats() | st.booleans() | st.text("0123456789.,e+-"))
+def test_a_number_has_one_json_form_whether_or_not_it_was_parsed(value: Any) -> None:
+    read = {reader: Values({"X": value}) for reader in (typed_reader, json_reader)}
+    made = [to_json(values.read("X", reader(plain("X", "NUMBER")))) for reader, values in read.items()]
+    assert made[0] == made[1]
+    assert len({str(values.unreadable) for values in read.values()}) == 1
 
 
 def test_picklists_show_labels_and_ids_that_have_none() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+import re
 import time
-from html import escape
+from html import escape, unescape
 
 import pytest
 from hypothesis import given
@@ -71,6 +72,13 @@ def test_a_line_for_each_block_whatever_is_inline(lines: list[list[str]], draw: 
 def test_anything_is_text(pieces: list[str]) -> None:
     text = html_text("".join(pieces))
     assert text is None or (text == text.strip() and "\n\n" not in text)
+
+
+@given(st.lists(st.sampled_from(["&", "amp;", "&amp;", "&lt;", "lt;", "&nbsp;", "x", "&amp", "#38;"])))
+def test_references_become_characters_once_however_many_there_are(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    shown = re.sub(" +", " ", unescape(text).replace("\xa0", " ")).strip()
+    assert html_text(text) == (shown or None)
 
 
 @pytest.mark.parametrize(
