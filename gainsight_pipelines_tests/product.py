@@ -17,6 +17,7 @@ import yaml
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines_tests.databases import dagster_database, fresh_database
+from gainsight_pipelines_tests.read_only import on_read_only
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 
 REAL_PREFIXES = ("GAINSIGHT_", "SALESFORCE_", "HUBSPOT_", "DAGSTER_")
@@ -63,10 +64,14 @@ class Product:
         """Replaces the settings file."""
         self.settings_path.write_text(yaml.safe_dump(dict(content)))
 
-    def command(self, *arguments: str, **env: str | None) -> Finished:
-        """Runs `gainsight-pipelines` and waits for its end; `env` changes variables, None removes one."""
+    def command(self, *arguments: str, is_read_only: bool = False, **env: str | None) -> Finished:
+        """Runs `gainsight-pipelines` and waits for its end; `env` changes variables, None removes one.
+
+        `is_read_only`: the command finds the folder on a read-only file system.
+        """
+        command = [sys.executable, "-m", "gainsight_pipelines.cli", *arguments]
         done = subprocess.run(
-            [sys.executable, "-m", "gainsight_pipelines.cli", *arguments],
+            on_read_only(self.folder, command) if is_read_only else command,
             cwd=self.folder,
             env={key: value for key, value in {**self.env, **env}.items() if value is not None},
             stdin=subprocess.DEVNULL,

@@ -23,6 +23,7 @@ from gainsight_pipelines.objects.activity import ActivitySettings
 from gainsight_pipelines.objects.activity_types import ActivityTypeName
 from gainsight_pipelines.settings import settings_path
 from gainsight_pipelines.settings.editing import SettingsFile
+from gainsight_pipelines.settings.files import check_writable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -44,6 +45,8 @@ def categories_command(
     if (names or is_dry) and not add:
         raise UsageError("Categories are only named to add them.", "Say --add too.")
     chosen = _chosen(names)
+    if add and not is_dry:
+        check_writable(settings_path(path))
     catalog = open_catalog(path)
     found = sample_categories(catalog, resample=resample, is_fresh=is_fresh, say=output.say)
     if as_json:

@@ -94,11 +94,13 @@ def _announce(workspace: Workspace, clock: Clock) -> None:
 def _workspace(group: ProcessGroup, path: Path | None, sandbox_crm: str | None) -> Iterator[Workspace]:
     with ExitStack() as stack:
         if sandbox_crm is None:
-            yield stack.enter_context(open_workspace(path))
+            yield stack.enter_context(open_workspace(path, is_lasting=True))
         else:
             folder = sandbox_folder(sandbox_crm)
             running, _ = start_sandbox(group, folder, sandbox_crm)
-            yield stack.enter_context(open_workspace(running.settings_path, folder=folder, environ=running.environ))
+            yield stack.enter_context(
+                open_workspace(running.settings_path, folder=folder, environ=running.environ)
+            )
 
 
 def _check_port(port: int, option: str) -> None:

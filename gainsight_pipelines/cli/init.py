@@ -40,8 +40,9 @@ from gainsight_pipelines.near_matches import did_you_mean
 from gainsight_pipelines.objects.record import KNOWN
 from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.settings import Secrets, Settings, parse_settings, settings_path
-from gainsight_pipelines.settings.dotenv_file import write_secrets
+from gainsight_pipelines.settings.dotenv_file import ELSEWHERE, dotenv_of, write_secrets
 from gainsight_pipelines.settings.editing import SettingsFile
+from gainsight_pipelines.settings.files import check_writable
 from gainsight_pipelines.settings.pulls import find_pull
 from gainsight_pipelines.text import name_key
 
@@ -84,6 +85,7 @@ class Given:
 def init_command(given: Given, *, is_interactive: bool, path: Path | None) -> int:
     """Asks, shows, writes, validates; the exit status is that of the validation."""
     file = SettingsFile.read(settings_path(path))
+    check_writable(file.path)
     if file.settings.file_error is not None and not file.is_blank:
         raise file.settings.file_error
     for section in given.without:
@@ -429,6 +431,7 @@ class _SetUp:
         ready = self._value(name)
         if ready is not None and self._is_sandbox:
             return
+        self._check_can_be_kept(ready)
         answer = self._asker.text(name.lower().replace("_", "-"), name, ready, check or (lambda answer: ""))
         if answer != self._secrets.get(name):
             self._entered[name] = answer
@@ -439,10 +442,16 @@ class _SetUp:
         if ready is not None and (self._is_sandbox or is_in_file):
             self._silently(name, ready, check)
         else:
+            self._check_can_be_kept(ready)
             is_optional = name == "SALESFORCE_SECURITY_TOKEN"  # none within the organisation's trusted networks
             self._entered[name] = self._asker.secret(name, ready, check or (lambda answer: ""), optional=is_optional)
         if self._entered.get(name) == self._secrets.get(name):
             self._entered.pop(name, None)
+
+    def _check_can_be_kept(self, ready: str | None) -> None:
+        """Nobody types what has no place to go to."""
+        if ready is None:
+            check_writable(dotenv_of(self._file.path), ELSEWHERE)
 
     def _silently(self, name: str, ready: str, check: Callable[[str], str] | None) -> None:
         """Checks a value that isn't asked for: the sandbox's, or that of a file which a variable names."""

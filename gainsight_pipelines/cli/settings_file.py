@@ -19,6 +19,7 @@ from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import PipelineError, SettingsError
 from gainsight_pipelines.settings import DATA_FOLDER, load_settings, settings_path
 from gainsight_pipelines.settings.editing import SettingsFile, difference
+from gainsight_pipelines.settings.files import check_writable, why_read_only
 from gainsight_pipelines.settings.history import BY_HAND, Version
 
 UNTIL_RELOADED = (
@@ -28,16 +29,22 @@ UNTIL_RELOADED = (
 HISTORY_COLUMNS = ("version", "when (UTC)", "who", "how", "lines")
 
 
-def _read(path: Path | None) -> SettingsFile:
-    """The file, about to be changed; what is wrong in it already is told, as it stops no change of other sections."""
+def _read(path: Path | None, *, is_dry: bool) -> SettingsFile:
+    """The file, about to be changed; what is wrong in it already is told, as it stops no change of other sections.
+
+    Raises:
+        SettingsError: it can't be read; it can't be written either, and this is no dry run.
+    """
     file = SettingsFile.read(settings_path(path))
+    if not is_dry:
+        check_writable(file.path)
     say_mistakes(file.settings)
     return file
 
 
 def set_command(place: str, value: str, *, is_dry: bool, dagster: str | None, path: Path | None) -> int:
     """Changes one value."""
-    file = _read(path)
+    file = _read(path, is_dry=is_dry)
     return _loaded(
         write_file(file, file.with_value(place, value), f"settings set {place}", is_dry=is_dry), dagster, file.path
     )
@@ -45,7 +52,7 @@ def set_command(place: str, value: str, *, is_dry: bool, dagster: str | None, pa
 
 def unset_command(place: str, *, is_dry: bool, dagster: str | None, path: Path | None) -> int:
     """Takes one value out."""
-    file = _read(path)
+    file = _read(path, is_dry=is_dry)
     return _loaded(
         write_file(file, file.without_value(place), f"settings unset {place}", is_dry=is_dry), dagster, file.path
     )
@@ -53,7 +60,7 @@ def unset_command(place: str, *, is_dry: bool, dagster: str | None, path: Path |
 
 def edit_command(section: str, *, as_json: bool, is_dry: bool, dagster: str | None, path: Path | None) -> int:
     """Changes a section in the editor, or takes it from standard input."""
-    file = _read(path)
+    file = _read(path, is_dry=is_dry)
     shown = json.dumps(file.data(section), indent=2, ensure_ascii=False)
     before = f"{shown}\n" if as_json else file.written(section)
 
@@ -63,7 +70,10 @@ def edit_command(section: str, *, as_json: bool, is_dry: bool, dagster: str | No
     how = f"settings edit {section}"
     if not sys.stdin.isatty():
         return _loaded(write_file(file, changed(sys.stdin.read()), how, is_dry=is_dry), dagster, file.path)
-    with _draft(file.path.parent / DATA_FOLDER, section, before, "json" if as_json else "yaml") as draft:
+    folder = file.path.parent / DATA_FOLDER
+    if why_read_only(folder / "draft") is not None:  # a dry run, to look at what a change would do
+        folder = Path(tempfile.gettempdir())
+    with _draft(folder, section, before, "json" if as_json else "yaml") as draft:
         text = _edited(draft, changed)
         is_written = write_file(file, text, how, is_dry=is_dry)
     return _loaded(is_written, dagster, file.path)
@@ -161,7 +171,7 @@ def history_command(*, path: Path | None, as_json: bool) -> int:
 
 def restore_command(number: int, *, is_dry: bool, dagster: str | None, path: Path | None) -> int:
     """Writes a former version, as a new one."""
-    file = _read(path)
+    file = _read(path, is_dry=is_dry)
     text = file.restore(file.history.version(number))
     return _loaded(write_file(file, text, f"settings restore {number}", is_dry=is_dry), dagster, file.path)
 

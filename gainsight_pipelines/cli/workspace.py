@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from gainsight_pipelines.settings import (
     with_absolute_files,
 )
 from gainsight_pipelines.settings.database import open_store
+from gainsight_pipelines.settings.files import check_writable, why_read_only
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
 
 if TYPE_CHECKING:
@@ -82,14 +84,19 @@ def open_workspace(
     folder: Path | None = None,
     environ: Mapping[str, str] = os.environ,
     is_looking: bool = False,
+    is_lasting: bool = False,
 ) -> Iterator[Workspace]:
     """Opens databases (the embedded server where none is set) and migrates the product's.
+
+    Where both databases are the user's own and there is no data folder yet, none is made: the command works in a
+    temporary one.
 
     Args:
         path: the settings file; None: as the environment says.
         folder: the data folder; None: the one beside the settings file.
         environ: the environment to work in, and for child processes.
         is_looking: a database of the user's own is looked at as it is, never migrated.
+        is_lasting: what runs print shall be there the next time as well, so a data folder is made where it can be.
 
     Raises:
         SettingsError: DAGSTER_HOME is set to what is no folder.
@@ -109,10 +116,13 @@ def open_workspace(
         if product is None or (dagster is None and not is_theirs):
             from gainsight_pipelines.embedded.server import embedded_server
 
+            check_writable(data, f"Name databases of your own by {DATABASE_VARIABLE} and {STORAGE_VARIABLE}.")
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
             server = stack.enter_context(embedded_server(data / "postgres"))
             product = product or server.url("gainsight")
             dagster = dagster or (None if is_theirs else server.url("dagster", "psycopg2"))
+        elif why_read_only(data / "dagster") is not None or not (is_lasting or data.is_dir()):
+            data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gainsight_pipelines-")))
         environ = environ | {PATH_VARIABLE: str(file), DATABASE_VARIABLE: product}
         if dagster is not None:
             environ[STORAGE_VARIABLE] = storage_url(dagster)

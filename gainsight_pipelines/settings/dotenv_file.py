@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from gainsight_pipelines.errors import SettingsError
-from gainsight_pipelines.settings.files import locked, write_whole
+from gainsight_pipelines.settings.files import check_writable, locked, write_whole
 from gainsight_pipelines.settings.loading import DATA_FOLDER
 
 LOCK = "dotenv.lock"
+ELSEWHERE = "Set the variables where they come from: in the environment, or in files that NAME_FILE names."
 
 
 def dotenv_of(settings_path: Path) -> Path:
@@ -40,6 +41,7 @@ def write_secrets(settings_path: Path, values: Mapping[str, str | None]) -> Path
         if value is not None and not value.isprintable():
             todo = f"A key of several lines belongs in a file of its own: name it in {name}_FILE."
             raise SettingsError(f"The value of {name} has line breaks or characters that can't be printed.", todo)
+    check_writable(path, ELSEWHERE)
     with locked(path.parent / DATA_FOLDER, LOCK):
         text = _read(path)
         for name, value in values.items():

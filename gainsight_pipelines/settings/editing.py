@@ -22,7 +22,7 @@ from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.near_matches import did_you_mean
 from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.objects.section import Section
-from gainsight_pipelines.settings.files import locked, write_whole
+from gainsight_pipelines.settings.files import check_writable, locked, write_whole
 from gainsight_pipelines.settings.history import History, Version, fingerprint, who_am_i
 from gainsight_pipelines.settings.loading import (
     DATA_FOLDER,
@@ -260,6 +260,7 @@ class SettingsFile:
             SettingsError: the text isn't valid, or the file can't be written.
         """
         self.check(text)
+        check_writable(self.path)
         with locked(self.path.parent / DATA_FOLDER, LOCK):
             now = SettingsFile.read(self.path)
             if (now.is_there, now.text) != (self.is_there, self.text):

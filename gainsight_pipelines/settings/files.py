@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
@@ -44,6 +45,16 @@ def why_read_only(path: Path) -> str | None:
     return None
 
 
+def check_writable(path: Path, todo: str = "Change it where it comes from.") -> None:
+    """Refuses to change a file that can't be written here, before anything is asked, shown or written.
+
+    Raises:
+        SettingsError: says why.
+    """
+    if (why := why_read_only(path)) is not None:
+        raise SettingsError(f"{path.name} is read-only: {why}", todo)
+
+
 def write_whole(path: Path, text: str, *, mode: int | None = None) -> None:
     """Puts a text in the place of a file, all of it or nothing. A byte order mark that the file begins with stays.
 
@@ -76,7 +87,10 @@ def write_whole(path: Path, text: str, *, mode: int | None = None) -> None:
         finally:
             beside.unlink(missing_ok=True)
     except OSError as error:
-        raise SettingsError(f"{path} can't be written: {error.strerror}.", "Let this user write there.") from None
+        todo = "Let this user write there."
+        if error.errno == errno.EBUSY:
+            todo = "A file that is mounted by itself can't be replaced: mount its folder."
+        raise SettingsError(f"{path} can't be written: {error.strerror}.", todo) from None
 
 
 def _begins_with(path: Path, mark: bytes) -> bool:

@@ -22,6 +22,7 @@ from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines_tests.databases import dagster_database, fresh_database
 from gainsight_pipelines_tests.product import REAL_PREFIXES, Finished
+from gainsight_pipelines_tests.read_only import on_read_only
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 
 pytestmark = pytest.mark.long
@@ -314,6 +315,19 @@ def test_an_oauth_client_in_place_of_the_key(folder: Folder) -> None:
     written = (folder.path / ".env").read_text() if (folder.path / ".env").exists() else ""
     assert client["GAINSIGHT_CLIENT_SECRET"] not in done.out + done.err
     assert "GAINSIGHT_API_KEY" not in written
+
+
+def test_a_key_is_not_asked_for_where_it_cannot_be_kept(folder: Folder) -> None:
+    """A `.env` that is mounted read-only, beside settings that can be written."""
+    (folder.path / ".env").write_text("# from a Secret\n")
+    command = ["init", "--non-interactive", "--base-url", folder.sandbox.urls["gainsight"].replace("127.0.0.1", "localhost")]
+    done = subprocess.run(
+        on_read_only(folder.path / ".env", [sys.executable, "-m", "gainsight_pipelines.cli", *command]),
+        cwd=folder.path, env=folder.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert ".env is read-only: " in done.stderr and "NAME_FILE names" in done.stderr
+    assert [path.name for path in folder.path.iterdir()] == [".env"]
 
 
 def test_half_of_an_oauth_client(folder: Folder) -> None:

@@ -60,7 +60,11 @@ def test_what_ran_what_failed_and_what_is_next(product: Product, sandbox: Runnin
     assert "Bring it back" in lines["activity:"]
     assert "stopped" in lines["product_usage"]
     assert "Never synced" in lines["survey_survey_response:"]
-    document = product.command("status", "--json").document
+    # Both databases are their own, so nothing is kept beside the settings, which may be read-only.
+    looked = product.command("status", "--json", is_read_only=True)
+    assert looked.status == 0, looked.err
+    assert [path.name for path in product.folder.iterdir()] == ["gainsight.yaml"]
+    document = looked.document
     assert document["gate"]["reason"] == "not_answering"
     assert [each["status"] for each in document["objects"]] == ["completed", "failed", "never", "never"]
     assert document["objects"][3]["next_due"] is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,10 +17,10 @@ OURS = CONFIGURATION
 
 
 @contextmanager
-def opened(folder: Path, database_url: str, **environ: str) -> Iterator[Workspace]:
+def opened(folder: Path, database_url: str, *, is_lasting: bool = False, **environ: str) -> Iterator[Workspace]:
     urls = {"GAINSIGHT_PIPELINES_DATABASE_URL": database_url, "DAGSTER_POSTGRES_URL": database_url}
     (folder / "gainsight.yaml").write_text("company: {}\n")  # it says which schema of the database
-    with open_workspace(folder / "gainsight.yaml", environ={**urls, **environ}) as workspace:
+    with open_workspace(folder / "gainsight.yaml", environ={**urls, **environ}, is_lasting=is_lasting) as workspace:
         yield workspace
 
 
@@ -82,11 +81,20 @@ def test_a_dagster_home_that_is_no_folder_is_an_error(tmp_path: Path, database_u
             pass
 
 
-def test_without_a_home_one_is_made_with_this_projects_file(tmp_path: Path, database_url: str) -> None:
+def test_without_a_home_a_temporary_one_has_this_projects_file(tmp_path: Path, database_url: str) -> None:
     with opened(tmp_path, database_url) as workspace:
         made = Path(workspace.environ["DAGSTER_HOME"]) / "dagster.yaml"
         assert made.read_text() == OURS.read_text()
-    shutil.rmtree(made.parent)
+        assert [path.name for path in tmp_path.iterdir()] == ["gainsight.yaml"]
+    assert not workspace.folder.exists()
+
+
+def test_what_runs_print_is_kept_where_there_is_a_data_folder_or_one_is_wanted(
+    tmp_path: Path, database_url: str
+) -> None:
+    for is_lasting in (True, False):
+        with opened(tmp_path, database_url, is_lasting=is_lasting) as workspace:
+            assert workspace.environ["DAGSTER_HOME"] == str(tmp_path / ".gainsight_pipelines" / "dagster")
 
 
 def test_a_home_that_running_processes_read_is_left_as_it_is_and_replaced_as_a_whole(tmp_path: Path) -> None:
