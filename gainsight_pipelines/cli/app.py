@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, UnusedCliTokensError
 
-from gainsight_pipelines import __version__
+from gainsight_pipelines import __version__, logs
 from gainsight_pipelines.cli import completion, output
 from gainsight_pipelines.cli.examples import EXAMPLES, epilogue
 from gainsight_pipelines.cli.invocation import PROGRAM
@@ -74,14 +75,16 @@ def _misuse(error: CycloptsError) -> str:
 
 
 def _status() -> int:
+    if logs.is_json():
+        logs.log_to_stderr(logging.WARNING)
     try:
         status = app(exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
-        output.say(f"{PROGRAM}: {_misuse(error)}")
+        output.say(f"{PROGRAM}: {_misuse(error)}", "ERROR")
         return 2
     except PipelineError as error:
-        output.say(f"{PROGRAM}: {error}")
+        output.say(f"{PROGRAM}: {error}", "ERROR")
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         return 130
@@ -92,9 +95,9 @@ def _status() -> int:
         from gainsight_pipelines.cli.unforeseen import keep
 
         if isinstance(error, OSError) and error.filename is not None:
-            output.say(f"{PROGRAM}: {error.filename} can't be used: {error.strerror}.")
+            output.say(f"{PROGRAM}: {error.filename} can't be used: {error.strerror}.", "ERROR")
         else:
-            output.say(f"{PROGRAM}: {keep(error)}")
+            output.say(f"{PROGRAM}: {keep(error)}", "ERROR")
         return 1
     return status or 0
 

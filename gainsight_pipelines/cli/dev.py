@@ -98,9 +98,7 @@ def _workspace(group: ProcessGroup, path: Path | None, sandbox_crm: str | None) 
         else:
             folder = sandbox_folder(sandbox_crm)
             running, _ = start_sandbox(group, folder, sandbox_crm)
-            yield stack.enter_context(
-                open_workspace(running.settings_path, folder=folder, environ=running.environ)
-            )
+            yield stack.enter_context(open_workspace(running.settings_path, folder=folder, environ=running.environ))
 
 
 def _check_port(port: int, option: str) -> None:

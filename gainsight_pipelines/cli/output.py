@@ -13,8 +13,10 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+
+from gainsight_pipelines import logs
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
@@ -113,9 +115,13 @@ def _write(part: RenderableType, *, stderr: bool = False, wrap: bool = True) -> 
     stream.flush()
 
 
-def say(text: str | Text) -> None:
-    """A line about progress, to stderr."""
-    if isinstance(text, str):  # without loading rich
+def say(text: str | Text, level: str = "INFO") -> None:
+    """A line about progress, to stderr; a line of JSON where logs are."""
+    if logs.is_json():
+        if message := str(text).strip():
+            sys.stderr.write(f"{logs.json_line(level, message, datetime.now(UTC))}\n")
+            sys.stderr.flush()
+    elif isinstance(text, str):  # without loading rich
         sys.stderr.write(f"{clean(text)}\n")
         sys.stderr.flush()
     else:

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
 
 import psycopg
 
@@ -199,5 +198,4 @@ def _head(name: str, since: datetime, settings: Settings) -> list[str]:
 
 
 def _host(settings: Settings) -> str:
-    gainsight = None if "gainsight" in settings.errors or settings.file_error else settings.gainsight
-    return (urlsplit(gainsight.base_url).hostname if gainsight else None) or "tenant"
+    return settings.tenant or "tenant"

@@ -4,6 +4,7 @@ import dagster as dg
 
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import PipelineError
+from gainsight_pipelines.logs import about, log_to_stderr
 from gainsight_pipelines.orchestration.identity import step_tags
 from gainsight_pipelines.orchestration.tenant import Tenant
 
@@ -32,13 +33,15 @@ def alert_sensor(tenant: Tenant) -> dg.SensorDefinition | None:
         from gainsight_pipelines.monitoring.alerts import evaluate, ui_url
         from gainsight_pipelines.monitoring.targets import targets
 
+        log_to_stderr()
         resource = tenant.of(context)
         try:
             settings = resource.settings()
             secrets = resource.secrets(settings)
-            found = evaluate(
-                resource.open_store(), settings, targets(secrets), SystemClock(), ui_url(settings, secrets)
-            )
+            with about(tenant=settings.tenant):
+                found = evaluate(
+                    resource.open_store(), settings, targets(secrets), SystemClock(), ui_url(settings, secrets)
+                )
         except PipelineError as error:
             return dg.SkipReason(f"Alerts can't be evaluated: {error}")
         names = ", ".join(f"{each.object or 'all objects'} ({each.rule})" for each in found.firing)

@@ -8,9 +8,10 @@ import dagster as dg
 
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import NotEnabled, ObjectBusy, PipelineError
+from gainsight_pipelines.logs import about, log_to_stderr
 from gainsight_pipelines.orchestration.failures import retry_or_failure
 from gainsight_pipelines.orchestration.identity import mark_run, step_tags, store_id
-from gainsight_pipelines.orchestration.logs import log_to_stderr
+from gainsight_pipelines.orchestration.logs import progress_in_events
 from gainsight_pipelines.orchestration.metadata import column_lineage, materialization_metadata
 from gainsight_pipelines.orchestration.tenant import Tenant
 
@@ -76,7 +77,9 @@ class GainsightPull:
                 )
                 return prepared
 
-            report = sync(database, clock, self.name, context.run.run_id, prepare)
+            tenant = resource.settings().tenant
+            with about(tenant=tenant), progress_in_events(context.log, context.run.run_id, clock):
+                report = sync(database, clock, self.name, context.run.run_id, prepare)
             assert prepared is not None
             # As the settings are by now, which the run went by: those of the load may have been broken, or others.
             table, gainsight_object = prepared.pull.table, prepared.pull.gainsight_object

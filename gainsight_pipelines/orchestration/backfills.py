@@ -12,9 +12,10 @@ from pydantic import Field
 
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import ObjectBusy, PipelineError, SettingsError, TransientError
+from gainsight_pipelines.logs import about, log_to_stderr
 from gainsight_pipelines.orchestration.failures import as_failure, retry_or_failure
 from gainsight_pipelines.orchestration.identity import mark_run, step_tags
-from gainsight_pipelines.orchestration.logs import log_to_stderr
+from gainsight_pipelines.orchestration.logs import progress_in_events
 from gainsight_pipelines.orchestration.names import by_day
 from gainsight_pipelines.orchestration.tenant import DAYS_PER_RUN, Tenant
 
@@ -95,13 +96,14 @@ def backfill_asset(tenant: Tenant, name: str) -> dg.AssetsDefinition | None:
             done = _days_done(context) if context.retry_number else set()
             days = [date.fromisoformat(day) for day in context.partition_keys if day not in done]
             run_id, limit = context.run.run_id, config.response_limit
-            _in_turn(
-                lambda: sync_days(database, clock, name, run_id, prepare, days, report, limit=limit),
-                lambda: _is_free(database, name),
-                clock,
-                timedelta(minutes=config.wait_minutes),
-                context.log.info,
-            )
+            with about(tenant=resource.settings().tenant), progress_in_events(context.log, run_id, clock):
+                _in_turn(
+                    lambda: sync_days(database, clock, name, run_id, prepare, days, report, limit=limit),
+                    lambda: _is_free(database, name),
+                    clock,
+                    timedelta(minutes=config.wait_minutes),
+                    context.log.info,
+                )
         except OutOfPatience as error:
             raise as_failure(error) from None
         except PipelineError as error:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -75,6 +76,13 @@ class Settings:
     def gainsight(self) -> GainsightSettings | None:
         """The tenant; None: not configured. Raises SettingsError if broken, as all of these do."""
         return self._get("gainsight", GainsightSettings)
+
+    @property
+    def tenant(self) -> str | None:
+        """The host of the Gainsight tenant, as logs, metrics and alerts name it; None: it isn't known."""
+        if self.file_error is not None or "gainsight" in self.errors or self.gainsight is None:
+            return None
+        return urlsplit(self.gainsight.base_url).hostname
 
     @property
     def primary_crm(self) -> PrimaryCRMSettings | None:

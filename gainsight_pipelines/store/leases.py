@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -293,7 +294,7 @@ def _renewed(lease: Lease) -> Iterator[None]:
                 return
             pause = RENEWED_EVERY
 
-    thread = threading.Thread(target=renew, name=f"lease {lease.name}", daemon=True)
+    thread = threading.Thread(target=copy_context().run, args=(renew,), name=f"lease {lease.name}", daemon=True)
     thread.start()
     try:
         yield

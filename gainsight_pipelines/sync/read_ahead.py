@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextvars import copy_context
 from threading import Thread
 from typing import TypeVar
 
@@ -32,5 +33,6 @@ def _later(call: Callable[[], T]) -> Future[T]:
         except BaseException as error:  # noqa: BLE001 - raised again where the result is asked for
             future.set_exception(error)
 
-    Thread(target=run, name="read-ahead", daemon=True).start()
+    # With its context: what is logged there is about the same run.
+    Thread(target=copy_context().run, args=(run,), name="read-ahead", daemon=True).start()
     return future

@@ -22,6 +22,7 @@ from gainsight_pipelines.errors import (
 )
 from gainsight_pipelines.gainsight.errors import UnknownField
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
+from gainsight_pipelines.logs import about
 from gainsight_pipelines.matching import AccountIndex, Link
 from gainsight_pipelines.objects.columns import fits
 from gainsight_pipelines.objects.fields import UNREADABLE
@@ -90,7 +91,7 @@ def locked(
     report = SyncReport(recorded, run_id)
     started_at, started = clock.now(), clock.monotonic()
     error_text: str | None = None
-    with store.connect(f"sync {name} {run_id}") as connection:
+    with about(object=recorded, run_id=run_id), store.connect(f"sync {name} {run_id}") as connection:
         runs.start_run(connection, run_id, recorded, started_at)
         context: PullContext | None = None
         try:

@@ -320,11 +320,18 @@ def test_an_oauth_client_in_place_of_the_key(folder: Folder) -> None:
 def test_a_key_is_not_asked_for_where_it_cannot_be_kept(folder: Folder) -> None:
     """A `.env` that is mounted read-only, beside settings that can be written."""
     (folder.path / ".env").write_text("# from a Secret\n")
-    command = ["init", "--non-interactive", "--base-url", folder.sandbox.urls["gainsight"].replace("127.0.0.1", "localhost")]
+    address = folder.sandbox.urls["gainsight"].replace("127.0.0.1", "localhost")
+    command = [sys.executable, "-m", "gainsight_pipelines.cli", "init", "--non-interactive", "--base-url", address]
     done = subprocess.run(
-        on_read_only(folder.path / ".env", [sys.executable, "-m", "gainsight_pipelines.cli", *command]),
-        cwd=folder.path, env=folder.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        on_read_only(folder.path / ".env", command),
+        cwd=folder.path,
+        env=folder.env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 1
     assert ".env is read-only: " in done.stderr and "NAME_FILE names" in done.stderr
     assert [path.name for path in folder.path.iterdir()] == [".env"]
