@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from gainsight_pipelines.orchestration.account import account_asset, gate_check
-from gainsight_pipelines.orchestration.alerts import alert_sensor
+from gainsight_pipelines.orchestration.alerts import alert_check, alert_sensor
 from gainsight_pipelines.orchestration.assets import Execute, pull_asset
 from gainsight_pipelines.orchestration.backfills import backfill_asset
 from gainsight_pipelines.orchestration.checks import pull_checks
@@ -107,6 +107,7 @@ def definitions_of(tenant: Tenant, execute: Execute | None = None) -> dg.Definit
     ]
     days = [backfill_asset(tenant, name) for name in pulls]
     checks = [pull_checks(tenant, name) for name in pulls]
+    checks += [alert_check(tenant)]
     sync_all, alerts = sync_all_job(tenant), alert_sensor(tenant)
     return dg.Definitions(
         assets=[

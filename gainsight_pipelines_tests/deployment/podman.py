@@ -13,6 +13,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import files as files_of
@@ -94,11 +95,10 @@ def make_base(podman: Podman, folder: Path) -> None:
     root = folder / "rootfs"
     include = "--include=python3,python3-venv,ca-certificates"
     run(["debootstrap", "--variant=minbase", include, SUITE, str(root)], dict(os.environ))
-    archive = folder / "rootfs.tar"
-    run(["tar", "-C", str(root), "-cf", str(archive), "."], dict(os.environ))
-    podman("import", "--quiet", str(archive), BASE)
+    with subprocess.Popen(["tar", "-C", str(root), "-c", "."], stdout=subprocess.PIPE) as archive:
+        command = ["podman", "import", "--quiet", "-", BASE]
+        subprocess.run(command, env=podman.environ, stdin=archive.stdout, stdout=subprocess.DEVNULL, check=True)
     shutil.rmtree(root)
-    archive.unlink()
 
 
 def make_postgres(podman: Podman, folder: Path) -> None:
@@ -115,7 +115,8 @@ def make_postgres(podman: Podman, folder: Path) -> None:
             shutil.copy2(Path(str(file.locate())), target)
     (context / "start").write_text(START)
     (context / "Dockerfile").write_text(POSTGRES_FILE)
-    podman("build", "--quiet", "--format", "docker", "--tag", POSTGRES, str(context))
+    podman("build", "--quiet", "--format", "docker", "--layers=false", "--tag", POSTGRES, str(context))
+    shutil.rmtree(context)
 
 
 def make_context(folder: Path) -> Path:
@@ -187,7 +188,11 @@ class Stack:
 
     def logs(self, service: str) -> str:
         """What a service has printed."""
-        command = ["podman", "logs", self.container(service)]
+        return self.printed(self.container(service))
+
+    def printed(self, container: str) -> str:
+        """What a container has printed on stdout and stderr."""
+        command = ["podman", "logs", container]
         done = subprocess.run(command, env=self.podman.environ, capture_output=True, text=True, check=False)
         return done.stdout + done.stderr
 
@@ -231,10 +236,16 @@ def api_socket(podman: Podman, folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def stack_of(folder: Path, ui_port: int, metrics_port: int) -> Iterator[Stack]:
-    """Images but the product's own, network and socket; all of it is gone at the end, the images excepted."""
+    """Images but the product's own, network and socket. All of it is gone at the end but base and PostgreSQL.
+
+    These two are made once on a machine; `podman image rm` takes them away.
+    """
     podman = configured(folder)
-    make_base(podman, folder)
-    make_postgres(podman, folder)
+    with ThreadPoolExecutor() as at_the_same_time:
+        made = at_the_same_time.submit(make_context, folder)
+        make_base(podman, folder)
+        make_postgres(podman, folder)
+        context = made.result()
     name = f"gsp{uuid.uuid4().hex[:8]}"
     with ExitStack() as cleaning:
         socket = cleaning.enter_context(api_socket(podman, folder))
@@ -250,7 +261,7 @@ def stack_of(folder: Path, ui_port: int, metrics_port: int) -> Iterator[Stack]:
             "UI_PORT": str(ui_port),
             "METRICS_PORT": str(metrics_port),
         }
-        stack = Stack(podman, make_context(folder), name, variables)
+        stack = Stack(podman, context, name, variables)
         cleaning.callback(podman, "rmi", "--force", variables["IMAGE"], check=False)
         cleaning.callback(stack.compose, "down", "--volumes")
         cleaning.callback(_remove_runs, stack)
@@ -264,9 +275,9 @@ def _remove_runs(stack: Stack) -> None:
 
 
 def build(stack: Stack) -> None:
-    """The product's image, from deploy/Dockerfile, without a network."""
+    """The product's image, from deploy/Dockerfile, without a network; no image of a stage is left."""
     stack.podman(
-        "build", "--quiet", "--format", "docker", "--file", "deploy/Dockerfile", "--network", "none",
+        "build", "--quiet", "--format", "docker", "--layers=false", "--file", "deploy/Dockerfile", "--network", "none",
         "--build-arg", f"PYTHON_IMAGE={BASE}", "--build-arg", "PIP_OPTIONS=--no-index",
         "--tag", stack.variables["IMAGE"], ".", cwd=stack.context,
     )  # fmt: skip

@@ -7,6 +7,7 @@ sandbox, which listens on the containers' network; what they leave is held again
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 import urllib.error
@@ -17,9 +18,11 @@ from typing import Any
 
 import psycopg
 import pytest
+import yaml
 
-from gainsight_pipelines.orchestration.names import Names
+from gainsight_pipelines.orchestration.names import SYNC_ALL_TAG, Names
 from gainsight_pipelines_tests.deployment.podman import Stack, build, stack_of
+from gainsight_pipelines_tests.monitoring.inboxes import Hook, hook
 from gainsight_pipelines_tests.page.browsing import free_port
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 from gainsight_pipelines_tests.waiting import wait_until
@@ -28,11 +31,20 @@ pytestmark = [pytest.mark.deploy, pytest.mark.timeout(900), pytest.mark.budget(6
 
 NAMES = Names()
 PULLS = ("company", "activity", "survey_survey_response", "product_usage")
+MISSING = "not_there__gc"
+"""An object that the settings name and the tenant doesn't have: its schedule's run fails, and an alert tells of it."""
+
+ACTIVITIES = 6000
 ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 LAUNCH = """mutation ($p: ExecutionParams!) { launchPipelineExecution(executionParams: $p) {
     __typename ... on LaunchRunSuccess { run { runId } } } }"""
 TERMINATE = "mutation ($r: String!) { terminateRun(runId: $r) { __typename } }"
 RUNS = "{ runsOrError(limit: 100) { ... on Runs { results { runId jobName status tags { key value } } } } }"
+EVENTS = """query ($r: ID!) { logsForRun(runId: $r, limit: 1000) { ... on EventConnection { events {
+    ... on MessageEvent { message } } } } }"""
+STATE = """query ($s: ScheduleSelector!) { scheduleOrError(scheduleSelector: $s) { ... on Schedule {
+    scheduleState { id } } } }"""
+STOP = "mutation ($id: String!) { stopRunningSchedule(id: $id) { __typename } }"
 LOCATION = """{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus
     locationOrLoadError { __typename } } } } }"""
 
@@ -43,6 +55,7 @@ class Deployed:
 
     stack: Stack
     sandbox: RunningSandbox
+    inbox: Hook
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         """The UI's GraphQL."""
@@ -67,6 +80,24 @@ class Deployed:
     def runs(self) -> dict[str, dict[str, Any]]:
         """The last runs by their id."""
         return {run["runId"]: run for run in self.ask(RUNS)["runsOrError"]["results"]}
+
+    def runs_of(self, job: str, status: str) -> list[str]:
+        """The ids of the runs of a job with that status."""
+        return [each["runId"] for each in self.runs().values() if (each["jobName"], each["status"]) == (job, status)]
+
+    def events(self, run_id: str) -> list[str]:
+        """What the UI shows of a run, event by event."""
+        return [each.get("message", "") for each in self.ask(EVENTS, r=run_id)["logsForRun"]["events"]]
+
+    def stop_schedule(self, name: str) -> None:
+        """Stops the schedule of a pull, as its switch in the UI does."""
+        selector = {
+            "repositoryLocationName": "gainsight_pipelines",
+            "repositoryName": "__repository__",
+            "scheduleName": NAMES.schedule(name),
+        }
+        found = self.ask(STATE, s=selector)["scheduleOrError"]["scheduleState"]["id"]
+        assert self.ask(STOP, id=found)["stopRunningSchedule"]["__typename"] == "ScheduleStateResult"
 
     def status(self, run_id: str) -> str:
         """The status of a run."""
@@ -95,15 +126,18 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     with stack_of(folder, free_port(), free_port()) as stack:
         stack.up("postgres")  # the first container brings the network's own address up, which the sandbox listens on
         gateway = stack.podman("network", "inspect", "--format", "{{range .Subnets}}{{.Gateway}}{{end}}", stack.network)
-        with start_sandbox(folder / "sandbox", host=gateway, accounts=60, activities=6000) as sandbox:
-            etc = stack.context / "deploy/etc"
-            etc.mkdir()
-            shutil.copy(sandbox.folder / "gainsight.hubspot.yaml", etc / "gainsight.yaml")
-            shutil.copy(sandbox.folder / "ca-bundle.pem", etc)
-            for file in etc.iterdir():
-                file.chmod(0o644)
+        with (
+            start_sandbox(folder / "sandbox", host=gateway, accounts=60, activities=ACTIVITIES) as sandbox,
+            hook(gateway) as inbox,
+        ):
+            write_settings(stack, sandbox)
             stack.variables |= {name: sandbox.env[name] for name in ("HUBSPOT_ACCESS_TOKEN", "HUBSPOT_BASE_URL")}
             stack.variables |= sandbox.env_of("m2m") | {"CA_BUNDLE": "/etc/gainsight-pipelines/ca-bundle.pem"}
+            stack.variables |= {
+                "GAINSIGHT_PIPELINES_ALERTS_URLS": inbox.url,
+                "GAINSIGHT_PIPELINES_LOG": "json",
+                "DAGSTER_WEBSERVER_URL": "https://dagster.example.com",
+            }
             build(stack)
             stack.wait_healthy("postgres")
             stack.up("migrate")
@@ -111,7 +145,24 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
             stack.up("code", "webserver", "daemon", "metrics")
             for service in ("code", "webserver", "metrics", "daemon"):
                 stack.wait_healthy(service)
-            yield Deployed(stack, sandbox)
+            yield Deployed(stack, sandbox, inbox)
+
+
+def write_settings(stack: Stack, sandbox: RunningSandbox) -> None:
+    """The sandbox's settings, with alerts and an object that isn't there, and its certificates: parts of the image."""
+    etc = stack.context / "deploy/etc"
+    etc.mkdir()
+    content = yaml.safe_load((sandbox.folder / "gainsight.hubspot.yaml").read_text())
+    schedules = content.get("schedules", {})
+    content |= {
+        "alerts": {},
+        "objects": [{"object": MISSING}],
+        "schedules": schedules | {"objects": {MISSING: "* * * * *"}},
+    }
+    (etc / "gainsight.yaml").write_text(yaml.safe_dump(content))
+    shutil.copy(sandbox.folder / "ca-bundle.pem", etc)
+    for file in etc.iterdir():
+        file.chmod(0o644)
 
 
 def test_the_image_is_slim_and_nobody_s(deployed: Deployed) -> None:
@@ -139,21 +190,35 @@ def test_no_secret_is_in_the_image_or_in_a_process_s_arguments(deployed: Deploye
 
 
 def test_run_all_gives_each_pull_a_container_of_its_own(deployed: Deployed) -> None:
-    assert deployed.wait_for(deployed.launch(NAMES.sync_all)) == "SUCCESS"
-    wait_until(lambda: len({run["jobName"] for run in deployed.runs().values()}) == len(PULLS) + 1, 120)
-    started = list(deployed.runs())
-    for run_id in started:
-        assert deployed.wait_for(run_id) == "SUCCESS", deployed.runs()[run_id]
-    containers = {
-        tag["value"] for run in deployed.runs().values() for tag in run["tags"] if tag["key"] == "docker/container_id"
-    }
-    assert len(containers) == len(started) == len(PULLS) + 1
-    wait_until(lambda: not deployed.stack.run_containers(), 30)  # auto_remove
+    run_id = deployed.launch(NAMES.sync_all)
+    assert deployed.wait_for(run_id) == "SUCCESS"
+
+    def of_run_all() -> list[dict[str, Any]]:
+        tagged = {"key": SYNC_ALL_TAG, "value": run_id}
+        return [run for run in deployed.runs().values() if tagged in run["tags"]]
+
+    wait_until(lambda: len(of_run_all()) == len(PULLS) + 1 and all(run["status"] in ENDED for run in of_run_all()), 240)
+    ended = {run["jobName"]: run["status"] for run in of_run_all()}
+    assert ended == {NAMES.job(name): "SUCCESS" for name in PULLS} | {NAMES.job(MISSING): "FAILURE"}
+    containers = {tag["value"] for run in of_run_all() for tag in run["tags"] if tag["key"] == "docker/container_id"}
+    assert len(containers) == len(PULLS) + 1
     assert_equal_to_the_truth(deployed)
     port = deployed.stack.variables["METRICS_PORT"]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
         metrics = answer.read().decode()
     assert 'gainsight_pipelines_last_run_status{object="activity",status="completed"' in metrics
+
+
+def test_a_schedule_s_run_fails_and_an_alert_is_told_from_here(deployed: Deployed) -> None:
+    def by_schedule() -> list[str]:
+        tagged = {"key": "dagster/schedule_name", "value": NAMES.schedule(MISSING)}
+        return [run["status"] for run in deployed.runs().values() if tagged in run["tags"]]
+
+    wait_until(lambda: "FAILURE" in by_schedule(), 180)
+    deployed.stop_schedule(MISSING)  # one is enough
+    wait_until(lambda: deployed.inbox.received, 180)  # the sensor looks each minute
+    (message,) = (each for each in deployed.inbox.received if f"{MISSING}: " in each["title"])
+    assert "https://dagster.example.com/runs/" in message["message"]
 
 
 def assert_equal_to_the_truth(deployed: Deployed) -> None:
@@ -171,9 +236,9 @@ def assert_equal_to_the_truth(deployed: Deployed) -> None:
 
 @pytest.fixture
 def slow(deployed: Deployed) -> Iterator[Deployed]:
-    """Pages of a hundred records that take their time, and a first read of all activities to come."""
+    """Pages of a hundred records that take a second each, and a first read of all activities to come."""
     deployed.sandbox.reset()
-    deployed.sandbox.switch(page_cap=100, gainsight_delay=0.15)
+    deployed.sandbox.switch(page_cap=100, gainsight_delay=1.0)
     deployed.query(
         """WITH gone AS (DELETE FROM activity WHERE source = 'timeline' RETURNING 1),
                 forgotten AS (DELETE FROM sync_cursor WHERE object = 'activity' RETURNING 1)
@@ -191,56 +256,61 @@ def launched_and_reading(deployed: Deployed) -> str:
     return run_id
 
 
+def ends_complete(deployed: Deployed, run_id: str) -> None:
+    """The run ends well once pages are quick again, and the tables are the truth."""
+    deployed.sandbox.switch(gainsight_delay=0.0)
+    assert deployed.wait_for(run_id) == "SUCCESS"
+    assert_equal_to_the_truth(deployed)
+
+
 def test_a_run_that_is_terminated_ends_at_its_page_and_the_next_goes_on_there(slow: Deployed) -> None:
     run_id = launched_and_reading(slow)
     slow.ask(TERMINATE, r=run_id)
     started = time.monotonic()
     assert slow.wait_for(run_id, 60) == "CANCELED"
     assert time.monotonic() - started < 30
-    wait_until(lambda: not slow.stack.run_containers(), 30)
+    wait_until(lambda: not slow.stack.run_containers(), 30)  # auto_remove
     stored = slow.records()
-    assert 0 < stored < 6000
-    slow.sandbox.switch(gainsight_delay=0.0)
+    assert 0 < stored < ACTIVITIES
     next_id = slow.launch(NAMES.job("activity"))
-    assert slow.wait_for(next_id) == "SUCCESS"
+    ends_complete(slow, next_id)
     (read,) = slow.query(f"SELECT records_read FROM sync_run WHERE run_id = '{next_id}'")[0]
-    assert read < 6000 - stored + 500  # the pages after its own, and the overlap
-    assert_equal_to_the_truth(slow)
+    assert read < ACTIVITIES - stored + 500  # the pages after its own, and the overlap
 
 
 def test_a_run_s_container_that_is_killed_is_started_again_by_dagster(slow: Deployed) -> None:
     run_id = launched_and_reading(slow)
     (container,) = slow.stack.run_containers()
+    lines = [json.loads(line) for line in slow.stack.printed(container).splitlines() if line.startswith("{")]
+    assert {(line["object"], line["run_id"]) for line in lines} == {("activity", run_id)}
     slow.stack.podman("kill", "--signal", "KILL", container)
     slow.sandbox.switch(gainsight_delay=0.0)
     assert slow.wait_for(run_id, 240) == "FAILURE"
 
     def retried() -> bool:
-        return any(
-            tag["value"] == run_id and tag["key"] == "dagster/parent_run_id" and run["status"] == "SUCCESS"
-            for run in slow.runs().values()
-            for tag in run["tags"]
-        )
+        tagged = {"key": "dagster/parent_run_id", "value": run_id}
+        return any(tagged in run["tags"] and run["status"] == "SUCCESS" for run in slow.runs().values())
 
     wait_until(retried, 240)
     assert_equal_to_the_truth(slow)
 
 
-@pytest.mark.parametrize("service", ["daemon", "code"])
-def test_a_service_that_is_killed_leaves_a_run_alone(slow: Deployed, service: str) -> None:
+def test_services_that_are_killed_leave_a_run_alone(slow: Deployed) -> None:
     run_id = launched_and_reading(slow)
-    slow.stack.kill(service)
-    assert slow.wait_for(run_id) == "SUCCESS"
-    slow.stack.wait_healthy(service)
-    slow.sandbox.switch(gainsight_delay=0.0)
+    for service in ("daemon", "code"):
+        slow.stack.kill(service)
+        before = slow.records()
+        wait_until(lambda before=before: slow.records() > before, 60)  # type: ignore[misc]
+    ends_complete(slow, run_id)
+    assert any(re.search(r"activity: [\d,]+ read", event) for event in slow.events(run_id)), "progress, for the UI"
 
     def is_loaded() -> bool:
         (entry,) = slow.ask(LOCATION)["workspaceOrError"]["locationEntries"]
         return entry["locationOrLoadError"]["__typename"] == "RepositoryLocation"
 
     wait_until(is_loaded, 120)
-    assert slow.wait_for(slow.launch(NAMES.job("activity"))) == "SUCCESS"
-    assert_equal_to_the_truth(slow)
+    for service in ("code", "daemon"):
+        slow.stack.wait_healthy(service, 180)
 
 
 def test_a_database_that_is_killed_loses_nothing(slow: Deployed) -> None:

@@ -22,21 +22,22 @@ class Hook:
     """A web hook. `statuses`: what it answers next, in place of 200; the last one stays."""
 
     port: int = 0
+    host: str = "127.0.0.1"
     statuses: list[int] = field(default_factory=list)
     received: list[dict[str, Any]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
-        return f"json://127.0.0.1:{self.port}/{TOKEN}"
+        return f"json://{self.host}:{self.port}/{TOKEN}"
 
     def titles(self) -> list[str]:
         return [str(each["title"]) for each in self.received]
 
 
 @contextmanager
-def hook() -> Iterator[Hook]:
-    found, lock = Hook(), threading.Lock()
+def hook(host: str = "127.0.0.1") -> Iterator[Hook]:
+    found, lock = Hook(host=host), threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -55,7 +56,7 @@ def hook() -> Iterator[Hook]:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that http.server gives it
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer((host, 0), Handler)
     found.port = server.server_address[1]
     with _served(server):
         yield found

@@ -24,6 +24,9 @@ class Located:
     def __init__(self, pulling: Pulling, folder: Path, instance: dg.DagsterInstance) -> None:
         self.pulling, self.folder, self.instance = pulling, folder, instance
         self.cursor: str | None = None
+        self.alert_cursor: str | None = None
+        self.shown: list[dg.AssetCheckEvaluation] = []
+        """What the alert sensor has left at the check `alerts`."""
         self.origin: CodeLocationOrigin | None = None
         """The code location as the daemon knows it."""
 
@@ -59,16 +62,20 @@ class Located:
         return data.skip_message or ""
 
     def alert(self) -> str:
-        """Evaluates the alert sensor: what its tick says."""
+        """Evaluates the alert sensor, as the daemon does, with the cursor that it left: what its tick says."""
         definitions = self.definitions
         repository = definitions.get_repository_def()
         with dg.build_sensor_context(
             instance=self.instance,
             repository_def=repository,
             resources=dict(definitions.resources or {}),
+            cursor=self.alert_cursor,
             sensor_name=NAMES.alerts,
         ) as context:
-            return repository.get_sensor_def(NAMES.alerts).evaluate_tick(context).skip_message or ""
+            data = repository.get_sensor_def(NAMES.alerts).evaluate_tick(context)
+        self.alert_cursor = data.cursor
+        self.shown += [event for event in data.asset_events if isinstance(event, dg.AssetCheckEvaluation)]
+        return data.skip_message or ""
 
     def sense(self) -> dg.SensorResult:
         """Evaluates the gate sensor, as the daemon does: with the cursor that it left."""

@@ -18,7 +18,10 @@ SETTINGS = {"gainsight": {"base_url": "https://tenant.gainsightcloud.com"}, "com
 @pytest.mark.parametrize("schedules", ["running", "stopped", "none"])
 def test_it_is_there_where_the_settings_have_the_section(alerts: object, schedules: Running) -> None:
     settings = SETTINGS if alerts is None else SETTINGS | {"alerts": alerts}
-    repository = build_gainsight_definitions(settings, prefix="acme", schedules=schedules).get_repository_def()
+    definitions = build_gainsight_definitions(settings, prefix="acme", schedules=schedules)
+    checks = {key.name for each in definitions.asset_checks or () for key in each.check_keys}  # type: ignore[union-attr]
+    assert ("alerts" in checks) == (alerts is not None)
+    repository = definitions.get_repository_def()
     assert repository.has_sensor_def("acme_alerts") == (alerts is not None)
     if alerts is not None:
         sensor = repository.get_sensor_def("acme_alerts")
@@ -42,6 +45,26 @@ def test_a_tick_tells_what_began_and_what_is_over(located: Located, monkeypatch:
         assert located.run("company").success
         assert located.alert() == "Nothing is firing. 1 messages delivered."
         assert [title.startswith("Resolved") for title in inbox.titles()] == [False, True]
+    # The check in the UI has an evaluation for each change, and none for a tick that found the same.
+    assert [each.passed for each in located.shown] == [True, False, True]
+    assert located.shown[1].description == "Firing: all objects (rejected_key)."
+    (row,) = located.shown[1].metadata["firing"].value.records  # type: ignore[union-attr]
+    assert row.data["object"] == "all" and "rejected" in str(row.data["what"])
+
+
+def test_the_check_looks_and_sends_nothing(located: Located, monkeypatch: pytest.MonkeyPatch) -> None:
+    located.pulling.content["alerts"] = {}
+    with hook() as inbox:
+        monkeypatch.setenv(ALERTS_VARIABLE, inbox.url)
+        located.pulling.sandbox.switch(reject_key=True)
+        assert not located.run("company").success
+        key = dg.AssetCheckKey(dg.AssetKey(["crm", "account"]), "alerts")
+        job = dg.define_asset_job("look", selection=dg.AssetSelection.checks(key))
+        looking = dg.Definitions.merge(located.definitions, dg.Definitions(jobs=[job]))
+        done = looking.resolve_job_def("look").execute_in_process(instance=located.instance)
+        (found,) = done.get_asset_check_evaluations()
+        assert (found.passed, found.description) == (False, "Firing: all objects (rejected_key).")
+        assert inbox.received == []
 
 
 def test_a_tick_says_what_is_missing_or_wrong(located: Located, monkeypatch: pytest.MonkeyPatch) -> None:
