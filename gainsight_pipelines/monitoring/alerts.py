@@ -51,12 +51,13 @@ def alerts_of(settings: Settings) -> AlertSettings:
     """The section `alerts`.
 
     Raises:
-        SettingsError: there is none, or it is broken.
+        SettingsError: there is none, it is turned off, or it is broken.
     """
     found = settings.alerts
     if found is None:
         raise SettingsError(
-            "The settings have no section alerts, so nothing is watched.", "Add `alerts: {}`: it takes the defaults."
+            "The settings have no section alerts, or turn it off, so nothing is watched.",
+            "Add `alerts: {}`: it takes the defaults.",
         )
     return found
 

@@ -20,16 +20,19 @@ from gainsight_pipelines.page.raw import show_json
 from gainsight_pipelines.page.widgets import Form, Picker
 from gainsight_pipelines.page.words import cadence
 from gainsight_pipelines.settings.mistakes import model_in
+from gainsight_pipelines.settings.models import ALERTS_VARIABLE, ALL_CHECKS
 
 TITLES = {
     "common": "Account matching",
     **{name: definition.title for name, definition in DEFINITIONS.items()},
     "schedules": "Schedules",
+    "alerts": "Alerts",
 }
 ICONS = {
     "common": "tune",
     **{name: definition.icon for name, definition in DEFINITIONS.items()},
     "schedules": "schedule",
+    "alerts": "notifications",
 }
 COMPANY_OBJECT = "company"
 FILTER = ("surveys", "filter")
@@ -76,6 +79,8 @@ class Accordion:
             listed = DEFINITIONS[self._section].model.listed
             is_on = bool(self._form.draft.get((self._section, listed or "enabled")))
             state, kind = (self._cadence(), "good") if is_on else ("off", "")
+        elif self._section == "alerts":
+            state, kind = ("on", "good") if self._form.draft.get(("alerts", "enabled")) else ("off", "")
         widgets.set_pill(self._state, state[:1].upper() + state[1:], kind)
         self._state.set_visibility(bool(state))
         self._expansion.props["toggle-aria-label"] = f"{self._title} {state}".strip()
@@ -446,6 +451,21 @@ def _schedules(form: Form) -> None:
         field.props["placeholder"] = f"{definition.cron}  ({cadence(definition.cron)})"
 
 
+def _alerts(form: Form) -> None:
+    hint = f"One message when something starts to be wrong, one when it is right again, to {ALERTS_VARIABLE}."
+    widgets.switch(form, ("alerts", "enabled"), "Send alerts", hint=hint)
+    widgets.number_field(form, ("alerts", "failed_runs"), "Failed runs in a row")
+    widgets.number_field(form, ("alerts", "gate_minutes"), "Minutes without the CRM")
+    widgets.number_field(form, ("alerts", "late_turns"), "Intervals without a completed run", is_whole=False)
+    widgets.switch(form, ("alerts", "rejected_key"), "Tell of a rejected key")
+    widgets.switch(form, ("alerts", "rejected"), "Tell of records that could not be stored")
+    widgets.text_field(form, ("alerts", "dagster_url"), "Address of the Dagster UI")
+    with form.advanced("alerts"):
+        names: dict[str, str] = {name: name for name in ALL_CHECKS}
+        Picker(form, ("alerts", "checks"), "Checks to tell of", lambda: names, is_list=True)
+        widgets.number_field(form, ("alerts", "warned_runs"), "Warnings in a row")
+
+
 def _fields_of(form: Form, name: Callable[[], str | None]) -> widgets.Load:
     """A picker's options: the fields of the object that is chosen by then."""
 
@@ -463,5 +483,6 @@ _PARTS: dict[str, Callable[[Form], None]] = {
     "surveys": _surveys,
     "product_usage": _product_usage,
     "schedules": _schedules,
+    "alerts": _alerts,
 }
 """By section; one that is a list of rows for any object is drawn by `ObjectRows`."""

@@ -20,7 +20,6 @@ from typing import Any
 from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.near_matches import did_you_mean
-from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.objects.section import Section
 from gainsight_pipelines.settings.files import check_writable, locked, write_whole
 from gainsight_pipelines.settings.history import History, Version, fingerprint, who_am_i
@@ -99,7 +98,7 @@ class SettingsFile:
     def data(self, section: str) -> dict[str, Any]:
         """A section as JSON-able data, defaults filled in; as it stands in the file if it is broken.
 
-        A pull that isn't in the file has `enabled: false`: that is what it amounts to.
+        A pull, or alerts, that aren't in the file have `enabled: false`: that is what it amounts to.
 
         Raises:
             SettingsError: no such section, or the file isn't YAML.
@@ -457,12 +456,12 @@ def _sections(text: str) -> dict[str, Any]:
 
 
 def _is_switched(section: str) -> bool:
-    """Whether a section says of itself that its object is pulled."""
-    return section in DEFINITIONS and "enabled" in SECTIONS[section].model_fields
+    """Whether a section says of itself that its object is pulled, or its alerts sent."""
+    return "enabled" in SECTIONS[section].model_fields
 
 
 def _short(section: str, model: Section | None) -> dict[str, Any]:
-    """What has to be written of a section: not what goes without saying, but whether its object is pulled."""
+    """What has to be written of a section: not what goes without saying, but whether it is in use."""
     if model is None:
         return {}
     short = model.model_dump(mode="json", exclude_defaults=True)

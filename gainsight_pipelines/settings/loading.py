@@ -115,7 +115,8 @@ class Settings:
     @property
     def alerts(self) -> AlertSettings | None:
         """What is worth a message; None: nothing is."""
-        return self._get("alerts", AlertSettings)
+        found = self._get("alerts", AlertSettings)
+        return found if found is not None and found.enabled else None
 
     def crm_id_field(self) -> str | None:
         """The company's field with the CRM id, by which all objects are matched: told wherever it can be.

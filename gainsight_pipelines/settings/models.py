@@ -110,6 +110,7 @@ class ObjectAlerts(Section):
 class AlertSettings(Section):
     """Messages when something starts to be wrong and when it is right again, to GAINSIGHT_PIPELINES_ALERTS_URLS."""
 
+    enabled: Annotated[StrictBool, Field(description="Whether there are any alerts."), Takes("true or false")] = True
     failed_runs: Annotated[
         RunCount,
         Field(description="A pull failed so often in a row. One that trying again can't mend counts at once."),

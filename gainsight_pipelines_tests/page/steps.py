@@ -34,7 +34,7 @@ def pick(page: Page, field: Locator, typed: str, option: str | re.Pattern[str]) 
 
 
 def open_section(page: Page, title: str) -> None:
-    cadence = r"off|daily at [\d:]+|weekly on \w+ at [\d:]+|monthly on day \d+ at [\d:]+|every \d+ h"
+    cadence = r"on|off|daily at [\d:]+|weekly on \w+ at [\d:]+|monthly on day \d+ at [\d:]+|every \d+ h"
     page.get_by_role("button", name=re.compile(f"^{title}( ({cadence}))?$")).click()
 
 

@@ -15,12 +15,10 @@ from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines_tests.databases import dagster_database, fresh_database
 from gainsight_pipelines_tests.page.browsing import Served, browser_page, clean_environment, page_on, run_by
 from gainsight_pipelines_tests.page.steps import WRONG_KEY, choose, open_advanced, open_section
+from gainsight_pipelines_tests.read_only import on_read_only
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 
 pytestmark = [pytest.mark.timeout(200), pytest.mark.long]
-
-READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && cd "$0" && exec "$@"'
-"""Mounts a folder read-only, as Kubernetes mounts a ConfigMap, for one process alone."""
 
 
 @pytest.fixture(scope="module")
@@ -216,13 +214,11 @@ def test_settings_that_cannot_be_written_are_shown_and_say_so(
     browser: Page, env: dict[str, str], sandbox: RunningSandbox, tmp_path: Path
 ) -> None:
     (tmp_path / "gainsight.yaml").write_text(sandbox.settings_file("salesforce").read_text())
-    mounted = ("unshare", "--mount", "--map-root-user", "sh", "-c", READ_ONLY, str(tmp_path))
-    home = tmp_path.with_name(f"{tmp_path.name}_home")
-    home.mkdir()
-    command = [*mounted, sys.executable, "-m", "gainsight_pipelines.cli", "settings-page", "--port", "0"]
+    serve = [sys.executable, "-m", "gainsight_pipelines.cli", "settings-page", "--port", "0"]
+    command = on_read_only(tmp_path, serve)
     assert browser.context.browser is not None
     page = browser.context.browser.new_page(viewport={"width": 400, "height": 800}, color_scheme="dark")
-    with run_by(tmp_path, env | sandbox.env | {"DAGSTER_HOME": str(home)}, command) as served:
+    with run_by(tmp_path, env | sandbox.env, command) as served:
         page.goto(served.next_address())
         expect(page.get_by_role("note")).to_contain_text("These settings are read-only")
         expect(page.get_by_role("note")).to_contain_text("is on a read-only file system")
@@ -239,3 +235,20 @@ def test_settings_that_cannot_be_written_are_shown_and_say_so(
     assert "Traceback" not in "".join(served.said)
     assert yaml.safe_load((tmp_path / "gainsight.yaml").read_text())
     assert sorted(one.name for one in tmp_path.iterdir()) == ["gainsight.yaml"]
+
+
+def test_alerts_are_turned_on_and_set(page: Page, folder: Path) -> None:
+    assert "alerts" not in yaml.safe_load((folder / "gainsight.yaml").read_text())
+    open_section(page, "Alerts")
+    group = page.get_by_role("group", name="Alerts")
+    expect(group.get_by_label("Failed runs in a row")).to_have_value("2")
+    group.get_by_role("switch", name="Send alerts").click()
+    group.get_by_label("Failed runs in a row").fill("21")
+    expect(group.get_by_text("alerts.failed_runs is 21")).to_be_visible()
+    group.get_by_label("Failed runs in a row").fill("3")
+    group.get_by_role("switch", name="Tell of a rejected key").click()
+    page.get_by_role("button", name="Save (1)").click()
+    page.get_by_role("dialog", name="Review changes").get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved to")).to_be_visible()
+    written = yaml.safe_load((folder / "gainsight.yaml").read_text())["alerts"]
+    assert written == {"enabled": True, "failed_runs": 3, "rejected_key": False}
