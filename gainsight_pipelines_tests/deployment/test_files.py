@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -159,62 +158,3 @@ print(json.dumps([type(ref.run_launcher).__name__, type(ref.compute_log_manager)
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == ["DockerRunLauncher", "NoOpComputeLogManager"]
-
-
-@pytest.fixture(scope="module")
-def pod() -> dict[str, Any]:
-    """The pod that K8sRunLauncher makes for a run of the code server that the values describe."""
-    script = """
-import json, sys, yaml
-from dagster_k8s.container_context import K8sContainerContext
-from dagster_k8s.job import DagsterK8sJobConfig, construct_dagster_k8s_job
-from kubernetes.client import ApiClient
-
-values = yaml.safe_load(open(sys.argv[1]))
-(deployment,) = values["dagster-user-deployments"]["deployments"]
-launcher = values["runLauncher"]["config"]["k8sRunLauncher"]
-image = deployment["image"]["repository"] + ":" + deployment["image"]["tag"]
-# As the chart's template writes it into the code server's container context, plus the launcher's run_k8s_config.
-k8s = {
-    "image_pull_policy": deployment["image"]["pullPolicy"],
-    "env_secrets": [each["name"] for each in deployment["envSecrets"]],
-    "volumes": deployment["volumes"],
-    "volume_mounts": deployment["volumeMounts"],
-    "env": deployment["env"],
-    "resources": deployment["resources"],
-    "security_context": deployment["securityContext"],
-    "run_k8s_config": {
-        "container_config": launcher["runK8sConfig"]["containerConfig"],
-        "pod_spec_config": launcher["runK8sConfig"]["podSpecConfig"],
-    },
-}
-context = K8sContainerContext.create_from_config({"k8s": k8s})
-job = construct_dagster_k8s_job(
-    job_config=DagsterK8sJobConfig(dagster_home="/opt/dagster/dagster_home", instance_config_map="dagster-instance",
-        postgres_password_secret="dagster-postgresql", job_image=image),
-    args=["dagster", "api", "execute_run", "..."],
-    job_name="dagster-run-1", pod_name="dagster-run-1", component="run_worker",
-    user_defined_k8s_config=context.run_k8s_config,
-)
-print(json.dumps(ApiClient().sanitize_for_serialization(job)))
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(DEPLOY / "helm/values.yaml")], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    document: dict[str, Any] = json.loads(done.stdout)
-    return document
-
-
-def test_a_run_s_pod_has_settings_secrets_and_time_to_finish_its_page(pod: dict[str, Any]) -> None:
-    spec = pod["spec"]["template"]["spec"]
-    (container,) = spec["containers"]
-    assert spec["terminationGracePeriodSeconds"] == 30
-    assert spec["securityContext"]["runAsNonRoot"] is True
-    assert {"name": "settings", "configMap": {"name": "gainsight-pipelines"}} in spec["volumes"]
-    assert {"name": "settings", "mountPath": "/etc/gainsight-pipelines", "readOnly": True} in container["volumeMounts"]
-    assert {"secretRef": {"name": "gainsight-pipelines"}} in container["envFrom"]
-    env = {each["name"]: each.get("value") for each in container["env"]}
-    assert env["GAINSIGHT_PIPELINES_SETTINGS"] == "/etc/gainsight-pipelines/gainsight.yaml"
-    assert env["GAINSIGHT_PIPELINES_MIGRATE"] == "never"
-    assert container["securityContext"]["allowPrivilegeEscalation"] is False
