@@ -80,7 +80,7 @@ def without_tenants(environ: Mapping[str, str]) -> dict[str, str]:
     return {
         key: value
         for key, value in environ.items()
-        if key not in REAL_NAMES and (key.startswith(OURS) or not key.startswith(REAL_PREFIXES))
+        if key.removesuffix("_FILE") not in REAL_NAMES and (key.startswith(OURS) or not key.startswith(REAL_PREFIXES))
     }
 
 

@@ -1,4 +1,4 @@
-"""Dagster's storage for the `dagster.yaml` at the root: PostgreSQL, its address from the environment or `.env`.
+"""Dagster's storage for the `dagster.yaml` at the root and in deploy/: PostgreSQL, addressed by environment or `.env`.
 
 Dagster reads that file where DAGSTER_HOME is not set and the repository is the working directory (`dg dev`, `dg check
 defs`). Where no address is given, the embedded server serves, as it does for `gainsight-pipelines dev`.

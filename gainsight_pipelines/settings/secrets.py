@@ -15,6 +15,8 @@ from pathlib import Path
 from gainsight_pipelines.errors import SettingsError
 
 _OURS = ("GAINSIGHT_", "SALESFORCE_", "HUBSPOT_")
+_WITH_FILES = (*_OURS, "DAGSTER_POSTGRES_URL")
+"""Begin the variables that a file can hold: NAME_FILE is its path."""
 _MAX_BYTES = 100_000
 _OTHER_FILES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 """Files that the HTTP clients' own variables name."""
@@ -33,10 +35,10 @@ class _Layer:
     def get(self, name: str) -> str | None:
         """The value of a variable here; NAME_FILE wins over NAME. Blank counts as not set."""
         variable = f"{name}_FILE"
-        if name.startswith(_OURS) and (path := self.values.get(variable)):
+        if name.startswith(_WITH_FILES) and (path := self.values.get(variable)):
             return _content(f"{self.prefix}{variable}", self._path(path))
         value = self.values.get(name)
-        if value and name.startswith(_OURS) and name.endswith("_FILE"):
+        if value and name.startswith(_WITH_FILES) and name.endswith("_FILE"):
             return str(self._path(value))
         return value or None
 
@@ -47,7 +49,7 @@ class _Layer:
         """What is set here, be it blank; NAME as well where there is only NAME_FILE."""
         for name in self.values:
             yield name
-            if name.startswith(_OURS) and name.endswith("_FILE"):
+            if name.startswith(_WITH_FILES) and name.endswith("_FILE"):
                 yield name.removesuffix("_FILE")
 
 
@@ -55,7 +57,7 @@ def with_absolute_files(environ: Mapping[str, str]) -> dict[str, str]:
     """An environment for processes that run in another folder: files that it names from here are found from there."""
 
     def names_file(name: str) -> bool:
-        return name in _OTHER_FILES or (name.startswith(_OURS) and name.endswith("_FILE"))
+        return name in _OTHER_FILES or (name.startswith(_WITH_FILES) and name.endswith("_FILE"))
 
     return {
         name: str(_at_home(value.strip()).absolute()) if value.strip() and names_file(name) else value

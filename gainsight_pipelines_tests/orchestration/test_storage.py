@@ -100,11 +100,11 @@ def test_dg_works_with_nothing_set_on_the_embedded_server(
 
 
 def test_with_an_address_it_is_dagster_s_storage_and_keeps_the_address_to_itself(
-    postgres_server: EmbeddedServer,
+    postgres_server: EmbeddedServer, tmp_path: Path
 ) -> None:
     with dagster_database(postgres_server) as database:
-        url = postgres_server.url(database)
-        environ = os.environ | {"DAGSTER_POSTGRES_URL": url}
+        (tmp_path / "url").write_text(f"{postgres_server.url(database)}\n")  # as a mounted secret has it
+        environ = os.environ | {"DAGSTER_POSTGRES_URL_FILE": str(tmp_path / "url")}
         done = subprocess.run(
             [sys.executable, "-c", LOAD, str(ROOT)], env=environ, capture_output=True, text=True, check=False
         )

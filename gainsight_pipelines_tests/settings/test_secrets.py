@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from gainsight_pipelines.cli.sandbox import without_tenants
 from gainsight_pipelines.errors import SettingsError
-from gainsight_pipelines.settings import Secrets
+from gainsight_pipelines.orchestration.instance import STORAGE_VARIABLE
+from gainsight_pipelines.settings import ALERTS_VARIABLE, Secrets
+from gainsight_pipelines.settings.logins import LOGINS
+from gainsight_pipelines.store.connection import DATABASE_VARIABLE
 
 NAME = "GAINSIGHT_API_KEY"
 
@@ -42,6 +46,35 @@ def test_without_a_settings_path_the_working_directory_counts(tmp_path: Path, mo
 def test_a_named_file_wins_over_the_variable_beside_it(settings_path: Path, tmp_path: Path) -> None:
     file = write(tmp_path / "key", "\n from-file \n")
     assert Secrets.read(settings_path, {NAME: "plain", f"{NAME}_FILE": str(file)}).require(NAME) == "from-file"
+
+
+def every_secret() -> list[str]:
+    """The variables that hold one, as the code knows them."""
+    of_logins = [
+        each.name for logins in LOGINS.values() for login in logins for each in login.variables if each.is_secret
+    ]
+    return sorted({*of_logins, DATABASE_VARIABLE, STORAGE_VARIABLE, ALERTS_VARIABLE})
+
+
+@pytest.mark.parametrize("name", every_secret())
+def test_each_secret_can_lie_in_a_file(settings_path: Path, tmp_path: Path, name: str) -> None:
+    file = write(tmp_path / "mounted", "from-file\n")
+    assert Secrets.read(settings_path, {f"{name}_FILE": str(file)}).require(name) == "from-file"
+    write(tmp_path / ".env", f"{name}_FILE=mounted\n")
+    assert Secrets.read(settings_path, {}).require(name) == "from-file"
+
+
+def test_they_are_those_that_are_known() -> None:
+    assert set(every_secret()) == {
+        "DAGSTER_POSTGRES_URL", "GAINSIGHT_API_KEY", "GAINSIGHT_CLIENT_SECRET", "GAINSIGHT_PIPELINES_ALERTS_URLS",
+        "GAINSIGHT_PIPELINES_DATABASE_URL", "HUBSPOT_ACCESS_TOKEN", "SALESFORCE_CLIENT_SECRET", "SALESFORCE_PASSWORD",
+        "SALESFORCE_SECURITY_TOKEN",
+    }  # fmt: skip
+
+
+def test_a_sandbox_sees_no_database_of_ours_in_a_file_either() -> None:
+    ours = {f"{name}_FILE": "/run/secrets/x" for name in (DATABASE_VARIABLE, STORAGE_VARIABLE)}
+    assert without_tenants(ours | {"HOME": "/h"}) == {"HOME": "/h"}
 
 
 def test_the_environment_wins_over_a_file_named_in_dotenv(settings_path: Path, tmp_path: Path) -> None:
