@@ -1,11 +1,19 @@
-"""dbt's sources for the assets: a YAML file whose sources dagster-dbt takes for these very assets."""
+"""dbt's sources for the assets: a YAML file whose sources dagster-dbt takes for these very assets.
 
+Each table and view of the data contract is a source table. Where a table has an asset of its own, the two meet by
+`meta.dagster.asset_key`. Assets that share a table (survey objects, further objects) are source tables beside it. What
+has an asset has dbt's freshness too: by `sync_run`, when its last pull came to its end, and late when Dagster says so.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Any
 
 import dagster as dg
 from ruamel.yaml import YAML
 
+from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.orchestration.tenant import OBJECT, OBJECT_COLUMN, TABLE
 from gainsight_pipelines.store.contract import RELATIONS
 
@@ -14,41 +22,111 @@ HEADER = """\
 # `meta.dagster.asset_key`. Where several assets share a table, `meta.rows` says which rows are whose.
 """
 
+OF_A_TABLE = {definition.table.name: name for name, definition in DEFINITIONS.items() if definition.rows is None}
+"""The pull that a table is there for, by table."""
 
-def dbt_sources(specs: list[dg.AssetSpec], schema: str, name: str) -> str:
+
+def dbt_sources(specs: Sequence[dg.AssetSpec], schema: str, name: str) -> str:
     """The text of a `sources.yml`.
 
     Args:
         specs: of the assets, as `load_gainsight_asset_specs` gives them.
-        schema: where the tables lie.
+        schema: where the tables lie, unless dbt's variable `gainsight_schema` says otherwise.
         name: of the source.
     """
-    tables = [_table(spec) for spec in specs if TABLE in spec.metadata and spec.partitions_def is None]
-    names = [table["name"] for table in tables]
-    # A by-day asset fills the same rows as the pull beside it: dbt needs them once.
-    tables = [table for table in tables if table["name"].removesuffix("_by_day") not in set(names) - {table["name"]}]
-    sources = {"version": 2, "sources": [{"name": name, "schema": schema, "tables": tables}]}
+    main, others = _by_table(specs)
+    policies = [policy for spec in (*main.values(), *others.values()) if (policy := _policy(spec)) is not None]
+    often = min(policies, key=lambda policy: policy.fail_window.to_timedelta(), default=None)
+    tables = []
+    for table in RELATIONS:
+        spec = main.get(table)
+        # What has no pull of its own, the accounts, is brought by each of them.
+        config = None if spec is None else _config(spec, name, None if _policy(spec) else often)
+        tables.append(_table(table, table, config))
+    for source_table, spec in others.items():
+        rows = f"{spec.metadata[OBJECT_COLUMN]} = '{spec.metadata[OBJECT]}'"
+        tables.append(_table(source_table, str(spec.metadata[TABLE]), _config(spec, name), rows))
+    source = {
+        "name": name,
+        "database": "{{ var('gainsight_database', target.database) }}",
+        "schema": f"{{{{ var('gainsight_schema', '{schema}') }}}}",
+        "tables": tables,
+    }
+    return HEADER + as_yaml({"version": 2, "sources": [source]})
+
+
+def source_table_of(specs: Sequence[dg.AssetSpec], pull: str, table: str) -> str:
+    """The source table that a pull's rows come by: its own, or the whole table."""
+    others = _by_table(specs)[1]
+    return next((name for name, spec in others.items() if spec.key.path[-1] == pull), table)
+
+
+def as_yaml(document: Any) -> str:
+    """A document in YAML's block style."""
     writer, text = YAML(typ="safe", pure=True), StringIO()
     writer.default_flow_style = False
     writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # declared as None alone
     writer.width = 120
-    writer.dump(sources, text)
-    return HEADER + text.getvalue()
+    writer.dump(document, text)
+    return text.getvalue()
 
 
-def _table(spec: dg.AssetSpec) -> dict[str, Any]:
-    table = str(spec.metadata[TABLE])
+def _by_table(specs: Sequence[dg.AssetSpec]) -> tuple[dict[str, dg.AssetSpec], dict[str, dg.AssetSpec]]:
+    """The assets that a table is there for, by table; those that share one, by the names of their source tables."""
+    main: dict[str, dg.AssetSpec] = {}
+    others: dict[str, dg.AssetSpec] = {}
+    for spec in specs:
+        # A by-day asset fills the same rows as the pull beside it: dbt needs them once.
+        if TABLE not in spec.metadata or spec.partitions_def is not None:
+            continue
+        table, own = str(spec.metadata[TABLE]), spec.key.path[-1]
+        if OBJECT not in spec.metadata and own == table or own == OF_A_TABLE.get(table):
+            main[table] = spec
+        else:
+            others[f"{own}_object" if own in RELATIONS else own] = spec
+    names = {*others}
+    return main, {own: spec for own, spec in others.items() if own.removesuffix("_by_day") not in names - {own}}
+
+
+def _table(name: str, table: str, config: dict[str, Any] | None, rows: str | None = None) -> dict[str, Any]:
     relation = RELATIONS[table]
-    meta: dict[str, Any] = {"dagster": {"asset_key": list(spec.key.path)}}
-    if OBJECT_COLUMN in spec.metadata:
-        meta["rows"] = f"{spec.metadata[OBJECT_COLUMN]} = '{spec.metadata[OBJECT]}'"
+    if config is not None and rows is not None:
+        config["meta"]["rows"] = rows
     return {
-        "name": spec.key.path[-1],
-        "identifier": table,
+        "name": name,
+        **({"identifier": table} if name != table else {}),
         "description": relation.meaning,
-        "config": {"meta": meta},
-        "columns": [
-            {"name": column, "description": meaning, "data_type": kind}
-            for column, (kind, meaning) in relation.columns.items()
-        ],
+        **({"config": config} if config is not None else {}),
+        "columns": columns_of(relation.columns),
     }
+
+
+def columns_of(columns: Mapping[str, tuple[str, str]]) -> list[dict[str, str]]:
+    """Columns as dbt's YAML has them."""
+    return [
+        {"name": column, "description": meaning, "data_type": kind} for column, (kind, meaning) in columns.items()
+    ]
+
+
+def _config(spec: dg.AssetSpec, source: str, borrowed: Any = None) -> dict[str, Any]:
+    """Key and freshness. `borrowed`: the policy of others, whose runs bring this one's rows."""
+    config: dict[str, Any] = {"meta": {"dagster": {"asset_key": list(spec.key.path)}}}
+    policy = borrowed or _policy(spec)
+    if policy is None:
+        return config
+    whose = "" if borrowed else f" and object = '{spec.key.path[-1]}'"
+    config["freshness"] = {"warn_after": _hours(policy.warn_window), "error_after": _hours(policy.fail_window)}
+    config["loaded_at_query"] = (
+        f"select max(finished_at) from {{{{ source('{source}', 'sync_run') }}}} where status = 'completed'{whose}"
+    )
+    return config
+
+
+def _policy(spec: dg.AssetSpec) -> Any:
+    """When the asset is late; None: nothing says so in terms of how long ago it was brought."""
+    policy = spec.freshness_policy
+    return policy if getattr(policy, "warn_window", None) and getattr(policy, "fail_window", None) else None
+
+
+def _hours(window: Any) -> dict[str, Any]:
+    return {"count": math.ceil(window.to_timedelta().total_seconds() / 3600), "period": "hour"}

@@ -54,6 +54,18 @@ class Source:
     json_column: str
 
 
+@dataclass(frozen=True, slots=True)
+class ViewOfObject:
+    """A view as it stands in the database. `columns`: name, type, meaning; `pull`: the pull that keeps it, or, where
+    the view is called otherwise, what it asked for."""
+
+    name: str
+    pull: str
+    table: str
+    gainsight_object: str
+    columns: list[tuple[str, str, str]]
+
+
 @dataclass(slots=True)
 class Changed:
     """What came of bringing a view up to date. `gone`: columns whose fields are no longer there, all that there are."""
@@ -116,6 +128,15 @@ def view_names(connection: psycopg.Connection) -> list[str]:
         "SELECT name FROM object_view WHERE to_regclass(quote_ident(name)) IS NOT NULL ORDER BY 1"
     )
     return [name for (name,) in rows]
+
+
+def typed_views(connection: psycopg.Connection) -> list[ViewOfObject]:
+    """The typed views that there are, with their columns."""
+    rows = connection.execute(
+        """SELECT name, view, definition ->> 0, definition ->> 1 FROM object_view
+           WHERE to_regclass(quote_ident(name)) IS NOT NULL ORDER BY name"""
+    ).fetchall()
+    return [ViewOfObject(*row, columns=typed_columns(connection, row[0])) for row in rows]
 
 
 def typed_columns(connection: psycopg.Connection, name: str) -> list[tuple[str, str, str]]:

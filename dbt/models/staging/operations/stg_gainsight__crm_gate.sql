@@ -1,0 +1,11 @@
+-- Written by `python -m gainsight_pipelines_tests.dbt_package`: its source is the data contract.
+select
+    only_row,
+    is_open,
+    reason,
+    message,
+    accounts,
+    since,
+    checked_at,
+    closed_since
+from {{ source('gainsight', 'crm_gate') }}

@@ -1,0 +1,10 @@
+-- Written by `python -m gainsight_pipelines_tests.dbt_package`: its source is the data contract.
+select
+    entity,
+    source_object,
+    name,
+    label,
+    data_type,
+    first_seen_at,
+    last_seen_at
+from {{ source('gainsight', 'custom_field') }}

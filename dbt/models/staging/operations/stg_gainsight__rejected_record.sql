@@ -1,0 +1,10 @@
+-- Written by `python -m gainsight_pipelines_tests.dbt_package`: its source is the data contract.
+select
+    object,
+    payload_hash,
+    payload,
+    reason,
+    first_seen_at,
+    last_seen_at,
+    run_id
+from {{ source('gainsight', 'rejected_record') }}

@@ -1,0 +1,14 @@
+-- Written by `python -m gainsight_pipelines_tests.dbt_package`: its source is the data contract.
+select
+    object,
+    scope,
+    modified_at,
+    gsid,
+    window_from,
+    read_started_at,
+    completed_at,
+    is_whole,
+    fingerprint,
+    run_id,
+    updated_at
+from {{ source('gainsight', 'sync_cursor') }}
