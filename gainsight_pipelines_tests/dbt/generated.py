@@ -1,6 +1,6 @@
 """What is generated of the dbt package: sources and staging models, out of the data contract.
 
-`python -m gainsight_pipelines_tests.dbt_package` writes them into dbt/models/; a test holds them against the contract.
+`python -m gainsight_pipelines_tests.dbt.generated` writes them into dbt/models/; a test holds them against the contract.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from gainsight_pipelines.orchestration.dbt_models import staging_properties, sta
 from gainsight_pipelines.orchestration.dbt_sources import as_yaml, dbt_sources
 from gainsight_pipelines.store.contract import RELATIONS, SCHEMA
 
-PACKAGE = Path(__file__).parents[1] / "dbt"
+PACKAGE = Path(__file__).parents[2] / "dbt"
 MODELS = PACKAGE / "models"
-MARK = "Written by `python -m gainsight_pipelines_tests.dbt_package`: its source is the data contract."
+MARK = "Written by `python -m gainsight_pipelines_tests.dbt.generated`: its source is the data contract."
 
 SETTINGS: dict[str, Any] = {
     "gainsight": {"base_url": "https://your-tenant.gainsightcloud.com"},
