@@ -7,6 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed.stamp
 TOOLS := .venv/tools.stamp
+DBT := .venv-dbt/installed.stamp
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PYTEST_WORKERS ?= auto
 DOCKER ?= docker
@@ -27,7 +28,7 @@ dev: $(INSTALLED) ## Dagster's UI on gainsight.yaml, or on the sandbox where the
 	@$(BIN)/gainsight-pipelines dev $(if $(GAINSIGHT_PIPELINES_SETTINGS)$(wildcard gainsight.yaml),,--sandbox) $(ARGS)
 
 .PHONY: test
-test: $(TOOLS) ## all tests, in parallel (one: make test ARGS="-k name", PYTEST_WORKERS=0)
+test: $(TOOLS) $(DBT) ## all tests, in parallel (one: make test ARGS="-k name", PYTEST_WORKERS=0)
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses 4 --dist loadscope -m "not deploy" $(ARGS)
 
 # Modules that start no process of the product and no browser.
@@ -120,14 +121,20 @@ format: $(TOOLS) ## what ruff can put right by itself
 COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m piptools compile --quiet --strip-extras --allow-unsafe \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 .PHONY: lock
-lock: $(TOOLS) ## both locks anew from pyproject.toml (ARGS=--upgrade: newest versions)
+lock: $(TOOLS) ## the locks anew from pyproject.toml and dbt/ (ARGS=--upgrade: newest versions)
 	@$(COMPILE) --all-extras --output-file requirements-dev.lock $(ARGS) pyproject.toml
 	@$(COMPILE) --extra page --extra sandbox --extra embedded --extra install \
 		--constraint requirements-dev.lock --no-annotate --output-file requirements.lock pyproject.toml
+	@$(COMPILE) --no-annotate --pip-args "--only-binary :all:" --output-file dbt/requirements.lock $(ARGS) dbt/requirements.in
+
+# dbt's own environment, see dbt/requirements.in. ARGS are dbt's: make dbt ARGS="build --target duckdb"
+.PHONY: dbt
+dbt: $(DBT) ## dbt in the folder dbt/, in an environment of its own (ARGS=build: everything)
+	@cd dbt && ../.venv-dbt/bin/dbt $(or $(ARGS),--version)
 
 .PHONY: clean
-clean: ## away with .venv, caches and builds; data and settings stay
-	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+clean: ## away with .venv, .venv-dbt, caches and builds; data and settings stay
+	@rm -rf .venv .venv-dbt dbt/target dbt/logs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find gainsight_pipelines gainsight_pipelines_tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are made last: an install that was cut off is done again. The second has the tools of development as well.
@@ -137,6 +144,12 @@ $(INSTALLED): requirements.lock pyproject.toml setup.cfg
 $(TOOLS): requirements-dev.lock pyproject.toml setup.cfg
 	@$(call install,requirements-dev.lock)
 	@touch $(INSTALLED)
+
+$(DBT): dbt/requirements.lock
+	@$(PYTHON) -m venv .venv-dbt; \
+	echo "Installing dbt into .venv-dbt: $$(grep -c == $<) packages, half a minute, this once …"; \
+	.venv-dbt/bin/python -m pip --disable-pip-version-check --no-input install --quiet --only-binary :all: \
+		--requirement $< && touch $@
 
 define install
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
