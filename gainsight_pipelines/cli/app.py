@@ -255,13 +255,21 @@ def alerts_test(*, settings: SettingsPath = None, json: Json = False) -> int:
 @app.command
 def dbt_sources(
     *,
-    name: Annotated[str, Parameter(help="Name of the source.")] = "gainsight",
+    into: Annotated[
+        Path | None,
+        Parameter(
+            help="Folder of a dbt project: written there, with a staging model for each typed view of the store."
+        ),
+    ] = None,
+    name: Annotated[str, Parameter(help="Name of the source. The dbt package reads `gainsight`.")] = "gainsight",
+    prefix: Annotated[str | None, Parameter(help="The tenant's `prefix` in Dagster, where it has one.")] = None,
+    key_prefix: Annotated[str, Parameter(help="What the assets' keys begin with in your project, as in cs/raw.")] = "",
     settings: SettingsPath = None,
 ) -> int:
     """Print dbt's sources for the assets, which dagster-dbt takes for these very assets."""
     from gainsight_pipelines.cli.dbt import dbt_sources_command
 
-    return dbt_sources_command(name=name, path=settings)
+    return dbt_sources_command(name=name, prefix=prefix, key_prefix=key_prefix, into=into, path=settings)
 
 
 @app.command

@@ -1,21 +1,72 @@
-"""`dbt-sources`: dbt's sources for the assets of the settings."""
+"""`dbt-sources`: dbt's sources for the assets of the settings, and staging models of the typed views."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from gainsight_pipelines.cli import output
+from gainsight_pipelines.errors import UsageError
 from gainsight_pipelines.settings import load_settings, settings_path
 
+if TYPE_CHECKING:
+    from gainsight_pipelines.store.views import ViewOfObject
 
-def dbt_sources_command(*, name: str, path: Path | None) -> int:
-    """Prints the YAML; needs no database."""
+SOURCES = "gainsight_sources.yml"
+
+
+def dbt_sources_command(*, name: str, prefix: str | None, key_prefix: str, into: Path | None, path: Path | None) -> int:
+    """Prints the sources, which needs no database; or writes them into a folder, beside the typed views' models.
+
+    Args:
+        name: of the source.
+        prefix: of the tenant's definitions, where it has one of its own.
+        key_prefix: what the assets' keys begin with in the user's project, with slashes between the parts.
+        into: the folder; None: print.
+        path: of the settings file.
+    """
+    import dagster as dg
+
     from gainsight_pipelines.orchestration.build import load_gainsight_asset_specs
+    from gainsight_pipelines.orchestration.dbt_models import view_files
     from gainsight_pipelines.orchestration.dbt_sources import dbt_sources
+    from gainsight_pipelines.orchestration.names import DEFAULT_PREFIX
 
     file = settings_path(path)
     settings = load_settings(file)
     if settings.file_error is not None:
         raise settings.file_error
-    sys.stdout.write(dbt_sources(load_gainsight_asset_specs(file), settings.store.schema, name))
+    try:
+        specs = load_gainsight_asset_specs(file, prefix=prefix or DEFAULT_PREFIX)
+    except ValueError as error:
+        raise UsageError(f"--{error}.") from None
+    parts = [part for part in key_prefix.split("/") if part]
+    specs = [spec.replace_attributes(key=dg.AssetKey([*parts, *spec.key.path])) for spec in specs]
+    sources = dbt_sources(specs, settings.store.schema, name)
+    if into is None:
+        sys.stdout.write(sources)
+        return 0
+    files = {SOURCES: sources, **view_files(specs, _views(path), name)}
+    _write(into, files)
+    output.say(f"{len(files)} files are in {into}: the sources, and a staging model for each typed view.")
     return 0
+
+
+def _views(path: Path | None) -> list[ViewOfObject]:
+    from gainsight_pipelines.cli.workspace import open_workspace
+    from gainsight_pipelines.store.views import typed_views
+
+    with open_workspace(path, is_looking=True) as workspace, workspace.store.connect("dbt-sources") as connection:
+        return typed_views(connection)
+
+
+def _write(folder: Path, files: dict[str, str]) -> None:
+    """All of them or none; only files of this command's own are replaced."""
+    for name in files:
+        there = folder / name
+        if there.exists() and "gainsight-pipelines dbt-sources" not in there.read_text("utf-8", "replace"):
+            raise UsageError(f"{there} was written by somebody else.", "Move it, or name another folder with --into.")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text, "utf-8")

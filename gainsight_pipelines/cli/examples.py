@@ -16,7 +16,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "deliver": ("deliver", "deliver activity account --full", "deliver --dry-run"),
     "metrics": ("metrics", "metrics --serve 9187"),
-    "dbt-sources": ("dbt-sources > models/gainsight_sources.yml", "dbt-sources --name raw_gainsight"),
+    "dbt-sources": (
+        "dbt-sources > models/gainsight_sources.yml",
+        "dbt-sources --into models/gainsight",
+        "dbt-sources --key-prefix cs --name raw_gainsight",
+    ),
     "alerts": ("alerts list", "alerts test"),
     "alerts list": ("alerts list", "alerts list --json"),
     "alerts test": ("alerts test",),

@@ -42,7 +42,10 @@ def staging_sql(relation: str, columns: Columns, *, left_out: Sequence[str] = (D
     selected = [_selected(column, kind) for column, (kind, _) in columns.items() if column not in gone]
     where = "\n    and ".join(f"{column} is null" for column in gone)
     return (
-        f"{before}select\n    " + ",\n    ".join(selected) + f"\nfrom {relation}\n" + (f"where {where}\n" if where else "")
+        f"{before}select\n    "
+        + ",\n    ".join(selected)
+        + f"\nfrom {relation}\n"
+        + (f"where {where}\n" if where else "")
     )
 
 

@@ -80,7 +80,7 @@ def _by_table(specs: Sequence[dg.AssetSpec]) -> tuple[dict[str, dg.AssetSpec], d
         if TABLE not in spec.metadata or spec.partitions_def is not None:
             continue
         table, own = str(spec.metadata[TABLE]), spec.key.path[-1]
-        if OBJECT not in spec.metadata and own == table or own == OF_A_TABLE.get(table):
+        if own == OF_A_TABLE.get(table) or (own == table and OBJECT not in spec.metadata):
             main[table] = spec
         else:
             others[f"{own}_object" if own in RELATIONS else own] = spec
@@ -103,9 +103,7 @@ def _table(name: str, table: str, config: dict[str, Any] | None, rows: str | Non
 
 def columns_of(columns: Mapping[str, tuple[str, str]]) -> list[dict[str, str]]:
     """Columns as dbt's YAML has them."""
-    return [
-        {"name": column, "description": meaning, "data_type": kind} for column, (kind, meaning) in columns.items()
-    ]
+    return [{"name": column, "description": meaning, "data_type": kind} for column, (kind, meaning) in columns.items()]
 
 
 def _config(spec: dg.AssetSpec, source: str, borrowed: Any = None) -> dict[str, Any]:
@@ -116,9 +114,8 @@ def _config(spec: dg.AssetSpec, source: str, borrowed: Any = None) -> dict[str, 
         return config
     whose = "" if borrowed else f" and object = '{spec.key.path[-1]}'"
     config["freshness"] = {"warn_after": _hours(policy.warn_window), "error_after": _hours(policy.fail_window)}
-    config["loaded_at_query"] = (
-        f"select max(finished_at) from {{{{ source('{source}', 'sync_run') }}}} where status = 'completed'{whose}"
-    )
+    runs = f"{{{{ source('{source}', 'sync_run') }}}} where status = 'completed'{whose}"
+    config["loaded_at_query"] = f"select max(finished_at) from {runs}"  # noqa: S608 - of names that are ours
     return config
 
 

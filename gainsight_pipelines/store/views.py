@@ -56,8 +56,15 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class ViewOfObject:
-    """A view as it stands in the database. `columns`: name, type, meaning; `pull`: the pull that keeps it, or, where
-    the view is called otherwise, what it asked for."""
+    """A view as it stands in the database.
+
+    Attributes:
+        name: what it is called there.
+        pull: what it was asked for as: mostly the name of its pull.
+        table: where its rows lie.
+        gainsight_object: whose records they are.
+        columns: name, type, meaning.
+    """
 
     name: str
     pull: str
@@ -136,7 +143,10 @@ def typed_views(connection: psycopg.Connection) -> list[ViewOfObject]:
         """SELECT name, view, definition ->> 0, definition ->> 1 FROM object_view
            WHERE to_regclass(quote_ident(name)) IS NOT NULL ORDER BY name"""
     ).fetchall()
-    return [ViewOfObject(*row, columns=typed_columns(connection, row[0])) for row in rows]
+    return [
+        ViewOfObject(name, view, table, gainsight_object, typed_columns(connection, name))
+        for name, view, table, gainsight_object in rows
+    ]
 
 
 def typed_columns(connection: psycopg.Connection, name: str) -> list[tuple[str, str, str]]:

@@ -1,6 +1,6 @@
 """What is generated of the dbt package: sources and staging models, out of the data contract.
 
-`python -m gainsight_pipelines_tests.dbt.generated` writes them into dbt/models/; a test holds them against the contract.
+`python -m gainsight_pipelines_tests.dbt.generated` writes them into dbt/models/; a test has them current.
 """
 
 from __future__ import annotations
@@ -96,9 +96,7 @@ def files() -> dict[Path, str]:
                 f"{{% for name in var('{staged.depends_on}') %}}\n"
                 "-- depends_on: {{ source('gainsight', name) }}\n{% endfor %}\n"
             )
-        sql = staging_sql(
-            f"{{{{ source('gainsight', '{table}') }}}}", columns, left_out=staged.left_out, before=before
-        )
+        sql = staging_sql(f"{{{{ source('gainsight', '{table}') }}}}", columns, left_out=staged.left_out, before=before)
         found[Path(staged.folder) / f"{model}.sql"] = sql
         is_live = "deleted_at" in columns
         description = RELATIONS[table].meaning + (" Live rows alone." if is_live else "")

@@ -1,32 +1,135 @@
-"""dbt's sources: each meets its asset, also where several assets share a table."""
+"""dbt's sources: each meets its asset, also where several assets share a table; and the typed views' staging models."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 import yaml
 
 from gainsight_pipelines.cli.dbt import dbt_sources_command
+from gainsight_pipelines.errors import UsageError
+from gainsight_pipelines.objects.columns import fits
+from gainsight_pipelines.objects.company import COMPANY
+from gainsight_pipelines.objects.record import RECORD
 from gainsight_pipelines.orchestration.build import load_gainsight_asset_specs
+from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
 from gainsight_pipelines.store.contract import RELATIONS
+from gainsight_pipelines.store.views import NUMBER, TEXT, TEXTS, Column, Source, bring_up_to_date
 from gainsight_pipelines_tests.orchestration.test_definitions import SETTINGS
 
+NAMES = ("nps__gc", "csat__gc")
 
-def test_each_asset_is_a_source_table_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    surveys = {"mode": "multiple", "objects": [{"object": name} for name in ("nps__gc", "csat__gc")]}
-    path = tmp_path / "gainsight.yaml"
-    path.write_text(yaml.safe_dump(SETTINGS | {"activity": {}, "surveys": surveys, "store": {"schema": "cs"}}))
-    assert dbt_sources_command(name="raw", path=path) == 0
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    surveys = {"mode": "multiple", "objects": [{"object": name} for name in NAMES]}
+    found = tmp_path / "gainsight.yaml"
+    more = {"activity": {}, "surveys": surveys, "objects": [{"object": "thing__gc"}], "store": {"schema": "cs"}}
+    found.write_text(yaml.safe_dump(SETTINGS | more))
+    return found
+
+
+def printed(path: Path, capsys: pytest.CaptureFixture[str], **options: Any) -> dict[str, Any]:
+    given: dict[str, Any] = {"name": "raw", "prefix": None, "key_prefix": "", "into": None} | options
+    assert dbt_sources_command(**given, path=path) == 0
     (source,) = yaml.safe_load(capsys.readouterr().out)["sources"]
-    assert (source["name"], source["schema"]) == ("raw", "cs")
+    assert isinstance(source, dict)
+    return source
+
+
+def keys_of(source: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    return {
+        table["name"]: tuple(table["config"]["meta"]["dagster"]["asset_key"])
+        for table in source["tables"]
+        if "config" in table
+    }
+
+
+def test_each_asset_is_a_source_table_of_its_own(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = printed(path, capsys)
+    assert (source["name"], source["schema"]) == ("raw", "{{ var('gainsight_schema', 'cs') }}")
     tables = {table["name"]: table for table in source["tables"]}
     assert len(tables) == len(source["tables"]), "dbt takes a name once"
-    keys = [tuple(table["config"]["meta"]["dagster"]["asset_key"]) for table in source["tables"]]
+    keys = keys_of(source)
     assets = {spec.key.path[-1]: tuple(spec.key.path) for spec in load_gainsight_asset_specs(path)}
-    assert set(keys) == {key for name, key in assets.items() if not name.endswith("_by_day")}
-    assert len(set(keys)) == len(keys), "dagster-dbt takes a key once"
+    assert set(keys.values()) == {key for name, key in assets.items() if not name.endswith("_by_day")}
+    assert len(set(keys.values())) == len(keys), "dagster-dbt takes a key once"
     nps, csat = tables["survey_nps__gc"], tables["survey_csat__gc"]
-    assert nps["identifier"] == csat["identifier"] == tables["activity"]["identifier"] == "activity"
+    assert nps["identifier"] == csat["identifier"] == "activity"
     assert nps["config"]["meta"]["rows"] == "source_object = 'nps__gc'"
     assert [column["name"] for column in nps["columns"]] == list(RELATIONS["activity"].columns)
+
+
+def test_each_table_of_the_contract_is_a_source_table_and_meets_its_own_asset(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = printed(path, capsys)
+    assert [table["name"] for table in source["tables"]][: len(RELATIONS)] == list(RELATIONS)
+    keys = keys_of(source)
+    assert keys["account"] == ("crm", "account")
+    assert keys["usage_metric"] == ("gainsight", "product_usage")
+    assert not keys.keys() & {"record", "sync_run", "product_usage", "account_360"}
+
+
+def test_freshness_is_when_the_asset_was_last_pulled_and_late_when_dagster_says_so(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configs = {table["name"]: table.get("config", {}) for table in printed(path, capsys)["tables"]}
+    policies: dict[str, Any] = {spec.key.path[-1]: spec.freshness_policy for spec in load_gainsight_asset_specs(path)}
+    for name, pull in (("company", "company"), ("usage_metric", "product_usage"), ("survey_nps__gc",) * 2):
+        windows = configs[name]["freshness"]
+        assert windows["error_after"] == {"count": hours(policies[pull].fail_window), "period": "hour"}
+        assert windows["warn_after"]["count"] - hours(policies[pull].warn_window) in (0, 1)
+        assert configs[name]["loaded_at_query"].endswith(f"status = 'completed' and object = '{pull}'")
+    often = min(configs[name]["freshness"]["error_after"]["count"] for name in ("company", "activity", "usage_metric"))
+    assert configs["account"]["freshness"]["error_after"]["count"] == often
+    assert "object" not in configs["account"]["loaded_at_query"].partition("where")[2]
+
+
+def hours(window: Any) -> int:
+    return int(window.to_timedelta() / timedelta(hours=1))
+
+
+def test_keys_are_those_of_the_project_that_the_assets_are_in(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert keys_of(printed(path, capsys, key_prefix="cs/raw"))["company"] == ("cs", "raw", "gainsight", "company")
+    assert keys_of(printed(path, capsys, prefix="acme"))["account"] == ("acme", "crm", "account")
+    with pytest.raises(UsageError, match="letters, digits and _"):
+        printed(path, capsys, prefix="a-b")
+
+
+def test_typed_views_become_staging_models_beside_the_sources(
+    path: Path, store: Store, connection: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_text(path.read_text().replace("schema: cs", "schema: gainsight"))
+    monkeypatch.setenv(DATABASE_VARIABLE, store.url)
+    columns = [Column("Name", TEXT, "Its name"), Column("Worth", NUMBER, "Worth"), Column("Tags", TEXTS, "Tags")]
+    for name, table, json in (("thing__gc", RECORD, "attributes"), ("company_attributes", COMPANY, "attributes")):
+        bring_up_to_date(connection, Source(name, table, name, json), columns, fits, "r")
+    folder = tmp_path / "models"
+    for _ in range(2):  # the second time over its own files
+        assert dbt_sources_command(name="gainsight", prefix=None, key_prefix="", into=folder, path=path) == 0
+    assert {each.name for each in folder.iterdir()} == {
+        "gainsight_sources.yml",
+        "stg_gainsight__thing__gc.sql",
+        "stg_gainsight__company_attributes.sql",
+        "stg_gainsight__views.yml",
+    }
+    thing = (folder / "stg_gainsight__thing__gc.sql").read_text()
+    assert "{{ gainsight_pipelines.beside(source('gainsight', 'thing__gc'), 'thing__gc') }}" in thing
+    assert thing.endswith("where deleted_at is null\n")
+    assert "{{ gainsight_pipelines.json_list('tags') }} as tags" in thing
+    company = (folder / "stg_gainsight__company_attributes.sql").read_text()
+    assert "source('gainsight', 'company'), 'company_attributes'" in company
+    models = yaml.safe_load((folder / "stg_gainsight__views.yml").read_text())["models"]
+    described = {
+        model["name"]: {column["name"]: column["description"] for column in model["columns"]} for model in models
+    }
+    assert "Its name" in described["stg_gainsight__thing__gc"]["name"]
+    (folder / "stg_gainsight__thing__gc.sql").write_text("select 1")
+    with pytest.raises(UsageError, match="somebody else"):
+        dbt_sources_command(name="gainsight", prefix=None, key_prefix="", into=folder, path=path)
+    assert (folder / "stg_gainsight__thing__gc.sql").read_text() == "select 1"

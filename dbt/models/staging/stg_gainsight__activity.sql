@@ -1,4 +1,4 @@
--- Written by `python -m gainsight_pipelines_tests.dbt_package`: its source is the data contract.
+-- Written by `python -m gainsight_pipelines_tests.dbt.generated`: its source is the data contract.
 {% for name in var('gainsight_survey_sources') %}
 -- depends_on: {{ source('gainsight', name) }}
 {% endfor %}

@@ -1,4 +1,4 @@
--- Written by `python -m gainsight_pipelines_tests.dbt_package`: its source is the data contract.
+-- Written by `python -m gainsight_pipelines_tests.dbt.generated`: its source is the data contract.
 select
     entity,
     source_object,

@@ -1,0 +1,88 @@
+"""dbt in its own environment, as `make dbt` installs it, on databases of the tests."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from gainsight_pipelines_tests.dbt.generated import PACKAGE
+
+ROOT = PACKAGE.parent
+STAMP = ROOT / ".venv-dbt" / "installed.stamp"
+
+
+def dbt_program() -> Path:
+    """The program; installed where it isn't yet, by one worker for all."""
+    with (ROOT / ".venv" / "dbt.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "PYTHON"))}
+        subprocess.run(["make", "--silent", str(STAMP.relative_to(ROOT))], cwd=ROOT, env=environ, check=True)
+    return STAMP.with_name("bin") / "dbt"
+
+
+def of_postgres(url: str) -> dict[str, str]:
+    """A libpq URL as the variables that the package's profile reads."""
+    parts = urlsplit(url.replace("@/", "@socket/"))
+    query = parse_qs(parts.query)
+    return {
+        "DBT_TARGET": "postgres",
+        "PGHOST": query["host"][0],
+        "PGPORT": query.get("port", ["5432"])[0],
+        "PGUSER": parts.username or "",
+        "PGDATABASE": parts.path.removeprefix("/"),
+    }
+
+
+@dataclass(slots=True)
+class Dbt:
+    """The package's own project, run on one database. `folder`: where dbt writes."""
+
+    folder: Path
+    env: dict[str, str]
+    project: Path = PACKAGE
+    vars: dict[str, Any] = field(default_factory=dict)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs a command of dbt's to its end."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DBT_", "PG", "PYTHON"))}
+        env = {
+            **kept,
+            **self.env,
+            "DBT_TARGET_PATH": str(self.folder / "target"),
+            "DBT_LOG_PATH": str(self.folder / "logs"),
+            "DBT_USE_COLORS": "false",
+        }
+        return subprocess.run(
+            [dbt_program(), *arguments, *(["--vars", json.dumps(self.vars)] if self.vars else [])],
+            cwd=self.project,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+
+    def build(self, *arguments: str) -> dict[str, int]:
+        """Builds and tests everything; how many nodes ended in which status.
+
+        Raises:
+            AssertionError: dbt's status isn't 0.
+        """
+        done = self.run("build", *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        found: dict[str, int] = {}
+        for result in self.artifact("run_results")["results"]:
+            found[result["status"]] = found.get(result["status"], 0) + 1
+        return found
+
+    def artifact(self, name: str) -> dict[str, Any]:
+        """A JSON file that dbt wrote."""
+        content: dict[str, Any] = json.loads((self.folder / "target" / f"{name}.json").read_text("utf-8"))
+        return content
