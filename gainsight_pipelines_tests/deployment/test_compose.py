@@ -42,6 +42,8 @@ TERMINATE = "mutation ($r: String!) { terminateRun(runId: $r) { __typename } }"
 RUNS = "{ runsOrError(limit: 100) { ... on Runs { results { runId jobName status tags { key value } } } } }"
 EVENTS = """query ($r: ID!) { logsForRun(runId: $r, limit: 1000) { ... on EventConnection { events {
     ... on MessageEvent { message } } } } }"""
+CHECK = """{ assetCheckExecutions(assetKey: {path: ["crm", "account"]}, checkName: "alerts", limit: 1) {
+    evaluation { success description } } }"""
 STATE = """query ($s: ScheduleSelector!) { scheduleOrError(scheduleSelector: $s) { ... on Schedule {
     scheduleState { id } } } }"""
 STOP = "mutation ($id: String!) { stopRunningSchedule(id: $id) { __typename } }"
@@ -219,6 +221,8 @@ def test_a_schedule_s_run_fails_and_an_alert_is_told_from_here(deployed: Deploye
     wait_until(lambda: deployed.inbox.received, 180)  # the sensor looks each minute
     (message,) = (each for each in deployed.inbox.received if f"{MISSING}: " in each["title"])
     assert "https://dagster.example.com/runs/" in message["message"]
+    shown = deployed.ask(CHECK)["assetCheckExecutions"][0]["evaluation"]  # what the sensor left in the UI
+    assert shown == {"success": False, "description": f"Firing: {MISSING} (failing)."}
 
 
 def assert_equal_to_the_truth(deployed: Deployed) -> None:
