@@ -263,7 +263,7 @@ def stack_of(folder: Path, ui_port: int, metrics_port: int) -> Iterator[Stack]:
         }
         stack = Stack(podman, context, name, variables)
         cleaning.callback(podman, "rmi", "--force", variables["IMAGE"], check=False)
-        cleaning.callback(stack.compose, "down", "--volumes")
+        cleaning.callback(stack.compose, "down", "--volumes", "--timeout", "0")
         cleaning.callback(_remove_runs, stack)
         yield stack
 
