@@ -11,6 +11,7 @@ DBT := .venv-dbt/installed.stamp
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PYTEST_WORKERS ?= auto
 DOCKER ?= docker
+COMPOSE ?= $(DOCKER) compose
 ARGS ?=
 AS_ROOT = $$([ "$$(id -u)" = 0 ] || echo sudo -n)
 
@@ -49,20 +50,24 @@ test-deploy: $(TOOLS) ## the image and compose.yaml for real, in containers (as 
 	@$(AS_ROOT) env PYTHONDONTWRITEBYTECODE=1 "PATH=$$PATH:/usr/sbin:/sbin" \
 		$(BIN)/python -m pytest -n 0 -p no:cacheprovider -m deploy gainsight_pipelines_tests/deployment $(ARGS)
 
-# Docker's commands, or podman's: make up DOCKER=podman
+# Docker's commands, or podman's: make up DOCKER=podman. Podman before 4.7 has no compose: make up COMPOSE=podman-compose.
+# Podman keeps an image's health check only in Docker's format.
+export BUILDAH_FORMAT = docker
 .PHONY: image
 image: ## the product's image, from deploy/Dockerfile
-	@$(DOCKER) build -f deploy/Dockerfile -t $${IMAGE:-gainsight-pipelines} .
+	@$(DOCKER) build -f deploy/Dockerfile -t $${IMAGE:-gainsight-pipelines} \
+		$${PYTHON_IMAGE:+--build-arg "PYTHON_IMAGE=$$PYTHON_IMAGE"} \
+		$${PIP_OPTIONS:+--build-arg "PIP_OPTIONS=$$PIP_OPTIONS"} .
 
 .PHONY: up
 up: ## PostgreSQL, code server, UI and daemon in containers (deploy/.env, deploy/etc/gainsight.yaml)
 	@test -f deploy/.env || { echo "deploy/.env is missing: copy deploy/.env.example and fill it in." >&2; exit 1; }
 	@test -f deploy/etc/gainsight.yaml || { echo "deploy/etc/gainsight.yaml is missing: copy your settings there." >&2; exit 1; }
-	@$(DOCKER) compose --env-file deploy/.env -f deploy/compose.yaml up --build --detach $(ARGS)
+	@$(COMPOSE) --env-file deploy/.env -f deploy/compose.yaml up --build --detach $(ARGS)
 
 .PHONY: down
 down: ## away with these containers; the data stay (ARGS=--volumes: the data as well)
-	@$(DOCKER) compose --env-file deploy/.env -f deploy/compose.yaml down $(ARGS)
+	@$(COMPOSE) --env-file deploy/.env -f deploy/compose.yaml down $(ARGS)
 
 # Packages of the system, where a command of theirs is missing: as root, or with sudo where that asks no question.
 define system_packages
