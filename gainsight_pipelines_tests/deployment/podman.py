@@ -29,6 +29,13 @@ default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 [engine]
 runtime = "runc"
 """
+LISTS = (
+    ("ps", "--all", "--format", "{{.Names}} {{.Networks}}"),
+    ("images", "--format", "{{.Repository}}"),
+    ("network", "ls", "--format", "{{.Name}}"),
+    ("volume", "ls", "--format", "{{.Name}}"),
+)
+"""What podman keeps: containers, images, networks, volumes."""
 START = """#!/bin/sh
 # What the official image does of this: a cluster on first use, one role, one database.
 set -eu
@@ -266,6 +273,8 @@ def stack_of(folder: Path, ui_port: int, metrics_port: int) -> Iterator[Stack]:
         cleaning.callback(stack.compose, "down", "--volumes", "--timeout", "0")
         cleaning.callback(_remove_runs, stack)
         yield stack
+    left = [each for what in LISTS for each in podman(*what).splitlines() if name in each]
+    assert not left, f"left behind: {left}"
 
 
 def _remove_runs(stack: Stack) -> None:

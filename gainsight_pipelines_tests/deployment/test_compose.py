@@ -180,6 +180,21 @@ def test_the_image_is_slim_and_nobody_s(deployed: Deployed) -> None:
     assert stack.podman("exec", code, "sh", "-c", "touch /opt/dagster/x 2>/dev/null || echo read-only") == "read-only"
 
 
+def test_nothing_but_postgresql_keeps_anything(deployed: Deployed) -> None:
+    template = "{{range .Mounts}}{{.Type}} {{.Destination}}\n{{end}}"
+    kept = {
+        service: set(
+            deployed.stack.podman("inspect", "--format", template, deployed.stack.container(service)).split("\n")
+        )
+        for service in ("code", "webserver", "daemon", "metrics", "postgres")
+    }
+    socket = {"bind /var/run/docker.sock"}
+    assert {service: mounts - {""} for service, mounts in kept.items()} == {
+        "code": set(), "webserver": socket, "daemon": socket, "metrics": set(),
+        "postgres": {"volume /var/lib/postgresql/data"},
+    }  # fmt: skip
+
+
 def test_no_secret_is_in_the_image_or_in_a_process_s_arguments(deployed: Deployed) -> None:
     stack = deployed.stack
     secret = stack.variables["GAINSIGHT_CLIENT_SECRET"]
