@@ -17,6 +17,8 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from gainsight_pipelines.errors import PermanentError
+from gainsight_pipelines.store.batches import change
+from gainsight_pipelines.store.leases import Lease
 from gainsight_pipelines.store.tables import Table
 
 TEXT, BOOLEAN, DATE, JSONB, TEXTS = "text", "boolean", "date", "jsonb", "text[]"
@@ -24,8 +26,8 @@ NUMBER, TIME = "numeric(38,9)", "timestamp with time zone"
 
 LOCK_TIMEOUT = "5s"
 LONGEST_NAME = 63
-KEPT: LiteralString = """unreadable = coalesce(t.unreadable, '{{}}')
-                               || jsonb_build_object(%(key)s::text, t.{json} -> %(key)s),"""
+KEPT: LiteralString = """, unreadable = coalesce(t.unreadable, '{{}}')
+                               || jsonb_build_object(p.field_key, t.{json} -> p.field_key)"""
 """Keeps a value that fails its cast, as it came."""
 
 MOST_COLUMNS = 1500
@@ -97,6 +99,7 @@ class _Kept:
 
 def bring_up_to_date(
     connection: psycopg.Connection,
+    lease: Lease,
     source: Source,
     columns: Sequence[Column],
     fits: Callable[[str, Any], bool],
@@ -104,28 +107,33 @@ def bring_up_to_date(
 ) -> Changed:
     """Makes the view, or changes it where the fields are others by now.
 
+    Stored values that would fail their cast are put right first, in batches: the view itself changes in a moment.
+
     Args:
         connection: in no transaction.
+        lease: of the object, so that nobody else writes its rows or changes its view meanwhile.
         source: what it shows.
         columns: the fields as they are now.
         fits: whether a stored value survives the cast to a type.
         run_id: whose rows are known to fit; left on rows that are repaired.
 
     Raises:
-        psycopg.errors.LockNotAvailable: somebody reads the view all the time; nothing was changed.
+        psycopg.errors.LockNotAvailable: somebody reads the view all the time; the view was not changed.
     """
+    kept = _kept(connection, source.view)
+    before = [(each.name, each.is_gone, each.label) for each in kept]
+    added = _merge(connection, kept, columns[:MOST_COLUMNS])
+    is_same = before == [(each.name, each.is_gone, each.label) for each in kept]
+    name, is_new = _view_name(connection, source)
+    changed = Changed(name, len(kept), added, [each.name for each in kept if each.is_gone])
+    if is_same and not is_new:
+        return changed
+    changed.repaired = _repair(connection, lease, source, kept, fits, run_id)
     with connection.transaction():
         connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT))
-        name, is_new = _view_name(connection, source)
-        kept = _kept(connection, source.view)
-        before = [(each.name, each.is_gone, each.label) for each in kept]
-        added = _merge(connection, kept, columns[:MOST_COLUMNS])
-        changed = Changed(name, len(kept), added, [each.name for each in kept if each.is_gone])
-        if is_new or before != [(each.name, each.is_gone, each.label) for each in kept]:
-            changed.repaired = _repair(connection, source, kept, fits, run_id)
-            connection.execute(_definition(source, name, kept))
-            _comment(connection, name, kept, source)
-            _keep(connection, source.view, kept)
+        connection.execute(_definition(source, name, kept))
+        _comment(connection, name, kept, source)
+        _keep(connection, source.view, kept)
     return changed
 
 
@@ -342,6 +350,7 @@ def _record_type(kept: Sequence[_Kept]) -> sql.Composed:
 
 def _repair(
     connection: psycopg.Connection,
+    lease: Lease,
     source: Source,
     kept: Sequence[_Kept],
     fits: Callable[[str, Any], bool],
@@ -357,10 +366,13 @@ def _repair(
     table, repaired = source.table, 0
     names = {
         "table": sql.Identifier(table.name),
+        "keys": table.keys(),
         "json": sql.Identifier(source.json_column),
         "mine": table.mine(source.gainsight_object),
-        "kept": sql.SQL(KEPT if "unreadable" in table.columns else "").format(json=sql.Identifier(source.json_column)),
     }
+    assignments = sql.SQL("{json} = t.{json} || jsonb_build_object(p.field_key, NULL){kept}").format(
+        json=names["json"], kept=sql.SQL(KEPT if "unreadable" in table.columns else "").format(json=names["json"])
+    )
     for each in live:
         values = connection.execute(
             sql.SQL("SELECT DISTINCT t.{json} -> %(key)s FROM {table} t WHERE {mine} AND t.{json} ? %(key)s").format(
@@ -370,15 +382,11 @@ def _repair(
         ).fetchall()
         odd = [Jsonb(value) for (value,) in values if not fits(each.kind, value)]
         if odd:
-            repaired += connection.execute(
-                sql.SQL(
-                    """UPDATE {table} t
-                       SET {json} = t.{json} || jsonb_build_object(%(key)s::text, NULL), {kept}
-                           changed_at = now(), run_id = %(run_id)s
-                       WHERE {mine} AND t.{json} -> %(key)s = ANY(%(odd)s)"""
-                ).format(**names),
-                {"key": each.key, "odd": odd, "run_id": run_id},
-            ).rowcount
+            chosen = sql.SQL(
+                "SELECT {keys}, %s::text AS field_key FROM {table} t WHERE {mine} AND t.{json} -> %s = ANY(%s)"
+            ).format(**names)
+            parameters = (each.key, each.key, odd)
+            repaired += change(connection, lease, table.name, table.key, chosen, parameters, assignments, run_id)
     return repaired
 
 

@@ -339,7 +339,7 @@ def _bring_view_up_to_date(context: PullContext, mapper: Mapper) -> None:
     if found is None:
         return
     try:
-        changed = views.bring_up_to_date(context.connection, *found, fits, context.report.run_id)
+        changed = views.bring_up_to_date(context.connection, context.lease, *found, fits, context.report.run_id)
     except psycopg.errors.LockNotAvailable:
         context.note(f"The view `{found[0].view}` is in use, so it stays as it is until the next run.")
     except psycopg.errors.InsufficientPrivilege:

@@ -19,6 +19,7 @@ from gainsight_pipelines.delivery.export import Export, export
 from gainsight_pipelines.errors import PermanentError, UsageError
 from gainsight_pipelines.objects.columns import fits
 from gainsight_pipelines.objects.record import RECORD
+from gainsight_pipelines.store.leases import Lease
 from gainsight_pipelines.store.views import NUMBER, TEXT, Column, Source, bring_up_to_date
 from gainsight_pipelines_tests.delivery.rows import add_activities
 
@@ -119,13 +120,13 @@ def test_rows_and_columns_that_were_asked_for(connection: psycopg.Connection, tm
     )
 
 
-def test_views_of_the_contract_and_of_objects(connection: psycopg.Connection, tmp_path: Path) -> None:
+def test_views_of_the_contract_and_of_objects(connection: psycopg.Connection, lease: Lease, tmp_path: Path) -> None:
     connection.execute(
         """INSERT INTO record (object, gsid, unmatched_reason, attributes, changed_at, run_id)
            VALUES ('thing__gc', 'G1', 'no_company', '{"Name": "A", "Worth": 1.5}', now(), 'r')"""
     )
     columns = [Column("Name", TEXT, "Name"), Column("Worth", NUMBER, "Worth")]
-    bring_up_to_date(connection, Source("thing__gc", RECORD, "thing__gc", "attributes"), columns, fits, "r")
+    bring_up_to_date(connection, lease, Source("thing__gc", RECORD, "thing__gc", "attributes"), columns, fits, "r")
     file = tmp_path / "things.parquet"
     assert export(connection, Export("thing__gc", ("gsid", "name", "worth")), file).rows == 1
     assert pq.read_table(file).to_pylist() == [{"gsid": "G1", "name": "A", "worth": Decimal("1.5")}]

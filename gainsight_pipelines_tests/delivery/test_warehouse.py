@@ -24,6 +24,7 @@ from gainsight_pipelines.errors import PermanentError, UsageError
 from gainsight_pipelines.objects.columns import fits
 from gainsight_pipelines.objects.record import RECORD
 from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.leases import Lease
 from gainsight_pipelines.store.views import NUMBER, TEXT, Column, Source, bring_up_to_date
 from gainsight_pipelines_tests.databases import fresh_database
 from gainsight_pipelines_tests.delivery.rows import add_activities
@@ -162,7 +163,7 @@ def test_a_killed_delivery_and_one_that_fails_lose_nothing(
 
 
 def test_typed_views_and_views_without_changes(
-    store: Store, connection: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, connection: psycopg.Connection, lease: Lease, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(tmp_path / "w.duckdb"))
     monkeypatch.chdir(tmp_path)
@@ -171,13 +172,13 @@ def test_typed_views_and_views_without_changes(
            VALUES ('thing__gc', 'G1', 'no_company', '{"Name": "A", "Worth": 1.5}', now(), 'r')"""
     )
     source = Source("thing__gc", RECORD, "thing__gc", "attributes")
-    bring_up_to_date(connection, source, [Column("Name", TEXT, "Name")], fits, "r")
+    bring_up_to_date(connection, lease, source, [Column("Name", TEXT, "Name")], fits, "r")
     assert deliverables(connection)[-1] == Deliverable("thing__gc", ("gsid",))
     assert deliverables(connection, ["account_360"]) == [Deliverable("account_360")]
     view = Deliverable("thing__gc", ("gsid",))
     assert deliver(store, view, "duckdb", "cs").rows == 1
     columns = [Column("Name", TEXT, "Name"), Column("Worth", NUMBER, "Worth")]
-    bring_up_to_date(connection, source, columns, fits, "r")
+    bring_up_to_date(connection, lease, source, columns, fits, "r")
     assert deliver(store, view, "duckdb", "cs").rows == 1
     with duckdb.connect(str(tmp_path / "w.duckdb")) as there:
         assert there.execute("SELECT gsid, name, worth::double FROM cs.thing__gc").fetchall() == [("G1", "A", 1.5)]

@@ -15,8 +15,10 @@ import pytest
 
 from gainsight_pipelines.matching import Link
 from gainsight_pipelines.objects.activity import ACTIVITY
+from gainsight_pipelines.objects.columns import fits
 from gainsight_pipelines.objects.product_usage import USAGE_METRIC
-from gainsight_pipelines.store import accounts, bulk, deletions, links, snapshot, stored_records
+from gainsight_pipelines.objects.record import RECORD
+from gainsight_pipelines.store import accounts, bulk, deletions, links, snapshot, stored_records, views
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.leases import Lease, TookTooLong, object_lease
 from gainsight_pipelines.store.remap import Remap, remap
@@ -70,7 +72,12 @@ def many_rows(store: Store) -> Iterator[tuple[psycopg.Connection, Lease]]:
                SELECT n::text, 'hubspot', now(), 'first' FROM generate_series(1, %s) n""",
             (ROWS,),
         )
-        for table in ("activity", "usage_metric", "account"):
+        connection.execute(
+            """INSERT INTO record (object, gsid, unmatched_reason, attributes, changed_at, run_id)
+               SELECT 'o', n::text, 'no_company', '{"Size": "some"}', now(), 'first' FROM generate_series(1, %s) n""",
+            (ROWS,),
+        )
+        for table in ("activity", "usage_metric", "account", "record"):
             slow(connection, table)
         yield connection, lease
 
@@ -125,6 +132,13 @@ def mark_accounts(connection: psycopg.Connection, lease: Lease) -> Any:
     return accounts.mark_unseen(connection, lease, row[1], "later", row[0])
 
 
+def repair(connection: psycopg.Connection, lease: Lease) -> Any:
+    """A field became a number, and none of the values that are stored is one."""
+    source = views.Source("o", RECORD, "o", "attributes")
+    columns = [views.Column("Size", views.NUMBER, "Size")]
+    return views.bring_up_to_date(connection, lease, source, columns, fits, "later").repaired
+
+
 WRITERS: dict[Callable[[psycopg.Connection, Lease], Any], tuple[str, int]] = {
     move: ("activity", ROWS),
     map_anew: ("activity", ROWS),
@@ -134,6 +148,7 @@ WRITERS: dict[Callable[[psycopg.Connection, Lease], Any], tuple[str, int]] = {
     rename: ("activity", ROWS),
     swap: ("usage_metric", 2 * ROWS),
     mark_accounts: ("account", ROWS),
+    repair: ("record", ROWS),
 }
 
 
@@ -147,7 +162,12 @@ def test_what_changes_many_rows_does_so_in_batches(store: Store, write: Callable
 
 def test_a_row_that_takes_too_long_by_itself_is_said(store: Store) -> None:
     with many_rows(store) as (connection, lease):
-        connection.execute("DROP TRIGGER slow ON activity; DROP FUNCTION slow_activity")
+        connection.execute("DROP TRIGGER slow ON activity; DROP FUNCTION slow_activity; DELETE FROM activity")
+        connection.execute(
+            """INSERT INTO activity (activity_id, source, source_object, activity_type, unmatched_reason, changed_at,
+                                     run_id)
+               VALUES ('1', 'timeline', 'a', 'EMAIL', 'no_company', now(), 'first')"""
+        )
         slow(connection, "activity", 200)
         with pytest.raises(TookTooLong, match="longer than"):
             mark_object(connection, lease)

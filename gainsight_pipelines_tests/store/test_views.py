@@ -14,6 +14,7 @@ from gainsight_pipelines.objects.record import RECORD
 from gainsight_pipelines.objects.registry import TABLES
 from gainsight_pipelines.store import views
 from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.leases import Lease
 from gainsight_pipelines.store.views import (
     BOOLEAN,
     DATE,
@@ -39,8 +40,10 @@ def add(connection: psycopg.Connection, gsid: str, attributes: dict[str, Any], r
     )
 
 
-def make(connection: psycopg.Connection, *columns: Column, source: Source = THING, run_id: str = "r") -> Changed:
-    return views.bring_up_to_date(connection, source, columns, fits, run_id)
+def make(
+    lease: Lease, connection: psycopg.Connection, *columns: Column, source: Source = THING, run_id: str = "r"
+) -> Changed:
+    return views.bring_up_to_date(connection, lease, source, columns, fits, run_id)
 
 
 def shown(connection: psycopg.Connection, view: str = "thing__gc") -> list[str]:
@@ -64,7 +67,7 @@ def test_columns_are_in_snake_case(name: str, column: str) -> None:
     assert snake_case(name).replace("__", "_") == column.replace("__", "_")
 
 
-def test_each_field_is_a_column_of_its_type(connection: psycopg.Connection) -> None:
+def test_each_field_is_a_column_of_its_type(connection: psycopg.Connection, lease: Lease) -> None:
     kinds = {"Name": TEXT, "Score": NUMBER, "IsDone": BOOLEAN, "DueDate": DATE, "SeenAt": TIME, "Roles": TEXTS}
     add(
         connection,
@@ -73,7 +76,7 @@ def test_each_field_is_a_column_of_its_type(connection: psycopg.Connection) -> N
         | {"Roles": ["a", "b"]},
     )
     add(connection, "2", {})
-    make(connection, *(Column(key, kind, f"The {key}") for key, kind in kinds.items()))
+    make(lease, connection, *(Column(key, kind, f"The {key}") for key, kind in kinds.items()))
     columns = views.typed_columns(connection, "thing__gc")
     assert [column for column, _, _ in columns] == [*FIXED, "name", "score", "is_done", "due_date", "seen_at", "roles"]
     assert [kind for _, kind, _ in columns][len(FIXED) :] == list(kinds.values())
@@ -86,78 +89,80 @@ def test_each_field_is_a_column_of_its_type(connection: psycopg.Connection) -> N
     assert connection.execute("SELECT name, roles FROM thing__gc WHERE gsid = '2'").fetchone() == (None, None)
 
 
-def test_names_that_clash_are_told_apart_and_stay(connection: psycopg.Connection) -> None:
+def test_names_that_clash_are_told_apart_and_stay(connection: psycopg.Connection, lease: Lease) -> None:
     first = [Column("Snooze__gc", NUMBER, ""), Column("snooze__GC", TEXT, ""), Column("Order", NUMBER, "")]
-    make(connection, *first, Column("Account_Id", TEXT, ""))
+    make(lease, connection, *first, Column("Account_Id", TEXT, ""))
     assert shown(connection) == ["snooze", "snooze_2", "order_", "account_id_2"]
-    make(connection, *reversed(first), Column("snooze", DATE, ""), Column("Account_Id", TEXT, ""))
+    make(lease, connection, *reversed(first), Column("snooze", DATE, ""), Column("Account_Id", TEXT, ""))
     assert shown(connection) == ["snooze", "snooze_2", "order_", "account_id_2", "snooze_3"]
 
 
-def test_names_longer_than_postgresql_takes(connection: psycopg.Connection) -> None:
+def test_names_longer_than_postgresql_takes(connection: psycopg.Connection, lease: Lease) -> None:
     long = "Field_" * 20
     add(connection, "1", {f"{long}{number}": number for number in (1, 2)})
-    make(connection, *(Column(f"{long}{number}", NUMBER, "") for number in (1, 2)))
+    make(lease, connection, *(Column(f"{long}{number}", NUMBER, "") for number in (1, 2)))
     names = shown(connection)
     assert len(set(names)) == 2
     assert max(map(len, names)) <= 63
     assert connection.execute(f"SELECT {names[0]}::int, {names[1]}::int FROM thing__gc").fetchone() == (1, 2)
 
 
-def test_eight_hundred_fields(connection: psycopg.Connection) -> None:
+def test_eight_hundred_fields(connection: psycopg.Connection, lease: Lease) -> None:
     add(connection, "1", {f"F{number}": number for number in range(800)})
-    make(connection, *(Column(f"F{number}", NUMBER, "") for number in range(800)))
+    make(lease, connection, *(Column(f"F{number}", NUMBER, "") for number in range(800)))
     assert connection.execute("SELECT f799::int FROM thing__gc").fetchone() == (799,)
 
 
-def test_a_table_or_view_of_anybody_is_never_replaced(connection: psycopg.Connection) -> None:
+def test_a_table_or_view_of_anybody_is_never_replaced(connection: psycopg.Connection, lease: Lease) -> None:
     connection.execute("CREATE VIEW person AS SELECT 1 AS mine")
     person = Source("person", RECORD, "person", "attributes")
-    assert make(connection, Column("Name", TEXT, ""), source=person).view == "person_2"
+    assert make(lease, connection, Column("Name", TEXT, ""), source=person).view == "person_2"
     account = Source("account", RECORD, "account", "attributes")
-    assert make(connection, Column("Name", TEXT, ""), source=account).view == "account_2"
-    assert make(connection, Column("Email", TEXT, ""), source=person).view == "person_2"
+    assert make(lease, connection, Column("Name", TEXT, ""), source=account).view == "account_2"
+    assert make(lease, connection, Column("Email", TEXT, ""), source=person).view == "person_2"
     assert connection.execute("SELECT mine FROM person").fetchone() == (1,)
 
 
-def test_a_change_leaves_dependent_views_and_grants_alone(connection: psycopg.Connection) -> None:
+def test_a_change_leaves_dependent_views_and_grants_alone(connection: psycopg.Connection, lease: Lease) -> None:
     add(connection, "1", {"Name": "A", "Size": 3})
-    make(connection, Column("Name", TEXT, ""), Column("Size", NUMBER, ""))
+    make(lease, connection, Column("Name", TEXT, ""), Column("Size", NUMBER, ""))
     connection.execute("CREATE VIEW mine AS SELECT gsid, size FROM thing__gc")
     connection.execute("GRANT SELECT ON thing__gc TO PUBLIC")
-    changed = make(connection, Column("Name", TEXT, ""), Column("Colour", TEXT, ""))
+    changed = make(lease, connection, Column("Name", TEXT, ""), Column("Colour", TEXT, ""))
     assert (changed.added, changed.gone) == (["colour"], ["size"])
     assert shown(connection) == ["name", "size", "colour"]
     assert connection.execute("SELECT size FROM mine").fetchone() == (None,)
     assert connection.execute("SELECT has_table_privilege('pg_monitor', 'thing__gc', 'SELECT')").fetchone() == (True,)
     assert "Gone" in views.typed_columns(connection, "thing__gc")[-2][2]
-    make(connection, Column("Name", TEXT, ""), Column("Size", NUMBER, ""))
+    make(lease, connection, Column("Name", TEXT, ""), Column("Size", NUMBER, ""))
     assert connection.execute("SELECT size::int FROM mine").fetchone() == (3,)
 
 
-def test_a_field_of_another_type_gets_another_column_that_no_old_value_fails(connection: psycopg.Connection) -> None:
+def test_a_field_of_another_type_gets_another_column_that_no_old_value_fails(
+    connection: psycopg.Connection, lease: Lease
+) -> None:
     add(connection, "1", {"Size": "about three"}, run_id="old")
-    make(connection, Column("Size", TEXT, ""), run_id="old")
+    make(lease, connection, Column("Size", TEXT, ""), run_id="old")
     add(connection, "2", {"Size": 4}, run_id="new")
-    changed = make(connection, Column("Size", NUMBER, ""), run_id="new")
+    changed = make(lease, connection, Column("Size", NUMBER, ""), run_id="new")
     assert (changed.added, changed.gone, changed.repaired) == (["size_2"], ["size"], 1)
     rows = connection.execute("SELECT gsid, size, size_2::int FROM thing__gc ORDER BY gsid").fetchall()
     assert rows == [("1", None, None), ("2", None, 4)]
     assert connection.execute("SELECT unreadable FROM record WHERE gsid = '1'").fetchone() == ({"Size": "about three"},)
 
 
-def test_nothing_is_changed_while_the_fields_are_the_same(connection: psycopg.Connection) -> None:
-    make(connection, Column("Name", TEXT, "Name"))
+def test_nothing_is_changed_while_the_fields_are_the_same(connection: psycopg.Connection, lease: Lease) -> None:
+    make(lease, connection, Column("Name", TEXT, "Name"))
     before = connection.execute("SELECT xmin FROM pg_class WHERE relname = 'thing__gc'").fetchone()
-    assert make(connection, Column("Name", TEXT, "Name")).added == []
+    assert make(lease, connection, Column("Name", TEXT, "Name")).added == []
     assert connection.execute("SELECT xmin FROM pg_class WHERE relname = 'thing__gc'").fetchone() == before
 
 
-def test_gone_columns_are_dropped_where_nothing_depends_on_them(connection: psycopg.Connection) -> None:
+def test_gone_columns_are_dropped_where_nothing_depends_on_them(connection: psycopg.Connection, lease: Lease) -> None:
     add(connection, "1", {"Name": "A"})
-    make(connection, Column("Size", NUMBER, ""), Column("Name", TEXT, "Its name"))
+    make(lease, connection, Column("Size", NUMBER, ""), Column("Name", TEXT, "Its name"))
     connection.execute("GRANT SELECT ON thing__gc TO pg_monitor")
-    make(connection, Column("Name", TEXT, "Its name"))
+    make(lease, connection, Column("Name", TEXT, "Its name"))
     connection.execute("CREATE VIEW mine AS SELECT name FROM thing__gc")
     with pytest.raises(PermanentError, match="mine on thing__gc"):
         views.drop_gone_columns(connection, TABLES)
@@ -167,16 +172,18 @@ def test_gone_columns_are_dropped_where_nothing_depends_on_them(connection: psyc
     assert shown(connection) == ["name"]
     assert connection.execute("SELECT name FROM thing__gc").fetchone() == ("A",)
     assert connection.execute("SELECT has_table_privilege('pg_monitor', 'thing__gc', 'SELECT')").fetchone() == (True,)
-    make(connection, Column("Name", TEXT, "Its name"), Column("Size", NUMBER, ""))
+    make(lease, connection, Column("Name", TEXT, "Its name"), Column("Size", NUMBER, ""))
     assert shown(connection) == ["name", "size"]
 
 
-def test_a_view_that_is_being_read_is_waited_for_a_while_only(store: Store, connection: psycopg.Connection) -> None:
-    make(connection, Column("Name", TEXT, ""))
+def test_a_view_that_is_being_read_is_waited_for_a_while_only(
+    store: Store, connection: psycopg.Connection, lease: Lease
+) -> None:
+    make(lease, connection, Column("Name", TEXT, ""))
     with store.connect("reader") as reader, reader.transaction():
         reader.execute("SELECT * FROM thing__gc")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(views, "LOCK_TIMEOUT", "50ms")
             with pytest.raises(psycopg.errors.LockNotAvailable):
-                make(connection, Column("Name", TEXT, ""), Column("Size", NUMBER, ""))
-    assert make(connection, Column("Name", TEXT, ""), Column("Size", NUMBER, "")).added == ["size"]
+                make(lease, connection, Column("Name", TEXT, ""), Column("Size", NUMBER, ""))
+    assert make(lease, connection, Column("Name", TEXT, ""), Column("Size", NUMBER, "")).added == ["size"]
