@@ -25,7 +25,6 @@ from dlt.sources.sql_database import sql_table
 from sqlalchemy.dialects import postgresql
 
 from gainsight_pipelines.errors import PermanentError
-from gainsight_pipelines.store.connection import open_connection
 
 if TYPE_CHECKING:
     import psycopg
@@ -105,7 +104,7 @@ def _resource(store: Store, table: Deliverable, destination: str, *, is_full: bo
 
 def _engine(store: Store) -> sa.Engine:
     def connect() -> psycopg.Connection:
-        connection = open_connection(store.url, "deliver", variable=store.variable, schema=store.schema)
+        connection = store.open("deliver")
         connection.autocommit = False  # rows come through a cursor, which lives in a transaction
         return connection
 

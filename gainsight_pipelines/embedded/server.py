@@ -171,11 +171,20 @@ class EmbeddedServer:
             self._clock.sleep(_POLL_SECONDS)
 
     def _create_databases(self) -> None:
+        import psycopg2.errors
+
         with closing(_connect(self._socket_folder)) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT datname FROM pg_database")
             if {name for (name,) in cursor.fetchall()}.issuperset(DATABASES):
                 return
-            cursor.execute("SELECT pg_advisory_lock(%s)", (_CREATE_LOCK,))  # until the connection closes
+            cursor.execute("SET lock_timeout = %s", (f"{_START_SECONDS:.0f}s",))
+            try:
+                cursor.execute("SELECT pg_advisory_lock(%s)", (_CREATE_LOCK,))  # until the connection closes
+            except psycopg2.errors.LockNotAvailable:
+                raise TransientError(
+                    f"Another process has been making the databases in {self.folder} for {_START_SECONDS:.0f} s.",
+                    "Try again later, or end it.",
+                ) from None
             cursor.execute("SELECT datname FROM pg_database")
             present = {name for (name,) in cursor.fetchall()}
             for database in DATABASES:

@@ -12,6 +12,7 @@ from ruamel.yaml.error import YAMLError
 
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.settings.files import write_whole
+from gainsight_pipelines.store import waits
 from gainsight_pipelines.store.connection import open_connection, translated_errors
 
 HOME_VARIABLE = "DAGSTER_HOME"
@@ -100,8 +101,13 @@ def creating_storage(url: str) -> Iterator[bool]:
         TransientError: the database can't be reached.
     """
     plain = "postgresql://" + url.partition("://")[2]
+
+    def holders() -> str:
+        with open_connection(plain, "locks", variable=STORAGE_VARIABLE) as connection:
+            return waits.holders(connection, advisory=LOCK)
+
     with (
-        translated_errors(STORAGE_VARIABLE),
+        translated_errors(STORAGE_VARIABLE, holders),
         open_connection(plain, "dagster storage", variable=STORAGE_VARIABLE) as connection,
         connection.transaction(),
     ):

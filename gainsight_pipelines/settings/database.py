@@ -10,6 +10,7 @@ from gainsight_pipelines.settings.secrets import Secrets
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
 from gainsight_pipelines.store.migrate import check_version, migrate
 from gainsight_pipelines.store.pooling import check_pooling
+from gainsight_pipelines.store.waits import LONGEST, OF_LOOKING
 
 MIGRATE_VARIABLE = "GAINSIGHT_PIPELINES_MIGRATE"
 """`never`: nothing but `gainsight-pipelines migrate` changes the tables."""
@@ -38,7 +39,8 @@ def open_store(settings: Settings, secrets: Secrets, *, is_looking: bool = False
     def renewed_url() -> str | None:
         return Secrets.read(settings.path, os.environ, secrets.prefix).get(DATABASE_VARIABLE)
 
-    store = Store(url, variable, settings.store.schema, renewed_url=renewed_url)
+    longest_wait = OF_LOOKING if is_looking else LONGEST
+    store = Store(url, variable, settings.store.schema, longest_wait=longest_wait, renewed_url=renewed_url)
     check_pooling(store)
     if is_looking or secrets.get(MIGRATE_VARIABLE) == "never":
         check_version(store)

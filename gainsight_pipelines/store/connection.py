@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import select
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,6 +19,7 @@ import psycopg
 from psycopg import sql
 
 from gainsight_pipelines.errors import PermanentError, PipelineError, TransientError
+from gainsight_pipelines.store import waits
 from gainsight_pipelines.store.contract import SCHEMA
 
 if TYPE_CHECKING:
@@ -27,6 +28,14 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_SECONDS = 10
 DATABASE_VARIABLE = "GAINSIGHT_PIPELINES_DATABASE_URL"
 OLDEST_SERVER = 14
+
+KEEPALIVES: Mapping[str, str | int] = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""A database that is lost without a word is noticed within a minute, whether or not something was sent to it."""
 
 SESSION = {
     "client_encoding": "UTF8",
@@ -46,12 +55,16 @@ SESSION = {
 GIVEN_UP = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 """Errors of a transaction that had to make way for another: the same one again may do."""
 
-CANCELLED = (
-    psycopg.errors.QueryCanceled,
-    psycopg.errors.LockNotAvailable,
-    psycopg.errors.IdleInTransactionSessionTimeout,
-)
+CANCELLED = (psycopg.errors.QueryCanceled, psycopg.errors.IdleInTransactionSessionTimeout)
 """Errors of timeouts that the server's or the role's settings impose, and of a person who cancels a statement."""
+
+
+class ConnectionLost(TransientError):
+    """The database can't be reached, or the connection to it broke: another one may go on where it was."""
+
+
+class LoginRefused(PermanentError):
+    """The database refused the login. Where it took it a while ago, the password was rotated."""
 
 
 CAUSES: tuple[tuple[str, type[PermanentError | TransientError], str, str], ...] = (
@@ -111,7 +124,7 @@ CAUSES: tuple[tuple[str, type[PermanentError | TransientError], str, str], ...] 
     ),
     (
         "authentication failed|password supplied|does not exist|no such (user|database)",
-        PermanentError,
+        LoginRefused,
         "The database refused the login, or there is no such role or database.",
         "Correct {variable}.",
     ),
@@ -126,41 +139,64 @@ class Store:
     `url` is a libpq URL (``postgresql://…``); it may hold a password, so it is never shown. `variable` names the
     variable that it came from, for errors. Statements name tables without the schema: the connection looks there alone.
     `longest_transaction`: what writes rows commits within it. Readers of changes look back five minutes by
-    `changed_at`, which is the beginning of the transaction.
+    `changed_at`, which is the beginning of the transaction. `longest_wait`: for a lock, unless URL or role set one.
     """
 
     url: str = field(repr=False)
     variable: str = DATABASE_VARIABLE
     schema: str = SCHEMA
     longest_transaction: timedelta = timedelta(minutes=4)
+    longest_wait: timedelta = waits.LONGEST
     renewed_url: Callable[[], str | None] = field(default=lambda: None, repr=False, compare=False)
     """Reads the URL anew: a password may have been rotated since."""
 
     @contextmanager
-    def connect(self, purpose: str) -> Iterator[Connection]:
+    def connect(self, purpose: str, *, longest_wait: timedelta | None = None) -> Iterator[Connection]:
         """A connection that `pg_stat_activity` shows as `gainsight_pipelines <purpose>`, closed at the end.
 
         Every statement commits by itself; what belongs together stands in a `connection.transaction()` block.
+        `longest_wait`: for a lock; None: the store's.
 
         Raises:
-            TransientError: the database can't be reached, or went away in the middle.
+            TransientError: the database can't be reached, went away in the middle, or a lock wasn't to be had.
             PermanentError: it refuses us, is none that we can work with, or has no room left.
         """
-        with translated_errors(self.variable), self._open(purpose) as connection:
+        with self.translated(), self.open(purpose, longest_wait=longest_wait) as connection:
             yield connection
 
-    def _open(self, purpose: str) -> Connection:
+    def open(self, purpose: str, *, longest_wait: timedelta | None = None) -> Connection:
+        """Such a connection, for who closes it and translates errors. With the URL read anew where it is refused."""
+        wait = longest_wait or self.longest_wait
         try:
-            return open_connection(self.url, purpose, variable=self.variable, schema=self.schema)
+            return open_connection(self.url, purpose, variable=self.variable, schema=self.schema, longest_wait=wait)
         except psycopg.OperationalError:
             url = self.renewed_url()
             if url is None or url == self.url:
                 raise
-        return open_connection(url, purpose, variable=self.variable, schema=self.schema)
+        return open_connection(url, purpose, variable=self.variable, schema=self.schema, longest_wait=wait)
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turns PostgreSQL's errors into sentences; that of a lock names who holds it."""
+        with translated_errors(self.variable, self.holders):
+            yield
+
+    def holders(self, *, advisory: int | None = None) -> str:
+        """Who holds locks on the tables, or one advisory lock, as a sentence; empty where nobody does."""
+        try:
+            with self.open("locks", longest_wait=waits.OF_LOOKING) as connection:
+                return waits.holders(connection, advisory=advisory)
+        except (psycopg.Error, PipelineError):  # what is being told is another error
+            return ""
 
 
 def open_connection(
-    url: str, purpose: str, *, variable: str = DATABASE_VARIABLE, schema: str | None = None
+    url: str,
+    purpose: str,
+    *,
+    variable: str = DATABASE_VARIABLE,
+    schema: str | None = None,
+    longest_wait: timedelta = waits.LONGEST,
 ) -> Connection:
     """A new connection in autocommit with the session that our statements rely on.
 
@@ -169,6 +205,7 @@ def open_connection(
         purpose: shown in `pg_stat_activity` behind the product's name.
         variable: the variable that the URL came from, for errors.
         schema: where tables are looked for and made, and nowhere else; None: as the server has it.
+        longest_wait: for a lock, unless the URL or the role has a `lock_timeout`.
 
     Raises:
         PermanentError: the URL is none, or the server or database is none that we can work with.
@@ -180,7 +217,7 @@ def open_connection(
             autocommit=True,
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             application_name=f"gainsight_pipelines {purpose}"[:63],
-            keepalives_idle=30,
+            **KEEPALIVES,
         )
     except psycopg.ProgrammingError:
         # libpq's own words quote the URL, which may hold a password.
@@ -192,13 +229,21 @@ def open_connection(
         # Behind a pooler that has none free, the first statement waits where connecting didn't.
         settings = SESSION | ({} if schema is None else {"search_path": sql.Identifier(schema).as_string(connection)})
         calls = sql.SQL(", ").join(
-            sql.SQL("set_config({}, {}, false)").format(name, value) for name, value in settings.items()
+            sql.SQL("set_config({}, {}, false)").format(name, value)
+            for name, value in {**settings, "lock_timeout": _unless_set("lock_timeout", longest_wait)}.items()
         )
         ask(connection, sql.SQL("SELECT {}").format(calls), variable=variable)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _unless_set(setting: str, value: timedelta) -> sql.Composable:
+    """The value of a time-out, in milliseconds, where none is set."""
+    return sql.SQL("coalesce(nullif(current_setting({}), '0'), {})").format(
+        setting, f"{value // timedelta(milliseconds=1)}ms"
+    )
 
 
 def ask(connection: Connection, statement: sql.Composable, *, variable: str = DATABASE_VARIABLE) -> str:
@@ -244,10 +289,10 @@ def _check_server(connection: Connection, variable: str) -> None:
 
 
 @contextmanager
-def translated_errors(variable: str = DATABASE_VARIABLE) -> Iterator[None]:
+def translated_errors(variable: str = DATABASE_VARIABLE, holders: Callable[[], str] = lambda: "") -> Iterator[None]:
     """Turns PostgreSQL's own errors into sentences. Errors of the SQL itself are ours and pass through as they are.
 
-    `variable` is where a person corrects the address.
+    `variable` is where a person corrects the address; `holders` says who holds what a statement waited for.
     """
     try:
         yield
@@ -256,7 +301,7 @@ def translated_errors(variable: str = DATABASE_VARIABLE) -> Iterator[None]:
             "The database has no room left: the page was rolled back.", "Free disk space, then run again."
         ) from error
     except (psycopg.errors.InvalidPassword, psycopg.errors.InvalidAuthorizationSpecification) as error:
-        raise PermanentError("The database refused the login.", f"Correct {variable}.") from error
+        raise LoginRefused("The database refused the login.", f"Correct {variable}.") from error
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
         raise PermanentError(
             f"The database refused the statement: {error.diag.message_primary}.",
@@ -267,10 +312,15 @@ def translated_errors(variable: str = DATABASE_VARIABLE) -> Iterator[None]:
             "The database gave the transaction up in favour of another one (a deadlock): it was rolled back.",
             "Run again; it goes on from the last page.",
         ) from error
+    except psycopg.errors.LockNotAvailable as error:
+        raise TransientError(
+            f"A statement waited too long for a lock in the database and was rolled back. {holders()}".rstrip(),
+            "Have that end, then run again; nothing is lost.",
+        ) from error
     except CANCELLED as error:
         raise TransientError(
             f"The database cancelled a statement ({error.diag.message_primary}): it was rolled back.",
-            "Give the role a longer statement_timeout and lock_timeout, or run again when less is going on.",
+            "Give the role a longer statement_timeout, or run again when less is going on.",
         ) from error
     except psycopg.OperationalError as error:
         # No SQLSTATE: the connection failed or broke. 08: connection, 53: resources, 57P: the server is going down.
@@ -285,7 +335,7 @@ def _unreachable(error: psycopg.OperationalError, variable: str) -> PipelineErro
         for words, kind, message, todo in CAUSES:
             if re.search(words, text):
                 return kind(message, todo.format(variable=variable))
-    return TransientError(
+    return ConnectionLost(
         "The database can't be reached, or the connection to it was lost.",
         f"See that PostgreSQL runs and that {variable} points at it, then run again.",
     )

@@ -11,10 +11,9 @@ import logging
 import os
 import socket
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,6 +24,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
+from gainsight_pipelines.clock import Clock, SystemClock
 from gainsight_pipelines.errors import ObjectBusy, PipelineError, TransientError
 from gainsight_pipelines.store.connection import Store
 
@@ -39,6 +39,10 @@ OVERDUE = RENEWED_EVERY * 1.5
 TRIED_AGAIN_AFTER = timedelta(seconds=2)
 WAIT_FOR_ACCOUNTS = timedelta(minutes=30)
 SAID_EVERY = timedelta(seconds=30)
+LOCKED_AT_MOST = timedelta(seconds=5)
+"""A lease's row is locked from a page's proof to its commit: who waits longer asks again before his own lease ends."""
+
+CLOCK = SystemClock()
 
 COLUMNS = """run_id, host, machine, process, token, taken_at,
 extract(epoch FROM expires_at - clock_timestamp())::float8 AS left"""
@@ -156,7 +160,7 @@ class Lease:
 
 
 @contextmanager
-def object_lease(store: Store, name: str, run_id: str) -> Iterator[Lease]:
+def object_lease(store: Store, name: str, run_id: str, clock: Clock = CLOCK) -> Iterator[Lease]:
     """Takes the lease of an object for the length of the block.
 
     Where it is overdue its end is waited for, half a minute at most. That of a process of this machine that is gone is
@@ -169,30 +173,32 @@ def object_lease(store: Store, name: str, run_id: str) -> Iterator[Lease]:
         while (holder := _take(lease)) is not None:
             if not holder.is_overdue:
                 raise ObjectBusy(f"`{name}` is being pulled by {holder}.", "Wait for it to end.")
-            time.sleep(min(max(holder.left, 0.05), 1.0))
+            clock.sleep(min(max(holder.left, 0.05), 1.0))
         with _renewed(lease):
             yield lease
 
 
 @contextmanager
-def account_lease(store: Store, run_id: str, say: Callable[[str], None] = logger.info) -> Iterator[Lease]:
+def account_lease(
+    store: Store, run_id: str, say: Callable[[str], None] = logger.info, clock: Clock = CLOCK
+) -> Iterator[Lease]:
     """Takes the lease of the account table, waiting for a refresh under way. `say` takes what is waited for.
 
     Raises:
         TransientError: another run refreshes the accounts for more than half an hour.
     """
     with _kept(Lease(store, ACCOUNTS, run_id, uuid.uuid4())) as lease:
-        _wait_for_accounts(lease, say)
+        _wait_for_accounts(lease, say, clock)
         with _renewed(lease):
             yield lease
 
 
-def _wait_for_accounts(lease: Lease, say: Callable[[str], None]) -> None:
-    started = time.monotonic()
+def _wait_for_accounts(lease: Lease, say: Callable[[str], None], clock: Clock) -> None:
+    started = clock.monotonic()
     said = started - SAID_EVERY.total_seconds() + 2
     pause = 0.05
     while (holder := _take(lease)) is not None:
-        now = time.monotonic()
+        now = clock.monotonic()
         if now - started > WAIT_FOR_ACCOUNTS.total_seconds():
             raise TransientError(
                 f"The accounts are being refreshed by {holder}, longer than this run waits for it.",
@@ -201,7 +207,7 @@ def _wait_for_accounts(lease: Lease, say: Callable[[str], None]) -> None:
         if now - said > SAID_EVERY.total_seconds():
             said = now
             say(f"waiting for the accounts, which are being refreshed by {holder}")
-        time.sleep(pause)
+        clock.sleep(pause)
         pause = min(pause * 2, 1.0)
 
 
@@ -250,7 +256,7 @@ def take_away(connection: psycopg.Connection, name: str) -> bool:
 
 def _take(lease: Lease) -> Holder | None:
     """Takes the lease if it is to be had; else says who has it."""
-    with lease.store.connect(f"lease {lease.name} {lease.run_id}") as connection:
+    with _connected(lease) as connection:
         holder = holder_of(connection, lease.name)
         gone = holder.token if holder is not None and holder.is_gone else None
         row = connection.execute(
@@ -271,6 +277,10 @@ def _take(lease: Lease) -> Holder | None:
         return holder_of(connection, lease.name) or holder
 
 
+def _connected(lease: Lease) -> AbstractContextManager[psycopg.Connection]:
+    return lease.store.connect(f"lease {lease.name} {lease.run_id}", longest_wait=LOCKED_AT_MOST)
+
+
 @contextmanager
 def _renewed(lease: Lease) -> Iterator[None]:
     """Renews the lease in a thread until the end of the block, then gives it back.
@@ -283,7 +293,7 @@ def _renewed(lease: Lease) -> Iterator[None]:
         pause = RENEWED_EVERY
         while not done.wait(pause.total_seconds()):
             try:
-                with lease.store.connect(f"lease {lease.name} {lease.run_id}") as connection:
+                with _connected(lease) as connection:
                     renewed = connection.execute(RENEW, (LENGTH, lease.name, lease.token)).rowcount
             except PipelineError as error:
                 logger.warning("%s: its lease could not be renewed, trying again. %s", lease.name, error)
@@ -306,7 +316,7 @@ def _renewed(lease: Lease) -> Iterator[None]:
 
 def _give_back(lease: Lease) -> None:
     try:
-        with lease.store.connect(f"lease {lease.name} {lease.run_id}") as connection:
+        with _connected(lease) as connection:
             connection.execute("DELETE FROM lease WHERE name = %s AND token = %s", (lease.name, lease.token))
     except PipelineError as error:
         # What the block raised, if anything, says more; and the lease ends by itself.

@@ -8,14 +8,15 @@ from typing import cast
 import psycopg
 from psycopg import sql
 
-from gainsight_pipelines.errors import PermanentError
-from gainsight_pipelines.store.connection import Store, open_connection, translated_errors
+from gainsight_pipelines.errors import PermanentError, TransientError
+from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.contract import comment
+from gainsight_pipelines.store.waits import IN_THE_WAY
 
 SCRIPTS = Path(__file__).parent / "migrations"
-LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('gainsight_pipelines migrate ' || %s, 0))"
+KEY = "SELECT hashtextextended('gainsight_pipelines migrate ' || %s, 0)"
+LOCK = "SELECT pg_advisory_xact_lock(%s)"
 """One process at a time migrates a store: until the end of its transaction, so that a pooler can't hand the lock on."""
-
 
 TAKEN = (psycopg.errors.DuplicateTable, psycopg.errors.DuplicateObject)
 """What a migration meets where somebody else's tables have its names."""
@@ -81,18 +82,18 @@ def upgrade(store: Store, revision: str = "head") -> None:
     from alembic.config import Config
 
     def connect() -> psycopg.Connection:
-        connection = open_connection(store.url, "migrate", variable=store.variable, schema=store.schema)
+        connection = store.open("migrate")
         connection.autocommit = False
         return connection
 
     engine = sqlalchemy.create_engine("postgresql+psycopg://", creator=connect, poolclass=sqlalchemy.NullPool)
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
-    with translated_errors(store.variable):
+    with store.translated():
         try:
             with engine.begin() as migration:
                 connection = cast("psycopg.Connection", migration.connection.driver_connection)
-                connection.execute(LOCK, (store.schema,))
+                _alone(store, connection)
                 _make_schema(connection, store.schema)
                 config.attributes.update(connection=migration, schema=store.schema)
                 command.upgrade(config, revision)
@@ -107,6 +108,20 @@ def upgrade(store: Store, revision: str = "head") -> None:
             raise PermanentError(*_forbidden(store.schema)) from error
         except TAKEN as error:  # the migrations run on the driver's own cursor: SQLAlchemy wraps nothing
             raise PermanentError(*_taken(store.schema, error)) from error
+
+
+def _alone(store: Store, connection: psycopg.Connection) -> None:
+    """Waits until nobody else migrates the store. From then on, waits are short: readers queue up behind them."""
+    ((key,),) = connection.execute(KEY, (store.schema,)).fetchall()
+    try:
+        connection.execute(LOCK, (key,))
+    except psycopg.errors.LockNotAvailable as error:
+        raise TransientError(
+            f"Another process has been migrating the schema `{store.schema}` for too long."
+            f" {store.holders(advisory=key)}".rstrip(),
+            "See whether it still runs; nothing was changed.",
+        ) from error
+    connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(f"{IN_THE_WAY.seconds}s"))
 
 
 def _forbidden(schema: str) -> tuple[str, str]:

@@ -76,7 +76,7 @@ class Refresh:
         if self.gsid_field is not None and self.gsid_field in missing:
             raise missing[self.gsid_field]
         with (
-            account_lease(self.store, self.run_id) as lease,
+            account_lease(self.store, self.run_id, clock=self.clock) as lease,
             self.store.connect(f"accounts {self.run_id}") as connection,
         ):
             tenant.claim(connection, self.gainsight_host, self.crm.kind, organisation)

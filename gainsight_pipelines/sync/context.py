@@ -134,7 +134,8 @@ class PullContext:
     def note(self, text: str) -> None:
         """Something that people should know of this run: shown with its result."""
         logger.info("%s: %s", self.pull.name, text)
-        self.report.notes.append(text)
+        if text not in self.report.notes:  # said before, by a try that lost its connection
+            self.report.notes.append(text)
 
     def count_calls(self) -> None:
         """Brings the report's counts of calls up to date."""

@@ -19,6 +19,7 @@ from gainsight_pipelines.gainsight.pages import Columns, Pages, is_short
 from gainsight_pipelines.gainsight.reader import PAGE_SIZE, ReadPlan
 from gainsight_pipelines.objects.pull import Mapper
 from gainsight_pipelines.store.scopes import Filtered
+from gainsight_pipelines.sync.budget import Budget
 from gainsight_pipelines.sync.context import PullContext
 from gainsight_pipelines.sync.page_writer import PageWriter
 from gainsight_pipelines.sync.strategy import strategy_of
@@ -31,7 +32,8 @@ def read_filtered(context: PullContext, mapper: Mapper, where: Mapping[str, Any]
         PermanentError: the tenant ignores offsets, so only its first page can be had.
     """
     context.scopes.take(Filtered)
-    budget, seen, offset, undated = context.budget, set[str](), 0, 0
+    # Each try reads from the newest one on, with the whole limit.
+    budget, seen, offset, undated = Budget(context.pull.limit), set[str](), 0, 0
     strategy = strategy_of(context, context.scopes)
     name = context.pull.gainsight_object
     id_field = mapper.id_field or "Gsid"

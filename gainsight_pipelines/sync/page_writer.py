@@ -179,6 +179,7 @@ class PageWriter:
                 if is_last:
                     raise
             except BaseException:
+                report.undecided = report.kept()
                 report.back_to(counted)
                 raise
 

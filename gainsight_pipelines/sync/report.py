@@ -48,6 +48,8 @@ class SyncReport:
     notes: list[str] = field(default_factory=list)
     cursor_before: Pull | None = None
     cursor_after: Pull | None = None
+    undecided: SyncReport | None = None
+    """The counts with a page whose commit got no answer: whether it took effect, the database knows."""
 
     @property
     def unreadable(self) -> int:

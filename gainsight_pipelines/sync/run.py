@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
 from datetime import datetime
 
 import psycopg
@@ -29,7 +29,7 @@ from gainsight_pipelines.objects.fields import UNREADABLE
 from gainsight_pipelines.objects.pull import Mapper
 from gainsight_pipelines.store import bulk, links, runs, schema_cache, views
 from gainsight_pipelines.store.accounts import indexed_accounts
-from gainsight_pipelines.store.connection import Store, translated_errors
+from gainsight_pipelines.store.connection import ConnectionLost, LoginRefused, Store
 from gainsight_pipelines.store.custom_fields import register_fields
 from gainsight_pipelines.store.leases import object_lease
 from gainsight_pipelines.store.quota import calls_of_day
@@ -39,7 +39,7 @@ from gainsight_pipelines.store.samples import accounts_with_several_companies, u
 from gainsight_pipelines.store.scopes import Linked
 from gainsight_pipelines.sync.budget import Budget
 from gainsight_pipelines.sync.company_links import crm_id_field, keep_crm_ids
-from gainsight_pipelines.sync.context import Prepared, PullContext, logger
+from gainsight_pipelines.sync.context import LinkedRows, Prepared, PullContext, logger
 from gainsight_pipelines.sync.deletions import find_deletions, note_beginning
 from gainsight_pipelines.sync.drift import Changes, begin, finish
 from gainsight_pipelines.sync.page_writer import PageWriter
@@ -51,6 +51,9 @@ SHOWN_FIELDS = 5
 """Fields with unreadable values that a run's note names."""
 
 OBJECTS_BEFORE_COLLECTION = 200_000
+
+PAUSES = (0.0, 1.0, 3.0, 6.0, 10.0)
+"""Seconds before another connection is tried where one is lost: long enough for a database that fails over."""
 
 
 def sync(store: Store, clock: Clock, name: str, run_id: str, prepare: Callable[[], Prepared]) -> SyncReport:
@@ -91,26 +94,30 @@ def locked(
     report = SyncReport(recorded, run_id)
     started_at, started = clock.now(), clock.monotonic()
     error_text: str | None = None
-    with about(object=recorded, run_id=run_id), store.connect(f"sync {name} {run_id}") as connection:
+    with about(object=recorded, run_id=run_id), ExitStack() as connections:
+
+        def connect() -> psycopg.Connection:
+            return connections.enter_context(store.connect(f"sync {name} {run_id}"))
+
+        connection = connect()
         runs.start_run(connection, run_id, recorded, started_at)
         context: PullContext | None = None
         try:
             # Here as well, not only where the connection ends: the run's record is written before that.
-            with translated_errors(), _collected_rarely():
+            with store.translated(), _collected_rarely():
                 prepared = prepare()
-                with object_lease(store, name, run_id) as lease:
+                with object_lease(store, name, run_id, clock) as lease:
                     runs.end_abandoned(connection, recorded, run_id)
                     context = PullContext(
                         prepared, connection, lease, report, started_at, budget=Budget(prepared.pull.limit)
                     )
-                    work(context)
-                    _note_unreadable(context)
+                    _note_unreadable(_done(context, work, connect))
             report.status = "completed"
             return report
         except BaseException as error:
             report.status = _status_after(error)
             report.details[FAILED_AS] = _failed_as(error)
-            if isinstance(error, TransientError):
+            if isinstance(error, (TransientError, LoginRefused)):  # the login worked a moment ago
                 report.details[WORTH_RETRYING] = True
             error_text = _told(error)
             raise
@@ -121,6 +128,44 @@ def locked(
                 context.count_calls()
                 context.services.close()
             _leave_record(store, connection, report, clock.now(), error_text)
+
+
+def _done(
+    context: PullContext, work: Callable[[PullContext], None], connect: Callable[[], psycopg.Connection]
+) -> PullContext:
+    """Does the work; where its connection is lost, from its last page on with another one.
+
+    A database that fails over or is restarted, and a password that is rotated, cost no run: the URL is read anew.
+
+    Returns:
+        The context at the end.
+    """
+    store, clock = context.services.store, context.services.clock
+    for pause in PAUSES:
+        try:
+            with store.translated():
+                work(context)
+        except (ConnectionLost, LoginRefused) as error:
+            clock.sleep(pause)
+            try:
+                context = _on_another_connection(context, connect())
+            except (ConnectionLost, LoginRefused):
+                continue  # the lost one says so again at once
+            context.note(f"{error.message} The run went on from its last page.")
+        else:
+            return context
+    work(context)
+    return context
+
+
+def _on_another_connection(context: PullContext, connection: psycopg.Connection) -> PullContext:
+    """The pull with its counts as they were committed; what a connection holds for itself is gone with it."""
+    report = context.report
+    recorded = runs.find_run(connection, report.run_id, report.object)
+    if report.undecided is not None and recorded is not None and recorded.records_read == report.undecided.read:
+        report.back_to(report.undecided)
+    budget = Budget(context.pull.limit, spent=report.read)
+    return replace(context, connection=connection, budget=budget, linked=LinkedRows())
 
 
 @contextmanager
@@ -341,7 +386,8 @@ def _bring_view_up_to_date(context: PullContext, mapper: Mapper) -> None:
     try:
         changed = views.bring_up_to_date(context.connection, context.lease, *found, fits, context.report.run_id)
     except psycopg.errors.LockNotAvailable:
-        context.note(f"The view `{found[0].view}` is in use, so it stays as it is until the next run.")
+        held = context.services.store.holders()
+        context.note(f"The view `{found[0].view}` is in use, so it stays as it is until the next run. {held}".rstrip())
     except psycopg.errors.InsufficientPrivilege:
         context.note(
             f"The role may not make or change views, so `{found[0].view}` stays as it is:"

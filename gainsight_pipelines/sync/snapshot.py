@@ -25,9 +25,11 @@ def read_snapshot(context: PullContext, mapper: Mapper, write: PageWriter) -> No
     context.report.cursor_before = context.scopes.take(Pull)
     plan = ReadPlan(context.pull.gainsight_object, mapper.select, cursor_field=None, id_field=mapper.id_field)
     snapshot.prepare(connection, context.pull.table)
+    is_first = True
     for page in read_ahead(read_full(context.services.gainsight, plan, report=context.note)):
         context.report.cleaned += page.cleaned
-        write.stage(page.records, is_restart=page.is_restart)
+        write.stage(page.records, is_restart=page.is_restart or is_first)
+        is_first = False
     table, name = context.pull.table, context.pull.gainsight_object
     refused = context.schema(name).unreadable
     rows, stored = snapshot.compare(connection, table, name, refused)

@@ -81,7 +81,7 @@ def test_a_deadlock(store: Store) -> None:
         waiting[0].result(10)
 
 
-@pytest.mark.parametrize("setting", ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"])
+@pytest.mark.parametrize("setting", ["statement_timeout", "idle_in_transaction_session_timeout"])
 def test_time_outs_of_the_server(store: Store, setting: str) -> None:
     with store.connect("holder") as other:
         other.autocommit = False
@@ -98,6 +98,49 @@ def test_time_outs_of_the_server(store: Store, setting: str) -> None:
 
         with pytest.raises(TransientError, match="cancelled"):
             wait_too_long()
+
+
+def held_by(connection: psycopg.Connection) -> str:
+    return rf"process {connection.info.backend_pid}, somebody's psql \(role postgres.*since 20\d\d-\d\d-\d\d .* UTC"
+
+
+@contextmanager
+def locked(store: Store, statement: str) -> Iterator[psycopg.Connection]:
+    """Somebody of another program holds a lock in an open transaction."""
+    url = make_conninfo(store.url, application_name="somebody's psql", options="-c search_path=gainsight")
+    with psycopg.connect(url) as other:
+        other.execute(statement.encode())
+        yield other
+        other.rollback()
+
+
+@pytest.mark.parametrize(
+    "lock", ["LOCK TABLE company", "UPDATE api_pause SET until = now()", "LOCK TABLE company IN SHARE MODE"]
+)
+def test_a_lock_is_waited_for_a_while_and_its_holder_named(
+    store: Store, connection: psycopg.Connection, lock: str
+) -> None:
+    connection.execute("INSERT INTO api_pause (until) VALUES (now())")
+    quick = Store(store.url, longest_wait=timedelta(milliseconds=30))
+    change = "DELETE FROM company; DELETE FROM api_pause"
+    with (
+        locked(store, lock) as other,
+        pytest.raises(TransientError, match=held_by(other)) as caught,
+        quick.connect("waits") as waiting,
+    ):
+        waiting.execute(change.encode())
+    assert ("`company`" if "company" in lock else "`api_pause`") in str(caught.value)
+    with quick.connect("waits") as waiting:
+        waiting.execute(change.encode())
+
+
+def test_every_session_has_an_end_of_waiting(store: Store) -> None:
+    """Five minutes for pulls, unless the URL, the role or the database says how long."""
+    shown = "SELECT current_setting('lock_timeout')"
+    with store.connect("x") as session:
+        assert session.execute(shown).fetchone() == ("5min",)
+    with Store(make_conninfo(store.url, options="-c lock_timeout=7s")).connect("x") as session:
+        assert session.execute(shown).fetchone() == ("7s",)
 
 
 def test_a_full_disk(store: Store, connection: psycopg.Connection) -> None:

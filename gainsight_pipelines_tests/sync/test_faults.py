@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import socket
+import socketserver
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from threading import Thread
 
+import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from gainsight_pipelines.embedded.server import EmbeddedServer, embedded_server
 from gainsight_pipelines.errors import CredentialsRejected, GateClosed, ObjectBusy, PermanentError, TransientError
+from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.leases import LeaseLost
 from gainsight_pipelines.sync import SyncReport
 from gainsight_pipelines_tests.pulling import Pulling, pulling_on
@@ -119,17 +126,68 @@ def test_a_run_that_lost_its_lease_writes_nothing_over_the_next_one(pulling: Pul
 
 
 def test_a_connection_that_is_lost_in_the_middle(pulling: Pulling, pool: ThreadPoolExecutor) -> None:
+    """As by a database that fails over: the run goes on from its last page with another one."""
     slow = Slow(pulling, pool)
     slow.wait_for_a_page()
     slow.end_connection("sync")
-    with pytest.raises(TransientError, match="connection to it was lost"):
-        slow.result.result(30)
-    before = len(stored(pulling))
-    status, error, read, written = last_run(pulling)
-    assert (status, read, written) == ("failed", before, before)
-    assert error is not None
-    assert error.startswith("The database can't be reached, or the connection to it was lost. See that PostgreSQL runs")
-    goes_on(pulling, before)
+    report = slow.result.result(60)
+    truth = set(pulling.truth("activity_timeline"))
+    assert stored(pulling) == truth
+    assert report.written == len(truth), "each once"
+    assert last_run(pulling)[0] == "completed"
+    assert [note for note in report.notes if "connection to it was lost. The run went on from its last page" in note]
+
+
+class ForgetfulNetwork(socketserver.ThreadingTCPServer):
+    """Leads to PostgreSQL, and breaks once: when a page has been committed, before that is heard."""
+
+    daemon_threads = True
+
+    def __init__(self, socket_file: str) -> None:
+        super().__init__(("127.0.0.1", 0), ForgetfulConnection)
+        self.socket_file = socket_file
+        self.has_forgotten = False
+
+
+class ForgetfulConnection(socketserver.BaseRequestHandler):
+    server: ForgetfulNetwork
+
+    def handle(self) -> None:
+        is_page = False
+        with socket.socket(socket.AF_UNIX) as there:
+            there.connect(self.server.socket_file)
+            ends = {self.request: there, there: self.request}
+            while True:
+                for end in select.select([*ends], [], [])[0]:
+                    said = end.recv(65536)
+                    if not said:
+                        return
+                    is_page |= end is self.request and b"UPDATE sync_run" in said and b'"records_read"' in said
+                    if is_page and end is there and b"COMMIT\0" in said and not self.server.has_forgotten:
+                        self.server.has_forgotten = True
+                        return
+                    ends[end].sendall(said)
+
+
+def test_a_commit_whose_answer_is_lost_counts_once(pulling: Pulling) -> None:
+    """A page took effect and nobody heard of it: the run asks the database before it goes on."""
+    pulling.pull("company")
+    pulling.sandbox.switch(page_cap=PAGE)
+    direct = pulling.store
+    with psycopg.connect(direct.url) as connection:
+        socket_file = f"{connection.info.host}/.s.PGSQL.{connection.info.port}"
+    with ForgetfulNetwork(socket_file) as network:
+        Thread(target=network.serve_forever, daemon=True).start()
+        pulling.store = Store(make_conninfo(direct.url, host="127.0.0.1", port=network.server_address[1]))
+        report = pulling.pull("activity", "r")
+        pulling.store = direct
+        network.shutdown()
+    assert network.has_forgotten
+    assert any("The run went on from its last page" in note for note in report.notes)
+    truth = pulling.truth("activity_timeline")
+    assert stored(pulling) == set(truth)
+    assert report.written == len(truth)
+    assert last_run(pulling)[3] == len(truth)
 
 
 def test_postgresql_is_killed_in_the_middle(small_sandbox: RunningSandbox, pool: ThreadPoolExecutor) -> None:
