@@ -49,7 +49,7 @@ def answers(port: int) -> bool:
 
 
 @contextmanager
-def pooled(url: str, mode: str, size: int = 20) -> Iterator[str]:
+def pooled(url: str, mode: str, size: int = 20, **more: str) -> Iterator[str]:
     """The URL of the same database behind a PgBouncer, set up as Debian does but for mode and size."""
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     assert program is not None, "PgBouncer is needed: make pooler"
@@ -57,7 +57,8 @@ def pooled(url: str, mode: str, size: int = 20) -> Iterator[str]:
     host = parse_qs(parts.query)["host"][0]
     with tempfile.TemporaryDirectory(prefix="pooler-") as folder:
         file = Path(folder) / "pgbouncer.ini"
-        file.write_text(SETTINGS.format(host=host, port=port, mode=mode, size=size, folder=folder))
+        lines = [SETTINGS.format(host=host, port=port, mode=mode, size=size, folder=folder)]
+        file.write_text("\n".join([*lines, *(f"{name} = {value}" for name, value in more.items())]))
         command = [program, str(file)]
         if os.geteuid() == 0:  # it won't run as root, and has to reach the server's socket: as the server does
             command = ["unshare", "--user", "--map-user=1000", "--map-group=1000", *command]
