@@ -181,7 +181,7 @@ def reset_command(*, is_confirmed: bool, path: Path | None) -> int:
     """Empties every table of the product."""
     if not is_confirmed:
         raise PermanentError("Nothing was emptied.", "Say `reset --all`: everything that was pulled is lost.")
-    with open_workspace(path) as workspace, workspace.store.connect("reset") as connection:
+    with open_workspace(path, is_looking=True) as workspace, workspace.store.connect("reset") as connection:
         say_mistakes(workspace.settings)
         empty(connection)
     output.say("The product's tables are empty.")

@@ -65,7 +65,7 @@ def _store(file: Path) -> Iterator[Store]:
     """The product's database alone: whoever scrapes needs none of Dagster's."""
     secrets = Secrets.read(file, os.environ)
     if secrets.get(DATABASE_VARIABLE):
-        yield open_store(load_settings(file, os.environ), secrets)
+        yield open_store(load_settings(file, os.environ), secrets, is_looking=True)
         return
-    with open_workspace(file) as workspace:
+    with open_workspace(file, is_looking=True) as workspace:
         yield workspace.store

@@ -15,7 +15,7 @@ from gainsight_pipelines.orchestration.instance import create_storage
 
 def purge_command(*, days: int, is_dry: bool, path: Path | None, as_json: bool) -> int:
     """Deletes runs that are older, or says how many would go."""
-    with open_workspace(path) as workspace:
+    with open_workspace(path, is_looking=True) as workspace:
         say_mistakes(workspace.settings)
         create_storage(workspace.environ)
         command = [sys.executable, "-m", "gainsight_pipelines.orchestration.purge", str(days)]

@@ -39,7 +39,7 @@ def settings_page_command(
     with ProcessGroup(), ExitStack() as stack:  # TERM ends it like Ctrl-C, with everything cleaned up
         workspace: Workspace | PipelineError
         try:
-            workspace = stack.enter_context(open_workspace(path))
+            workspace = stack.enter_context(open_workspace(path, is_looking=True))
         except PipelineError as error:
             workspace = error
             output.say(str(error))

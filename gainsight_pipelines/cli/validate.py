@@ -37,7 +37,7 @@ def validate_command(*, report: Path | None, path: Path | None, as_json: bool) -
 
     @contextmanager
     def store() -> Iterator[Store]:
-        with open_workspace(path) as workspace:
+        with open_workspace(path, is_looking=True) as workspace:
             yield workspace.store
 
     checks: list[Check] = []

@@ -5,16 +5,17 @@ The matching itself is `matching`'s; here the index is made of just those accoun
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from gainsight_pipelines.crm.protocol import Account, PrimaryCRM
 from gainsight_pipelines.gainsight.client import GainsightClient
+from gainsight_pipelines.gainsight.metadata import ObjectSchema
 from gainsight_pipelines.gainsight.reader import read_by_ids
 from gainsight_pipelines.matching import CANONICAL_ID, AccountIndex, IndexedAccount, Link
-from gainsight_pipelines.objects.fields import Record, text
-from gainsight_pipelines.objects.pull import COMPANY_OBJECT, CompanyFields
+from gainsight_pipelines.objects.fields import Record, spelt
+from gainsight_pipelines.objects.pull import COMPANY_OBJECT, CompanyFields, crm_ids_of
 from gainsight_pipelines.text import canonical_gsid
 
 
@@ -37,7 +38,11 @@ class FoundLinks:
 
 
 def keys_of(
-    records: Sequence[Record], company: CompanyFields, crm_id_field: str | None, client: GainsightClient
+    records: Sequence[Record],
+    company: CompanyFields,
+    crm_id_field: str | None,
+    client: GainsightClient,
+    company_schema: Callable[[], ObjectSchema],
 ) -> list[CompanyKeys]:
     """The keys of records; companies whose CRM id didn't come along are asked for, 200 a call."""
     if company.key_kind is not None:
@@ -55,12 +60,9 @@ def keys_of(
             for record, gsid in zip(records, gsids, strict=True)
             if gsid and not (company.crm_id and company.own_gsid_of(record))
         ]
-        for page in read_by_ids(client, COMPANY_OBJECT, ("Gsid", crm_id_field), "Gsid", missing, kind="probe"):
-            learnt |= {
-                gsid: text(record.get(crm_id_field))
-                for record in page
-                if (gsid := canonical_gsid(text(record.get("Gsid"))))
-            }
+        gsid_field = spelt(company_schema(), "Gsid")
+        for page in read_by_ids(client, COMPANY_OBJECT, (gsid_field, crm_id_field), gsid_field, missing, kind="probe"):
+            learnt |= dict(crm_ids_of(page, gsid_field, crm_id_field))
     return [CompanyKeys(gsid, crm_id or learnt.get(gsid or "")) for gsid, crm_id in zip(gsids, came, strict=True)]
 
 

@@ -265,7 +265,8 @@ def _links(
             return None, ["Reference data: its records name no company, so they are stored and not matched."]
         if mapper.company.key_kind == "domain":
             return None, ["Accounts are matched by domain here: only a pull shows which."]
-        keys = keys_of(records, mapper.company, crm_id_field(catalog, settings), client)
+        crm_id = crm_id_field(catalog, settings)
+        keys = keys_of(records, mapper.company, crm_id, client, lambda: catalog.fields(COMPANY_OBJECT).schema)
         gsid_field = pull.gsid_field or settings.common.gsid_field
         with closing(catalog.connections.crm(gsid_field)) as crm:
             return find_links(crm, gsid_field, keys), []

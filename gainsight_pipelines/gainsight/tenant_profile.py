@@ -110,7 +110,9 @@ class _Probe:
         cursor = schema.field("LastModifiedDate") or schema.field("ModifiedDate")
         self._cursor = cursor.name if cursor is not None else "ModifiedDate"
         dates = [one.name for one in schema.fields.values() if one.is_date and one.name != self._cursor]
-        self._select = ("Gsid", self._cursor, *dates[:_DATE_FIELDS])
+        gsid = schema.field("Gsid")
+        self._gsid = gsid.name if gsid is not None else "Gsid"
+        self._select = (self._gsid, self._cursor, *dates[:_DATE_FIELDS])
 
     def run(self, objects: Sequence[str]) -> TenantProfile:
         self._found["delete_log"] = DELETE_LOG in {name.casefold() for name in objects}
@@ -162,64 +164,64 @@ class _Probe:
     def _where(self, records: Sequence[Record]) -> None:
         if not records:
             return
-        gsid = records[-1].get("Gsid")
+        gsid = records[-1].get(self._gsid)
         if isinstance(gsid, str):
-            found = self._gsids(Query(("Gsid",), where=(Condition("Gsid", Operator.EQ, (gsid,)),), limit=_FEW))
+            found = self._gsids(Query((self._gsid,), where=(Condition(self._gsid, Operator.EQ, (gsid,)),), limit=_FEW))
             self._found["where"] = HONOURED if found == [gsid] else IGNORED if found else UNKNOWN
 
     def _dates(self, records: Sequence[Record]) -> None:
         if self._found.get("where") != HONOURED:
             return
         for record in reversed(records):
-            moment, gsid = _moment(record.get(self._cursor)), record.get("Gsid")
+            moment, gsid = _moment(record.get(self._cursor)), record.get(self._gsid)
             if moment is None or not isinstance(gsid, str):
                 continue
-            named = Condition("Gsid", Operator.EQ, (gsid,))
+            named = Condition(self._gsid, Operator.EQ, (gsid,))
             where = (*within_second(self._cursor, whole_second(moment)), named)
-            self._found["dates"] = HONOURED if self._gsids(Query(("Gsid",), where=where, limit=1)) else IGNORED
+            self._found["dates"] = HONOURED if self._gsids(Query((self._gsid,), where=where, limit=1)) else IGNORED
             return
 
     def _offset(self) -> None:
-        by_gsid: tuple[tuple[str, Any], ...] = (("Gsid", "asc"),)
-        two = self._gsids(Query(("Gsid",), order_by=by_gsid, limit=2))
+        by_gsid: tuple[tuple[str, Any], ...] = ((self._gsid, "asc"),)
+        two = self._gsids(Query((self._gsid,), order_by=by_gsid, limit=2))
         if len(two) == 2:
-            second = self._gsids(Query(("Gsid",), order_by=by_gsid, limit=1, offset=1))
+            second = self._gsids(Query((self._gsid,), order_by=by_gsid, limit=1, offset=1))
             self._found["offset"] = HONOURED if second == two[1:] else IGNORED
 
     def _largest_page(self) -> None:
-        count = len(self._gsids(Query(("Gsid",), limit=MAX_LIMIT)))
+        count = len(self._gsids(Query((self._gsid,), limit=MAX_LIMIT)))
         self._found["largest_page"] = count
         if 0 < count < MAX_LIMIT and self._found.get("offset") == HONOURED:
-            behind = self._gsids(Query(("Gsid",), limit=1, offset=count))
+            behind = self._gsids(Query((self._gsid,), limit=1, offset=count))
             self._found["page_cap"] = count if behind else None
 
     def _nothing(self) -> None:
         if self._found.get("where") == IGNORED:
             return
-        answer = self._ask(Query(("Gsid",), where=(Condition("Gsid", Operator.EQ, (NOBODY,)),), limit=1))
+        answer = self._ask(Query((self._gsid,), where=(Condition(self._gsid, Operator.EQ, (NOBODY,)),), limit=1))
         is_good = answer.status < 300 and answer.envelope.get("result") is True
         self._found["no_data"] = "records" if is_good else "legacy" if answer.status < 300 else "http400"
 
     def _expressions(self, records: Sequence[Record]) -> None:
-        gsids = [one["Gsid"] for one in records if isinstance(one.get("Gsid"), str)]
+        gsids = [one[self._gsid] for one in records if isinstance(one.get(self._gsid), str)]
         if self._found.get("where") != HONOURED or len(gsids) < 2:
             return
         conditions = [
-            {"name": "Gsid", "alias": alias, "value": [gsid], "operator": "EQ"}
+            {"name": self._gsid, "alias": alias, "value": [gsid], "operator": "EQ"}
             for alias, gsid in zip("AB", gsids, strict=False)
         ]
         either = {"conditions": conditions, "expression": "A OR B"}
         self._found["or_conditions"] = self._accepted(either, 2)
-        third = {"name": "Gsid", "alias": "C", "value": [gsids[0]], "operator": "EQ"}
+        third = {"name": self._gsid, "alias": "C", "value": [gsids[0]], "operator": "EQ"}
         nested = {"conditions": [*conditions, third], "expression": "(A OR B) AND C"}
         self._found["parentheses"] = self._accepted(nested, 1)
 
     def _refusals(self) -> None:
         name = self._schema.name
         asked = {
-            "unknown_field": (name, {"select": ["Gsid", NO_FIELD], "limit": 1, "offset": 0}),
+            "unknown_field": (name, {"select": [self._gsid, NO_FIELD], "limit": 1, "offset": 0}),
             "unknown_object": (NO_OBJECT, {"select": ["Gsid"], "limit": 1, "offset": 0}),
-            "limit": (name, {"select": ["Gsid"], "limit": MAX_LIMIT + 1, "offset": 0}),
+            "limit": (name, {"select": [self._gsid], "limit": MAX_LIMIT + 1, "offset": 0}),
         }
         refusals = {}
         for what, (object_name, body) in asked.items():
@@ -246,10 +248,10 @@ class _Probe:
         return []
 
     def _gsids(self, query: Query) -> list[str]:
-        return [str(_value(one, "Gsid")) for one in self._records(self._ask(query)) if _value(one, "Gsid")]
+        return [str(_value(one, self._gsid)) for one in self._records(self._ask(query)) if _value(one, self._gsid)]
 
     def _accepted(self, where: Mapping[str, Any], expected: int) -> str:
-        answer = self._ask(Query(("Gsid",), raw_where=where, limit=_FEW))
+        answer = self._ask(Query((self._gsid,), raw_where=where, limit=_FEW))
         if answer.envelope.get("result") is not True:
             return UNKNOWN if answer.code == RATE_LIMIT_CODE else REFUSED
         return HONOURED if len(answer.records()) == expected else IGNORED

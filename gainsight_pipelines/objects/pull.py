@@ -101,10 +101,10 @@ class CompanyFields:
         return text(record.get(self.crm_id)) if self.crm_id else None
 
 
-def crm_ids_of(companies: Iterable[Record], field: str) -> Iterator[tuple[str, str | None]]:
+def crm_ids_of(companies: Iterable[Record], gsid_field: str, field: str) -> Iterator[tuple[str, str | None]]:
     """The Gsids of companies and their CRM ids, of those that show the field: where it is left out it isn't empty."""
     for record in companies:
-        if field in record and (gsid := canonical_gsid(text(record.get("Gsid")))):
+        if field in record and (gsid := canonical_gsid(text(record.get(gsid_field)))):
             yield gsid, text(record[field])
 
 

@@ -62,7 +62,7 @@ class GainsightFramesIOManager(dg.ConfigurableIOManager):
 
         try:
             wanted = _wanted(context)
-            with self._tenant().open_store().connect(f"frame {wanted.table}") as connection:
+            with self._tenant().open_store(is_looking=True).connect(f"frame {wanted.table}") as connection:
                 frame = read_frame(connection, wanted)
         except PipelineError as error:
             raise as_failure(error) from None

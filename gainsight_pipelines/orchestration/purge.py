@@ -85,7 +85,7 @@ def main(days: int, *, is_dry: bool) -> None:
     """Purges and prints what went."""
     before = SystemClock().now() - timedelta(days=days)
     with dg.DagsterInstance.get() as instance:
-        done = purge(instance, GainsightResource().open_store(), before, is_dry=is_dry)
+        done = purge(instance, GainsightResource().open_store(is_looking=True), before, is_dry=is_dry)
     sys.stdout.write(json.dumps(done))
 
 

@@ -46,10 +46,10 @@ class GainsightResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
         return clients.read_secrets(settings, self.secrets_prefix)
 
-    def open_store(self) -> "Store":
-        """The PostgreSQL database that everything lands in, migrated if need be."""
+    def open_store(self, *, is_looking: bool = False) -> "Store":
+        """The PostgreSQL database that everything lands in, migrated if need be; `is_looking`: as it is."""
         settings = self.settings()
-        return open_store(settings, self.secrets(settings))
+        return open_store(settings, self.secrets(settings), is_looking=is_looking)
 
     def connect_crm(self) -> "PrimaryCRM":
         """A new connection to the Salesforce or HubSpot that owns the accounts; nothing is called yet."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
@@ -29,7 +29,7 @@ CONNECT_TIMEOUT_SECONDS = 10
 DATABASE_VARIABLE = "GAINSIGHT_PIPELINES_DATABASE_URL"
 OLDEST_SERVER = 14
 
-KEEPALIVES: Mapping[str, str | int] = {
+KEEPALIVES: Mapping[str, Any] = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
@@ -241,9 +241,7 @@ def open_connection(
 
 def _unless_set(setting: str, value: timedelta) -> sql.Composable:
     """The value of a time-out, in milliseconds, where none is set."""
-    return sql.SQL("coalesce(nullif(current_setting({}), '0'), {})").format(
-        setting, f"{value // timedelta(milliseconds=1)}ms"
-    )
+    return sql.SQL("coalesce(nullif(current_setting({}), '0'), {})").format(setting, waits.milliseconds(value))
 
 
 def ask(connection: Connection, statement: sql.Composable, *, variable: str = DATABASE_VARIABLE) -> str:

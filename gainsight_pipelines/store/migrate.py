@@ -11,7 +11,7 @@ from psycopg import sql
 from gainsight_pipelines.errors import PermanentError, TransientError
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.contract import comment
-from gainsight_pipelines.store.waits import IN_THE_WAY
+from gainsight_pipelines.store.waits import IN_THE_WAY, milliseconds
 
 SCRIPTS = Path(__file__).parent / "migrations"
 KEY = "SELECT hashtextextended('gainsight_pipelines migrate ' || %s, 0)"
@@ -20,6 +20,10 @@ LOCK = "SELECT pg_advisory_xact_lock(%s)"
 
 TAKEN = (psycopg.errors.DuplicateTable, psycopg.errors.DuplicateObject)
 """What a migration meets where somebody else's tables have its names."""
+
+
+class NotMigrated(PermanentError):
+    """The store's tables are missing, or of an earlier version than this program's."""
 
 
 def head_version() -> str:
@@ -43,7 +47,7 @@ def migrate(store: Store) -> None:
         PermanentError: the database was written by a newer version, or the role may not change the schema.
     """
     with store.connect("migrate") as connection:
-        if _is_current(connection):
+        if _is_current(connection, store.schema):
             return
     upgrade(store)
 
@@ -52,20 +56,22 @@ def check_version(store: Store) -> None:
     """Sees that the store is at this program's version, and changes nothing.
 
     Raises:
-        PermanentError: it isn't.
+        NotMigrated: it is at an earlier one.
+        PermanentError: it is at a later one, or may not be used.
     """
     with store.connect("version") as connection:
-        if _is_current(connection):
+        if _is_current(connection, store.schema):
             return
         version = database_version(connection)
     what = "has no tables of this program yet" if version is None else f"is at version {version}"
-    raise PermanentError(
+    raise NotMigrated(
         f"The schema `{store.schema}` {what}; this program needs version {head_version()}.",
         "Run `gainsight-pipelines migrate`.",
     )
 
 
-def _is_current(connection: psycopg.Connection) -> bool:
+def _is_current(connection: psycopg.Connection, schema: str) -> bool:
+    _check_usage(connection, schema)
     version, head = database_version(connection), head_version()
     if version is not None and version > head:
         raise PermanentError(
@@ -73,6 +79,19 @@ def _is_current(connection: psycopg.Connection) -> bool:
             "Install the version of gainsight_pipelines that wrote it, or a newer one.",
         )
     return version == head
+
+
+def _check_usage(connection: psycopg.Connection, schema: str) -> None:
+    """To a role that may not use the schema it looks as if there were no tables in it."""
+    row = connection.execute(
+        "SELECT current_user FROM pg_namespace WHERE nspname = %s AND NOT has_schema_privilege(oid, 'USAGE')",
+        (schema,),
+    ).fetchone()
+    if row is not None:
+        raise PermanentError(
+            f"The role `{row[0]}` may not use the schema `{schema}`.",
+            f"Have its owner run what `gainsight-pipelines grants --role {row[0]}` prints.",
+        )
 
 
 def upgrade(store: Store, revision: str = "head") -> None:
@@ -121,7 +140,7 @@ def _alone(store: Store, connection: psycopg.Connection) -> None:
             f" {store.holders(advisory=key)}".rstrip(),
             "See whether it still runs; nothing was changed.",
         ) from error
-    connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(f"{IN_THE_WAY.seconds}s"))
+    connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(milliseconds(IN_THE_WAY)))
 
 
 def _forbidden(schema: str) -> tuple[str, str]:

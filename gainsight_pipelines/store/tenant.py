@@ -7,7 +7,7 @@ from psycopg import sql
 
 from gainsight_pipelines.errors import ObjectBusy, PermanentError, SettingsError
 from gainsight_pipelines.store import leases
-from gainsight_pipelines.store.waits import IN_THE_WAY
+from gainsight_pipelines.store.waits import IN_THE_WAY, milliseconds
 
 TABLES = (
     "account",
@@ -83,7 +83,7 @@ def empty(connection: psycopg.Connection) -> None:
         for name, holder in leases.held(connection).items():
             raise ObjectBusy(f"`{name}` is being pulled by {holder}.", "Wait for it to end, or stop it.")
         names = sql.SQL(", ").join(map(sql.Identifier, TABLES))
-        connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(f"{IN_THE_WAY.seconds}s"))
+        connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(milliseconds(IN_THE_WAY)))
         try:
             connection.execute(sql.SQL("TRUNCATE {}").format(names))
         except psycopg.errors.FeatureNotSupported as error:

@@ -20,12 +20,12 @@ from gainsight_pipelines.errors import PermanentError
 from gainsight_pipelines.store.batches import change
 from gainsight_pipelines.store.leases import Lease
 from gainsight_pipelines.store.tables import Table
-from gainsight_pipelines.store.waits import IN_THE_WAY
+from gainsight_pipelines.store.waits import IN_THE_WAY, milliseconds
 
 TEXT, BOOLEAN, DATE, JSONB, TEXTS = "text", "boolean", "date", "jsonb", "text[]"
 NUMBER, TIME = "numeric(38,9)", "timestamp with time zone"
 
-LOCK_TIMEOUT = f"{IN_THE_WAY.seconds}s"
+LOCK_TIMEOUT = milliseconds(IN_THE_WAY)
 LONGEST_NAME = 63
 KEPT: LiteralString = """, unreadable = coalesce(t.unreadable, '{{}}')
                                || jsonb_build_object(p.field_key, t.{json} -> p.field_key)"""

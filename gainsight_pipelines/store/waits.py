@@ -38,6 +38,11 @@ ORDER BY strength DESC, a.xact_start NULLS LAST, a.pid
 """Sessions with a lock on the schema's tables, or with one advisory lock; the strongest first, then the oldest."""
 
 
+def milliseconds(wait: timedelta) -> str:
+    """A time as PostgreSQL's settings take it."""
+    return f"{wait // timedelta(milliseconds=1)}ms"
+
+
 def holders(connection: psycopg.Connection, *, advisory: int | None = None) -> str:
     """Who holds locks at this moment that a statement may have waited for, as a sentence; empty: nobody any more.
 

@@ -15,7 +15,7 @@ from gainsight_pipelines.gainsight.reader import (
     read_full,
     start_of_pull,
 )
-from gainsight_pipelines.objects.fields import MODIFIED_NAMES, first_named
+from gainsight_pipelines.objects.fields import MODIFIED_NAMES, first_named, spelt
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, company_crm_id_field, crm_ids_of
 from gainsight_pipelines.objects.registry import COMPANIES
 from gainsight_pipelines.store import links
@@ -52,6 +52,11 @@ def crm_id_field(context: PullContext) -> str | None:
     return company_crm_id_field(configured, context.services.crm.kind, lambda: context.schema(COMPANY_OBJECT))
 
 
+def company_gsid_field(context: PullContext) -> str:
+    """The company's Gsid as this tenant spells it."""
+    return spelt(context.schema(COMPANY_OBJECT), "Gsid")
+
+
 def keep_crm_ids(context: PullContext, field: str | None) -> None:
     """Brings what is known up to date: of all companies when another field has the CRM id, else of changed ones."""
     if field is None and (refused := _refused_field(context)) is not None:
@@ -84,11 +89,12 @@ def _follow_field(context: PullContext, field: str | None) -> None:
         if kept is not None:
             links.forget_crm_ids(connection)
             if field is not None:
-                plan = ReadPlan(COMPANY_OBJECT, ("Gsid", field), cursor_field=None, kind="links")
+                gsid = company_gsid_field(context)
+                plan = ReadPlan(COMPANY_OBJECT, (gsid, field), cursor_field=None, id_field=gsid, kind="links")
                 for page in read_full(context.services.gainsight, plan, report=context.note):
                     checked_at = context.services.clock.now()
                     links.write_companies(
-                        connection, dict(crm_ids_of(page.records, field)), is_known=True, checked_at=checked_at
+                        connection, dict(crm_ids_of(page.records, gsid, field)), is_known=True, checked_at=checked_at
                     )
             context.note(f"The company's field with the CRM id is now {now}: the ids of all companies were read again.")
         scopes.save(CrmIdField(now))
@@ -123,21 +129,23 @@ def _read_changes(context: PullContext, scopes: Scopes, field: str, last: Compan
     position = Position(last.modified_at, last.gsid) if last.modified_at else None
     start = None if context.prepared.is_full else start_of_pull(position, last.read_started_at, overlap)
     strategy = strategy_of(context, scopes)
+    gsid_field = company_gsid_field(context)
     plan = ReadPlan(
         COMPANY_OBJECT,
-        ("Gsid", field),
+        (gsid_field, field),
         cursor_field=modified.name if modified else None,
         start=start if modified else None,
         is_whole=strategy.is_whole,
         is_retry=strategy.is_retry,
         page_size=strategy.page_size,
+        id_field=gsid_field,
         kind="links",
     )
     corrected: dict[str, str | None] = {}
     look = last.moved_to(read_started_at=None)
     is_anything_read = False
     for page in read_changed(context.services.gainsight, plan, report=context.note):
-        corrected |= links.differing(context.connection, dict(crm_ids_of(page.records, field)))
+        corrected |= links.differing(context.connection, dict(crm_ids_of(page.records, gsid_field, field)))
         look = look.moved_to(read_started_at=look.read_started_at or page.server_time)
         is_anything_read |= bool(page.records)
         if page.is_last and is_anything_read:

@@ -112,6 +112,7 @@ def _read_day(
             select=mapper.select,
             # By Gsid, so that responses without a modification date are among them.
             cursor_field=None,
+            id_field=mapper.id_field,
             filters=filters,
             # With nothing left, one record shows whether there is more.
             limit=None if remaining is None else max(remaining, 1),

@@ -13,7 +13,7 @@ from gainsight_pipelines.gainsight.errors import UnknownObject
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
 from gainsight_pipelines.gainsight.query import Condition, Operator
 from gainsight_pipelines.gainsight.reader import ReadPlan, read_full
-from gainsight_pipelines.objects.fields import normal_name, text
+from gainsight_pipelines.objects.fields import normal_name, spelt, text
 from gainsight_pipelines.objects.pull import Mapper
 from gainsight_pipelines.store import deletions
 from gainsight_pipelines.store.scopes import Deletions
@@ -55,7 +55,7 @@ def find_deletions(context: PullContext, mapper: Mapper) -> None:
     is_log_enough = now - looked_at < LOG_KEPT_FOR and not is_asked_for and _read_logs(context, looked_at)
     every = SWEEP_BESIDE_LOG_EVERY if is_log_enough else SWEEP_EVERY
     if is_asked_for or now - looked_at >= LOG_KEPT_FOR or context.is_due(swept_at, days=every):
-        _sweep(context)
+        _sweep(context, mapper.id_field)
         swept_at = now
     context.scopes.take(Deletions)
     context.scopes.save(Deletions(looked_at=now, swept_at=swept_at))
@@ -89,12 +89,14 @@ def _read_logs(context: PullContext, looked_at: datetime) -> bool:
 
 
 def _logged(context: PullContext, schema: ObjectSchema, since: datetime) -> dict[str, datetime | None]:
+    record_id, object_name, deleted_on = (spelt(schema, name) for name in ("RecordId", "ObjectName", "DeletedOn"))
+    own_id = schema.field("Gsid")
     plan = ReadPlan(
         schema.name,
-        ("RecordId", "ObjectName", "DeletedOn"),
+        (record_id, object_name, deleted_on),
         cursor_field=None,
-        filters=(Condition("DeletedOn", Operator.GTE, (since,)),),
-        id_field="Gsid" if schema.field("Gsid") else None,
+        filters=(Condition(deleted_on, Operator.GTE, (since,)),),
+        id_field=own_id.name if own_id else None,
         kind="deletions",
     )
     # The log may write `Company` or `Activity Timeline` where the object's name is `company` or `activity_timeline`.
@@ -103,9 +105,9 @@ def _logged(context: PullContext, schema: ObjectSchema, since: datetime) -> dict
     found: dict[str, datetime | None] = {}
     for page in read_full(context.services.gainsight, plan, report=context.note):
         for record in page.records:
-            gsid = text(record.get("RecordId"))
-            if gsid and normal_name(text(record.get("ObjectName")) or "") in names:
-                found[_as_stored(context, gsid)] = _moment(record.get("DeletedOn"))
+            gsid = text(record.get(record_id))
+            if gsid and normal_name(text(record.get(object_name)) or "") in names:
+                found[_as_stored(context, gsid)] = _moment(record.get(deleted_on))
     return found
 
 
@@ -116,13 +118,14 @@ def _moment(value: object) -> datetime | None:
         return None
 
 
-def _sweep(context: PullContext) -> None:
+def _sweep(context: PullContext, id_field: str | None) -> None:
     """Reads all Gsids and marks the rows that none of them names."""
+    assert id_field is not None  # with a cursor there is one
     connection, table, name = context.connection, context.pull.table, context.pull.gainsight_object
-    plan = ReadPlan(name, ("Gsid",), cursor_field=None, kind="sweep")
+    plan = ReadPlan(name, (id_field,), cursor_field=None, id_field=id_field, kind="sweep")
     deletions.prepare_sweep(connection)
     for page in read_full(context.services.gainsight, plan, report=context.note):
-        ids = (_as_stored(context, str(record["Gsid"])) for record in page.records if record.get("Gsid"))
+        ids = (_as_stored(context, str(record[id_field])) for record in page.records if record.get(id_field))
         deletions.note_seen(connection, ids, is_restart=page.is_restart)
     unseen, live = deletions.count_unseen(connection, table, name, context.started_at)
     if unseen > most_that_may_vanish(live) and not context.prepared.is_vanishing_accepted:

@@ -36,11 +36,13 @@ def read_filtered(context: PullContext, mapper: Mapper, where: Mapping[str, Any]
     budget, seen, offset, undated = Budget(context.pull.limit), set[str](), 0, 0
     strategy = strategy_of(context, context.scopes)
     name = context.pull.gainsight_object
-    id_field = mapper.id_field or "Gsid"
+    id_field = mapper.id_field
+    assert id_field is not None
+    assert mapper.cursor_field is not None  # else the object is read whole
     plan = ReadPlan(name, mapper.select, mapper.cursor_field, page_size=strategy.page_size, id_field=id_field)
     pages = Pages(context.services.gainsight, plan, Columns(plan), PAGE_SIZE, context.note)
     # Newest first: by the date of modification, then by Gsid.
-    order = (id_field,) if mapper.cursor_field is None else (mapper.cursor_field, id_field)
+    order = (mapper.cursor_field, id_field)
     while True:
         # One more than what is left shows whether there is more.
         at_most = None if budget.left is None else budget.left + 1
@@ -56,8 +58,7 @@ def read_filtered(context: PullContext, mapper: Mapper, where: Mapping[str, Any]
             fresh = fresh[: budget.left]
             context.report.is_truncated = True
         budget.spend(len(fresh))
-        if mapper.cursor_field is not None:
-            undated += sum(record.get(mapper.cursor_field) in (None, "") for record in fresh)
+        undated += sum(record.get(mapper.cursor_field) in (None, "") for record in fresh)
         context.report.cleaned += page.cleaned
         write(fresh, Filtered(completed_at=context.started_at), also=partial(strategy.keep_size, pages.reduced_size))
         seen.update(str(record.get(id_field)) for record in fresh)

@@ -21,6 +21,7 @@ from gainsight_pipelines.store.links import UNLINKED, LinkColumns, link_columns
 from gainsight_pipelines.store.rejected import NestedTooDeeply, write_rejected
 from gainsight_pipelines.store.scopes import Scope
 from gainsight_pipelines.store.stored_records import completed, stored_rows
+from gainsight_pipelines.sync.company_links import company_gsid_field
 from gainsight_pipelines.sync.context import PullContext, logger
 from gainsight_pipelines.sync.read_ahead import read_ahead
 from gainsight_pipelines.text import visible
@@ -308,15 +309,13 @@ class PageWriter:
         missing -= self._crm_ids.keys()
         if self._crm_id_field is None:
             return {}
+        if not missing:
+            return {}
+        field, crm_id_field = company_gsid_field(context), self._crm_id_field
         asked = read_by_ids(
-            context.services.gainsight,
-            COMPANY_OBJECT,
-            ("Gsid", self._crm_id_field),
-            "Gsid",
-            sorted(missing),
-            kind="links",
+            context.services.gainsight, COMPANY_OBJECT, (field, crm_id_field), field, sorted(missing), kind="links"
         )
-        found = {gsid: crm_id for page in asked for gsid, crm_id in crm_ids_of(page, self._crm_id_field)}
+        found = {gsid: crm_id for page in asked for gsid, crm_id in crm_ids_of(page, field, crm_id_field)}
         links.write_companies(context.connection, found, is_known=True, checked_at=now)
         unknown = dict.fromkeys(missing - found.keys())
         self._crm_ids.update(found | unknown)

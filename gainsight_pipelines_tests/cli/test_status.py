@@ -16,11 +16,16 @@ import psycopg
 import pytest
 from rich.console import Console
 
+from gainsight_pipelines.cli.commands import reset_command
+from gainsight_pipelines.cli.metrics import metrics_command
+from gainsight_pipelines.cli.purge import purge_command
 from gainsight_pipelines.cli.status import banner_table
+from gainsight_pipelines.cli.workspace import open_workspace
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.scheduling.banner import NEVER, Banner, Row
 from gainsight_pipelines.settings import Settings
-from gainsight_pipelines_tests.product import Product, product_on
+from gainsight_pipelines.store.migrate import NotMigrated
+from gainsight_pipelines_tests.product import REAL_PREFIXES, Product, product_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 from gainsight_pipelines_tests.waiting import process_below, wait_until
 
@@ -100,6 +105,24 @@ def test_it_looks_and_makes_nothing(product: Product) -> None:
     done = product.command("status")
     assert done.status == 1
     assert "has no tables of this program yet" in done.err and "gainsight-pipelines migrate" in done.err
+    path = product.settings_path
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(REAL_PREFIXES)]:
+            patch.delenv(name)
+        for name, value in product.env.items():
+            patch.setenv(name, value)
+        for look in (
+            lambda: metrics_command(port=None, host="127.0.0.1", path=path),
+            lambda: purge_command(days=1, is_dry=False, path=path, as_json=False),
+            lambda: reset_command(is_confirmed=True, path=path),
+            lambda: open_workspace(path, is_looking=True).__enter__(),
+        ):
+            with pytest.raises(NotMigrated, match="no tables of this program yet"):
+                look()
+    done = product.command("validate", "--json", GAINSIGHT_API_KEY=None)  # which isn't what this is about
+    (database,) = [check for check in done.document["checks"] if check["section"] == "database"]
+    assert database["outcome"] == "warning"
+    assert "gainsight-pipelines migrate" in database["todo"]
     assert product.query("SELECT count(*) FROM pg_namespace WHERE nspname = 'gainsight'") == [(0,)]
     refused = product.run("company", GAINSIGHT_PIPELINES_MIGRATE="never")
     assert refused.status == 1 and "gainsight-pipelines migrate" in refused.err

@@ -41,6 +41,8 @@ class Tenant:
     drops_key: str | None = None
     lower_keys: bool = False
     fails_above: int | None = None  # 503 for larger limits
+    is_strict: bool = False  # names of fields are taken as describe spells them alone
+    refused: list[str] = field(default_factory=list)
     now: datetime | None = None
     before_answer: Callable[[Tenant, dict[str, Any]], None] = lambda tenant, body: None
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -72,6 +74,14 @@ class Tenant:
             _sort(rows, order)
         records = [self._shown(row, body["select"], spelled) for row in rows]
         return 200, {"result": True, "data": {"records": records} if self.shape == "records" else records}
+
+    def misspelt(self, name: str, body: dict[str, Any]) -> str | None:
+        """A field of a query that isn't spelt as describe does, where that counts."""
+        known = {each["fieldName"] for each in self.describes.get(name, [])}
+        conditions = [condition["name"] for condition in body.get("where", {}).get("conditions", [])]
+        names = [*body["select"], *conditions, *body.get("orderBy", {})]
+        odd = [each for each in names if each.partition("__gr.")[0] not in known]
+        return odd[0] if self.is_strict and known and odd else None
 
     def _holds(self, actual: Any, condition: dict[str, Any]) -> bool:
         values, operator = condition["value"], condition["operator"]
@@ -126,7 +136,10 @@ def serving(tenant: Tenant) -> Iterator[Tenant]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if tenant.describes and self.path.rpartition("/")[2] != next(iter(tenant.describes)):
+            if (odd := tenant.misspelt(self.path.rpartition("/")[2], body)) is not None:
+                tenant.refused.append(odd)
+                self.send(400, {"result": False, "errorCode": "GSOBJ_1002", "errorDesc": f"No field {odd}"})
+            elif tenant.describes and self.path.rpartition("/")[2] != next(iter(tenant.describes)):
                 self.send(200, {"result": True, "data": []})
             else:
                 self.send(*tenant.answer(body))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from gainsight_pipelines.embedded.server import programs
-from gainsight_pipelines.errors import PermanentError
+from gainsight_pipelines.errors import PermanentError, TransientError
+from gainsight_pipelines.store import migrate as migrations
 from gainsight_pipelines.store.connection import Store
-from gainsight_pipelines.store.migrate import check_version, migrate, upgrade
+from gainsight_pipelines.store.migrate import KEY, LOCK, check_version, migrate, upgrade
+from gainsight_pipelines_tests.databases import role_in
 
 DUMPS = Path(__file__).with_name("dumps")
 NOISE = ("--", "SET ", "SELECT pg_catalog.set_config", "\\")
@@ -83,6 +86,37 @@ def test_looking_at_an_empty_database_makes_nothing(database_url: str) -> None:
         check_version(store)
     with store.connect("test") as connection:
         assert connection.execute("SELECT count(*) FROM pg_namespace WHERE nspname = 'gainsight'").fetchone() == (0,)
+
+
+def test_a_role_that_may_not_use_the_schema_is_told_so(store: Store) -> None:
+    """To it the schema looks empty: neither `migrate` nor a look may take it for that."""
+    with role_in(store) as outside:
+        for opening in (migrate, check_version):
+            with pytest.raises(PermanentError, match=r"The role `r_\w+` may not use the schema `gainsight`") as caught:
+                opening(outside)
+            assert "grants --role r_" in caught.value.todo
+
+
+def test_who_migrates_is_waited_for_and_named(database_url: str) -> None:
+    """Another process's migration, and somebody who reads a table that has to change."""
+    store = Store(database_url, longest_wait=timedelta(milliseconds=50))
+    upgrade(store, "0008")
+    with store.connect("their migrate") as other:
+        other.autocommit = False
+        ((key,),) = other.execute(KEY, ("gainsight",)).fetchall()
+        other.execute(LOCK, (key,))
+        with pytest.raises(TransientError, match=r"Another process has been migrating .* their migrate") as caught:
+            migrate(store)
+        assert f"process {other.info.backend_pid}" in str(caught.value)
+        other.rollback()
+        other.execute("LOCK TABLE schema_version IN SHARE MODE")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(migrations, "IN_THE_WAY", timedelta(milliseconds=50))
+            with pytest.raises(TransientError, match=r"waited too long for a lock.*on `schema_version`") as caught:
+                migrate(store)
+        assert f"process {other.info.backend_pid}" in str(caught.value)
+    migrate(store)
+    check_version(store)
 
 
 def test_a_schema_of_another_program_is_left_alone(database_url: str) -> None:

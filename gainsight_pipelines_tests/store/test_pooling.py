@@ -83,6 +83,32 @@ def test_pulls_work_where_sessions_are_pooled(pulling: Pulling) -> None:
         assert pulling.query("SELECT count(*) FROM lease") == [(0,)]
 
 
+def test_more_pulls_than_the_pool_holds_end_soon_and_say_why(pulling: Pulling, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four pulls, four connections: those that find none left say so, none hangs, and the next run has its turn."""
+    monkeypatch.setattr(connections, "CONNECT_TIMEOUT_SECONDS", 2)
+    direct = pulling.store
+    names = [name for name in pulling.settings.object_names() if name != "company"]
+    names = ["company", *names][:4]
+    assert len(names) == 4
+
+    def pull(name: str) -> str:
+        try:
+            return pulling.pull(name).status
+        except TransientError as error:
+            return str(error)
+
+    with pooled(direct.url, "session", size=4) as url, ThreadPoolExecutor(4) as pool:
+        pulling.store = Store(url)
+        ended = list(pool.map(pull, names, timeout=60))
+        assert all(each == "completed" or "all that its pooler has are in use" in each for each in ended), ended
+        waited = [name for name, end in zip(names, ended, strict=True) if end != "completed"]
+        assert [pull(name) for name in waited] == ["completed"] * len(waited)
+    pulling.store = direct
+    assert pulling.query("SELECT count(*) FROM lease WHERE expires_at > clock_timestamp() + interval '30 s'") == [(0,)]
+    stored = pulling.query("SELECT count(*) FROM activity WHERE source = 'timeline'")
+    assert stored == [(len(pulling.truth("activity_timeline")),)]
+
+
 @pytest.mark.parametrize("mode", ["transaction", "statement"])
 def test_where_transactions_are_pooled_it_is_said(store: Store, mode: str) -> None:
     with pooled(store.url, mode) as url, pytest.raises(PermanentError, match="pools transactions") as refused:

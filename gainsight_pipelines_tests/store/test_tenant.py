@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 
-from gainsight_pipelines.errors import PermanentError, SettingsError
+from gainsight_pipelines.errors import PermanentError, SettingsError, TransientError
 from gainsight_pipelines.settings import parse_settings
 from gainsight_pipelines.store import tenant
 from gainsight_pipelines.store.connection import Store
@@ -58,6 +58,21 @@ def test_a_table_of_others_that_refers_to_ours_is_named(connection: psycopg.Conn
     connection.execute("CREATE TABLE theirs (account_id text REFERENCES account)")
     with pytest.raises(PermanentError, match='"theirs" references "account"'):
         tenant.empty(connection)
+
+
+def test_who_reads_a_table_that_a_reset_empties_is_named(store: Store) -> None:
+    with (
+        store.connect("their report") as other,
+        other.transaction(),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        other.execute("SELECT * FROM activity")
+        patch.setattr(tenant, "IN_THE_WAY", timedelta(milliseconds=50))
+        with (
+            pytest.raises(TransientError, match=r"their report .*on `activity`"),
+            store.connect("reset") as connection,
+        ):
+            tenant.empty(connection)
 
 
 def test_pulls_go_to_the_schema_of_the_settings(pulling: Pulling) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from gainsight_pipelines.gainsight.habits import NO_FIELD, probe_habits
+from gainsight_pipelines.sync import connect
 from gainsight_pipelines_tests.gainsight.tenant import Tenant
 from gainsight_pipelines_tests.pulling import Pulling, until_noon
-from gainsight_pipelines_tests.sync.odd_tenant import NOW, entry, field
+from gainsight_pipelines_tests.sync.odd_tenant import GOOD, NOW, TIMELINE, entry, field
 from gainsight_pipelines_tests.sync.test_completeness import shown, subjects
 
 WEEK = timedelta(days=7)
@@ -155,3 +158,31 @@ def response(number: int) -> dict[str, Any]:
         "CreatedDate": moment,
         "Score": 9,
     }
+
+
+def test_every_field_is_asked_for_as_the_tenant_spells_it(odd: Pulling, tenant: Tenant) -> None:
+    """One that takes no other spelling refuses no call: neither the read's own, nor those of links and deletions."""
+    odd.content["company"] = {"crm_id_field": "sfdcaccountid"}
+    names = {name: name.swapcase() for name in TIMELINE}
+    tenant.rows = [{names[name]: value for name, value in row.items()} for row in tenant.rows]
+    tenant.cursor = names["LastModifiedDate"]
+    company = {"gSID": "GSID", "sFDCaCCOUNTiD": "STRING", "mODIFIEDdATE": "DATETIME", "nAME": "STRING"}
+    log = {"gSID": "GSID", "rECORDiD": "STRING", "oBJECTnAME": "STRING", "dELETEDoN": "DATETIME"}
+    tenant.describes = {
+        "activity_timeline": [field(names[name], kind) for name, kind in TIMELINE.items()],
+        "company": [field(*each) for each in company.items()],
+        "record_delete_log": [field(*each) for each in log.items()],
+        "record_delete_log_high_volume": [field(*each) for each in log.items()],
+    }
+    tenant.is_strict = True
+    at_noon(odd, tenant)
+    assert odd.pull("activity").written == GOOD
+    odd.clock.ahead += timedelta(days=40)  # everything that is looked at daily, weekly or monthly is due
+    report = odd.pull("activity", is_vanishing_accepted=True)
+    assert report.calls["links"]
+    assert report.calls["sweep"]
+    secrets = connect.read_secrets(odd.settings)
+    with closing(connect.connect_gainsight(odd.settings, secrets, odd.clock, odd.store)) as it:
+        habits = probe_habits(it, [], it.describe("activity_timeline"))
+    assert (habits.where, habits.offset, habits.largest_page) == ("honoured", "honoured", GOOD)
+    assert [name for name in tenant.refused if name != NO_FIELD] == []
