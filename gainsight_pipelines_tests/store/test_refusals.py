@@ -20,7 +20,7 @@ from gainsight_pipelines.embedded.server import EmbeddedServer, embedded_server
 from gainsight_pipelines.errors import PermanentError, TransientError
 from gainsight_pipelines.settings.database import open_store
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, LoginRefused, Store
-from gainsight_pipelines.sync import connect
+from gainsight_pipelines.sync import clients
 from gainsight_pipelines_tests.pulling import pulling_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 from gainsight_pipelines_tests.store.test_pooling import pooled
@@ -184,7 +184,7 @@ def test_a_password_that_is_rotated_in_the_middle_of_a_pull(
         patch.delenv(DATABASE_VARIABLE)
         patch.setenv(f"{DATABASE_VARIABLE}_FILE", str(file))
         file.write_text(url("first"))
-        pulling.store = open_store(pulling.settings, connect.read_secrets(pulling.settings))
+        pulling.store = open_store(pulling.settings, clients.read_secrets(pulling.settings))
         slow = Slow(pulling, pool)
         wait_until(lambda: has_read("first"))
         rotate("second")  # and the file follows too late

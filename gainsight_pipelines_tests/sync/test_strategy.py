@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gainsight_pipelines.gainsight.habits import NO_FIELD, probe_habits
-from gainsight_pipelines.sync import connect
+from gainsight_pipelines.gainsight.tenant_profile import NO_FIELD, probe_tenant
+from gainsight_pipelines.sync import clients
 from gainsight_pipelines_tests.gainsight.tenant import Tenant
 from gainsight_pipelines_tests.pulling import Pulling, until_noon
 from gainsight_pipelines_tests.sync.odd_tenant import GOOD, NOW, TIMELINE, entry, field
@@ -181,8 +181,8 @@ def test_every_field_is_asked_for_as_the_tenant_spells_it(odd: Pulling, tenant: 
     report = odd.pull("activity", is_vanishing_accepted=True)
     assert report.calls["links"]
     assert report.calls["sweep"]
-    secrets = connect.read_secrets(odd.settings)
-    with closing(connect.connect_gainsight(odd.settings, secrets, odd.clock, odd.store)) as it:
-        habits = probe_habits(it, [], it.describe("activity_timeline"))
+    secrets = clients.read_secrets(odd.settings)
+    with closing(clients.connect_gainsight(odd.settings, secrets, odd.clock, odd.store)) as it:
+        habits = probe_tenant(it, [], it.describe("activity_timeline"))
     assert (habits.where, habits.offset, habits.largest_page) == ("honoured", "honoured", GOOD)
     assert [name for name in tenant.refused if name != NO_FIELD] == []
