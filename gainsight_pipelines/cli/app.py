@@ -570,10 +570,34 @@ def migrate(
     ] = False,
     settings: SettingsPath = None,
 ) -> int:
-    """Bring the database to this version. Every command does so by itself where its role may."""
+    """Bring the database to this version. `run` and `dev` do so by themselves where their role may."""
     from gainsight_pipelines.cli.commands import migrate_command
 
     return migrate_command(drops_gone_columns=drop_gone_columns, path=settings)
+
+
+@app.command
+def grants(
+    *,
+    role: Annotated[str, Parameter(help="The role that the rights are for; it has to be there.")],
+    kind: Annotated[
+        Literal["puller", "reader", "migrator"],
+        Parameter(name="--as", help="What it is for: pulls, reading alone, or making and changing the tables."),
+    ] = "puller",
+    made_by: Annotated[
+        list[str] | None,
+        Parameter(
+            negative="",
+            help="A role that makes tables or views: what it makes later is granted too. Else: whoever runs the SQL.",
+        ),
+    ] = None,
+    settings: SettingsPath = None,
+) -> int:
+    """Print the SQL that gives a role the least that it needs; nothing is granted here."""
+    from gainsight_pipelines.cli.grants import grants_command
+    from gainsight_pipelines.store.roles import Kind
+
+    return grants_command(role=role, kind=Kind(kind), made_by=made_by or (), path=settings)
 
 
 @app.command

@@ -44,6 +44,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "settings-page": ("settings-page", "settings-page --dagster http://127.0.0.1:3000"),
     "sandbox": ("sandbox", "sandbox --crm hubspot", "sandbox --like tenant.json"),
     "migrate": ("migrate",),
+    "grants": ("grants --role gainsight_puller", "grants --role bi --as reader --made-by owner"),
     "purge": ("purge --older-than 90 --dry-run",),
     "reset": ("reset --all",),
     "schema": ("schema > gainsight.schema.json",),

@@ -20,13 +20,30 @@ CROSS JOIN LATERAL (
 """
 """What a row of `sync_run` adds to the totals."""
 
-TOTALS: LiteralString = f"""
+TOTALS: LiteralString = """
+WITH ended AS (SELECT * FROM sync_run WHERE finished_at IS NOT NULL)
 SELECT object, status, counter, sum(value)::bigint AS value
 FROM (
-    SELECT object, status, counter, value FROM sync_run {COUNTERS} WHERE finished_at IS NOT NULL
+    SELECT object, status, counter, value
+    FROM (
+        SELECT object, status, count(*) AS runs, sum(records_read) AS records_read, sum(rows_written) AS rows_written,
+               sum(records_rejected) AS records_rejected, sum(values_unreadable) AS values_unreadable,
+               sum(bytes_received) AS bytes_received,
+               sum(ceil(extract(epoch FROM finished_at - started_at))) AS seconds
+        FROM ended GROUP BY object, status
+    ) AS summed
+    CROSS JOIN LATERAL (
+        VALUES ('runs', runs), ('records_read', records_read), ('rows_written', rows_written),
+               ('records_rejected', records_rejected), ('values_unreadable', values_unreadable),
+               ('bytes_received', bytes_received), ('seconds', seconds)
+    ) AS counted (counter, value)
+    UNION ALL SELECT object, status, 'calls_' || key, times * value::bigint
+    FROM (SELECT object, status, calls, count(*) AS times FROM ended GROUP BY object, status, calls) AS called
+    CROSS JOIN LATERAL jsonb_each_text(calls)
     UNION ALL SELECT object, status, counter, value FROM run_total
 ) AS every GROUP BY object, status, counter ORDER BY object, status, counter
 """
+"""Summed before it is told apart by counter: a year has tens of thousands of runs."""
 
 KEEP_TOTALS: LiteralString = f"""
 INSERT INTO run_total AS t (object, status, counter, value)
@@ -36,8 +53,17 @@ ON CONFLICT (object, status, counter) DO UPDATE SET value = t.value + excluded.v
 """Adds rows of `sync_run` that are deleted (`gone`) to the totals: a counter that falls would be read as a restart."""
 
 UNMATCHED: LiteralString = """
-SELECT object, reason, count(*) FROM unmatched_record GROUP BY object, reason ORDER BY object, reason
+SELECT 'company' AS object, unmatched_reason AS reason, count(*)
+FROM company WHERE account_id IS NULL AND deleted_at IS NULL GROUP BY unmatched_reason
+UNION ALL SELECT source_object, unmatched_reason, count(*)
+FROM activity WHERE account_id IS NULL AND deleted_at IS NULL GROUP BY source_object, unmatched_reason
+UNION ALL SELECT object, unmatched_reason, count(*)
+FROM usage_metric WHERE account_id IS NULL AND deleted_at IS NULL GROUP BY object, unmatched_reason
+UNION ALL SELECT object, unmatched_reason, count(*)
+FROM record WHERE unmatched_reason IS NOT NULL AND deleted_at IS NULL GROUP BY object, unmatched_reason
+ORDER BY object, reason
 """
+"""What the view `unmatched_record` shows, counted in the indexes alone."""
 
 TABLES: LiteralString = """
 SELECT c.relname, greatest(c.reltuples, 0)::bigint, pg_total_relation_size(c.oid)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -68,6 +70,24 @@ def check_version(store: Store) -> None:
         f"The schema `{store.schema}` {what}; this program needs version {head_version()}.",
         "Run `gainsight-pipelines migrate`.",
     )
+
+
+@contextmanager
+def beside_migrations(store: Store) -> Iterator[None]:
+    """Says so where statements fail because a newer version has changed the tables meanwhile.
+
+    Raises:
+        PermanentError: it has. What was written before stays, and a run of that version goes on there.
+    """
+    try:
+        yield
+    except (psycopg.ProgrammingError, psycopg.IntegrityError) as error:
+        try:
+            with store.connect("version") as connection:
+                _is_current(connection, store.schema)
+        except PermanentError as newer:
+            raise newer from error
+        raise
 
 
 def _is_current(connection: psycopg.Connection, schema: str) -> bool:

@@ -179,11 +179,12 @@ class PageSize(Scope):
 
 @dataclass(frozen=True, slots=True)
 class CrmIdField(Scope):
-    """Of companies: the field that their known CRM ids came from."""
+    """Of companies: the field that their known CRM ids came from; `doubt`: what is known has to be read again."""
 
     scope: ClassVar[str] = "links"
-    columns: ClassVar[Mapping[str, str]] = {"name": "fingerprint"}
+    columns: ClassVar[Mapping[str, str]] = {"name": "fingerprint", "doubt": "gsid"}
     name: str | None = None
+    doubt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

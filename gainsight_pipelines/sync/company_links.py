@@ -83,8 +83,9 @@ def _refused_field(context: PullContext) -> str | None:
 def _follow_field(context: PullContext, field: str | None) -> None:
     connection, scopes, now = context.connection, context.scopes.of(COMPANY_LINKS), field or NO_FIELD
     with connection.transaction():
-        kept = scopes.take(CrmIdField).name
-        if kept is not None and name_key(kept) == name_key(now):
+        known = scopes.take(CrmIdField)
+        kept, is_same = known.name, known.name is not None and name_key(known.name) == name_key(now)
+        if is_same and known.doubt is None:
             return
         if kept is not None:
             links.forget_crm_ids(connection)
@@ -96,7 +97,11 @@ def _follow_field(context: PullContext, field: str | None) -> None:
                     links.write_companies(
                         connection, dict(crm_ids_of(page.records, gsid, field)), is_known=True, checked_at=checked_at
                     )
-            context.note(f"The company's field with the CRM id is now {now}: the ids of all companies were read again.")
+            context.note(
+                "The CRM ids of all companies were read again: an earlier version may have lost some."
+                if is_same
+                else f"The company's field with the CRM id is now {now}: the ids of all companies were read again."
+            )
         scopes.save(CrmIdField(now))
 
 

@@ -32,6 +32,7 @@ from gainsight_pipelines.store.accounts import indexed_accounts
 from gainsight_pipelines.store.connection import ConnectionLost, LoginRefused, Store
 from gainsight_pipelines.store.custom_fields import register_fields
 from gainsight_pipelines.store.leases import object_lease
+from gainsight_pipelines.store.migrate import beside_migrations
 from gainsight_pipelines.store.quota import calls_of_day
 from gainsight_pipelines.store.remap import remap
 from gainsight_pipelines.store.runs import FAILED_AS, WORTH_RETRYING
@@ -104,7 +105,7 @@ def locked(
         context: PullContext | None = None
         try:
             # Here as well, not only where the connection ends: the run's record is written before that.
-            with store.translated(), _collected_rarely():
+            with store.translated(), beside_migrations(store), _collected_rarely():
                 prepared = prepare()
                 with object_lease(store, name, run_id, clock) as lease:
                     runs.end_abandoned(connection, recorded, run_id)

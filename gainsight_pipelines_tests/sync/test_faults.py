@@ -22,6 +22,7 @@ from gainsight_pipelines.embedded.server import EmbeddedServer, embedded_server
 from gainsight_pipelines.errors import CredentialsRejected, GateClosed, ObjectBusy, PermanentError, TransientError
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.leases import LeaseLost
+from gainsight_pipelines.store.migrate import check_version
 from gainsight_pipelines.sync import SyncReport
 from gainsight_pipelines_tests.pulling import Pulling, pulling_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
@@ -136,6 +137,39 @@ def test_a_connection_that_is_lost_in_the_middle(pulling: Pulling, pool: ThreadP
     assert report.written == len(truth), "each once"
     assert last_run(pulling)[0] == "completed"
     assert [note for note in report.notes if "connection to it was lost. The run went on from its last page" in note]
+
+
+NEXT_VERSION = "UPDATE schema_version SET version_num = '9999'"
+
+
+def test_an_old_version_finishes_beside_tables_that_a_newer_one_has_added_to(
+    pulling: Pulling, pool: ThreadPoolExecutor
+) -> None:
+    slow = Slow(pulling, pool)
+    slow.wait_for_a_page()
+    pulling.query_and_commit(f"ALTER TABLE activity ADD COLUMN mood text NOT NULL DEFAULT 'good'; {NEXT_VERSION}")
+    assert slow.result.result(30).status == "completed"
+    assert stored(pulling) == set(pulling.truth("activity_timeline"))
+    with pytest.raises(PermanentError, match="at version 9999, newer than this program"):
+        check_version(pulling.store)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["DROP COLUMN body_text CASCADE", "ADD COLUMN mood text DEFAULT 'good', ADD CHECK (run_id <> 'first') NOT VALID"],
+)
+def test_an_old_version_stops_where_a_newer_one_has_changed_what_it_needs(
+    pulling: Pulling, pool: ThreadPoolExecutor, change: str
+) -> None:
+    slow = Slow(pulling, pool)
+    slow.wait_for_a_page()
+    before = len(stored(pulling))
+    pulling.query_and_commit(f"ALTER TABLE activity {change}; {NEXT_VERSION}")
+    with pytest.raises(PermanentError, match=r"at version 9999, newer than this program, which knows \d+") as caught:
+        slow.result.result(30)
+    assert "Install the version" in str(caught.value)
+    assert len(stored(pulling)) >= before
+    assert last_run(pulling)[0] == "failed"
 
 
 class ForgetfulNetwork(socketserver.ThreadingTCPServer):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import uuid
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.store import migrate
 from gainsight_pipelines.sync import sync
 from gainsight_pipelines_tests.pulling import Pulling
 
@@ -343,3 +345,23 @@ def test_a_crm_id_that_is_refused_for_a_day_is_not_forgotten(pulling: Pulling) -
     assert pulling.pull("activity").read >= 60
     assert pulling.query(links) == known
     assert {name: pulling.query(query) for name, query in rows.items()} == before
+
+
+def test_ids_that_an_earlier_version_took_for_empty_are_read_again_once(pulling: Pulling) -> None:
+    """It learnt from records that left the id out; the migration that follows has them doubted."""
+    pulling.pull("company")
+    pulling.pull("activity")
+    matched = "SELECT count(*) FROM activity WHERE match_method = 'direct'"
+    before, ids = pulling.query(matched), pulling.query("SELECT * FROM company_link ORDER BY 1")
+    pulling.query_and_commit("UPDATE company_link SET crm_id = NULL")
+    assert pulling.pull("activity").calls.get("links", 0) == 0
+    assert pulling.query(matched) != before
+    migration = Path(migrate.__file__).parent / "migrations" / "versions" / "0010_changes.sql"
+    pulling.query_and_commit(next(each for each in migration.read_text().split(";") if "doubtful" in each))
+    report = pulling.pull("activity")
+    assert report.calls["links"] == 1
+    assert any("The CRM ids of all companies were read again" in note for note in report.notes)
+    assert pulling.query(matched) == before
+    known = "SELECT company_gsid, crm_id FROM company_link WHERE crm_id IS NOT NULL ORDER BY 1"
+    assert pulling.query(known) == [row[:2] for row in ids if row[1] is not None]
+    assert pulling.pull("activity").calls.get("links", 0) == 0
