@@ -21,7 +21,15 @@ no record values.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
+
+VARIABLE = re.compile(
+    r"\b(?!GAINSIGHT_PIPELINES_(?:SETTINGS|GATE_SECONDS|DOCS_URL)\b)(?:GAINSIGHT|SALESFORCE|HUBSPOT)_[A-Z_]+"
+)
+"""A variable of one tenant's, without a prefix: with one, no word begins there. The others are everybody's."""
 
 
 class PipelineError(Exception):
@@ -41,6 +49,11 @@ class PipelineError(Exception):
         super().__init__(message)
         self.message = message
         self.todo = todo
+
+    def name_variables(self, prefix: str) -> None:
+        """Names each variable as it is set where several tenants share an environment: with the tenant's prefix."""
+        self.message, self.todo = (VARIABLE.sub(rf"{prefix}\g<0>", text) for text in (self.message, self.todo))
+        self.args = (self.message,)
 
     def __str__(self) -> str:
         end = "" if not self.todo or self.message.rstrip().endswith((".", "!", "?", ":")) else "."
@@ -121,3 +134,13 @@ class RateLimited(TransientError):
     """The tenant's API quota, or our share of it, is used up for now."""
 
     section = "api-quota"
+
+
+@contextmanager
+def variables_named(prefix: str) -> Iterator[None]:
+    """Errors from within name variables with this tenant's prefix; clients don't know whose they are given."""
+    try:
+        yield
+    except PipelineError as error:
+        error.name_variables(prefix)
+        raise

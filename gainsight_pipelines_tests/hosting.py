@@ -25,7 +25,7 @@ from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 from gainsight_pipelines_tests.waiting import wait_until
 
 PROJECT = Path(__file__).resolve().parents[1] / "examples" / "dagster-project"
-LOCATION = "cs_analytics"
+LOCATION, SECOND_LOCATION = "cs_analytics", "elsewhere"
 
 INSTANCE = """
 storage: {postgres: {postgres_url: {env: DAGSTER_POSTGRES_URL}}}
@@ -50,10 +50,23 @@ def pull_orders():
 """
 """A long run of somebody else's, whose job is called as if it were ours."""
 
+SECOND = """
+import dagster as dg
+from gainsight_pipelines import build_gainsight_definitions
+
+SETTINGS = {{"gainsight": {{"base_url": {url!r}}}, "primary_crm": {{"kind": "salesforce"}}, "company": {{}}}}
+defs = dg.Definitions.merge(
+    build_gainsight_definitions(SETTINGS | {{"store": {{"schema": "beta"}}}}, prefix="beta", secrets_prefix="BETA_"),
+    build_gainsight_definitions(SETTINGS, secrets_prefix="GAMMA_"),
+    dg.Definitions(executor=dg.in_process_executor),
+)
+"""
+"""Another code location: a third tenant in the same database, and a fourth whose names are those of the first."""
+
 LAUNCH = """mutation ($parameters: ExecutionParams!) { launchRun(executionParams: $parameters) {
     __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 
-RUN = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+RUN = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status tags { key value } } } }"
 
 LATEST = """query ($key: AssetKeyInput!) { assetOrError(assetKey: $key) { ... on Asset {
     assetMaterializations(limit: 1) { metadataEntries { label ... on IntMetadataEntry { intValue }
@@ -67,8 +80,10 @@ class Hosted:
     url: str
     folder: Path
     database_url: str
+    """Of the example project's two tenants, and one of the second location's."""
     env: dict[str, str] = field(repr=False)
     location: str = LOCATION
+    locations: int = 1
 
     def ask(self, query: str, **variables: Any) -> Any:
         """Dagster's GraphQL."""
@@ -83,14 +98,18 @@ class Hosted:
             answer = self.ask("{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }")
         except (requests.RequestException, ValueError):
             return False
-        if answer["repositoriesOrError"].get("nodes"):
+        if len(answer["repositoriesOrError"].get("nodes", ())) == self.locations:
             return True
         self.ask("mutation { reloadWorkspace { __typename } }")  # the code server may have come up after the webserver
         return False
 
-    def launch(self, job: str, assets: Sequence[Sequence[str]] = ()) -> str:
+    def launch(self, job: str, assets: Sequence[Sequence[str]] = (), *, location: str | None = None) -> str:
         """Starts a run of a job, of some of its assets where they are named; returns its id."""
-        selector = {"repositoryLocationName": self.location, "repositoryName": "__repository__", "jobName": job}
+        selector = {
+            "repositoryLocationName": location or self.location,
+            "repositoryName": "__repository__",
+            "jobName": job,
+        }
         if assets:
             selector["assetSelection"] = [{"path": list(key)} for key in assets]  # type: ignore[assignment]
         made = self.ask(LAUNCH, parameters={"selector": selector, "runConfigData": {}})["launchRun"]
@@ -100,6 +119,10 @@ class Hosted:
     def status(self, run_id: str) -> str:
         """The status of a run."""
         return str(self.ask(RUN, id=run_id)["runOrError"]["status"])
+
+    def tags(self, run_id: str) -> dict[str, str]:
+        """The tags of a run."""
+        return {tag["key"]: tag["value"] for tag in self.ask(RUN, id=run_id)["runOrError"]["tags"]}
 
     def finish(self, *run_ids: str) -> list[str]:
         """Waits until these runs have ended; returns their statuses."""
@@ -116,8 +139,15 @@ class Hosted:
         }
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
-        """Asks the database of both tenants."""
-        with psycopg.connect(self.database_url) as connection:
+        """Asks the database that three tenants share."""
+        return self._query(self.database_url, statement)
+
+    def query_other(self, statement: str) -> list[tuple[Any, ...]]:
+        """Asks the fourth tenant's database."""
+        return self._query(self.env["GAMMA_GAINSIGHT_PIPELINES_DATABASE_URL"], statement)
+
+    def _query(self, url: str, statement: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(url) as connection:
             return connection.execute(statement).fetchall()  # type: ignore[arg-type]
 
     def dg(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -143,22 +173,27 @@ def hosted(folder: Path, server: EmbeddedServer, sandbox: RunningSandbox) -> Ite
     home = folder / "home"
     home.mkdir()
     (home / "dagster.yaml").write_text(INSTANCE)
-    code, web = free_port(), free_port()
-    location = {"host": "127.0.0.1", "port": code, "location_name": LOCATION}
-    (folder / "workspace.yaml").write_text(yaml.safe_dump({"load_from": [{"grpc_server": location}]}))
-    with fresh_database(server) as data, dagster_database(server) as dagster:
-        env = _environment(sandbox, server.url(data)) | {
+    (folder / "src" / f"{SECOND_LOCATION}.py").write_text(SECOND.format(url=sandbox.urls["gainsight"]))
+    code, second, web = free_port(), free_port(), free_port()
+    locations = [
+        {"grpc_server": {"host": "127.0.0.1", "port": port, "location_name": name}}
+        for name, port in ((LOCATION, code), (SECOND_LOCATION, second))
+    ]
+    (folder / "workspace.yaml").write_text(yaml.safe_dump({"load_from": locations}))
+    with fresh_database(server) as data, fresh_database(server) as other, dagster_database(server) as dagster:
+        env = _environment(sandbox, server.url(data), server.url(other)) | {
             "DAGSTER_HOME": str(home),
             "DAGSTER_POSTGRES_URL": storage_url(server.url(dagster)),
         }
         create_storage(env)
         commands = (
             ["dagster", "api", "grpc", "-m", f"{LOCATION}.definitions", "-h", "127.0.0.1", "-p", str(code)],
+            ["dagster", "api", "grpc", "-m", SECOND_LOCATION, "-h", "127.0.0.1", "-p", str(second)],
             ["dagster_webserver", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(web)],
             ["dagster._daemon", "run", "-w", "workspace.yaml"],
         )
         with _running(commands, folder, env):
-            found = Hosted(f"http://127.0.0.1:{web}", folder, server.url(data), env)
+            found = Hosted(f"http://127.0.0.1:{web}", folder, server.url(data), env, locations=2)
             wait_until(found.has_loaded, 90)
             try:
                 yield found
@@ -166,15 +201,20 @@ def hosted(folder: Path, server: EmbeddedServer, sandbox: RunningSandbox) -> Ite
                 (folder / "release").touch()  # a code server ends once its runs have
 
 
-def _environment(sandbox: RunningSandbox, url: str) -> dict[str, str]:
+def _environment(sandbox: RunningSandbox, url: str, other_url: str) -> dict[str, str]:
     """Each tenant's secrets under its own names, and none that the other could take for its own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(REAL_PREFIXES)}
     own = {name: value for name, value in sandbox.env.items() if not name.startswith("HUBSPOT_")}
     acme = {f"ACME_{name}": value for name, value in sandbox.env.items() if name.startswith(("HUBSPOT_", "GAINSIGHT_"))}
+    others = {f"{prefix}_{name}": value for prefix in ("BETA", "GAMMA") for name, value in own.items()}
     return {
         **kept,
         **own,
         **acme,
+        **others,
+        "BETA_GAINSIGHT_PIPELINES_DATABASE_URL": url,
+        "GAMMA_GAINSIGHT_PIPELINES_DATABASE_URL": other_url,
+        "GAMMA_SALESFORCE_CLIENT_SECRET": "not-the-one-of-the-others",
         "GAINSIGHT_PIPELINES_DATABASE_URL": url,
         "ACME_GAINSIGHT_PIPELINES_DATABASE_URL": url,
         "ACME_GAINSIGHT_URL": sandbox.urls["gainsight"],

@@ -8,8 +8,12 @@ import pytest
 import yaml
 
 from gainsight_pipelines.embedded.server import EmbeddedServer
-from gainsight_pipelines_tests.hosting import LOCATION, Hosted, hosted
+from gainsight_pipelines.orchestration.identity import STORE_TAG
+from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.leases import object_lease
+from gainsight_pipelines_tests.hosting import LOCATION, SECOND_LOCATION, Hosted, hosted
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
+from gainsight_pipelines_tests.waiting import wait_until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
@@ -57,6 +61,31 @@ def test_both_tenants_pull_side_by_side_with_what_the_team_has(
     assert host.query("SELECT DISTINCT crm FROM acme.account") == [("hubspot",)]
     assert host.query("SELECT count(*) FROM gainsight.company") == [(0,)], "nobody has pulled our own companies"
     assert host.status(long_run) == "STARTED"
+
+
+def test_tenants_of_two_locations_share_an_instance_and_a_database_and_nothing_else(
+    host: Hosted, sandbox: RunningSandbox
+) -> None:
+    """Each has its own key, gate and lease; two of them have jobs of the same name."""
+    with object_lease(Store(host.database_url), "company", "somebody's run"):
+        beta, gamma = (
+            host.launch(job, location=SECOND_LOCATION) for job in ("beta_pull_company", "gainsight_pull_company")
+        )
+        assert host.finish(beta, gamma) == ["SUCCESS", "FAILURE"]
+    assert {gsid for (gsid,) in host.query("SELECT gsid FROM beta.company")} == set(sandbox.truth("company"))
+    ((status, error),) = host.query_other("SELECT status, error FROM gainsight.sync_run")
+    assert status == "failed"
+    assert "GAMMA_SALESFORCE_CLIENT_SECRET" in error, "whose secret is wrong, as it is set"
+    assert host.query_other("SELECT count(*) FROM gainsight.company") == [(0,)]
+    stores = [host.query(f"SELECT store_id::text FROM {schema}.store") for schema in ("gainsight", "acme", "beta")]
+    assert host.tags(beta)[STORE_TAG] == stores[2][0][0]
+    assert host.tags(gamma)[STORE_TAG] == host.query_other("SELECT store_id::text FROM gainsight.store")[0][0]
+    assert len({str(each) for each in stores} | {host.tags(gamma)[STORE_TAG]}) == 4
+    gates = " UNION ALL ".join(
+        f"SELECT '{name}', is_open FROM {name}.crm_gate" for name in ("gainsight", "acme", "beta")
+    )
+    wait_until(lambda: sorted(host.query(gates)) == [("acme", True), ("beta", True), ("gainsight", True)], 90)
+    wait_until(lambda: host.query_other("SELECT is_open FROM gainsight.crm_gate") == [(False,)], 90)
 
 
 def test_an_asset_downstream_gets_a_frame_of_what_was_pulled(host: Hosted, sandbox: RunningSandbox) -> None:

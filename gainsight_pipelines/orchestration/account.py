@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from gainsight_pipelines.clock import SystemClock
-from gainsight_pipelines.errors import PipelineError
+from gainsight_pipelines.errors import PipelineError, variables_named
 from gainsight_pipelines.orchestration.failures import as_failure
 from gainsight_pipelines.orchestration.identity import mark_run, step_tags
 from gainsight_pipelines.orchestration.tenant import Tenant
@@ -26,11 +26,12 @@ def account_asset(tenant: Tenant) -> dg.AssetsDefinition:
 
         resource = tenant.of(context)
         try:
-            crm, database = resource.connect_crm(), resource.open_store()
-            mark_run(context, database, "account")
-            clock = SystemClock()
-            refresh = clients.account_refresh(resource.settings(), database, crm, clock, context.run_id)
-            refreshed = refresh.run(since=clock.now())
+            with variables_named(resource.secrets_prefix):
+                crm, database = resource.connect_crm(), resource.open_store()
+                mark_run(context, database, "account")
+                clock = SystemClock()
+                refresh = clients.account_refresh(resource.settings(), database, crm, clock, context.run_id)
+                refreshed = refresh.run(since=clock.now())
         except PipelineError as error:
             raise as_failure(error) from None
         return dg.ObserveResult(asset_key=spec.key, metadata={"accounts": refreshed.live, "changed": refreshed.changed})

@@ -11,6 +11,7 @@ from gainsight_pipelines.logs import about, log_to_stderr
 from gainsight_pipelines.orchestration.failures import as_failure
 from gainsight_pipelines.orchestration.identity import mark_run, step_tags
 from gainsight_pipelines.orchestration.tenant import Tenant
+from gainsight_pipelines.settings import ALERTS_VARIABLE
 
 if TYPE_CHECKING:
     from gainsight_pipelines.monitoring.rules import Finding
@@ -40,7 +41,8 @@ def alert_sensor(tenant: Tenant) -> dg.SensorDefinition | None:
         tags=step_tags("alerts"),
         description=(
             "Sends a message when something starts to be wrong, and one when it is right again: by the section `alerts`"
-            " of the settings, to the targets of GAINSIGHT_PIPELINES_ALERTS_URLS. Each tick says what is firing."
+            f" of the settings, to the targets of {tenant.resource.secrets_prefix}{ALERTS_VARIABLE}."
+            " Each tick says what is firing."
         ),
     )
     def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:

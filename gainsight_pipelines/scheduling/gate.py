@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from gainsight_pipelines.errors import (
     NoPrimaryCRM,
     PipelineError,
     SettingsError,
+    variables_named,
 )
 
 if TYPE_CHECKING:
@@ -112,11 +114,8 @@ def check(store: Store, connect: Callable[[], PrimaryCRM], clock: Clock) -> Gate
 
     started_at = clock.now()
     try:
-        crm = connect()
-        try:
+        with variables_named(store.prefix), closing(connect()) as crm:
             crm.probe()
-        finally:
-            crm.close()
         found = (True, "open", f"{CRM_NAMES[crm.kind]} answers and shows accounts.")
     except PipelineError as error:
         reason = next(word for kind, word in REASONS if isinstance(error, kind))

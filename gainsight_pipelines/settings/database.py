@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.errors import SettingsError, variables_named
 from gainsight_pipelines.settings.loading import Settings
 from gainsight_pipelines.settings.secrets import Secrets
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
@@ -41,9 +41,10 @@ def open_store(settings: Settings, secrets: Secrets, *, is_looking: bool = False
 
     longest_wait = OF_LOOKING if is_looking else LONGEST
     store = Store(url, variable, settings.store.schema, longest_wait=longest_wait, renewed_url=renewed_url)
-    check_pooling(store)
-    if is_looking or secrets.get(MIGRATE_VARIABLE) == "never":
-        check_version(store)
-    else:
-        migrate(store)
+    with variables_named(secrets.prefix):
+        check_pooling(store)
+        if is_looking or secrets.get(MIGRATE_VARIABLE) == "never":
+            check_version(store)
+        else:
+            migrate(store)
     return store

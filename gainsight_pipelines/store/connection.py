@@ -150,6 +150,11 @@ class Store:
     renewed_url: Callable[[], str | None] = field(default=lambda: None, repr=False, compare=False)
     """Reads the URL anew: a password may have been rotated since."""
 
+    @property
+    def prefix(self) -> str:
+        """What stands before the names of this tenant's variables."""
+        return self.variable.removesuffix(DATABASE_VARIABLE)
+
     @contextmanager
     def connect(self, purpose: str, *, longest_wait: timedelta | None = None) -> Iterator[Connection]:
         """A connection that `pg_stat_activity` shows as `gainsight_pipelines <purpose>`, closed at the end.

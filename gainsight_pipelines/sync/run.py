@@ -19,6 +19,7 @@ from gainsight_pipelines.errors import (
     PipelineError,
     SettingsError,
     TransientError,
+    variables_named,
 )
 from gainsight_pipelines.gainsight.errors import UnknownField
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
@@ -105,7 +106,7 @@ def locked(
         context: PullContext | None = None
         try:
             # Here as well, not only where the connection ends: the run's record is written before that.
-            with store.translated(), beside_migrations(store), _collected_rarely():
+            with variables_named(store.prefix), store.translated(), beside_migrations(store), _collected_rarely():
                 prepared = prepare()
                 with object_lease(store, name, run_id, clock) as lease:
                     runs.end_abandoned(connection, recorded, run_id)
