@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
@@ -42,8 +42,10 @@ def preview_command(name: str, *, filter_text: str | None, size: int, path: Path
     if found.field_mappings:
         rows = list(_mapping_rows(found.field_mappings))
         output.print_table(output.table_of("Parts of a response", ("part", "field", "because"), rows), "")
-    for number, record in enumerate(found.records, start=1):
-        output.print_table(_table(found, record, f"{number}: {_account(record)}"), "")
+    stored = found.frame()
+    for number, record in enumerate(found.records):
+        mine = stored.loc[stored.index == number].to_dict("records")
+        output.print_table(_table(found, record, mine, f"{number + 1}: {_account(record)}"), "")
     for note in found.notes:
         output.say(note)
     return 0
@@ -98,13 +100,13 @@ def _account(record: PreviewRecord) -> str:
     return f"{name} ({record.link.account_id}), {METHODS[str(record.link.method)]}"
 
 
-def _table(found: Preview, record: PreviewRecord, title: str) -> Any:
+def _table(found: Preview, record: PreviewRecord, rows_stored: Sequence[Mapping[Any, Any]], title: str) -> Any:
     """Raw fields at the left, what would be stored at the right, or below; blank ones of both are left out."""
     raw = [(name, _shown(value)) for name, value in record.raw.items() if value not in (None, "")]
     stored: list[tuple[str, str]] = []
-    for row in record.rows:
+    for row in rows_stored:
         stored += [("", "")] if stored else []
-        stored += [(name, _shown(value)) for name, value in row.items() if value not in (None, "", {}, [])]
+        stored += [(name, _shown(value)) for name, value in row.items() if not _is_blank(value)]
     if record.rejected is not None:
         stored = [("kept aside", record.rejected)]
     left, right = ("Gainsight", "raw"), ("column", "stored")
@@ -114,6 +116,13 @@ def _table(found: Preview, record: PreviewRecord, title: str) -> Any:
     rows = [(*one, *other) for one, other in zip_longest(raw, stored, fillvalue=("", ""))]
     beside = output.table_of(title, (*left, *right), rows)
     return output.SideBySide(beside, [alone, output.table_of("", right, stored)])
+
+
+def _is_blank(value: Any) -> bool:
+    """Whether a stored value says nothing: missing, as pandas has it, or empty."""
+    import pandas as pd
+
+    return value in ("", {}, []) if isinstance(value, str | dict | list) else bool(pd.isna(value))
 
 
 def _shown(value: Any) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -27,8 +27,12 @@ from gainsight_pipelines.objects.fields import BadRecord, first_named
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, Mapper, ObjectPull, Window, company_crm_id_field
 from gainsight_pipelines.settings import Settings
 from gainsight_pipelines.settings.pulls import find_pull
+from gainsight_pipelines.store.contract import RELATIONS
 from gainsight_pipelines.store.tables import Table
 from gainsight_pipelines.text import name_key
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FILTER_PLACE = "--filter"
 SAMPLE = 3
@@ -75,6 +79,7 @@ class Preview:
     Attributes:
         object_name: the Gainsight object.
         pull: the configured pull that its rows are made by; None: raw records only.
+        table: the table that they would go into; None: none.
         filter: the where-clause that was sent; None: none.
         since: the earliest date that the pull's window covers; None: no such bound.
         count: how many match.
@@ -86,6 +91,7 @@ class Preview:
 
     object_name: str
     pull: str | None
+    table: str | None
     filter: Mapping[str, Any] | None
     since: datetime | None
     count: MatchCount
@@ -93,6 +99,22 @@ class Preview:
     records: tuple[PreviewRecord, ...]
     notes: tuple[str, ...] = ()
     field_mappings: Mapping[str, Any] = field(default_factory=dict)
+
+    def frame(self) -> pd.DataFrame:
+        """The rows as they would be stored, with the types that a downstream asset gets them in.
+
+        Indexed by the record's number; keys of JSON are columns of their own.
+        """
+        from gainsight_pipelines.store.frames import expanded, frame_of
+
+        types = {name: kind for name, (kind, _) in RELATIONS[self.table].columns.items()} if self.table else {}
+        numbered = [(number, row) for number, record in enumerate(self.records) for row in record.rows]
+        types = {name: types[name] for name in (numbered[0][1] if numbered else ())}
+        frame = frame_of([tuple(row.values()) for _, row in numbered], types, decimals="decimal")
+        frame.index = [number for number, _ in numbered]
+        for name in [name for name, kind in types.items() if kind == "jsonb"]:
+            frame = expanded(frame, name)
+        return frame
 
 
 def preview(catalog: Catalog, name: str, *, document: object = None, size: int = SAMPLE) -> Preview:
@@ -160,6 +182,7 @@ def _look(
     return Preview(
         object_name=schema.name,
         pull=pull.name if pull else None,
+        table=pull.table.name if pull else None,
         filter=shown_where,
         since=since,
         count=count,

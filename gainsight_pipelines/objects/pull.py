@@ -285,6 +285,11 @@ class ObjectPull(Protocol):
         """How its days can be read again; None: its records belong to none."""
         return None
 
+    @property
+    def view(self) -> str | None:
+        """The typed view that shows its records whole, by the name it was made for; None: its own table does."""
+        return None
+
     def typed_view(self, mapper: Any) -> tuple[Source, Sequence[Column]] | None:
         """The view that shows its records' fields as columns, and those that there are by now; None: it has none.
 

@@ -201,8 +201,12 @@ class RecordPull(ObjectPull):
         name = self.settings.company_field
         return (NamedField(f"{self.place}.company_field", name, Fit.COMPANY),) if name and "." not in name else ()
 
+    @property
+    def view(self) -> str:
+        return self.name
+
     def typed_view(self, mapper: RecordMapper) -> tuple[Source, Sequence[Column]]:
-        return Source(self.name, RECORD, self.gainsight_object, "attributes"), mapper.columns
+        return Source(self.view, RECORD, self.gainsight_object, "attributes"), mapper.columns
 
     def mapper(self, schema: ObjectSchema, crm_id_field: str | None) -> RecordMapper:
         return RecordMapper(self.settings, self.place, schema, crm_id_field)

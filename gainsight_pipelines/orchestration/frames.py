@@ -10,10 +10,11 @@ from pydantic import Field
 from gainsight_pipelines.errors import PipelineError, SettingsError
 from gainsight_pipelines.orchestration.failures import as_failure
 from gainsight_pipelines.orchestration.resources import GainsightResource
-from gainsight_pipelines.orchestration.tenant import OBJECT, OBJECT_COLUMN, TABLE, TIME_COLUMN
+from gainsight_pipelines.orchestration.tenant import OBJECT, OBJECT_COLUMN, TABLE, TIME_COLUMN, VIEW
 
 if TYPE_CHECKING:
     import pandas as pd
+    import psycopg
 
     from gainsight_pipelines.store.frames import Wanted
 
@@ -31,7 +32,8 @@ class GainsightFramesIOManager(dg.ConfigurableIOManager):
 
     The input's metadata narrow it: `columns`, `since` and `until` (ISO times) about `time_column`, `decimals` (`float`
     or `decimal` for numeric columns), `expand` (jsonb columns whose keys become columns), `with_deleted` (rows of
-    records that Gainsight no longer has). In a partitioned asset the window is the partition's, unless it is said.
+    records that Gainsight no longer has). An object without a table of its own comes as its typed view. In a
+    partitioned asset the window is the partition's, unless it is said.
     """
 
     settings_path: str | None = Field(default=None, description="As of `GainsightResource`, like the other two.")
@@ -61,9 +63,9 @@ class GainsightFramesIOManager(dg.ConfigurableIOManager):
         from gainsight_pipelines.store.frames import read_frame
 
         try:
-            wanted = _wanted(context)
-            with self._tenant().open_store(is_looking=True).connect(f"frame {wanted.table}") as connection:
-                frame = read_frame(connection, wanted)
+            store = self._tenant().open_store(is_looking=True)
+            with store.connect(f"frame {context.asset_key.path[-1]}") as connection:
+                frame = read_frame(connection, _wanted(context, connection))
         except PipelineError as error:
             raise as_failure(error) from None
         context.add_input_metadata({"rows": len(frame), "bytes": int(frame.memory_usage(deep=True).sum())})
@@ -75,8 +77,9 @@ class GainsightFramesIOManager(dg.ConfigurableIOManager):
         )
 
 
-def _wanted(context: dg.InputContext) -> "Wanted":
+def _wanted(context: dg.InputContext, connection: "psycopg.Connection") -> "Wanted":
     from gainsight_pipelines.store.frames import Wanted
+    from gainsight_pipelines.store.views import view_name
 
     upstream: Mapping[str, Any] = (
         context.upstream_output.definition_metadata if context.upstream_output else None
@@ -86,19 +89,25 @@ def _wanted(context: dg.InputContext) -> "Wanted":
             f"The asset {context.asset_key.to_user_string()} names no table of ours.",
             "Take its spec from build_gainsight_definitions or load_gainsight_asset_specs.",
         )
-    table = _plain(upstream[TABLE])
+    table, view = _plain(upstream[TABLE]), view_name(connection, _plain(upstream.get(VIEW)))
     said = {name: _plain(value) for name, value in (context.definition_metadata or {}).items() if name in NARROWED_BY}
     since, until = _time(said.get("since")), _time(said.get("until"))
     step = context.step_context
     is_by_time = step.has_partitions and isinstance(step.run_partitions_def, dg.TimeWindowPartitionsDefinition)
     if is_by_time and since is None and until is None:
         since, until = step.partition_time_window
+    time_column = said.get("time_column") or _plain(upstream.get(TIME_COLUMN))
+    if time_column is None and {"since", "until"} & said.keys():
+        raise SettingsError(
+            f"{view or table} doesn't say when a row happened, which `since` and `until` are about.",
+            "Name the column that they are about in `time_column`.",
+        )
     mine = [(_plain(upstream[OBJECT_COLUMN]), _plain(upstream[OBJECT]))] if OBJECT_COLUMN in upstream else []
     return Wanted(
-        table=table,
+        table=view or table,
         columns=said.get("columns"),
-        where=mine,
-        time_column=said.get("time_column") or _plain(upstream.get(TIME_COLUMN)),
+        where=() if view else mine,
+        time_column=time_column,
         since=since,
         until=until,
         decimals=said.get("decimals", "float"),

@@ -31,6 +31,9 @@ OBJECT, OBJECT_COLUMN = "gainsight_pipelines/object", "gainsight_pipelines/objec
 """Metadata of an asset: the table that holds its rows and when they happened; whose rows they are, where others share
 the table. The IO manager for DataFrames goes by them."""
 
+VIEW = "gainsight_pipelines/view"
+"""The typed view that holds the same rows with a column for each field, by the name it was made for."""
+
 TENANT = "gainsight_pipelines/tenant"
 """Metadata of jobs and of the gate sensor: the prefix of the tenant that they belong to."""
 
@@ -192,7 +195,7 @@ class Tenant:
 
     def _read_by(self, pull: ObjectPull) -> dict[str, Any]:
         """What a DataFrame of the asset is read by."""
-        found = {TABLE: pull.table.name, TIME_COLUMN: pull.table.date_column}
+        found = {TABLE: pull.table.name, TIME_COLUMN: pull.table.date_column, VIEW: pull.view}
         if pull.table.object_column is not None:
             found |= {OBJECT: pull.gainsight_object, OBJECT_COLUMN: pull.table.object_column}
         return {key: value for key, value in found.items() if value is not None}

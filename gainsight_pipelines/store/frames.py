@@ -5,7 +5,7 @@ No more is in memory than was asked for: rows come through a server-side cursor,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, LiteralString
@@ -34,6 +34,15 @@ DTYPES = {
     "varchar": "string",
 }
 """By PostgreSQL's type. All of them know a missing value; what isn't here stays as Python has it."""
+
+SHORT_TYPES = {
+    "timestamp with time zone": "timestamptz",
+    "bigint": "int8",
+    "integer": "int4",
+    "boolean": "bool",
+    "double precision": "float8",
+}
+"""Types as the data contract writes them, and PostgreSQL's own names for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +84,13 @@ def read_frame(connection: psycopg.Connection, wanted: Wanted) -> pd.DataFrame:
 
     every = columns_of(connection, wanted.table)
     chunks = list(read_chunks(connection, wanted))
-    frame = pd.concat(chunks, ignore_index=True) if chunks else _frame([], _types(every, wanted), wanted)
+    frame = (
+        pd.concat(chunks, ignore_index=True)
+        if chunks
+        else frame_of([], _types(every, wanted), decimals=wanted.decimals)
+    )
     for column in wanted.expand:
-        frame = _expanded(frame, column)
+        frame = expanded(frame, column)
     return frame
 
 
@@ -85,7 +98,7 @@ def read_chunks(connection: psycopg.Connection, wanted: Wanted) -> Iterator[pd.D
     """The rows a chunk at a time; jsonb columns as they are."""
     types = _types(columns_of(connection, wanted.table), wanted)
     for rows in read_rows(connection, wanted, CHUNK_ROWS):
-        yield _frame(rows, types, wanted)
+        yield frame_of(rows, types, decimals=wanted.decimals)
 
 
 def read_rows(connection: psycopg.Connection, wanted: Wanted, size: int) -> Iterator[list[tuple[Any, ...]]]:
@@ -161,13 +174,18 @@ def query_of(
     return query, values
 
 
-def _frame(rows: Sequence[tuple[Any, ...]], types: dict[str, str], wanted: Wanted) -> pd.DataFrame:
+def frame_of(
+    rows: Sequence[Sequence[Any]], types: Mapping[str, str], *, decimals: Literal["decimal", "float"] = "float"
+) -> pd.DataFrame:
+    """Rows as a frame. `types`: PostgreSQL's type of each column, as it calls it or as the data contract does."""
     import pandas as pd
 
     columns = zip(*rows, strict=True) if rows else ([] for _ in types)
     series = {}
     for (name, kind), values in zip(types.items(), columns, strict=True):
-        dtype = "Float64" if kind == "numeric" and wanted.decimals == "float" else DTYPES.get(kind, "object")
+        name_of_type = SHORT_TYPES.get(kind, kind)
+        is_float = name_of_type == "numeric" and decimals == "float"
+        dtype = "Float64" if is_float else DTYPES.get(name_of_type, "object")
         converted = (
             [None if value is None else float(value) for value in values] if dtype == "Float64" else list(values)
         )
@@ -175,7 +193,7 @@ def _frame(rows: Sequence[tuple[Any, ...]], types: dict[str, str], wanted: Wante
     return pd.DataFrame(series)
 
 
-def _expanded(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+def expanded(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     """The frame with a column for each key of a jsonb column in its place."""
     import pandas as pd
 

@@ -158,6 +158,14 @@ def typed_views(connection: psycopg.Connection) -> list[ViewOfObject]:
     ]
 
 
+def view_name(connection: psycopg.Connection, view: str | None) -> str | None:
+    """What the view that was made for this name is called; None: no pull has made it yet."""
+    row = connection.execute(
+        "SELECT name FROM object_view WHERE view = %s AND to_regclass(quote_ident(name)) IS NOT NULL", (view,)
+    ).fetchone()
+    return None if row is None else row[0]
+
+
 def typed_columns(connection: psycopg.Connection, name: str) -> list[tuple[str, str, str]]:
     """The columns of a view: name, type, meaning. None of them: there is no such view."""
     return connection.execute(

@@ -96,6 +96,16 @@ def test_usage_makes_several_rows_of_one_record(finding: Finding) -> None:
     assert all(2 <= len(record.rows) <= 5 for record in found.records)
 
 
+def test_rows_have_the_types_that_a_downstream_asset_gets(finding: Finding) -> None:
+    found = preview(finding.catalog, "company", size=3)
+    frame = found.frame()
+    assert list(frame.index) == [0, 1, 2]
+    assert list(frame["gsid"]) == [record.raw["Gsid"] for record in found.records]
+    assert (str(frame.dtypes["gsid"]), str(frame.dtypes["modified_at"])) == ("string", "datetime64[us, UTC]")
+    assert {f"attributes.{name}" for name in found.records[0].rows[0]["attributes"]} <= set(frame.columns)
+    assert preview(finding.catalog, "gsuser", size=1).frame().empty
+
+
 def test_an_object_of_no_pull_is_shown_raw(finding: Finding) -> None:
     found = preview(finding.catalog, "gsuser", size=2)
     assert found.pull is None

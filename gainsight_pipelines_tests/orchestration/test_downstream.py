@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from gainsight_pipelines import GainsightFramesIOManager, load_gainsight_asset_specs, on_changed_data
+from gainsight_pipelines.store.views import typed_columns
 from gainsight_pipelines_tests.orchestration.running import Located, failure_of
 
 ACTIVITY = ["gainsight", "activity"]
@@ -100,6 +101,27 @@ def test_what_is_not_there_is_said_with_what_is(pulled: Located) -> None:
         load(pulled, ACTIVITY, columns=["acount_id"])
     with pytest.raises(dg.Failure, match="'soon' is no time"):
         load(pulled, ACTIVITY, since="soon")
+
+
+def test_an_object_without_a_table_of_its_own_comes_as_its_typed_view(located: Located) -> None:
+    located.pulling.content["objects"] = [{"object": "call_to_action"}]
+    assert located.run("call_to_action").success
+    key = ["gainsight", "call_to_action"]
+    frame = load(located, key)
+    truth = located.pulling.truth("call_to_action")
+    assert set(frame["gsid"]) == set(truth)
+    with located.pulling.store.connect("test") as connection:
+        columns = {name: kind for name, kind, _ in typed_columns(connection, "call_to_action")}
+    assert list(frame.columns) == list(columns)
+    assert {str(frame.dtypes[name]) for name, kind in columns.items() if kind.startswith("timestamp")} == {
+        "datetime64[us, UTC]"
+    }
+    assert {str(frame.dtypes[name]) for name, kind in columns.items() if kind == "boolean"} == {"boolean"}
+    with pytest.raises(dg.Failure, match="call_to_action doesn't say when a row happened"):
+        load(located, key, since="2026-01-01")
+    latest = frame["modified_at"].max()
+    recent = load(located, key, columns=["gsid"], since=latest.isoformat(), time_column="modified_at")
+    assert list(recent["gsid"]) == list(frame.loc[frame["modified_at"] == latest, "gsid"])
 
 
 def test_another_location_reads_it_by_the_specs_alone(pulled: Located) -> None:
