@@ -2,7 +2,7 @@
 
 Steps of ours carry `PULL_TAG` from the definitions on, and our jobs hand it to their runs. `STORE_TAG` tells one tenant
 from another: the store's id stands in the database, so a run gets it from whoever asks for it (a schedule, a sensor),
-else from its first step of ours.
+else from its first step of ours. One that failed before it got there is marked by the gate sensor of its location.
 """
 
 import hashlib

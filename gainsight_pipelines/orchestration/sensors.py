@@ -11,7 +11,15 @@ from gainsight_pipelines.clock import Clock, SystemClock
 from gainsight_pipelines.errors import PipelineError, SettingsError
 from gainsight_pipelines.orchestration.account import gate_evaluation
 from gainsight_pipelines.orchestration.dead_runs import end_dead_runs
-from gainsight_pipelines.orchestration.identity import PULL_TAG, STORE_TAG, is_of, pulls_of, step_tags, store_id
+from gainsight_pipelines.orchestration.identity import (
+    LOCATION_TAG,
+    PULL_TAG,
+    STORE_TAG,
+    is_of,
+    pulls_of,
+    step_tags,
+    store_id,
+)
 from gainsight_pipelines.orchestration.names import by_day
 from gainsight_pipelines.orchestration.resources import GainsightResource
 from gainsight_pipelines.orchestration.tenant import Tenant
@@ -38,10 +46,14 @@ UNDER_WAY = [
 
 LAUNCHED_WITHIN = timedelta(minutes=10)
 
+LOOKED_AT = 50
+"""Failed runs that a tick looks at, the last ones: more than come between two ticks."""
+
 
 def gate_sensor(tenant: Tenant, jobs: "Sequence[UnresolvedAssetJobDefinition]") -> dg.SensorDefinition:
     """The sensor for a tenant's pulls and their jobs."""
     cadences = {name: tenant.cadence(name) for name in tenant.pulls}
+    jobs_of = {tenant.names.job(name): name for name in tenant.pulls}
     catches_up = tenant.schedules != "none"
     is_running = tenant.schedules != "stopped"
 
@@ -70,6 +82,7 @@ def gate_sensor(tenant: Tenant, jobs: "Sequence[UnresolvedAssetJobDefinition]") 
             with database.connect("gate sensor") as connection:
                 lookup = RunLookup(tenant, context.instance, store_id(connection), location_of(context))
                 end_dead_runs(context.instance, connection, clock)
+                lookup.mark_unbegun(jobs_of)
                 stopped = lookup.stopped(cadences) if catches_up else set(cadences)
                 owed = find_owed(
                     connection, cadences, clock.now(), open_since=found.since, grace=2 * pace.closed, hold=pace.hold
@@ -130,6 +143,24 @@ class RunLookup:
                 found |= {pulls[name] for name in pulls_of(run) if name in pulls}
                 found |= {keys[key] for key in run.asset_selection or () if key in keys}
         return found
+
+    def mark_unbegun(self, jobs: Mapping[str, str]) -> None:
+        """Marks runs of our jobs that ended before a step could say whose they are, so that `purge` finds them.
+
+        Such a run was started by hand: those of schedules and sensors carry the store's id from the beginning.
+
+        Args:
+            jobs: the pulls' jobs, with the name of each pull.
+        """
+        if self.location is None:
+            return
+        ended = dg.RunsFilter(
+            tags={LOCATION_TAG: self.location, PULL_TAG: sorted(jobs.values())},
+            statuses=[dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED],
+        )
+        for run in self.instance.get_runs(ended, limit=LOOKED_AT):
+            if STORE_TAG not in run.tags and run.job_name in jobs:
+                self.instance.add_run_tags(run.run_id, {STORE_TAG: self.store})
 
     def failures(self, name: str, tags: Mapping[str, str]) -> list[float]:
         """When failed runs of a pull with these tags ended, the last first."""

@@ -16,6 +16,7 @@ from gainsight_pipelines.orchestration.identity import PULL_TAG, tag_value
 from gainsight_pipelines.orchestration.metadata import schema_of, table_metadata
 from gainsight_pipelines.orchestration.names import Names, by_day, documentation
 from gainsight_pipelines.orchestration.resources import GainsightResource
+from gainsight_pipelines.orchestration.ticks import DagsterCadence
 from gainsight_pipelines.orchestration.translator import DagsterGainsightTranslator, GainsightAssetProps
 from gainsight_pipelines.scheduling.cadence import Cadence, cadence_of
 from gainsight_pipelines.settings import Settings
@@ -76,7 +77,8 @@ class Tenant:
 
     def cadence(self, name: str) -> Cadence:
         """When a pull runs by itself."""
-        return cadence_of(self.settings, name)
+        found = cadence_of(self.settings, name)
+        return DagsterCadence(found.cron, found.timezone)
 
     @property
     def schema(self) -> str:

@@ -1,6 +1,7 @@
 """When each object is due by itself: its documented cadence, or the cron expression that the settings put in place.
 
-Times are computed here for people (`status`) and for what was missed; the ticks themselves are Dagster's.
+Times are computed here for people (`status`, the settings page). Who starts runs asks Dagster's own iterator instead
+(`orchestration/ticks.py`).
 """
 
 from __future__ import annotations

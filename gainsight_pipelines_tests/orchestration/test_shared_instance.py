@@ -13,7 +13,7 @@ from dagster._core.execution.plan.objects import StepFailureData
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin
 
 from gainsight_pipelines.embedded.server import EmbeddedServer
-from gainsight_pipelines.orchestration.identity import PULL_TAG, STORE_TAG
+from gainsight_pipelines.orchestration.identity import LOCATION_TAG, PULL_TAG, STORE_TAG
 from gainsight_pipelines.orchestration.purge import purge
 from gainsight_pipelines.store import runs
 from gainsight_pipelines_tests.orchestration.running import Located
@@ -158,6 +158,25 @@ def test_purge_leaves_the_runs_of_others_and_those_that_they_share(located: Loca
     assert done["dagster_runs"] == 1
     assert located.instance.get_run_by_id(old) is None
     assert set(located.instance.get_run_ids()) == kept | {last}
+
+
+def test_a_run_that_fails_before_its_first_step_is_purged_all_the_same(located: Located) -> None:
+    """Started by hand, in our location and in another one with jobs of the same name."""
+    located.origin = RegisteredCodeLocationOrigin("ours")
+    repository = located.definitions.get_repository_def().name
+    made = {}
+    for location in ("ours", "theirs"):
+        run = begun(
+            located.instance,
+            located.definitions.resolve_job_def("gainsight_pull_company"),
+            tags={PULL_TAG: "company", LOCATION_TAG: f"{repository}@{location}"},
+        )
+        located.instance.report_run_failed(run, "The run worker could not be launched.")
+        made[location] = run.run_id
+    located.sense()
+    later = datetime.now(UTC) + timedelta(seconds=1)
+    assert purge(located.instance, located.pulling.store, later, is_dry=False)["dagster_runs"] == 1
+    assert located.instance.get_run_ids() == [made["theirs"]]
 
 
 def test_an_asset_that_is_materialized_by_itself_is_known_too(located: Located) -> None:

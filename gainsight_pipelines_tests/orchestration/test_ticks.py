@@ -1,0 +1,44 @@
+"""Ticks where the clocks change: what is caught up is what Dagster's scheduler would have started."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from dagster._utils.schedules import schedule_execution_time_iterator
+
+from gainsight_pipelines.orchestration.resources import GainsightResource
+from gainsight_pipelines.orchestration.tenant import Tenant
+from gainsight_pipelines.orchestration.ticks import DagsterCadence
+from gainsight_pipelines.settings import settings_of
+from gainsight_pipelines_tests.orchestration.test_definitions import SETTINGS
+
+CHANGES = [
+    ("Australia/Lord_Howe", datetime(2026, 4, 4, 15, tzinfo=UTC)),
+    ("Europe/Berlin", datetime(2026, 10, 25, 1, tzinfo=UTC)),
+    ("America/New_York", datetime(2026, 3, 8, 7, tzinfo=UTC)),
+]
+
+
+@pytest.mark.parametrize("cron", ["20 */4 * * *", "*/20 * * * *", "30 2 * * *", "50 5 * * 1"])
+@pytest.mark.parametrize(("timezone", "change"), CHANGES)
+def test_ticks_are_those_of_the_scheduler(cron: str, timezone: str, change: datetime) -> None:
+    """Half an hour, as on Lord Howe, is where another iterator has other ticks."""
+    cadence, start = DagsterCadence(cron, timezone), change - timedelta(hours=5)
+    scheduler = schedule_execution_time_iterator(start.timestamp(), cron, timezone)
+    expected = [next(scheduler).astimezone(UTC) for _ in range(12)]
+    found = [cadence.next(start - timedelta(seconds=1))]
+    while len(found) < 12:
+        found.append(cadence.next(found[-1]))
+    assert found == expected
+    assert [cadence.latest(tick) for tick in expected] == expected
+    assert [cadence.latest(tick - timedelta(seconds=1)) for tick in expected[1:]] == expected[:-1]
+
+
+def test_a_tenants_definitions_go_by_them() -> None:
+    """On Lord Howe, when clocks go back by half an hour, other iterators leave out the morning's tick."""
+    settings = settings_of(SETTINGS | {"schedules": {"timezone": "Australia/Lord_Howe", "company": "20 */4 * * *"}})
+    tick = datetime(2026, 4, 4, 17, 50, tzinfo=UTC)
+    ours = Tenant(GainsightResource(), settings).cadence("company")
+    assert ours.next(tick - timedelta(minutes=1)) == tick
+    assert isinstance(ours, DagsterCadence)
