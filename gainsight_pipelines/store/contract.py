@@ -1,8 +1,8 @@
 """What each table and column of the data contract means.
 
-The one source of PostgreSQL's comments, of the column schema on the Dagster assets and of docs/data-contract.md:
-`python -m gainsight_pipelines.store.contract` prints that page. Types are PostgreSQL's, taken from the migrations by a
-test that holds both against each other; nothing here makes a table.
+The one source of PostgreSQL's comments, of the column schema on the Dagster assets and of docs/data-contract.md
+(`objects/contract_page.py`). Types are PostgreSQL's, taken from the migrations by a test that holds both against each
+other; nothing here makes a table.
 """
 
 from __future__ import annotations
@@ -335,42 +335,3 @@ def comment(connection: psycopg.Connection) -> None:
             connection.execute(
                 sql.SQL("COMMENT ON COLUMN {} IS {}").format(sql.Identifier(name, column), sql.Literal(meaning))
             )
-
-
-INTRODUCTION = """\
-# Data contract
-
-<!-- Written by `python -m gainsight_pipelines.store.contract > docs/data-contract.md`; a test holds it against the
-database. -->
-
-The product writes into schema `gainsight` of PostgreSQL. These names are its API: a change is a migration, and is named
-in the changelog. Tables that are not listed here are the product's own business.
-
-Columns ending in `_at` are UTC timestamps. A record lies in one table, matched or not: without an account, `account_id`
-is empty and `unmatched_reason` says why; views leave such rows, and deleted ones, out. Rows are never removed, they get
-`deleted_at`. `changed_at` and `run_id` change only with the row.
-
-## Reading changes
-
-Take the rows whose `changed_at` is later than the beginning of your last read, by the database's clock, less five
-minutes, and merge them by the primary key; rows that are gone come along with `deleted_at`. That misses nothing:
-`changed_at` is the beginning of the transaction that wrote the row, and whatever writes rows (pages, matching, new
-mappings, snapshots, deletions) commits within four minutes or is rolled back and done in smaller parts. `changed_at >
-max(changed_at)` without the five minutes misses rows that were committed meanwhile.
-"""
-
-
-def page() -> str:
-    """docs/data-contract.md."""
-    parts = [INTRODUCTION]
-    for name, relation in RELATIONS.items():
-        parts.append(f"\n## {name}{' (view)' if relation.is_view else ''}\n\n{relation.meaning}\n")
-        parts.append("\n| column | type | meaning |\n|---|---|---|\n")
-        parts += [f"| {column} | {kind} | {meaning} |\n" for column, (kind, meaning) in relation.columns.items()]
-    return "".join(parts)
-
-
-if __name__ == "__main__":
-    import sys
-
-    sys.stdout.write(page())

@@ -1,10 +1,9 @@
-"""The data contract: database, comments, page and the bulk writer's tables say the same."""
+"""The data contract: database, comments and the bulk writer's tables say the same."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import get_type_hints
 
 import psycopg
@@ -26,8 +25,6 @@ INTERNAL = {"run_total", "tenant", "company_link", "object_schema", "api_quota",
 }
 """Tables that are no part of the contract."""
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 def test_the_database_has_what_the_contract_says(connection: psycopg.Connection) -> None:
     rows = connection.execute(
@@ -47,12 +44,6 @@ def test_the_database_has_what_the_contract_says(connection: psycopg.Connection)
     }
     for name, relation in contract.RELATIONS.items():
         assert list(found[name][2]) == list(relation.columns), f"order of the columns of {name}"
-
-
-def test_the_page_is_current() -> None:
-    assert (ROOT / "docs" / "data-contract.md").read_text(encoding="utf-8") == contract.page(), (
-        "run: python -m gainsight_pipelines.store.contract > docs/data-contract.md"
-    )
 
 
 TYPES = {"text": str, "numeric": Decimal, "timestamp with time zone": datetime, "jsonb": Json, "text[]": list[str]}
