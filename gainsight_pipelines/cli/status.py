@@ -51,6 +51,8 @@ def banner_table(found: Banner, settings: Settings, now: datetime) -> Renderable
     table = output.table_of("Object sync status", COLUMNS, rows, right=("read",), whole=("object", "status"))
     notes = [f"{row.name}: {note}" for row in found.rows if (note := _note(row))]
     notes += [f"{section}: {error}" for section, error in settings.errors.items()]
+    if views := [name for row in found.rows for name in row.views]:
+        notes.append(f"Typed views: {', '.join(dict.fromkeys(views))}")
     return output.below(gate_line(found, now), "", table, *([""] if notes else []), *notes)
 
 
@@ -126,4 +128,5 @@ def _row_document(row: Row) -> dict[str, Any]:
         "finished_at": row.run.finished_at,
         "next_due": row.next_due,
         "error": row.error,
+        "views": row.views,
     }

@@ -69,7 +69,7 @@ def materialization_metadata(
     }
     if view:
         columns = [dg.TableColumn(name, type=kind, description=meaning) for name, kind, meaning in typed]
-        metadata |= {"view": f"gainsight.{view}", "dagster/column_schema": dg.TableSchema(columns=columns)}
+        metadata |= {"view": f"{store.schema}.{view}", "dagster/column_schema": dg.TableSchema(columns=columns)}
     if report.since is not None:
         metadata["window_from"] = dg.MetadataValue.timestamp(report.since)
     if report.notes:

@@ -1,4 +1,6 @@
-"""What customer success works with beside the timeline: CTAs with tasks, success plans, people; and their truth.
+"""What customer success works with beside the timeline: CTAs with tasks, success plans, people, scores, e-mails.
+
+With their truth.
 
 Lookups, picklists, multi-selects and rich text, and records that only a relationship, or the CTA above them, leads to a
 company. All with a Random of their own: the rest of the world stays as it is, whatever is added here.
@@ -27,9 +29,11 @@ Place = tuple[str | None, dict[str, Any]]
 
 CTA, TASK, PLAN = "call_to_action", "cs_task", "cta_group"
 PERSON, COMPANY_PERSON, RELATIONSHIP_PERSON = "person", "company_person", "relationship_person"
+SCORE, SCORE_HISTORY, EMAIL = "scorecard_fact", "scorecard_history", "email_logs"
 
 STATUSES, PRIORITIES = ["Open", "In Progress", "Closed Success", "Closed Lost"], ["High", "Medium", "Low"]
 REASONS = ["Low Usage", "Renewal", "Executive Change", "Support Risk", "Onboarding"]
+SCORES, EMAIL_STATES = ["Red", "Yellow", "Green"], ["Sent", "Opened", "Bounced"]
 ROLES = ["Champion", "Decision Maker", "Admin", "End User"]
 
 
@@ -49,6 +53,9 @@ class SuccessMaker:
                 self._person(),
                 self._company_person(),
                 self._relationship_person(),
+                self._score(SCORE, "Scorecard Fact"),
+                self._score(SCORE_HISTORY, "Scorecard History"),
+                self._email(),
             )
         }
 
@@ -61,7 +68,9 @@ class SuccessMaker:
         plans = self._plans(places)
         ctas = self._ctas(places, relationships)
         self._tasks(ctas, plans)
-        self._people(places, relationships)
+        people = self._people(places, relationships)
+        self._scores(places)
+        self._emails(places, people)
 
     # -- schemas --------------------------------------------------------------------------------------------------
 
@@ -142,6 +151,32 @@ class SuccessMaker:
         ]
         return describe_object(RELATIONSHIP_PERSON, "Relationship Person", fields, self._picklists)
 
+    def _score(self, name: str, label: str) -> dict[str, Any]:
+        if "Score Label" not in self._picklists.items:
+            self._score_labels = self._picklists.make("Score Label", SCORES)
+        fields = [
+            *system_fields(),
+            describe_field("CompanyId", "LOOKUP", "Company", lookup="company"),
+            describe_field("Measure", "STRING"),
+            describe_field("Score", "NUMBER"),
+            picklist_field("LabelId", self._score_labels, "Label"),
+            describe_field("SnapshotDate", "DATE", "Snapshot Date"),
+        ]
+        return describe_object(name, label, fields, self._picklists)
+
+    def _email(self) -> dict[str, Any]:
+        states = self._picklists.make("Email State", EMAIL_STATES)
+        fields = [
+            *system_fields(),
+            describe_field("GsCompanyId", "LOOKUP", "Company", lookup="company"),
+            describe_field("PersonId", "LOOKUP", "Person", lookup=PERSON),
+            describe_field("EmailAddress", "EMAIL", "Email Address"),
+            describe_field("SentDate", "DATETIME", "Sent Date"),
+            describe_field("OpenCount", "NUMBER", "Open Count"),
+            picklist_field("StateId", states, "State"),
+        ]
+        return describe_object(EMAIL, "Email Logs", fields, self._picklists)
+
     # -- records --------------------------------------------------------------------------------------------------
 
     def _add(self, name: str, where: dict[str, Any], fields: Record, shown: Record | None = None) -> Record:
@@ -215,8 +250,8 @@ class SuccessMaker:
                 fields |= {"DueDate": cta["DueDate"], "IsEmailSent": number % 2 == 0, "Order": order + 1}
                 self._add(TASK, known or NOBODY, fields, {"Order": order + 1, "IsEmailSent": number % 2 == 0})
 
-    def _people(self, places: Sequence[Place], relationships: dict[str, str]) -> None:
-        roles = self._picklists.items["Person Role"]
+    def _people(self, places: Sequence[Place], relationships: dict[str, str]) -> list[Record]:
+        roles, people = self._picklists.items["Person Role"], []
         for number, (company, where) in enumerate(places):
             first = words.FIRST_NAMES[number % len(words.FIRST_NAMES)]
             last = words.LAST_NAMES[number * 7 % len(words.LAST_NAMES)]
@@ -226,6 +261,7 @@ class SuccessMaker:
                 {"FirstName": first, "LastName": last, "Email": f"person{number}@customer.example"},
                 {"FirstName": first, "Email": f"person{number}@customer.example"},
             )
+            people.append(person)
             chosen = self._rng.sample(ROLES, k=1 + number % 2)
             fields = {"Company_ID": company, "Person_ID": person["Gsid"], "Title": "Head of " + chosen[0]}
             fields |= {"Role": [roles[each] for each in chosen], "Active": number % 5 != 0}
@@ -234,6 +270,30 @@ class SuccessMaker:
             if relationship := relationships.get(company or ""):
                 fields = {"Relationship_ID": relationship, "Person_ID": person["Gsid"], "IsPrimaryCompany": True}
                 self._add(RELATIONSHIP_PERSON, where, fields, {"IsPrimaryCompany": True})
+        return people
+
+    def _scores(self, places: Sequence[Place]) -> None:
+        """The score of each company as it stands, and as it was on the firsts of three months."""
+        labels, today = self._picklists.items["Score Label"], self._world.now.date()
+        months = [(today.replace(day=1) - timedelta(days=31 * ago)).replace(day=1) for ago in range(3)]
+        for number, (company, where) in enumerate(places):
+            for name, days in ((SCORE, [today]), (SCORE_HISTORY, months)):
+                for ago, day in enumerate(days):
+                    score = (number * 13 + ago * 7) % 101
+                    label = SCORES[min(score // 34, 2)]
+                    fields = {"CompanyId": company, "Measure": "Overall", "Score": score, "LabelId": labels[label]}
+                    shown = {"Score": score, "LabelId": label, "SnapshotDate": day.isoformat()}
+                    self._add(name, where, fields | {"SnapshotDate": day}, shown)
+
+    def _emails(self, places: Sequence[Place], people: Sequence[Record]) -> None:
+        states = self._picklists.items["Email State"]
+        for number, ((company, where), person) in enumerate(zip(places, people, strict=True)):
+            state = EMAIL_STATES[number % 3]
+            fields = {"GsCompanyId": company, "PersonId": person["Gsid"], "EmailAddress": person["Email"]}
+            fields |= {"SentDate": self._world.now - timedelta(hours=number + 1), "StateId": states[state]}
+            fields["OpenCount"] = number % 4 if state == "Opened" else 0
+            shown = {"StateId": state, "OpenCount": fields["OpenCount"], "EmailAddress": person["Email"]}
+            self._add(EMAIL, where, fields, shown)
 
 
 NOBODY: dict[str, Any] = {

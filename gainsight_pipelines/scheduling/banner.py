@@ -6,17 +6,20 @@ alone, so that it is there in a moment.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import psycopg
 
+from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.scheduling.cadence import cadence_of
 from gainsight_pipelines.settings import Settings
+from gainsight_pipelines.settings.pulls import configured_pulls
 from gainsight_pipelines.store import runs
 from gainsight_pipelines.store.gate import Gate, find_gate
 from gainsight_pipelines.store.leases import is_held
 from gainsight_pipelines.store.runs import Run
+from gainsight_pipelines.store.views import typed_views
 
 NEVER = "never"
 DEAD_AFTER = timedelta(minutes=1)
@@ -29,6 +32,7 @@ class Row:
 
     `status`: running, completed, failed (also where the gate was closed) or never. `error`: why it failed, and what to
     do; what to do as well where it never ran. `next_due`: the next tick of its schedule; None: a person stopped it.
+    `views`: the typed views of its records.
     """
 
     name: str
@@ -37,6 +41,7 @@ class Row:
     error: str | None
     next_due: datetime | None
     is_dead: bool = False
+    views: tuple[str, ...] = ()
 
     @property
     def since(self) -> datetime | None:
@@ -55,10 +60,14 @@ class Banner:
 def read_banner(connection: psycopg.Connection, settings: Settings, now: datetime) -> Banner:
     """The banner as it is now."""
     latest, stopped = runs.latest_runs(connection), runs.stopped_objects(connection)
+    views, pulls = typed_views(connection), configured_pulls(settings)
     rows = []
     for name in settings.object_names():
         next_due = None if name in stopped else cadence_of(settings, name).next(now)
-        rows.append(_row(connection, name, latest.get(name), next_due, now))
+        row = _row(connection, name, latest.get(name), next_due, now)
+        pull = pulls[name]
+        shown = None if isinstance(pull, SettingsError) else pull.gainsight_object
+        rows.append(replace(row, views=tuple(each.name for each in views if each.gainsight_object == shown)))
     return Banner(find_gate(connection), tuple(rows))
 
 

@@ -70,7 +70,9 @@ def test_what_ran_what_failed_and_what_is_next(product: Product, sandbox: Runnin
     assert looked.status == 0, looked.err
     assert [path.name for path in product.folder.iterdir()] == ["gainsight.yaml"]
     document = looked.document
+    assert "company_attributes" in lines["Typed"]
     assert document["gate"]["reason"] == "not_answering"
+    assert document["objects"][0]["views"] == ["company_attributes"]
     assert [each["status"] for each in document["objects"]] == ["completed", "failed", "never", "never"]
     assert document["objects"][3]["next_due"] is None
     assert datetime.fromisoformat(document["objects"][0]["next_due"]) > datetime.now(UTC)

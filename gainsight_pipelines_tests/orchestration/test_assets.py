@@ -17,6 +17,8 @@ from gainsight_pipelines_tests.pulling import Pulling
 
 LAST_CHANGED = "SELECT changed_at FROM activity ORDER BY changed_at DESC LIMIT 5"
 
+PERSON = dg.AssetKey(["gainsight", "person"])
+
 TABLES = {
     "crm/account": "account",
     "gainsight/company": "company",
@@ -65,6 +67,18 @@ def test_a_materialization_shows_numbers_lineage_and_what_has_no_account(pulling
     assert shown["details"]["unmatched_examples"].keys() == reasons.keys()
     (source,) = shown["dagster/column_lineage"].deps_by_column["account_id"]
     assert (source.asset_key.to_user_string(), source.column_name) == ("crm/account", "account_id")
+
+
+def test_a_materialization_shows_the_columns_of_the_typed_view(located: Located) -> None:
+    """In the schema that the settings name: the view's columns, as people read them in the asset's overview."""
+    located.pulling.content |= {"objects": [{"object": "person"}], "store": {"schema": "cs"}}
+    result = located.run("person")
+    (event,) = [each for each in result.get_asset_materialization_events() if each.asset_key == PERSON]
+    shown = event.materialization.metadata
+    assert shown["view"].value == "cs.person"
+    columns = {column.name: column for column in shown["dagster/column_schema"].value.columns}
+    assert next(iter(columns)) == "account_id"
+    assert (columns["email"].type, columns["email"].description) == ("text", "Email (Email).")
 
 
 def test_a_run_keeps_its_events_and_does_not_print_each(located: Located, capfd: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.errors import SettingsError
+from gainsight_pipelines.objects.record import KNOWN
 from gainsight_pipelines_tests.pulling import Pulling, pulling_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 
@@ -24,8 +25,12 @@ OBJECTS = (
     "relationship_person",
     "gsuser",
     "health_scorecard_fact",
+    "scorecard_fact",
+    "scorecard_history",
+    "email_logs",
 )
 REFERENCE = ("person", "gsuser")
+assert set(KNOWN) <= set(OBJECTS), "whatever the docs name is tried"
 
 
 @pytest.fixture
