@@ -1,4 +1,4 @@
-"""Parses values from APIs and people: dates, numbers, booleans. Shared by Gainsight and both CRMs.
+"""Parses values from APIs and people: dates, numbers, booleans, hosts. Shared by Gainsight and both CRMs.
 
 Tolerant where the public documentation and production clients contradict each other (epoch milliseconds or ISO, "" for
 a missing date, numbers as strings). Strict where a value is ambiguous: it raises ValueError and never guesses. Nothing
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from ipaddress import ip_address
 
 from gainsight_pipelines.text import visible
 
@@ -202,3 +203,12 @@ def _number_of(text: str) -> Decimal:
         return Decimal(text)
     except InvalidOperation:
         raise ValueError("the text is not a number") from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine: localhost or a name below it, 127.0.0.0/8 or ::1."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        name = host.casefold()
+        return name == "localhost" or name.endswith(".localhost")

@@ -36,7 +36,6 @@ LESS = ("written", "unchanged", "seconds", "calls")
 """What a narrow terminal can do without, the last of them first."""
 UNMATCHED_IDS = ("object", "record_id", "company_gsid", "reason", "first_seen_at")
 UNMATCHED_LESS = ("candidates", "first_seen_at", "company_gsid")
-ATTENTION = ("failed", "gated")
 
 
 def run_command(

@@ -19,8 +19,8 @@ from gainsight_pipelines.scheduling.banner import NEVER, Row, read_banner
 from gainsight_pipelines.scheduling.gate import Pace
 from gainsight_pipelines.settings import Secrets, Settings, load_settings, settings_path
 from gainsight_pipelines.settings.pulls import find_pull
-from gainsight_pipelines.settings.validators import is_loopback
 from gainsight_pipelines.store.gate import Gate
+from gainsight_pipelines.values import is_loopback
 
 
 def settings_page_command(

@@ -5,7 +5,6 @@ Importing this is cheap: the vendors' libraries are loaded with the first connec
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from gainsight_pipelines.crm.fields import AccountFieldMap, GsidFields
 from gainsight_pipelines.crm.protocol import CRMKind, PrimaryCRM
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.headers import fit_for_header
+from gainsight_pipelines.values import is_loopback
 
 if TYPE_CHECKING:
     from gainsight_pipelines.crm.salesforce_session import SalesforceCredentials
@@ -201,7 +201,7 @@ def _origin(name: str, value: str, plain_loopback: bool) -> str:
         raise SettingsError(f"{name} is not an address.", "Write it like https://yours.example.com.")
     if parts.username or parts.password:
         raise SettingsError(f"{name} holds a user name or password.", "Write the address without them.")
-    if parts.scheme != "https" and not (parts.scheme == "http" and plain_loopback and _is_loopback(host)):
+    if parts.scheme != "https" and not (parts.scheme == "http" and plain_loopback and is_loopback(host)):
         allowed = "https, or http on a loopback address" if plain_loopback else "https"
         raise SettingsError(f"{name} begins with {parts.scheme}://; it has to be {allowed}.", "Correct it.")
     if host.endswith(".lightning.force.com"):
@@ -209,10 +209,3 @@ def _origin(name: str, value: str, plain_loopback: bool) -> str:
         raise SettingsError(f"{name} is the address of a page.", f"Set it to https://{good}.my.salesforce.com.")
     host = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{host}{f':{port}' if port else ''}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

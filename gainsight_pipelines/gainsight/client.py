@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
 from threading import Lock
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -62,6 +61,7 @@ from gainsight_pipelines.gainsight.metadata import (
 )
 from gainsight_pipelines.gainsight.query import Query, check_object_name
 from gainsight_pipelines.gainsight.responses import NotJson, Renamer, decode, looks_like_a_web_page, records_of
+from gainsight_pipelines.values import is_loopback
 
 CONNECT_TIMEOUT = 10.0  # seconds
 READ_TIMEOUT = 60.0  # seconds without a byte; public clients use 15 to 300
@@ -161,7 +161,7 @@ def checked_base_url(url: str) -> str:
         raise SettingsError("gainsight.base_url holds a user name or password", "Remove everything before the host.")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise SettingsError("gainsight.base_url has a path after the host", f"Write only {parts.scheme}://{host}.")
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise SettingsError("gainsight.base_url is http, which sends the key unencrypted", "Write https://.")
     shown = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{shown}:{port}" if port else f"{parts.scheme}://{shown}"
@@ -559,15 +559,6 @@ class _Tries:
         if is_over or seconds > LONGEST_WAIT:
             raise error
         self._clock.sleep(max(seconds, 0.0))
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _retry_after(header: str | None, server_time: datetime) -> float | None:

@@ -66,10 +66,6 @@ class Field:
         """Whether records hold dates or date-times in this field."""
         return self.data_type in DATE_TYPES
 
-    def label_of(self, value: str) -> str:
-        """The label of a picklist id, or the id itself if the option was deleted (records keep its id)."""
-        return next((option.label for option in self.options if option.value == value), value)
-
 
 @dataclass(frozen=True, slots=True)
 class ObjectSchema:

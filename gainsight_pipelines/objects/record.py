@@ -83,7 +83,6 @@ RECORD = Table(
     key=("object", "gsid"),
     sample=("gsid", "account_id", "match_method", "unmatched_reason", "modified_at", "changed_at"),
     object_column="object",
-    merged_columns=("attributes",),
 )
 
 

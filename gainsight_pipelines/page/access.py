@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gainsight_pipelines.errors import SettingsError
-from gainsight_pipelines.settings.validators import is_loopback
+from gainsight_pipelines.values import is_loopback
 
 TOKEN = "token"  # noqa: S105 (the name of a parameter)
 READS = frozenset({"GET", "HEAD", "OPTIONS"})

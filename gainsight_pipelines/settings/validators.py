@@ -11,6 +11,8 @@ import zoneinfo
 from datetime import UTC, datetime
 from urllib.parse import SplitResult, urlsplit
 
+from gainsight_pipelines.values import is_loopback
+
 OWNER = r"^(team:[\w.-]+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$"
 """What Dagster takes for the owner of an asset; for anything else it refuses the whole code location."""
 SCHEMA_NAME = r"^[A-Za-z_][A-Za-z0-9_$-]{0,62}$"
@@ -65,12 +67,6 @@ def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_address(host)
     except ValueError:
         return None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine: localhost, 127.0.0.0/8 or ::1."""
-    ip = _ip(host)
-    return host.casefold() == "localhost" if ip is None else ip.is_loopback
 
 
 def schema(value: str) -> str:

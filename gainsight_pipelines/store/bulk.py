@@ -121,8 +121,6 @@ def _names(columns: Iterable[str]) -> sql.Composed:
 
 def _new_value(table: Table, column: str) -> sql.Composed:
     how = "coalesce(excluded.{0}, t.{0})" if column in table.kept_columns else "excluded.{0}"
-    if column in table.merged_columns:
-        how = "t.{0} || excluded.{0}"
     return sql.SQL(how).format(sql.Identifier(column))
 
 

@@ -40,7 +40,6 @@ class Table:
         part_column: tells the rows of one record apart, where a record makes several; those that a record no longer
             makes are marked deleted when it is read again.
         date_column: when the record happened, for reads by age.
-        merged_columns: JSON whose keys a row adds to those that were stored: a key that is left out says nothing.
         kept_columns: what a row leaves out (null) stays as it was stored before.
     """
 
@@ -55,7 +54,6 @@ class Table:
     part_column: str | None = None
     date_column: str | None = None
     kept_columns: tuple[str, ...] = ()
-    merged_columns: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
