@@ -24,6 +24,7 @@ from gainsight_pipelines.objects.fields import (
 )
 from gainsight_pipelines.objects.pull import (
     COMPANY_OBJECT,
+    FIELD_TYPES,
     USUAL_CRM_ID,
     Basis,
     CompanyFields,
@@ -190,7 +191,7 @@ class CompanyMapper:
         setting = self._setting if isinstance(self._setting, str) else sorted(self._setting, key=name_key)
         # The CRM id's field is named too: stored companies have the ids of another one.
         types = {column.key: column.kind for column in self.columns}
-        mapping = {"company.attributes": setting, "company.crm_id_field": self.company.crm_id, "types of fields": types}
+        mapping = {"company.attributes": setting, "company.crm_id_field": self.company.crm_id, FIELD_TYPES: types}
         return Basis(COMPANY_OBJECT, self.select, mapping=mapping, names=tuple(mapping))
 
     def remaps(self, former: Basis) -> tuple[Remap, ...] | None:

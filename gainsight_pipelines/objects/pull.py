@@ -119,6 +119,10 @@ def _checked_gsid(value: str | None) -> str | None:
     return found if found and len(found) <= MAX_ID else None
 
 
+FIELD_TYPES = "types of fields"
+"""In the mapping of a basis, and no setting: the type that each field's values are stored as, by its name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Basis:
     """What an object's rows depend on besides its records. Kept with the cursor, compared by the next run.

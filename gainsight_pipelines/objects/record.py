@@ -32,6 +32,7 @@ from gainsight_pipelines.objects.fields import (
 )
 from gainsight_pipelines.objects.pull import (
     COMPANY_OBJECT,
+    FIELD_TYPES,
     Basis,
     CompanyFields,
     Fit,
@@ -277,7 +278,7 @@ class RecordMapper:
         fields = tuple(name for name in self.select if name != self.company.crm_id)
         types = {column.key: column.kind for column in self.columns}
         company = self.company.gsid or self.company.through
-        mapping = {f"{SECTION}[].company_field": company, "types of fields": types}
+        mapping = {f"{SECTION}[].company_field": company, FIELD_TYPES: types}
         return Basis(
             self._object,
             fields,

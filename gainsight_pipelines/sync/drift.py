@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
-from gainsight_pipelines.objects.pull import Basis, Mapper
+from gainsight_pipelines.objects.pull import FIELD_TYPES, Basis, Mapper
 from gainsight_pipelines.store.deletions import mark_object
 from gainsight_pipelines.store.links import has_rows as has_rows_of
 from gainsight_pipelines.store.remap import Remap
@@ -238,6 +238,10 @@ def _compare(changes: Changes, mapper: Mapper, former: Basis | None) -> None:
         for name in sorted({*former.mapping, *basis.mapping})
         if not _is_same(former.mapping.get(name), basis.mapping.get(name), is_name=name in basis.names)
     ]
+    if FIELD_TYPES in different:
+        different.remove(FIELD_TYPES)
+        if told := _field_changes(former.mapping.get(FIELD_TYPES), basis.mapping.get(FIELD_TYPES)):
+            changes.rereads.append(f"fields changed in Gainsight: {told} (the settings can stay as they are)")
     if different:
         named = ", ".join(f"`{name}`" for name in different)
         remaps = mapper.remaps(former)
@@ -246,6 +250,16 @@ def _compare(changes: Changes, mapper: Mapper, former: Basis | None) -> None:
         else:
             changes.remaps = remaps
             changes.remap_reasons.append(f"{named} changed")
+
+
+def _field_changes(former: object, now: object) -> str:
+    """The fields whose values are stored as another type by now, and those that are gone. New ones are told as such."""
+    before, after = (value if isinstance(value, dict) else {} for value in (former, now))
+    found = [
+        f"{name} ({before[name]}, now {after[name]})" for name in after if before.get(name, after[name]) != after[name]
+    ]
+    found += [f"{name} (gone)" for name in before if name not in after]
+    return ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
 
 
 def _is_same(former: object, now: object, *, is_name: bool) -> bool:

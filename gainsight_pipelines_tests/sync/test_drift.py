@@ -200,6 +200,7 @@ def test_drift_of_the_schema_is_noticed_and_stops_nothing_else(pulling: Pulling)
         "retyped": {"Seats__gc": "NUMBER → STRING"},
     }
     assert "Moons__gc" in notes(report)
+    assert "Seats__gc (numeric(38,9), now text), Employees (gone) (the settings can stay as they are)" in notes(report)
     rows = pulling.query("SELECT attributes ->> 'Moons__gc', attributes ? 'Employees' FROM company")
     assert set(rows) == {("3", False)}
     assert "schema_drift" not in pulling.pull("company").details
