@@ -160,8 +160,13 @@ class Hosted:
 
 
 @contextmanager
-def hosted(folder: Path, server: EmbeddedServer, sandbox: RunningSandbox) -> Iterator[Hosted]:
-    """A copy of the example project on the sandbox: its own tenant with Salesforce, Acme's with HubSpot."""
+def hosted(
+    folder: Path, server: EmbeddedServer, sandbox: RunningSandbox, *, is_alone: bool = False
+) -> Iterator[Hosted]:
+    """A copy of the example project on the sandbox: its own tenant with Salesforce, Acme's with HubSpot.
+
+    Beside another code location with two tenants more, unless `is_alone`.
+    """
     shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     defs = folder / "src" / LOCATION / "defs"
     settings = defs / "gainsight" / "gainsight.yaml"
@@ -174,10 +179,10 @@ def hosted(folder: Path, server: EmbeddedServer, sandbox: RunningSandbox) -> Ite
     home.mkdir()
     (home / "dagster.yaml").write_text(INSTANCE)
     (folder / "src" / f"{SECOND_LOCATION}.py").write_text(SECOND.format(url=sandbox.urls["gainsight"]))
-    code, second, web = free_port(), free_port(), free_port()
+    modules = {LOCATION: f"{LOCATION}.definitions"} | ({} if is_alone else {SECOND_LOCATION: SECOND_LOCATION})
+    ports, web = {name: free_port() for name in modules}, free_port()
     locations = [
-        {"grpc_server": {"host": "127.0.0.1", "port": port, "location_name": name}}
-        for name, port in ((LOCATION, code), (SECOND_LOCATION, second))
+        {"grpc_server": {"host": "127.0.0.1", "port": port, "location_name": name}} for name, port in ports.items()
     ]
     (folder / "workspace.yaml").write_text(yaml.safe_dump({"load_from": locations}))
     with fresh_database(server) as data, fresh_database(server) as other, dagster_database(server) as dagster:
@@ -187,13 +192,15 @@ def hosted(folder: Path, server: EmbeddedServer, sandbox: RunningSandbox) -> Ite
         }
         create_storage(env)
         commands = (
-            ["dagster", "api", "grpc", "-m", f"{LOCATION}.definitions", "-h", "127.0.0.1", "-p", str(code)],
-            ["dagster", "api", "grpc", "-m", SECOND_LOCATION, "-h", "127.0.0.1", "-p", str(second)],
+            *(
+                ["dagster", "api", "grpc", "-m", module, "-h", "127.0.0.1", "-p", str(ports[name])]
+                for name, module in modules.items()
+            ),
             ["dagster_webserver", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(web)],
             ["dagster._daemon", "run", "-w", "workspace.yaml"],
         )
         with _running(commands, folder, env):
-            found = Hosted(f"http://127.0.0.1:{web}", folder, server.url(data), env, locations=2)
+            found = Hosted(f"http://127.0.0.1:{web}", folder, server.url(data), env, locations=len(modules))
             wait_until(found.has_loaded, 90)
             try:
                 yield found

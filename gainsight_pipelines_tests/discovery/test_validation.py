@@ -65,7 +65,7 @@ def test_everything_passes(sandbox: RunningSandbox, tmp_path: Path, kind: str) -
         found = checks(finding)
         assert passed(found), [check for check in found if check.outcome is not Outcome.PASSED]
         assert {check.section for check in found} >= {"gainsight", "primary_crm", "common", "company", "surveys"}
-        assert find(found, "gainsight", "key").facts["objects"] == 19
+        assert find(found, "gainsight", "key").facts["objects"] == 22
         accounts = sandbox.truth()["accounts"][kind].values()
         live = [one for one in accounts if not one["deleted"] and one["merged_into"] is None]
         assert find(found, "primary_crm", "accounts").facts["accounts"] == len(live)

@@ -28,7 +28,7 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="ui-") as folder,
         embedded_server(Path(folder) / "postgres", temporary=True) as server,
         start_sandbox(Path(folder) / "sandbox", activities=2000, accounts=120) as sandbox,
-        hosted(Path(folder) / "project", server, sandbox) as host,
+        hosted(Path(folder) / "project", server, sandbox, is_alone=True) as host,
         browser_page(viewport={"width": 1400, "height": 800}) as page,
     ):
         host.finish(*(host.launch(job) for job in JOBS))
