@@ -17,6 +17,7 @@ import yaml
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines_tests.databases import dagster_database, fresh_database
+from gainsight_pipelines_tests.preloaded import run_command
 from gainsight_pipelines_tests.read_only import on_read_only
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 
@@ -69,17 +70,15 @@ class Product:
 
         `is_read_only`: the command finds the folder on a read-only file system.
         """
-        command = [sys.executable, "-m", "gainsight_pipelines.cli", *arguments]
-        done = subprocess.run(
-            on_read_only(self.folder, command) if is_read_only else command,
-            cwd=self.folder,
-            env={key: value for key, value in {**self.env, **env}.items() if value is not None},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=RUN_SECONDS,
-            check=False,
-        )
+        kept = {key: value for key, value in {**self.env, **env}.items() if value is not None}
+        if is_read_only:
+            command = on_read_only(self.folder, [sys.executable, "-m", "gainsight_pipelines.cli", *arguments])
+            done = subprocess.run(
+                command, cwd=self.folder, env=kept, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                timeout=RUN_SECONDS, check=False,
+            )  # fmt: skip
+        else:
+            done = run_command(arguments, self.folder, kept)
         return Finished(done.returncode, done.stdout, done.stderr)
 
     def run(self, *names: str, **env: str | None) -> Finished:

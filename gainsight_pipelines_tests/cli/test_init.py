@@ -21,6 +21,7 @@ import yaml
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines_tests.databases import dagster_database, fresh_database
+from gainsight_pipelines_tests.preloaded import run_command
 from gainsight_pipelines_tests.product import REAL_PREFIXES, Finished
 from gainsight_pipelines_tests.read_only import on_read_only
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
@@ -48,16 +49,7 @@ class Folder:
         return content
 
     def command(self, *arguments: str, answers: str | None = None, **env: str) -> Finished:
-        done = subprocess.run(
-            [sys.executable, "-m", "gainsight_pipelines.cli", *arguments],
-            cwd=self.path,
-            env=self.env | env,
-            input=answers if answers is not None else "",
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
+        done = run_command(arguments, self.path, self.env | env, answers or "", seconds=100)
         assert "Traceback" not in done.stderr, done.stderr
         assert not [one for one in self.sandbox.secrets if one in done.stdout + done.stderr]
         return Finished(done.returncode, done.stdout, done.stderr)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from gainsight_pipelines_tests.preloaded import run_command
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -27,16 +29,7 @@ class Folder:
 
     def run(self, *arguments: str, given: str = "", **env: str) -> subprocess.CompletedProcess[str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("GAINSIGHT", "DAGSTER"))}
-        return subprocess.run(
-            [sys.executable, "-m", "gainsight_pipelines.cli", "settings", *arguments],
-            cwd=self.path,
-            env=kept | env,
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return run_command(["settings", *arguments], self.path, kept | env, given, seconds=60)
 
 
 @pytest.fixture
