@@ -610,6 +610,13 @@ def purge(
             validator=_between(8, 36_500),  # checks look back for a week
         ),
     ] = 90,
+    rejected_older_than: Annotated[
+        int | None,
+        Parameter(
+            help="Days, 8 to 36,500; records in `rejected_record` that were last seen earlier go too.",
+            validator=_between(8, 36_500),
+        ),
+    ] = None,
     dry_run: Annotated[bool, Parameter(negative="", help="Only say how many would go.")] = False,
     settings: SettingsPath = None,
     json: Json = False,
@@ -617,7 +624,9 @@ def purge(
     """Delete old runs with their events, which Dagster keeps for good; each object's last successful one stays."""
     from gainsight_pipelines.cli.purge import purge_command
 
-    return purge_command(days=older_than, is_dry=dry_run, path=settings, as_json=json)
+    return purge_command(
+        days=older_than, rejected_days=rejected_older_than, is_dry=dry_run, path=settings, as_json=json
+    )
 
 
 @app.command

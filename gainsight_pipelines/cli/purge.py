@@ -13,14 +13,18 @@ from gainsight_pipelines.errors import PermanentError
 from gainsight_pipelines.orchestration.instance import create_storage
 
 
-def purge_command(*, days: int, is_dry: bool, path: Path | None, as_json: bool) -> int:
+def purge_command(*, days: int, rejected_days: int | None, is_dry: bool, path: Path | None, as_json: bool) -> int:
     """Deletes runs that are older, or says how many would go."""
     with open_workspace(path, is_looking=True) as workspace:
         say_mistakes(workspace.settings)
         create_storage(workspace.environ)
         command = [sys.executable, "-m", "gainsight_pipelines.orchestration.purge", str(days)]
         done = subprocess.run(
-            [*command, *(["--dry-run"] if is_dry else [])],
+            [
+                *command,
+                *([] if rejected_days is None else ["--rejected", str(rejected_days)]),
+                *(["--dry-run"] if is_dry else []),
+            ],
             env=dict(workspace.environ),
             stdout=subprocess.PIPE,
             check=False,
@@ -34,6 +38,14 @@ def purge_command(*, days: int, is_dry: bool, path: Path | None, as_json: bool) 
         verb = "would go" if is_dry else "are gone"
         output.say(
             f"{counts['dagster_runs']:,} Dagster runs and {counts['sync_runs']:,} rows of sync_run older than {days}"
-            f" days {verb}. Pulled data stay."
+            f" days {verb}{_of_rejected(counts, rejected_days)}. Pulled data stay."
         )
     return 0
+
+
+def _of_rejected(counts: dict[str, int], days: int | None) -> str:
+    return (
+        ""
+        if days is None
+        else f", {counts['rejected_records']:,} records that were kept aside over {days} days ago too"
+    )

@@ -19,6 +19,7 @@ from gainsight_pipelines.orchestration.frames import GainsightFramesIOManager
 from gainsight_pipelines.orchestration.identity import step_tags
 from gainsight_pipelines.orchestration.names import DEFAULT_PREFIX, Names
 from gainsight_pipelines.orchestration.resources import GainsightResource
+from gainsight_pipelines.orchestration.retention import retention_job, retention_schedule
 from gainsight_pipelines.orchestration.schedules import pull_schedule
 from gainsight_pipelines.orchestration.sensors import gate_sensor
 from gainsight_pipelines.orchestration.sync_all import sync_all_job, sync_all_sensor
@@ -108,7 +109,10 @@ def definitions_of(tenant: Tenant, execute: Execute | None = None) -> dg.Definit
     days = [backfill_asset(tenant, name) for name in pulls]
     checks = [pull_checks(tenant, name) for name in pulls]
     checks += [alert_check(tenant)]
-    sync_all, alerts = sync_all_job(tenant), alert_sensor(tenant)
+    sync_all, alerts, retention = sync_all_job(tenant), alert_sensor(tenant), retention_job(tenant)
+    schedules = [pull_schedule(tenant, name) for name in pulls]
+    if retention is not None:
+        schedules.append(retention_schedule(tenant, retention))
     return dg.Definitions(
         assets=[
             account_asset(tenant),
@@ -116,8 +120,8 @@ def definitions_of(tenant: Tenant, execute: Execute | None = None) -> dg.Definit
             *(each for each in days if each is not None),
         ],
         asset_checks=[gate_check(tenant), *(each for each in checks if each is not None)],
-        jobs=[*jobs, *([sync_all] if pulls else [])],
-        schedules=[] if tenant.schedules == "none" else [pull_schedule(tenant, name) for name in pulls],
+        jobs=[*jobs, *([sync_all] if pulls else []), *([retention] if retention is not None else [])],
+        schedules=[] if tenant.schedules == "none" else schedules,
         sensors=[
             gate_sensor(tenant, jobs),
             *([sync_all_sensor(tenant, sync_all, jobs)] if pulls else []),

@@ -50,6 +50,11 @@ class Names:
         """The job that starts all pulls."""
         return f"{self.prefix}_sync_all"
 
+    @property
+    def retention(self) -> str:
+        """The job that deletes what is old."""
+        return f"{self.prefix}_retention"
+
     def job(self, name: str) -> str:
         """The job that runs one pull."""
         return f"{self.prefix}_pull_{name}"

@@ -26,6 +26,7 @@ from gainsight_pipelines.settings.models import (
     CommonSettings,
     GainsightSettings,
     PrimaryCRMSettings,
+    RetentionSettings,
     Schedules,
     SchedulesSettings,
     StoreSettings,
@@ -117,6 +118,11 @@ class Settings:
         """What is worth a message; None: nothing is."""
         found = self._get("alerts", AlertSettings)
         return found if found is not None and found.enabled else None
+
+    @property
+    def retention(self) -> RetentionSettings | None:
+        """What is deleted by itself; None: nothing."""
+        return self._get("retention", RetentionSettings)
 
     def crm_id_field(self) -> str | None:
         """The company's field with the CRM id, by which all objects are matched: told wherever it can be.

@@ -301,6 +301,39 @@ with warnings.catch_warnings():
         ] = "gainsight"  # type: ignore[assignment]
 
 
+AGE = Field(ge=8, le=36_500)
+
+
+class RetentionSettings(Section):
+    """What is deleted by itself once it is old: the tenant's runs in Dagster with their events, and what tells of them.
+
+    Pulled data always stay. Without this section nothing is deleted; `retention: {}` takes these defaults.
+    """
+
+    runs_days: Annotated[
+        StrictInt,
+        AGE,
+        Field(
+            description="Runs and their rows in `sync_run` stay for so many days; the last successful ones for good."
+        ),
+        Takes("a whole number of days from 8 to 36500"),
+    ] = 90
+    rejected_days: Annotated[
+        Annotated[StrictInt, AGE] | None,
+        Field(description="Records in `rejected_record` stay for so many days after they were last seen."),
+        Takes("a whole number of days from 8 to 36500, or null"),
+    ] = None
+    cron: Annotated[
+        str,
+        AfterValidator(validators.cron),
+        Field(strict=True, description="When, in the time zone of `schedules`."),
+        Takes("a cron expression of five fields like '40 3 * * *'"),
+    ] = "40 3 * * *"
+    dry_run: Annotated[
+        StrictBool, Field(description="Only count what would go; each run says it."), Takes("true or false")
+    ] = False
+
+
 class DeliverySettings(Section):
     """The warehouse that `deliver` brings tables to. Its credentials are found as dlt finds them, never here."""
 
@@ -329,6 +362,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "schedules": SchedulesSettings,
     "store": StoreSettings,
     "alerts": AlertSettings,
+    "retention": RetentionSettings,
     "delivery": DeliverySettings,
 }
 """The sections of the file, in the order in which they are documented."""

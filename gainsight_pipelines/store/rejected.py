@@ -42,6 +42,14 @@ def write_rejected(
         )
 
 
+def purge(connection: psycopg.Connection, before: datetime, *, is_dry: bool) -> int:
+    """Deletes, or only counts, the records that were last seen before."""
+    if is_dry:
+        row = connection.execute("SELECT count(*) FROM rejected_record WHERE last_seen_at < %s", (before,)).fetchone()
+        return int(row[0]) if row else 0
+    return connection.execute("DELETE FROM rejected_record WHERE last_seen_at < %s", (before,)).rowcount
+
+
 def _payload(record: dict[str, Any]) -> str:
     try:
         return to_json(record)

@@ -115,7 +115,7 @@ def test_it_looks_and_makes_nothing(product: Product) -> None:
             patch.setenv(name, value)
         for look in (
             lambda: metrics_command(port=None, host="127.0.0.1", path=path),
-            lambda: purge_command(days=1, is_dry=False, path=path, as_json=False),
+            lambda: purge_command(days=8, rejected_days=None, is_dry=False, path=path, as_json=False),
             lambda: reset_command(is_confirmed=True, path=path),
             lambda: open_workspace(path, is_looking=True).__enter__(),
         ):
