@@ -85,7 +85,7 @@ class Origin:
             return False
         if PULL_TAG in run.tags:
             return run.job_name in self.jobs
-        return bool(run.asset_selection) and self.assets.issuperset(run.asset_selection)
+        return bool(run.asset_selection) and self.assets.issuperset(run.asset_selection or ())
 
 
 def purge(

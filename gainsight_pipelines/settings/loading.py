@@ -122,7 +122,8 @@ class Settings:
     @property
     def retention(self) -> RetentionSettings | None:
         """What is deleted by itself; None: nothing."""
-        return self._get("retention", RetentionSettings)
+        found = self._get("retention", RetentionSettings)
+        return found if found is not None and found.enabled else None
 
     def crm_id_field(self) -> str | None:
         """The company's field with the CRM id, by which all objects are matched: told wherever it can be.

@@ -307,15 +307,16 @@ AGE = Field(ge=8, le=36_500)
 class RetentionSettings(Section):
     """What is deleted by itself once it is old: the tenant's runs in Dagster with their events, and what tells of them.
 
-    Pulled data always stay. Without this section nothing is deleted; `retention: {}` takes these defaults.
+    Pulled data always stay.
     """
 
+    enabled: Annotated[
+        StrictBool, Field(description="Whether anything is deleted by itself."), Takes("true or false")
+    ] = False
     runs_days: Annotated[
         StrictInt,
         AGE,
-        Field(
-            description="Runs and their rows in `sync_run` stay for so many days; the last successful ones for good."
-        ),
+        Field(description="Runs and their rows in `sync_run` stay for so many days; the last successful ones stay."),
         Takes("a whole number of days from 8 to 36500"),
     ] = 90
     rejected_days: Annotated[

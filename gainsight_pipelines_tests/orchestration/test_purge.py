@@ -96,6 +96,8 @@ def test_nothing_goes_by_itself_unless_the_settings_say_so(located: Located) -> 
     repository = located.definitions.get_repository_def()
     assert not repository.has_job(NAMES.retention)
     located.pulling.content["retention"] = {}
+    assert not located.definitions.get_repository_def().has_job(NAMES.retention)
+    located.pulling.content["retention"] = {"enabled": True}
     repository = located.definitions.get_repository_def()
     schedule = repository.get_schedule_def(f"{NAMES.retention}_schedule")
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
@@ -103,7 +105,7 @@ def test_nothing_goes_by_itself_unless_the_settings_say_so(located: Located) -> 
 
 
 def test_retention_deletes_what_is_old_of_this_tenant_and_nobody_elses(located: Located) -> None:
-    located.pulling.content["retention"] = {"runs_days": 8, "rejected_days": 30}
+    located.pulling.content["retention"] = {"enabled": True, "runs_days": 8, "rejected_days": 30}
     old = datetime.now(UTC) - timedelta(days=40)
 
     @dg.asset(key=["theirs", "orders"])
