@@ -15,7 +15,8 @@ INTRODUCTION = """\
 registry and the database. -->
 
 The product writes into schema `gainsight` of PostgreSQL. These names are its API: a change is a migration, and is named
-in the changelog. Tables that are not listed here are the product's own business.
+in the changelog. Tables that are not listed here are the product's own business. The rights of a role that
+only reads: `gainsight-pipelines grants --role NAME --as reader`.
 
 Columns ending in `_at` are UTC timestamps. A record lies in one table, matched or not: without an account, `account_id`
 is empty and `unmatched_reason` says why; views leave such rows, and deleted ones, out. Rows are never removed, they get
@@ -26,8 +27,9 @@ is empty and `unmatched_reason` says why; views leave such rows, and deleted one
 Take the rows whose `changed_at` is later than the beginning of your last read, by the database's clock, less five
 minutes, and merge them by the primary key; rows that are gone come along with `deleted_at`. That misses nothing:
 `changed_at` is the beginning of the transaction that wrote the row, and whatever writes rows (pages, matching, new
-mappings, snapshots, deletions) commits within four minutes or is rolled back and done in smaller parts. `changed_at >
-max(changed_at)` without the five minutes misses rows that were committed meanwhile.
+mappings, snapshots, deletions, fields of another type) commits within four minutes or is rolled back and done in
+smaller parts. `changed_at > max(changed_at)` without the five minutes misses rows that were committed meanwhile. The
+tables that grow (`activity`, `usage_metric`, `record`) have an index for such reads.
 """
 
 OBJECTS = """
