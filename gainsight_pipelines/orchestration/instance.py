@@ -25,6 +25,11 @@ REPOSITORY_TAG = {".dagster/repository": f"__repository__@{LOCATION}"}
 
 LOCK = 7_104_202
 CONFIGURATION = Path(__file__).with_name("dagster.yaml")
+ENVIRONMENT_STORAGE = {
+    "custom": {"module": "gainsight_pipelines.orchestration.storage", "class": "EnvironmentStorage", "config": {}}
+}
+"""The storage of the dagster.yaml at the root and in deploy/: that of this project, by another name."""
+
 NEEDED = ("storage", "run_monitoring", "run_retries", "concurrency")
 """The parts of it that this project's promises depend on."""
 
@@ -45,7 +50,15 @@ def has_own_storage(folder: Path) -> bool:
         theirs, ours = _read(folder / "dagster.yaml"), _read(CONFIGURATION)
     except (OSError, UnicodeDecodeError, YAMLError):
         return False
-    return "storage" in theirs and theirs["storage"] != ours["storage"]
+    return "storage" in theirs and not _keeps(theirs, ours, "storage")
+
+
+def _keeps(theirs: Mapping[str, Any], ours: Mapping[str, Any], name: str) -> bool:
+    """Whether a configuration says in one part what this project's says, and perhaps more."""
+    found, wanted = theirs.get(name), ours[name]
+    if name == "storage" and found == ENVIRONMENT_STORAGE:
+        return True
+    return isinstance(found, dict) and wanted.items() <= found.items()
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -70,7 +83,7 @@ def check_home(folder: Path) -> str | None:
     found = folder / "dagster.yaml"
     try:
         theirs, ours = _read(found), _read(CONFIGURATION)
-        different = [name for name in NEEDED if theirs.get(name) != ours[name]]
+        different = [name for name in NEEDED if not _keeps(theirs, ours, name)]
         what = f"has a dagster.yaml that isn't this project's in {', '.join(different)}" if different else None
     except FileNotFoundError:
         what = "has no dagster.yaml"

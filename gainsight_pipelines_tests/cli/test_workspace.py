@@ -14,6 +14,7 @@ from gainsight_pipelines.orchestration.instance import CONFIGURATION, prepare_ho
 from gainsight_pipelines.settings import Secrets
 
 OURS = CONFIGURATION
+ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
@@ -42,12 +43,15 @@ def test_children_in_another_folder_find_files_that_were_named_from_here(
     assert secrets.get("HUBSPOT_ACCESS_TOKEN") is None
 
 
+@pytest.mark.parametrize(
+    "file", [OURS, ROOT / "dagster.yaml", ROOT / "deploy/dagster.yaml"], ids=["ours", "root", "deploy"]
+)
 def test_a_dagster_home_with_this_projects_file_is_used_in_silence(
-    tmp_path: Path, database_url: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, database_url: str, capsys: pytest.CaptureFixture[str], file: Path
 ) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    (home / "dagster.yaml").write_text(OURS.read_text() + "\nschedules: {use_threads: true}\n")
+    (home / "dagster.yaml").write_text(file.read_text() + "\nschedules: {use_threads: true}\n")
     with opened(tmp_path, database_url, DAGSTER_HOME=str(home)) as workspace:
         assert workspace.environ["DAGSTER_HOME"] == str(home)
     assert capsys.readouterr().err == ""

@@ -43,9 +43,10 @@ code = RepositoryPythonOrigin(
     container_context=context,
 )
 with dg.DagsterInstance.get() as instance:
-    run = instance.create_run_for_job(job, job_code_origin=JobPythonOrigin(job.name, code))
-    instance.run_launcher.launch_run(LaunchRunContext(run, workspace=None))
-    print(run.run_id)
+    for _ in range(int(sys.argv[4])):
+        run = instance.create_run_for_job(job, job_code_origin=JobPythonOrigin(job.name, code))
+        instance.run_launcher.launch_run(LaunchRunContext(run, workspace=None))
+        print(run.run_id)
 """
 
 
@@ -65,8 +66,8 @@ class Cluster:
     def folders(self) -> dict[str, str]:
         return {HOME: str(self.folder / "home"), "/etc/gainsight-pipelines": str(self.folder / "settings")}
 
-    def launch(self, name: str) -> tuple[str, dict[str, Any]]:
-        """Has the launcher start a run of a pull: the run's id, and the Job that it made."""
+    def launch(self, name: str, count: int) -> list[tuple[str, dict[str, Any]]]:
+        """Has the launcher start runs of a pull: each one's id, and the Job that it made."""
         values = yaml.safe_load(VALUES.read_text("utf-8"))
         (deployment,) = values["dagster-user-deployments"]["deployments"]
         context = {
@@ -90,11 +91,11 @@ class Cluster:
             }
         )
         done = subprocess.run(
-            [sys.executable, "-c", LAUNCH, name, image, json.dumps(context)],
+            [sys.executable, "-c", LAUNCH, name, image, json.dumps(context), str(count)],
             env=launching, capture_output=True, text=True, timeout=100, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        return done.stdout.split()[-1], self.jobs[-1]
+        return list(zip(done.stdout.split(), self.jobs[-count:], strict=True))
 
     def start(self, job: Mapping[str, Any]) -> subprocess.Popen[str]:
         """Runs the container of a Job's pod."""

@@ -48,7 +48,7 @@ def test_a_pod_ends_at_its_page_on_sigterm_and_the_next_one_pulls_the_rest(
     pods: Cluster, small_sandbox: RunningSandbox
 ) -> None:
     small_sandbox.switch(page_cap=20, gainsight_delay=1.0)
-    run_id, job = pods.launch("activity")
+    (run_id, job), (next_id, next_job) = pods.launch("activity", 2)
     first = pods.start(job)
     wait_until(lambda: stored(pods) or first.poll() is not None, 60)
     assert first.poll() is None
@@ -64,11 +64,10 @@ def test_a_pod_ends_at_its_page_on_sigterm_and_the_next_one_pulls_the_rest(
     before = stored(pods)
 
     small_sandbox.reset()
-    run_id, job = pods.launch("activity")
-    second = pods.start(job)
+    second = pods.start(next_job)
     _, printed = second.communicate(timeout=60)
     assert second.returncode == 0, printed
-    (read,) = query(pods, f"SELECT records_read FROM sync_run WHERE run_id = '{run_id}'")[0]
+    (read,) = query(pods, f"SELECT records_read FROM sync_run WHERE run_id = '{next_id}'")[0]
     truth, ids = small_sandbox.truth(), {}
     for account_id, account in truth["accounts"]["hubspot"].items():
         ids[account["key"]] = account_id
