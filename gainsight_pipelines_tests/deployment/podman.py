@@ -174,14 +174,17 @@ class Stack:
         """The name of a service's container."""
         return f"{self.project}_{service}_1"
 
-    def wait_healthy(self, service: str, seconds: float = 120) -> None:
-        """Asks the service's own health check until it is content: without systemd nobody else does."""
+    def wait_healthy(self, service: str, seconds: float = 300) -> None:
+        """Asks the service's own health check until it is content: without systemd nobody else does.
+
+        Each look is a process with Dagster's imports, so there are few.
+        """
         name, end = self.container(service), time.monotonic() + seconds
         command = ["podman", "healthcheck", "run", name]
         while subprocess.run(command, env=self.podman.environ, capture_output=True, check=False).returncode:
             if time.monotonic() > end:
                 raise RuntimeError(f"{service} is not healthy after {seconds:g} s:\n{self.logs(service)}")
-            time.sleep(0.5)
+            time.sleep(1)
 
     def finish(self, service: str) -> None:
         """Waits for the end of a service that does one thing.

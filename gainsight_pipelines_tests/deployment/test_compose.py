@@ -47,8 +47,12 @@ CHECK = """{ assetCheckExecutions(assetKey: {path: ["crm", "account"]}, checkNam
 STATE = """query ($s: ScheduleSelector!) { scheduleOrError(scheduleSelector: $s) { ... on Schedule {
     scheduleState { id } } } }"""
 STOP = "mutation ($id: String!) { stopRunningSchedule(id: $id) { __typename } }"
-LOCATION = """{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus
-    locationOrLoadError { __typename } } } } }"""
+READY = """{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } }
+    instance { daemonHealth { allDaemonStatuses { healthy } } } }"""
+
+
+class NotAnsweredError(Exception):
+    """GraphQL answered with errors alone."""
 
 
 @dataclass(slots=True)
@@ -60,14 +64,33 @@ class Deployed:
     inbox: Hook
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        """The UI's GraphQL."""
+        """The UI's GraphQL.
+
+        Raises:
+            OSError: it isn't there, or answers with an HTTP error.
+            NotAnsweredError: it answers with errors.
+        """
         url = f"http://127.0.0.1:{self.stack.variables['UI_PORT']}/graphql"
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=30) as answer:
             document: dict[str, Any] = json.load(answer)
-        assert "errors" not in document, document
+        if "errors" in document:
+            raise NotAnsweredError(document)
         return document["data"]
+
+    def is_ready(self) -> bool:
+        """Whether the UI answers, has the code location and sees a daemon at work."""
+        try:
+            found = self.ask(READY)
+        except (
+            OSError,
+            NotAnsweredError,
+        ):  # not there yet, or its pool still holds connections to a database that was killed
+            return False
+        (entry,) = found["workspaceOrError"]["locationEntries"]
+        is_loaded = entry["locationOrLoadError"]["__typename"] == "RepositoryLocation"
+        return is_loaded and all(each["healthy"] for each in found["instance"]["daemonHealth"]["allDaemonStatuses"])
 
     def launch(self, job: str) -> str:
         """Starts a job as its button in the UI does."""
@@ -144,10 +167,12 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
             stack.wait_healthy("postgres")
             stack.up("migrate")
             stack.finish("migrate")
-            stack.up("code", "webserver", "daemon", "metrics")
-            for service in ("code", "webserver", "metrics", "daemon"):
-                stack.wait_healthy(service)
-            yield Deployed(stack, sandbox, inbox)
+            stack.up("code", "metrics")
+            stack.wait_healthy("code")
+            stack.up("webserver", "daemon")
+            found = Deployed(stack, sandbox, inbox)
+            wait_until(found.is_ready, 300)
+            yield found
 
 
 def write_settings(stack: Stack, sandbox: RunningSandbox) -> None:
@@ -322,14 +347,9 @@ def test_services_that_are_killed_leave_a_run_alone(slow: Deployed) -> None:
         wait_until(lambda before=before: slow.records() > before, 60)  # type: ignore[misc]
     ends_complete(slow, run_id)
     assert any(re.search(r"activity: [\d,]+ read", event) for event in slow.events(run_id)), "progress, for the UI"
-
-    def is_loaded() -> bool:
-        (entry,) = slow.ask(LOCATION)["workspaceOrError"]["locationEntries"]
-        return entry["locationOrLoadError"]["__typename"] == "RepositoryLocation"
-
-    wait_until(is_loaded, 120)
-    for service in ("code", "daemon"):
-        slow.stack.wait_healthy(service, 180)
+    wait_until(slow.is_ready, 300)
+    for service in ("code", "webserver", "daemon", "metrics"):
+        slow.stack.wait_healthy(service)
 
 
 def test_a_database_that_is_killed_loses_nothing(slow: Deployed) -> None:
@@ -337,13 +357,15 @@ def test_a_database_that_is_killed_loses_nothing(slow: Deployed) -> None:
     slow.stack.kill("postgres")
     slow.stack.wait_healthy("postgres")
     slow.sandbox.switch(gainsight_delay=0.0)
-    for service in ("code", "webserver", "daemon"):
-        slow.stack.wait_healthy(service, 180)
+    wait_until(slow.is_ready, 300)
 
     def completes() -> bool:
         try:
             run_id = slow.launch(NAMES.job("activity"))
-        except urllib.error.HTTPError:  # the webserver's pool still holds connections to the database that was killed
+        except (
+            urllib.error.HTTPError,
+            NotAnsweredError,
+        ):  # the webserver's pool still holds connections to the database that was killed
             return False
         return slow.wait_for(run_id, 240) == "SUCCESS"
 
