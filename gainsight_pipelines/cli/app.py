@@ -568,12 +568,15 @@ def migrate(
     drop_gone_columns: Annotated[
         bool, Parameter(negative="", help="Make views anew without columns whose fields are gone.")
     ] = False,
+    wait: Annotated[
+        float, Parameter(help="Seconds to wait for a database that doesn't answer yet.", validator=_between(0, 3600))
+    ] = 0.0,
     settings: SettingsPath = None,
 ) -> int:
     """Bring the database to this version. `run` and `dev` do so by themselves where their role may."""
     from gainsight_pipelines.cli.commands import migrate_command
 
-    return migrate_command(drops_gone_columns=drop_gone_columns, path=settings)
+    return migrate_command(drops_gone_columns=drop_gone_columns, wait=wait, path=settings)
 
 
 @app.command

@@ -15,14 +15,16 @@ import psycopg
 from gainsight_pipelines.cli import output
 from gainsight_pipelines.cli.runs import chosen, run_pulls
 from gainsight_pipelines.cli.workspace import Workspace, open_workspace, say_mistakes
-from gainsight_pipelines.clock import SystemClock
+from gainsight_pipelines.clock import Clock, SystemClock
 from gainsight_pipelines.delivery.csv_file import CsvFile, as_text
 from gainsight_pipelines.delivery.files import whole_file
-from gainsight_pipelines.errors import PermanentError, SettingsError, UsageError
+from gainsight_pipelines.errors import PermanentError, SettingsError, TransientError, UsageError
 from gainsight_pipelines.near_matches import did_you_mean
 from gainsight_pipelines.objects.registry import DEFINITIONS, TABLES
+from gainsight_pipelines.settings import Secrets, settings_path
 from gainsight_pipelines.settings.database import MIGRATE_VARIABLE
 from gainsight_pipelines.settings.pulls import find_pull
+from gainsight_pipelines.store.connection import DATABASE_VARIABLE, open_connection, translated_errors
 from gainsight_pipelines.store.samples import UNMATCHED_COLUMNS, unmatched_counts, unmatched_objects, unmatched_rows
 from gainsight_pipelines.store.tenant import empty
 from gainsight_pipelines.store.views import drop_gone_columns
@@ -161,8 +163,15 @@ def _result_row(result: dict[str, Any]) -> tuple[str | Text, ...]:
     )
 
 
-def migrate_command(*, drops_gone_columns: bool = False, path: Path | None) -> int:
-    """Opening the workspace migrates, also where nothing else may."""
+def migrate_command(*, drops_gone_columns: bool = False, wait: float = 0.0, path: Path | None) -> int:
+    """Opening the workspace migrates, also where nothing else may.
+
+    Args:
+        drops_gone_columns: whether views lose columns whose fields are gone.
+        wait: seconds in which the database has to answer, where it isn't there yet.
+        path: the settings file.
+    """
+    _await_database(path, wait, SystemClock())
     with open_workspace(path, environ={**os.environ, MIGRATE_VARIABLE: "always"}) as workspace:
         say_mistakes(workspace.settings)
         output.say("The database is at this program's version.")
@@ -174,6 +183,21 @@ def migrate_command(*, drops_gone_columns: bool = False, path: Path | None) -> i
             if not dropped:
                 output.say("No view has a column whose field is gone.")
     return 0
+
+
+def _await_database(path: Path | None, seconds: float, clock: Clock) -> None:
+    """Returns once the user's own database answers, or when the time is over: then opening it says why it doesn't."""
+    url = Secrets.read(settings_path(path)).get(DATABASE_VARIABLE)
+    give_up_at, is_told = clock.monotonic() + seconds, False
+    while url is not None and clock.monotonic() < give_up_at:
+        try:
+            with translated_errors(), open_connection(url, "migrate"):
+                return
+        except TransientError as error:
+            if not is_told:
+                output.say(f"{error.message} Waiting for it, {seconds:g} s at most.")
+                is_told = True
+            clock.sleep(1.0)
 
 
 def reset_command(*, is_confirmed: bool, path: Path | None) -> int:

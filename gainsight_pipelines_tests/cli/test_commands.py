@@ -6,9 +6,12 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines_tests.product import Product, product_on
@@ -116,3 +119,23 @@ def test_sandbox_by_itself_says_where_it_is(product: Product) -> None:
     assert process.returncode == 130
     assert any(line.startswith("gainsight ") and "http://127.0.0.1" in line for line in lines)
     assert "Traceback" not in rest
+
+
+def test_migrate_waits_for_a_database_that_starts(product: Product, tmp_path: Path) -> None:
+    """As an init container does beside a PostgreSQL that is pulled up with it."""
+    there = Path(str(conninfo_to_dict(product.database_url)["host"]))
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # the path of a socket may have some 100 bytes
+        url = make_conninfo(product.database_url, host=short)
+        env = product.env | {"GAINSIGHT_PIPELINES_DATABASE_URL": url}
+        command = [sys.executable, "-m", "gainsight_pipelines.cli", "migrate", "--wait", "60"]
+        process = subprocess.Popen(command, cwd=product.folder, env=env, stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        told = process.stderr.readline()
+        assert "can't be reached" in told and "Waiting for it, 60 s at most." in told
+        for socket in there.glob(".s.PGSQL.*[0-9]"):
+            (Path(short) / socket.name).symlink_to(socket)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        assert "at this program's version" in err
+        away = product.command("migrate", "--wait", "0.1", GAINSIGHT_PIPELINES_DATABASE_URL=f"host={tmp_path} dbname=x")
+        assert away.status == 1 and "can't be reached" in away.err and "Traceback" not in away.err
