@@ -233,7 +233,7 @@ def api_socket(podman: Podman, folder: Path) -> Iterator[Path]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 180  # it waits while another podman writes an image
         while not path.exists():
             assert service.poll() is None and time.monotonic() < end, "podman's service did not start"
             time.sleep(0.05)
