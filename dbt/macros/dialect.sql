@@ -57,6 +57,13 @@
 {% endmacro %}
 
 
+{# Whether there are tables about the pulls: on PostgreSQL, unless the variable says otherwise. #}
+{% macro has_operations() -%}
+    {%- set said = var('gainsight_operations', none) -%}
+    {{ return(target.type == 'postgres' if said is none else said | as_bool) }}
+{%- endmacro %}
+
+
 {# A typed view beside the table of a source: rows come from the view, lineage from the source. #}
 {% macro beside(source_relation, identifier) -%}
     {{ api.Relation.create(database=source_relation.database, schema=source_relation.schema, identifier=identifier) }}

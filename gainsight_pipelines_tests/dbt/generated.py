@@ -91,6 +91,8 @@ def files() -> dict[Path, str]:
     for table, staged in STAGED.items():
         model, columns = f"stg_gainsight__{table}", RELATIONS[table].columns
         before = f"-- {MARK}\n"
+        if staged.folder == OPERATIONS:
+            before += "{{ config(enabled=gainsight_pipelines.has_operations()) }}\n"
         if staged.depends_on:
             before += (
                 f"{{% for name in var('{staged.depends_on}') %}}\n"

@@ -188,7 +188,7 @@ def test_a_delivered_duckdb_gives_the_same_marts_build_after_build(
         tables = deliverables(connection, ["account", "company", "activity", "usage_metric", "record"])
     for table in tables:
         deliver(modelled.pulling.store, table, "duckdb", "gainsight")
-    dbt = Dbt(tmp_path / "dbt", {"DBT_TARGET": "duckdb", "DBT_DUCKDB": str(file)}, vars={"gainsight_operations": False})
+    dbt = Dbt(tmp_path / "dbt", {"DBT_TARGET": "duckdb", "DBT_DUCKDB": str(file)})
     assert dbt.build().keys() == {"success", "pass"}
 
     def ask(statement: str) -> list[tuple[Any, ...]]:
