@@ -22,7 +22,7 @@ FROM account_360 WHERE arr IS NOT NULL ORDER BY arr DESC, account_id LIMIT 6
 """
 SAMPLE_LESS = ("usage", "companies", "owner", "renewal", "domain")
 SAMPLE_COLUMNS = (
-    "account", "domain", "ARR", "renewal", "owner", "companies", "activities", "surveys", "usage", "last activity"
+    "account", "domain", "ARR", "renewal", "owner", "companies", "activities", "responses", "usage", "last activity"
 )  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def _next(crm: CRMKind) -> str:
 def _sample(workspace: Workspace) -> Any:
     with workspace.store.connect("sample") as connection:
         rows = connection.execute(SAMPLE).fetchall()
-    numbers = ("ARR", "companies", "activities", "surveys", "usage")
+    numbers = ("ARR", "companies", "activities", "responses", "usage")
     texts = [
         [f"{value:,}" if isinstance(value, int | Decimal) else str(value if value is not None else "") for value in row]
         for row in rows

@@ -10,7 +10,7 @@ from typing import Any
 from gainsight_pipelines.cli import output
 from gainsight_pipelines.cli.workspace import data_folder, export_library_variables, say_mistakes
 from gainsight_pipelines.clock import SystemClock
-from gainsight_pipelines.crm.protocol import CRM_NAMES, AccountField
+from gainsight_pipelines.crm.protocol import ACCOUNT_OBJECTS, AccountField
 from gainsight_pipelines.discovery import Catalog, DiskCache, Fill, InteractiveClients, matching_names
 from gainsight_pipelines.discovery.cache import FOLDER
 from gainsight_pipelines.errors import SettingsError
@@ -100,8 +100,7 @@ def crm_fields_command(
     _check_found(pattern, shown, "field", found.fields)
     rows = [(one.name, one.label, one.data_type, *_filled(one.name, fill)) for one in shown]
     columns = ("field", "label", "type", *([FILL_TITLE] if fill else []))
-    name = f"{CRM_NAMES[found.crm]} {'Account' if found.crm == 'salesforce' else 'company'}"
-    title = f"{len(shown):,} of {len(found.fields):,} fields of {name}"
+    title = f"{len(shown):,} of {len(found.fields):,} fields of {ACCOUNT_OBJECTS[found.crm]}"
     _print(title + _of_sample(fill, "accounts"), columns, rows)
     return 0
 

@@ -21,6 +21,9 @@ CRMKind = Literal["salesforce", "hubspot"]
 CRM_NAMES: Mapping[CRMKind, str] = {"salesforce": "Salesforce", "hubspot": "HubSpot"}
 """As people write them."""
 
+ACCOUNT_OBJECTS: Mapping[CRMKind, str] = {"salesforce": "Salesforce Account", "hubspot": "HubSpot company"}
+"""What each calls its accounts."""
+
 LOOKED_AT = 2000
 """Accounts that are read where the CRM can't be asked for those with some value."""
 

@@ -18,7 +18,7 @@ from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.crm.protocol import CRM_NAMES
 from gainsight_pipelines.discovery.validation import Check, Outcome
 from gainsight_pipelines.errors import PipelineError
-from gainsight_pipelines.objects.registry import DEFINITIONS
+from gainsight_pipelines.objects.registry import COMPANIES, DEFINITIONS
 from gainsight_pipelines.page import widgets
 from gainsight_pipelines.page.draft import in_a_form
 from gainsight_pipelines.page.lookups import EVERYTHING
@@ -135,7 +135,7 @@ class Connection:
         """Fields of one CRM's accounts mean nothing in the other: each keeps its own while the page is open."""
         draft = self._form.draft
         places: list[Place] = [(CRM, "fields", name) for name in AccountFields.model_fields]
-        places += [("common", "gsid_field"), ("company", "crm_id_field")]
+        places += [("common", "gsid_field"), (COMPANIES.section, "crm_id_field")]
         for section, definition in DEFINITIONS.items():
             rows = definition.model.listed  # a section that is a list of objects names a field for each of them
             count = len(draft.get((section, rows)) or ()) if rows else 0

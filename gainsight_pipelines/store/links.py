@@ -153,7 +153,7 @@ def relink(
         stored.itersize = ROWS_AT_A_TIME
         stored.execute(
             sql.SQL(
-                """SELECT DISTINCT {company}, {crm_id}, l.crm_id, account_id, match_method, unmatched_reason,
+                """SELECT DISTINCT {company_gsid}, {crm_id}, l.crm_id, account_id, match_method, unmatched_reason,
                           match_candidates
                    FROM {table} t LEFT JOIN company_link l ON l.company_gsid = t.{company_column}
                    WHERE {mine}"""
@@ -185,7 +185,7 @@ def move(connection: psycopg.Connection, lease: Lease, table: Table, gainsight_o
     # Blanks stand for nulls in the keys, so that PostgreSQL can join by hash.
     chosen = sql.SQL(
         """SELECT {key}, l.account_id, l.match_method, l.unmatched_reason, l.match_candidates
-           FROM {table} t JOIN moved_link l ON {company} = l.company_gsid AND {crm_id} = l.crm_id
+           FROM {table} t JOIN moved_link l ON {company_gsid} = l.company_gsid AND {crm_id} = l.crm_id
            WHERE {mine} AND (t.account_id, t.match_method, t.unmatched_reason, t.match_candidates)
                      IS DISTINCT FROM (l.account_id, l.match_method, l.unmatched_reason, l.match_candidates)"""
     ).format(**_names(table, gainsight_object))
@@ -201,7 +201,7 @@ def _names(table: Table, gainsight_object: str) -> dict[str, sql.Composable]:
         "table": sql.Identifier(table.name),
         "key": table.keys(),
         "company_column": sql.Identifier(table.company_column),
-        "company": sql.SQL("coalesce(t.{}, '')").format(sql.Identifier(table.company_column)),
+        "company_gsid": sql.SQL("coalesce(t.{}, '')").format(sql.Identifier(table.company_column)),
         "crm_id": sql.SQL("coalesce(t.{}, '')").format(sql.Identifier(table.key_column))
         if table.key_column
         else sql.SQL("''"),
