@@ -18,6 +18,7 @@ from psycopg.types.json import Jsonb
 
 from gainsight_pipelines.errors import PermanentError
 from gainsight_pipelines.store.batches import change
+from gainsight_pipelines.store.contract import RELATIONS
 from gainsight_pipelines.store.leases import Lease
 from gainsight_pipelines.store.tables import Table
 from gainsight_pipelines.store.waits import IN_THE_WAY, milliseconds
@@ -428,6 +429,11 @@ def _comment(connection: psycopg.Connection, name: str, kept: Sequence[_Kept], s
             sql.Identifier(name), sql.Literal(f"Gainsight object {source.gainsight_object}: a column for each field.")
         )
     )
+    meanings = RELATIONS[source.table.name].columns
+    for shown, column in _fixed(source.table):
+        connection.execute(
+            sql.SQL("COMMENT ON COLUMN {} IS {}").format(sql.Identifier(name, shown), sql.Literal(meanings[column][1]))
+        )
     for each in kept:
         api_name = each.key.removesuffix("__name")
         gone = " Gone: Gainsight no longer has the field, or it is of another type." if each.is_gone else ""

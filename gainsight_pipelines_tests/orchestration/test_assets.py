@@ -78,6 +78,7 @@ def test_a_materialization_shows_the_columns_of_the_typed_view(located: Located)
     assert shown["view"].value == "cs.person"
     columns = {column.name: column for column in shown["dagster/column_schema"].value.columns}
     assert next(iter(columns)) == "account_id"
+    assert all(column.description for column in columns.values())
     assert (columns["email"].type, columns["email"].description) == ("text", "Email (Email).")
 
 
