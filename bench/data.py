@@ -22,6 +22,7 @@ PREFIXES = {
     "activity_timeline": "1T01BENCH0000000000",
     "survey_response": "1S10BENCH0000000000",
     "product_usage__gc": "1Z02BENCH0000000000",
+    "call_to_action": "1C01BENCH0000000000",
 }
 CATEGORIES = ("Email", "Meeting", "Call", "Update", "Risk")
 METRICS = ("logins", "active_users", "api_calls", "storage_gb")
@@ -85,6 +86,7 @@ class Maker:
             "activity_timeline": _activity,
             "survey_response": _survey,
             "product_usage__gc": _usage,
+            "call_to_action": _cta,
         }[object_name]
 
     def time(self, number: int) -> str:
@@ -162,6 +164,19 @@ def _usage(number: int, time: str, company: Company) -> dict[str, Any]:
     }
 
 
+def _cta(number: int, time: str, company: Company) -> dict[str, Any]:
+    return {
+        "Name": f"{CATEGORIES[number % 5]} at {company.name}",
+        "OwnerId": f"1P01BENCH{number % 200:027d}",
+        "OwnerId__gr.Name": f"Owner {number % 200}",
+        "GsCompanyId__gr.Name": company.name,
+        "Comments": f"<p>{number}. {SENTENCE}</p>",
+        "DueDate": time[:10],
+        "IsClosed": number % 3 == 0,
+        "Progress__gc": number % 100 / 2,
+    }
+
+
 def start_of(rows: int, now: datetime) -> datetime:
     """When record 0 was modified: the last one is a day old, beyond every overlap."""
     return (now - timedelta(days=1, seconds=rows)).replace(microsecond=0)
@@ -212,6 +227,16 @@ FIELDS: Mapping[str, Mapping[str, tuple[str, str | None]]] = {
         "RespondentEmail": ("EMAIL", None),
         "RespondedDate": ("DATETIME", None),
         "Region__gc": ("STRING", None),
+    },
+    "call_to_action": {
+        **SYSTEM,
+        "ModifiedDate": ("DATETIME", None),
+        "Name": ("STRING", None),
+        "OwnerId": ("LOOKUP", "gsuser"),
+        "Comments": ("RICHTEXTAREA", None),
+        "DueDate": ("DATE", None),
+        "IsClosed": ("BOOLEAN", None),
+        "Progress__gc": ("PERCENTAGE", None),
     },
     "product_usage__gc": {
         **SYSTEM,

@@ -23,6 +23,7 @@ OBJECTS = {
     "company": "company",
     "survey_survey_response": "survey_response",
     "product_usage": "product_usage__gc",
+    "call_to_action": "call_to_action",
 }
 """Gainsight's object of each pull."""
 
@@ -37,6 +38,7 @@ product_usage:
   object: product_usage__gc
   aggregate: {{key: GsCompanyId, metric_name_field: MetricName__gc, metric_value_field: MetricValue__gc,
               dimension_field: Dimension__gc}}
+objects: [{{object: call_to_action}}]
 """
 
 
