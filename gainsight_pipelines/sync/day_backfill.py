@@ -78,11 +78,12 @@ def sync_days(
         PermanentError: the limit was reached before the last day's end.
         PipelineError: what a pull raises.
     """
+    done: set[date] = set()
+    """Reported; a run that goes on with another connection, or without a refused field, reads none of them again."""
 
     def work(context: PullContext) -> None:
         index = refresh_accounts(context)
         bulk.prepare(context.connection, context.pull.table)
-        done: set[date] = set()
 
         def read(context: PullContext, mapper: Mapper, _schema: ObjectSchema, write: PageWriter) -> None:
             remember(context, mapper)

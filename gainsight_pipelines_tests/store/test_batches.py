@@ -5,6 +5,7 @@ A trigger makes each row slow, so that no writer could do all of them in the tim
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -185,3 +186,7 @@ def test_a_page_goes_in_halves(pulling: Pulling, name: str, table: str) -> None:
     if table == "activity":
         assert report.read == report.written == stored_rows == len(pulling.truth("activity_timeline"))
         assert report.matched + sum(report.unmatched.values()) == stored_rows
+        categories = Counter(
+            category or "(none)" for (category,) in pulling.query("SELECT reporting_category FROM activity")
+        )
+        assert report.counted()["categories"] == categories, "each record is counted once"

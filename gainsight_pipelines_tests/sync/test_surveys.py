@@ -290,6 +290,25 @@ def test_s8_at_the_limit_it_says_where_and_the_rest_can_be_run(pulling: Pulling)
     assert stored(pulling) == set(by_day)
 
 
+def test_s8_a_connection_that_is_lost_between_days_reports_none_of_them_twice(pulling: Pulling) -> None:
+    days = sorted(set(days_of(pulling).values()))[-4:]
+    run_id, read = uuid.uuid4().hex, list[DayRead]()
+
+    def note(day: DayRead) -> None:
+        read.append(day)
+        if len(read) == 2:
+            ended = pulling.query(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND application_name LIKE 'gainsight_pipelines sync survey%%'"
+            )
+            assert ended == [(True,)]
+
+    report = sync_days(pulling.store, pulling.clock, NAME, run_id, pulling.prepared(NAME, run_id), days, note)
+    assert any("The run went on from its last page" in said for said in report.notes)
+    assert [day.day for day in read] == days
+    assert report.written == sum(day.written for day in read) == len(stored(pulling))
+
+
 def test_s5_a_backfill_registers_the_fields_whose_values_it_keeps(pulling: Pulling) -> None:
     """Requirement S5."""
     pulling.content["surveys"]["register_custom_fields"] = True
