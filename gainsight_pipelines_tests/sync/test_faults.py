@@ -27,6 +27,7 @@ from gainsight_pipelines.sync import SyncReport
 from gainsight_pipelines_tests.pulling import Pulling, pulling_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 from gainsight_pipelines_tests.store.test_connection import full_disk, is_waiting
+from gainsight_pipelines_tests.sync.test_product_usage import FACTS
 from gainsight_pipelines_tests.waiting import wait_until
 
 PAGE = 100
@@ -203,25 +204,39 @@ class ForgetfulConnection(socketserver.BaseRequestHandler):
                     ends[end].sendall(said)
 
 
-def test_a_commit_whose_answer_is_lost_counts_once(pulling: Pulling) -> None:
-    """A page took effect and nobody heard of it: the run asks the database before it goes on."""
-    pulling.pull("company")
-    pulling.sandbox.switch(page_cap=PAGE)
+def pull_over_a_forgetful_network(pulling: Pulling, name: str) -> SyncReport:
     direct = pulling.store
     with psycopg.connect(direct.url) as connection:
         socket_file = f"{connection.info.host}/.s.PGSQL.{connection.info.port}"
     with ForgetfulNetwork(socket_file) as network:
         Thread(target=network.serve_forever, daemon=True).start()
         pulling.store = Store(make_conninfo(direct.url, host="127.0.0.1", port=network.server_address[1]))
-        report = pulling.pull("activity", "r")
+        report = pulling.pull(name)
         pulling.store = direct
         network.shutdown()
     assert network.has_forgotten
     assert any("The run went on from its last page" in note for note in report.notes)
+    return report
+
+
+def test_a_commit_whose_answer_is_lost_counts_once(pulling: Pulling) -> None:
+    """A page took effect and nobody heard of it: the run asks the database before it goes on."""
+    pulling.pull("company")
+    pulling.sandbox.switch(page_cap=PAGE)
+    report = pull_over_a_forgetful_network(pulling, "activity")
     truth = pulling.truth("activity_timeline")
     assert stored(pulling) == set(truth)
     assert report.written == len(truth)
     assert last_run(pulling)[3] == len(truth)
+
+
+def test_what_is_read_whole_begins_again_where_the_connection_is_lost(pulling: Pulling) -> None:
+    """What was put aside is gone with it, and counts once."""
+    pulling.content["product_usage"] = FACTS
+    report = pull_over_a_forgetful_network(pulling, "product_usage")
+    assert report.read == report.written == 40
+    assert report.matched + sum(report.unmatched.values()) == 40
+    assert pulling.query("SELECT count(*) FROM usage_metric WHERE deleted_at IS NULL") == [(40,)]
 
 
 def test_postgresql_is_killed_in_the_middle(small_sandbox: RunningSandbox, pool: ThreadPoolExecutor) -> None:
