@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import tempfile
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
-from typing import IO, Any
+from typing import Any
 
 from gainsight_pipelines.cli import output
 from gainsight_pipelines.cli.workspace import Workspace
@@ -19,6 +20,7 @@ from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.near_matches import did_you_mean
 from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.orchestration.instance import create_storage
+from gainsight_pipelines.orchestration.run_files import exit_of, log_of
 from gainsight_pipelines.store import runs
 from gainsight_pipelines.store.runs import Run
 
@@ -32,26 +34,37 @@ STOP_SECONDS = 10.0
 
 @dataclass(slots=True)
 class Started:
-    """A pull in a process of its own; `log` holds what it prints."""
+    """A pull in a process of its own.
+
+    `process` runs it, or has started those that run one each; `folder` then holds what they print, and their exit
+    statuses.
+    """
 
     name: str
     run_id: str
     process: Popen[bytes]
-    log: IO[bytes] = field(repr=False)
+    folder: Path
     run: Run | None = None
+
+    def exit_status(self) -> int | None:
+        """Its exit status; None while it runs."""
+        with contextlib.suppress(FileNotFoundError):
+            return int(exit_of(self.folder, self.name).read_text())
+        return self.process.poll()
 
     def result(self) -> dict[str, Any]:
         """How it ended, as `--json` gives it."""
         document = output.run_document(self.name, self.run_id, self.run)
         if self.run is None or self.run.status == "running":
-            document["error"] = (
-                f"The run ended without a result (exit status {self.process.returncode}). {self._tail()}"
-            )
+            document["error"] = f"The run ended without a result (exit status {self.exit_status()}). {self._tail()}"
         return document
 
     def _tail(self) -> str:
-        self.log.seek(0)
-        lines = self.log.read().decode(errors="replace").strip().splitlines()
+        """The last line that was printed: by itself, else by the process that should have started it."""
+        lines: list[str] = []
+        for file in (log_of(self.folder), log_of(self.folder, self.name)):
+            if file.exists():
+                lines += file.read_text("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else ""
 
 
@@ -91,33 +104,36 @@ def run_pulls(
     """
     create_storage(workspace.environ)
     # They are ended with this process, however it ends; on Ctrl-C each rolls back its page and leaves its record.
-    with ProcessGroup(grace_seconds=STOP_SECONDS) as group:
-        started = [_start(workspace, group, name, flags) for name in names]
-        _watch(workspace, started, clock)
-    return [each.result() for each in started]
+    with tempfile.TemporaryDirectory(prefix="gainsight-") as folder, ProcessGroup(grace_seconds=STOP_SECONDS) as group:
+        started = _start(workspace, group, Path(folder), names, flags)
+        _watch(workspace, group, started, clock)
+        return [each.result() for each in started]
 
 
-def _start(workspace: Workspace, group: ProcessGroup, name: str, flags: Sequence[str]) -> Started:
-    run_id = str(uuid.uuid4())
-    command = [sys.executable, "-m", "gainsight_pipelines.orchestration.run_object", name, run_id]
-    log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the run
-    process = group.start(
-        [*command, *flags],
-        env=workspace.environ,
-        stdout=log,
-        stderr=log,
-        cwd=Path.cwd(),
-    )
-    return Started(name, run_id, process, log)
+def _start(
+    workspace: Workspace, group: ProcessGroup, folder: Path, names: Sequence[str], flags: Sequence[str]
+) -> list[Started]:
+    """Starts the pulls: one in a process, several in forks of a process that imports Dagster once for all of them."""
+    ids = {name: str(uuid.uuid4()) for name in names}
+    words = [*([] if len(ids) == 1 else [str(folder)]), *(word for pair in ids.items() for word in pair), *flags]
+    with log_of(folder).open("wb") as log:
+        process = group.start(
+            [sys.executable, "-m", "gainsight_pipelines.orchestration.run_object", *words],
+            env=workspace.environ,
+            stdout=log,
+            stderr=log,
+            cwd=Path.cwd(),
+        )
+    return [Started(name, run_id, process, folder) for name, run_id in ids.items()]
 
 
-def _watch(workspace: Workspace, started: list[Started], clock: Clock) -> None:
+def _watch(workspace: Workspace, group: ProcessGroup, started: list[Started], clock: Clock) -> None:
     with workspace.store.connect("progress") as connection:
 
         def refresh() -> bool:
             is_any_running = False
             for each in started:
-                is_running = each.process.poll() is None
+                is_running = each.exit_status() is None
                 each.run = runs.find_run(connection, each.run_id, each.name) or each.run
                 is_any_running |= is_running
             return is_any_running
@@ -126,12 +142,12 @@ def _watch(workspace: Workspace, started: list[Started], clock: Clock) -> None:
             with output.live(stderr=True, refresh_per_second=5, transient=True) as live:
                 while refresh():
                     live.update(_progress_table(started, clock))
-                    clock.sleep(POLL_SECONDS)
+                    group.wait_any(POLL_SECONDS)
         else:
             shown: dict[str, tuple[str, float]] = {}
             while refresh():
                 _say_changes(started, shown, clock)
-                clock.sleep(POLL_SECONDS)
+                group.wait_any(POLL_SECONDS)
             _say_changes(started, shown, clock)
 
 
