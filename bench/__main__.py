@@ -24,9 +24,17 @@ from bench.measure import Cost, Failed, ServerCPU, run
 from bench.server import running_server
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.embedded.server import EmbeddedServer, embedded_server
-from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.orchestration.instance import (
+    HOME_VARIABLE,
+    STORAGE_VARIABLE,
+    create_storage,
+    prepare_home,
+    storage_url,
+)
+from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
 from gainsight_pipelines.store.migrate import migrate
 from gainsight_pipelines.sync.accounts import Refresh
+from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results.json"
@@ -43,7 +51,6 @@ class Bench:
     folder: Path
     results: list[dict[str, Any]]
     select: list[str]
-    start: str = ""
     databases: int = 0
 
     def build(self, pull: str, rows: int) -> None:
@@ -52,7 +59,6 @@ class Bench:
         asked = {"object": product.OBJECTS[pull], "rows": rows, "select": self.select}
         answer = requests.post(f"{self.url}/bench/build", json=asked, timeout=600)
         answer.raise_for_status()
-        self.start = answer.json()["start"]
 
     def database(self, *, is_seeded: bool = False) -> str:
         """The name of a fresh database, with the product's tables and accounts where asked; nothing left to flush."""
@@ -82,23 +88,34 @@ class Bench:
         with psycopg.connect(self.postgres.url("postgres"), autocommit=True) as connection:
             connection.execute(statement)  # type: ignore[call-overload]
 
-    def bare(self, rows: int, stage: str, *, ahead: bool = False) -> Cost:
-        """The bare script, up to a stage."""
-        name = self.database(is_seeded=True) if stage == "store" else None
-        given = {
-            "url": self.url,
-            "database": self.postgres.url(name) if name else None,
-            "select": self.select,
-            "stage": stage,
-            "ahead": ahead,
-            "rows": rows,
-            "start": self.start,
-        }
-        label = f"bare script: {stage}{', one page ahead' if ahead else ''}"
-        cost = self.measured(label, rows, "first", [[sys.executable, "-m", "bench.contenders.bare", json.dumps(given)]])
-        if name:
-            self.drop(name)
+    def script(self, rows: int, *, ahead: bool) -> Cost:
+        """The plain script."""
+        name = self.database(is_seeded=True)
+        given = {"url": self.url, "database": self.postgres.url(name), "select": self.select, "ahead": ahead}
+        command = [sys.executable, "-m", "bench.contenders.script", json.dumps(given)]
+        cost = self.measured(report.AHEAD if ahead else report.SCRIPT, rows, "first", [command])
+        self.drop(name)
         return cost
+
+    def command(self, sandbox: RunningSandbox, rows: int) -> list[Cost]:
+        """`gainsight-pipelines run activity`, as people call it: Dagster and a CRM included."""
+        product_database, dagster = self.database(), self.database()
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        (folder / "gainsight.yaml").write_text(product.SETTINGS.format(url=self.url))
+        env = sandbox.env | {
+            "GAINSIGHT_API_KEY": "bench",
+            DATABASE_VARIABLE: self.postgres.url(product_database),
+            STORAGE_VARIABLE: storage_url(self.postgres.url(dagster)),
+            HOME_VARIABLE: str(prepare_home(folder / "dagster")),
+        }
+        env.pop("GAINSIGHT_BASE_URL", None)
+        create_storage(os.environ | env)
+        command = [sys.executable, "-m", "gainsight_pipelines.cli", "run", "activity"]
+        runs = ("first", "nothing new")
+        costs = [self.measured(report.COMMAND, rows, which, [command], env=env, folder=folder) for which in runs]
+        self.drop(product_database)
+        self.drop(dagster)
+        return costs
 
     def pull(self, pull: str, rows: int, *, runs: tuple[str, ...] = ("first", "nothing new")) -> list[Cost]:
         """This project's pull of an object, run after run into one database."""
@@ -155,27 +172,25 @@ def bench() -> Iterator[Bench]:
         yield Bench(url, postgres, ServerCPU(Path(folder) / "pg"), Path(folder), [], [])
 
 
-def measure_activities(running: Bench, rows: int, rounds: int, *, is_large: bool) -> None:
-    """The floor and this project by turns, so that a noisy minute meets both."""
+def measure_activities(running: Bench, rows: int, rounds: int, sandbox: RunningSandbox) -> None:
+    """The script and this project by turns, so that a noisy minute meets both."""
     running.build("activity", rows)
-    for stage in ("download", "parse"):
-        running.bare(rows, stage)
     for number in range(rounds):
-        running.bare(rows, "store")
+        running.script(rows, ahead=False)
+        running.script(rows, ahead=True)
         first = number == 0
         running.pull("activity", rows, runs=("first", "nothing new", "one changed") if first else ("first",))
         if first:
             running.build("activity", rows)  # without the changed one
-    if not is_large:
-        running.bare(rows, "store", ahead=True)
+    running.command(sandbox, rows)
 
 
 def main() -> None:
     options = _options()
     found = peers.installed() if options.peers else {}
-    with bench() as running:
+    with bench() as running, start_sandbox(running.folder / "sandbox", activities=60, accounts=40) as sandbox:
         for rows in options.rows:
-            measure_activities(running, rows, options.rounds, is_large=rows > 200_000)
+            measure_activities(running, rows, options.rounds, sandbox)
             if rows <= options.peers:
                 for peer in found.values():
                     try:
@@ -214,7 +229,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="20,000 activities only, one round")
     parser.add_argument("--rows", type=int, nargs="*", help="numbers of activities (20000 200000); try 1000000")
     parser.add_argument("--peers", type=int, default=20_000, help="measure dlt and Singer up to so many (0: not)")
-    parser.add_argument("--rounds", type=int, default=2, help="of bare script and product by turns")
+    parser.add_argument("--rounds", type=int, default=2, help="of script and product by turns")
     parser.add_argument("--no-memory", dest="memory", action="store_false", help="without the table of memory")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md, not bench/results.md")
     parser.add_argument("--keep", type=Path, help="add to the results of an earlier run (bench/results.json)")
@@ -238,7 +253,7 @@ def _versions() -> dict[str, str]:
 
     from gainsight_pipelines import __version__
 
-    names = ("psycopg", "orjson", "requests", "selectolax")
+    names = ("psycopg", "orjson", "requests", "dagster")
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 - the developer's own git
         cwd=ROOT,

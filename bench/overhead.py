@@ -1,8 +1,8 @@
 """What this project adds to Dagster: `python -m bench.overhead`, beside an empty project, in one run on one machine.
 
-Two figures: how long the definitions take to load in a fresh interpreter, and how long a pull with nothing new takes
-from the click (the call that the UI's button makes) to Completed. The two projects take turns, so that a busy machine
-troubles both alike.
+Three tables: what commands cost that find nothing new, beside `import dagster`; how long the definitions take to load
+in a fresh interpreter; how long a pull with nothing new takes from the click (the call that the UI's button makes) to
+Completed. All take turns, so that a busy machine troubles them alike.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gainsight_pipelines.orchestration.instance import LOCATION, create_storage
 from gainsight_pipelines_tests.page.browsing import free_port
 from gainsight_pipelines_tests.sandbox_process import start_sandbox
 
-LOADS, CLICKS = 9, 9
+STARTS, LOADS, CLICKS = 5, 9, 9
 EMPTY = "bench.empty"
 WORKSPACE = f"load_from:\n  - python_module: {LOCATION}\n  - python_module: {EMPTY}\n"
 
@@ -50,9 +50,10 @@ def main() -> None:
             open_workspace(settings, folder=Path(folder) / "data", environ=environ) as workspace,
         ):
             env = dict(workspace.environ)
+            create_storage(env)
+            _commands(env)
             ours, empty = _loads(env)
             _show(f"definitions load, s (median of {LOADS})", ours, empty, 1.3)
-            create_storage(env)
             port = free_port()
             file = Path(folder) / "workspace.yaml"
             file.write_text(WORKSPACE)
@@ -67,7 +68,35 @@ def main() -> None:
             for _ in range(CLICKS):
                 ours.append(_click(url, LOCATION, "gainsight_pull_activity"))
                 empty.append(_click(url, EMPTY, "pull_empty"))
-            _show(f"click to Completed, nothing new, s (median of {CLICKS})", ours, empty, 1.5)
+            _show(f"click to Completed, nothing new, s (median of {CLICKS})", ours, empty, 1.4)
+
+
+def _commands(env: dict[str, str]) -> None:
+    """Seconds and CPU seconds of what people type, processes that a command starts included."""
+    program = [sys.executable, "-W", "ignore", "-c", "from gainsight_pipelines.cli.app import main; main()"]
+    commands = {
+        "import dagster": [sys.executable, "-c", "import dagster"],
+        "--help": [*program, "--help"],
+        'completion of `run ""`': [*program, "__complete", "run", ""],
+        "status": [*program, "status"],
+        "run activity": [*program, "run", "activity"],
+        "run --all (four pulls)": [*program, "run", "--all"],
+    }
+    costs: dict[str, list[tuple[float, float]]] = {}
+    for number in range(STARTS + 1):
+        for what, command in commands.items():
+            started = time.perf_counter()
+            process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            if process.returncode:
+                raise RuntimeError(f"{what}: exit status {process.returncode}")
+            if number:  # the first one brings everything
+                costs.setdefault(what, []).append((time.perf_counter() - started, used.ru_utime + used.ru_stime))
+    _say(f"| nothing new, medians of {STARTS} | seconds | CPU seconds |\n|---|---:|---:|")
+    for what, found in costs.items():
+        wall, cpu = (statistics.median(each) for each in zip(*found, strict=True))
+        _say(f"| {what} | {wall:.2f} | {cpu:.2f} |")
 
 
 def _loads(env: dict[str, str]) -> tuple[list[float], list[float]]:
@@ -111,11 +140,14 @@ def _wait_for(url: str) -> None:
 
 def _show(what: str, ours: list[float], empty: list[float], goal: float) -> None:
     ratio = statistics.median(ours) / statistics.median(empty)
-    print(  # noqa: T201 - a program for a terminal
+    _say(
         f"{what}: {statistics.median(ours):.2f} ({min(ours):.2f}-{max(ours):.2f}), empty project"
-        f" {statistics.median(empty):.2f} ({min(empty):.2f}-{max(empty):.2f}), ratio {ratio:.2f}, goal {goal}",
-        flush=True,
+        f" {statistics.median(empty):.2f} ({min(empty):.2f}-{max(empty):.2f}), ratio {ratio:.2f}, goal {goal}"
     )
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - a program for a terminal
 
 
 if __name__ == "__main__":

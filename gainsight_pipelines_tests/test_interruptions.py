@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -38,12 +39,12 @@ def product(tmp_path: Path, postgres_server: EmbeddedServer, sandbox: RunningSan
         yield product
 
 
-def started(product: Product, sandbox: RunningSandbox) -> subprocess.Popen[str]:
-    """A pull of activities that has stored some pages and is far from its end."""
+def started(product: Product, sandbox: RunningSandbox, *others: str) -> subprocess.Popen[str]:
+    """A pull of activities, and of others beside it, that has stored some pages and is far from its end."""
     migrate(Store(product.database_url))  # there is a table to look into before the pull has made it
     sandbox.switch(page_cap=PAGE, gainsight_delay=0.2)
     process = subprocess.Popen(
-        [sys.executable, "-m", "gainsight_pipelines.cli", "run", "activity", "--json"],
+        [sys.executable, "-m", "gainsight_pipelines.cli", "run", "activity", *others, "--json"],
         cwd=product.folder,
         env=product.env,
         stdin=subprocess.DEVNULL,
@@ -73,6 +74,13 @@ def goes_on_to_the_end(product: Product, sandbox: RunningSandbox, before: int) -
     assert {row[0] for row in product.query("SELECT activity_id FROM activity")} == set(truth)
 
 
+def process_with_log(parent: int, name: str) -> psutil.Process:
+    """The child of a process that writes into this file."""
+    children = psutil.Process(parent).children()
+    (found,) = [child for child in children if os.readlink(f"/proc/{child.pid}/fd/1").endswith(name)]
+    return found
+
+
 def test_kill_9_of_the_pull(product: Product, sandbox: RunningSandbox) -> None:
     process = started(product, sandbox)
     process_below(process.pid, "run_object").kill()
@@ -87,8 +95,20 @@ def test_kill_9_of_the_pull(product: Product, sandbox: RunningSandbox) -> None:
     assert "killed" in errors[0][0]
 
 
+def test_kill_9_of_one_of_several_pulls_leaves_the_others_alone(product: Product, sandbox: RunningSandbox) -> None:
+    process = started(product, sandbox, "company")
+    first = process_with_log(process.pid, "/.log")
+    process_with_log(first.pid, "/activity.log").kill()
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    found = {one["object"]: one for one in json.loads(out)["objects"]}
+    assert found["company"]["status"] == "completed"
+    assert "The run ended without a result (exit status -9)" in found["activity"]["error"]
+    assert 0 < stored(product) < ACTIVITIES
+
+
 def test_kill_9_of_the_command_ends_the_pull_too(product: Product, sandbox: RunningSandbox) -> None:
-    process = started(product, sandbox)
+    process = started(product, sandbox, "product_usage")
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.communicate()
@@ -98,8 +118,9 @@ def test_kill_9_of_the_command_ends_the_pull_too(product: Product, sandbox: Runn
     goes_on_to_the_end(product, sandbox, before)
 
 
-def test_ctrl_c(product: Product, sandbox: RunningSandbox) -> None:
-    process = started(product, sandbox)
+@pytest.mark.parametrize("others", [(), ("product_usage",)], ids=["one", "several"])
+def test_ctrl_c(product: Product, sandbox: RunningSandbox, others: tuple[str, ...]) -> None:
+    process = started(product, sandbox, *others)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=40)
     assert process.returncode == 130
