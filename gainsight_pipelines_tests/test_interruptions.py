@@ -77,7 +77,7 @@ def goes_on_to_the_end(product: Product, sandbox: RunningSandbox, before: int) -
 def process_with_log(parent: int, name: str) -> psutil.Process:
     """The child of a process that writes into this file."""
     children = psutil.Process(parent).children()
-    (found,) = [child for child in children if os.readlink(f"/proc/{child.pid}/fd/1").endswith(name)]
+    (found,) = [child for child in children if str(Path(f"/proc/{child.pid}/fd/1").readlink()).endswith(name)]
     return found
 
 
