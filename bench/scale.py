@@ -50,8 +50,6 @@ QUESTIONS = {
     "a record by its id, 1,000 times": """DO $$ DECLARE n int; BEGIN FOR n IN 1..1000 LOOP
         PERFORM subject FROM {table} WHERE activity_id = 'record ' || n * 900; END LOOP; END $$""",
     "activities per account, all time": "SELECT account_id, count(*), max(occurred_at) FROM {table} GROUP BY 1",
-    "activities per account, the last month": """SELECT account_id, count(*) FROM {table}
-        WHERE occurred_at >= (SELECT max(occurred_at) - interval '28 days' FROM activity) GROUP BY 1""",
 }
 PULL = """
 INSERT INTO {table} AS t SELECT (jsonb_populate_record(a, jsonb_build_object('subject', a.subject || ' again'))).*
