@@ -23,7 +23,7 @@ from gainsight_pipelines.orchestration.instance import LOCATION, create_storage
 from gainsight_pipelines_tests.page.browsing import free_port
 from gainsight_pipelines_tests.sandbox_process import start_sandbox
 
-STARTS, LOADS, CLICKS = 5, 9, 9
+STARTS, LOADS, CLICKS = 5, 5, 5
 EMPTY = "bench.empty"
 WORKSPACE = f"load_from:\n  - python_module: {LOCATION}\n  - python_module: {EMPTY}\n"
 

@@ -75,9 +75,9 @@ def goes_on_to_the_end(product: Product, sandbox: RunningSandbox, before: int) -
 
 
 def process_with_log(parent: int, name: str) -> psutil.Process:
-    """The child of a process that writes into this file."""
+    """The child of a process that has this file open."""
     children = psutil.Process(parent).children()
-    (found,) = [child for child in children if str(Path(f"/proc/{child.pid}/fd/1").readlink()).endswith(name)]
+    (found,) = [child for child in children if any(file.path.endswith(name) for file in child.open_files())]
     return found
 
 

@@ -27,6 +27,7 @@ Identity = str | bytes
 SMALLEST_PAGE = 100  # records, after timeouts and 5xx; a shorter page ends a read
 SMALLEST_LARGE_PAGE = 10  # records, where single records are so large that even 100 are too much
 COMFORTABLE_BYTES = 16 * 1024 * 1024  # per response: two are in memory at once, as bytes and as objects
+COMFORTABLE_VALUES = 1_000_000  # records times fields of one page: with 500 fields it has 2,000 records
 GOOD_PAGES_TO_GROW = 4  # doubled after each growth that proved too large
 
 
@@ -147,7 +148,8 @@ class Pages:
     def __init__(
         self, client: GainsightClient, plan: ReadPlan, columns: Columns, page_size: int, report: Report
     ) -> None:
-        self._full_size = max(1, min(page_size, MAX_LIMIT))
+        comfortable = max(SMALLEST_PAGE, COMFORTABLE_VALUES // max(1, len(columns.select)))
+        self._full_size = max(1, min(page_size, MAX_LIMIT, comfortable))
         self.size = min(plan.page_size or self._full_size, self._full_size)
         self.largest = 0  # records of the longest page so far: the tenant's cap is no lower
         self._client = client

@@ -97,8 +97,8 @@ def mark_missing_parts(
     return connection.execute(
         sql.SQL(
             """UPDATE {table} t SET deleted_at = now(), changed_at = now(), run_id = %s
-               WHERE {mine} AND {id} = ANY(%s) AND deleted_at IS NULL
-                 AND ({id}, {part}) NOT IN (SELECT {id}, {part} FROM {staged})"""
+               WHERE {mine} AND t.{id} = ANY(%s) AND t.deleted_at IS NULL
+                 AND NOT EXISTS (SELECT FROM {staged} s WHERE s.{id} = t.{id} AND s.{part} = t.{part})"""
         ).format(
             table=sql.Identifier(table.name),
             mine=table.mine(gainsight_object),

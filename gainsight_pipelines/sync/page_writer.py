@@ -29,6 +29,9 @@ from gainsight_pipelines.text import visible
 KEPT_COMPANIES = 50_000
 """CRM ids of so many companies are kept in memory, some 10 MB; the database has them all."""
 
+ROWS_AT_ONCE = 50_000
+"""Rows that are held and written at once, some 25 MB: a record with hundreds of metrics makes as many rows."""
+
 MAX_TRIES = 3
 """Of a page's transaction that PostgreSQL gives up in favour of another one."""
 
@@ -71,13 +74,17 @@ class PageWriter:
             context.linked.is_certain = False  # a second writer of one run may link with other ids than the first
         self._crm_ids = context.linked.crm_ids
         self._links: dict[tuple[Any, Any, Any], tuple[Link, LinkColumns]] = {}
+        rows_of_a_record = len(mapper.select) if table.part_column is not None else 1
+        self._records_at_once = max(1, ROWS_AT_ONCE // rows_of_a_record)
 
-    def mapped_ahead(self, pages: Iterator[ReadPage]) -> Iterator[tuple[ReadPage, MappedPage]]:
+    def mapped_ahead(self, pages: Iterator[ReadPage]) -> Iterator[tuple[ReadPage, MappedPage | None]]:
         """The pages with their rows, read and mapped while the ones before are being written.
 
-        While PostgreSQL works, this process has nothing else to do.
+        While PostgreSQL works, this process has nothing else to do. Pages with too many rows to hold come without.
         """
-        return read_ahead((page, self._map(page.records)) for page in pages)
+        return read_ahead(
+            (page, self._map(page.records) if len(page.records) <= self._records_at_once else None) for page in pages
+        )
 
     def __call__(
         self,
@@ -126,10 +133,27 @@ class PageWriter:
         mapped: MappedPage | None = None,
         move: Callable[[], None] = lambda: None,
     ) -> None:
-        """Writes a page, and moves the cursor with it.
+        """Writes a page, and moves the cursor with it; in parts where it has too many rows to hold.
+
+        The cursor moves with the last part: who is cut off in between reads the first ones again.
+        """
+        size, first = self._records_at_once, 0
+        while len(records) - first > size:
+            self._write_part(records[first : first + size], store)
+            first += size
+        self._write_part(records[first:], store, mapped, move)
+
+    def _write_part(
+        self,
+        records: Sequence[Record],
+        store: Store,
+        mapped: MappedPage | None = None,
+        move: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Writes records in one transaction.
 
         Where PostgreSQL refuses a value, without the records that hold such, which are kept aside. What takes too long
-        goes in halves, the cursor with the last one: who is cut off in between reads the first again.
+        goes in halves, the cursor with the last one.
         """
         try:
             self._write_records(records, mapped or self._map(records), store, move, len(records))
@@ -138,8 +162,8 @@ class PageWriter:
             if not half:
                 raise
             self._forget_crm_ids()  # what the page told of them was rolled back with it
-            self._write(records[:half], store)
-            self._write(records[half:], store, move=move)
+            self._write_part(records[:half], store)
+            self._write_part(records[half:], store, move=move)
         except REFUSED:
             taken, refused = self._sort_out(records)
             if not refused:

@@ -23,6 +23,18 @@ def flat(**aggregate: Any) -> dict[str, Any]:
     return {"enabled": True, "object": "product_usage__gc", "aggregate": {**names, **aggregate}}
 
 
+def test_a_page_with_too_many_rows_to_hold_goes_in_parts(pulling: Pulling, monkeypatch: pytest.MonkeyPatch) -> None:
+    pulling.content["product_usage"] = WIDE
+    monkeypatch.setattr("gainsight_pipelines.sync.page_writer.ROWS_AT_ONCE", 100)
+    report = pulling.pull("product_usage")
+    assert report.read == len(pulling.truth("product_usage_wide__gc"))
+    parts = "SELECT count(DISTINCT xmin::text), count(DISTINCT record_id), count(*) FROM usage_metric"
+    ((transactions, records, rows),) = pulling.query(parts)
+    assert transactions > 2
+    assert (records, rows) == (report.read, report.written)
+    assert pulling.pull("product_usage").written == 0
+
+
 def own_or_companys(truth: dict[str, Any], accounts: dict[str, str]) -> tuple[str | None, str | None]:
     """Account and reason of a row with a CRM id of its own, which falls back to that of its company."""
     own = truth["by_crm_id"]
