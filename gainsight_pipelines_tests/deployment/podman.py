@@ -174,7 +174,7 @@ class Stack:
         """The name of a service's container."""
         return f"{self.project}_{service}_1"
 
-    def wait_healthy(self, service: str, seconds: float = 300) -> None:
+    def wait_healthy(self, service: str, seconds: float = 600) -> None:
         """Asks the service's own health check until it is content: without systemd nobody else does.
 
         Each look is a process with Dagster's imports, so there are few.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -27,7 +26,7 @@ from gainsight_pipelines_tests.page.browsing import free_port
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 from gainsight_pipelines_tests.waiting import wait_until
 
-pytestmark = [pytest.mark.deploy, pytest.mark.timeout(900), pytest.mark.budget(600)]
+pytestmark = [pytest.mark.deploy, pytest.mark.timeout(1800), pytest.mark.budget(600)]
 
 NAMES = Names()
 PULLS = ("company", "activity", "survey_survey_response", "product_usage")
@@ -35,6 +34,9 @@ MISSING = "not_there__gc"
 """An object that the settings name and the tenant doesn't have: its schedule's run fails, and an alert tells of it."""
 
 ACTIVITIES = 6000
+PATIENCE = 600
+"""Seconds in which a thing has to happen that takes some seconds where nothing else uses the machine."""
+
 ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 LAUNCH = """mutation ($p: ExecutionParams!) { launchPipelineExecution(executionParams: $p) {
     __typename ... on LaunchRunSuccess { run { runId } } } }"""
@@ -73,7 +75,7 @@ class Deployed:
         url = f"http://127.0.0.1:{self.stack.variables['UI_PORT']}/graphql"
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             document: dict[str, Any] = json.load(answer)
         if "errors" in document:
             raise NotAnsweredError(document)
@@ -128,7 +130,7 @@ class Deployed:
         """The status of a run."""
         return str(self.runs()[run_id]["status"])
 
-    def wait_for(self, run_id: str, seconds: float = 180) -> str:
+    def wait_for(self, run_id: str, seconds: float = PATIENCE) -> str:
         """The status that a run ends with."""
         wait_until(lambda: self.status(run_id) in ENDED, seconds)
         return self.status(run_id)
@@ -171,7 +173,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
             stack.wait_healthy("code")
             stack.up("webserver", "daemon")
             found = Deployed(stack, sandbox, inbox)
-            wait_until(found.is_ready, 300)
+            wait_until(found.is_ready, PATIENCE)
             yield found
 
 
@@ -239,14 +241,16 @@ def test_run_all_gives_each_pull_a_container_of_its_own(deployed: Deployed) -> N
         tagged = {"key": SYNC_ALL_TAG, "value": run_id}
         return [run for run in deployed.runs().values() if tagged in run["tags"]]
 
-    wait_until(lambda: len(of_run_all()) == len(PULLS) + 1 and all(run["status"] in ENDED for run in of_run_all()), 240)
+    wait_until(
+        lambda: len(of_run_all()) == len(PULLS) + 1 and all(run["status"] in ENDED for run in of_run_all()), PATIENCE
+    )
     ended = {run["jobName"]: run["status"] for run in of_run_all()}
     assert ended == {NAMES.job(name): "SUCCESS" for name in PULLS} | {NAMES.job(MISSING): "FAILURE"}
     containers = {tag["value"] for run in of_run_all() for tag in run["tags"] if tag["key"] == "docker/container_id"}
     assert len(containers) == len(PULLS) + 1
     assert_equal_to_the_truth(deployed)
     port = deployed.stack.variables["METRICS_PORT"]
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=120) as answer:
         metrics = answer.read().decode()
     assert 'gainsight_pipelines_last_run_status{object="activity",status="completed"' in metrics
 
@@ -256,9 +260,9 @@ def test_a_schedule_s_run_fails_and_an_alert_is_told_from_here(deployed: Deploye
         tagged = {"key": "dagster/schedule_name", "value": NAMES.schedule(MISSING)}
         return [run["status"] for run in deployed.runs().values() if tagged in run["tags"]]
 
-    wait_until(lambda: "FAILURE" in by_schedule(), 180)
+    wait_until(lambda: "FAILURE" in by_schedule(), PATIENCE)
     deployed.stop_schedule(MISSING)  # one is enough
-    wait_until(lambda: deployed.inbox.received, 180)  # the sensor looks each minute
+    wait_until(lambda: deployed.inbox.received, PATIENCE)  # the sensor looks each minute
     (message,) = (each for each in deployed.inbox.received if f"{MISSING}: " in each["title"])
     assert "https://dagster.example.com/runs/" in message["message"]
     shown = deployed.ask(CHECK)["assetCheckExecutions"][0]["evaluation"]  # what the sensor left in the UI
@@ -296,7 +300,7 @@ def launched_and_reading(deployed: Deployed) -> str:
     """A pull of the activities, in the middle of its read."""
     before = deployed.records()
     run_id = deployed.launch(NAMES.job("activity"))
-    wait_until(lambda: deployed.records() > before, 120)
+    wait_until(lambda: deployed.records() > before, PATIENCE)
     return run_id
 
 
@@ -310,10 +314,11 @@ def ends_complete(deployed: Deployed, run_id: str) -> None:
 def test_a_run_that_is_terminated_ends_at_its_page_and_the_next_goes_on_there(slow: Deployed) -> None:
     run_id = launched_and_reading(slow)
     slow.ask(TERMINATE, r=run_id)
-    started = time.monotonic()
-    assert slow.wait_for(run_id, 60) == "CANCELED"
-    assert time.monotonic() - started < 30
-    wait_until(lambda: not slow.stack.run_containers(), 30)  # auto_remove
+    assert slow.wait_for(run_id) == "CANCELED"
+    # By itself, within the grace period: a container that is killed leaves no such record.
+    ((error,),) = slow.query(f"SELECT error FROM sync_run WHERE run_id = '{run_id}'")
+    assert error == "The run was stopped. The next run goes on from its last page."
+    wait_until(lambda: not slow.stack.run_containers(), PATIENCE)  # auto_remove
     stored = slow.records()
     assert 0 < stored < ACTIVITIES
     next_id = slow.launch(NAMES.job("activity"))
@@ -329,25 +334,26 @@ def test_a_run_s_container_that_is_killed_is_started_again_by_dagster(slow: Depl
     assert {(line["object"], line["run_id"]) for line in lines} == {("activity", run_id)}
     slow.stack.podman("kill", "--signal", "KILL", container)
     slow.sandbox.switch(gainsight_delay=0.0)
-    assert slow.wait_for(run_id, 240) == "FAILURE"
+    assert slow.wait_for(run_id) == "FAILURE"
 
     def retried() -> bool:
         tagged = {"key": "dagster/parent_run_id", "value": run_id}
         return any(tagged in run["tags"] and run["status"] == "SUCCESS" for run in slow.runs().values())
 
-    wait_until(retried, 240)
+    wait_until(retried, PATIENCE)
     assert_equal_to_the_truth(slow)
 
 
 def test_services_that_are_killed_leave_a_run_alone(slow: Deployed) -> None:
     run_id = launched_and_reading(slow)
+    slow.sandbox.switch(gainsight_delay=3.0)  # its end stays far away, however busy the machine is
     for service in ("daemon", "code"):
         slow.stack.kill(service)
         before = slow.records()
         wait_until(lambda before=before: slow.records() > before, 60)  # type: ignore[misc]
     ends_complete(slow, run_id)
     assert any(re.search(r"activity: [\d,]+ read", event) for event in slow.events(run_id)), "progress, for the UI"
-    wait_until(slow.is_ready, 300)
+    wait_until(slow.is_ready, PATIENCE)
     for service in ("code", "webserver", "daemon", "metrics"):
         slow.stack.wait_healthy(service)
 
@@ -357,7 +363,7 @@ def test_a_database_that_is_killed_loses_nothing(slow: Deployed) -> None:
     slow.stack.kill("postgres")
     slow.stack.wait_healthy("postgres")
     slow.sandbox.switch(gainsight_delay=0.0)
-    wait_until(slow.is_ready, 300)
+    wait_until(slow.is_ready, PATIENCE)
 
     def completes() -> bool:
         try:
@@ -367,7 +373,7 @@ def test_a_database_that_is_killed_loses_nothing(slow: Deployed) -> None:
             NotAnsweredError,
         ):  # the webserver's pool still holds connections to the database that was killed
             return False
-        return slow.wait_for(run_id, 240) == "SUCCESS"
+        return slow.wait_for(run_id) == "SUCCESS"
 
-    wait_until(completes, 400)
+    wait_until(completes, PATIENCE)
     assert_equal_to_the_truth(slow)
