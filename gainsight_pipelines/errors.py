@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from typing import ClassVar
 
 VARIABLE = re.compile(
-    r"\b(?!GAINSIGHT_PIPELINES_(?:SETTINGS|GATE_SECONDS|DOCS_URL)\b)(?:GAINSIGHT|SALESFORCE|HUBSPOT)_[A-Z_]+"
+    r"\b(?!GAINSIGHT_PIPELINES_(?:SETTINGS|GATE_SECONDS|DOCS_URL)\b)(?:GAINSIGHT|SALESFORCE|HUBSPOT|DESTINATION)_[A-Z_]+"
 )
 """A variable of one tenant's, without a prefix: with one, no word begins there. The others are everybody's."""
 

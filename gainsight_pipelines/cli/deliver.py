@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gainsight_pipelines.cli import output
-from gainsight_pipelines.cli.extras import require
 from gainsight_pipelines.cli.workspace import open_workspace
-from gainsight_pipelines.delivery.tables import deliverables
+from gainsight_pipelines.delivery.run import Delivery
+from gainsight_pipelines.delivery.tables import Deliverable, deliverables
+from gainsight_pipelines.embedded.processes import ProcessGroup
 from gainsight_pipelines.errors import PipelineError, SettingsError
+from gainsight_pipelines.extras import require
 from gainsight_pipelines.settings import Secrets, settings_path
 from gainsight_pipelines.settings.models import DeliverySettings
 
-CREDENTIALS = "DESTINATION__"
-"""How dlt's variables with a destination's credentials begin."""
+HOW = {"changes": "changes, merged", "whole": "all rows"}
 
 
 def deliver_command(names: Sequence[str], *, is_full: bool, is_dry: bool, path: Path | None, as_json: bool) -> int:
     """Delivers one table after the other; 1 if one was refused, which leaves the others alone."""
     require("warehouse", "`deliver`")
-    from gainsight_pipelines.delivery.warehouse import deliver, is_merged
-
-    _export_credentials(path)
-    with open_workspace(path, is_looking=True) as workspace:
+    with ProcessGroup(), open_workspace(path, is_looking=True) as workspace:  # TERM raises as well, as Ctrl-C does
         target = workspace.settings.of(DeliverySettings)
         if target is None:
             raise SettingsError(
@@ -33,35 +31,45 @@ def deliver_command(names: Sequence[str], *, is_full: bool, is_dry: bool, path: 
             )
         with workspace.store.connect("deliver") as connection:
             tables = deliverables(connection, names or target.tables or ())
+        delivery = Delivery(workspace.store, target, Secrets.read(settings_path(path)), uuid.uuid4().hex)
         results: list[dict[str, Any]] = []
-        for table in tables:
-            how = "changes" if is_merged(table, target.destination, is_full=is_full) else "whole"
-            result: dict[str, Any] = {"table": table.name, "how": how, "rows": None, "error": None}
-            results.append(result)
-            if is_dry:
-                continue
-            try:
-                done = deliver(workspace.store, table, target.destination, target.dataset, is_full=is_full)
-            except PipelineError as error:
-                result["error"] = str(error)
-                output.say(str(error))
-            else:
-                result["rows"] = done.rows
-                output.say(f"{table.name}: {done.rows:,} rows sent ({how})")
+        try:
+            results.extend(_one(delivery, table, is_full=is_full, is_dry=is_dry) for table in tables)
+        except KeyboardInterrupt:
+            output.say("Stopped. Nothing is lost: the next delivery continues from the last one of each table.")
+            raise
     if as_json:
         output.print_json({"destination": target.destination, "dataset": target.dataset, "tables": results})
     elif is_dry:
-        rows = [(each["table"], each["how"]) for each in results]
-        output.print_table(
-            output.table_of(f"To {target.destination}, dataset {target.dataset}", ("table", "how"), rows)
-        )
+        rows = [(each["table"], HOW.get(each["how"], ""), _count(each["rows"])) for each in results]
+        title = f"To {target.destination}, dataset {target.dataset}"
+        output.print_table(output.table_of(title, ("table", "sent", "rows"), rows, right=("rows",)))
     return 1 if any(each["error"] for each in results) else 0
 
 
-def _export_credentials(path: Path | None) -> None:
-    """Puts what dlt looks for in the environment there, where only `.env` has it."""
-    secrets = Secrets.read(settings_path(path))
-    for name in secrets.names():
-        value = secrets.get(name)
-        if name.startswith(CREDENTIALS) and value and not os.environ.get(name):
-            os.environ[name] = value
+def _one(delivery: Delivery, table: Deliverable, *, is_full: bool, is_dry: bool) -> dict[str, Any]:
+    result: dict[str, Any] = {"table": table.name, "how": None, "rows": None, "bytes": None, "error": None}
+    try:
+        if is_dry:
+            plan = delivery.plan(table, is_full=is_full)
+            return result | {"how": plan.how, "rows": plan.rows} | _unfit(table, plan.unfit)
+        done = delivery.deliver(table, is_full=is_full, say=output.say)
+    except PipelineError as error:
+        output.say(str(error))
+        return result | {"error": str(error)}
+    output.say(f"{table.name}: {_count(done.rows)} rows sent ({HOW[done.how]})")
+    return result | {"how": done.how, "rows": done.rows, "bytes": done.bytes} | _unfit(table, done.unfit)
+
+
+def _unfit(table: Deliverable, unfit: Mapping[str, int]) -> dict[str, Any]:
+    """What is told of values that aren't delivered as they are."""
+    for column, number in unfit.items():
+        output.say(
+            f"{table.name}.{column}: {number:,} {'value' if number == 1 else 'values'} out of what warehouses hold,"
+            " so rounded there, or empty (docs/delivery.md)"
+        )
+    return {"unfit": dict(unfit)} if unfit else {}
+
+
+def _count(rows: int | None) -> str:
+    return "" if rows is None else f"{rows:,}"

@@ -10,13 +10,13 @@ from pathlib import Path
 from subprocess import Popen
 
 from gainsight_pipelines.cli import output
-from gainsight_pipelines.cli.extras import require
 from gainsight_pipelines.cli.sandbox import sandbox_folder, start_sandbox
 from gainsight_pipelines.cli.status import gate_line
 from gainsight_pipelines.cli.workspace import Workspace, open_workspace, say_mistakes
 from gainsight_pipelines.clock import Clock, SystemClock
 from gainsight_pipelines.embedded.processes import ProcessGroup
 from gainsight_pipelines.errors import PermanentError
+from gainsight_pipelines.extras import require
 from gainsight_pipelines.orchestration.instance import LOCATION, create_storage
 from gainsight_pipelines.scheduling import gate
 from gainsight_pipelines.scheduling.banner import read_banner

@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gainsight_pipelines.cli import output
-from gainsight_pipelines.cli.extras import require
 from gainsight_pipelines.cli.workspace import open_workspace
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.delivery.export import Export, ending_of, export
+from gainsight_pipelines.embedded.processes import ProcessGroup
 from gainsight_pipelines.errors import UsageError
+from gainsight_pipelines.extras import require
 
 NEEDED = {".parquet": ("A Parquet file", "pyarrow"), ".xlsx": ("An Excel file", "xlsxwriter")}
 QUIET_SECONDS = 5.0
@@ -25,6 +26,7 @@ def export_command(wanted: Export, *, file: Path, path: Path | None, as_json: bo
     if needed := NEEDED.get(ending_of(file)):
         require("export", *needed)
     with (
+        ProcessGroup(),  # TERM raises as well, as Ctrl-C does: no half a file stays
         open_workspace(path, is_looking=True) as workspace,
         workspace.store.connect(f"export {wanted.table}") as connection,
         _progress(wanted.table) as progress,

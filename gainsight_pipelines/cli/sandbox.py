@@ -15,11 +15,11 @@ from subprocess import PIPE, Popen
 from typing import IO, Any, cast
 
 from gainsight_pipelines.cli import output
-from gainsight_pipelines.cli.extras import require
 from gainsight_pipelines.cli.invocation import program
 from gainsight_pipelines.crm.protocol import CRM_NAMES
 from gainsight_pipelines.embedded.processes import ProcessGroup
 from gainsight_pipelines.errors import PermanentError
+from gainsight_pipelines.extras import require
 from gainsight_pipelines.orchestration.instance import HOME_VARIABLE, STORAGE_VARIABLE
 from gainsight_pipelines.settings import DATA_FOLDER, PATH_VARIABLE
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE

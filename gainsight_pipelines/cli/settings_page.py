@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from gainsight_pipelines.cli import output
-from gainsight_pipelines.cli.extras import require
 from gainsight_pipelines.cli.workspace import Workspace, data_folder, export_library_variables, open_workspace
 from gainsight_pipelines.clock import Clock, SystemClock
 from gainsight_pipelines.embedded.processes import ProcessGroup
 from gainsight_pipelines.errors import PipelineError
+from gainsight_pipelines.extras import require
 from gainsight_pipelines.orchestration.webserver import Webserver
 from gainsight_pipelines.scheduling.banner import NEVER, Row, read_banner
 from gainsight_pipelines.scheduling.gate import Pace

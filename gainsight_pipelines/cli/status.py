@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from gainsight_pipelines.cli import output
 from gainsight_pipelines.cli.workspace import Workspace, open_workspace
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import UsageError
-from gainsight_pipelines.scheduling.banner import NEVER, Banner, Row, read_banner
+from gainsight_pipelines.scheduling.banner import NEVER, Banner, Delivered, Row, read_banner
 from gainsight_pipelines.scheduling.gate import SENSOR, Pace
 from gainsight_pipelines.settings import Settings
 
@@ -53,7 +54,21 @@ def banner_table(found: Banner, settings: Settings, now: datetime) -> Renderable
     notes += [f"{section}: {error}" for section, error in settings.errors.items()]
     if views := [name for row in found.rows for name in row.views]:
         notes.append(f"Typed views: {', '.join(dict.fromkeys(views))}")
-    return output.below(gate_line(found, now), "", table, *([""] if notes else []), *notes)
+    warehouse = ["", _warehouse_table(found, now)] if found.warehouse is not None else []
+    notes += [f"{row.name} in the warehouse: {row.error}" for row in found.delivered if row.error]
+    return output.below(gate_line(found, now), "", table, *warehouse, *([""] if notes else []), *notes)
+
+
+def _warehouse_table(found: Banner, now: datetime) -> RenderableType:
+    rows = [
+        (row.name, output.status_word(row.status), output.ago(row.since, now), _rows(row)) for row in found.delivered
+    ]
+    title = f"Deliveries to {found.warehouse}"
+    return output.table_of(title, ("table", "status", "when", "rows sent"), rows, right=("rows sent",))
+
+
+def _rows(row: Delivered) -> str:
+    return "" if row.rows is None else f"{row.rows:,}"
 
 
 def _note(row: Row) -> str | None:
@@ -105,18 +120,22 @@ def _shown(row: Row, now: datetime) -> Sequence[str | Text]:
 def _document(found: Banner, settings: Settings) -> dict[str, Any]:
     gate = found.gate
     errors = {section: str(error) for section, error in settings.errors.items()}
-    return ({"settings_errors": errors} if errors else {}) | {
-        "gate": None
-        if gate is None
-        else {
-            "is_open": gate.is_open,
-            "reason": gate.reason,
-            "message": gate.message,
-            "since": gate.since,
-            "checked_at": gate.checked_at,
-        },
-        "objects": [_row_document(row) for row in found.rows],
-    }
+    return (
+        ({"settings_errors": errors} if errors else {})
+        | {
+            "gate": None
+            if gate is None
+            else {
+                "is_open": gate.is_open,
+                "reason": gate.reason,
+                "message": gate.message,
+                "since": gate.since,
+                "checked_at": gate.checked_at,
+            },
+            "objects": [_row_document(row) for row in found.rows],
+        }
+        | ({"deliveries": [asdict(row) for row in found.delivered]} if found.warehouse is not None else {})
+    )
 
 
 def _row_document(row: Row) -> dict[str, Any]:

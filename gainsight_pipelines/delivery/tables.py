@@ -12,14 +12,17 @@ from gainsight_pipelines.near_matches import did_you_mean
 from gainsight_pipelines.objects.registry import TABLES
 from gainsight_pipelines.store.contract import RELATIONS
 from gainsight_pipelines.store.frames import columns_of
-from gainsight_pipelines.store.views import view_names
+from gainsight_pipelines.store.views import views_by_object
 
 CHANGED = "changed_at"
+ACCOUNT = "account"
+DATA = tuple(table.name for table in TABLES)
+"""The tables that pulls fill."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deliverable:
-    """A table or view. `key`: what tells its rows apart; none: nothing says what changed, so it goes as a whole."""
+    """A table or view. `key`: what tells its rows apart; none: nothing says what changed, so all rows are sent."""
 
     name: str
     key: tuple[str, ...] = ()
@@ -28,21 +31,23 @@ class Deliverable:
 def deliverables(connection: psycopg.Connection, names: Sequence[str] = ()) -> list[Deliverable]:
     """The named tables and views; none named: the accounts, the data tables and the typed views.
 
+    A typed view has the name that its object would give it, or the one that it has where that was taken.
+
     Raises:
         UsageError: there is no such table or view.
     """
-    views = view_names(connection)
+    by_object = views_by_object(connection)
+    views = list(by_object.values())
     known = [*RELATIONS, *views]
-    for name in names:
-        if name not in known:
+    found = []
+    for name in dict.fromkeys(names or (ACCOUNT, *DATA, *views)):
+        actual = name if name in known else by_object.get(name)
+        if actual is None:
             near = did_you_mean(name, known) or f"There are: {', '.join(known)}."
             raise UsageError(f"There is no table or view {name!r} to deliver.", near)
-    usual = ["account", *(table.name for table in TABLES), *views]
-    found = []
-    for name in dict.fromkeys(names or usual):
-        has_changes = CHANGED in columns_of(connection, name)
-        key = ("gsid",) if name in views else _primary_key(connection, name)
-        found.append(Deliverable(name, key if has_changes else ()))
+        has_changes = CHANGED in columns_of(connection, actual)
+        key = ("gsid",) if actual in views else _primary_key(connection, actual)
+        found.append(Deliverable(actual, key if has_changes else ()))
     return found
 
 

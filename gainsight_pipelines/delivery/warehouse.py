@@ -1,93 +1,259 @@
 """Tables into a warehouse, by dlt: its `sql_database` source reads ours, its destinations write.
 
 How far a table was delivered is kept in the warehouse itself, in the load that it belongs to. Nothing is kept on this
-machine: what a failed or killed delivery left is read again, and merging it twice changes nothing.
+machine: what a failed or killed delivery left is read again, and merging it twice changes nothing. dlt finds the
+warehouse's credentials in the environment: `environment.py` has what belongs there.
 """
 
 from __future__ import annotations
 
-import os
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
-os.environ.setdefault("RUNTIME__LOG_LEVEL", "ERROR")  # it warns of what is meant: JSON as text, decimals
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
 
 import dlt
+import psycopg
 import sqlalchemy as sa
-from dlt.common.configuration.exceptions import ConfigurationException
-from dlt.common.destination.exceptions import DestinationException
-from dlt.common.exceptions import MissingDependencyException
-from dlt.pipeline.exceptions import PipelineStepFailed
-from dlt.sources import incremental
+from dlt.common.configuration.exceptions import ConfigFieldMissingException, LookupTraces
+from dlt.common.destination import Destination
+from dlt.common.destination.exceptions import DestinationTransientException, UnknownDestinationModule
+from dlt.common.exceptions import DltException, MissingDependencyException
+from dlt.common.schema.exceptions import DataValidationError
 from dlt.sources.sql_database import sql_table
+from dlt.sources.sql_database.arrow_helpers import row_tuples_to_arrow
+from psycopg import sql
 from sqlalchemy.dialects import postgresql
 
-from gainsight_pipelines.errors import PermanentError
+from gainsight_pipelines.errors import PermanentError, PipelineError, SettingsError, TransientError
+from gainsight_pipelines.store.frames import columns_of
+from gainsight_pipelines.store.tenant import store_id
 
 if TYPE_CHECKING:
-    import psycopg
+    from dlt.common.schema.typing import TSchemaContract
+    from dlt.pipeline.pipeline import Pipeline
 
     from gainsight_pipelines.delivery.tables import Deliverable
+    from gainsight_pipelines.settings.models import DeliverySettings
     from gainsight_pipelines.store.connection import Store
 
-LAG_SECONDS = 300
-"""How far behind the last change that was seen a read begins: whatever writes rows commits within four minutes."""
+LAG = timedelta(minutes=5)
+"""How far before the beginning of the last read the next one begins: whatever writes rows commits within four."""
 
-ROWS = 5_000
+ROWS = 1_000
+"""In memory at once as Python's objects: a body of an activity can have 100,000 characters."""
+
 PRECISION, SCALE = 38, 9
-WITHOUT_MERGE = ("filesystem",)
-"""Destinations that can't replace single rows: they get the whole table each time."""
+"""Of numbers that have none of their own, as dlt would have it."""
+
+MOST = f"1e{PRECISION - SCALE}::numeric"
+FIRST_TIME, LAST_TIME = "0001-01-01 00:00:00+00", "9999-12-31 23:59:59.999999+00"
+"""What times can be elsewhere. PostgreSQL knows earlier and later ones, and infinite ones."""
+
+BOUNDS = {
+    "numeric": f"abs({{0}}) < {MOST} AND {{0}} = round({{0}}, {SCALE})",
+    **dict.fromkeys(("timestamptz", "timestamp", "date"), f"{{0}} BETWEEN '{FIRST_TIME}' AND '{LAST_TIME}'"),
+}
+"""By PostgreSQL's type: what a warehouse holds as it is."""
+
+READ_AT, STORE_ID = "read_at", "store"
+"""In dlt's state of a table, which is loaded with its rows: when the last read of it began, and of which store."""
+
+FILES = "filesystem"
+"""dlt's destination that is a folder or a bucket."""
+
+DUCKDB = "DESTINATION__DUCKDB__CREDENTIALS"
+HOW_TO_SET = "Set it in the environment or in .env, or fill .dlt/secrets.toml"
+
+REPLACED = "insert-from-staging"
+"""dlt's way to replace a table that is a single transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a delivery of a table does.
+
+    Attributes:
+        since: rows that changed later are sent and merged; None: all rows, in place of those that are there.
+        rows: how many rows that is.
+        unfit: by column, how many values the warehouse's type doesn't hold: they are rounded there, or empty.
+        read_at: when the read begins, by the database's clock.
+        store_id: whose rows they are.
+        is_first: nothing was delivered before.
+    """
+
+    since: datetime | None
+    rows: int
+    unfit: Mapping[str, int]
+    read_at: datetime
+    store_id: str
+    is_first: bool
+
+    @property
+    def how(self) -> str:
+        """In a word: `changes` or `whole`."""
+        return "whole" if self.since is None else "changes"
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What came of it: rows that were sent, new ones or not."""
+    """What came of it.
+
+    Attributes:
+        table: what was delivered.
+        rows: that were sent, new ones or not.
+        bytes: size of the files in which they travelled.
+        how: `changes` or `whole`.
+        unfit: as in `Plan`.
+    """
 
     table: str
     rows: int
+    bytes: int
+    how: str
+    unfit: Mapping[str, int]
 
 
-def deliver(store: Store, table: Deliverable, destination: str, dataset: str, *, is_full: bool = False) -> Delivered:
+def deliver(store: Store, table: Deliverable, target: DeliverySettings, *, is_full: bool = False) -> Delivered:
     """Brings one table in the warehouse up to date.
 
     Args:
         store: where it is.
         table: what to deliver.
-        destination: dlt's name of it; its credentials are found by dlt's own conventions.
-        dataset: the schema or folder there.
+        target: where to.
         is_full: everything again, in place of what is there.
 
     Raises:
         PermanentError: dlt, the warehouse or its credentials refuse.
+        TransientError: the warehouse doesn't answer.
     """
-    with tempfile.TemporaryDirectory(prefix="gainsight-delivery-") as folder:
-        try:
-            pipeline = dlt.pipeline(
-                f"gainsight_pipelines_{table.name}",
-                destination=destination,
-                dataset_name=dataset,
-                pipelines_dir=folder,
-            )
-            info = pipeline.run(_resource(store, table, destination, is_full=is_full))
-            info.raise_on_failed_jobs()
-        except (PipelineStepFailed, DestinationException, ConfigurationException, MissingDependencyException) as error:
-            raise _refused(table.name, destination, error) from error
+    with _working(table, target) as folder:
+        plan = _plan(store, table, target, folder, is_full=is_full)
+        if not plan.rows and not plan.is_first and table.key:
+            return Delivered(table.name, 0, 0, plan.how, plan.unfit)
+        pipeline = _pipeline(table, target, folder, **_replace_strategy(target, plan))
+        info = pipeline.run(
+            _resource(store, table, target, plan), schema_contract=cast("TSchemaContract", target.contract)
+        )
+        info.raise_on_failed_jobs()
+        jobs = [job for package in info.load_packages for job in package.jobs["completed_jobs"]]
         trace = pipeline.last_trace
         assert trace is not None
         assert trace.last_normalize_info is not None
-    return Delivered(table.name, trace.last_normalize_info.row_counts.get(table.name, 0))
+        return Delivered(
+            table.name,
+            trace.last_normalize_info.row_counts.get(table.name, 0),
+            sum(job.file_size for job in jobs if job.job_file_info.table_name == table.name),
+            plan.how,
+            plan.unfit,
+        )
 
 
-def is_merged(table: Deliverable, destination: str, *, is_full: bool) -> bool:
-    """Whether only what has changed is sent; else all rows, in place of those that are there."""
-    return bool(table.key) and destination not in WITHOUT_MERGE and not is_full
+def plan_of(store: Store, table: Deliverable, target: DeliverySettings, *, is_full: bool = False) -> Plan:
+    """What `deliver` would do now. Nothing is written anywhere.
+
+    Raises:
+        PermanentError: dlt, the warehouse or its credentials refuse.
+        TransientError: the warehouse doesn't answer.
+    """
+    with _working(table, target) as folder:
+        return _plan(store, table, target, folder, is_full=is_full)
 
 
-def _resource(store: Store, table: Deliverable, destination: str, *, is_full: bool) -> Any:
-    merges = is_merged(table, destination, is_full=is_full)
-    return sql_table(
+@contextmanager
+def _working(table: Deliverable, target: DeliverySettings) -> Iterator[str]:
+    """A folder for what dlt keeps while it works; its errors in our words."""
+    with tempfile.TemporaryDirectory(prefix="gainsight-delivery-") as folder:
+        try:
+            yield folder
+        except (DltException, OSError, sa.exc.SQLAlchemyError, psycopg.Error) as error:
+            raise refused(table.name, target.destination, error) from error
+
+
+def _pipeline(table: Deliverable, target: DeliverySettings, folder: str, **options: Any) -> Pipeline:
+    return dlt.pipeline(
+        f"gainsight_pipelines_{table.name}",
+        destination=Destination.from_reference(target.destination, **options),
+        dataset_name=target.dataset,
+        pipelines_dir=folder,
+    )
+
+
+def _plan(store: Store, table: Deliverable, target: DeliverySettings, folder: str, *, is_full: bool) -> Plan:
+    if target.destination == "duckdb" and not dlt.secrets.get("destination.duckdb.credentials"):
+        # dlt would make a file for each table, in the working directory of the moment.
+        raise PermanentError(f"{table.name} was not delivered to duckdb: {DUCKDB} isn't set.", f"{HOW_TO_SET}: a path.")
+    pipeline = _pipeline(table, target, folder)
+    pipeline.sync_destination()
+    sources = pipeline.state.get("sources", {}).values()
+    state: dict[str, str] = next(
+        (found for each in sources if (found := each.get("resources", {}).get(table.name))), {}
+    )
+    with store.connect(f"deliver {table.name}") as connection:
+        row = connection.execute("SELECT now()").fetchone()
+        assert row is not None
+        own = store_id(connection)
+        if state.get(STORE_ID, own) != own:
+            raise SettingsError(
+                f"The dataset {target.dataset} of {target.destination} has {table.name} of another store.",
+                "Set `delivery.dataset` to a name of its own for each store.",
+            )
+        is_known = READ_AT in state and bool(table.key) and not is_full
+        since = datetime.fromisoformat(state[READ_AT]) - LAG if is_known else None
+        count, unfit = _count(connection, table, since)
+        if count and since is not None and not is_merged(table, target):
+            since = None
+            count, unfit = _count(connection, table, since)
+    return Plan(since, count, unfit, row[0], own, is_first=READ_AT not in state)
+
+
+def is_merged(table: Deliverable, target: DeliverySettings) -> bool:
+    """Whether single rows can be replaced there; else all are sent again once one has changed."""
+    return bool(table.key) and target.destination != FILES
+
+
+def _count(connection: psycopg.Connection, table: Deliverable, since: datetime | None) -> tuple[int, dict[str, int]]:
+    """Rows that changed since then, and what of them the types of a warehouse don't hold, by column."""
+    bounds = {name: bound for name, kind in columns_of(connection, table.name).items() if (bound := BOUNDS.get(kind))}
+    counted = [
+        sql.SQL("count({0}) FILTER (WHERE NOT ({1}))").format(
+            sql.Identifier(name), sql.SQL(bound).format(sql.Identifier(name))
+        )
+        for name, bound in bounds.items()
+    ]
+    query = sql.SQL("SELECT {} FROM {} WHERE {}").format(
+        sql.SQL(", ").join([sql.SQL("count(*)"), *counted]),
+        sql.Identifier(table.name),
+        sql.SQL("changed_at > {}").format(since) if since is not None else sql.SQL("true"),
+    )
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return row[0], {name: number for name, number in zip(bounds, row[1:], strict=True) if number}
+
+
+def _replace_strategy(target: DeliverySettings, plan: Plan) -> dict[str, str]:
+    """What is there is replaced in one transaction, where the warehouse can do that: nobody finds an empty table."""
+    if plan.is_first or target.destination == FILES:
+        return {}
+    destination = Destination.from_reference(target.destination)
+    assert destination is not None
+    known = destination.capabilities().supported_replace_strategies or ()
+    return {"replace_strategy": REPLACED} if REPLACED in known else {}
+
+
+def _resource(store: Store, table: Deliverable, target: DeliverySettings, plan: Plan) -> Any:
+    def remember() -> None:
+        # Called while rows are read: what is remembered is loaded with them, or not at all.
+        dlt.current.resource_state(table.name).update({READ_AT: plan.read_at.isoformat(), STORE_ID: plan.store_id})
+
+    def query(query: sa.Select[Any], reflected: sa.Table) -> sa.Select[Any]:
+        remember()
+        shown = query.with_only_columns(*(_shown(column) for column in reflected.columns))
+        return shown if plan.since is None else shown.where(reflected.c.changed_at > plan.since)
+
+    resource = sql_table(
         _engine(store),
         table=table.name,
         schema=store.schema,
@@ -95,11 +261,33 @@ def _resource(store: Store, table: Deliverable, destination: str, *, is_full: bo
         chunk_size=ROWS,
         reflection_level="full_with_precision",
         table_adapter_callback=_declare_numbers,
-        query_adapter_callback=_exactly,
+        query_adapter_callback=query,
         primary_key=list(table.key),
-        write_disposition="merge" if merges else "replace",
-        incremental=incremental("changed_at", lag=LAG_SECONDS) if merges else None,
+        write_disposition=_disposition(plan),
     )
+    if not plan.rows:
+
+        def nothing() -> Iterator[Any]:
+            remember()
+            yield row_tuples_to_arrow([], columns, tz="UTC")  # an empty table, where readers would miss one
+
+        columns = resource.compute_table_schema()["columns"]
+        resource = dlt.resource(
+            nothing, table.name, columns=columns, primary_key=table.key, write_disposition=_disposition(plan)
+        )
+    if target.destination == "postgres":
+        # dlt's CSV can't tell an empty text from none.
+        resource.apply_hints(file_format="insert_values")
+    if target.destination == FILES:
+        resource.apply_hints(file_format="parquet")
+    return resource
+
+
+def _disposition(plan: Plan) -> Any:
+    if plan.since is None:
+        return "replace"
+    # A read gives each key once, so nothing has to be sorted out there.
+    return {"disposition": "merge", "strategy": "delete-insert", "deduplicated": True}
 
 
 def _engine(store: Store) -> sa.Engine:
@@ -118,35 +306,68 @@ def _declare_numbers(table: sa.Table) -> None:
             column.type = sa.Numeric(PRECISION, SCALE)
 
 
-def _exactly(query: sa.Select[Any], table: sa.Table) -> sa.Select[Any]:
-    """JSON and lists as PostgreSQL writes them, which keeps all digits; numbers as the declared precision has them."""
-    return query.with_only_columns(*(_shown(column) for column in table.columns))
-
-
 def _shown(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """A column as it is sent.
+
+    JSON and lists as PostgreSQL writes them, with all digits. Values that no warehouse holds rounded, or empty.
+    """
     if isinstance(column.type, postgresql.ARRAY):
         return sa.cast(sa.func.to_jsonb(column), sa.Text).label(column.name)
     if isinstance(column.type, (postgresql.JSONB, postgresql.JSON)):
         return sa.cast(column, sa.Text).label(column.name)
+    if isinstance(column.type, (sa.DateTime, sa.Date)):
+        is_held = column.between(sa.literal_column(f"'{FIRST_TIME}'"), sa.literal_column(f"'{LAST_TIME}'"))
+        return sa.case((is_held, column)).label(column.name)
     if isinstance(column.type, sa.Numeric) and column.type.scale is not None:
         rounded = sa.func.round(column, column.type.scale, type_=column.type)
-        return sa.case((sa.func.abs(column) < sa.literal_column(f"1e{PRECISION - SCALE}::numeric"), rounded)).label(
-            column.name
-        )
+        return sa.case((sa.func.abs(column) < sa.literal_column(MOST), rounded)).label(column.name)
     return column
 
 
-def _refused(table: str, destination: str, error: Exception) -> PermanentError:
-    """The first line of the innermost cause: dlt wraps it several times."""
-    cause: BaseException = error
-    while (inner := cause.__cause__ or getattr(cause, "exception", None)) is not None and inner is not cause:
-        cause = inner
-    if isinstance(cause, ConfigurationException):
-        return PermanentError(
-            f"{table} was not delivered to {destination}: dlt doesn't find its credentials.",
-            f"Set DESTINATION__{destination.upper()}__CREDENTIALS, or fill .dlt/secrets.toml: see docs/delivery.md.",
-        )
-    return PermanentError(
-        f"{table} was not delivered to {destination}: {str(cause).strip().splitlines()[0]}",
-        "Correct it and deliver again: nothing is lost, the next delivery goes on from the last one.",
-    )
+def refused(table: str, destination: str, error: BaseException) -> PipelineError:
+    """An error of dlt's, of the warehouse's or of its driver's, which dlt wraps several times, in our words."""
+    causes = list(_causes(error))
+    what = f"{table} was not delivered to {destination}"
+    again = "the next delivery continues from the last one."
+    for cause in reversed(causes):
+        if isinstance(cause, PipelineError):
+            return cause
+        if isinstance(cause, ConfigFieldMissingException):
+            missing = ", ".join(_variables(f"DESTINATION__{destination.upper()}", cause.traces))
+            return PermanentError(f"{what}: {missing} isn't set.", f"{HOW_TO_SET}: see docs/delivery.md.")
+        if isinstance(cause, UnknownDestinationModule):
+            return SettingsError(f"{what}: dlt has no such destination.", "Correct `delivery.destination`.")
+        if isinstance(cause, DataValidationError):
+            changed = f"column {cause.column_name}" if cause.column_name else "table"
+            return PermanentError(
+                f"{what}: `delivery.schema_contract` is freeze for {cause.schema_entity}, and the {changed} is new, or"
+                " of another type.",
+                "Set it to evolve, or change the table there.",
+            )
+    missing_driver = next((each for each in causes if isinstance(each, MissingDependencyException)), None)
+    if missing_driver is not None:
+        return PermanentError(f"{what}: a driver isn't installed.", f'Run: pip install "dlt[{destination}]".')
+    lines = str(causes[-1]).strip().splitlines() or [type(causes[-1]).__name__]
+    told = f"{what}: {lines[0].rstrip('.')}."
+    if any(isinstance(each, DestinationTransientException) for each in causes):
+        return TransientError(told, f"Deliver again: {again}")
+    return PermanentError(told, f"Correct it and deliver again: {again}")
+
+
+def _variables(start: str, traces: Mapping[str, Any]) -> Iterator[str]:
+    """The variables that dlt looked for."""
+    for name, found in traces.items():
+        inner = next((each for each in found if isinstance(each, LookupTraces)), None)
+        if inner is None:
+            yield f"{start}__{name.upper()}"
+        else:
+            yield from _variables(f"{start}__{name.upper()}", inner.traces)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    seen: set[int] = set()
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__ or getattr(cause, "exception", None) or cause.__context__

@@ -106,6 +106,7 @@ class CompanyPull(ObjectPull):
     gainsight_object: str = COMPANY_OBJECT
     table: Table = COMPANY
     limit: int | None = None
+    typed_view_name: str = "company_attributes"
 
     @property
     def gsid_field(self) -> str | None:
@@ -117,7 +118,7 @@ class CompanyPull(ObjectPull):
         return (NamedField("company.crm_id_field", name, Fit.ID),) if name else ()
 
     def typed_view(self, mapper: CompanyMapper) -> tuple[Source, Sequence[Column]]:
-        return Source("company_attributes", COMPANY, COMPANY_OBJECT, "attributes"), mapper.columns
+        return Source(self.typed_view_name, COMPANY, COMPANY_OBJECT, "attributes"), mapper.columns
 
     def mapper(self, schema: ObjectSchema, crm_id_field: str | None) -> CompanyMapper:
         attributes = self.settings.attributes

@@ -220,7 +220,7 @@ def by_day(name: str) -> str:
 
 
 class ObjectPull(Protocol):
-    """One configured Gainsight object: a row of the banner. The last three are capabilities that few pulls have."""
+    """One configured Gainsight object: a row of the banner. The last four are capabilities that few pulls have."""
 
     @property
     def name(self) -> str:
@@ -293,6 +293,11 @@ class ObjectPull(Protocol):
     def view(self) -> str | None:
         """The typed view that shows its records whole, by the name it was made for; None: its own table does."""
         return None
+
+    @property
+    def typed_view_name(self) -> str | None:
+        """The name that its typed view is made for; None: it has no view."""
+        return self.view
 
     def typed_view(self, mapper: Any) -> tuple[Source, Sequence[Column]] | None:
         """The view that shows its records' fields as columns, and those that there are by now; None: it has none.

@@ -213,10 +213,16 @@ class SurveyPull(ObjectPull):
     def by_day(self) -> ByDay:
         return ByDay(self.settings.first_day)
 
+    @property
+    def typed_view_name(self) -> str | None:
+        return self.name if self.settings.register_custom_fields else None
+
     def typed_view(self, mapper: SurveyMapper) -> tuple[Source, Sequence[Column]] | None:
-        if not self.settings.register_custom_fields:
+        if self.typed_view_name is None:
             return None
-        return Source(self.name, ACTIVITY, self.row.object, "custom_fields"), columns_of(mapper.custom_fields)
+        return Source(self.typed_view_name, ACTIVITY, self.row.object, "custom_fields"), columns_of(
+            mapper.custom_fields
+        )
 
     def mapper(self, schema: ObjectSchema, crm_id_field: str | None) -> SurveyMapper:
         return SurveyMapper(self.settings, self.row, schema, crm_id_field)

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from gainsight_pipelines.clock import SystemClock
+from gainsight_pipelines.delivery.tables import ACCOUNT
 from gainsight_pipelines.errors import PipelineError, variables_named
 from gainsight_pipelines.orchestration.failures import as_failure
-from gainsight_pipelines.orchestration.identity import mark_run, step_tags
+from gainsight_pipelines.orchestration.identity import mark_run, step_tags, store_id
 from gainsight_pipelines.orchestration.tenant import Tenant
 from gainsight_pipelines.scheduling import gate
 
@@ -22,6 +23,7 @@ def account_asset(tenant: Tenant) -> dg.AssetsDefinition:
     spec = tenant.account
 
     def observe(context: dg.OpExecutionContext) -> dg.ObserveResult:
+        from gainsight_pipelines.store.data_versions import version_of
         from gainsight_pipelines.sync import clients
 
         resource = tenant.of(context)
@@ -32,9 +34,15 @@ def account_asset(tenant: Tenant) -> dg.AssetsDefinition:
                 clock = SystemClock()
                 refresh = clients.account_refresh(resource.settings(), database, crm, clock, context.run_id)
                 refreshed = refresh.run(since=clock.now())
+                with database.connect("version of the accounts") as connection:
+                    version = f"{store_id(connection)} {version_of(connection, ACCOUNT) or 0}"
         except PipelineError as error:
             raise as_failure(error) from None
-        return dg.ObserveResult(asset_key=spec.key, metadata={"accounts": refreshed.live, "changed": refreshed.changed})
+        return dg.ObserveResult(
+            asset_key=spec.key,
+            metadata={"accounts": refreshed.live, "changed": refreshed.changed},
+            data_version=dg.DataVersion(version),
+        )
 
     observable = dg.multi_observable_source_asset(
         specs=[spec], name=spec.key.to_python_identifier(), required_resource_keys={tenant.names.resource}

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from gainsight_pipelines.clock import SystemClock
+from gainsight_pipelines.delivery.tables import ACCOUNT
 from gainsight_pipelines.errors import NotEnabled, ObjectBusy, PipelineError
 from gainsight_pipelines.logs import about, log_to_stderr
 from gainsight_pipelines.orchestration.failures import retry_or_failure
@@ -86,12 +88,15 @@ class GainsightPull:
             metadata = materialization_metadata(report, database, table, gainsight_object)
             with database.connect(f"version {self.name}") as connection:
                 version = f"{store_id(connection)} {version_of(connection, self.name) or 0}"
+                accounts = f"{store_id(connection)} {version_of(connection, ACCOUNT) or 0}"
         except (ObjectBusy, NotEnabled) as error:
             context.log.warning("Skipped: %s", error)
             return
         except PipelineError as error:
             raise retry_or_failure(context, error) from None
-        context.log_event(dg.AssetObservation(account, metadata={"accounts": report.accounts}))
+        context.log_event(
+            dg.AssetObservation(account, metadata={"accounts": report.accounts}, tags={DATA_VERSION_TAG: accounts})
+        )
         yield dg.MaterializeResult(
             asset_key=self.spec.key,
             metadata=metadata | column_lineage(table.name, account),

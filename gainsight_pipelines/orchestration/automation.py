@@ -2,6 +2,9 @@
 
 import dagster as dg
 
+DELIVERED_AGAIN = "17 * * * *"
+"""When a delivery that failed is tried again: the warehouse was away, or refused."""
+
 
 def on_changed_data() -> dg.AutomationCondition:  # type: ignore[type-arg]
     """Like `AutomationCondition.eager()`, but only where upstream data have changed.
@@ -12,3 +15,15 @@ def on_changed_data() -> dg.AutomationCondition:  # type: ignore[type-arg]
     condition = dg.AutomationCondition
     changed = condition.newly_updated() & condition.data_version_changed()
     return condition.eager().replace("newly_updated", changed).with_label("on_changed_data")
+
+
+def delivery_condition() -> dg.AutomationCondition:  # type: ignore[type-arg]
+    """When upstream data have changed, and hourly after a failure.
+
+    Like `on_changed_data()`, except that a pull that never ran holds nothing up: others fill the same table.
+    """
+    condition = dg.AutomationCondition
+    changed = condition.newly_updated() & condition.data_version_changed()
+    eager = condition.eager().without(~condition.any_deps_missing()).replace("newly_updated", changed)
+    again = condition.execution_failed() & condition.cron_tick_passed(DELIVERED_AGAIN) & ~condition.in_progress()
+    return (eager | again).with_label("delivery")

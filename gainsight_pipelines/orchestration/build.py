@@ -15,6 +15,7 @@ from gainsight_pipelines.orchestration.alerts import alert_check, alert_sensor
 from gainsight_pipelines.orchestration.assets import Execute, pull_asset
 from gainsight_pipelines.orchestration.backfills import backfill_asset
 from gainsight_pipelines.orchestration.checks import pull_checks
+from gainsight_pipelines.orchestration.deliveries import delivery_assets, delivery_job, delivery_sensor
 from gainsight_pipelines.orchestration.frames import GainsightFramesIOManager
 from gainsight_pipelines.orchestration.identity import step_tags
 from gainsight_pipelines.orchestration.names import DEFAULT_PREFIX, Names
@@ -23,7 +24,7 @@ from gainsight_pipelines.orchestration.retention import retention_job, retention
 from gainsight_pipelines.orchestration.schedules import pull_schedule
 from gainsight_pipelines.orchestration.sensors import gate_sensor
 from gainsight_pipelines.orchestration.sync_all import sync_all_job, sync_all_sensor
-from gainsight_pipelines.orchestration.tenant import TENANT, Running, Tenant
+from gainsight_pipelines.orchestration.tenant import TABLE, TENANT, Running, Tenant
 from gainsight_pipelines.orchestration.translator import DagsterGainsightTranslator
 
 PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -83,9 +84,15 @@ def load_gainsight_asset_specs(
     """
     tenant = _tenant(settings, translator, prefix, select, "none", "")
     with _quiet():
-        every = [tenant.account, *(spec for name in tenant.pulls for spec in (tenant.asset(name), tenant.days(name)))]
+        pulled = [tenant.account, *(spec for name in tenant.pulls for spec in (tenant.asset(name), tenant.days(name)))]
+        every = [*pulled, *(tenant.delivery_spec(relation) for relation in tenant.delivered)]
     specs = [spec for spec in every if spec is not None]
-    return [spec.with_io_manager_key(io_manager_key) if io_manager_key else _without_io_manager(spec) for spec in specs]
+    return [
+        spec.with_io_manager_key(io_manager_key)
+        if io_manager_key and TABLE in spec.metadata
+        else _without_io_manager(spec)
+        for spec in specs
+    ]
 
 
 def _without_io_manager(spec: dg.AssetSpec) -> dg.AssetSpec:
@@ -113,19 +120,22 @@ def definitions_of(tenant: Tenant, execute: Execute | None = None) -> dg.Definit
     schedules = [pull_schedule(tenant, name) for name in pulls]
     if retention is not None:
         schedules.append(retention_schedule(tenant, retention))
+    deliver, deliveries = delivery_job(tenant), delivery_sensor(tenant)
     return dg.Definitions(
         assets=[
             account_asset(tenant),
             *(pull_asset(tenant, name, execute) for name in pulls),
             *(each for each in days if each is not None),
+            *delivery_assets(tenant),
         ],
         asset_checks=[gate_check(tenant), *(each for each in checks if each is not None)],
-        jobs=[*jobs, *([sync_all] if pulls else []), *([retention] if retention is not None else [])],
+        jobs=[*jobs, *([sync_all] if pulls else []), *(each for each in (retention, deliver) if each is not None)],
         schedules=[] if tenant.schedules == "none" else schedules,
         sensors=[
             gate_sensor(tenant, jobs),
             *([sync_all_sensor(tenant, sync_all, jobs)] if pulls else []),
             *([alerts] if alerts is not None else []),
+            *([deliveries] if deliveries is not None else []),
         ],
         resources={
             tenant.names.resource: tenant.resource,

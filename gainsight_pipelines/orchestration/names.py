@@ -46,6 +46,11 @@ class Names:
         return f"{self.prefix}_alerts"
 
     @property
+    def deliver(self) -> str:
+        """The job that delivers all tables to the warehouse."""
+        return f"{self.prefix}_deliver"
+
+    @property
     def sync_all(self) -> str:
         """The job that starts all pulls."""
         return f"{self.prefix}_sync_all"

@@ -9,9 +9,11 @@ from typing import Any, Literal
 
 import dagster as dg
 
+from gainsight_pipelines.delivery.tables import ACCOUNT, DATA
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.objects.pull import ObjectPull
 from gainsight_pipelines.objects.registry import DEFINITIONS
+from gainsight_pipelines.orchestration.automation import delivery_condition
 from gainsight_pipelines.orchestration.identity import PULL_TAG, tag_value
 from gainsight_pipelines.orchestration.metadata import schema_of, table_metadata
 from gainsight_pipelines.orchestration.names import Names, by_day, documentation
@@ -20,7 +22,9 @@ from gainsight_pipelines.orchestration.ticks import DagsterCadence
 from gainsight_pipelines.orchestration.translator import DagsterGainsightTranslator, GainsightAssetProps
 from gainsight_pipelines.scheduling.cadence import Cadence, cadence_of
 from gainsight_pipelines.settings import Settings
+from gainsight_pipelines.settings.models import DeliverySettings
 from gainsight_pipelines.settings.pulls import configured_pulls
+from gainsight_pipelines.store.contract import RELATIONS
 
 Running = Literal["running", "stopped", "none"]
 """How schedules and sensors start: at work, stopped until somebody starts them in the UI, or not there at all."""
@@ -34,6 +38,12 @@ the table. The IO manager for DataFrames goes by them."""
 
 VIEW = "gainsight_pipelines/view"
 """The typed view that holds the same rows with a column for each field, by the name it was made for."""
+
+DELIVERY = "delivery"
+"""What stands for a pull's name in the tags of deliveries."""
+
+DELIVERED = "gainsight_pipelines/delivered"
+"""Metadata of a delivery's asset: the table or view that it delivers."""
 
 TENANT = "gainsight_pipelines/tenant"
 """Metadata of jobs and of the gate sensor: the prefix of the tenant that they belong to."""
@@ -190,6 +200,84 @@ class Tenant:
             )
         )
 
+    @cached_property
+    def delivery(self) -> DeliverySettings | SettingsError | None:
+        """The warehouse; the error in its place where the section is broken; None: there is none."""
+        if self.settings.file_error is not None:
+            return None
+        return self.settings.errors.get("delivery") or self.settings.of(DeliverySettings)
+
+    @cached_property
+    def delivered(self) -> tuple[str, ...]:
+        """The tables and views that are delivered: as set, else the accounts and what the selected pulls fill."""
+        if self.delivery is None:
+            return ()
+        if isinstance(self.delivery, DeliverySettings) and self.delivery.tables is not None:
+            return tuple(dict.fromkeys(self.delivery.tables))
+        pulls = [pull for pull in self.pulls.values() if not isinstance(pull, SettingsError)]
+        filled = {pull.table.name for pull in pulls}
+        return (
+            ACCOUNT,
+            *(name for name in DATA if name in filled),
+            *(name for pull in pulls if (name := pull.typed_view_name)),
+        )
+
+    def feeding(self, relation: str) -> tuple[str, ...]:
+        """The pulls whose rows a table or view shows, `account` among them where it shows the accounts."""
+        if relation == ACCOUNT:
+            return (ACCOUNT,)
+        pulls = {name: pull for name, pull in self.pulls.items() if not isinstance(pull, SettingsError)}
+        own = tuple(name for name, pull in pulls.items() if relation in (pull.table.name, pull.typed_view_name))
+        return own or (() if relation in DATA else (ACCOUNT, *pulls))
+
+    def delivery_spec(self, relation: str) -> dg.AssetSpec:
+        """The spec of a table or view in the warehouse. One whose settings are broken is there too."""
+        target = self.delivery
+        common: dict[str, Any] = {
+            "kind": "delivery",
+            "name": relation,
+            "gainsight_object": None,
+            "table": relation,
+            "owners": self.owners,
+            "prefix": self.names.prefix,
+        }
+        if isinstance(target, DeliverySettings):
+            columns = table_metadata(target.dataset, relation) if relation in RELATIONS else {}
+            props = GainsightAssetProps(
+                **common,
+                description=(
+                    f"`{relation}` in the dataset `{target.dataset}` of {target.destination}: rows that changed are"
+                    f" merged. {self._when_delivered} Materialize delivers it now."
+                ),
+                kinds=frozenset({"dlt", target.destination}),
+                metadata={
+                    "dagster/table_name": f"{target.dataset}.{relation}",
+                    **columns,
+                    DELIVERED: relation,
+                    "documentation": documentation("delivery"),
+                },
+            )
+        else:
+            props = GainsightAssetProps(
+                **common,
+                description=f"**Its settings are broken:** {target}",
+                metadata={DELIVERED: relation, "documentation": documentation("settings")},
+                tags={"settings": "broken"},
+            )
+        spec = self._translated(props)
+        keys = [self.account.key if name == ACCOUNT else self.asset(name).key for name in self.feeding(relation)]
+        known = {dep.asset_key for dep in spec.deps}
+        return spec.replace_attributes(
+            deps=[*spec.deps, *(key for key in keys if key not in known)],
+            automation_condition=spec.automation_condition or delivery_condition(),
+        )
+
+    @property
+    def _when_delivered(self) -> str:
+        if self.schedules == "none":
+            return "Its automation condition holds when its pulls have brought changes."
+        return "It runs when its pulls have brought changes."
+
     def _words(self, cadence: Cadence) -> str:
         if self.schedules == "none":
             return "It has no schedule of its own."
@@ -212,8 +300,8 @@ class Tenant:
     def _translated(self, props: GainsightAssetProps) -> dg.AssetSpec:
         """As the translator has it; what the definitions rely on is put back."""
         spec = self.translator.get_asset_spec(props)
-        name = by_day(props.name) if props.kind == "backfill" else props.name
-        if "dagster/io_manager_key" not in spec.metadata:
+        name = {"backfill": by_day(props.name), "delivery": DELIVERY}.get(props.kind, props.name)
+        if props.kind != "delivery" and "dagster/io_manager_key" not in spec.metadata:
             spec = spec.with_io_manager_key(self.names.frames)
         relied_on = {key: value for key, value in props.metadata.items() if key.startswith("gainsight_pipelines/")}
         return spec.merge_attributes(tags={PULL_TAG: tag_value(name)}, metadata=relied_on)

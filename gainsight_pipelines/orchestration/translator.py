@@ -14,9 +14,10 @@ class GainsightAssetProps:
     """What an asset stands for.
 
     Attributes:
-        kind: `pull` (one Gainsight object), `backfill` (the days of a survey object) or `account` (the CRM's accounts,
-            observed and never written).
-        name: of the pull, like `company` or `survey_nps_survey__gc`; `account` for the accounts.
+        kind: `pull` (one Gainsight object), `backfill` (the days of a survey object), `account` (the CRM's accounts,
+            observed and never written) or `delivery` (a table in the warehouse).
+        name: of the pull, like `company` or `survey_nps_survey__gc`; `account` for the accounts; of the table or view
+            that is delivered.
         gainsight_object: the API name of the Gainsight object; None for the accounts, and where settings are broken.
         table: the table that it fills; None where settings are broken.
         description: Markdown.
@@ -24,12 +25,12 @@ class GainsightAssetProps:
         timezone: IANA time zone of `cron`.
         owners: `common.owners` of the settings.
         prefix: of the tenant's definitions.
-        kinds: PostgreSQL, or the CRM.
+        kinds: PostgreSQL, the CRM, or dlt and the warehouse.
         metadata: table, columns, cadence and the like.
         tags: of the asset.
     """
 
-    kind: Literal["pull", "backfill", "account"]
+    kind: Literal["pull", "backfill", "account", "delivery"]
     name: str
     gainsight_object: str | None
     table: str | None
@@ -60,6 +61,7 @@ class DagsterGainsightTranslator:
             "pull": (("gainsight", props.name), "gainsight"),
             "backfill": (("gainsight", by_day(props.name)), "survey_backfill"),
             "account": (("crm", "account"), "primary_crm"),
+            "delivery": (("delivery", props.name), "delivery"),
         }[props.kind]
         return dg.AssetSpec(
             key=dg.AssetKey([*own, *key]),

@@ -14,14 +14,17 @@ import psycopg
 from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.scheduling.cadence import cadence_of
 from gainsight_pipelines.settings import Settings
+from gainsight_pipelines.settings.models import DeliverySettings
 from gainsight_pipelines.settings.pulls import configured_pulls
-from gainsight_pipelines.store import runs
+from gainsight_pipelines.store import deliveries, runs
+from gainsight_pipelines.store.deliveries import LastDelivery
 from gainsight_pipelines.store.gate import Gate, find_gate
-from gainsight_pipelines.store.leases import is_held
+from gainsight_pipelines.store.leases import DELIVERY, is_held
 from gainsight_pipelines.store.runs import Run
 from gainsight_pipelines.store.views import typed_views
 
 NEVER = "never"
+STOPPED = "It was killed. Nothing is lost: the next delivery continues from the one before."
 DEAD_AFTER = timedelta(minutes=1)
 """A run that holds no lease for so long is dead: it takes it within seconds of its start."""
 
@@ -50,11 +53,31 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Delivered:
+    """A table in the warehouse.
+
+    `status`: running, completed or failed. `since`: when the last delivery ended, or began if it goes on. `rows`: sent
+    by the last one that completed. `error`: why it failed.
+    """
+
+    name: str
+    status: str
+    since: datetime
+    rows: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Banner:
-    """All of them, and the gate at the last look at it (None: nobody looked yet)."""
+    """All of them, and the gate at the last look at it (None: nobody looked yet).
+
+    `warehouse`: where tables are delivered to, in words; None: nowhere.
+    """
 
     gate: Gate | None
     rows: tuple[Row, ...]
+    warehouse: str | None = None
+    delivered: tuple[Delivered, ...] = ()
 
 
 def read_banner(connection: psycopg.Connection, settings: Settings, now: datetime) -> Banner:
@@ -68,7 +91,21 @@ def read_banner(connection: psycopg.Connection, settings: Settings, now: datetim
         pull = pulls[name]
         shown = None if isinstance(pull, SettingsError) else pull.gainsight_object
         rows.append(replace(row, views=tuple(each.name for each in views if each.gainsight_object == shown)))
-    return Banner(find_gate(connection), tuple(rows))
+    target = None if "delivery" in settings.errors else settings.of(DeliverySettings)
+    if target is None:
+        return Banner(find_gate(connection), tuple(rows))
+    is_running = is_held(connection, DELIVERY)
+    found = deliveries.last(connection, target.destination, target.dataset)
+    warehouse = f"{target.destination}, dataset {target.dataset}"
+    return Banner(find_gate(connection), tuple(rows), warehouse, tuple(_delivered(each, is_running) for each in found))
+
+
+def _delivered(last: LastDelivery, is_running: bool) -> Delivered:
+    if last.finished_at is None:
+        status, error = ("running", None) if is_running else ("failed", STOPPED)
+    else:
+        status, error = ("completed", None) if last.error is None else ("failed", last.error)
+    return Delivered(last.relation, status, last.finished_at or last.started_at, last.rows_sent, error)
 
 
 def _row(connection: psycopg.Connection, name: str, run: Run | None, next_due: datetime | None, now: datetime) -> Row:

@@ -335,6 +335,30 @@ class RetentionSettings(Section):
     ] = False
 
 
+ContractMode = Literal["evolve", "freeze", "discard_row", "discard_value"]
+"""dlt's words for what becomes of a change of the schema."""
+
+
+class SchemaContract(Section):
+    """What becomes of each kind of change, where it isn't the same for all."""
+
+    tables: Annotated[
+        ContractMode,
+        Field(description="Tables that aren't there yet."),
+        Takes("evolve, freeze, discard_row or discard_value"),
+    ] = "evolve"
+    columns: Annotated[
+        ContractMode,
+        Field(description="Columns that aren't there yet."),
+        Takes("evolve, freeze, discard_row or discard_value"),
+    ] = "evolve"
+    data_type: Annotated[
+        ContractMode,
+        Field(description="Columns of another type."),
+        Takes("evolve, freeze, discard_row or discard_value"),
+    ] = "evolve"
+
+
 class DeliverySettings(Section):
     """The warehouse that `deliver` brings tables to. Its credentials are found as dlt finds them, never here."""
 
@@ -353,6 +377,20 @@ class DeliverySettings(Section):
         Field(description="Tables and views; null: the accounts, the data tables and the typed views."),
         Takes("a list of tables and views, or null"),
     ] = None
+    schema_contract: Annotated[
+        ContractMode | SchemaContract,
+        Field(
+            description="What becomes of new tables, new columns and other types, in dlt's words: evolve, freeze,"
+            " discard_row or discard_value; for all, or for each of tables, columns and data_type."
+        ),
+        Takes("evolve, freeze, discard_row or discard_value, or a mapping of tables, columns and data_type to these"),
+    ] = "evolve"
+
+    @property
+    def contract(self) -> dict[str, str]:
+        """The contract, by kind of change."""
+        found = self.schema_contract
+        return dict.fromkeys(SchemaContract.model_fields, found) if isinstance(found, str) else found.model_dump()
 
 
 SECTIONS: Mapping[str, type[Section]] = {

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from gainsight_pipelines.errors import SettingsError
 
-_OURS = ("GAINSIGHT_", "SALESFORCE_", "HUBSPOT_")
+_OURS = ("GAINSIGHT_", "SALESFORCE_", "HUBSPOT_", "DESTINATION__")
+"""Begin a tenant's own variables. The last one is dlt's, of a warehouse's credentials."""
+
 _WITH_FILES = (*_OURS, "DAGSTER_POSTGRES_URL")
 """Begin the variables that a file can hold: NAME_FILE is its path."""
 _MAX_BYTES = 100_000

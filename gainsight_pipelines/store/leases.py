@@ -1,4 +1,4 @@
-"""Leases: one pull of an object at a time, and one refresh of the accounts, whoever starts it and on whichever machine.
+"""Leases: one pull of an object, one refresh of the accounts and one delivery at a time, on whichever machine.
 
 A lease is a row that its holder renews, by the database's clock. So a killed process, a machine that was lost and a
 pooler in between are one case: what isn't renewed is over after half a minute. Every page is written under `writing`,
@@ -31,13 +31,16 @@ from gainsight_pipelines.store.connection import Store
 ACCOUNTS = "account"
 """Name of the lease of the account table."""
 
+DELIVERY = "a delivery"
+"""Name of the lease of deliveries. No object has a name with a blank in it."""
+
 LENGTH = timedelta(seconds=30)
 RENEWED_EVERY = timedelta(seconds=10)
 OVERDUE = RENEWED_EVERY * 1.5
 """Since its last sign of life: the holder may be gone, so its end is worth waiting for."""
 
 TRIED_AGAIN_AFTER = timedelta(seconds=2)
-WAIT_FOR_ACCOUNTS = timedelta(minutes=30)
+LONGEST_WAIT = timedelta(minutes=30)
 SAID_EVERY = timedelta(seconds=30)
 LOCKED_AT_MOST = timedelta(seconds=5)
 """A lease's row is locked from a page's proof to its commit: who waits longer asks again before his own lease ends."""
@@ -187,26 +190,50 @@ def account_lease(
     Raises:
         TransientError: another run refreshes the accounts for more than half an hour.
     """
-    with _kept(Lease(store, ACCOUNTS, run_id, uuid.uuid4())) as lease:
-        _wait_for_accounts(lease, say, clock)
+    with _waited(store, ACCOUNTS, run_id, say, clock, "the accounts are being refreshed by {}") as lease:
+        yield lease
+
+
+@contextmanager
+def delivery_lease(store: Store, run_id: str, say: Callable[[str], None] = logger.info) -> Iterator[Lease]:
+    """Takes the lease of deliveries, waiting for one that is running: both would use the same tables in the warehouse.
+
+    Args:
+        store: what is delivered.
+        run_id: of the run that delivers.
+        say: is told what is waited for.
+
+    Raises:
+        TransientError: another delivery takes more than half an hour.
+    """
+    with _waited(store, DELIVERY, run_id, say, CLOCK, "tables are being delivered by {}") as lease:
+        yield lease
+
+
+@contextmanager
+def _waited(
+    store: Store, name: str, run_id: str, say: Callable[[str], None], clock: Clock, what: str
+) -> Iterator[Lease]:
+    with _kept(Lease(store, name, run_id, uuid.uuid4())) as lease:
+        _wait(lease, say, clock, what)
         with _renewed(lease):
             yield lease
 
 
-def _wait_for_accounts(lease: Lease, say: Callable[[str], None], clock: Clock) -> None:
+def _wait(lease: Lease, say: Callable[[str], None], clock: Clock, what: str) -> None:
     started = clock.monotonic()
     said = started - SAID_EVERY.total_seconds() + 2
     pause = 0.05
     while (holder := _take(lease)) is not None:
         now = clock.monotonic()
-        if now - started > WAIT_FOR_ACCOUNTS.total_seconds():
+        told = what.format(holder)
+        if now - started > LONGEST_WAIT.total_seconds():
             raise TransientError(
-                f"The accounts are being refreshed by {holder}, longer than this run waits for it.",
-                "Run again once it has ended.",
+                f"{told[0].upper()}{told[1:]}, longer than this run waits for it.", "Run again once it has ended."
             )
         if now - said > SAID_EVERY.total_seconds():
             said = now
-            say(f"waiting for the accounts, which are being refreshed by {holder}")
+            say(f"waiting: {told}")
         clock.sleep(pause)
         pause = min(pause * 2, 1.0)
 

@@ -21,6 +21,7 @@ TABLES = (
     "crm_gate",
     "custom_field",
     "data_version",
+    "delivery",
     "object_schema",
     "record",
     "rejected_record",

@@ -141,10 +141,15 @@ def bring_up_to_date(
 
 def view_names(connection: psycopg.Connection) -> list[str]:
     """The typed views that there are."""
+    return list(views_by_object(connection).values())
+
+
+def views_by_object(connection: psycopg.Connection) -> dict[str, str]:
+    """The typed views that there are: by the name that was wanted, the one that they have."""
     rows = connection.execute(
-        "SELECT name FROM object_view WHERE to_regclass(quote_ident(name)) IS NOT NULL ORDER BY 1"
+        "SELECT view, name FROM object_view WHERE to_regclass(quote_ident(name)) IS NOT NULL ORDER BY name"
     )
-    return [name for (name,) in rows]
+    return dict(rows.fetchall())
 
 
 def typed_views(connection: psycopg.Connection) -> list[ViewOfObject]:

@@ -18,7 +18,7 @@ from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.crm.protocol import CRM_NAMES, Account, PrimaryCRM
 from gainsight_pipelines.errors import NoAccounts
 from gainsight_pipelines.store import accounts as table
-from gainsight_pipelines.store import tenant
+from gainsight_pipelines.store import data_versions, tenant
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.leases import Lease, TookTooLong, account_lease
 from gainsight_pipelines.store.scopes import AccountChanges, AccountSweep, Scopes
@@ -170,6 +170,8 @@ class Refresh:
                         connection, (a.account_id for a in accounts if not a.is_deleted and not a.merged_into)
                     )
                 changed = table.write_accounts(connection, self.crm.kind, accounts, self.run_id, self.clock.now())
+                if changed:
+                    data_versions.bump(connection, OBJECT)
         except TookTooLong:
             half = len(accounts) // 2
             if not half:

@@ -71,27 +71,32 @@ def test_a_wrong_call_is_told_in_a_line(product: Product, arguments: list[str], 
     assert not (product.folder / "a.csv").exists()
 
 
-def test_ctrl_c_leaves_nothing(product: Product) -> None:
+def stopped(product: Product, number: signal.Signals, *arguments: str) -> tuple[int, str]:
+    """The exit status of a command that is stopped while it waits for rows, and what it said."""
     with psycopg.connect(product.database_url) as blocker:
         blocker.execute("LOCK TABLE gainsight.activity")  # it waits with the file begun, or about to be
         process = subprocess.Popen(
-            [sys.executable, "-m", "gainsight_pipelines.cli", "export", "activity", "--to", "cut.csv"],
+            [sys.executable, "-m", "gainsight_pipelines.cli", *arguments],
             cwd=product.folder,
             env=product.env,
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
         )
-        waits = (
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE '%export%' AND wait_event_type = 'Lock'"
-        )
+        waits = f"""SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE '%{arguments[0]}%'
+                    AND wait_event_type = 'Lock' AND datname = current_database()"""
         with psycopg.connect(product.database_url, autocommit=True) as watcher:
-            while watcher.execute(waits + " AND datname = current_database()").fetchone() != (1,):
+            while watcher.execute(waits).fetchone() != (1,):  # type: ignore[arg-type]
                 assert process.poll() is None
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
     assert "Traceback" not in err
+    return process.returncode, err
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_export_leaves_nothing(product: Product, number: signal.Signals, status: int) -> None:
+    assert stopped(product, number, "export", "activity", "--to", "cut.csv")[0] == status
     assert not [path.name for path in product.folder.iterdir() if "cut" in path.name]
 
 
@@ -101,16 +106,22 @@ def test_deliver_brings_a_warehouse_up_to_date(product: Product) -> None:
     assert missing.status == 1 and "delivery" in missing.err
     product.write_settings({"delivery": {"destination": "duckdb", "dataset": "cs", "tables": ["activity"]}})
     (product.folder / ".env").write_text(f"DESTINATION__DUCKDB__CREDENTIALS={product.folder / 'w.duckdb'}\n")
-    planned = product.command("deliver", "activity", "account_360", "--dry-run", "--json").document
-    assert [(each["table"], each["how"]) for each in planned["tables"]] == [
-        ("activity", "changes"),
-        ("account_360", "whole"),
+    planned = product.command("deliver", "activity", "account_360", "--dry-run").out
+    assert [line.split() for line in planned.splitlines()[-2:]] == [
+        ["activity", "all", "rows", f"{COUNT:,}"],
+        ["account_360", "all", "rows", "0"],
     ]
-    assert not (product.folder / "w.duckdb").exists()
+    status, err = stopped(product, signal.SIGINT, "deliver")
+    assert status == 130 and "Nothing is lost" in err
     done = product.command("deliver", "--json")
     assert done.status == 0, done.err
-    assert done.document["tables"] == [{"table": "activity", "how": "changes", "rows": COUNT, "error": None}]
+    [found] = done.document["tables"]
+    assert found.pop("bytes") > 0
+    assert found == {"table": "activity", "how": "whole", "rows": COUNT, "error": None, "unfit": {"score": 1}}
+    assert "activity.score: 1 value" in done.err
     with duckdb.connect(str(product.folder / "w.duckdb")) as there:
         assert there.execute("SELECT count(*) FROM cs.activity").fetchone() == (COUNT,)
-    wrong = product.command("deliver", "activty")
-    assert wrong.status == 2 and "Did you mean activity" in wrong.err
+    shown = product.command("status")
+    assert "Deliveries to duckdb, dataset cs" in shown.out
+    [line] = [line for line in shown.out.splitlines() if line.strip().startswith("activity")]
+    assert "ompleted" in line and f"{COUNT:,}" in line

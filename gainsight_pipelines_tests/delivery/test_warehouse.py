@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
-import duckdb
 import psycopg
-import pyarrow.parquet as pq
 import pytest
 
 from gainsight_pipelines.delivery.tables import Deliverable, deliverables
-from gainsight_pipelines.delivery.warehouse import deliver
 from gainsight_pipelines.embedded.server import EmbeddedServer
-from gainsight_pipelines.errors import PermanentError, UsageError
+from gainsight_pipelines.errors import PermanentError, PipelineError, SettingsError, UsageError
 from gainsight_pipelines.objects.columns import fits
 from gainsight_pipelines.objects.record import RECORD
+from gainsight_pipelines.settings.models import SchemaContract
+from gainsight_pipelines.store import deliveries
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.leases import Lease
 from gainsight_pipelines.store.views import NUMBER, TEXT, Column, Source, bring_up_to_date
-from gainsight_pipelines_tests.databases import fresh_database
 from gainsight_pipelines_tests.delivery.rows import add_activities
+from gainsight_pipelines_tests.delivery.warehouses import KINDS, Warehouse, plain, rows_of, warehouse_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # dlt's and its libraries' own
 
@@ -35,138 +32,205 @@ COLUMNS = (
     "activity_id, account_id, unmatched_reason, subject, score, occurred_at, changed_at, deleted_at,"
     " internal_attendees, custom_fields"
 )
-Rows = list[tuple[Any, ...]]
 
 
-def plain(rows: Rows) -> Rows:
-    """With JSON parsed, whatever it came as."""
-
-    def value(one: Any, *, is_json: bool) -> Any:
-        return json.loads(one) if is_json and isinstance(one, str) else one
-
-    return sorted(tuple(value(one, is_json=at >= 8) for at, one in enumerate(row)) for row in rows)
-
-
-@pytest.fixture(params=["duckdb", "postgres", "filesystem"])
+@pytest.fixture(params=KINDS)
 def warehouse(
     request: pytest.FixtureRequest, tmp_path: Path, postgres_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[str, Callable[[], Rows]]]:
-    """dlt's name of a destination, and what its table `activity` holds."""
-    monkeypatch.chdir(tmp_path)
-    if request.param == "duckdb":
-        monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(tmp_path / "w.duckdb"))
-
-        def ask() -> Rows:
-            with duckdb.connect(str(tmp_path / "w.duckdb")) as connection:
-                connection.execute("SET TimeZone = 'UTC'")
-                return connection.execute(f"SELECT {COLUMNS} FROM cs.activity").fetchall()
-
-        yield "duckdb", ask
-    elif request.param == "postgres":
-        with fresh_database(postgres_server) as database:
-            url = postgres_server.url(database)
-            socket = f"host={urlsplit(url).query.partition('host=')[2]}"
-            there = f"postgresql://postgres:unused@localhost:5432/{database}?{socket}"  # dlt asks for both
-            monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", there)
-
-            def ask() -> Rows:
-                with psycopg.connect(url) as connection:
-                    return connection.execute(f"SELECT {COLUMNS} FROM cs.activity").fetchall()  # type: ignore[arg-type]
-
-            yield "postgres", ask
-    else:
-        monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", (tmp_path / "files").as_uri())
-        monkeypatch.setenv("NORMALIZE__LOADER_FILE_FORMAT", "parquet")
-
-        def ask() -> Rows:
-            files = list((tmp_path / "files" / "cs" / "activity").glob("*.parquet"))
-            names = COLUMNS.replace(" ", "").split(",")
-            return [tuple(row[name] for name in names) for file in files for row in pq.read_table(file).to_pylist()]
-
-        yield "filesystem", ask
+) -> Iterator[Warehouse]:
+    """Each kind of warehouse, empty."""
+    with warehouse_of(request.param, tmp_path, postgres_server, monkeypatch) as found:
+        yield found
 
 
-def test_the_warehouse_follows_the_table(
-    store: Store, connection: psycopg.Connection, warehouse: tuple[str, Callable[[], Rows]]
-) -> None:
-    destination, ask = warehouse
-    [table] = deliverables(connection, ["activity"])
-    assert table == Deliverable("activity", ("activity_id",))
+@pytest.fixture
+def duck(tmp_path: Path, postgres_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
+    """The quickest of them."""
+    with warehouse_of("duckdb", tmp_path, postgres_server, monkeypatch) as found:
+        yield found
 
-    def brought() -> int:
-        return deliver(store, table, destination, "cs").rows
 
-    def ours() -> Rows:
-        return connection.execute(f"SELECT {COLUMNS} FROM activity").fetchall()  # type: ignore[arg-type]
+def add_fitting(connection: psycopg.Connection, count: int) -> None:
+    """Activities whose numbers a warehouse holds with all their digits."""
+    add_activities(connection, count)
+    connection.execute("UPDATE activity SET score = 1.5 WHERE activity_id = 'a0000001'")
 
+
+def change(connection: psycopg.Connection, number: int, assignments: str) -> None:
+    """Changes an activity as a pull does."""
+    key = f"a{number:07}"
+    connection.execute(
+        f"UPDATE activity SET {assignments}, changed_at = now() WHERE activity_id = '{key}'"  # type: ignore[arg-type]
+    )
+
+
+def test_the_warehouse_follows_the_table(store: Store, connection: psycopg.Connection, warehouse: Warehouse) -> None:
+    def is_same(columns: str = COLUMNS) -> bool:
+        return plain(warehouse.ask(columns, "activity")) == plain(rows_of(connection, columns, "activity"))
+
+    merges = warehouse.target.destination != "filesystem"
     add_activities(connection, 1_000)
+    change(connection, 1, "score = -12345678901234567890123456789.123456789, subject = '', author = E'a\\tb\"c\\n,'")
+    first = warehouse.deliver(store, "activity")
+    assert (first.rows, first.how, dict(first.unfit)) == (1_000, "whole", {})
+    assert first.bytes > 0
+    assert is_same(f"{COLUMNS}, author")
+    # What was written within five minutes before the last read is sent again; after a read of nothing new, nothing is.
+    assert warehouse.deliver(store, "activity").rows == (1 if merges else 1_000)
+    connection.execute("UPDATE activity SET changed_at = '2026-02-01' WHERE activity_id = 'a0000001'")
+    assert warehouse.deliver(store, "activity").rows == 0
+    assert warehouse.deliver(store, "activity", is_full=True).rows == 1_000
+    # An edit, a deletion, a rematched row and a new one; then one that was committed after later ones were seen.
+    change(connection, 2, "subject = 'New'")
+    change(connection, 3, "deleted_at = now()")
+    change(connection, 7, "account_id = 'acc1', match_method = 'direct', unmatched_reason = NULL")
     connection.execute(
-        "UPDATE activity SET score = -123456789012345678901234567.123456789 WHERE activity_id = 'a0000001'"
+        """INSERT INTO activity
+           (activity_id, source, source_object, activity_type, unmatched_reason, changed_at, run_id)
+           VALUES ('new', 'timeline', 'activity_timeline', 'EMAIL', 'no_company', now(), 'r')"""
     )
-    assert brought() == 1_000
-    assert plain(ask()) == plain(ours())
-    # An edit, a deletion, a healed link and a new row; then one that was committed after later ones were seen.
-    connection.execute("UPDATE activity SET subject = 'New', changed_at = now() WHERE activity_id = 'a0000002'")
-    connection.execute("UPDATE activity SET deleted_at = now(), changed_at = now() WHERE activity_id = 'a0000003'")
-    connection.execute(
-        """UPDATE activity SET account_id = 'acc1', match_method = 'direct', unmatched_reason = NULL, changed_at = now()
-           WHERE activity_id = 'a0000007'"""
-    )
-    assert brought() == (1_000 if destination == "filesystem" else 304), "and the last five minutes"
-    assert plain(ask()) == plain(ours())
-    connection.execute(
-        "UPDATE activity SET subject = 'Late', changed_at = now() - interval '4 minutes' WHERE activity_id = 'a0000009'"
-    )
-    brought()
-    assert plain(ask()) == plain(ours())
-    # A schema that changed: the new column is there, the rows are the same.
-    connection.execute("ALTER TABLE activity ADD COLUMN mood text DEFAULT 'fine'")
-    assert deliver(store, table, destination, "cs", is_full=True).rows == 1_000
-    assert plain(ask()) == plain(ours())
+    done = warehouse.deliver(store, "activity")
+    assert (done.rows, done.how) == ((4, "changes") if merges else (1_001, "whole")), "also right after a full one"
+    assert is_same()
+    change(connection, 9, "subject = 'Late'")
+    connection.execute("UPDATE activity SET changed_at = now() - interval '4 minutes' WHERE activity_id = 'a0000009'")
+    warehouse.deliver(store, "activity")
+    assert is_same()
+    [noted] = [
+        each for each in deliveries.last(connection, warehouse.target.destination, "cs") if each.relation == "activity"
+    ]
+    assert noted.delivered_at == noted.finished_at
+    assert noted.error is None
 
 
-def test_a_killed_delivery_and_one_that_fails_lose_nothing(
-    store: Store, connection: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "w.duckdb"
-    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(file))
-    monkeypatch.chdir(tmp_path)
-    [table] = deliverables(connection, ["activity"])
-    add_activities(connection, 100)
-    with pytest.raises(PermanentError, match="DESTINATION__POSTGRES__CREDENTIALS"):
-        deliver(store, table, "postgres", "cs")
-    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(tmp_path / "nowhere" / "w.duckdb"))
-    with pytest.raises(PermanentError, match="activity was not delivered to duckdb"):
-        deliver(store, table, "duckdb", "cs")
-    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(file))
-    program = (
-        "import sys; from gainsight_pipelines.delivery.tables import Deliverable;"
-        " from gainsight_pipelines.delivery.warehouse import deliver;"
-        " from gainsight_pipelines.store.connection import Store;"
-        " deliver(Store(sys.argv[1]), Deliverable('activity', ('activity_id',)), 'duckdb', 'cs')"
-    )
-    with psycopg.connect(store.url) as blocker:
-        blocker.execute("LOCK TABLE gainsight.activity")
-        process = subprocess.Popen([sys.executable, "-c", program, store.url], env=dict(os.environ))
-        waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'gainsight.activity'::regclass"
-        with psycopg.connect(store.url, autocommit=True) as watcher:
-            while watcher.execute(waits).fetchone() != (1,):
-                assert process.poll() is None
+def test_columns_that_come_change_and_go(store: Store, connection: psycopg.Connection, warehouse: Warehouse) -> None:
+    add_fitting(connection, 20)
+    warehouse.deliver(store, "activity")
+    longest = "x" * 63
+    connection.execute(f"ALTER TABLE activity ADD COLUMN mood text DEFAULT 'fine', ADD COLUMN {longest} bigint")  # type: ignore[arg-type]
+    change(connection, 2, f"{longest} = 7")
+    frozen = {"schema_contract": SchemaContract(columns="freeze")}
+    with pytest.raises(PermanentError, match=r"activity was not delivered.*freeze for columns.* mood is new"):
+        warehouse.deliver(store, "activity", **frozen)
+    warehouse.deliver(store, "activity")
+    columns = f"activity_id, mood, {longest}"
+    assert ("a0000002", "fine", 7) in warehouse.ask(columns, "activity"), "and what a refused one left hides nothing"
+    warehouse.deliver(store, "activity", is_full=True)
+    assert plain(warehouse.ask(columns, "activity")) == plain(rows_of(connection, columns, "activity"))
+    connection.execute("ALTER TABLE activity DROP COLUMN mood")
+    change(connection, 3, "subject = 'Gone'")
+    warehouse.deliver(store, "activity")
+    assert plain(warehouse.ask(COLUMNS, "activity")) == plain(rows_of(connection, COLUMNS, "activity"))
+    connection.execute("ALTER TABLE activity ALTER COLUMN duration_minutes TYPE text")
+    change(connection, 4, "duration_minutes = 'half an hour'")
+    if warehouse.target.destination == "filesystem":
+        warehouse.deliver(store, "activity")  # its files are all replaced
+    else:
+        with pytest.raises(PipelineError, match="activity was not delivered"):
+            warehouse.deliver(store, "activity")
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from gainsight_pipelines.delivery.run import Delivery
+from gainsight_pipelines.delivery.tables import Deliverable
+from gainsight_pipelines.settings import Secrets
+from gainsight_pipelines.settings.models import DeliverySettings
+from gainsight_pipelines.store.connection import Store
+target = DeliverySettings(destination=sys.argv[2], dataset="cs")
+Delivery(Store(sys.argv[1]), target, Secrets.read(), "killed").deliver(Deliverable("activity", ("activity_id",)))
+"""
+
+
+def kill_while_it_loads(connection: psycopg.Connection, store: Store, warehouse: Warehouse, folder: Path) -> None:
+    """Has all rows change, and kills the process that delivers them once dlt has begun to load a file."""
+    command = [sys.executable, "-c", KILLED, store.url, warehouse.target.destination]
+    folder.mkdir()
+    while True:
+        connection.execute("UPDATE activity SET subject = subject || '!', changed_at = now()")
+        process = subprocess.Popen(command, env={**os.environ, "TMPDIR": str(folder)})
+        while process.poll() is None and not any(folder.glob("*/*/load/normalized/*/started_jobs/activity.*")):
+            time.sleep(0.002)  # the load takes a hundred times as long
         process.send_signal(signal.SIGKILL)
-        process.wait()
-    connection.execute("UPDATE activity SET subject = 'New', changed_at = now() WHERE activity_id = 'a0000002'")
-    assert deliver(store, table, "duckdb", "cs").rows == 100
-    with duckdb.connect(str(file)) as there:
-        assert there.execute("SELECT count(*), count(*) FILTER (subject = 'New') FROM cs.activity").fetchall() == [
-            (100, 1)
-        ]
+        if process.wait() == -signal.SIGKILL:
+            return  # else it was quicker than we looked: once more
 
 
-def test_typed_views_and_views_without_changes(
-    store: Store, connection: psycopg.Connection, lease: Lease, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_delivery_that_is_killed_while_it_loads_loses_and_doubles_nothing(
+    store: Store, connection: psycopg.Connection, warehouse: Warehouse, tmp_path: Path
 ) -> None:
+    add_fitting(connection, 2_000)
+    if warehouse.target.destination == "duckdb":
+        kill_while_it_loads(connection, store, warehouse, tmp_path / "first")
+    warehouse.deliver(store, "activity")
+    assert plain(warehouse.ask(COLUMNS, "activity")) == plain(rows_of(connection, COLUMNS, "activity"))
+    kill_while_it_loads(connection, store, warehouse, tmp_path / "second")
+    change(connection, 3, "subject = 'Newer'")
+    assert warehouse.deliver(store, "activity").rows == 2_000, "what changed since the last one that completed"
+    assert plain(warehouse.ask(COLUMNS, "activity")) == plain(rows_of(connection, COLUMNS, "activity"))
+
+
+def test_a_warehouse_that_is_away_hides_nothing_once_it_is_back(
+    store: Store, connection: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, duck: Warehouse
+) -> None:
+    add_fitting(connection, 10)
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(tmp_path / "nowhere" / "w.duckdb"))
+    with pytest.raises(PipelineError, match="activity was not delivered to duckdb"):
+        duck.deliver(store, "activity")
+    [noted] = deliveries.last(connection, "duckdb", "cs")
+    assert "activity was not delivered" in str(noted.error)
     monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(tmp_path / "w.duckdb"))
-    monkeypatch.chdir(tmp_path)
+    change(connection, 2, "subject = 'New'")
+    assert duck.deliver(store, "activity").rows == 10
+    assert plain(duck.ask(COLUMNS, "activity")) == plain(rows_of(connection, COLUMNS, "activity"))
+
+
+def test_what_is_missing_is_said_with_what_to_do(
+    store: Store, connection: psycopg.Connection, duck: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DESTINATION__DUCKDB__CREDENTIALS")
+    with pytest.raises(PermanentError, match=r"DESTINATION__DUCKDB__CREDENTIALS isn't set\..* a path"):
+        duck.deliver(store, "activity")
+    with pytest.raises(PermanentError, match=r"DESTINATION__POSTGRES__CREDENTIALS__DATABASE, .*PASSWORD, .* isn't set"):
+        duck.deliver(store, "activity", destination="postgres")
+    with pytest.raises(PermanentError, match=r"DESTINATION__FILESYSTEM__BUCKET_URL isn't set\. Set it in"):
+        duck.deliver(store, "activity", destination="filesystem")
+    monkeypatch.setenv("DESTINATION__SNOWFLAKE__CREDENTIALS", "snowflake://user:secret@account/database?warehouse=w")
+    with pytest.raises(PermanentError, match=r'Run: pip install "dlt\[snowflake\]"'):
+        duck.deliver(store, "activity", destination="snowflake")
+    with pytest.raises(SettingsError, match=r"Correct `delivery\.destination`"):
+        duck.deliver(store, "activity", destination="snow")
+    with pytest.raises(UsageError, match="Did you mean activity"):
+        deliverables(connection, ["activty"])
+
+
+def test_values_that_no_warehouse_holds_fail_nothing_and_are_counted(
+    store: Store, connection: psycopg.Connection, warehouse: Warehouse
+) -> None:
+    add_activities(connection, 8)
+    connection.execute("UPDATE activity SET score = 1, deleted_at = NULL")
+    for number, value in enumerate(
+        ("score = 'NaN'", "score = '-Infinity'", "score = 1e30", "score = 0.12345678915"), 1
+    ):
+        change(connection, number, value)
+    for number, value in enumerate(("infinity", "0044-03-15 12:00+00 BC", "10000-01-01 00:00+00"), 5):
+        change(connection, number, f"occurred_at = '{value}'")
+    change(connection, 8, "occurred_at = '9999-12-31 23:59:59.999999+00', deleted_at = '0001-01-01 00:00:00+00'")
+    done = warehouse.deliver(store, "activity")
+    assert dict(done.unfit) == {"score": 4, "occurred_at": 3}
+    found = warehouse.ask("activity_id, score::float8, occurred_at IS NULL", "activity")
+    assert sorted(found) == [
+        *((f"a000000{number}", None, False) for number in (1, 2, 3)),
+        ("a0000004", pytest.approx(0.123456789), False),
+        *((f"a000000{number}", 1, True) for number in (5, 6, 7)),
+        ("a0000008", 1, False),
+    ]
+
+
+def test_typed_views_empty_tables_and_views_without_changes(
+    store: Store, connection: psycopg.Connection, lease: Lease, duck: Warehouse
+) -> None:
     connection.execute(
         """INSERT INTO record (object, gsid, unmatched_reason, attributes, changed_at, run_id)
            VALUES ('thing__gc', 'G1', 'no_company', '{"Name": "A", "Worth": 1.5}', now(), 'r')"""
@@ -175,12 +239,28 @@ def test_typed_views_and_views_without_changes(
     bring_up_to_date(connection, lease, source, [Column("Name", TEXT, "Name")], fits, "r")
     assert deliverables(connection)[-1] == Deliverable("thing__gc", ("gsid",))
     assert deliverables(connection, ["account_360"]) == [Deliverable("account_360")]
-    view = Deliverable("thing__gc", ("gsid",))
-    assert deliver(store, view, "duckdb", "cs").rows == 1
+    assert duck.deliver(store, "thing__gc").rows == 1
     columns = [Column("Name", TEXT, "Name"), Column("Worth", NUMBER, "Worth")]
     bring_up_to_date(connection, lease, source, columns, fits, "r")
-    assert deliver(store, view, "duckdb", "cs").rows == 1
-    with duckdb.connect(str(tmp_path / "w.duckdb")) as there:
-        assert there.execute("SELECT gsid, name, worth::double FROM cs.thing__gc").fetchall() == [("G1", "A", 1.5)]
-    with pytest.raises(UsageError, match="Did you mean activity"):
-        deliverables(connection, ["activty"])
+    assert duck.deliver(store, "thing__gc").rows == 1
+    assert duck.ask("gsid, name, worth::double", "thing__gc") == [("G1", "A", 1.5)]
+    bring_up_to_date(connection, lease, source, [Column("Name", NUMBER, "Name"), columns[1]], fits, "r2")
+    assert duck.deliver(store, "thing__gc").rows == 1
+    assert duck.ask("name, name_2", "thing__gc") == [(None, None)], "another type is another column"
+    for name in ("usage_metric", "account_360"):
+        assert duck.deliver(store, name).rows == 0
+        assert duck.ask("account_id", name) == [], "empty, and there"
+    connection.execute(
+        "INSERT INTO account (account_id, crm, changed_at, run_id) VALUES ('acc1', 'salesforce', now(), 'r')"
+    )
+    for _ in range(2):
+        assert (duck.deliver(store, "account_360").rows, duck.ask("account_id", "account_360")) == (1, [("acc1",)])
+
+
+def test_the_tables_of_another_store_are_refused(store: Store, connection: psycopg.Connection, duck: Warehouse) -> None:
+    """Its cursor would hide our rows."""
+    add_activities(connection, 1)
+    duck.deliver(store, "activity")
+    connection.execute("UPDATE store SET store_id = gen_random_uuid()")
+    with pytest.raises(SettingsError, match=r"of another store\. Set `delivery\.dataset`"):
+        duck.deliver(store, "activity")

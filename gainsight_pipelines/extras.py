@@ -17,7 +17,7 @@ MODULES = {
 
 
 def require(extra: str, what: str, module: str | None = None) -> None:
-    """Tells whoever hasn't installed an extra.
+    """Tells a user who hasn't installed an extra.
 
     Args:
         extra: its name.
