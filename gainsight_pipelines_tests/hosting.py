@@ -34,6 +34,9 @@ nux: {enabled: false}
 """
 """The team's own dagster.yaml: no pools, no limits, nothing of this project's."""
 
+LONGEST_START = 240.0
+"""In seconds: processes with Dagster's imports, ten on a quiet machine, take minutes on a busy one."""
+
 LONG = """
 import time
 from pathlib import Path
@@ -127,7 +130,7 @@ class Hosted:
     def finish(self, *run_ids: str) -> list[str]:
         """Waits until these runs have ended; returns their statuses."""
         over = {"SUCCESS", "FAILURE", "CANCELED"}
-        wait_until(lambda: all(self.status(run_id) in over for run_id in run_ids), 150)
+        wait_until(lambda: all(self.status(run_id) in over for run_id in run_ids), LONGEST_START)
         return [self.status(run_id) for run_id in run_ids]
 
     def latest(self, *key: str) -> dict[str, Any]:
@@ -201,7 +204,7 @@ def hosted(
         )
         with _running(commands, folder, env):
             found = Hosted(f"http://127.0.0.1:{web}", folder, server.url(data), env, locations=len(modules))
-            wait_until(found.has_loaded, 90)
+            wait_until(found.has_loaded, LONGEST_START)
             try:
                 yield found
             finally:

@@ -15,7 +15,7 @@ from gainsight_pipelines_tests.hosting import LOCATION, SECOND_LOCATION, Hosted,
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 from gainsight_pipelines_tests.waiting import wait_until
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +84,8 @@ def test_tenants_of_two_locations_share_an_instance_and_a_database_and_nothing_e
     gates = " UNION ALL ".join(
         f"SELECT '{name}', is_open FROM {name}.crm_gate" for name in ("gainsight", "acme", "beta")
     )
-    wait_until(lambda: sorted(host.query(gates)) == [("acme", True), ("beta", True), ("gainsight", True)], 90)
-    wait_until(lambda: host.query_other("SELECT is_open FROM gainsight.crm_gate") == [(False,)], 90)
+    wait_until(lambda: sorted(host.query(gates)) == [("acme", True), ("beta", True), ("gainsight", True)], 240)
+    wait_until(lambda: host.query_other("SELECT is_open FROM gainsight.crm_gate") == [(False,)], 240)
 
 
 def test_an_asset_downstream_gets_a_frame_of_what_was_pulled(host: Hosted, sandbox: RunningSandbox) -> None:

@@ -17,7 +17,7 @@ import yaml
 
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines_tests.databases import dagster_database
-from gainsight_pipelines_tests.hosting import Hosted
+from gainsight_pipelines_tests.hosting import LONGEST_START, Hosted
 from gainsight_pipelines_tests.page.browsing import free_port
 from gainsight_pipelines_tests.product import REAL_PREFIXES
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
@@ -73,14 +73,15 @@ def dg_dev(folder: Path, env: dict[str, str]) -> Iterator[Hosted]:
         try:
             url = f"http://127.0.0.1:{port}"
             found = Hosted(url, folder, "", env, location="gainsight_pipelines.definitions")
-            wait_until(lambda: process.poll() is not None or found.has_loaded(), 120)
+            wait_until(lambda: process.poll() is not None or found.has_loaded(), LONGEST_START)
+            assert process.poll() is None, (folder / "dev.log").read_text("utf-8")
             yield found
         finally:
             process.send_signal(signal.SIGINT)
-            assert process.wait(60) == 0, (folder / "dev.log").read_text("utf-8")
+            process.wait(LONGEST_START)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_dg_works_with_nothing_set_on_the_embedded_server(
     tmp_path: Path, postgres_server: EmbeddedServer, small_sandbox: RunningSandbox
 ) -> None:
