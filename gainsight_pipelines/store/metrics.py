@@ -65,6 +65,26 @@ ORDER BY object, reason
 """
 """What the view `unmatched_record` shows, counted in the indexes alone."""
 
+PROGRESS: LiteralString = """
+WITH RECURSIVE named (object) AS (
+    SELECT min(object) FROM sync_run
+    UNION ALL SELECT (SELECT min(object) FROM sync_run r WHERE r.object > n.object)
+    FROM named n WHERE n.object IS NOT NULL
+)
+SELECT object, last.status, last.started_at, last.finished_at, completed.started_at AS completed_at
+FROM named
+CROSS JOIN LATERAL (
+    SELECT status, started_at, finished_at FROM sync_run r
+    WHERE r.object = named.object AND status <> 'skipped' ORDER BY started_at DESC LIMIT 1
+) AS last
+LEFT JOIN LATERAL (
+    SELECT started_at FROM sync_run r
+    WHERE r.object = named.object AND status = 'completed' ORDER BY started_at DESC LIMIT 1
+) AS completed ON true
+ORDER BY object
+"""
+"""From one object to the next in the index, and there to its newest runs: not through all runs."""
+
 TABLES: LiteralString = """
 SELECT c.relname, greatest(c.reltuples, 0)::bigint, pg_total_relation_size(c.oid)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -102,11 +122,7 @@ def totals(connection: psycopg.Connection) -> list[Total]:
 def progress(connection: psycopg.Connection) -> list[Progress]:
     """The last run of each object, and when it last completed; an attempt that found another run at work is none."""
     with connection.cursor(row_factory=class_row(Progress)) as cursor:
-        return cursor.execute(
-            """SELECT DISTINCT ON (object) object, status, started_at, finished_at,
-                      max(started_at) FILTER (WHERE status = 'completed') OVER (PARTITION BY object) AS completed_at
-               FROM sync_run WHERE status <> 'skipped' ORDER BY object, started_at DESC"""
-        ).fetchall()
+        return cursor.execute(PROGRESS).fetchall()
 
 
 def unmatched(connection: psycopg.Connection) -> list[tuple[str, str, int]]:
