@@ -137,7 +137,8 @@ def _extrapolated(results: Sequence[Result]) -> str:
     return (
         f"Measured with {count:,} rows: {per_row * 1e6:.0f} µs a row, {own * 1e6:.0f} µs of our CPU among them."
         f" {TEN_MILLION:,} rows at that rate take {TEN_MILLION * per_row / 60:.0f} minutes. They are {calls:,} calls;"
-        f" {QUOTA} a minute, pulls' share of the quota, make {calls / QUOTA:.0f} minutes. The longer of the two is what a first load takes."
+        f" {QUOTA} a minute, pulls' share of the quota, make {calls / QUOTA:.0f} minutes. The longer of the two is"
+        " what a first load takes."
     )
 
 
