@@ -23,7 +23,7 @@ def product(
 def test_objects_as_a_table(product: Product) -> None:
     done = product.command("objects", "survey")
     assert done.status == 0
-    assert done.out.startswith("4 of 19 objects")
+    assert done.out.startswith("4 of 22 objects")
     assert "nps_survey__gc" in done.out and "gsuser" not in done.out
     assert not done.err
 
