@@ -38,7 +38,7 @@ def test_all_is_well(product: Product) -> None:
     assert done.status == 0, done.out + done.err
     lines = done.out.splitlines()
     assert all(line.startswith("✓ ") for line in lines), lines
-    assert any("19 objects discovered" in line for line in lines)
+    assert any("22 objects discovered" in line for line in lines)
     assert any(line.startswith("✓ database: PostgreSQL") for line in lines)
     assert "Everything that is needed is there." in done.err
 
