@@ -99,7 +99,7 @@ def _status() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
         return 141
     except Exception as error:  # noqa: BLE001 - the last resort: nobody shall have to read a stack
-        from gainsight_pipelines.cli.unforeseen import keep
+        from gainsight_pipelines.cli.unexpected import keep
 
         if isinstance(error, OSError) and error.filename is not None:
             output.say(f"{PROGRAM}: {error.filename} can't be used: {error.strerror}.", "ERROR")

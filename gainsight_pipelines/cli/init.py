@@ -16,7 +16,7 @@ from typing import Any
 from gainsight_pipelines import settings as settings_package
 from gainsight_pipelines.cli import output
 from gainsight_pipelines.cli.invocation import program
-from gainsight_pipelines.cli.prompts import Asker
+from gainsight_pipelines.cli.prompts import Prompter
 from gainsight_pipelines.cli.sandbox import find_sandbox
 from gainsight_pipelines.cli.validate import validate_command
 from gainsight_pipelines.cli.workspace import data_folder, export_library_variables
@@ -92,12 +92,12 @@ def init_command(given: Given, *, is_interactive: bool, path: Path | None) -> in
         if section not in DEFINITIONS:
             todo = f"{did_you_mean(section, DEFINITIONS)} The pulls are {', '.join(DEFINITIONS)}.".strip()
             raise SettingsError(f"--without: there is no pull {section!r}.", todo)
-    set_up = _SetUp(file, Asker(is_interactive, given.answers), given)
-    set_up.ask()
-    if not set_up.is_accepted():
+    setup = _Setup(file, Prompter(is_interactive, given.answers), given)
+    setup.ask()
+    if not setup.is_accepted():
         output.say("Nothing was written.")
         return 1
-    set_up.write()
+    setup.write()
     output.say("")
     status = validate_command(report=None, path=path, as_json=False)
     if status == 0:
@@ -105,12 +105,12 @@ def init_command(given: Given, *, is_interactive: bool, path: Path | None) -> in
     return status
 
 
-class _SetUp:
+class _Setup:
     """One set-up: what is known so far, as text of the file and as variables of `.env`."""
 
-    def __init__(self, file: SettingsFile, asker: Asker, given: Given) -> None:
+    def __init__(self, file: SettingsFile, prompts: Prompter, given: Given) -> None:
         self._file = file
-        self._asker = asker
+        self._prompts = prompts
         self._given = given
         self._clock = SystemClock()
         template = TEMPLATE.read_text("utf-8")
@@ -143,13 +143,13 @@ class _SetUp:
             output.say(f"\n{changes}" if changes else f"\n{self._file.path.name} stays as it is.")
             if not changes and not self._to_write():
                 return True
-            if changes and not self._asker.is_interactive and not self._given.overwrite:
+            if changes and not self._prompts.is_interactive and not self._given.overwrite:
                 raise SettingsError(f"{self._file.path} is there already.", "Say --overwrite to change it so.")
         else:
             output.say(f"\n{self._text}")
         if names := self._to_write():
             output.say(f".env gets {', '.join(names)}; it can be read by this user alone.")
-        return self._asker.yes(f"Write {self._file.path}?", ready=True)
+        return self._prompts.yes(f"Write {self._file.path}?", ready=True)
 
     def write(self) -> None:
         """Writes both files: all of each or nothing."""
@@ -180,7 +180,7 @@ class _SetUp:
             check_address(answer, connect_timeout=CONNECT_SECONDS, read_timeout=ANSWER_SECONDS)
             return "a Gainsight answers there"
 
-        address = self._asker.text("base-url", "Gainsight's base URL", known, check).rstrip("/")
+        address = self._prompts.text("base-url", "Gainsight's base URL", known, check).rstrip("/")
         self._put("gainsight", {**data, "base_url": address})
         self._is_sandbox = self._sandbox is not None and address == self._sandbox.urls["gainsight"]
         if self._is_sandbox and self._sandbox is not None:
@@ -189,7 +189,7 @@ class _SetUp:
         has_client = all(map(self._value, GAINSIGHT_LOGINS["oauth-client"]))
         login = "oauth-client" if has_client else "access-key"
         if not self._is_sandbox:
-            login = self._asker.choice(
+            login = self._prompts.choice(
                 "gainsight-login", "What do we log in to Gainsight with?", [*GAINSIGHT_LOGINS], login
             )
             if login == "access-key" and has_client:
@@ -214,7 +214,7 @@ class _SetUp:
         data = self._data("primary_crm")
         primary = self._file.settings.primary_crm if self._is_sound("primary_crm") else None
         ready = primary.kind if primary is not None else self._likely_crm()
-        kind = self._asker.choice("crm", "Which CRM owns the accounts?", list(CRM_NAMES), ready)
+        kind = self._prompts.choice("crm", "Which CRM owns the accounts?", list(CRM_NAMES), ready)
         if primary is not None and primary.kind != kind:
             data["fields"] = {}
         self._put("primary_crm", {**data, "kind": kind})
@@ -222,7 +222,7 @@ class _SetUp:
         if kind == "salesforce":
             login = next((name for name, needed in LOGINS.items() if all(map(self._value, needed))), None)
             if login is None or not self._is_sandbox:
-                login = self._asker.choice("login", "How to log in?", list(LOGINS), login or next(iter(LOGINS)))
+                login = self._prompts.choice("login", "How to log in?", list(LOGINS), login or next(iter(LOGINS)))
             variables = LOGINS[login]
             if login != "client-credentials" and not self._is_sandbox:
                 self._login_host()
@@ -250,7 +250,7 @@ class _SetUp:
     def _login_host(self) -> None:
         """Where to log in, which only Salesforce's own sandboxes have elsewhere."""
         known = self._value(LOGIN_HOST)
-        answer = self._asker.text("salesforce-login-url", LOGIN_HOST, known or DEFAULT_LOGIN_URL)
+        answer = self._prompts.text("salesforce-login-url", LOGIN_HOST, known or DEFAULT_LOGIN_URL)
         if answer != (known or DEFAULT_LOGIN_URL):
             self._entered[LOGIN_HOST] = answer
 
@@ -264,7 +264,7 @@ class _SetUp:
         names = [(one.name, one.label) for one in fields]
         common = self._data("common")
         ready = _ready(common["gsid_field"], suggestions.gsid_fields(fields), fields)
-        gsid = self._asker.pick("gsid-field", "CRM field with Gainsight's GSID", names, ready, listed_by="crm-fields")
+        gsid = self._prompts.pick("gsid-field", "CRM field with Gainsight's GSID", names, ready, listed_by="crm-fields")
         self._put("common", {**common, "gsid_field": gsid})
         self._tell_filled(gsid)
         primary = self._data("primary_crm")
@@ -274,7 +274,7 @@ class _SetUp:
             option = f"{name.replace('_', '-')}-field"
             before = primary["fields"].get(name)
             likely = _ready(before, guesses[name], fields)
-            chosen = self._asker.pick(option, question, names, likely, listed_by="crm-fields")
+            chosen = self._prompts.pick(option, question, names, likely, listed_by="crm-fields")
             primary["fields"] = {**primary["fields"], name: chosen}
         self._put("primary_crm", primary)
 
@@ -305,7 +305,7 @@ class _SetUp:
             if guesses or data["crm_id_field"] or "crm-id-field" in self._given.answers:
                 names = [(one.name, one.label) for one in schema.fields.values()]
                 ready = data["crm_id_field"] or next(iter(guesses), None)
-                data["crm_id_field"] = self._asker.pick(
+                data["crm_id_field"] = self._prompts.pick(
                     "crm-id-field", "Company field with the CRM's account id", names, ready, listed_by="fields company"
                 )
         self._put("company", data)
@@ -318,7 +318,7 @@ class _SetUp:
                 found = sample_categories(self._catalog(), say=lambda sentence: output.say(f"  {sentence}"))
                 added = {one.name: one.suggested for one in found.unmapped if one.suggested is not None}
                 shown = ", ".join(f"{name} as {kind}" for name, kind in added.items())
-                if added and self._asker.yes(f"Add categories of the timeline: {shown}?", ready=True):
+                if added and self._prompts.yes(f"Add categories of the timeline: {shown}?", ready=True):
                     data = with_categories(data, added)
             except PipelineError as error:
                 output.say(f"  The timeline's categories can't be sampled now. {error}")
@@ -356,7 +356,7 @@ class _SetUp:
                 raise SettingsError(f"The tenant has no {', '.join(missing)} that can be read.", todo)
             return ""
 
-        answer = self._asker.text(
+        answer = self._prompts.text(
             "survey-object", "Object(s) with survey responses, commas between", ", ".join(ready), check
         )
         return [by_key.get(name.casefold(), name) for name in dict.fromkeys(_listed(answer))]
@@ -370,7 +370,7 @@ class _SetUp:
         data["enabled"] = is_possible and self._is_wanted("product_usage", is_possible=is_possible)
         if data["enabled"] and objects:
             names = [(one.name, one.label) for one in objects if one.is_readable]
-            chosen = self._asker.pick(
+            chosen = self._prompts.pick(
                 "usage-object", "Object with product usage", names, ready, listed_by="objects", optional=False
             )
             schema = self._schema(chosen or data["object"])
@@ -397,7 +397,7 @@ class _SetUp:
 
         ready = ", ".join(self._given.further_objects or rows) or NONE
         likely = ", ".join(name for name in KNOWN if name in by_key) or "any object of the tenant"
-        answer = self._asker.text("object", f"Further objects, commas between ({likely})", ready, check)
+        answer = self._prompts.text("object", f"Further objects, commas between ({likely})", ready, check)
         chosen = [] if answer == NONE else [by_key.get(name_key(name), name) for name in dict.fromkeys(_listed(answer))]
         if chosen != list(rows):
             self._put(section, {"rows": [rows.get(name, {"object": name}) for name in chosen]})
@@ -406,7 +406,7 @@ class _SetUp:
         if section in self._given.without or not is_possible:
             return False
         ready = self._file.is_blank or bool(self._data(section)["enabled"])
-        return self._asker.yes(f"Pull {DEFINITIONS[section].summary} ({DEFINITIONS[section].cadence})?", ready=ready)
+        return self._prompts.yes(f"Pull {DEFINITIONS[section].summary} ({DEFINITIONS[section].cadence})?", ready=ready)
 
     def _try_pulls(self, section: str) -> None:
         """Whether a pull would find what it needs in the object's schema; only said, since `validate` follows."""
@@ -432,7 +432,7 @@ class _SetUp:
         if ready is not None and self._is_sandbox:
             return
         self._check_can_be_kept(ready)
-        answer = self._asker.text(name.lower().replace("_", "-"), name, ready, check or (lambda answer: ""))
+        answer = self._prompts.text(name.lower().replace("_", "-"), name, ready, check or (lambda answer: ""))
         if answer != self._secrets.get(name):
             self._entered[name] = answer
 
@@ -444,7 +444,7 @@ class _SetUp:
         else:
             self._check_can_be_kept(ready)
             is_optional = name == "SALESFORCE_SECURITY_TOKEN"  # none within the organisation's trusted networks
-            self._entered[name] = self._asker.secret(name, ready, check or (lambda answer: ""), optional=is_optional)
+            self._entered[name] = self._prompts.secret(name, ready, check or (lambda answer: ""), optional=is_optional)
         if self._entered.get(name) == self._secrets.get(name):
             self._entered.pop(name, None)
 
@@ -486,7 +486,7 @@ class _SetUp:
             SettingsError: it is broken, and nobody is there to look at what would take its place.
         """
         if (error := self._settings().errors.get(section)) is not None:
-            if not self._asker.is_interactive:
+            if not self._prompts.is_interactive:
                 raise error
             if section not in self._told:
                 output.say(f"{section} has mistakes, so it is asked for anew. {error}")

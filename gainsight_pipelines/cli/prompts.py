@@ -30,7 +30,7 @@ def _no_check(_answer: str) -> str:
 
 
 @dataclass(slots=True)
-class Asker:
+class Prompter:
     """Asks a person, or takes the ready answers where nobody is there.
 
     `given` are answers of the command line, by the name of the question.
