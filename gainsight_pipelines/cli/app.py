@@ -1,4 +1,4 @@
-"""The commands of `gainsight-pipelines`: what each takes and prints. The work is done elsewhere, imported when used."""
+"""The commands of `gainsight-pipelines`: their options and help. The modules that do the work are imported on use."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, UnusedCliTokensError
+from cyclopts.help import DefaultFormatter
 
 from gainsight_pipelines import __version__, logs
 from gainsight_pipelines.cli import completion, output
@@ -20,28 +21,39 @@ from gainsight_pipelines.errors import PipelineError, UsageError
 
 
 def _shown_default(value: object) -> object:
-    """What `--help` says of a default: nothing where leaving an option out means nothing."""
+    """The default that `--help` shows: none for False, None and empty lists."""
     return None if value is None or value is False or value == () else value
+
+
+class _HelpFormatter(DefaultFormatter):
+    """Cyclopts' formatter, without its trailing spaces where a description wraps."""
+
+    def render_description(self, console: Any, options: Any, description: Any) -> None:
+        with console.capture() as captured:
+            super().render_description(console, options, description)
+        lines = (line.rstrip() for line in captured.get().splitlines())
+        console.out(*lines, sep="\n", highlight=False)
 
 
 app = App(
     name="gainsight-pipelines",
     version=__version__,
-    help="Gainsight data, matched to the accounts of Salesforce or HubSpot, in PostgreSQL, run by Dagster.",
-    help_format="plaintext",  # as Markdown, survey_<object> would lose its end
+    help="Pull Gainsight data into PostgreSQL and match it to Salesforce or HubSpot accounts, with Dagster.",
+    help_format="plaintext",  # Markdown would take the end of survey_<object> for a tag
+    help_formatter=_HelpFormatter(),
     default_parameter=Parameter(show_default=_shown_default),
     result_action="return_value",
 )
 
-app.register_install_completion_command(help="Teach this shell to complete commands, options and the tenant's names.")
+app.register_install_completion_command(help="Install completion of commands, options and the tenant's names.")
 
 SettingsPath = Annotated[
     Path | None,
-    Parameter(name="--settings", help="The settings file; else GAINSIGHT_PIPELINES_SETTINGS, else ./gainsight.yaml."),
+    Parameter(name="--settings", help="Settings file. Default: GAINSIGHT_PIPELINES_SETTINGS, or ./gainsight.yaml."),
 ]
-Json = Annotated[bool, Parameter(name="--json", negative="", help="One JSON document on stdout.")]
-Fresh = Annotated[bool, Parameter(negative="", help="Ask anew; else names are kept for 10 minutes.")]
-CrmKind = Annotated[Literal["salesforce", "hubspot"], Parameter(help="Which CRM the sandbox plays.")]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document to standard output.")]
+Fresh = Annotated[bool, Parameter(negative="", help="Ignore names cached in the last 10 minutes.")]
+CrmKind = Annotated[Literal["salesforce", "hubspot"], Parameter(help="CRM that the sandbox runs.")]
 
 PAGE_PORT = 3001
 MAX_PORT = 65_535
@@ -50,18 +62,18 @@ OBJECTS_BEFORE_COLLECTION = 100_000
 
 
 def _between(least: float, most: float) -> Callable[[Any, Any], None]:
-    """A validator of numbers whose refusal says the whole range."""
+    """A validator that names the whole range in its error."""
 
     def check(_type: Any, value: float | None) -> None:
         if value is not None and not least <= value <= most:
-            raise ValueError(f"It takes {least:,} to {most:,}.")
+            raise ValueError(f"Must be between {least:,} and {most:,}.")
 
     return check
 
 
 def main() -> None:
-    """Runs the command. Exit status: 0; 1: it failed; 2: it was called wrongly; 130: Ctrl-C; 141: a broken pipe."""
-    # Nothing that is imported is garbage. Looking for some, above all once more at the end, takes a third of `status`.
+    """Runs the command. Exit status: 0, 1 (failed), 2 (incorrect call), 130 (Ctrl-C) or 141 (broken pipe)."""
+    # Imported modules are not garbage. Collecting, above all at exit, takes a third of the time of `status`.
     gc.set_threshold(OBJECTS_BEFORE_COLLECTION)
     output.prepare_streams()
     status = _status()
@@ -70,7 +82,7 @@ def main() -> None:
 
 
 def _misuse(error: CycloptsError) -> str:
-    """What is wrong with the way in which a command was called, and where its help is."""
+    """What is wrong with the call, and the command that shows the help."""
     command = " ".join(error.command_chain or ())
     text = str(error).strip()
     if isinstance(error, MissingArgumentError) and error.argument is not None:
@@ -78,7 +90,7 @@ def _misuse(error: CycloptsError) -> str:
         text = f"{name} needs a value." if name.startswith("-") else f"`{command}` needs {name}."
     if isinstance(error, UnusedCliTokensError):
         text = f"`{command}` takes no {' '.join(error.unused_tokens or ())}."
-    return f"{text} `{' '.join(filter(None, (PROGRAM, command, '--help')))}` says more."
+    return f"{text} See `{' '.join(filter(None, (PROGRAM, command, '--help')))}`."
 
 
 def _status() -> int:
@@ -95,10 +107,10 @@ def _status() -> int:
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # `… | head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
+    except BrokenPipeError:  # `… | head` has closed the pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # discards the buffered output
         return 141
-    except Exception as error:  # noqa: BLE001 - the last resort: nobody shall have to read a stack
+    except Exception as error:  # noqa: BLE001 - the last resort: users see a sentence, not a traceback
         from gainsight_pipelines.cli.unexpected import keep
 
         if isinstance(error, OSError) and error.filename is not None:
@@ -117,16 +129,16 @@ def run(
             help="company, activity, surveys, survey_<object> or product_usage.", completer=completion.pull_names
         ),
     ],
-    everything: Annotated[bool, Parameter(name="--all", negative="", help="Every configured object.")] = False,
+    everything: Annotated[bool, Parameter(name="--all", negative="", help="Pull every configured object.")] = False,
     accept_deletions: Annotated[
         bool,
-        Parameter(negative="", help="Look for deletions now, and let any number of rows be marked deleted."),
+        Parameter(negative="", help="Check for deletions now, and mark any number of rows as deleted."),
     ] = False,
-    full: Annotated[bool, Parameter(negative="", help="Read everything again after the normal pull.")] = False,
+    full: Annotated[bool, Parameter(negative="", help="Read all records again after the normal pull.")] = False,
     settings: SettingsPath = None,
     json: Json = False,
 ) -> int:
-    """Pull objects now, one process each, as Dagster runs that the UI shows. Exit status 1 if one failed."""
+    """Pull objects now, each in its own process and Dagster run. The exit status is 1 if one failed."""
     from gainsight_pipelines.cli.commands import run_command
 
     given = {"--accept-deletions": accept_deletions, "--full": full}
@@ -137,19 +149,21 @@ def run(
 @app.command
 def unmatched(
     name: Annotated[
-        str | None, Parameter(help="company, activity, surveys, survey_<object> or product_usage; all else.")
+        str | None, Parameter(help="company, activity, surveys, survey_<object> or product_usage. Default: all.")
     ] = None,
     /,
     *,
     reason: Annotated[
-        Literal["no_company", "no_account", "ambiguous"] | None, Parameter(help="Only those with this reason.")
+        Literal["no_company", "no_account", "ambiguous"] | None, Parameter(help="Show only records with this reason.")
     ] = None,
-    limit: Annotated[int, Parameter(help="How many to show, 1 to 10,000.", validator=_between(1, 10_000))] = 50,
-    csv: Annotated[Path | None, Parameter(help="Write all of them into this file.")] = None,
+    limit: Annotated[
+        int, Parameter(help="Number of records to show, 1 to 10,000.", validator=_between(1, 10_000))
+    ] = 50,
+    csv: Annotated[Path | None, Parameter(help="Write all records to this file instead.")] = None,
     settings: SettingsPath = None,
     json: Json = False,
 ) -> int:
-    """List the records that have no account, with the reason. They are matched by themselves once one exists."""
+    """List records without an account, with the reason. Later runs match them once the account exists."""
     from gainsight_pipelines.cli.commands import unmatched_command
 
     return unmatched_command(name, reason=reason, limit=limit, file=csv, path=settings, as_json=json)
@@ -160,31 +174,27 @@ def export(  # noqa: PLR0913 - an option each
     table: Annotated[
         str,
         Parameter(
-            help="A table or view of docs/data-contract.md, or the typed view of an object.",
+            help="A table or view from docs/data-contract.md, or the typed view of an object.",
             completer=completion.table_names,
         ),
     ],
     /,
     *,
-    to: Annotated[Path, Parameter(help="The file; its ending says the format: .parquet, .csv or .xlsx.")],
+    to: Annotated[Path, Parameter(help="Output file: .parquet, .csv or .xlsx.")],
     columns: Annotated[
-        tuple[str, ...], Parameter(negative="", help="Only these, in this order, with commas between.")
+        tuple[str, ...], Parameter(negative="", help="Columns to write, in order, separated by commas.")
     ] = (),
     where: Annotated[
         tuple[str, ...],
-        Parameter(negative="", help="COLUMN=VALUE, several times for several; without a value: where it is empty."),
+        Parameter(negative="", help="Rows to write, as COLUMN=VALUE; COLUMN= for empty values. Repeatable."),
     ] = (),
-    since: Annotated[str | None, Parameter(help="Only rows that changed then (ISO, UTC) or later.")] = None,
-    since_column: Annotated[
-        str | None, Parameter(help="The time that --since is about, in place of changed_at.")
-    ] = None,
-    with_deleted: Annotated[
-        bool, Parameter(negative="", help="With rows of what Gainsight or the CRM no longer has.")
-    ] = False,
+    since: Annotated[str | None, Parameter(help="Write only rows changed at or after this time (ISO, UTC).")] = None,
+    since_column: Annotated[str | None, Parameter(help="Column that --since compares. Default: changed_at.")] = None,
+    with_deleted: Annotated[bool, Parameter(negative="", help="Include rows deleted in Gainsight or the CRM.")] = False,
     settings: SettingsPath = None,
     json: Json = False,
 ) -> int:
-    """Write a table or view into a Parquet, CSV or Excel file: all of it, or what was asked for. Replaces the file."""
+    """Write a table or view to a Parquet, CSV or Excel file. Replaces an existing file."""
     from gainsight_pipelines.cli.export import export_command, wanted_of
 
     wanted = wanted_of(table, columns, where, since, since_column, with_deleted=with_deleted)
@@ -196,15 +206,15 @@ def deliver(
     *tables: Annotated[
         str,
         Parameter(
-            help="Tables and views; else those of `delivery.tables`, or all data.", completer=completion.table_names
+            help="Tables and views. Default: `delivery.tables`, or all of them.", completer=completion.table_names
         ),
     ],
-    full: Annotated[bool, Parameter(negative="", help="All rows again, in place of what is there.")] = False,
-    dry_run: Annotated[bool, Parameter(negative="", help="Only say what would be delivered, and how.")] = False,
+    full: Annotated[bool, Parameter(negative="", help="Replace the delivered tables with all rows.")] = False,
+    dry_run: Annotated[bool, Parameter(negative="", help="Show what would be delivered; deliver nothing.")] = False,
     settings: SettingsPath = None,
     json: Json = False,
 ) -> int:
-    """Bring the warehouse that the settings name up to date: what has changed since the last delivery, by dlt."""
+    """Deliver rows changed since the last delivery to the warehouse in the settings, through dlt."""
     from gainsight_pipelines.cli.deliver import deliver_command
 
     return deliver_command(tables, is_full=full, is_dry=dry_run, path=settings, as_json=json)
@@ -213,11 +223,11 @@ def deliver(
 @app.command
 def status(
     *,
-    watch: Annotated[bool, Parameter(negative="", help="Go on showing it, until Ctrl-C.")] = False,
+    watch: Annotated[bool, Parameter(negative="", help="Keep the display up to date until Ctrl-C.")] = False,
     settings: SettingsPath = None,
     json: Json = False,
 ) -> int:
-    """Show the gate and each configured object: its last run, and when it is due next."""
+    """Show the gate, and the last and next run of each configured object."""
     from gainsight_pipelines.cli.status import status_command
 
     return status_command(path=settings, as_json=json, is_watched=watch)
@@ -228,24 +238,24 @@ def metrics(
     *,
     serve: Annotated[
         int | None,
-        Parameter(validator=_between(0, MAX_PORT), help="Serve /metrics, /healthz and /readyz there."),
+        Parameter(validator=_between(0, MAX_PORT), help="Serve /metrics, /healthz and /readyz on this port."),
     ] = None,
     host: Annotated[str, Parameter(help="Address to listen on; 0.0.0.0 in a container.")] = "127.0.0.1",
     settings: SettingsPath = None,
 ) -> int:
-    """Print the store's numbers in Prometheus' text format, or serve them until Ctrl-C."""
+    """Print metrics in Prometheus text format, or serve them until Ctrl-C."""
     from gainsight_pipelines.cli.metrics import metrics_command
 
     return metrics_command(port=serve, host=host, path=settings)
 
 
-alerts_app = App(name="alerts", help="See what is firing by the rules of the section alerts, and try where it goes.")
+alerts_app = App(name="alerts", help="Show firing alerts, and send test messages.")
 app.command(alerts_app)
 
 
 @alerts_app.command(name="list")
 def alerts_list(*, settings: SettingsPath = None, json: Json = False) -> int:
-    """Show what is wrong at the moment and when it was told. Sends nothing."""
+    """Show the alerts that are firing and when each was sent. Sends nothing."""
     from gainsight_pipelines.cli.alerts import list_command
 
     return list_command(path=settings, as_json=json)
@@ -253,7 +263,7 @@ def alerts_list(*, settings: SettingsPath = None, json: Json = False) -> int:
 
 @alerts_app.command(name="test")
 def alerts_test(*, settings: SettingsPath = None, json: Json = False) -> int:
-    """Send a message to each target of GAINSIGHT_PIPELINES_ALERTS_URLS. Exit status 1 if one did not take it."""
+    """Send a test message to each target in GAINSIGHT_PIPELINES_ALERTS_URLS. The exit status is 1 if one failed."""
     from gainsight_pipelines.cli.alerts import test_command
 
     return test_command(path=settings, as_json=json)
@@ -273,7 +283,7 @@ def dbt_sources(
     key_prefix: Annotated[str, Parameter(help="What the assets' keys begin with in your project, as in cs/raw.")] = "",
     settings: SettingsPath = None,
 ) -> int:
-    """Print dbt's sources for the assets, which dagster-dbt takes for these very assets."""
+    """Print dbt's sources.yml for the assets. dagster-dbt maps its tables to the same assets."""
     from gainsight_pipelines.cli.dbt import dbt_sources_command
 
     return dbt_sources_command(name=name, prefix=prefix, key_prefix=key_prefix, into=into, path=settings)
@@ -284,41 +294,43 @@ def init(  # noqa: PLR0913 - an answer each
     *,
     non_interactive: Annotated[
         bool,
-        Parameter(negative="", help="Ask nothing: ready answers, those given here, and keys from the environment."),
+        Parameter(negative="", help="Do not ask: use defaults, these options, and secrets from the environment."),
     ] = False,
     base_url: Annotated[str | None, Parameter(help="Gainsight's base URL.")] = None,
     gainsight_login: Annotated[
-        Literal["access-key", "oauth-client"] | None, Parameter(help="Which of Gainsight's credentials to use.")
+        Literal["access-key", "oauth-client"] | None, Parameter(help="Gainsight credentials to use.")
     ] = None,
-    crm: Annotated[Literal["salesforce", "hubspot"] | None, Parameter(help="Which CRM owns the accounts.")] = None,
+    crm: Annotated[Literal["salesforce", "hubspot"] | None, Parameter(help="CRM that owns the accounts.")] = None,
     gsid_field: Annotated[
         str | None,
         Parameter(
             allow_leading_hyphen=True,
-            help="CRM field with the GSID; - for none.",
+            help="CRM field that holds the GSID, or - for none.",
             completer=completion.account_field_names,
         ),
     ] = None,
     arr_field: Annotated[
         str | None,
         Parameter(
-            allow_leading_hyphen=True, help="CRM field with ARR; - for none.", completer=completion.account_field_names
+            allow_leading_hyphen=True,
+            help="CRM field that holds ARR, or - for none.",
+            completer=completion.account_field_names,
         ),
     ] = None,
     renewal_date_field: Annotated[
         str | None,
         Parameter(
             allow_leading_hyphen=True,
-            help="CRM field with the renewal date; - for none.",
+            help="CRM field that holds the renewal date, or - for none.",
             completer=completion.account_field_names,
         ),
     ] = None,
-    crm_id_field: Annotated[str | None, Parameter(help="Company field with the CRM's account id.")] = None,
+    crm_id_field: Annotated[str | None, Parameter(help="Company field that holds the CRM's account id.")] = None,
     survey_object: Annotated[
         tuple[str, ...],
         Parameter(
             negative="",
-            help="Object with survey responses; several times for several.",
+            help="Object with survey responses. Repeatable.",
             completer=completion.object_names,
         ),
     ] = (),
@@ -329,22 +341,23 @@ def init(  # noqa: PLR0913 - an answer each
         tuple[str, ...],
         Parameter(
             negative="",
-            help="Further object to pull; several times for several.",
+            help="Further object to pull. Repeatable.",
             completer=completion.object_names,
         ),
     ] = (),
     without: Annotated[
-        tuple[str, ...], Parameter(negative="", help="A pull to leave out: company, activity, surveys, product_usage.")
+        tuple[str, ...],
+        Parameter(negative="", help="Section to disable: company, activity, surveys or product_usage. Repeatable."),
     ] = (),
-    sandbox: Annotated[Path | None, Parameter(help="Folder of a running sandbox, where it isn't found.")] = None,
-    overwrite: Annotated[
-        bool, Parameter(negative="", help="With --non-interactive: change a file that is there.")
-    ] = False,
+    sandbox: Annotated[
+        Path | None, Parameter(help="Folder of a running sandbox that is not found automatically.")
+    ] = None,
+    overwrite: Annotated[bool, Parameter(negative="", help="With --non-interactive: change existing files.")] = False,
     settings: SettingsPath = None,
 ) -> int:
-    """Make gainsight.yaml and .env: asks what is needed, with ready answers out of the tenant, and checks each.
+    """Create gainsight.yaml and .env: ask for each value, suggest answers from the tenant, and check them.
 
-    Works again on files that are there: what changes is shown first. Keys are asked for, never taken as options.
+    Changes to existing files are shown before they are written. Secrets are never taken as options.
     """
     from gainsight_pipelines.cli.init import Given, init_command
 
@@ -368,14 +381,14 @@ def validate(
     *,
     report: Annotated[
         Path | None,
-        Parameter(help="Write into this file how the tenant answers, without any data; `sandbox --like` plays it."),
+        Parameter(help="Write how the tenant's API behaves to this file, without data, for `sandbox --like`."),
     ] = None,
     settings: SettingsPath = None,
     json: Json = False,
 ) -> int:
-    """Prove that everything the settings name is there: tenant, key, CRM, database, objects, fields, filters, matches.
+    """Check everything that the settings name: credentials, database, objects, fields, filters and matching.
 
-    One line per check, with what to do. Exit status 1 if one failed.
+    Prints one line per check, with what to do. The exit status is 1 if one failed.
     """
     from gainsight_pipelines.cli.validate import validate_command
 
@@ -386,12 +399,12 @@ def validate(
 def objects(
     pattern: str | None = None, /, *, fresh: Fresh = False, settings: SettingsPath = None, json: Json = False
 ) -> int:
-    """List the tenant's objects: what `surveys.objects` and `product_usage.object` can name.
+    """List the tenant's objects, for `surveys.objects`, `product_usage.object` and `objects`.
 
     Parameters
     ----------
     pattern:
-        A piece of a name or label, or a pattern with * and ?.
+        Part of a name or label, or a pattern with * and ?.
     """
     from gainsight_pipelines.cli.pickers import objects_command
 
@@ -404,19 +417,19 @@ def fields(
     pattern: str | None = None,
     /,
     *,
-    fill: Annotated[bool, Parameter(negative="", help="How full each is in a sample of 200 records.")] = False,
+    fill: Annotated[bool, Parameter(negative="", help="Show how many of 200 sampled records have a value.")] = False,
     fresh: Fresh = False,
     settings: SettingsPath = None,
     json: Json = False,
 ) -> int:
-    """List the fields of one of the tenant's objects, with labels and types.
+    """List the fields of an object, with labels and types.
 
     Parameters
     ----------
     object:
-        Its API name, from `gainsight-pipelines objects`.
+        API name, as in `gainsight-pipelines objects`.
     pattern:
-        A piece of a name or label, or a pattern with * and ?.
+        Part of a name or label, or a pattern with * and ?.
     """
     from gainsight_pipelines.cli.pickers import fields_command
 
@@ -428,17 +441,17 @@ def crm_fields(
     pattern: str | None = None,
     /,
     *,
-    fill: Annotated[bool, Parameter(negative="", help="How full each is in a sample of 200 accounts.")] = False,
+    fill: Annotated[bool, Parameter(negative="", help="Show how many of 200 sampled accounts have a value.")] = False,
     fresh: Fresh = False,
     settings: SettingsPath = None,
     json: Json = False,
 ) -> int:
-    """List the fields of the CRM's account object: what `gsid_field` and `primary_crm.fields` can name.
+    """List the fields of the CRM's accounts, for `gsid_field` and `primary_crm.fields`.
 
     Parameters
     ----------
     pattern:
-        A piece of a name or label, or a pattern with * and ?.
+        Part of a name or label, or a pattern with * and ?.
     """
     from gainsight_pipelines.cli.pickers import crm_fields_command
 
@@ -447,21 +460,21 @@ def crm_fields(
 
 @app.command
 def categories(
-    *names: Annotated[str, Parameter(help="With --add: CATEGORY, or CATEGORY=TYPE in place of the suggested type.")],
+    *names: Annotated[str, Parameter(help="With --add: CATEGORY, or CATEGORY=TYPE to override the suggested type.")],
     add: Annotated[
-        bool, Parameter(negative="", help="Write those named, else all that aren't mapped yet, into the settings.")
+        bool, Parameter(negative="", help="Add the named categories, or all unmapped ones, to the settings.")
     ] = False,
-    dry_run: Annotated[bool, Parameter(negative="", help="With --add: show what would change, write nothing.")] = False,
+    dry_run: Annotated[bool, Parameter(negative="", help="With --add: show the changes; write nothing.")] = False,
     resample: Annotated[
-        bool, Parameter(negative="", help="Ask for fewer activities than last time, for a slow tenant.")
+        bool, Parameter(negative="", help="Sample fewer activities than last time, for a slow tenant.")
     ] = False,
     fresh: Fresh = False,
     settings: SettingsPath = None,
     json: Json = False,
 ) -> int:
-    """Show the reporting categories of recent activities with their types, and a type for those not mapped yet.
+    """Show the reporting categories of recent activities with their types, and suggest types for unmapped ones.
 
-    Types are EMAIL, MEETING and TYPE_MANUAL (a note that somebody wrote down).
+    The types are EMAIL, MEETING and TYPE_MANUAL (a manual note).
     """
     from gainsight_pipelines.cli.categories import categories_command
 
@@ -476,20 +489,20 @@ def preview(
     /,
     *,
     filter: Annotated[  # noqa: A002
-        str | None, Parameter(help="A where-clause as JSON, or @FILE, in place of what the pull itself asks for.")
+        str | None, Parameter(help="Gainsight where clause as JSON, or @FILE. Replaces the pull's own filter.")
     ] = None,
-    records: Annotated[int, Parameter(help="How many to show, 1 to 50.", validator=_between(1, 50))] = 3,
+    records: Annotated[int, Parameter(help="Number of records to show, 1 to 50.", validator=_between(1, 50))] = 3,
     settings: SettingsPath = None,
     json: Json = False,
 ) -> int:
-    """Show what a pull or a filter would bring: how many records, and some raw and as they would be stored.
+    """Show what a pull or a filter would read: the number of records, and samples as raw and stored values.
 
     Writes nothing.
 
     Parameters
     ----------
     object:
-        company, activity, survey_<object> or product_usage; or any object of the tenant, raw.
+        company, activity, survey_<object> or product_usage, or any object of the tenant (raw values only).
     """
     from gainsight_pipelines.cli.preview import preview_command
 
@@ -498,7 +511,7 @@ def preview(
 
 @app.command
 def demo(*, crm: CrmKind = "salesforce", json: Json = False) -> int:
-    """See it work: an embedded PostgreSQL, a local Gainsight and CRM, all four pulls, and what came of them."""
+    """Pull made-up data from a local Gainsight and CRM into an embedded PostgreSQL, and show the result."""
     from gainsight_pipelines.cli.demo import demo_command
 
     return demo_command(crm, as_json=json)
@@ -507,20 +520,20 @@ def demo(*, crm: CrmKind = "salesforce", json: Json = False) -> int:
 @app.command
 def dev(
     *,
-    sandbox: Annotated[bool, Parameter(negative="", help="On a local Gainsight and CRM with made-up data.")] = False,
+    sandbox: Annotated[bool, Parameter(negative="", help="Use a local Gainsight and CRM with made-up data.")] = False,
     crm: CrmKind = "salesforce",
-    port: Annotated[int, Parameter(help="Of the UI.", validator=_between(1, MAX_PORT))] = 3000,
+    port: Annotated[int, Parameter(help="Port of the Dagster UI.", validator=_between(1, MAX_PORT))] = 3000,
     settings_page: Annotated[
         tuple[Annotated[int, Parameter(validator=_between(0, MAX_PORT))], ...] | None,
         Parameter(
             negative="",
             consume_multiple=(0, 1),
-            help=f"The settings page as well, on this port, else on {PAGE_PORT}; 0: a free one.",
+            help=f"Also open the settings page on this port, by default {PAGE_PORT}; 0 for a free port.",
         ),
     ] = None,
     settings: SettingsPath = None,
 ) -> int:
-    """Open the Dagster UI and its daemon on the settings file. Ctrl-C ends everything that this started."""
+    """Start the Dagster UI and daemon for the settings file. Ctrl-C stops everything."""
     from gainsight_pipelines.cli.dev import dev_command
 
     page_port = None if settings_page is None else next(iter(settings_page), PAGE_PORT)
@@ -533,22 +546,24 @@ def settings_page(
     dagster: Annotated[
         str | None,
         Parameter(
-            env_var="DAGSTER_WEBSERVER_URL", help="Address of the Dagster UI: for Run, and to load what was saved."
+            env_var="DAGSTER_WEBSERVER_URL", help="URL of the Dagster UI, which runs pulls and reloads the settings."
         ),
     ] = None,
     host: Annotated[str, Parameter(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, Parameter(help="Its port; 0: a free one.", validator=_between(0, MAX_PORT))] = PAGE_PORT,
+    port: Annotated[
+        int, Parameter(help="Port to listen on; 0 for a free port.", validator=_between(0, MAX_PORT))
+    ] = PAGE_PORT,
     public_url: Annotated[
         str | None,
-        Parameter(help="Address in the browser where a reverse proxy is in front, like https://settings.example.com."),
+        Parameter(help="URL that browsers use if a reverse proxy is in front: https://settings.example.com."),
     ] = None,
     answer_seconds: Annotated[
         float,
-        Parameter(help="How long a look-up waits for the tenant or the CRM, up to 600.", validator=_between(0.1, 600)),
+        Parameter(help="Timeout of a lookup in the tenant or the CRM, up to 600 s.", validator=_between(0.1, 600)),
     ] = 25.0,
     settings: SettingsPath = None,
 ) -> int:
-    """Open the settings in a browser, with live pickers, checks and the status banner, until Ctrl-C."""
+    """Serve the settings page until Ctrl-C: settings, live pickers, checks and the status banner in a browser."""
     from gainsight_pipelines.cli.settings_page import settings_page_command
 
     return settings_page_command(
@@ -560,10 +575,12 @@ def settings_page(
 def sandbox(
     *,
     crm: CrmKind = "salesforce",
-    folder: Path | None = None,
-    like: Annotated[Path | None, Parameter(help="A report of `validate --report`: answer as that tenant does.")] = None,
+    folder: Annotated[Path | None, Parameter(help="Folder for the sandbox's files.")] = None,
+    like: Annotated[
+        Path | None, Parameter(help="Report from `validate --report`: behave like that tenant's API.")
+    ] = None,
 ) -> int:
-    """Run the local Gainsight, Salesforce and HubSpot by themselves, until Ctrl-C."""
+    """Run the local Gainsight, Salesforce and HubSpot until Ctrl-C, without pulling."""
     from gainsight_pipelines.cli.sandbox import sandbox_command
 
     return sandbox_command(crm, folder, like)
@@ -573,14 +590,14 @@ def sandbox(
 def migrate(
     *,
     drop_gone_columns: Annotated[
-        bool, Parameter(negative="", help="Make views anew without columns whose fields are gone.")
+        bool, Parameter(negative="", help="Recreate typed views without the columns of removed fields.")
     ] = False,
     wait: Annotated[
         float, Parameter(help="Seconds to wait for a database that doesn't answer yet.", validator=_between(0, 3600))
     ] = 0.0,
     settings: SettingsPath = None,
 ) -> int:
-    """Bring the database to this version. `run` and `dev` do so by themselves where their role may."""
+    """Migrate the database to this version. `run` and `dev` do so too if their role is allowed to."""
     from gainsight_pipelines.cli.commands import migrate_command
 
     return migrate_command(drops_gone_columns=drop_gone_columns, wait=wait, path=settings)
@@ -616,22 +633,22 @@ def purge(
     older_than: Annotated[
         int,
         Parameter(
-            help="Days, 8 to 36,500; runs that ended earlier go. Pulled data always stay.",
-            validator=_between(8, 36_500),  # checks look back for a week
+            help="Delete runs that ended more than this many days ago, 8 to 36,500.",
+            validator=_between(8, 36_500),  # asset checks look back one week
         ),
     ] = 90,
     rejected_older_than: Annotated[
         int | None,
         Parameter(
-            help="Days, 8 to 36,500; records in `rejected_record` that were last seen earlier go too.",
+            help="Also delete rejected records last seen more than this many days ago, 8 to 36,500.",
             validator=_between(8, 36_500),
         ),
     ] = None,
-    dry_run: Annotated[bool, Parameter(negative="", help="Only say how many would go.")] = False,
+    dry_run: Annotated[bool, Parameter(negative="", help="Show what would be deleted; delete nothing.")] = False,
     settings: SettingsPath = None,
     json: Json = False,
 ) -> int:
-    """Delete old runs with their events, which Dagster keeps for good; each object's last successful one stays."""
+    """Delete old runs and their events. Pulled data and each object's last successful run are kept."""
     from gainsight_pipelines.cli.purge import purge_command
 
     return purge_command(
@@ -642,10 +659,12 @@ def purge(
 @app.command
 def reset(
     *,
-    everything: Annotated[bool, Parameter(name="--all", negative="", help="Say that all of it shall go.")] = False,
+    everything: Annotated[
+        bool, Parameter(name="--all", negative="", help="Confirm that all pulled data may be deleted.")
+    ] = False,
     settings: SettingsPath = None,
 ) -> int:
-    """Empty the product's tables, so that the database can hold another tenant's data. Needs --all."""
+    """Empty all tables, for example to reuse the database for another tenant. Requires --all."""
     from gainsight_pipelines.cli.commands import reset_command
 
     return reset_command(is_confirmed=everything, path=settings)
@@ -660,18 +679,18 @@ def schema() -> None:
     print_json(settings_schema())
 
 
-settings_app = App(name="settings", help="Look at the settings, and change them: checked, with every version kept.")
+settings_app = App(name="settings", help="Show and change the settings. Changes are validated, versions are kept.")
 app.command(settings_app)
 
 
 @settings_app.command(name="show")
 def settings_show(section: str | None = None, *, settings: SettingsPath = None) -> int:
-    """Print the settings as they hold, defaults filled in, as JSON. Never a secret.
+    """Print the effective settings, with defaults, as JSON. Secrets are never shown.
 
     Parameters
     ----------
     section:
-        One section of the file; all of them without it.
+        Section to print. Default: all.
     """
     from gainsight_pipelines.cli.output import print_json
     from gainsight_pipelines.settings import load_settings
@@ -684,29 +703,31 @@ def settings_show(section: str | None = None, *, settings: SettingsPath = None) 
 
 
 Section = Annotated[str, Parameter(help="gainsight, primary_crm, common, company, activity, surveys, …")]
-DryRun = Annotated[bool, Parameter(name="--dry-run", negative="", help="Show what would change, write nothing.")]
+DryRun = Annotated[bool, Parameter(name="--dry-run", negative="", help="Show the changes; write nothing.")]
 DagsterUrl = Annotated[
     str | None,
     Parameter(
         name="--dagster",
         env_var="DAGSTER_WEBSERVER_URL",
-        help="Address of the Dagster UI: has it load what was written.",
+        help="URL of the Dagster UI, which then reloads the settings.",
     ),
 ]
-VersionNumber = Annotated[int, Parameter(help="As `settings history` lists it.", validator=_between(1, 999_999))]
+VersionNumber = Annotated[
+    int, Parameter(help="Version number, from `settings history`.", validator=_between(1, 999_999))
+]
 
 
 @settings_app.command(name="set")
 def settings_set(
-    place: Annotated[str, Parameter(help="Like surveys.lookback_days or surveys.objects[0].survey_type.")],
-    value: Annotated[str, Parameter(allow_leading_hyphen=True, help="YAML or JSON; null for nothing.")],
+    place: Annotated[str, Parameter(help="Path such as surveys.lookback_days or surveys.objects[0].survey_type.")],
+    value: Annotated[str, Parameter(allow_leading_hyphen=True, help="Value as YAML or JSON; null for none.")],
     /,
     *,
     dry_run: DryRun = False,
     dagster: DagsterUrl = None,
     settings: SettingsPath = None,
 ) -> int:
-    """Change one setting in the file. Its comments stay; what will not do isn't written."""
+    """Change one setting. Comments stay; an invalid value is not written."""
     from gainsight_pipelines.cli.settings_file import set_command
 
     return set_command(place, value, is_dry=dry_run, dagster=dagster, path=settings)
@@ -714,14 +735,14 @@ def settings_set(
 
 @settings_app.command(name="unset")
 def settings_unset(
-    place: Annotated[str, Parameter(help="Like surveys.filter or surveys.objects[1].")],
+    place: Annotated[str, Parameter(help="Path such as surveys.filter or surveys.objects[1].")],
     /,
     *,
     dry_run: DryRun = False,
     dagster: DagsterUrl = None,
     settings: SettingsPath = None,
 ) -> int:
-    """Take one setting out of the file, so that its default holds; or a row of a list, or an entry of a mapping."""
+    """Remove a setting, so that its default applies, or a list item or mapping entry."""
     from gainsight_pipelines.cli.settings_file import unset_command
 
     return unset_command(place, is_dry=dry_run, dagster=dagster, path=settings)
@@ -733,13 +754,14 @@ def settings_edit(
     /,
     *,
     json: Annotated[
-        bool, Parameter(name="--json", negative="", help="As JSON with all defaults, not as it stands in the file.")
+        bool,
+        Parameter(name="--json", negative="", help="Edit as JSON with all defaults, instead of the YAML in the file."),
     ] = False,
     dry_run: DryRun = False,
     dagster: DagsterUrl = None,
     settings: SettingsPath = None,
 ) -> int:
-    """Change a section in your editor (VISUAL, EDITOR), or take it from standard input."""
+    """Edit a section in your editor (VISUAL, EDITOR), or read it from standard input."""
     from gainsight_pipelines.cli.settings_file import edit_command
 
     return edit_command(section, as_json=json, is_dry=dry_run, dagster=dagster, path=settings)
@@ -747,13 +769,13 @@ def settings_edit(
 
 @settings_app.command(name="diff")
 def settings_diff(
-    version: Annotated[int | None, Parameter(help="A former version; else the last that was different.")] = None,
+    version: Annotated[int | None, Parameter(help="Earlier version. Default: the last one that differs.")] = None,
     /,
     *,
     settings: SettingsPath = None,
     json: Json = False,
 ) -> int:
-    """Show what has changed in the settings file since a former version."""
+    """Show the changes to the settings file since an earlier version."""
     from gainsight_pipelines.cli.settings_file import diff_command
 
     return diff_command(version, path=settings, as_json=json)
@@ -761,7 +783,7 @@ def settings_diff(
 
 @settings_app.command(name="history")
 def settings_history(*, settings: SettingsPath = None, json: Json = False) -> int:
-    """List the versions of the settings file that were written: when, by whom, how."""
+    """List the versions of the settings file, with time, user and command."""
     from gainsight_pipelines.cli.settings_file import history_command
 
     return history_command(path=settings, as_json=json)
@@ -776,7 +798,7 @@ def settings_restore(
     dagster: DagsterUrl = None,
     settings: SettingsPath = None,
 ) -> int:
-    """Write a former version of the settings file again, if it will still do."""
+    """Restore an earlier version of the settings file, if it is still valid."""
     from gainsight_pipelines.cli.settings_file import restore_command
 
     return restore_command(version, is_dry=dry_run, dagster=dagster, path=settings)

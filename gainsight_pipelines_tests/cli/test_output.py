@@ -206,3 +206,4 @@ def test_in_a_terminal_of_80_columns_nothing_is_wider(folder: Path) -> None:
         status, shown = in_terminal(*arguments, folder=folder, env=ENV)
         assert status == 0
         assert max(map(cell_len, shown.splitlines())) <= 80
+        assert [line for line in shown.splitlines() if line != line.rstrip()] == []
