@@ -1,4 +1,4 @@
-# The one list of tasks. Each does its own set-up in .venv; all it needs is make and Python 3.11 or later.
+# The tasks of the project. Each sets up .venv as needed; all they require is make and Python 3.11 or later.
 .DEFAULT_GOAL := help
 .SUFFIXES:
 SHELL := /bin/sh
@@ -16,20 +16,20 @@ ARGS ?=
 AS_ROOT = $$([ "$$(id -u)" = 0 ] || echo sudo -n)
 
 .PHONY: help
-help: ## this list (ARGS="…" goes on to the command behind a target)
+help: ## show this list (ARGS="…" is passed on to a target's command)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(INSTALLED) ## everything once on made-up data: local Gainsight and CRM, four pulls, what came of them
+demo: $(INSTALLED) ## pull made-up data from a local Gainsight and CRM, and show the result
 	@$(BIN)/gainsight-pipelines demo $(ARGS)
 
-# Without settings of one's own, the UI opens on the sandbox.
+# Without settings, the UI opens on the sandbox.
 .PHONY: dev
-dev: $(INSTALLED) ## Dagster's UI on gainsight.yaml, or on the sandbox where there is none
+dev: $(INSTALLED) ## open the Dagster UI on gainsight.yaml, or on the sandbox if there is none
 	@$(BIN)/gainsight-pipelines dev $(if $(GAINSIGHT_PIPELINES_SETTINGS)$(wildcard gainsight.yaml),,--sandbox) $(ARGS)
 
 .PHONY: test
-test: $(TOOLS) $(DBT) ## all tests, in parallel (one: make test ARGS="-k name", PYTEST_WORKERS=0)
+test: $(TOOLS) $(DBT) ## run all tests in parallel (one: make test ARGS="-k name" PYTEST_WORKERS=0)
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses 4 --dist loadscope -m "not deploy" $(ARGS)
 
 # Modules that start no process of the product and no browser.
@@ -37,7 +37,7 @@ QUICK = settings gainsight objects crm scheduling sandbox/test_query.py sandbox/
 	store/test_contract.py cli/test_documented.py \
 	test_matching.py test_text.py test_values.py
 .PHONY: test-quick
-test-quick: $(TOOLS) ## the tests that need less than a minute together, for while you edit
+test-quick: $(TOOLS) ## run the quick tests, in less than a minute, while you edit
 	@$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) --maxprocesses 4 --dist loadscope \
 		$(addprefix gainsight_pipelines_tests/,$(QUICK)) $(ARGS)
 
@@ -92,10 +92,22 @@ pooler: ## PgBouncer for the tests of poolers, where there is none yet (apt-get)
 	fi
 
 .PHONY: pictures
-pictures: $(TOOLS) browser ## the pictures of README and docs anew
+pictures: $(TOOLS) browser ## retake the screenshots of README and docs
 	@$(BIN)/python -m gainsight_pipelines_tests.page.pictures
 	@$(BIN)/python -m gainsight_pipelines_tests.ui.pictures
 	@$(BIN)/python -m gainsight_pipelines_tests.ui.example_picture
+
+DOCS := build/docs-venv
+.PHONY: docs
+docs: $(TOOLS) $(DOCS)/installed.stamp ## the docs as a searchable site, with an API reference and llms.txt: build/site
+	@$(BIN)/python -m gainsight_pipelines_tests.docs_site
+	@$(DOCS)/bin/zensical build --strict --clean
+	@echo "Open build/site/index.html."
+
+$(DOCS)/installed.stamp: docs/requirements.txt
+	@$(PYTHON) -m venv $(DOCS)
+	@$(DOCS)/bin/python -m pip --disable-pip-version-check --no-input install --quiet --requirement docs/requirements.txt
+	@touch $@
 
 # The peers' environments are made on first use; what can't be installed is left out.
 .PHONY: bench
@@ -104,7 +116,7 @@ bench: $(TOOLS) ## speed, memory and calls beside a bare script, dlt and Singer 
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: soak
-soak: $(TOOLS) ## an hour of edits in four minutes, under faults and kills (ARGS="--minutes 10 --seed 3")
+soak: $(TOOLS) ## simulate an hour of edits, faults and kills in four minutes (ARGS="--minutes 10 --seed 3")
 	@$(BIN)/python -m gainsight_pipelines_tests.soak $(ARGS)
 
 .PHONY: check
@@ -118,15 +130,15 @@ check: $(TOOLS) ## lint, format, types, import contracts, retired words
 	exit $$status
 
 .PHONY: format
-format: $(TOOLS) ## what ruff can put right by itself
+format: $(TOOLS) ## fix what ruff can fix
 	@$(BIN)/python -m ruff check --fix --quiet . ; $(BIN)/python -m ruff format .
 
-# No addresses and no machine's own files in it: where packages come from is pip's own configuration. The product's lock
-# follows the other, so that both name the same versions.
+# The locks name no index and no local files: pip's configuration says where packages come from. The product's lock follows
+# the other, so that both have the same versions.
 COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m piptools compile --quiet --strip-extras --allow-unsafe \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 .PHONY: lock
-lock: $(TOOLS) ## the locks anew from pyproject.toml and dbt/ (ARGS=--upgrade: newest versions)
+lock: $(TOOLS) ## update the locks from pyproject.toml and dbt/ (ARGS=--upgrade: newest versions)
 	@$(COMPILE) --all-extras --output-file requirements-dev.lock $(ARGS) pyproject.toml
 	@$(COMPILE) --extra page --extra sandbox --extra embedded --extra install \
 		--constraint requirements-dev.lock --no-annotate --output-file requirements.lock pyproject.toml
@@ -134,15 +146,15 @@ lock: $(TOOLS) ## the locks anew from pyproject.toml and dbt/ (ARGS=--upgrade: n
 
 # dbt's own environment, see dbt/requirements.in. ARGS are dbt's: make dbt ARGS="build --target duckdb"
 .PHONY: dbt
-dbt: $(DBT) ## dbt in the folder dbt/, in an environment of its own (ARGS=build: everything)
+dbt: $(DBT) ## run dbt in dbt/, in its own environment (ARGS=build: everything)
 	@cd dbt && ../.venv-dbt/bin/dbt $(or $(ARGS),--version)
 
 .PHONY: clean
-clean: ## away with .venv, .venv-dbt, caches and builds; data and settings stay
-	@rm -rf .venv .venv-dbt dbt/target dbt/logs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+clean: ## delete .venv, .venv-dbt, caches and builds; keep data and settings
+	@rm -rf .venv .venv-dbt .cache dbt/target dbt/logs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find gainsight_pipelines gainsight_pipelines_tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamps are made last: an install that was cut off is done again. The second has the tools of development as well.
+# The stamps are made last, so that an interrupted install is repeated. The second one includes the development tools.
 $(INSTALLED): requirements.lock pyproject.toml setup.cfg
 	@$(call install,requirements.lock)
 

@@ -1,5 +1,5 @@
-"""Measures of speed, memory and calls, beside a bare script and what else people use. Not part of the product.
+"""Benchmarks of speed, memory and calls, compared with a bare script and other tools. Not part of the product.
 
-`server` plays Gainsight, `data` makes its records, `contenders/` holds what is measured (each runs in a process of its
-own), `measure` watches such a process, `report` writes docs/benchmarks.md. Run it by `make bench`.
+`server` simulates Gainsight, `data` generates its records, `contenders/` holds the programs to measure (each in its own
+process), `measure` measures such a process, and `report` writes docs/benchmarks.md. Run it with `make bench`.
 """

@@ -1,4 +1,4 @@
-"""`python -m bench`: everything measured in one run on one machine, results as JSON, docs/benchmarks.md out of them."""
+"""`python -m bench`: measures everything in one run, and writes the results as JSON and to docs/benchmarks.md."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The records that the bench's server holds, made from their numbers alone: record n was modified in second n.
+"""Generates the records of the bench's server from their numbers: record n was modified in second n.
 
-Gsids ascend with n and no two records share a second, so that any keyset query is a range of numbers.
+Gsids ascend with n, and no two records share a second, so every keyset query is a range of numbers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What PostgreSQL has to do after the load: `python -m bench.database`, some minutes; it prints Markdown.
+"""`python -m bench.database`: measures PostgreSQL after the load, in some minutes, and prints Markdown.
 
-A million activities, made by SQL alone (the pull is measured by `python -m bench`): the views with their plans, healing
-of 100,000 records without an account, the sizes of tables and indexes, and what ten loads leave behind of dead rows.
+It makes a million activities with SQL (`python -m bench` measures the pull), then measures the views with their plans,
+rematching of 100,000 records without an account, the sizes of tables and indexes, and the dead rows after ten loads.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def main() -> None:
             say("\n| | seconds |\n|---|---:|")
             with timed("nothing changed: the fingerprint alone"):
                 links.fingerprint(connection, FIELD)
-            with timed(f"{UNMATCHED:,} records heal"):
+            with timed(f"{UNMATCHED:,} records are rematched"):
                 healed = heal(store, connection)
             with timed(f"({healed:,} rows moved) and nothing is left to move"):
                 heal_nothing(connection)

@@ -1,4 +1,4 @@
-"""The smallest Dagster project that can be: what ours is compared with."""
+"""The smallest possible Dagster project, to compare ours with."""
 
 import dagster as dg
 

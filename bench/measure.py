@@ -1,4 +1,4 @@
-"""Runs a program and says what it cost: seconds, CPU, peak memory of its processes, CPU of the PostgreSQL server."""
+"""Runs a program and measures its seconds, CPU time and peak memory, and the CPU time of the PostgreSQL server."""
 
 from __future__ import annotations
 

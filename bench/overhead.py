@@ -1,4 +1,4 @@
-"""What this project adds to Dagster: `python -m bench.overhead`, beside an empty project, in one run on one machine.
+"""`python -m bench.overhead`: measures what this project adds to Dagster, compared with an empty project.
 
 Three tables: what commands cost that find nothing new, beside `import dagster`; how long the definitions take to load
 in a fresh interpreter; how long a pull with nothing new takes from the click (the call that the UI's button makes) to

@@ -1,6 +1,6 @@
-"""What people would use instead: dlt, and a Singer tap with target-postgres, each in an environment of its own.
+"""Environments of the tools to compare with: dlt, and a Singer tap with target-postgres.
 
-`python -m bench.peers` makes the environments (make bench does). One that can't be installed is left out and said so.
+`python -m bench.peers` makes them, as `make bench` does. A tool that can't be installed is left out, with a message.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""This project's pulls as the bench needs them: settings for its server, and the fields that each pull selects."""
+"""This project's pulls for the bench: settings for its server, and the fields that each pull selects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/benchmarks.md and its plot out of what was measured. The words around the tables are in report.md."""
+"""Writes docs/benchmarks.md and its plot from the measurements. report.md has the text around the tables."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""A Gainsight that answers from pages built before: describe and keyset queries, as fast as the socket takes them.
+"""A Gainsight server that answers describe and keyset queries from prebuilt pages, as fast as the socket allows.
 
-In a process of its own, so that nobody else's time is its time. Knows just what readers of this project ask: a range on
-the dates or the Gsid, ascending, and its last record. Two calls of its own prepare it: `POST /bench/build` makes a data
-set, `GET /bench/counts` tells what was asked for since the last such call. Records are encoded once, for one selection
-of fields; another selection is refused, so that nobody is served more or less than what they asked for.
+It runs in its own process, so that its time is not measured. It supports only the queries that the contenders make: an
+ascending range of dates or Gsids, and its last record. `POST /bench/build` makes a data set; `GET /bench/counts`
+returns the requests since the last such call. Records are encoded once, for one selection of fields; other selections
+are refused, so that every contender gets exactly the fields it asks for.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What only some commands need, and what to install where it is missing."""
+"""The optional extras: checks that one is installed, and says how to install it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ MODULES = {
     "export": "pyarrow",
     "warehouse": "dlt",
 }
-"""By extra: a module that it alone brings."""
+"""By extra: a module that only this extra installs."""
 
 
 def require(extra: str, what: str, module: str | None = None) -> None:
-    """Tells a user who hasn't installed an extra.
+    """Checks that an extra is installed.
 
     Args:
-        extra: its name.
+        extra: name of the extra.
         what: what needs it, as the beginning of a sentence.
-        module: the one of its modules that is needed.
+        module: the module that is needed; by default the one in `MODULES`.
 
     Raises:
-        PermanentError: it isn't there.
+        PermanentError: the extra is not installed.
     """
     if find_spec(module or MODULES[extra]) is None:
         raise PermanentError(

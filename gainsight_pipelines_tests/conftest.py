@@ -37,7 +37,7 @@ if (
 ):
     os.environ["TMPDIR"] = tempfile.tempdir = MEMORY
 
-# The tests start hundreds of processes: without .pyc files each would compile the product anew.
+# The tests start hundreds of processes: without .pyc files each would compile the product again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 

@@ -109,7 +109,7 @@ def until_noon() -> timedelta:
 def own_cadences(names: Sequence[str]) -> dict[str, str]:
     """`schedules` for tests of what is due: each of these last ticked twelve hours ago and ticks next in twelve.
 
-    The documented cadences would have the outcome depend on the hour: just after a tick nothing is owed yet.
+    The documented cadences would have the outcome depend on the hour: just after a tick nothing is due yet.
     """
     tick = datetime.now(UTC) - timedelta(hours=12)
     return dict.fromkeys(names, f"{tick.minute} {tick.hour} * * *")

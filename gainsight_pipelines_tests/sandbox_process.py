@@ -60,7 +60,7 @@ class RunningSandbox:
         return answer
 
     def switches(self) -> dict[str, Any]:
-        """All switches as they stand."""
+        """All switches with their values."""
         answer: dict[str, Any] = self._get("/switches")
         return answer
 
@@ -79,7 +79,7 @@ class RunningSandbox:
         return done
 
     def stop(self) -> None:
-        """Ends the process, by force if it does not end by itself."""
+        """Ends the process, by force if it does not end on SIGTERM."""
         self.session.close()
         if self.process.poll() is None:
             self.process.terminate()

@@ -325,7 +325,7 @@ class Soak:
 @contextmanager
 def soaking(folder: Path, seed: int, *, activities: int, accounts: int) -> Iterator[Soak]:
     """A sandbox and an embedded PostgreSQL with two databases, for the length of the block."""
-    # In a short path: PostgreSQL's socket lies in it.
+    # A short path: PostgreSQL's socket is in it.
     with (
         start_sandbox(folder / "sandbox", activities=activities, accounts=accounts, seed=seed) as sandbox,
         tempfile.TemporaryDirectory(prefix="soak-") as short,

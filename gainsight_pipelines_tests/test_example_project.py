@@ -97,7 +97,7 @@ def test_an_asset_downstream_gets_a_frame_of_what_was_pulled(host: Hosted, sandb
     assert found["accounts"] == len({each["account"] for each in matched})
 
 
-def test_the_teams_long_run_is_untouched_and_ends_by_itself(host: Hosted, long_run: str) -> None:
+def test_the_teams_long_run_is_untouched_and_completes(host: Hosted, long_run: str) -> None:
     assert host.status(long_run) == "STARTED"
     (host.folder / "release").touch()
     assert host.finish(long_run) == ["SUCCESS"]

@@ -1,4 +1,4 @@
-"""Each example settings file, as it stands but for the tenant's address, on the sandbox: what comes is the truth."""
+"""Each example settings file, with only the tenant's address changed, brings the truth from the sandbox."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def test_every_file_of_the_package_is_in_the_wheel(tmp_path: Path) -> None:
     assert packed == {str(path.relative_to(source)) for path in paths if path.is_file()}
 
 
-def test_help_is_what_make_does_by_itself() -> None:
+def test_make_alone_shows_the_help() -> None:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     shown = subprocess.run(["make"], cwd=ROOT, env=environ, capture_output=True, text=True, check=True).stdout
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))

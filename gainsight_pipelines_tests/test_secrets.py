@@ -30,7 +30,7 @@ def installed(
         start_sandbox(folder / "sandbox", activities=300, accounts=60) as sandbox,
         product_on(folder / "project", postgres_server, sandbox, request.param) as product,
     ):
-        # The server trusts whoever reaches its socket, so that a password in the address is only carried along.
+        # The server trusts every client of its socket, so it ignores the password in the URL.
         for name in ("GAINSIGHT_PIPELINES_DATABASE_URL", "DAGSTER_POSTGRES_URL"):
             product.env[name] = product.env[name].replace("postgres@", f"postgres:{PASSWORD}@")
         yield product, sandbox

@@ -35,6 +35,7 @@ def test_a_retired_word_is_found_where_people_read_it(file: str, text: str, line
         ("a.py", '"""A tanew is renewed; a blog-in; log-in-name."""\n'),
         ("a.md", "`anew`\n\n```\nanew\n```\n\n[here](anew.md)\n"),
         ("a.yaml", "anew: by itself\n"),
+        ("a.md", "What stands by\n\nitself is left alone.\n"),
     ],
 )
 def test_code_data_and_longer_words_are_left_alone(file: str, text: str) -> None:

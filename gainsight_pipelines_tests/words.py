@@ -24,21 +24,21 @@ PROSE = {".py", ".md", ".yaml", ".yml", ".toml", ".cfg", ".example", ".sh", ""}
 ALLOWED: dict[tuple[str, str], str] = {
     (GLOSSARY, "*"): "lists the words",
     ("gainsight_pipelines_tests/test_words.py", "*"): "tests them",
+    ("gainsight_pipelines/sandbox/gainsight.py", "lie in"): "a response of Gainsight's",
+    ("gainsight_pipelines/sandbox/gainsight.py", "time-out"): "the text of status 504 in the gateway's page",
+    ("gainsight_pipelines/sandbox/words.py", "log-ins"): "made-up notes of customers",
 }
 """Where a word may stand all the same: (file, word), and why."""
 
+BREAK = r"(?:[ \t_*]+|[ \t]*\n[ \t#*>]*)"
+"""What may be between two words of a phrase: not an empty line."""
+
 NOT_YET: tuple[str, ...] = (
-    ".env.example",
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
-    "Makefile",
     "bench",
-    "dagster.yaml",
-    "deploy",
-    "docs",
-    "examples",
-    "gainsight.example.yaml",
-    "gainsight_pipelines/cli",
+    "docs/benchmarks.md",
+    "docs/data-contract.md",
+    "docs/settings.md",
+    "docs/validation.md",
     "gainsight_pipelines/crm",
     "gainsight_pipelines/delivery",
     "gainsight_pipelines/discovery",
@@ -46,14 +46,11 @@ NOT_YET: tuple[str, ...] = (
     "gainsight_pipelines/monitoring",
     "gainsight_pipelines/objects",
     "gainsight_pipelines/orchestration",
-    "gainsight_pipelines/page",
-    "gainsight_pipelines/sandbox",
     "gainsight_pipelines/scheduling",
     "gainsight_pipelines/settings",
     "gainsight_pipelines/store",
     "gainsight_pipelines/sync",
     "gainsight_pipelines_tests",
-    "pyproject.toml",
 )
 """Files and folders that are still to be rewritten: remove each with its last retired word."""
 
@@ -78,7 +75,7 @@ def retired(glossary: str) -> dict[str, str]:
 
 def pattern(words: Iterable[str]) -> re.Pattern[str]:
     """Whole words. A phrase may be broken by a new line, a comment sign or, in a test's name, underscores."""
-    phrases = (r"[\s#_*]+".join(map(re.escape, word.split())) for word in sorted(words, key=len, reverse=True))
+    phrases = (BREAK.join(map(re.escape, word.split())) for word in sorted(words, key=len, reverse=True))
     return re.compile(rf"(?<![a-z0-9-])(?:{'|'.join(phrases)})(?![a-z0-9]|-[a-z])", re.IGNORECASE)
 
 

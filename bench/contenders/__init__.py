@@ -1,1 +1,1 @@
-"""What is measured, each a program of its own: takes one JSON argument, prints one JSON line with its own seconds."""
+"""The programs to measure. Each takes one JSON argument and prints one JSON line with its own seconds."""

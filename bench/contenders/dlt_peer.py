@@ -1,4 +1,4 @@
-"""dlt: its REST source with a keyset paginator, merged into PostgreSQL. Runs in an environment of its own."""
+"""dlt: its REST source with a keyset paginator, merged into PostgreSQL. Runs in its own environment."""
 
 from __future__ import annotations
 

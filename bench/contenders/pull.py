@@ -1,4 +1,4 @@
-"""This project's pull of one object: the sync loop in this process, without Dagster and the command line around it."""
+"""This project's pull of one object: the sync loop alone, without Dagster and the command line."""
 
 from __future__ import annotations
 

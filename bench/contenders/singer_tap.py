@@ -1,4 +1,4 @@
-"""A Singer tap on the SDK, a few lines as one would write them; its messages go to target-postgres."""
+"""A short, typical Singer tap on the SDK; its messages go to target-postgres."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The command line, `gainsight-pipelines`: starts pulls and shows their results; does nothing else itself."""
+"""The command line, `gainsight-pipelines`: parses arguments, calls the other packages and prints the results."""

@@ -1,4 +1,4 @@
-"""`alerts`: what is firing, and a message to see that it arrives."""
+"""`alerts`: lists firing alerts, and sends a test message to each target."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from gainsight_pipelines.monitoring.targets import targets
 from gainsight_pipelines.settings import Secrets, load_settings, settings_path
 from gainsight_pipelines.store import alerts as store_alerts
 
-COLUMNS = ("object", "alert", "since", "told", "what")
+COLUMNS = ("object", "alert", "since", "sent", "what")
 
 
 def list_command(*, path: Path | None, as_json: bool) -> int:
-    """Prints what is firing, and which messages could not be delivered yet."""
+    """Prints the firing alerts and the messages that could not be delivered yet."""
     with open_workspace(path, is_looking=True) as workspace, workspace.store.connect("alerts list") as connection:
         settings, now = workspace.settings, SystemClock().now()
         unknown = unknown_objects(settings, alerts_of(settings))
@@ -54,7 +54,7 @@ def list_command(*, path: Path | None, as_json: bool) -> int:
         output.print_json(document)
         return 0
     for name in unknown:
-        output.say(f"alerts.objects names {name}, which the settings don't have.")
+        output.say(f"alerts.objects names {name}, which is not in the settings.")
     if not firing:
         output.print_line("Nothing is firing.")
     else:
@@ -71,14 +71,14 @@ def list_command(*, path: Path | None, as_json: bool) -> int:
         output.print_table(output.table_of("Firing", COLUMNS, rows, whole=("object",)))
     for one in waiting:
         if one.problem:
-            output.say(f"A message about {one.object or 'all objects'} waits for another try. {one.problem}")
+            output.say(f"A message about {one.object or 'all objects'} will be sent again. {one.problem}")
     if totals["failed"]:
-        output.say(f"{totals['failed']:,} messages could not be delivered and were given up.")
+        output.say(f"{totals['failed']:,} messages could not be delivered and were dropped.")
     return 0
 
 
 def test_command(*, path: Path | None, as_json: bool) -> int:
-    """Sends a message to each target; 1 if one did not take it."""
+    """Sends a message to each target. Returns 1 if one failed."""
     file = settings_path(path)
     settings, secrets = load_settings(file), Secrets.read(file)
     export_library_variables(secrets, os.environ)
@@ -97,5 +97,5 @@ def test_command(*, path: Path | None, as_json: bool) -> int:
         for target, problem in results:
             output.print_line(f"{target}: {problem or 'delivered'}.")
         if "alerts" not in settings.errors and settings.alerts is None:
-            output.say("The settings have no section alerts yet: add `alerts: {}`, or nothing else is ever sent.")
+            output.say("The settings have no section `alerts` yet, so no alerts are sent: add `alerts: {}`.")
     return 1 if any(problem for _, problem in results) else 0

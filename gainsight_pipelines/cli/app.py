@@ -298,7 +298,7 @@ def init(  # noqa: PLR0913 - an answer each
     ] = False,
     base_url: Annotated[str | None, Parameter(help="Gainsight's base URL.")] = None,
     gainsight_login: Annotated[
-        Literal["access-key", "oauth-client"] | None, Parameter(help="Gainsight credentials to use.")
+        Literal["api-key", "oauth-client"] | None, Parameter(help="Gainsight credentials to use.")
     ] = None,
     crm: Annotated[Literal["salesforce", "hubspot"] | None, Parameter(help="CRM that owns the accounts.")] = None,
     gsid_field: Annotated[
@@ -606,21 +606,21 @@ def migrate(
 @app.command
 def grants(
     *,
-    role: Annotated[str, Parameter(help="The role that the rights are for; it has to be there.")],
+    role: Annotated[str, Parameter(help="Existing role to grant privileges to.")],
     kind: Annotated[
         Literal["puller", "reader", "migrator"],
-        Parameter(name="--as", help="What it is for: pulls, reading alone, or making and changing the tables."),
+        Parameter(name="--as", help="Use of the role: pulls, reading only, or migrations."),
     ] = "puller",
     made_by: Annotated[
         list[str] | None,
         Parameter(
             negative="",
-            help="A role that makes tables or views: what it makes later is granted too. Else: whoever runs the SQL.",
+            help="Role that will create tables or views, which are granted too. Default: the role that runs the SQL.",
         ),
     ] = None,
     settings: SettingsPath = None,
 ) -> int:
-    """Print the SQL that gives a role the least that it needs; nothing is granted here."""
+    """Print the SQL that grants a role the privileges it needs, and no more. Does not run it."""
     from gainsight_pipelines.cli.grants import grants_command
     from gainsight_pipelines.store.roles import Kind
 

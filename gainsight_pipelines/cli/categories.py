@@ -1,4 +1,4 @@
-"""`categories`: the timeline's reporting categories and the activity type of each."""
+"""`categories`: the timeline's reporting categories and the activity type that each maps to."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def categories_command(
     path: Path | None,
     as_json: bool,
 ) -> int:
-    """Samples the timeline and shows its categories, or adds them to the settings."""
+    """Samples the timeline and prints its categories, or adds them to the settings."""
     if (names or is_dry) and not add:
-        raise UsageError("Categories are only named to add them.", "Say --add too.")
+        raise UsageError("Category names are only used with --add.", "Add --add.")
     chosen = _chosen(names)
     if add and not is_dry:
         check_writable(settings_path(path))
@@ -60,12 +60,12 @@ def _print(found: CategorySample) -> None:
     title = f"Categories of the {found.sampled:,} newest activities"
     output.print_table(output.table_of(title, COLUMNS, [_row(one) for one in found.categories], right=("activities",)))
     if found.slow:
-        smaller = f": --resample asks for {found.smaller_target:,}" if found.smaller_target else ""
-        output.say(f"The timeline is slow: no answer in time for {_sizes(found.slow)}{smaller}.")
+        smaller = f". Use --resample to sample {found.smaller_target:,}" if found.smaller_target else ""
+        output.say(f"The timeline is slow: requests for {_sizes(found.slow)} activities timed out{smaller}.")
 
 
 def _chosen(names: Sequence[str]) -> dict[str, ActivityTypeName | None]:
-    """CATEGORY or CATEGORY=TYPE; None: the suggested type."""
+    """The type of each CATEGORY=TYPE; None for a CATEGORY, which gets the suggested type."""
     chosen: dict[str, ActivityTypeName | None] = {}
     for name in names:
         category, equals, kind = name.rpartition("=")
@@ -75,7 +75,9 @@ def _chosen(names: Sequence[str]) -> dict[str, ActivityTypeName | None]:
         wanted = next((one for one in get_args(ActivityTypeName) if one == kind.strip().upper()), None)
         if wanted is None or not category.strip():
             kinds = ", ".join(get_args(ActivityTypeName))
-            todo = f"{did_you_mean(kind, get_args(ActivityTypeName))} Write CATEGORY=TYPE; types are {kinds}.".strip()
+            todo = (
+                f"{did_you_mean(kind, get_args(ActivityTypeName))} Write CATEGORY=TYPE. The types are {kinds}.".strip()
+            )
             raise SettingsError(f"{name!r} names no activity type.", todo)
         chosen[category.strip()] = wanted
     return chosen
@@ -84,17 +86,19 @@ def _chosen(names: Sequence[str]) -> dict[str, ActivityTypeName | None]:
 def _add(
     found: CategorySample, chosen: Mapping[str, ActivityTypeName | None], *, is_dry: bool, path: Path | None
 ) -> int:
-    """Writes the mapping of these categories into the file; without any, of all that aren't mapped."""
+    """Writes these categories to the settings file, or all unmapped ones if none is given."""
     if chosen:
         added = {name: kind or suggested_type(name)[0] for name, kind in chosen.items()}
     else:
         added = {one.name: one.suggested for one in found.unmapped if one.suggested is not None}
     file = SettingsFile.read(settings_path(path))
     if file.settings.of(ActivitySettings) is None:
-        raise SettingsError("The settings have no section activity to add categories to.", "Add `activity: {}` first.")
+        raise SettingsError(
+            "The settings have no section `activity` to add categories to.", "Add `activity: {}` first."
+        )
     text = file.with_section("activity", with_categories(file.data("activity"), added))
     if write_file(file, text, "categories --add", is_dry=is_dry):
-        output.say("Activities that are stored already get their new type by the next run, without a call for them.")
+        output.say("The next run updates the types of stored activities, without reading them again.")
     return 0
 
 

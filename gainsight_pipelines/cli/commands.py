@@ -1,4 +1,4 @@
-"""The commands on the settings file: run, status, migrate, reset."""
+"""`run`, `unmatched`, `migrate` and `reset`, and how the results of pulls are printed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 RUN_COLUMNS = ("object", "status", "read", "matched", "unmatched", "written", "unchanged", "calls", "seconds")
 NUMBERS = ("read", "matched", "written", "unchanged", "calls", "seconds")
 LESS = ("written", "unchanged", "seconds", "calls")
-"""What a narrow terminal can do without, the last of them first."""
+"""Columns that a narrow terminal leaves out, the last one first."""
 UNMATCHED_IDS = ("object", "record_id", "company_gsid", "reason", "first_seen_at")
 UNMATCHED_LESS = ("candidates", "first_seen_at", "company_gsid")
 
@@ -43,10 +43,10 @@ UNMATCHED_LESS = ("candidates", "first_seen_at", "company_gsid")
 def run_command(
     names: Sequence[str], *, everything: bool, flags: Sequence[str], path: Path | None, as_json: bool
 ) -> int:
-    """Pulls, waits, prints; 1 if a pull failed."""
+    """Runs the pulls, waits and prints the results. Returns 1 if a pull failed."""
     if bool(names) == everything:
-        raise UsageError("Say which objects to run, or --all.", "For example: gainsight-pipelines run company.")
-    with open_workspace(path) as workspace:
+        raise UsageError("Name the objects to run, or use --all.", "For example: gainsight-pipelines run company.")
+    with open_workspace(path, is_looking=True) as workspace:
         wanted = chosen(workspace, names, everything=everything)
         errors = workspace.settings.errors
         say_mistakes(workspace.settings)
@@ -58,13 +58,13 @@ def run_command(
 def unmatched_command(
     name: str | None, *, reason: str | None, limit: int, file: Path | None, path: Path | None, as_json: bool
 ) -> int:
-    """Prints the stored records that have no account, or writes them into a CSV file."""
+    """Prints the stored records without an account, or writes them to a CSV file."""
     with open_workspace(path, is_looking=True) as workspace, workspace.store.connect("unmatched") as connection:
         say_mistakes(workspace.settings)
         found = _gainsight_objects(workspace, connection, name) if name else None
         if file is not None:
             count = _write_csv(file, unmatched_rows(connection, found, reason))
-            output.say(f"{count:,} records without an account are in {file}.")
+            output.say(f"{count:,} records without an account written to {file}.")
             return 0
         rows = list(unmatched_rows(connection, found, reason, limit))
         totals = unmatched_counts(connection, found, reason)
@@ -77,28 +77,28 @@ def unmatched_command(
     title = f"{output.reasons(totals)} without an account"
     output.print_table(output.table_of(title, UNMATCHED_COLUMNS, texts, whole=UNMATCHED_IDS, less=UNMATCHED_LESS))
     if shown > len(rows):
-        output.say(f"{len(rows):,} of {shown:,} are shown: --limit shows more, --csv FILE writes all.")
+        output.say(f"Showing {len(rows):,} of {shown:,}. Use --limit to show more, or --csv FILE to write all.")
     return 0
 
 
 def _gainsight_objects(workspace: Workspace, connection: psycopg.Connection, name: str) -> list[str]:
-    """The Gainsight objects behind the name of a pull, or of an object that left such records.
+    """The Gainsight objects of a pull, or the object itself if it has stored records.
 
     Raises:
-        SettingsError: it is neither.
+        SettingsError: the name is neither a pull nor such an object.
     """
     if workspace.settings.file_error is None and name in (*workspace.settings.object_names(), *DEFINITIONS):
         return [find_pull(workspace.settings, each).gainsight_object for each in chosen(workspace, [name])]
     stored = unmatched_objects(connection)
     if name not in stored:
         known = dict.fromkeys((*workspace.settings.object_names(), *stored))
-        todo = f"{did_you_mean(name, known)} There are: {', '.join(known) or 'none'}.".strip()
-        raise SettingsError(f"{name!r} is not an object here.", todo)
+        todo = f"{did_you_mean(name, known)} The objects are: {', '.join(known) or 'none'}.".strip()
+        raise SettingsError(f"There is no object {name!r}.", todo)
     return [name]
 
 
 def _write_csv(file: Path, rows: Iterable[tuple[Any, ...]]) -> int:
-    """Writes the file as a whole or not at all; returns how many rows it has."""
+    """Writes the file completely or not at all. Returns the number of rows."""
     count = 0
 
     def counted() -> Iterator[tuple[Any, ...]]:
@@ -112,7 +112,7 @@ def _write_csv(file: Path, rows: Iterable[tuple[Any, ...]]) -> int:
 
 
 def _readable(value: Any) -> str:
-    """A value for people: times to the second, in UTC."""
+    """A value as text; times in UTC, to the second."""
     return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else as_text(value)
 
 
@@ -123,7 +123,7 @@ def print_results(
     title: str = "",
     mistakes: Mapping[str, SettingsError] = MappingProxyType({}),
 ) -> int:
-    """Prints what pulls came to, as a table or as JSON; returns the exit status that says whether one failed."""
+    """Prints the results of pulls, as a table or as JSON. Returns the exit status: 1 if one failed."""
     if as_json:
         document: dict[str, Any] = {"gate": gate_of(results), "objects": results}
         if mistakes:
@@ -141,7 +141,7 @@ def print_results(
 
 
 def gate_of(results: list[dict[str, Any]]) -> str:
-    """Whether the primary CRM let the pulls through."""
+    """The state of the gate during these pulls: open or closed."""
     return "closed" if any(result.get("gated") for result in results) else "open"
 
 
@@ -164,24 +164,24 @@ def _result_row(result: dict[str, Any]) -> tuple[str | Text, ...]:
 
 
 def migrate_command(*, drops_gone_columns: bool = False, wait: float = 0.0, path: Path | None) -> int:
-    """Opening the workspace migrates, also where nothing else may.
+    """Migrates the database, which opening the workspace does.
 
     Args:
-        drops_gone_columns: whether views lose columns whose fields are gone.
-        wait: seconds in which the database has to answer, where it isn't there yet.
+        drops_gone_columns: whether to remove columns of removed fields from the typed views.
+        wait: seconds to wait for a database that does not respond yet.
         path: the settings file.
     """
     _await_database(path, wait, SystemClock())
     with open_workspace(path, environ={**os.environ, MIGRATE_VARIABLE: "always"}) as workspace:
         say_mistakes(workspace.settings)
-        output.say("The database is at this program's version.")
+        output.say("The database is at the program's version.")
         if drops_gone_columns:
             with workspace.store.connect("views") as connection:
                 dropped = drop_gone_columns(connection, TABLES)
             for view, columns in dropped.items():
-                output.say(f"{view}: {', '.join(columns)} dropped.")
+                output.say(f"{view}: dropped {', '.join(columns)}.")
             if not dropped:
-                output.say("No view has a column whose field is gone.")
+                output.say("No view has columns of removed fields.")
     return 0
 
 
@@ -201,11 +201,11 @@ def _await_database(path: Path | None, seconds: float, clock: Clock) -> None:
 
 
 def reset_command(*, is_confirmed: bool, path: Path | None) -> int:
-    """Empties every table of the product."""
+    """Empties all of our tables."""
     if not is_confirmed:
-        raise PermanentError("Nothing was emptied.", "Say `reset --all`: everything that was pulled is lost.")
+        raise PermanentError("Nothing was deleted.", "Use `reset --all` to delete all pulled data.")
     with open_workspace(path, is_looking=True) as workspace, workspace.store.connect("reset") as connection:
         say_mistakes(workspace.settings)
         empty(connection)
-    output.say("The product's tables are empty.")
+    output.say("All tables are empty.")
     return 0

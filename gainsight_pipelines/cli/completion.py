@@ -1,7 +1,7 @@
-"""What the shell offers after a TAB: names of pulls, and those that the tenant has.
+"""Shell completion of pulls, tables, and the tenant's object and field names.
 
-Names are those of the pickers' cache for as long as a day; where there are none, the tenant is asked, but not waited
-for long. What goes wrong offers nothing: nobody wants an error in the middle of a line.
+Names come from the pickers' cache if it is younger than a day, else from the tenant, with a short timeout. If that
+fails, nothing is completed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NAMES_LAST = timedelta(days=1)
 ANSWER_SECONDS = 3.0
 
 Offers = Iterable[tuple[str, str]]
-"""Names, each with what it means."""
+"""Pairs of name and description."""
 
 
 def pull_names(context: CompletionContext) -> Offers:

@@ -1,4 +1,4 @@
-"""`demo`: everything at work on a machine that has nothing of it yet, without a network."""
+"""`demo`: starts the sandbox and a database, runs all pulls and shows the result. Needs no network."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SAMPLE_COLUMNS = (
 
 
 def demo_command(crm: CRMKind, *, as_json: bool) -> int:
-    """Starts the sandbox and a database, runs all pulls as Dagster runs, and shows what came of them."""
+    """Runs the demo. Returns 1 if a pull failed."""
     folder = sandbox_folder(crm)
     with ProcessGroup() as group:
         output.say(f"Starting a local Gainsight and {CRM_NAMES[crm]}, and PostgreSQL …")
@@ -35,7 +35,7 @@ def demo_command(crm: CRMKind, *, as_json: bool) -> int:
         with open_workspace(running.settings_path, folder=folder, environ=running.environ) as workspace:
             output.say("Pulling …")
             results = run_pulls(workspace, workspace.settings.object_names(), SystemClock())
-            title = f"Gainsight → PostgreSQL, accounts of {CRM_NAMES[crm]}"
+            title = f"Gainsight → PostgreSQL, accounts from {CRM_NAMES[crm]}"
             status = print_results(results, as_json=as_json, title=title)
             if not as_json:
                 output.print_table("", _sample(workspace))
@@ -46,7 +46,7 @@ def demo_command(crm: CRMKind, *, as_json: bool) -> int:
 def _next(crm: CRMKind) -> str:
     steps = {
         dev_on_sandbox(crm): "the Dagster UI on this sandbox",
-        f"{program()} init": "your own tenant: settings with ready answers, then `run --all`",
+        f"{program()} init": "settings for your own tenant; then `run --all`",
     }
     return "\n".join(["\nNext:", *(f"  {command}\n      {what}" for command, what in steps.items())])
 

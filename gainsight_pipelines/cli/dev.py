@@ -1,4 +1,4 @@
-"""`dev`: the Dagster UI and its daemon, with everything that they need, for as long as somebody looks at it."""
+"""`dev`: runs the Dagster UI, its daemon and what they need, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ HOST = "127.0.0.1"
 CHECK_SECONDS = 1.0
 BANNER_PAGE = f"/locations/{LOCATION}/asset-groups/gainsight/list"
 QUIET = "ignore:Function `dev_command` is superseded"
-"""Dagster's advice to use another program of its own says nothing to the people who start this one."""
+"""Hides Dagster's advice to use `dg dev`, which does not concern users of this command."""
 
 
 def dev_command(*, is_sandbox: bool, crm: str, port: int, page_port: int | None, path: Path | None) -> int:
-    """Runs the UI and the daemon, and the settings page on a port of its own where one is given.
+    """Runs the UI, the daemon and, if `page_port` is given, the settings page.
 
-    Until Ctrl-C, or until one of the processes ends by itself.
+    Ends on Ctrl-C, or with an error as soon as one of the processes ends.
     """
     _check_port(port, "--port")
     if page_port is not None:
@@ -46,35 +46,33 @@ def dev_command(*, is_sandbox: bool, crm: str, port: int, page_port: int | None,
         ExitStack() as stack,
     ):
         create_storage(workspace.environ)
-        stack.callback(group.stop)  # before the database ends, which they would go on asking for
+        stack.callback(group.stop)  # stop the processes before their database
         command = [sys.executable, "-m", "dagster", "dev", "-m", LOCATION, "-h", HOST, "-p", str(port)]
         env = {**workspace.environ, "PYTHONWARNINGS": QUIET}
-        output.say("Starting Dagster; its address follows once it answers …   (Ctrl-C ends everything)")
+        output.say("Starting Dagster …   (Ctrl-C stops everything)")
         dagster = group.start([*command, "--log-level", "error"], env=env, cwd=workspace.folder)
         names = {dagster.pid: "The Dagster UI"}
         if _wait_until_open(port, dagster, clock):
             output.say(f"Dagster UI: http://{HOST}:{port}{BANNER_PAGE}")
-            if page_port is not None:  # not before: its Run needs the UI. It prints its address itself
+            if page_port is not None:  # after the UI, which its Run button needs; the page prints its own address
                 page = group.start(_page(page_port, port), env=workspace.environ, cwd=workspace.folder)
                 names[page.pid] = "The settings page"
         _announce(workspace, clock)
         while (ended := group.wait_any(timeout=CHECK_SECONDS)) is None:
             if not workspace.is_database_running():
-                raise PermanentError(
-                    "The database has stopped.", "Look into its log in the data folder, then start again."
-                )
+                raise PermanentError("The database has stopped.", "See its log in the data folder, then start again.")
         what = names.get(ended.pid, "The sandbox")
-        raise PermanentError(f"{what} ended by itself (exit status {ended.returncode}).", "See what it says above.")
+        raise PermanentError(f"{what} has stopped (exit status {ended.returncode}).", "See its messages above.")
 
 
 def _page(port: int, dagster_port: int) -> list[str]:
-    """The command of the settings page; where the settings are stands in the environment."""
+    """The command of the settings page, which finds the settings file through the environment."""
     command = [sys.executable, "-m", "gainsight_pipelines.cli", "settings-page", "--port", str(port)]
     return [*command, "--dagster", f"http://{HOST}:{dagster_port}"]
 
 
 def _announce(workspace: Workspace, clock: Clock) -> None:
-    """Says what a person should know before they look at the UI: the gate, what is wrong, what will run next."""
+    """Prints the gate, errors in the settings and the next runs."""
     settings = workspace.settings
     if settings.file_error is not None:
         output.say(str(settings.file_error))
@@ -108,12 +106,12 @@ def _check_port(port: int, option: str) -> None:
             probe.bind((HOST, port))
         except OSError as error:
             raise PermanentError(
-                f"Port {port} can't be used: {error.strerror}.", f"Choose another one with {option}."
+                f"Port {port} can't be used: {error.strerror}.", f"Choose another port with {option}."
             ) from None
 
 
 def _wait_until_open(port: int, process: Popen[bytes], clock: Clock) -> bool:
-    """Whether somebody answers at the port before the process ends."""
+    """Waits until the port accepts connections. False if the process ends first."""
     while process.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex((HOST, port)) == 0:

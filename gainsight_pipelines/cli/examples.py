@@ -1,4 +1,4 @@
-"""The examples that `--help` ends with, by command. Arguments only; a test parses each of them."""
+"""Examples for the end of each command's `--help`. A test parses each of them."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
 
 
 def epilogue(command: str) -> str:
-    """What stands below a command's help."""
+    """The examples below a command's help."""
     lines = EXAMPLES[command]
     return "\n".join(
         ["Example:" if len(lines) == 1 else "Examples:", *(f"  gainsight-pipelines {one}" for one in lines)]

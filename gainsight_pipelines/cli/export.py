@@ -1,4 +1,4 @@
-"""`export`: a table or view into a file."""
+"""`export`: writes a table or view to a file."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from gainsight_pipelines.extras import require
 
 NEEDED = {".parquet": ("A Parquet file", "pyarrow"), ".xlsx": ("An Excel file", "xlsxwriter")}
 QUIET_SECONDS = 5.0
-"""Between two lines about progress, where there is no terminal to draw on."""
+"""Interval of progress lines if standard error is not a terminal."""
 
 
 def export_command(wanted: Export, *, file: Path, path: Path | None, as_json: bool) -> int:
-    """Writes the file and says what is in it."""
+    """Writes the file and prints the number of rows."""
     if needed := NEEDED.get(ending_of(file)):
         require("export", *needed)
     with (
@@ -34,10 +34,10 @@ def export_command(wanted: Export, *, file: Path, path: Path | None, as_json: bo
         done = export(connection, wanted, file, progress)
     if as_json:
         output.print_json({"table": wanted.table, "file": str(file), "rows": done.rows, "bytes": done.bytes})
-    output.say(f"{done.rows:,} {'row' if done.rows == 1 else 'rows'} of {wanted.table} are in {file}.")
+    output.say(f"Wrote {done.rows:,} {'row' if done.rows == 1 else 'rows'} of {wanted.table} to {file}.")
     if done.cut:
         output.say(
-            f"{done.cut:,} texts are longer than a cell of Excel takes and were cut; .parquet and .csv cut none."
+            f"{done.cut:,} texts were truncated to the limit of an Excel cell. Use .parquet or .csv to keep them whole."
         )
     return 0
 
@@ -51,10 +51,10 @@ def wanted_of(
     *,
     with_deleted: bool,
 ) -> Export:
-    """What the options say: names with commas between, `COLUMN=VALUE`, an ISO time (without a zone: UTC).
+    """Parses the options: comma-separated names, `COLUMN=VALUE`, an ISO time (UTC if it has no zone).
 
     Raises:
-        UsageError: one can't be read.
+        UsageError: an option can't be parsed.
     """
     named = [name.strip() for each in columns for name in each.split(",")]
     return Export(
@@ -70,7 +70,7 @@ def wanted_of(
 def _condition(given: str) -> tuple[str, str | None]:
     column, is_there, value = given.partition("=")
     if not is_there or not column.strip():
-        raise UsageError(f"--where {given} isn't COLUMN=VALUE.", "Write it like --where source=survey.")
+        raise UsageError(f"--where {given} is not COLUMN=VALUE.", "For example: --where source=survey.")
     return column.strip(), value or None
 
 
@@ -78,13 +78,13 @@ def _moment(given: str) -> datetime:
     try:
         found = datetime.fromisoformat(given.strip())
     except ValueError:
-        raise UsageError(f"--since {given} is no time.", "Write it like 2026-01-31 or 2026-01-31T10:00:00Z.") from None
+        raise UsageError(f"--since {given} is not a time.", "Write 2026-01-31 or 2026-01-31T10:00:00Z.") from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 @contextmanager
 def _progress(table: str) -> Iterator[Callable[[int], None]]:
-    """What is told how many rows are written so far: a line that changes, or one now and then."""
+    """A callback that shows the number of rows written: as one changing line, or as a line every few seconds."""
     if sys.stderr.isatty():
         with output.live(stderr=True, refresh_per_second=5, transient=True) as live:
             yield lambda rows: live.update(output.styled(f"{table}: {rows:,} rows", "dim"))

@@ -1,4 +1,4 @@
-"""`grants`: the SQL that gives a role the least that it needs."""
+"""`grants`: prints the SQL that grants a role the privileges it needs, and no more."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from gainsight_pipelines.store.roles import Kind, grants
 
 
 def grants_command(*, role: str, kind: Kind, made_by: Sequence[str], path: Path | None) -> int:
-    """Prints the statements; asks no database."""
+    """Prints the statements. Connects to no database."""
     file = settings_path(path)
     secrets = Secrets.read(file, os.environ)
     url = secrets.get(DATABASE_VARIABLE)
     if url is None:
         raise SettingsError(
             f"{DATABASE_VARIABLE} is not set, and the embedded server has no roles to grant anything to.",
-            "Set it to the database that they are for.",
+            "Set it to the database that the role uses.",
         )
     try:
         named = psycopg.conninfo.conninfo_to_dict(url)
-    except psycopg.ProgrammingError:  # its words quote the URL, which may hold a password
+    except psycopg.ProgrammingError:  # its text quotes the URL, which may hold a password
         raise SettingsError(
             f"{DATABASE_VARIABLE} is no PostgreSQL URL.", "Write it like postgresql://user@host:5432/database."
         ) from None

@@ -1,6 +1,6 @@
-"""`init`: the settings file and `.env`, asked for with ready answers out of the live tenant, checked as it goes.
+"""`init`: asks for the settings, suggests answers from the tenant, checks them, and writes gainsight.yaml and `.env`.
 
-Nothing is written before the last question, and nothing is written over that wasn't shown.
+Nothing is written before the last question, and every change is shown first.
 """
 
 from __future__ import annotations
@@ -29,12 +29,7 @@ from gainsight_pipelines.discovery.categories import sample_categories, with_cat
 from gainsight_pipelines.discovery.interactive_clients import ANSWER_SECONDS, CONNECT_SECONDS
 from gainsight_pipelines.errors import PipelineError, SettingsError
 from gainsight_pipelines.gainsight.address import check_address
-from gainsight_pipelines.gainsight.credentials import (
-    API_KEY_VARIABLE,
-    CLIENT_ID_VARIABLE,
-    CLIENT_SECRET_VARIABLE,
-    credential_from,
-)
+from gainsight_pipelines.gainsight.credentials import credential_from
 from gainsight_pipelines.gainsight.metadata import ObjectInfo
 from gainsight_pipelines.near_matches import did_you_mean
 from gainsight_pipelines.objects.record import KNOWN
@@ -43,35 +38,23 @@ from gainsight_pipelines.settings import Secrets, Settings, parse_settings, sett
 from gainsight_pipelines.settings.dotenv_file import ELSEWHERE, dotenv_of, write_secrets
 from gainsight_pipelines.settings.editing import SettingsFile
 from gainsight_pipelines.settings.files import check_writable
+from gainsight_pipelines.settings.logins import LOGINS, Login, Variable, in_the_way, login_in_use, usual_login
 from gainsight_pipelines.settings.pulls import find_pull
 from gainsight_pipelines.text import name_key
 
 TEMPLATE = Path(settings_package.__file__).with_name("template.yaml")
 
-LOGINS: Mapping[str, tuple[str, ...]] = {
-    "client-credentials": ("SALESFORCE_INSTANCE_URL", "SALESFORCE_CLIENT_ID", "SALESFORCE_CLIENT_SECRET"),
-    "jwt": ("SALESFORCE_JWT_KEY_FILE", "SALESFORCE_CLIENT_ID", "SALESFORCE_USERNAME"),
-    "password": ("SALESFORCE_USERNAME", "SALESFORCE_PASSWORD", "SALESFORCE_SECURITY_TOKEN"),
-}
-"""Ways to log in to Salesforce, and the variables of each."""
-GAINSIGHT_LOGINS: Mapping[str, tuple[str, ...]] = {
-    "access-key": (API_KEY_VARIABLE,),
-    "oauth-client": (CLIENT_ID_VARIABLE, CLIENT_SECRET_VARIABLE),
-}
-"""The credentials that Gainsight takes, and the variables of each."""
 LOGIN_HOST = "SALESFORCE_LOGIN_URL"
 NONE = "none"
-HIDDEN = ("SECRET", "PASSWORD", "TOKEN", "API_KEY")
 BACKFILLS_REACH = timedelta(days=365)
-"""How far back new settings let surveys be backfilled."""
+"""How far back surveys can be backfilled with new settings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What the command line says.
+    """Answers from the command line.
 
-    `answers` by the name of the option; `survey_objects`, `further_objects` and `without` (sections that shall not be
-    pulled) are lists.
+    `answers` by option name; `survey_objects`, `further_objects` and `without` (sections to disable) are lists.
     """
 
     answers: Mapping[str, str] = field(default_factory=dict)
@@ -83,15 +66,15 @@ class Given:
 
 
 def init_command(given: Given, *, is_interactive: bool, path: Path | None) -> int:
-    """Asks, shows, writes, validates; the exit status is that of the validation."""
+    """Asks, shows the changes, writes and validates. Returns the exit status of the validation."""
     file = SettingsFile.read(settings_path(path))
     check_writable(file.path)
     if file.settings.file_error is not None and not file.is_blank:
         raise file.settings.file_error
     for section in given.without:
         if section not in DEFINITIONS:
-            todo = f"{did_you_mean(section, DEFINITIONS)} The pulls are {', '.join(DEFINITIONS)}.".strip()
-            raise SettingsError(f"--without: there is no pull {section!r}.", todo)
+            todo = f"{did_you_mean(section, DEFINITIONS)} The sections are {', '.join(DEFINITIONS)}.".strip()
+            raise SettingsError(f"--without: there is no section {section!r}.", todo)
     setup = _Setup(file, Prompter(is_interactive, given.answers), given)
     setup.ask()
     if not setup.is_accepted():
@@ -106,7 +89,7 @@ def init_command(given: Given, *, is_interactive: bool, path: Path | None) -> in
 
 
 class _Setup:
-    """One set-up: what is known so far, as text of the file and as variables of `.env`."""
+    """The answers so far: the text of the settings file and the variables for `.env`."""
 
     def __init__(self, file: SettingsFile, prompts: Prompter, given: Given) -> None:
         self._file = file
@@ -114,7 +97,7 @@ class _Setup:
         self._given = given
         self._clock = SystemClock()
         template = TEMPLATE.read_text("utf-8")
-        above = f"{file.text.rstrip()}\n\n" if file.text.strip() else ""  # comments alone stay where they are
+        above = f"{file.text.rstrip()}\n\n" if file.text.strip() else ""  # keep the comments of an otherwise empty file
         self._text = above + template if file.is_blank else file.text
         self._secrets = Secrets.read(file.path, os.environ)
         self._entered: dict[str, str] = {}
@@ -123,8 +106,8 @@ class _Setup:
         self._is_sandbox = False
 
     def ask(self) -> None:
-        """All questions, in the order in which each needs the answers before it."""
-        output.say("Enter takes the answer in brackets. Nothing is written before the last question.")
+        """Asks all questions; later ones depend on earlier answers."""
+        output.say("Press Enter to accept the answer in brackets. Nothing is written before the last question.")
         self._gainsight()
         has_crm = self._crm()
         if has_crm:
@@ -137,22 +120,22 @@ class _Setup:
         self._further(objects)
 
     def is_accepted(self) -> bool:
-        """Shows what would be written; whether it shall be."""
+        """Shows what would be written, and asks whether to write it."""
         changes = self._file.difference(self._text)
         if not self._file.is_blank:
-            output.say(f"\n{changes}" if changes else f"\n{self._file.path.name} stays as it is.")
+            output.say(f"\n{changes}" if changes else f"\n{self._file.path.name} does not change.")
             if not changes and not self._to_write():
                 return True
             if changes and not self._prompts.is_interactive and not self._given.overwrite:
-                raise SettingsError(f"{self._file.path} is there already.", "Say --overwrite to change it so.")
+                raise SettingsError(f"{self._file.path} exists already.", "Use --overwrite to make these changes.")
         else:
             output.say(f"\n{self._text}")
         if names := self._to_write():
-            output.say(f".env gets {', '.join(names)}; it can be read by this user alone.")
+            output.say(f".env gets {', '.join(names)}; only you can read it.")
         return self._prompts.yes(f"Write {self._file.path}?", ready=True)
 
     def write(self) -> None:
-        """Writes both files: all of each or nothing."""
+        """Writes both files, each completely or not at all."""
         names = self._to_write()
         if names:
             write_secrets(self._file.path, {name: self._entered[name] for name in names})
@@ -162,7 +145,7 @@ class _Setup:
             output.say(f"Written: {self._file.path}.")
         for name in names:
             if os.environ.get(name) not in (None, "", self._entered[name]):
-                output.say(f"{name} is set to something else in the environment, which wins: unset it there.")
+                output.say(f"The environment sets {name} to another value, which takes precedence: unset it there.")
         export_library_variables(Secrets.read(self._file.path, os.environ), os.environ)
 
     # -- questions ------------------------------------------------------------------------------------------------
@@ -171,14 +154,14 @@ class _Setup:
         data = self._data("gainsight")
         tenant = self._file.settings.gainsight if self._is_sound("gainsight") else None
         known = tenant.base_url if tenant is not None else None
-        # A file that is there says whom it is for: a sandbox is offered only where nothing is, or where it is named.
+        # Offer the sandbox only for new settings, or if the user names it.
         if self._sandbox is not None and (known is None or self._given.sandbox is not None):
             known = self._sandbox.urls["gainsight"]
-            output.say(f"A sandbox is running (made-up data, {known}): its answers are ready.")
+            output.say(f"A sandbox with made-up data is running at {known}: its answers are suggested.")
 
         def check(answer: str) -> str:
             check_address(answer, connect_timeout=CONNECT_SECONDS, read_timeout=ANSWER_SECONDS)
-            return "a Gainsight answers there"
+            return "Gainsight responds at this address"
 
         address = self._prompts.text("base-url", "Gainsight's base URL", known, check).rstrip("/")
         self._put("gainsight", {**data, "base_url": address})
@@ -186,31 +169,21 @@ class _Setup:
         if self._is_sandbox and self._sandbox is not None:
             self._entered |= self._sandbox.credentials
 
-        has_client = all(map(self._value, GAINSIGHT_LOGINS["oauth-client"]))
-        login = "oauth-client" if has_client else "access-key"
-        if not self._is_sandbox:
-            login = self._prompts.choice(
-                "gainsight-login", "What do we log in to Gainsight with?", [*GAINSIGHT_LOGINS], login
-            )
-            if login == "access-key" and has_client:
-                raise SettingsError(
-                    f"{CLIENT_ID_VARIABLE} and {CLIENT_SECRET_VARIABLE} are set, and win over an access key.",
-                    "Unset them, or choose oauth-client.",
-                )
-        variables = GAINSIGHT_LOGINS[login]
+        login = self._login("gainsight", "gainsight-login", "Which Gainsight credentials?")
+        *others, secret = login.variables
 
         def check_login(answer: str) -> str:
-            self._entered[variables[-1]] = answer
+            self._entered[secret.name] = answer
             objects = self._catalog().objects(is_fresh=True).objects
             words = credential_from(self._connections().secrets()).words
             return f"the {words} is accepted: {len(objects):,} objects discovered"
 
-        for name in variables[:-1]:
-            self._variable(name)
-        self._secret(variables[-1], check_login)
+        for variable in others:
+            self._variable(variable)
+        self._variable(secret, check_login)
 
     def _crm(self) -> bool:
-        """Whether the CRM answers by now."""
+        """Asks for the CRM and its login. Returns whether the CRM responds."""
         data = self._data("primary_crm")
         primary = self._file.settings.primary_crm if self._is_sound("primary_crm") else None
         ready = primary.kind if primary is not None else self._likely_crm()
@@ -218,37 +191,58 @@ class _Setup:
         if primary is not None and primary.kind != kind:
             data["fields"] = {}
         self._put("primary_crm", {**data, "kind": kind})
-        variables: tuple[str, ...] = ("HUBSPOT_ACCESS_TOKEN",)
-        if kind == "salesforce":
-            login = next((name for name, needed in LOGINS.items() if all(map(self._value, needed))), None)
-            if login is None or not self._is_sandbox:
-                login = self._prompts.choice("login", "How to log in?", list(LOGINS), login or next(iter(LOGINS)))
-            variables = LOGINS[login]
-            if login != "client-credentials" and not self._is_sandbox:
-                self._login_host()
-        for name in variables[:-1]:
-            self._variable(name)
+        login = self._login(kind, "login", "How to log in to the CRM?")
+        if any(variable.name == LOGIN_HOST for variable in login.variables) and not self._is_sandbox:
+            self._login_host()
+        *others, last = (variable for variable in login.variables if not variable.is_optional)
+        for variable in others:
+            self._variable(variable)
 
         def check(answer: str) -> str:
-            self._entered[variables[-1]] = answer
+            self._entered[last.name] = answer
             with closing(self._connections().crm()) as crm:
                 crm.probe()
                 for proof in crm.proofs():
                     if proof.error is not None:
                         raise proof.error
                 accounts = crm.count_accounts()
-                return f"{CRM_NAMES[crm.kind]} answers" + (f": {accounts:,} accounts" if accounts is not None else "")
+                found = f": {accounts:,} accounts" if accounts is not None else ""
+                return f"{CRM_NAMES[crm.kind]} is connected{found}"
 
-        self._variable(variables[-1], check)
+        self._variable(last, check)
         try:
             self._catalog().crm_fields(is_fresh=True)
         except PipelineError as error:
-            output.say(f"  The CRM's fields can't be listed, so they are left as they are. {error}")
+            output.say(f"  The CRM's fields can't be listed; their settings are not changed. {error}")
             return False
         return True
 
+    def _login(self, service: str, option: str, question: str) -> Login:
+        """The login to use: the only one, the sandbox's, or the one that the user chooses.
+
+        Raises:
+            SettingsError: variables that are set select another login, and nobody can be asked.
+        """
+        logins = {login.key: login for login in LOGINS[service]}
+        usual = login_in_use(service, lambda name: bool(self._value(name))) or usual_login(service)
+        if self._is_sandbox or len(logins) == 1:
+            return usual
+        while True:
+            login = logins[self._prompts.choice(option, question, list(logins), usual.key)]
+            set_names = [name for name in in_the_way(service, login) if self._value(name)]
+            if not set_names:
+                return login
+            error = SettingsError(
+                f"{' and '.join(set_names)} {'is' if len(set_names) == 1 else 'are'} set and would be used instead of"
+                f" {login.key}.",
+                f"Unset {'it' if len(set_names) == 1 else 'them'}, or choose {usual.key}.",
+            )
+            if not self._prompts.is_interactive:
+                raise error
+            output.say(f"  ✗ {error}")
+
     def _login_host(self) -> None:
-        """Where to log in, which only Salesforce's own sandboxes have elsewhere."""
+        """Asks for the login URL, which differs for Salesforce sandboxes."""
         known = self._value(LOGIN_HOST)
         answer = self._prompts.text("salesforce-login-url", LOGIN_HOST, known or DEFAULT_LOGIN_URL)
         if answer != (known or DEFAULT_LOGIN_URL):
@@ -288,11 +282,11 @@ class _Setup:
             output.say(f"  ✗ {error}")
 
     def _objects(self) -> tuple[ObjectInfo, ...]:
-        """The tenant's objects; none where they can't be had: then what is ready stays unchecked."""
+        """The tenant's objects; none if they can't be listed, and suggested names are then not checked."""
         try:
             return self._catalog().objects().objects
         except PipelineError as error:
-            output.say(f"  Objects can't be listed, so the usual names are taken. {error}")
+            output.say(f"  Objects can't be listed; the usual names are suggested. {error}")
             return ()
 
     def _company(self, objects: Sequence[ObjectInfo]) -> None:
@@ -318,7 +312,7 @@ class _Setup:
                 found = sample_categories(self._catalog(), say=lambda sentence: output.say(f"  {sentence}"))
                 added = {one.name: one.suggested for one in found.unmapped if one.suggested is not None}
                 shown = ", ".join(f"{name} as {kind}" for name, kind in added.items())
-                if added and self._prompts.yes(f"Add categories of the timeline: {shown}?", ready=True):
+                if added and self._prompts.yes(f"Add the categories found in the timeline: {shown}?", ready=True):
                     data = with_categories(data, added)
             except PipelineError as error:
                 output.say(f"  The timeline's categories can't be sampled now. {error}")
@@ -352,12 +346,12 @@ class _Setup:
             if missing:
                 likely = ", ".join(suggestions.survey_objects(objects)) or "none"
                 near = " ".join(filter(None, (did_you_mean(name, by_key) for name in missing)))
-                todo = f"{near} Likely are {likely}.".strip()
-                raise SettingsError(f"The tenant has no {', '.join(missing)} that can be read.", todo)
+                todo = f"{near} Likely objects: {likely}.".strip()
+                raise SettingsError(f"The tenant has no readable object {', '.join(missing)}.", todo)
             return ""
 
         answer = self._prompts.text(
-            "survey-object", "Object(s) with survey responses, commas between", ", ".join(ready), check
+            "survey-object", "Objects with survey responses, separated by commas", ", ".join(ready), check
         )
         return [by_key.get(name.casefold(), name) for name in dict.fromkeys(_listed(answer))]
 
@@ -383,7 +377,7 @@ class _Setup:
             self._try_pulls("product_usage")
 
     def _further(self, objects: Sequence[ObjectInfo]) -> None:
-        """Objects that have no section of their own."""
+        """Asks for objects without a section of their own."""
         section = next(name for name, each in DEFINITIONS.items() if each.is_for_any)
         rows = {str(row["object"]): row for row in self._data(section).get("rows", [])}
         by_key = {name_key(one.name): one.name for one in objects if one.is_readable}
@@ -392,12 +386,12 @@ class _Setup:
             missing = [name for name in _listed(answer) if by_key and name_key(name) not in by_key]
             if missing and answer != NONE:
                 near = " ".join(filter(None, (did_you_mean(name, by_key) for name in missing)))
-                raise SettingsError(f"The tenant has no {', '.join(missing)} that can be read.", near)
+                raise SettingsError(f"The tenant has no readable object {', '.join(missing)}.", near)
             return ""
 
         ready = ", ".join(self._given.further_objects or rows) or NONE
         likely = ", ".join(name for name in KNOWN if name in by_key) or "any object of the tenant"
-        answer = self._prompts.text("object", f"Further objects, commas between ({likely})", ready, check)
+        answer = self._prompts.text("object", f"Further objects, separated by commas ({likely})", ready, check)
         chosen = [] if answer == NONE else [by_key.get(name_key(name), name) for name in dict.fromkeys(_listed(answer))]
         if chosen != list(rows):
             self._put(section, {"rows": [rows.get(name, {"object": name}) for name in chosen]})
@@ -409,7 +403,7 @@ class _Setup:
         return self._prompts.yes(f"Pull {DEFINITIONS[section].summary} ({DEFINITIONS[section].cadence})?", ready=ready)
 
     def _try_pulls(self, section: str) -> None:
-        """Whether a pull would find what it needs in the object's schema; only said, since `validate` follows."""
+        """Says which of a section's pulls lack a field that they need. Only a hint: `validate` follows."""
         settings = self._settings()
         for name in settings.object_names():
             if settings.section_of(name) != section:
@@ -424,37 +418,36 @@ class _Setup:
 
     # -- variables ------------------------------------------------------------------------------------------------
 
-    def _variable(self, name: str, check: Callable[[str], str] | None = None) -> None:
-        if any(mark in name for mark in HIDDEN):
-            self._secret(name, check)
+    def _variable(self, variable: Variable, check: Callable[[str], str] | None = None) -> None:
+        """Asks for one variable, unless the sandbox or a file gives it."""
+        name, ready = variable.name, self._value(variable.name)
+        if not variable.is_secret:
+            if ready is not None and self._is_sandbox:
+                return
+            self._check_can_be_kept(ready)
+            option = name.lower().replace("_", "-")
+            answer = self._prompts.text(option, name, ready, check or (lambda answer: ""))
+            if answer != self._secrets.get(name):
+                self._entered[name] = answer
             return
-        ready = self._value(name)
-        if ready is not None and self._is_sandbox:
-            return
-        self._check_can_be_kept(ready)
-        answer = self._prompts.text(name.lower().replace("_", "-"), name, ready, check or (lambda answer: ""))
-        if answer != self._secrets.get(name):
-            self._entered[name] = answer
-
-    def _secret(self, name: str, check: Callable[[str], str] | None) -> None:
-        ready = self._value(name)
         is_in_file = f"{name}_FILE" in self._secrets.names() and name not in self._entered
         if ready is not None and (self._is_sandbox or is_in_file):
             self._silently(name, ready, check)
         else:
             self._check_can_be_kept(ready)
-            is_optional = name == "SALESFORCE_SECURITY_TOKEN"  # none within the organisation's trusted networks
-            self._entered[name] = self._prompts.secret(name, ready, check or (lambda answer: ""), optional=is_optional)
+            self._entered[name] = self._prompts.secret(
+                name, ready, check or (lambda answer: ""), optional=variable.may_be_empty
+            )
         if self._entered.get(name) == self._secrets.get(name):
             self._entered.pop(name, None)
 
     def _check_can_be_kept(self, ready: str | None) -> None:
-        """Nobody types what has no place to go to."""
+        """Raises an error before the user types a value that can't be written."""
         if ready is None:
             check_writable(dotenv_of(self._file.path), ELSEWHERE)
 
     def _silently(self, name: str, ready: str, check: Callable[[str], str] | None) -> None:
-        """Checks a value that isn't asked for: the sandbox's, or that of a file which a variable names."""
+        """Checks a value without asking for it: the sandbox's, or one from a file that a variable names."""
         try:
             if check is not None and (said := check(ready)):
                 output.say(f"  ✓ {said}")
@@ -465,7 +458,7 @@ class _Setup:
         return self._entered.get(name) or self._secrets.get(name)
 
     def _to_write(self) -> list[str]:
-        """The variables that `.env` has to get; none of the CRM that wasn't chosen, which a sandbox has too."""
+        """The variables to write to `.env`, without those of the other CRM, which a sandbox has too."""
         primary = self._settings().primary_crm
         other = {"salesforce": "HUBSPOT_", "hubspot": "SALESFORCE_"}.get(primary.kind if primary else "", "\0")
         changed = {name for name, value in self._entered.items() if value != self._secrets.get(name)}
@@ -480,16 +473,16 @@ class _Setup:
         return parse_settings(self._text, self._file.path)
 
     def _data(self, section: str) -> dict[str, Any]:
-        """A section as it stands in the draft; of one that is broken, the template's.
+        """A section of the draft, or the template's if it is invalid.
 
         Raises:
-            SettingsError: it is broken, and nobody is there to look at what would take its place.
+            SettingsError: the section is invalid, and nobody can confirm replacing it.
         """
         if (error := self._settings().errors.get(section)) is not None:
             if not self._prompts.is_interactive:
                 raise error
             if section not in self._told:
-                output.say(f"{section} has mistakes, so it is asked for anew. {error}")
+                output.say(f"The section {section} is invalid; answer its questions again. {error}")
                 self._told.add(section)
             template = TEMPLATE.read_text("utf-8")
             return SettingsFile(self._file.path, template, True, parse_settings(template)).data(section)
@@ -522,7 +515,7 @@ class _Setup:
 
 
 def _ready(before: str | None, guesses: Sequence[str], fields: Sequence[AccountField]) -> str | None:
-    """What the file says, if the CRM has that, else the best guess."""
+    """The field in the file if the CRM has it, else the best guess."""
     names = {one.name.casefold() for one in fields}
     return before if before is not None and before.casefold() in names else next(iter(guesses), None)
 
@@ -536,4 +529,4 @@ def _tell_aggregate(aggregate: Mapping[str, Any] | None) -> None:
         output.say("  Wide rows: each numeric field is a metric.")
     else:
         name, value, key = (aggregate[each] for each in ("metric_name_field", "metric_value_field", "key"))
-        output.say(f"  Flat rows: metrics are named by {name}, valued by {value}, grouped by {key}.")
+        output.say(f"  Flat rows: {name} has the metric's name, {value} its value, {key} the account.")

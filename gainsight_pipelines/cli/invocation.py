@@ -1,4 +1,4 @@
-"""How the commands are called from where a person is: suggestions for the next step that work when they are pasted."""
+"""How to call the program from the user's working directory, so that suggested commands work when pasted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PROGRAM = "gainsight-pipelines"
 
 
 def program() -> str:
-    """What starts this program from the working directory."""
+    """The command that starts this program from the working directory."""
     if shutil.which(PROGRAM) is not None:
         return PROGRAM
     script = Path(sys.executable).with_name(PROGRAM)
@@ -22,7 +22,7 @@ def program() -> str:
 
 
 def dev_on_sandbox(crm: str) -> str:
-    """What opens the Dagster UI on the sandbox: by make where a Makefile has that."""
+    """The command that opens the Dagster UI on the sandbox: `make dev` if the Makefile has it."""
     arguments = "" if crm == "salesforce" else f"--crm {crm}"
     if _makes("dev"):
         return f'make dev ARGS="{arguments}"' if arguments else "make dev"
@@ -30,7 +30,7 @@ def dev_on_sandbox(crm: str) -> str:
 
 
 def _makes(target: str) -> bool:
-    """Whether the Makefile of the working directory is this project's, and has the target."""
+    """Whether the working directory has this project's Makefile, with this target."""
     try:
         text = Path("Makefile").read_text("utf-8", "replace")
     except OSError:

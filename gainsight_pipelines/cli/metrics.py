@@ -23,7 +23,7 @@ from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
 
 
 def metrics_command(*, port: int | None, host: str, path: Path | None) -> int:
-    """Prints the metrics, or serves them until the command is ended by Ctrl-C or TERM."""
+    """Prints the metrics, or serves them until Ctrl-C or SIGTERM."""
     file = settings_path(path)
 
     def settings() -> Settings:
@@ -47,7 +47,7 @@ def metrics_command(*, port: int | None, host: str, path: Path | None) -> int:
         try:
             with serving(host, port, lambda: exposition(registry), ready) as served:
                 shown = f"[{host}]" if ":" in host else host
-                output.say(f"Metrics: http://{shown}:{served}/metrics (also /healthz, /readyz). Ctrl-C ends it.")
+                output.say(f"Metrics: http://{shown}:{served}/metrics (also /healthz, /readyz). Ctrl-C stops it.")
                 ended.wait()
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or str(error)
@@ -62,7 +62,7 @@ def metrics_command(*, port: int | None, host: str, path: Path | None) -> int:
 
 @contextmanager
 def _store(file: Path) -> Iterator[Store]:
-    """The product's database alone: whoever scrapes needs none of Dagster's."""
+    """The product's database, without Dagster's, which metrics do not need."""
     secrets = Secrets.read(file, os.environ)
     if secrets.get(DATABASE_VARIABLE):
         yield open_store(load_settings(file, os.environ), secrets, is_looking=True)

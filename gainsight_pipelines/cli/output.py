@@ -1,7 +1,7 @@
-"""What people and programs read: tables, status words, times and JSON. Results go to stdout, all else to stderr.
+"""Output to the terminal: tables, status words, times and JSON. Results go to stdout, everything else to stderr.
 
-The one module that prints. A plain string is shown as it is, whoever wrote it: no markup is parsed, and control
-characters are shown as escapes, not sent to the terminal. Colour comes from `styled` alone.
+The only module that prints. Plain strings are printed literally: no markup is parsed, and control characters are
+escaped. Colour comes from `styled` alone.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from gainsight_pipelines.store.runs import Run
 
 WIDE = 10_000
-"""Columns of a pipe or file: nothing is wrapped there."""
+"""Width of a pipe or file: nothing is wrapped there."""
 WORD = 16
-"""Columns that a cell keeps when its table has to shrink."""
+"""Least width of a cell when its table has to shrink."""
 STATUSES: Mapping[str, tuple[str, str]] = {
     "running": ("Running", "blue"),
     "completed": ("Completed", "green"),
@@ -42,17 +42,17 @@ STATUSES: Mapping[str, tuple[str, str]] = {
 }
 """The word and the colour of each status."""
 
-# Control characters but for line breaks and tabs; marks that reverse the direction of text; lone surrogates.
+# Control characters except line breaks and tabs; marks that reverse the direction of text; lone surrogates.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _ASCII: Mapping[str, str] = {
     "→": "->", "…": "...", "✓": "+", "✗": "x", "─": "-", "│": "|", "╭": "+", "╮": "+", "╰": "+", "╯": "+",
 }  # fmt: skip
-"""How our own signs look where the terminal has only ASCII."""
+"""ASCII replacements for our own symbols."""
 READABLE = "gainsight_pipelines.readable"
 
 
 def prepare_streams() -> None:
-    """Lets stdout and stderr take any text: what their encoding lacks is written another way, never an error."""
+    """Makes stdout and stderr escape characters that their encoding lacks, instead of failing."""
     codecs.register_error(READABLE, _encodable)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors=READABLE)  # type: ignore[union-attr]
@@ -66,7 +66,7 @@ def _encodable(error: UnicodeError) -> tuple[str, int]:
 
 
 def clean(text: str) -> str:
-    """A text with its control characters written as escapes."""
+    """The text with control characters escaped."""
     return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
@@ -84,14 +84,14 @@ def styled(text: str, style: str) -> Text:
 
 
 def joined(*parts: str | Text) -> Text:
-    """Texts behind each other, each in its own colour."""
+    """Concatenated texts, each in its own colour."""
     from rich.text import Text
 
     return Text.assemble(*map(_plain, parts))
 
 
 def status_word(status: str) -> Text:
-    """A status as people read it."""
+    """The word for a status, in its colour."""
     return styled(*STATUSES[status])
 
 
@@ -103,7 +103,7 @@ def _console(*, stderr: bool = False) -> Console:
 
 
 def _write(part: RenderableType, *, stderr: bool = False, wrap: bool = True) -> None:
-    """Prints by way of a string: a pipe gets no blanks at the ends of lines, and one that breaks is an error."""
+    """Renders to a string, then writes it: without trailing spaces in a pipe, and a broken pipe raises an error."""
     console = _console(stderr=stderr)
     with console.capture() as captured:
         console.print(part, soft_wrap=not wrap)
@@ -116,12 +116,12 @@ def _write(part: RenderableType, *, stderr: bool = False, wrap: bool = True) -> 
 
 
 def say(text: str | Text, level: str = "INFO") -> None:
-    """A line about progress, to stderr; a line of JSON where logs are."""
+    """Prints a message to stderr, as a line of JSON if logs are JSON."""
     if logs.is_json():
         if message := str(text).strip():
             sys.stderr.write(f"{logs.json_line(level, message, datetime.now(UTC))}\n")
             sys.stderr.flush()
-    elif isinstance(text, str):  # without loading rich
+    elif isinstance(text, str):  # avoids importing rich
         sys.stderr.write(f"{clean(text)}\n")
         sys.stderr.flush()
     else:
@@ -129,12 +129,12 @@ def say(text: str | Text, level: str = "INFO") -> None:
 
 
 def print_line(text: str | Text) -> None:
-    """A line of a result, to stdout; terminals wrap it."""
+    """Prints a line of a result to stdout; terminals wrap it."""
     _write(_plain(text), wrap=False)
 
 
 def print_json(document: Any) -> None:
-    """One JSON document, to stdout; ASCII alone where stdout takes no more."""
+    """Prints one JSON document to stdout; escapes non-ASCII characters if stdout is not UTF-8."""
     is_ascii = not str(sys.stdout.encoding).casefold().startswith("utf")
     sys.stdout.write(json.dumps(document, indent=2, default=_as_text, ensure_ascii=is_ascii) + "\n")
 
@@ -144,12 +144,12 @@ def _as_text(value: object) -> str:
 
 
 def print_table(*parts: RenderableType) -> None:
-    """A table, or several things below each other, to stdout."""
+    """Prints tables and texts to stdout, below each other."""
     _write(below(*parts))
 
 
 def below(*parts: RenderableType) -> RenderableType:
-    """Things below each other."""
+    """Stacks renderables vertically."""
     from rich.console import Group
 
     return Group(*(_plain(part) if isinstance(part, str) else part for part in parts))
@@ -157,7 +157,7 @@ def below(*parts: RenderableType) -> RenderableType:
 
 @contextmanager
 def live(part: RenderableType = "", *, stderr: bool = False, **options: Any) -> Iterator[Live]:
-    """Draws something again and again in a terminal. `options` are those of rich's `Live`."""
+    """A display in the terminal that can be updated. `options` are those of rich's `Live`."""
     from rich.live import Live
 
     with Live(part, console=_console(stderr=stderr), **options) as drawing:
@@ -168,16 +168,16 @@ def live(part: RenderableType = "", *, stderr: bool = False, **options: Any) -> 
 class Listing:
     """A table that fits any width.
 
-    A table too wide for the terminal wraps its cells by words, then leaves out the columns in `less`, the last one
-    first. If that isn't enough, each row becomes a block of lines, a column each.
+    If it is too wide for the terminal, it wraps cells between words, then leaves out the columns in `less`, the last
+    one first. If that is not enough, it prints each row as a block with one line per column.
 
     Attributes:
-        title: what stands above it.
-        columns: their names.
-        rows: a cell per column.
-        right: the columns with numbers.
-        whole: the columns that are never broken: names and ids, to be copied.
-        less: the columns that a narrow terminal can do without.
+        title: line above the table.
+        columns: column names.
+        rows: one cell per column.
+        right: right-aligned columns (numbers).
+        whole: columns that are never wrapped: names and ids, which users copy.
+        less: columns that a narrow terminal leaves out.
     """
 
     title: str
@@ -198,17 +198,17 @@ class Listing:
                 yield self._table(shown)
                 if dropped:
                     what = ", ".join(name for name in self.columns if name in dropped)
-                    yield styled(f"A wider terminal shows {what}, too.", "dim")
+                    yield styled(f"Widen the terminal to see {what}.", "dim")
                 return
         yield from self._blocks()
 
     def is_unbroken(self, width: int) -> bool:
-        """Whether no word of it has to be broken in that width."""
+        """Whether the table fits that width without breaking a word."""
         columns = zip(*([self.columns, *self.rows]), strict=True)
         return sum(max(_longest_word(_plain(cell).plain) for cell in cells) + 2 for cells in columns) - 2 <= width
 
     def _least(self, shown: Sequence[int]) -> int:
-        """How narrow a table of these columns can be."""
+        """The least width of a table with these columns."""
         return sum(self._least_of(number) for number in shown) + 2 * (len(shown) - 1)
 
     def _least_of(self, number: int) -> int:
@@ -249,7 +249,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class SideBySide:
-    """A table that falls apart into several below each other where its words don't fit beside each other."""
+    """One wide table, or several narrow ones below each other if the wide one does not fit."""
 
     beside: Listing
     below: Sequence[Listing]
@@ -283,12 +283,12 @@ def table_of(
     whole: Sequence[str] = (),
     less: Sequence[str] = (),
 ) -> Listing:
-    """A table, see ``Listing``."""
+    """Makes a ``Listing``."""
     return Listing(title, columns, list(rows), right, whole, less)
 
 
 def run_document(name: str, run_id: str, run: Run | None) -> dict[str, Any]:
-    """A run as `--json` gives it."""
+    """A run as in `--json` output."""
     if run is None:
         return {"object": name, "status": "failed", "run_id": run_id, "error": "The run did not start."}
     return {
@@ -313,28 +313,28 @@ def run_document(name: str, run_id: str, run: Run | None) -> dict[str, Any]:
 
 
 def gainsight_calls(run: Run) -> int:
-    """Calls to Gainsight that a run made."""
+    """Number of Gainsight calls that a run made."""
     return sum(count for kind, count in run.calls.items() if kind != "crm")
 
 
 def seconds(run: Run) -> float | None:
-    """How long a run took; None while it runs."""
+    """Duration of a run in seconds; None while it runs."""
     return None if run.finished_at is None else round((run.finished_at - run.started_at).total_seconds(), 1)
 
 
 def reasons(counts: Mapping[str, int]) -> str:
-    """Counts by reason, in words."""
+    """Counts by reason, as text."""
     return ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items())) or "0"
 
 
 def ago(moment: datetime, now: datetime) -> str:
-    """How long ago something was, as people say it."""
+    """Time since a moment: `5 min ago`."""
     minutes = _minutes(now - moment)
     return "less than a minute ago" if minutes < 1 else f"{_span(minutes)} ago"
 
 
 def when(row: Row, now: datetime) -> str:
-    """What became of the last run of an object, and how long ago; nothing where it never ran."""
+    """State of an object's last run and its age: `Completed 5 min ago`; empty if it never ran."""
     if row.since is None:
         return ""
     word = {"running": "Started", "completed": "Completed"}.get(row.status, "Failed")
@@ -342,7 +342,7 @@ def when(row: Row, now: datetime) -> str:
 
 
 def until(moment: datetime, now: datetime) -> str:
-    """In how long something will be."""
+    """Time until a moment: `in 5 min`."""
     minutes = _minutes(moment - now)
     return "in less than a minute" if minutes < 1 else f"in {_span(minutes)}"
 

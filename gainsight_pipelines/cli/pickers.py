@@ -1,4 +1,4 @@
-"""The pickers: `objects`, `fields` and `crm-fields`. What they show is found by `discovery`."""
+"""`objects`, `fields` and `crm-fields`: print what `discovery` finds in the tenant and the CRM."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ FILL_TITLE = "filled"
 
 
 def open_catalog(path: Path | None) -> Catalog:
-    """The catalog for a settings file. No database is opened.
+    """The catalog for a settings file. Opens no database.
 
     Raises:
-        SettingsError: the file can't be used.
+        SettingsError: the file can't be read or parsed.
     """
     settings = load_settings(path)
     if settings.file_error is not None:
@@ -35,7 +35,7 @@ def open_catalog(path: Path | None) -> Catalog:
 
 
 def catalog_for(settings: Settings, path: Path | None) -> Catalog:
-    """The catalog for settings that are loaded, usable or not."""
+    """The catalog for loaded settings, valid or not."""
     clock = SystemClock()
     connections = InteractiveClients(settings, clock)
     export_library_variables(connections.secrets(), os.environ)
@@ -112,20 +112,20 @@ def _print(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
 def _check_found(
     pattern: str | None, shown: Sequence[object], what: str, named: Sequence[ObjectInfo | Field | AccountField]
 ) -> None:
-    """Refuses a pattern that nothing fits, and says what is like it.
+    """Raises an error with near matches if a pattern matched nothing.
 
     Raises:
-        SettingsError: nothing fits.
+        SettingsError: nothing matches.
     """
     if shown or pattern is None:
         return
     near = did_you_mean(pattern, [one.name for one in named], {one.label: one.name for one in named})
-    todo = f"{near} Try a shorter piece of it, or *.".strip()
+    todo = f"{near} Try a shorter part of it, or *.".strip()
     raise SettingsError(f"No {what} has {pattern!r} in its name or label.", todo)
 
 
 def _remarks(one: Field) -> str:
-    """What a person wants to know of a field besides its type."""
+    """Remarks on a field besides its type: lookup, options, formula, hidden, not filterable."""
     remarks = []
     if one.is_lookup:
         remarks.append(f"looks up {one.lookup_object or 'another object'} ({one.lookup_path}.…)")

@@ -1,4 +1,4 @@
-"""`preview`: what a pull or a filter would bring, side by side as it comes and as it would be stored."""
+"""`preview`: shows sample records of a pull or a filter, raw beside the rows that they would become."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.matching import Link
 
 SHOWN = 80
-"""Characters of a value."""
+"""Characters shown of a value."""
 METHODS: Mapping[str, str] = {
     "direct": "by its CRM id",
     "gsid_field": "by the CRM's GSID field",
     "domain": "by its domain",
 }
 REASONS: Mapping[str, str] = {
-    "no_company": "no account: it names no company",
-    "no_account": "no account: none has its company's CRM id or GSID",
-    "ambiguous": "no account: several have its company's GSID",
+    "no_company": "no account: the record names no company",
+    "no_account": "no account has the company's CRM id or GSID",
+    "ambiguous": "no account: several have the company's GSID",
 }
 
 
 def preview_command(name: str, *, filter_text: str | None, size: int, path: Path | None, as_json: bool) -> int:
-    """Shows what would come; writes nothing."""
+    """Prints the preview. Writes nothing."""
     document = None if filter_text is None else parsed_filter(filter_text)
     found = preview(open_catalog(path), name, document=document, size=size)
     if as_json:
@@ -52,10 +52,10 @@ def preview_command(name: str, *, filter_text: str | None, size: int, path: Path
 
 
 def parsed_filter(text: str) -> Any:
-    """The JSON of a filter, or of the file that @ names.
+    """Parses a filter given as JSON, or as @FILE.
 
     Raises:
-        SettingsError: it can't be read, or isn't JSON.
+        SettingsError: the file can't be read, or the text is not JSON.
     """
     if text.startswith("@"):
         try:
@@ -69,7 +69,7 @@ def parsed_filter(text: str) -> Any:
         where = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
         raise SettingsError(
             f"{FILTER_PLACE} is not JSON{where}.",
-            'Write it like \'{"conditions": [{"name": "NPSScore", "alias": "A", "value": [9], "operator": "GTE"}]}\'.',
+            'For example: \'{"conditions": [{"name": "NPSScore", "alias": "A", "value": [9], "operator": "GTE"}]}\'.',
         ) from None
 
 
@@ -79,12 +79,12 @@ def _headline(found: Preview) -> str:
     what = f" by {found.pull}" if found.pull else ""
     line = f"{found.count} records of {found.object_name} {asked}{what}{since}"
     if found.limit is not None and found.count.count > found.limit:
-        line = f"{line}, {found.limit:,} of them by one run (the limit); the next run goes on there"
-    return f"{line}; nothing is written."
+        line = f"{line}, {found.limit:,} of them per run (the limit); the next run continues from there"
+    return f"{line}. Nothing is written."
 
 
 def _mapping_rows(mappings: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Which field holds which part of a response; several may hold the score."""
+    """One row per part of a response: the part, its field and why; the score may have several fields."""
     for part, chosen in mappings.items():
         for each in chosen if isinstance(chosen, list) else [chosen]:
             yield part, each["field"] or "-", each["reason"]
@@ -101,14 +101,14 @@ def _account(record: PreviewRecord) -> str:
 
 
 def _table(found: Preview, record: PreviewRecord, rows_stored: Sequence[Mapping[Any, Any]], title: str) -> Any:
-    """Raw fields at the left, what would be stored at the right, or below; blank ones of both are left out."""
+    """Raw fields on the left and stored columns on the right, or below. Empty values are left out."""
     raw = [(name, _shown(value)) for name, value in record.raw.items() if value not in (None, "")]
     stored: list[tuple[str, str]] = []
     for row in rows_stored:
         stored += [("", "")] if stored else []
         stored += [(name, _shown(value)) for name, value in row.items() if not _is_blank(value)]
     if record.rejected is not None:
-        stored = [("kept aside", record.rejected)]
+        stored = [("rejected", record.rejected)]
     left, right = ("Gainsight", "raw"), ("column", "stored")
     alone = output.table_of(title, left, raw)
     if not found.pull:

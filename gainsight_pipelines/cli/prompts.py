@@ -1,6 +1,6 @@
-"""Questions on a terminal: each with a ready answer that Enter takes, checked as soon as it is given.
+"""Prompts on the terminal, with suggested answers that Enter accepts and checks of each answer.
 
-Questions go to stderr, so that stdout stays free; answers come from the terminal or, line by line, from a pipe.
+Prompts go to stderr. Answers come from the terminal or, line by line, from a pipe.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from gainsight_pipelines.errors import PipelineError, SettingsError
 from gainsight_pipelines.near_matches import did_you_mean
 
 NONE = "-"
-"""The answer that means: there is none."""
+"""The answer for "none"."""
 SHOWN = 20
-"""Names that are listed at once."""
+"""Number of names that a search lists."""
 
 Check = Callable[[str], str]
-"""Raises PipelineError for an answer that will not do; else returns what to say about it, or nothing."""
+"""Checks an answer: raises PipelineError if it is not valid, else returns a remark on it, or ""."""
 
 
 def _no_check(_answer: str) -> str:
@@ -31,38 +31,38 @@ def _no_check(_answer: str) -> str:
 
 @dataclass(slots=True)
 class Prompter:
-    """Asks a person, or takes the ready answers where nobody is there.
+    """Asks the user, or takes the suggested answers if it is not interactive.
 
-    `given` are answers of the command line, by the name of the question.
+    `given`: answers from the command line, by option name.
     """
 
     is_interactive: bool
     given: Mapping[str, str] = field(default_factory=dict)
 
     def text(self, name: str, question: str, ready: str | None, check: Check = _no_check) -> str:
-        """A text.
+        """Asks for a text.
 
         Args:
-            name: of the option that gives the answer (`base-url`).
-            question: what to ask.
-            ready: the answer that Enter takes; None: there is none.
-            check: looks at the answer. One that will not do is asked for again; the same one twice is kept.
+            name: option that gives the answer (`base-url`).
+            question: the prompt.
+            ready: suggested answer, or None.
+            check: checks the answer. An invalid one is asked for again, and kept if it is given twice.
 
         Raises:
-            SettingsError: nobody is there to ask, and neither the command line nor the tenant knows the answer.
-            PipelineError: nobody is there, and the answer will not do.
+            SettingsError: not interactive, and there is no answer.
+            PipelineError: not interactive, and the answer is not valid.
         """
         ready = self.given.get(name, ready)
         if not self.is_interactive:
             if ready is None:
-                raise SettingsError(f"{question}: that has to be known.", f"Say it with --{name}.")
+                raise SettingsError(f"{question}: required.", f"Use --{name}.")
             _tell(check(ready))
             return ready
         refused: str | None = None
         while True:
             answer = self._line(f"{question}{f' [{ready}]' if ready else ''}: ") or ready
             if not answer:
-                output.say("  There is no ready answer to this.")
+                output.say("  An answer is required.")
                 continue
             try:
                 _tell(check(answer))
@@ -70,19 +70,19 @@ class Prompter:
             except PipelineError as error:
                 output.say(f"  ✗ {error}")
                 if answer == refused:
-                    output.say(f"  Kept all the same: {answer}")
+                    output.say(f"  Kept anyway: {answer}")
                     return answer
                 refused = ready = answer
-                output.say("  Another answer, or Enter to keep it all the same.")
+                output.say("  Enter another answer, or press Enter to keep it anyway.")
 
     def secret(self, variable: str, ready: str | None, check: Check = _no_check, *, optional: bool = False) -> str:
-        """A key or password: never shown, and never taken from the command line.
+        """Asks for a secret: never shown, and never taken from the command line.
 
         Args:
-            variable: that holds it.
-            ready: the value there is already.
+            variable: environment variable that holds it.
+            ready: its current value, or None.
             check: as for `text`.
-            optional: whether there may be none: then "-" is an empty one.
+            optional: whether "-" may be answered, for an empty secret.
 
         Raises:
             SettingsError, PipelineError: as for `text`.
@@ -95,7 +95,7 @@ class Prompter:
         refused: str | None = None
         while True:
             hint = f" ({NONE} for none)" if optional else ""
-            answer = self._hidden(f"{variable}{hint}{' [as it is]' if ready else ''}: ") or ready
+            answer = self._hidden(f"{variable}{hint}{' [unchanged]' if ready else ''}: ") or ready
             if answer == NONE and optional:
                 answer = ""
             elif not answer:
@@ -106,17 +106,17 @@ class Prompter:
             except PipelineError as error:
                 output.say(f"  ✗ {error}")
                 if answer == refused:
-                    output.say("  Kept all the same.")
+                    output.say("  Kept anyway.")
                     return answer
                 refused = ready = answer
-                output.say("  Another one, or Enter to keep it all the same.")
+                output.say("  Enter another one, or press Enter to keep it anyway.")
 
     def choice(self, name: str, question: str, choices: Sequence[str], ready: str) -> str:
-        """One of a few words."""
+        """Asks for one of a few words."""
 
         def check(answer: str) -> str:
             if answer not in choices:
-                raise SettingsError(f"{answer!r} is none of them.", f"Answer {' or '.join(choices)}.")
+                raise SettingsError(f"{answer!r} is not a choice.", f"Answer {' or '.join(choices)}.")
             return ""
 
         while True:
@@ -125,7 +125,7 @@ class Prompter:
                 return answer
 
     def yes(self, question: str, *, ready: bool) -> bool:
-        """Yes or no."""
+        """Asks for yes or no."""
         if not self.is_interactive:
             return ready
         while True:
@@ -146,13 +146,13 @@ class Prompter:
         listed_by: str,
         optional: bool = True,
     ) -> str | None:
-        """A name out of many, found by a piece of it or of its label.
+        """Asks for one of many names, which can be searched by part of a name or label.
 
         Args:
-            name: of the option that gives the answer.
-            question: what to ask.
+            name: option that gives the answer.
+            question: the prompt.
             names: pairs of name and label.
-            ready: the answer that Enter takes; None: there is none.
+            ready: suggested answer, or None.
             listed_by: the command that lists the names.
             optional: whether "-" may be answered, for None.
         """
@@ -162,7 +162,7 @@ class Prompter:
         ready = given if given is not None else ready
         if not self.is_interactive:
             return self._picked_alone(name, question, known, ready, likely, listed_by, optional=optional)
-        hint = f"a name, a piece of one to search, ? for all{f', {NONE} for none' if optional else ''}"
+        hint = f"a name or part of one, ? for all{f', {NONE} for none' if optional else ''}"
         shown = ready or (NONE if optional else None)
         while True:
             answer = self._line(f"{question} ({hint}){f' [{shown}]' if shown else ''}: ", known) or shown or ""
@@ -173,16 +173,16 @@ class Prompter:
             found = [one for one in known if answer == "?" or answer.casefold() in f"{one} {known[one]}".casefold()]
             if not found:
                 near = did_you_mean(answer, known, _by_label(known))
-                output.say(f"  Nothing has {answer!r} in its name or label. {near}".rstrip())
+                output.say(f"  No name or label contains {answer!r}. {near}".rstrip())
                 continue
             if len(found) == 1:
                 shown = found[0]
-                output.say(f"  One fits: {shown}  {known[shown]}. Enter takes it.")
+                output.say(f"  One match: {shown}  {known[shown]}. Press Enter to accept it.")
                 continue
             most = len(found) if answer == "?" else SHOWN
             for one in found[:most]:
                 output.say(f"  {one}  {known[one]}")
-            output.say(f"  {len(found)} fit{', the first are shown' if len(found) > most else ''}: name one.")
+            output.say(f"  {len(found)} matches{f', {most} shown' if len(found) > most else ''}: enter one of them.")
 
     def _picked_alone(
         self,
@@ -198,20 +198,20 @@ class Prompter:
         if ready is None or (ready == NONE and optional):
             if optional:
                 return None
-            raise SettingsError(f"{question}: that has to be known.", f"Say it with --{name}.")
+            raise SettingsError(f"{question}: required.", f"Use --{name}.")
         by_key = {one.casefold(): one for one in labels}
         found = by_key.get(ready.casefold())
         if found is None:
-            near = did_you_mean(ready, labels, _by_label(labels)) or (f"Likely is {likely}." if likely else "")
+            near = did_you_mean(ready, labels, _by_label(labels)) or (f"Try {likely}." if likely else "")
             todo = f"{near} `{PROGRAM} {listed_by}` lists all {len(by_key)}.".strip()
             raise SettingsError(f"--{name}: there is no {ready!r}.", todo)
         return found
 
     def _line(self, prompt: str, names: Iterable[str] = ()) -> str:
-        """A line of the terminal, without blanks around; TAB completes names.
+        """Reads a line and strips it. TAB completes names.
 
         Raises:
-            SettingsError: the input has ended.
+            SettingsError: end of input.
         """
         prompt = output.clean(prompt)
         if sys.stdin.isatty() and sys.stdout.isatty():
@@ -241,7 +241,7 @@ def _by_label(labels: Mapping[str, str]) -> dict[str, str]:
 
 @contextmanager
 def _completing(names: Sequence[str]) -> Iterator[None]:
-    """Lets TAB complete names while a line is typed, where this Python can edit lines."""
+    """Makes TAB complete names, if Python has readline."""
     try:
         import readline
     except ImportError:
@@ -255,7 +255,7 @@ def _completing(names: Sequence[str]) -> Iterator[None]:
     before = readline.get_completer()
     readline.set_completer(complete)
     readline.parse_and_bind("tab: complete")
-    readline.set_auto_history(False)  # an answer is nobody's history
+    readline.set_auto_history(False)  # answers do not belong in the history
     try:
         yield
     finally:
@@ -263,7 +263,7 @@ def _completing(names: Sequence[str]) -> Iterator[None]:
 
 
 def _ended() -> SettingsError:
-    return SettingsError("\nThe answers have ended: nothing was written.", "Answer all, or use --non-interactive.")
+    return SettingsError("\nEnd of input: nothing was written.", "Answer all questions, or use --non-interactive.")
 
 
 def _tell(text: str) -> None:

@@ -1,4 +1,4 @@
-"""`purge`: old runs away, in Dagster's storage and in the product's own record of them."""
+"""`purge`: deletes old runs from Dagster's storage and from `sync_run`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gainsight_pipelines.orchestration.instance import create_storage
 
 
 def purge_command(*, days: int, rejected_days: int | None, is_dry: bool, path: Path | None, as_json: bool) -> int:
-    """Deletes runs that are older, or says how many would go."""
+    """Deletes runs older than `days`, or says how many that would be."""
     with open_workspace(path, is_looking=True) as workspace:
         say_mistakes(workspace.settings)
         create_storage(workspace.environ)
@@ -30,22 +30,18 @@ def purge_command(*, days: int, rejected_days: int | None, is_dry: bool, path: P
             check=False,
         )
     if done.returncode:
-        raise PermanentError("The runs could not be deleted.", "See what it says above.")
+        raise PermanentError("The runs could not be deleted.", "See the messages above.")
     counts = json.loads(done.stdout)
     if as_json:
         output.print_json(counts | {"dry_run": is_dry})
     else:
-        verb = "would go" if is_dry else "are gone"
+        verb = "would be deleted" if is_dry else "were deleted"
         output.say(
             f"{counts['dagster_runs']:,} Dagster runs and {counts['sync_runs']:,} rows of sync_run older than {days}"
-            f" days {verb}{_of_rejected(counts, rejected_days)}. Pulled data stay."
+            f" days {verb}{_of_rejected(counts, rejected_days)}. Pulled data are kept."
         )
     return 0
 
 
 def _of_rejected(counts: dict[str, int], days: int | None) -> str:
-    return (
-        ""
-        if days is None
-        else f", {counts['rejected_records']:,} records that were kept aside over {days} days ago too"
-    )
+    return "" if days is None else f", {counts['rejected_records']:,} rejected records last seen over {days} days ago"

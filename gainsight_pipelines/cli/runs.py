@@ -1,4 +1,4 @@
-"""Runs pulls: one process per object, each a Dagster run of its own, with live progress read from `sync_run`."""
+"""Runs pulls, each in its own process and Dagster run, and shows their progress from `sync_run`."""
 
 from __future__ import annotations
 
@@ -26,18 +26,17 @@ from gainsight_pipelines.store.runs import Run
 
 POLL_SECONDS = 0.2
 QUIET_SECONDS = 5.0
-"""Between two lines about an object that goes on, where there is no terminal to draw on."""
+"""Interval of progress lines per object if standard error is not a terminal."""
 
 STOP_SECONDS = 10.0
-"""What a pull has for rolling its page back when it is told to end."""
+"""How long a pull may take to roll back its page when it is stopped."""
 
 
 @dataclass(slots=True)
 class Started:
-    """A pull in a process of its own.
+    """A pull in its own process.
 
-    `process` runs it, or has started those that run one each; `folder` then holds what they print, and their exit
-    statuses.
+    `process` runs it, or starts a process per pull; `folder` then holds their output and exit statuses.
     """
 
     name: str
@@ -53,14 +52,14 @@ class Started:
         return self.process.poll()
 
     def result(self) -> dict[str, Any]:
-        """How it ended, as `--json` gives it."""
+        """The result, as in `--json` output."""
         document = output.run_document(self.name, self.run_id, self.run)
         if self.run is None or self.run.status == "running":
             document["error"] = f"The run ended without a result (exit status {self.exit_status()}). {self._tail()}"
         return document
 
     def _tail(self) -> str:
-        """The last line that was printed: by itself, else by the process that should have started it."""
+        """The last line of the pull's output, or of the process that should have started it."""
         lines: list[str] = []
         for file in (log_of(self.folder), log_of(self.folder, self.name)):
             if file.exists():
@@ -69,16 +68,16 @@ class Started:
 
 
 def chosen(workspace: Workspace, names: Sequence[str], *, everything: bool = False) -> list[str]:
-    """The pulls that a person named; a section stands for all of its rows.
+    """The pulls that the user named; a section's name selects all of its pulls.
 
     Raises:
-        SettingsError: the settings have no such object, or none at all.
+        SettingsError: the settings do not have such an object, or have none at all.
     """
     known = workspace.settings.object_names()
     if workspace.settings.file_error is not None:
         raise workspace.settings.file_error
     if not known:
-        raise SettingsError("The settings enable no object.", f"Add a section for one: {', '.join(DEFINITIONS)}.")
+        raise SettingsError("The settings enable no object.", f"Add a section: {', '.join(DEFINITIONS)}.")
     if everything:
         return list(known)
     found: list[str] = []
@@ -95,7 +94,7 @@ def chosen(workspace: Workspace, names: Sequence[str], *, everything: bool = Fal
 def run_pulls(
     workspace: Workspace, names: Sequence[str], clock: Clock, *, flags: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
-    """Runs these pulls at the same time and waits for them; one's failure leaves the others alone.
+    """Runs the pulls in parallel and waits for them. A failed pull does not stop the others.
 
     `flags` are those of `orchestration.run_object`.
 
@@ -103,7 +102,7 @@ def run_pulls(
         A document per object, in the order of `names`.
     """
     create_storage(workspace.environ)
-    # They are ended with this process, however it ends; on Ctrl-C each rolls back its page and leaves its record.
+    # The pulls end with this process, however it ends. On Ctrl-C, each rolls back its page and records its end.
     with tempfile.TemporaryDirectory(prefix="gainsight-") as folder, ProcessGroup(grace_seconds=STOP_SECONDS) as group:
         started = _start(workspace, group, Path(folder), names, flags)
         _watch(workspace, group, started, clock)
@@ -169,7 +168,7 @@ def _progress_table(started: list[Started], clock: Clock) -> Any:
 
 
 def _say_changes(started: list[Started], shown: dict[str, tuple[str, float]], clock: Clock) -> None:
-    """A line for each object whose status changed, or that has gone on for a while."""
+    """Prints a line for each object whose status changed, and one every few seconds for each that runs."""
     for each in started:
         status = each.run.status if each.run else "waiting"
         last, at = shown.get(each.name, ("", 0.0))

@@ -1,4 +1,4 @@
-"""The sandbox as a child process, and what a command needs to work on it. Imports nothing of the sandbox itself."""
+"""Starts the sandbox as a child process and finds running ones. Imports nothing from the sandbox package."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ OURS = "GAINSIGHT_PIPELINES_"
 
 @dataclass(frozen=True, slots=True)
 class RunningSandbox:
-    """A sandbox that answers.
+    """A sandbox that accepts requests.
 
-    `environ` leads to it and to nothing else: of the real environment's tenants and databases nothing is left in it.
+    `environ` points to it alone: the real tenants and databases of the environment are removed.
     """
 
     urls: Mapping[str, str]
@@ -43,23 +43,23 @@ class RunningSandbox:
 
 
 def sandbox_folder(crm: str) -> Path:
-    """The data folder of `demo` and `dev --sandbox`: one per CRM, apart from that of real data."""
+    """The data folder of `demo` and `dev --sandbox`: one per CRM, separate from real data."""
     return Path.cwd() / DATA_FOLDER / f"sandbox-{crm}"
 
 
 def start_sandbox(
     group: ProcessGroup, folder: Path, crm: str, like: Path | None = None
 ) -> tuple[RunningSandbox, Popen[bytes]]:
-    """Starts the sandbox and waits until it answers.
+    """Starts the sandbox and waits until it accepts requests.
 
     Args:
-        group: that ends it.
-        folder: where its files go.
-        crm: whose settings file is wanted.
-        like: a report of `validate --report` to answer by.
+        group: process group that stops it.
+        folder: folder for its files.
+        crm: the CRM that the settings file names.
+        like: report from `validate --report`, whose API behaviour it copies.
 
     Raises:
-        PermanentError: it did not start.
+        PermanentError: the sandbox did not start.
     """
     from dotenv import dotenv_values
 
@@ -68,7 +68,7 @@ def start_sandbox(
     process = group.start([*command, *(["--like", str(like)] if like else [])], stdout=PIPE)
     line = cast("IO[bytes]", process.stdout).readline()
     if not line:
-        raise PermanentError("The sandbox did not start.", "See what it says above.")
+        raise PermanentError("The sandbox did not start.", "See its messages above.")
     state: dict[str, Any] = json.loads(line)
     credentials = {key: value or "" for key, value in dotenv_values(state["files"]["env"], interpolate=False).items()}
     path = Path(state["files"][f"settings_{crm}"])
@@ -76,7 +76,7 @@ def start_sandbox(
 
 
 def without_tenants(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment without the real tenants and databases in it."""
+    """The environment without the variables of real tenants and databases."""
     return {
         key: value
         for key, value in environ.items()
@@ -86,7 +86,7 @@ def without_tenants(environ: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class KnownSandbox:
-    """A sandbox that somebody else has started, and that answers."""
+    """A running sandbox that another command has started."""
 
     crm: str
     urls: Mapping[str, str]
@@ -94,13 +94,13 @@ class KnownSandbox:
 
 
 def find_sandbox(folder: Path | None = None) -> KnownSandbox | None:
-    """A running sandbox: in the folder that is named, the working directory, or started last by this user.
+    """A running sandbox: of this folder, of the working directory, or the last one that this user started.
 
     Args:
-        folder: with its sandbox.json.
+        folder: folder with its sandbox.json.
 
     Raises:
-        PermanentError: a folder was named, and no sandbox runs there.
+        PermanentError: a folder was given, and no sandbox runs there.
     """
     if folder is not None:
         found = _known_sandbox(folder)
@@ -123,28 +123,28 @@ def _known_sandbox(folder: Path) -> KnownSandbox | None:
         values = dotenv_values(folder / "sandbox.env", interpolate=False)
     except (OSError, ValueError, KeyError, TypeError):  # requests' errors are OSErrors
         return None
-    # The machine's own bundle stays in force: Salesforce's authority has a variable of its own.
+    # Leave REQUESTS_CA_BUNDLE alone: the sandbox's Salesforce certificate has a variable of its own.
     kept = {name: value for name, value in values.items() if value and name.startswith(REAL_PREFIXES)}
     crm = folder.parent.name.removeprefix("sandbox-")
     return KnownSandbox(crm if crm in CRM_NAMES else "salesforce", state["urls"], kept) if is_there else None
 
 
 def _announcements() -> Path:
-    """Where each sandbox that this user runs has a file with its folder in it."""
+    """The folder with one file per sandbox of this user; each holds the sandbox's folder."""
     base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
     return Path(base) / f"gainsight_pipelines-{os.getuid()}"
 
 
 @contextmanager
 def announced(folder: Path) -> Iterator[None]:
-    """Lets `init` find this sandbox from any working directory, for as long as it runs."""
+    """Lets `init` find this sandbox from any working directory while it runs."""
     file = _announcements() / f"sandbox-{os.getpid()}"
     try:
         file.parent.mkdir(mode=0o700, exist_ok=True)
         if _is_ours(file.parent):
             file.write_text(str(folder.absolute()))
     except OSError:
-        pass  # `init --sandbox` finds it as well
+        pass  # `init --sandbox` still finds it
     try:
         yield
     finally:
@@ -152,7 +152,7 @@ def announced(folder: Path) -> Iterator[None]:
 
 
 def _announced() -> list[Path]:
-    """The folders of announced sandboxes, the latest first; some may be gone by now."""
+    """The folders of announced sandboxes, newest first; some may no longer exist."""
     try:
         if not _is_ours(_announcements()):
             return []
@@ -163,13 +163,13 @@ def _announced() -> list[Path]:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether nobody else can have put anything there."""
+    """Whether only this user can write there."""
     found = folder.lstat()
     return found.st_uid == os.getuid() and stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o077
 
 
 def sandbox_command(crm: str, folder: Path | None, like: Path | None) -> int:
-    """Runs the sandbox until it is stopped, and says where it is."""
+    """Runs the sandbox until it is stopped, and prints its addresses."""
     with ProcessGroup() as group:
         folder = folder or sandbox_folder(crm)
         running, process = start_sandbox(group, folder, crm, like)
@@ -177,6 +177,6 @@ def sandbox_command(crm: str, folder: Path | None, like: Path | None) -> int:
             output.say(f"{name:<12}{url}")
         output.say(f"settings    {running.settings_path}")
         output.say(f"credentials {running.settings_path.with_name('sandbox.env')}")
-        output.say(f"`{program()} init` makes settings for it. Ctrl-C ends it.")
+        output.say(f"`{program()} init` writes settings for it. Ctrl-C stops it.")
         with announced(folder / "services"):
             return process.wait()

@@ -1,4 +1,4 @@
-"""`settings set`, `edit`, `diff`, `history`, `restore`: the settings file changed from a terminal, as on the page."""
+"""`settings set`, `unset`, `edit`, `diff`, `history` and `restore`: change the settings file from a terminal."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from gainsight_pipelines.settings.files import check_writable, why_read_only
 from gainsight_pipelines.settings.history import BY_HAND, Version
 
 UNTIL_RELOADED = (
-    "Runs read it anew. Dagster shows objects that are new or gone, and follows other schedules, once its code location"
-    " is reloaded: in the UI (Deployment, Reload), or by --dagster with its address."
+    "The next runs use these settings. To update assets and schedules, reload the code location in the Dagster UI"
+    " (Deployment, Reload), or give the UI's URL with --dagster."
 )
 HISTORY_COLUMNS = ("version", "when (UTC)", "who", "how", "lines")
 
 
 def _read(path: Path | None, *, is_dry: bool) -> SettingsFile:
-    """The file, about to be changed; what is wrong in it already is told, as it stops no change of other sections.
+    """Reads the file and prints its errors, which do not prevent changes of other sections.
 
     Raises:
-        SettingsError: it can't be read; it can't be written either, and this is no dry run.
+        SettingsError: the file can't be read; or can't be written, and this is not a dry run.
     """
     file = SettingsFile.read(settings_path(path))
     if not is_dry:
@@ -43,7 +43,7 @@ def _read(path: Path | None, *, is_dry: bool) -> SettingsFile:
 
 
 def set_command(place: str, value: str, *, is_dry: bool, dagster: str | None, path: Path | None) -> int:
-    """Changes one value."""
+    """Changes one setting."""
     file = _read(path, is_dry=is_dry)
     return _loaded(
         write_file(file, file.with_value(place, value), f"settings set {place}", is_dry=is_dry), dagster, file.path
@@ -51,7 +51,7 @@ def set_command(place: str, value: str, *, is_dry: bool, dagster: str | None, pa
 
 
 def unset_command(place: str, *, is_dry: bool, dagster: str | None, path: Path | None) -> int:
-    """Takes one value out."""
+    """Removes one setting."""
     file = _read(path, is_dry=is_dry)
     return _loaded(
         write_file(file, file.without_value(place), f"settings unset {place}", is_dry=is_dry), dagster, file.path
@@ -59,7 +59,7 @@ def unset_command(place: str, *, is_dry: bool, dagster: str | None, path: Path |
 
 
 def edit_command(section: str, *, as_json: bool, is_dry: bool, dagster: str | None, path: Path | None) -> int:
-    """Changes a section in the editor, or takes it from standard input."""
+    """Edits a section in the editor, or reads it from standard input."""
     file = _read(path, is_dry=is_dry)
     shown = json.dumps(file.data(section), indent=2, ensure_ascii=False)
     before = f"{shown}\n" if as_json else file.written(section)
@@ -81,11 +81,12 @@ def edit_command(section: str, *, as_json: bool, is_dry: bool, dagster: str | No
 
 @contextmanager
 def _draft(folder: Path, section: str, before: str, suffix: str) -> Iterator[Path]:
-    """A file of its own for one edit. It goes once the edit has come to its end; else it stays, if it says anything."""
+    """A file for one edit. It is deleted when the edit is complete, and kept if it is interrupted after changes."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    taken_up = f"`gainsight-pipelines settings edit {section}{' --json' if suffix == 'json' else ''} < FILE` takes it"
+    as_json = " --json" if suffix == "json" else ""
+    hint = f"To apply it, run `gainsight-pipelines settings edit {section}{as_json} < FILE`"
     for kept in sorted(folder.glob(f"edit-{section}-*.{suffix}"), key=lambda file: file.stat().st_mtime):
-        output.say(f"A text of an earlier edit is in {kept}: {taken_up}; or delete it.")
+        output.say(f"An interrupted edit is in {kept}. {hint}, or delete the file.")
     handle, name = tempfile.mkstemp(f".{suffix}", f"edit-{section}-", folder)
     draft = Path(name)
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
@@ -96,22 +97,22 @@ def _draft(folder: Path, section: str, before: str, suffix: str) -> Iterator[Pat
         if draft.read_bytes() == before.encode():
             draft.unlink()
         else:
-            output.say(f"Your text is in {draft}: {taken_up}.")
+            output.say(f"Your changes are in {draft}. {hint}.")
         raise
     draft.unlink()
 
 
 def _edited(draft: Path, changed: Callable[[str], str]) -> str:
-    """What somebody makes of the draft; with a mistake in it the editor opens again."""
+    """The edited text. The editor opens again while the text is not valid."""
     while True:
         _open_editor(draft)
         try:
             return changed(draft.read_text(encoding="utf-8"))
         except UnicodeDecodeError:
-            problem = "The text isn't UTF-8."
+            problem = "The text is not UTF-8."
         except PipelineError as error:
             problem = str(error)
-        output.say(f"{problem}\nEnter opens the editor again, Ctrl-C leaves everything as it was.")
+        output.say(f"{problem}\nPress Enter to edit again, or Ctrl-C to stop.")
         try:
             input()
         except EOFError:
@@ -125,15 +126,15 @@ def _open_editor(draft: Path) -> None:
     except OSError as error:
         raise SettingsError(f"The editor {command[0]} can't be started: {error.strerror}.", "Set EDITOR.") from None
     if status:
-        raise SettingsError(f"The editor ended with {status}: nothing was written.")
+        raise SettingsError(f"The editor failed with exit status {status}: nothing was written.")
 
 
 def diff_command(number: int | None, *, path: Path | None, as_json: bool) -> int:
-    """What has changed since a former version; without a number, since the last one that was different."""
+    """Prints the changes since a version; by default, the last one that differs."""
     file = SettingsFile.read(settings_path(path))
     former = file.history.version(number) if number is not None else _last_different(file)
     if former is None:
-        output.say(f"{file.path.name} has no former version yet: the first is kept when it is written.")
+        output.say(f"{file.path.name} has no earlier versions yet. Each write keeps one.")
         return 0
     text = difference(former.text, file.text, file.path.name)
     if as_json:
@@ -141,7 +142,7 @@ def diff_command(number: int | None, *, path: Path | None, as_json: bool) -> int
     elif text:
         _print_diff(text)
     else:
-        output.say(f"{file.path.name} says the same as version {former.number}.")
+        output.say(f"{file.path.name} is the same as version {former.number}.")
     return 0
 
 
@@ -153,7 +154,7 @@ def history_command(*, path: Path | None, as_json: bool) -> int:
         output.print_json({"versions": [_document(version) for version in versions]})
         return 0
     if not versions:
-        output.say(f"{file.path.name} has no former version yet: the first is kept when it is written.")
+        output.say(f"{file.path.name} has no earlier versions yet. Each write keeps one.")
         return 0
     rows, before = [], ""
     for version in versions:
@@ -165,27 +166,27 @@ def history_command(*, path: Path | None, as_json: bool) -> int:
     title = f"Versions of {file.path.name}"
     output.print_table(output.table_of(title, HISTORY_COLUMNS, reversed(rows), right=("version", "lines")))
     if versions[-1].text != file.text:
-        output.say(f"The file was changed {BY_HAND} since: `settings diff` shows what.")
+        output.say(f"The file was changed {BY_HAND} since. Run `settings diff` to see the changes.")
     return 0
 
 
 def restore_command(number: int, *, is_dry: bool, dagster: str | None, path: Path | None) -> int:
-    """Writes a former version, as a new one."""
+    """Restores an earlier version, as a new version."""
     file = _read(path, is_dry=is_dry)
     text = file.restore(file.history.version(number))
     return _loaded(write_file(file, text, f"settings restore {number}", is_dry=is_dry), dagster, file.path)
 
 
 def write_file(file: SettingsFile, text: str, how: str, *, is_dry: bool) -> bool:
-    """Shows what changes, and writes it unless this is a dry run. Whether it was written."""
+    """Prints the changes, and writes them unless this is a dry run. Returns whether they were written."""
     changes = file.difference(text)
     if not changes:
-        output.say("Nothing changes: the settings say so already.")
+        output.say("Nothing to change.")
         return False
     _print_diff(changes)
     if is_dry:
         file.check(text)
-        output.say("Nothing was written: this was a dry run.")
+        output.say("Dry run: nothing was written.")
         return False
     file.write(text, SystemClock(), how)
     output.say(f"Written to {file.path}.")
@@ -193,7 +194,7 @@ def write_file(file: SettingsFile, text: str, how: str, *, is_dry: bool) -> bool
 
 
 def _loaded(is_written: bool, dagster: str | None, path: Path) -> int:
-    """Has a Dagster that is named load what was written; else says what holds only once it has."""
+    """Reloads the settings in the Dagster UI, or says how to if its URL is not known."""
     if not is_written:
         return 0
     if dagster is None:

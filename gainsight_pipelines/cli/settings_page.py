@@ -1,4 +1,4 @@
-"""`settings-page`: the settings, the pickers and the banner in a browser."""
+"""`settings-page`: serves the settings page, and gives it the store and Dagster's webserver."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def settings_page_command(
 
     file, clock = settings_path(path), SystemClock()
     if not is_loopback(host) and public_url is None:
-        output.say(f"Anybody who reaches {host} and learns the address below can change the settings: no encryption.")
+        output.say(f"Anyone who can reach {host} and knows the URL below can change the settings, without encryption.")
     export_library_variables(Secrets.read(file), os.environ)
-    with ProcessGroup(), ExitStack() as stack:  # TERM ends it like Ctrl-C, with everything cleaned up
+    with ProcessGroup(), ExitStack() as stack:  # SIGTERM cleans up like Ctrl-C
         workspace: Workspace | PipelineError
         try:
             workspace = stack.enter_context(open_workspace(path, is_looking=True))
@@ -66,7 +66,7 @@ def _runs(workspace: Workspace | PipelineError, webserver: Webserver | None, fil
         return Status(_gate(banner.gate, clock), rows, output.ago(max(ends), now) if ends else "")
 
     if webserver is None:
-        why_not = "To run pulls from here, start `gainsight-pipelines dev` and give its address with --dagster."
+        why_not = "To run pulls from this page, start `gainsight-pipelines dev` and give its URL with --dagster."
         return Runs(status, why_not=why_not)
 
     def start(name: str) -> str:
@@ -104,7 +104,7 @@ def _row(row: Row, settings: Settings, webserver: Webserver | None, now: datetim
 
 
 def _title(settings: Settings, name: str) -> str:
-    """What people call a pull; its name where its section is broken."""
+    """The title of a pull; its name if its section is invalid."""
     try:
         return find_pull(settings, name).title
     except PipelineError:

@@ -1,4 +1,4 @@
-"""`status`: the banner in the terminal, once or for as long as somebody watches it."""
+"""`status`: prints the status banner, once or until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 COLUMNS = ("object", "status", "when", "next", "read", "unmatched")
 WATCH_SECONDS = 2.0
-NO_LOOK = "Gate: nobody looked at the primary CRM yet; each run does so by itself first."
+NO_LOOK = "Gate: the primary CRM has not been checked yet. Each run checks it first."
 
 
 def status_command(*, path: Path | None, as_json: bool, is_watched: bool) -> int:
     """Prints the banner: the gate, and a row per configured object."""
     if is_watched and as_json:
-        raise UsageError("--watch and --json don't go together.", "Call `status --json` as often as you like.")
+        raise UsageError("--watch and --json can't be combined.", "Call `status --json` repeatedly instead.")
     with open_workspace(path, is_looking=True) as workspace:
         if workspace.settings.file_error is not None:
             raise workspace.settings.file_error
@@ -47,7 +47,7 @@ def status_command(*, path: Path | None, as_json: bool, is_watched: bool) -> int
 
 
 def banner_table(found: Banner, settings: Settings, now: datetime) -> RenderableType:
-    """The banner as people read it: the gate, a row per object, and below them what there is to say or to do."""
+    """The banner: the gate, a row per object, and errors and notes below them."""
     rows = [_shown(row, now) for row in found.rows]
     table = output.table_of("Object sync status", COLUMNS, rows, right=("read",), whole=("object", "status"))
     notes = [f"{row.name}: {note}" for row in found.rows if (note := _note(row))]
@@ -73,12 +73,12 @@ def _rows(row: Delivered) -> str:
 
 def _note(row: Row) -> str | None:
     if row.error is None and row.run is not None and row.run.is_truncated:
-        return "The last run read as many responses as the limit allows; the next one goes on there."
+        return "The last run reached the response limit. The next one continues from there."
     return row.error
 
 
 def gate_line(found: Banner, now: datetime) -> str | Text:
-    """The gate in a line; one that nobody looks at any more says so."""
+    """The gate in one line, with a warning if it is no longer checked."""
     gate = found.gate
     if gate is None:
         return NO_LOOK
@@ -86,7 +86,7 @@ def gate_line(found: Banner, now: datetime) -> str | Text:
     line = output.joined("Gate: ", state, f" since {output.ago(gate.since, now)}. {gate.message}")
     if Pace.of().is_stale(gate, SystemClock()):
         looked = output.ago(gate.checked_at, now)
-        stale = f" Last looked at {looked}: no Dagster daemon runs, or {SENSOR} is stopped."
+        stale = f" Last checked {looked}: no Dagster daemon is running, or {SENSOR} is stopped."
         line = output.joined(line, output.styled(stale, "yellow"))
     return line
 
@@ -105,7 +105,7 @@ def _watch(workspace: Workspace, found: Banner) -> None:
 
 
 def _end_dead_runs(workspace: Workspace) -> None:
-    """Tells Dagster as well. In a process of its own, as Dagster takes its configuration from the environment."""
+    """Reports dead runs to Dagster. In a child process, as Dagster reads its configuration from the environment."""
     command = [sys.executable, "-m", "gainsight_pipelines.orchestration.dead_runs"]
     subprocess.run(command, env=dict(workspace.environ), check=False)
 

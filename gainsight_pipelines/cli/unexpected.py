@@ -1,4 +1,4 @@
-"""What nobody has foreseen: the stack goes into a file, the person gets a sentence that names it."""
+"""Unexpected errors: writes the traceback to a file, and gives the user a sentence that names the file."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from gainsight_pipelines.settings import DATA_FOLDER
 
 
 def keep(error: Exception) -> str:
-    """Writes the stack of an error into a file that this user alone can read.
+    """Writes the traceback of an error to a file that only this user can read.
 
-    It lies in the data folder of the working directory, or in the folder for temporary files where there is none. It
-    holds no argument of the command and no variable, but the error's own text may quote data.
+    The file is in the working directory's data folder, or in the temporary folder if there is none. It holds no
+    command arguments and no variables, but the error's text may quote data.
 
     Returns:
         The sentence to show instead.
@@ -26,7 +26,7 @@ def keep(error: Exception) -> str:
     text = head + "".join(traceback.format_exception(error))
     name = f"error-{datetime.now(UTC):%Y%m%d-%H%M%S}-"
     reason = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
-    sentence = f"an unforeseen error: {type(error).__name__}{reason}."
+    sentence = f"unexpected error: {type(error).__name__}{reason}."
     try:
         here = Path(DATA_FOLDER)
         folder = here if here.is_dir() and os.access(here, os.W_OK) else None
@@ -34,5 +34,5 @@ def keep(error: Exception) -> str:
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
     except OSError as refused:
-        return f"{sentence} Its details can't be written: {refused.strerror}."
-    return f"{sentence} Its details are in {os.path.realpath(path)}: please report it with them."
+        return f"{sentence} The details can't be written: {refused.strerror}."
+    return f"{sentence} Please report it with the details in {os.path.realpath(path)}."

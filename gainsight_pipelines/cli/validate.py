@@ -1,4 +1,4 @@
-"""`validate`: each check of the settings as a line, as soon as it is done."""
+"""`validate`: prints each check of the settings when it is done, and writes the tenant report."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ MARKS: Mapping[Outcome, tuple[str, str]] = {
     Outcome.SKIPPED: ("-", "dim"),
 }
 WITH_DATA = ("notes", "largest_page")
-"""TenantProfile that may tell of the tenant's own: names, or how many records it has."""
+"""Fields of the tenant profile that may hold the tenant's names or record counts."""
 REPORT, REPORT_VERSION = "gainsight-tenant-habits", 1
-"""What a report calls itself; the sandbox's tenant_report.py reads it."""
+"""Type and version of the report, which the sandbox's tenant_report.py reads."""
 
 
 def validate_command(*, report: Path | None, path: Path | None, as_json: bool) -> int:
-    """Prints the checks; 1 if one failed."""
+    """Prints the checks. Returns 1 if one failed."""
     catalog = catalog_for(load_settings(path), path)
 
     @contextmanager
@@ -51,7 +51,7 @@ def validate_command(*, report: Path | None, path: Path | None, as_json: bool) -
         _write_report(report, checks)
     if not as_json:
         failed = sum(check.outcome is Outcome.FAILED for check in checks)
-        output.say(f"{failed} of {len(checks)} checks failed." if failed else "Everything that is needed is there.")
+        output.say(f"{failed} of {len(checks)} checks failed." if failed else "All checks passed.")
     return 0 if passed(checks) else 1
 
 
@@ -62,15 +62,15 @@ def _print(check: Check) -> None:
 
 
 def _write_report(file: Path, checks: list[Check]) -> None:
-    """Writes how the tenant answers: no names of its objects or fields, no values, no address.
+    """Writes the tenant profile, without names of objects or fields, values or addresses.
 
     Raises:
-        PermanentError: that wasn't found out, or the file can't be written.
+        PermanentError: the profile is not known, or the file can't be written.
     """
     facts = {(check.section, check.name): check.facts for check in checks if check.outcome is not Outcome.FAILED}
     habits = facts.get(("habits", "probed"))
     if not habits:
-        raise PermanentError("No report was written: how the tenant answers could not be found out.", "See above.")
+        raise PermanentError("No report was written: the tenant's API behaviour is not known.", "See above.")
     document: dict[str, Any] = {
         "report": REPORT,
         "version": REPORT_VERSION,
@@ -84,4 +84,4 @@ def _write_report(file: Path, checks: list[Check]) -> None:
         file.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
     except OSError as error:
         raise PermanentError(f"The report {file} can't be written: {error.strerror}.", "Name another file.") from None
-    output.say(f"How the tenant answers is in {file}; `gainsight-pipelines sandbox --like {file}` plays it.")
+    output.say(f"Wrote the tenant's API behaviour to {file}. `gainsight-pipelines sandbox --like {file}` copies it.")

@@ -1,4 +1,4 @@
-"""Where a command works: settings file, data folder, databases, and the environment that its child processes get."""
+"""The workspace of a command: settings file, data folder, databases, and the environment of child processes."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ if TYPE_CHECKING:
 
 
 LIBRARY_VARIABLES = ("REQUESTS_CA_BUNDLE", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
-"""What HTTP libraries look up in the environment themselves; no secrets."""
+"""Variables that HTTP libraries read from the environment; no secrets."""
 
 
 def data_folder(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path:
-    """The data folder of a settings file: beside it."""
+    """The data folder, beside the settings file."""
     return settings_path(path, environ).parent / DATA_FOLDER
 
 
 def export_library_variables(secrets: Secrets, environ: MutableMapping[str, str]) -> None:
-    """Puts what libraries want to find in the environment there, where only `.env` has it."""
+    """Copies variables that libraries read from `.env` to the environment."""
     for name in LIBRARY_VARIABLES:
         value = secrets.get(name)
         if value and not environ.get(name):
@@ -54,16 +54,16 @@ def export_library_variables(secrets: Secrets, environ: MutableMapping[str, str]
 
 
 def say_mistakes(settings: Settings) -> None:
-    """Tells of each broken or unknown section, whatever the command needs of them; a broken file is an error."""
+    """Prints an error for each invalid or unknown section."""
     for section, error in settings.errors.items():
         output.say(f"{section}: {error}")
 
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Everything a command needs, open.
+    """The open workspace of a command.
 
-    `environ` is what child processes run with. It may hold secrets; no part of it becomes an argument of a process.
+    `environ` is the environment of child processes. It may hold secrets, which never become process arguments.
     """
 
     settings: Settings
@@ -73,7 +73,7 @@ class Workspace:
     server: EmbeddedServer | None
 
     def is_database_running(self) -> bool:
-        """Whether the embedded server is still there; one of the user's own is not our concern."""
+        """Whether the embedded server still runs; True for a server of the user's."""
         return self.server is None or self.server.is_running()
 
 
@@ -86,20 +86,20 @@ def open_workspace(
     is_looking: bool = False,
     is_lasting: bool = False,
 ) -> Iterator[Workspace]:
-    """Opens databases (the embedded server where none is set) and migrates the product's.
+    """Opens the databases, starts the embedded server if none is set, and migrates our tables.
 
     Where both databases are the user's own and there is no data folder yet, none is made: the command works in a
     temporary one.
 
     Args:
-        path: the settings file; None: as the environment says.
-        folder: the data folder; None: the one beside the settings file.
-        environ: the environment to work in, and for child processes.
-        is_looking: a database of the user's own is looked at as it is, never migrated.
-        is_lasting: what runs print shall be there the next time as well, so a data folder is made where it can be.
+        path: settings file; None: from the environment.
+        folder: data folder; None: beside the settings file.
+        environ: environment for this command and its child processes.
+        is_looking: never migrate a database of the user's.
+        is_lasting: keep the output of runs, in a data folder that is made if possible.
 
     Raises:
-        SettingsError: DAGSTER_HOME is set to what is no folder.
+        SettingsError: DAGSTER_HOME is not a folder.
         PipelineError: a database can't be started, reached or migrated.
     """
     environ = with_absolute_files(environ)
@@ -132,7 +132,7 @@ def open_workspace(
         else:
             environ[HOME_VARIABLE] = str(prepare_home(data / "dagster"))
         settings = load_settings(file, environ)
-        # The settings page makes a file that isn't there yet, beside a Dagster that runs: it names no schema so far.
+        # The settings page may run before the file exists; there is no schema to name yet.
         named = settings if file.exists() else Settings()
         store = open_store(named, Secrets.read(file, environ), is_looking=is_looking)
         yield Workspace(settings, data, store, environ, server)

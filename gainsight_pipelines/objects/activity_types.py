@@ -35,10 +35,10 @@ class ActivityType(StrEnum):
 
 
 DESCRIPTIONS: Mapping[ActivityType, str] = {
-    ActivityType.EMAIL: "An email that was exchanged with people of the account.",
+    ActivityType.EMAIL: "An email exchanged with people of the account.",
     ActivityType.MEETING: "People met or talked: a meeting, a call, a video conference, a business review.",
-    ActivityType.TYPE_MANUAL: "A note that somebody wrote down: an update, a risk, an internal remark.",
-    ActivityType.SURVEY: "A person's response to a survey (NPS, CSAT or another). Set by survey pulls alone.",
+    ActivityType.TYPE_MANUAL: "A manual note: an update, a risk, an internal remark.",
+    ActivityType.SURVEY: "A response to a survey (NPS, CSAT or other). Set by survey pulls alone.",
 }
 
 NO_CATEGORY = "(none)"

@@ -180,7 +180,12 @@ class SurveyPull(ObjectPull):
 
     @property
     def title(self) -> str:
-        return f"Surveys: {self.row.survey_type or self.row.object}"
+        """The survey type, with the object if another row has the same type; without a type, the object."""
+        kind = self.row.survey_type
+        if kind is None:
+            return f"Surveys: {self.row.object}"
+        is_shared = sum(row.survey_type == kind for row in self.settings.objects) > 1
+        return f"Surveys: {kind} ({self.row.object})" if is_shared else f"Surveys: {kind}"
 
     @property
     def description(self) -> str:

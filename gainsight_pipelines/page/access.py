@@ -1,7 +1,7 @@
-"""Who may use the page: a token that counts once, a session cookie, the page's own host and origin. Plain ASGI.
+"""Access control: a one-time token, a session cookie, and checks of Host and Origin. Plain ASGI middleware.
 
-A page that some other site opens in the same browser can reach this port. But its Origin is its own, and under a name
-that it has pointed at this machine (DNS rebinding) its Host isn't ours and it has no cookie.
+Another site in the same browser can reach this port, but its Origin differs. With DNS rebinding its Host differs, and
+it has no cookie.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gainsight_pipelines.values import is_loopback
 TOKEN = "token"  # noqa: S105 (the name of a parameter)
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 PREFIX_HEADER = b"x-forwarded-prefix"
-"""Tells the page below which path it is served."""
+"""Header with the path prefix below which the page is served."""
 DEFAULT_PORTS = {"http": 80, "https": 443}
 HEADERS = {
     "X-Frame-Options": "DENY",
@@ -34,9 +34,9 @@ HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where browsers find the page: scheme, host and port, and the path below which a proxy serves it.
+    """The page's URL in browsers: scheme, host, port, and the path prefix of a proxy.
 
-    `path` begins with a slash and doesn't end with one; it is empty where the page has the host to itself.
+    `path` begins with a slash and does not end with one; it is empty without a prefix.
     """
 
     scheme: str
@@ -46,31 +46,31 @@ class Origin:
 
     @classmethod
     def of(cls, url: str) -> Origin:
-        """The origin of an address such as https://settings.example.com/gainsight.
+        """The origin of a URL such as https://settings.example.com/gainsight.
 
         Raises:
-            SettingsError: it isn't such an address.
+            SettingsError: not such a URL.
         """
         found = _parsed(url)
         if found is None or urlsplit(url).query or urlsplit(url).fragment:
             raise SettingsError(
-                f"{url} can't be the public address of the page.", "It looks like https://settings.example.com."
+                f"{url} can't be the public URL of the page.", "For example: https://settings.example.com."
             )
         return found
 
     @property
     def netloc(self) -> str:
-        """Host and port as a Host header has them."""
+        """Host and port, as in a Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     def is_origin(self, text: str) -> bool:
-        """Whether an Origin header means this one."""
+        """Whether an Origin header names this origin."""
         found = _parsed(text)
         return found is not None and (found.scheme, found.host, found.port) == (self.scheme, self.host, self.port)
 
     def is_host(self, text: str) -> bool:
-        """Whether a Host header means this one."""
+        """Whether a Host header names this host and port."""
         found = _parsed(f"{self.scheme}://{text}")
         return found is not None and (found.host, found.port) == (self.host, self.port)
 
@@ -87,14 +87,14 @@ def _parsed(url: str) -> Origin | None:
 
 
 class Access:
-    """Lets in whoever came by the token, and nobody else.
+    """Admits only browsers that opened the page with a token.
 
     Args:
-        app: what is behind it.
-        host: the address that is listened on.
+        app: the protected app.
+        host: address that the server listens on.
         port: its port.
-        opened: called when a token was used, with the address of the next one.
-        public: the address that browsers use, where a proxy stands in front of the page.
+        opened: called when a token was used, with the URL of the next token.
+        public: URL that browsers use if a proxy is in front of the page.
     """
 
     def __init__(
@@ -106,11 +106,11 @@ class Access:
         self._opened = opened
         self._token = secrets.token_urlsafe(32)
         self._session = secrets.token_urlsafe(32)
-        self._cookie = f"gainsight_pipelines_{port}"  # cookies know no ports
+        self._cookie = f"gainsight_pipelines_{port}"  # cookies do not distinguish ports
 
     @property
     def address(self) -> str:
-        """The address that lets somebody in, once."""
+        """The URL with the current token, which works once."""
         origin = self._public or self._listening
         return f"{origin.scheme}://{origin.netloc}{origin.path}/?{TOKEN}={self._token}"
 
@@ -134,26 +134,28 @@ class Access:
         await self._app(self._behind_path(scope), receive, with_headers)
 
     def _answer(self, scope: Scope) -> Response | None:
-        """What is answered without asking the page; None: the page answers."""
+        """The response to a request that does not reach the page; None if it may."""
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         host = headers.get("host", "")
         asked_for = headers.get("x-forwarded-host", host).partition(",")[0].strip()
         if not self._is_ours(asked_for) or not self._is_ours(host):
             return PlainTextResponse(
-                "This page is not served under that name. A proxy in front of it needs --public-url.", 421
+                "This page is not served under this host name. Behind a proxy, use --public-url.", 421
             )
         origin = headers.get("origin")
         is_write = scope["type"] == "websocket" or scope["method"] not in READS
         if (is_write and origin is None) or (origin is not None and not self._is_same(origin, host)):
-            return PlainTextResponse("Another site may not use this page.", 403)
+            return PlainTextResponse("Requests from other sites are not allowed.", 403)
         if self._has_session(headers.get("cookie", "")):
             return None
         given = parse_qs(scope["query_string"].decode("latin-1")).get(TOKEN, [""])[0]
         is_token = secrets.compare_digest(given.encode(), self._token.encode())
         if scope["type"] == "http" and self._path(scope) in {"", "/"} and is_token:
-            return self._let_in() if scope["method"] == "GET" else Response()  # who asks for the head sees no page
-        why = "This address was used already." if given else "This page opens by the address in the terminal."
-        return PlainTextResponse(f"{why} Take the newest one that `settings-page` has printed there.", 403)
+            return (
+                self._let_in() if scope["method"] == "GET" else Response()
+            )  # a HEAD request must not use up the token
+        why = "This URL was used already." if given else "This page opens only with the URL from the terminal."
+        return PlainTextResponse(f"{why} Use the latest URL that `settings-page` printed there.", 403)
 
     def _let_in(self) -> Response:
         self._token = secrets.token_urlsafe(32)
@@ -165,7 +167,7 @@ class Access:
         return response
 
     def _is_same(self, origin: str, host: str) -> bool:
-        """Whether a request comes from the page itself: by its public address, or directly by the one listened on."""
+        """Whether a request comes from the page itself, at its public URL or directly at the listening address."""
         if self._public is not None and self._public.is_origin(origin):
             return True
         found = _parsed(origin)
@@ -175,7 +177,7 @@ class Access:
         return self._is_direct(host) or (self._public is not None and self._public.is_host(host))
 
     def _is_direct(self, host: str) -> bool:
-        """Whether a Host header names this machine by a number, as localhost, or by the name that was asked for."""
+        """Whether a Host header is an IP address, localhost, or the host that the server listens on."""
         found = _parsed(f"http://{host}")
         if found is None or found.port != self._listening.port:
             return False
@@ -184,12 +186,12 @@ class Access:
         return is_loopback(found.host) or found.host == self._listening.host.casefold() or _is_number(found.host)
 
     def _path(self, scope: Scope) -> str:
-        """The path within the page, whether or not the proxy has taken the public one off."""
+        """The path within the page, whether or not the proxy removed the public prefix."""
         path, prefix = str(scope["path"]), self._public.path if self._public else ""
         return path[len(prefix) :] if prefix and (path == prefix or path.startswith(f"{prefix}/")) else path
 
     def _behind_path(self, scope: Scope) -> Scope:
-        """The request as the page expects it: without the public path, which a header tells instead."""
+        """The request without the public path prefix, which goes into a header instead."""
         if self._public is None or not self._public.path:
             return scope
         path = self._path(scope) or "/"

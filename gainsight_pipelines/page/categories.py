@@ -1,4 +1,4 @@
-"""The editor of reporting categories (T2 to T4): a row each, chips for what the timeline has besides, the types."""
+"""The editor of reporting categories: a row per mapped category, and chips for unmapped ones in the timeline."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TYPES = [kind.value for kind in ActivityType if kind is not ActivityType.SURVEY]
 
 
 class CategoryEditor:
-    """The rows, the chips below them, and the sample that they come from."""
+    """The rows, the chips below them, and the button that samples the timeline."""
 
     def __init__(self, form: Form) -> None:
         self._form = form
@@ -44,9 +44,9 @@ class CategoryEditor:
         self._show()
 
     async def sample(self, *, is_resample: bool) -> None:
-        """Asks the timeline for its categories, fewer activities than last time for a resample."""
+        """Samples the timeline's categories; a resample reads fewer activities than the last one."""
         steps: list[str] = []
-        timer = ui.timer(0.3, lambda: self._said.set_text(steps[-1] if steps else "Asking …"))
+        timer = ui.timer(0.3, lambda: self._said.set_text(steps[-1] if steps else "Sampling …"))
         lookups = self._form.lookups
         with widgets.working(self._button):
             try:
@@ -61,7 +61,7 @@ class CategoryEditor:
         slow = " and ".join(f"{size:,}" for size in found.slow)
         self._said.set_text(
             f"{found.sampled:,} activities sampled, {len(found.categories):,} categories."
-            + (f" The timeline is slow: no answer in time for {slow}." if slow else "")
+            + (f" The timeline is slow: requests for {slow} timed out." if slow else "")
         )
         target = found.smaller_target
         self._button.set_text(f"Resample with {target:,}" if target else "Resample")
@@ -135,7 +135,7 @@ class CategoryEditor:
         rows = [(category.strip(), kind) for category, kind in self._rows if category.strip()]
         keys = [category_key(category) for category, _ in rows]
         twice = next((category for (category, _), key in zip(rows, keys, strict=True) if keys.count(key) > 1), None)
-        self._form.draft.refuse(PLACE, Unfit(self._rows, f"{twice} is there twice: leave one.") if twice else None)
+        self._form.draft.refuse(PLACE, Unfit(self._rows, f"{twice} is listed twice: remove one.") if twice else None)
         self._form.set(PLACE, dict(rows))
 
 
@@ -145,5 +145,5 @@ def _explain_types() -> None:
             with ui.column().classes("gap-0"):
                 ui.label(kind.value).classes("font-mono font-medium")
                 ui.label(meaning)
-        ui.label("What isn't mapped is kept as TYPE_MANUAL, with the category as it came, and counted.")
+        ui.label("Unmapped categories become TYPE_MANUAL. Their names are kept, and each run counts them.")
         ui.button("Close", on_click=dialog.close).props("flat autofocus")

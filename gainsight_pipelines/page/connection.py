@@ -1,7 +1,6 @@
 """The Connection card: Gainsight and the primary CRM, each with its state, its login, and a test.
 
-Secrets that somebody types belong to the draft: they are tested as they are typed, written by Save, and those that are
-set already are never shown.
+Typed secrets are part of the draft: they can be tested before Save writes them. Stored secrets are never shown.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from gainsight_pipelines.settings.yaml_document import Path as Place
 
 GAINSIGHT, CRM = "gainsight", "primary_crm"
 CREDENTIAL_CHECKS = frozenset({"address", "key", "accounts"})
-"""The checks that say whether a service lets us in; the others are about what the settings name there."""
+"""The checks of credentials; the others concern what the settings name in the service."""
 LOOKS: Mapping[Outcome, tuple[str, str]] = {
     Outcome.PASSED: ("check_circle", "good"),
     Outcome.WARNING: ("warning", "warn"),
@@ -44,9 +43,9 @@ LOOKS: Mapping[Outcome, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How the last test of a service ended, and when.
+    """Result and time of a service's last test.
 
-    `entered`: stands for the address and secrets that it was tested with; of others it says nothing.
+    `entered`: identifies the address and secrets that were tested; the result holds for these alone.
     """
 
     is_good: bool
@@ -61,7 +60,7 @@ class Connection:
     Args:
         form: the form.
         clock: the source of time.
-        states: how the last test of each service ended; shared by the tabs of a page.
+        states: the last test of each service; shared by all tabs.
     """
 
     def __init__(self, form: Form, clock: Clock, states: dict[str, State]) -> None:
@@ -82,7 +81,7 @@ class Connection:
         form.on_change.append(self._show_states)
 
     async def test_typed(self) -> Mapping[str, Sequence[Check]]:
-        """Tests each service for which secrets were typed, by itself; the checks that failed, by its name."""
+        """Tests each service with typed secrets separately. Returns the failed checks by service name."""
         found = {}
         for service in (self._gainsight, self._crm):
             if service is not None and service.typed():
@@ -90,16 +89,16 @@ class Connection:
         return found
 
     def names_of(self, title: str) -> tuple[str, ...]:
-        """The variables of a service that were typed."""
+        """The typed variables of a service."""
         return next(one.typed() for one in (self._gainsight, self._crm) if one is not None and one.title == title)
 
     def show_status(self, status: Status) -> None:
-        """What runs and the gate say of the connections."""
+        """Updates the states of the connections from the last runs and the gate."""
         self._status = status
         self._show_states()
 
     def refresh(self) -> None:
-        """Shows what is set by now, after saving."""
+        """Shows which secrets are set, after saving."""
         self._gainsight.show_login()
         self._show_crm()
 
@@ -114,7 +113,7 @@ class Connection:
         address.props["placeholder"] = "https://your-tenant.gainsightcloud.com"
 
     def _show_crm(self) -> None:
-        """The panel of the CRM that is chosen, or the choice alone."""
+        """The panel of the chosen CRM, or the choice alone."""
         kind = self._form.draft.get((CRM, "kind"))
         self._crm_box.clear()
         with self._crm_box:
@@ -124,7 +123,7 @@ class Connection:
 
     def _crm_fields(self) -> None:
         self._form.show_mistakes_of(CRM)
-        hint = "Owns the accounts. Gainsight's data are added to them; nothing is pulled without it."
+        hint = "Owns the accounts that Gainsight data is matched to. Nothing is pulled while it is unavailable."
         choice = widgets.choice(
             self._form, (CRM, "kind"), "Primary CRM", {str(kind): name for kind, name in CRM_NAMES.items()}, hint=hint
         )
@@ -132,12 +131,12 @@ class Connection:
         choice.on_value_change(lambda event: self._other_crm(before, event.value))
 
     def _other_crm(self, before: Any, kind: Any) -> None:
-        """Fields of one CRM's accounts mean nothing in the other: each keeps its own while the page is open."""
+        """Clears the account fields after the CRM changed. Each CRM's fields are kept while the page is open."""
         draft = self._form.draft
         places: list[Place] = [(CRM, "fields", name) for name in AccountFields.model_fields]
         places += [("common", "gsid_field"), (COMPANIES.section, "crm_id_field")]
         for section, definition in DEFINITIONS.items():
-            rows = definition.model.listed  # a section that is a list of objects names a field for each of them
+            rows = definition.model.listed  # a section with a list of objects has a field for each
             count = len(draft.get((section, rows)) or ()) if rows else 0
             places += [(section, rows, number, "gsid_field") for number in range(count)] if rows else []
             places += [] if rows else [(section, "gsid_field")]
@@ -152,11 +151,11 @@ class Connection:
         assert self._crm is not None
         self._crm.focus()
         if self._former[before] and before is not None:
-            with self._crm_box:  # the choice itself was made anew
-                ui.notify(f"The fields of {CRM_NAMES[before]} were taken out. Choose those of {CRM_NAMES[kind]}.")
+            with self._crm_box:  # the choice itself was rebuilt
+                ui.notify(f"The account fields of {CRM_NAMES[before]} were removed. Choose those of {CRM_NAMES[kind]}.")
 
     async def _check_everything(self) -> None:
-        """Shows each check as it is done."""
+        """Runs all checks and shows each when it is done."""
         self._findings.clear()
         found: list[Check] = []
         shown = 0
@@ -188,8 +187,8 @@ class Service:
         title: its name.
         clock: the source of time.
         states: the last tests.
-        fields: makes the fields that stand before the login.
-        part: the part of the validation that tests it; None: its kind.
+        fields: makes the fields above the login.
+        part: the part of the validation that tests it; None: same as `kind`.
     """
 
     def __init__(
@@ -225,7 +224,7 @@ class Service:
                     widgets.number_field(form, (GAINSIGHT, "quota_share"), "Share of the API quota", is_whole=False)
                     widgets.number_field(form, (GAINSIGHT, "overlap_minutes"), "Overlap in minutes")
             elif kind is not None:
-                with form.advanced(self._part, "Account fields that differ from the usual ones"):
+                with form.advanced(self._part, "Account field overrides"):
                     for field, info in AccountFields.model_fields.items():
                         place, load = (CRM, "fields", field), form.lookups.crm_fields
                         label = field.replace("_", " ").capitalize().replace("Arr", "ARR")
@@ -233,13 +232,13 @@ class Service:
         self.show_login()
 
     def focus(self) -> None:
-        """Puts the focus on its first field."""
+        """Focuses its first field."""
         _focus_first(self._box)
 
     # -- the login ------------------------------------------------------------------------------------------------
 
     def show_login(self, chosen: Login | None = None) -> None:
-        """The fields of the login that is in use, or of another one."""
+        """Shows the fields of the current login, or of another one."""
         self._login_box.clear()
         if self._kind is None:
             return
@@ -265,7 +264,7 @@ class Service:
         ]
         hint = ""
         if fixed:
-            hint = f"{fixed[0]} is set outside of this page, which selects this login."
+            hint = f"{fixed[0]} is set outside this page, which selects this login."
             select.disable()
         widgets.described(select, hint).classes("w-full")
         if self._read_only:
@@ -274,7 +273,7 @@ class Service:
         select.on_value_change(lambda event: self._choose(by_key[event.value]))
 
     def _choose(self, login: Login) -> None:
-        """Takes out of `.env` what would select a login before this one, and drops what was typed for others."""
+        """Removes variables from `.env` that would select another login, and drops what was typed for others."""
         assert self._kind is not None
         draft, own = self._form.draft, {variable.name for variable in login.variables}
         for name in self._names():
@@ -291,7 +290,7 @@ class Service:
         _focus_first(self._login_box)
 
     def _field(self, variable: Variable) -> None:
-        """A field for a variable. What is a secret is never shown once it is saved."""
+        """A field for a variable. A saved secret is never shown."""
         name, draft = variable.name, self._form.draft
         source = self._source(name)
         saved = "" if variable.is_secret or source is None else (self._saved().get(name) or "")
@@ -301,9 +300,9 @@ class Service:
         if variable.is_secret and source is not None:
             element.props["placeholder"] = "••••••••••••"
         texts = {
-            "environment": "Set in the environment, which wins: change it there.",
-            "file": f"In the file that {name}_FILE names: change it there.",
-            "dotenv": "Set in .env. Type a new one to replace it." if variable.is_secret else "Set in .env.",
+            "environment": "Set in the environment, which takes precedence. Change it there.",
+            "file": f"Set in the file that {name}_FILE names. Change it there.",
+            "dotenv": "Set in .env. Enter a new value to replace it." if variable.is_secret else "Set in .env.",
             None: "Optional." if variable.is_optional else "Not set yet.",
         }
         widgets.described(element, " ".join(filter(None, (texts[source], variable.hint if source is None else ""))))
@@ -343,13 +342,13 @@ class Service:
         return bool(self._saved().with_dotenv(self._form.draft.secrets).get(name))
 
     def typed(self) -> tuple[str, ...]:
-        """The variables of this service that were typed and aren't written yet."""
+        """The variables of this service that were typed and are not written yet."""
         return () if self._kind is None else tuple(name for name in self._names() if name in self._form.draft.secrets)
 
     # -- the state ------------------------------------------------------------------------------------------------
 
     def show_state(self, status: Status | None, gate: GateState | None) -> None:
-        """Shows how the last test ended, or what else is known.
+        """Shows the result of the last test, or what runs and the gate tell.
 
         Args:
             status: of the runs.
@@ -360,12 +359,12 @@ class Service:
         if self._kind is None:
             text, detail = "Not set up", "Choose the CRM that owns your accounts."
         elif not self._is_complete():
-            text, detail = "Not set up", "Fill in the address and the credentials, then test them."
+            text, detail = "Not set up", "Enter the address and the credentials, then test them."
         elif state is not None and state.entered == self._entered():
             text, kind = ("Connected", "good") if state.is_good else ("Not connected", "bad")
             detail = f"{state.text} Checked {ago(state.at, self._clock.now())}."
         elif self._is_edited():
-            detail = "Changed here and not tested yet."
+            detail = "Changed, not tested yet."
         elif gate is not None:
             text, kind = ("Connected", "good") if gate.is_open else ("Not connected", "bad")
             detail = f"{gate.text} Checked {gate.checked}."
@@ -392,10 +391,10 @@ class Service:
                 and (self._part != GAINSIGHT or bool(self._form.draft.get((GAINSIGHT, "base_url"))))
             )
         except PipelineError:
-            return True  # the test says what is wrong
+            return True  # the test reports the error
 
     def _entered(self) -> int:
-        """What a test is made with, saved or not."""
+        """Identifies the address and secrets that a test uses, saved or not."""
         draft = self._form.draft
         secrets = self._saved().with_dotenv(draft.secrets)
         where = draft.get((GAINSIGHT, "base_url")) if self._part == GAINSIGHT else self._kind
@@ -408,7 +407,7 @@ class Service:
             return str(error)
 
     async def test(self) -> Sequence[Check]:
-        """Tests the service as it stands on the page; the checks of its credentials that failed."""
+        """Tests the service with the values on the page. Returns the failed checks of its credentials."""
         self._found.clear()
         found: list[Check] = []
         entered = self._entered()
@@ -430,7 +429,7 @@ class Service:
         return failed
 
     def _said(self, check: Check) -> str:
-        """What a check found, as the state of a connection."""
+        """A check's result, as the state of a connection."""
         facts = check.facts
         if check.outcome is not Outcome.PASSED:
             return check.text
@@ -448,12 +447,12 @@ class Service:
 
 
 def _focus_first(box: ui.element) -> None:
-    """Puts the focus on the first field of what was made anew."""
+    """Focuses the first field after a rebuild."""
     box.client.run_javascript(f"getHtmlElement({box.id}).querySelector('input')?.focus()")
 
 
 def finding(check: Check) -> None:
-    """A line about a check."""
+    """A line with the result of a check."""
     icon, color = LOOKS[check.outcome]
     with ui.row().classes("items-start no-wrap gap-2 w-full"):
         ui.icon(icon).classes(f"{color} text-lg").props(

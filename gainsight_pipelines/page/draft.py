@@ -1,4 +1,4 @@
-"""What somebody is editing: the data of each section and the secrets, not yet written. Knows no browser."""
+"""The unsaved changes of a tab: each section's data, and secrets. No browser code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOW = "settings-page"
 
 @dataclass(frozen=True, slots=True)
 class Unfit:
-    """What a field shows and a section's data can't hold, such as a category twice or a text that isn't JSON."""
+    """Input that a section's data can't hold, such as a duplicate category or invalid JSON."""
 
     shown: Any
     why: str
@@ -34,12 +34,12 @@ class Draft:
     """The settings as one browser tab shows them.
 
     Attributes:
-        data: each section's.
-        secrets: variables that were typed for `.env`; None for one that is to be taken out.
-        unfit: what can't be saved, by place.
+        data: data by section.
+        secrets: variables to write to `.env`; None for one to remove.
+        unfit: input that can't be saved, by place.
 
     Args:
-        path: the settings file; need not be there yet.
+        path: the settings file; it may not exist yet.
 
     Raises:
         SettingsError: the file can't be read.
@@ -53,7 +53,7 @@ class Draft:
         self.unfit: dict[Place, Unfit] = {}
 
     def get(self, place: Place) -> Any:
-        """What stands in a place; the default where nothing does, None where there is none."""
+        """The value at a place, or its default, or None."""
         holder: Any = self.data
         for part in place:
             if isinstance(holder, dict):
@@ -65,7 +65,7 @@ class Draft:
         return holder
 
     def set(self, place: Place, value: Any) -> None:
-        """Puts a value in a place; mappings on the way are made. None takes out what has to be set."""
+        """Sets the value at a place and creates mappings on the way. None removes a required value."""
         holder: Any = self.data
         for part in place[:-1]:
             if isinstance(holder, dict) and holder.get(part) is None:
@@ -77,20 +77,20 @@ class Draft:
             holder[place[-1]] = value
 
     def set_secret(self, name: str, value: str | None, *, is_same: bool = False) -> None:
-        """Puts a variable in; None takes it out of `.env`, `is_same` forgets what was typed."""
+        """Sets a variable; None removes it from `.env`, and `is_same` drops what was typed."""
         if is_same:
             self.secrets.pop(name, None)
         else:
             self.secrets[name] = value
 
     def refuse(self, place: Place, unfit: Unfit | None) -> None:
-        """Notes what a field shows that can't be saved; None: by now it can."""
+        """Records input that can't be saved; None if it can be saved now."""
         self.unfit.pop(place, None)
         if unfit is not None:
             self.unfit[place] = unfit
 
     def changed(self) -> tuple[str, ...]:
-        """The sections that say something else than the file."""
+        """The sections that differ from the file."""
         unfit = {place[0] for place in self.unfit}
         return tuple(
             section for section in SECTIONS if self.data[section] != self._original[section] or section in unfit
@@ -101,7 +101,7 @@ class Draft:
         return bool(self.changed() or self.secrets)
 
     def mistakes(self, section: str) -> Sequence[tuple[Place, str]]:
-        """What will not do in a section, by place. One that isn't in the file and wasn't touched has none."""
+        """The errors in a section, by place. None for a section that is neither in the file nor changed."""
         if section not in self.changed() and section not in self.file.settings.errors:
             return ()
         unfit = [(place, one.why) for place, one in self.unfit.items() if place[0] == section]
@@ -113,7 +113,7 @@ class Draft:
         return unfit
 
     def settings(self) -> Settings:
-        """The settings as they would be if this were saved: what the tenant is asked with."""
+        """The settings as if this draft were saved. Lookups use them."""
         is_there = self.file.written_sections() | set(self.changed())
         data = {section: copy.deepcopy(self.data[section]) for section in SECTIONS if section in is_there}
         return settings_of(data, self.file.path)
@@ -122,16 +122,16 @@ class Draft:
         """The file's text with all changes.
 
         Raises:
-            SettingsError: something will not do.
+            SettingsError: the draft is not valid.
         """
         return self.file.with_sections({section: self.data[section] for section in self.changed()})
 
     def save(self, text: str, clock: Clock, secrets: Mapping[str, str | None] | None = None) -> None:
-        """Writes the file, then `.env`. What was typed and isn't among `secrets` stays typed.
+        """Writes the file, then `.env`. Typed secrets that are not in `secrets` stay in the draft.
 
         Raises:
-            ChangedMeanwhile: somebody else has changed it; nothing was written.
-            SettingsError: it will not do, or can't be written.
+            ChangedMeanwhile: the file has changed on disk; nothing was written.
+            SettingsError: the settings are not valid, or can't be written.
         """
         if text != self.file.text:
             self.file = self.file.write(text, clock, HOW)
@@ -142,28 +142,28 @@ class Draft:
             self.secrets = {name: value for name, value in self.secrets.items() if name not in secrets}
 
     def restore(self, version: Version, clock: Clock) -> None:
-        """Writes a former version of the file.
+        """Restores an earlier version of the file.
 
         Raises:
-            ChangedMeanwhile: somebody else has changed the file; nothing was written.
+            ChangedMeanwhile: the file has changed on disk; nothing was written.
             SettingsError: the version is no longer valid, or the file can't be written.
         """
         self.file.write(self.file.restore(version), clock, f"{HOW}: version {version.number} restored")
 
     def why_read_only(self) -> str | None:
-        """Why the settings can't be written here, as a sentence; None where they can."""
+        """Why the settings can't be written, as a sentence; None if they can."""
         return why_read_only(self.file.path)
 
     def why_secrets_read_only(self) -> str | None:
-        """Why `.env` can't be written here, as a sentence; None where it can."""
+        """Why `.env` can't be written, as a sentence; None if it can."""
         return why_read_only(dotenv_of(self.file.path))
 
     def is_stale(self) -> bool:
-        """Whether the file on disk is another one by now."""
+        """Whether the file on disk has changed."""
         return SettingsFile.read(self.file.path).text != self.file.text
 
     def on_theirs(self) -> tuple[Draft, tuple[str, ...]]:
-        """These changes on top of the file as it is now, and the sections that both sides have changed."""
+        """These changes rebased on the file on disk, and the sections that both sides changed."""
         theirs = Draft(self.file.path)
         both = tuple(section for section in self.changed() if theirs.data[section] != self._original[section])
         for section in self.changed():
@@ -179,12 +179,12 @@ def _is_required(place: Place) -> bool:
 
 
 def field_help(section: str, name: str, *, with_limits: bool) -> str:
-    """What a setting is, and what it takes: the words of the docs and of messages, where null is an empty field."""
+    """The description of a setting and the values that it takes, worded for a form."""
     field = SECTIONS[section].model_fields[name]
     takes = next((item.text for item in field.metadata if isinstance(item, Takes)), "") if with_limits else ""
     return in_a_form(f"{field.description} Takes {takes}." if takes else str(field.description))
 
 
 def in_a_form(text: str | None) -> str:
-    """A model's words, for a form: null is an empty field there."""
+    """A description worded for a form, where null is an empty field."""
     return re.sub(r"\bnull\b", "empty", text or "")

@@ -1,4 +1,4 @@
-"""History: every version of the settings that was written, what each would change, and back to it."""
+"""The History dialog: lists the versions of the settings, compares and restores them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHOWN = 50
 
 
 def show_difference(text: str) -> None:
-    """A unified diff in colours."""
+    """Shows a unified diff in colours."""
     with ui.column().classes("w-full gap-0 font-mono small overflow-x-auto banner"):
         for line in text.splitlines():
             color = {"+": "good", "-": "bad-text"}.get(line[:1], "muted")
@@ -30,7 +30,7 @@ def show_history(form: Form, clock: Clock, restore: Callable[[Version], Awaitabl
     Args:
         form: the form.
         clock: the source of time.
-        restore: called with the version that somebody wants back, once the dialog is closed.
+        restore: called with the version to restore, once the dialog is closed.
     """
     file = form.draft.file
     try:
@@ -45,7 +45,7 @@ def show_history(form: Form, clock: Clock, restore: Callable[[Version], Awaitabl
 
     with widgets.dialog("History") as dialog:
         if not versions:
-            ui.label("Nothing was saved from here yet: a version is kept each time.").classes("muted")
+            ui.label("No versions yet. Each save keeps one.").classes("muted")
         with ui.column().classes("w-full gap-0 rows").props('role="list"'):
             for version in versions:
                 _row(form, clock, version, restored)

@@ -1,4 +1,4 @@
-"""What the page asks the tenant and the CRM. All of it is called in worker threads; no browser here."""
+"""Lookups in the tenant and the CRM, called in worker threads. No browser code."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from gainsight_pipelines.discovery.validation import Check, validate
 from gainsight_pipelines.settings import Settings
 
 Options = dict[str, str]
-"""What a picker offers: API name → as it is shown."""
+"""A picker's options: API name → label."""
 
 
 EVERYTHING = ("settings", "gainsight", "primary_crm", "pulls", "matching")
-"""What the page has looked at; the database is looked at by whoever serves it."""
+"""The parts of the validation that the page runs; not the database, which the command opens."""
 
 
 class Lookups:
     """The tenant and the CRM of one browser tab.
 
     Args:
-        folder: the data folder, where names are kept for minutes.
+        folder: the data folder, which caches names for some minutes.
         clock: the source of time.
         environ: the environment.
-        answer_seconds: how long one call may take.
+        answer_seconds: timeout of one call.
     """
 
     def __init__(
@@ -49,27 +49,27 @@ class Lookups:
         self._catalog: Catalog | None = None
 
     def use(self, settings: Settings, typed: Mapping[str, str | None]) -> None:
-        """Asks with these settings and secrets from now on; a look-up that is under way goes on with its own."""
+        """Uses these settings and secrets from now on. A lookup in progress keeps its own."""
         connections = InteractiveClients(
             settings, self._clock, self.environ, answer_seconds=self._answer_seconds, typed=dict(typed)
         )
         if self._catalog is None:
             self._catalog = Catalog(connections, self._cache)
-        else:  # one catalog, so that pickers that ask the same at once share an answer
+        else:  # one catalog, so that pickers that ask the same at the same time share a response
             self._catalog.connections = connections
 
     def validate(self, parts: Collection[str], found: Callable[[Check], None]) -> None:
-        """Looks at a connection, or at all that the settings name, with secrets that need not be written yet.
+        """Validates a connection, or everything that the settings name, with secrets that may not be saved yet.
 
         Args:
-            parts: as `discovery.validation` has them; EVERYTHING for all of the page.
-            found: takes each check as it is done.
+            parts: parts of `discovery.validation`; EVERYTHING for all that the page validates.
+            found: called with each check when it is done.
         """
         for check in validate(Catalog(self._ask.connections, self._cache), None, parts=parts):
             found(check)
 
     def objects(self) -> Options:
-        """The tenant's objects that can be read."""
+        """The tenant's readable objects."""
         found = self._ask.objects().objects
         return {one.name: _shown(one.name, one.label, one.object_type) for one in found if one.is_readable}
 
@@ -84,15 +84,15 @@ class Lookups:
         return {one.name: _shown(one.name, one.label, one.data_type) for one in self._ask.crm_fields().fields}
 
     def categories(self, *, resample: bool, say: Callable[[str], None]) -> CategorySample:
-        """The timeline's categories; `resample` asks for fewer activities than last time."""
+        """The timeline's categories; `resample` reads fewer activities than last time."""
         return sample_categories(self._ask, resample=resample, answer_seconds=self._answer_seconds, say=say)
 
     def check_filter(self, object_name: str, document: Any) -> Preview:
-        """How many records of an object a filter matches, with some of them."""
+        """The number of records that a filter matches, and some of them."""
         return preview(self._ask, object_name, document=document)
 
     def forget(self) -> None:
-        """Drops what is kept, after a new key."""
+        """Clears the cache, after a new key."""
         self._cache.forget()
 
     @property

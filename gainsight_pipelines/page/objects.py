@@ -1,4 +1,4 @@
-"""A card per Gainsight object, one for what is common to them, one for schedules: toggle, pickers, the rest folded."""
+"""The sections of the form: a card per Gainsight object, one for account matching and one for schedules."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ SHOWN_RECORDS, SHOWN_FIELDS = 3, 8
 
 
 class Accordion:
-    """One section of the settings, which can be built anew when its JSON was edited."""
+    """A section of the settings. It is rebuilt after its JSON was edited."""
 
     def __init__(self, form: Form, section: str) -> None:
         self._form, self._section = form, section
         self._title = TITLES[section]
-        widgets.heading(self._title).classes("sr-only")  # what stands inside a button is no heading
+        widgets.heading(self._title).classes("sr-only")  # screen readers ignore headings inside buttons
         with ui.expansion().classes("w-full section") as self._expansion:
             self._body = ui.column().classes("w-full gap-4").props(f'role="group" aria-label="{self._title}"')
         with self._expansion.add_slot("header"), ui.row().classes("items-center no-wrap w-full gap-3"):
@@ -98,13 +98,13 @@ def _common(form: Form) -> None:
 
 
 class Owners:
-    """Who owns the assets, a line each."""
+    """The owners of the assets, one per line."""
 
     def __init__(self, form: Form) -> None:
         place = ("common", "owners")
         area = ui.textarea("Owners of the assets", value="\n".join(form.draft.get(place) or []))
         area.on_value_change(lambda event: form.set(place, (event.value or "").split()))
-        widgets.described(area, f"{widgets.shown_help(place)} One a line.").classes("w-full").props("autogrow")
+        widgets.described(area, f"{widgets.shown_help(place)} One per line.").classes("w-full").props("autogrow")
         area.set_enabled(form.why_read_only is None)
         form.register(place, lambda error: widgets.show_error(area, error), area)
 
@@ -120,8 +120,8 @@ def _owner(form: Form) -> str:
 
 def _company(form: Form) -> None:
     hint = (
-        f"{_owner(form)} stays the source of truth: no account is created or changed, Gainsight's attributes stand"
-        " beside it."
+        f"Adds Gainsight's attributes to the accounts. {_owner(form)} stays the source of truth: no account is created"
+        " or changed."
     )
     widgets.switch(form, ("company", "enabled"), "Pull company attributes", hint=hint)
     fields = _fields_of(form, lambda: COMPANY_OBJECT)
@@ -146,7 +146,7 @@ def _company(form: Form) -> None:
 
 
 def _activity(form: Form) -> None:
-    hint = "Adds meetings, calls, e-mails and notes of the timeline to the accounts. Nothing is written to Gainsight."
+    hint = "Adds meetings, calls, emails and notes from the timeline to the accounts. Nothing is written to Gainsight."
     toggle = widgets.switch(form, ("activity", "enabled"), "Pull timeline activities", hint=hint)
     editor = CategoryEditor(form)
 
@@ -157,7 +157,7 @@ def _activity(form: Form) -> None:
     toggle.on_value_change(lambda event: toggled(bool(event.value)))
     with form.advanced("activity"):
         days = ("activity", "initial_lookback_days")
-        widgets.number_field(form, days, "Days of the first read").props["placeholder"] = "everything"
+        widgets.number_field(form, days, "Days to read at first").props["placeholder"] = "everything"
         _override(form, "activity")
 
 
@@ -180,7 +180,7 @@ def _surveys(form: Form) -> None:
 
 
 class SurveyRows:
-    """The survey objects: one in single mode, a row each in multiple mode."""
+    """The survey objects: one in single mode, a row per object in multiple mode."""
 
     def __init__(self, form: Form) -> None:
         self._form = form
@@ -209,7 +209,7 @@ class SurveyRows:
             kind = widgets.text_field(
                 form, (*place, "survey_type"), "Survey type", hint=in_a_form(fields["survey_type"].description)
             )
-            kind.props["placeholder"] = "found out"
+            kind.props["placeholder"] = "detected"
             load = _fields_of(form, lambda: form.draft.get((*place, "object")))
             hint = in_a_form(fields["company_field"].description)
             Picker(form, (*place, "company_field"), "Company field", load, hint=hint)
@@ -233,7 +233,7 @@ class SurveyRows:
 
 
 class ObjectRows:
-    """Further objects: a row each, with the object, its company field and how far back to read."""
+    """Further objects: a row per object, with its company field and lookback."""
 
     def __init__(self, form: Form, section: str) -> None:
         self._form, self._section = form, section
@@ -286,7 +286,7 @@ class ObjectRows:
 
 
 class FilterCheck:
-    """A where-clause as JSON, and what it would bring."""
+    """The editor of a where clause as JSON, with a button that shows what it matches."""
 
     def __init__(self, form: Form) -> None:
         self._form = form
@@ -314,10 +314,10 @@ class FilterCheck:
         self._form.set(FILTER, value)
 
     def _parsed(self) -> Any:
-        """The filter.
+        """The parsed filter.
 
         Raises:
-            ValueError: it can't be read; says where.
+            ValueError: not JSON; says where.
         """
         text = (self._area.value or "").strip()
         if not text:
@@ -325,18 +325,18 @@ class FilterCheck:
         try:
             found = json.loads(text)
         except json.JSONDecodeError as error:
-            raise ValueError(f"This isn't JSON: line {error.lineno}, column {error.colno}: {error.msg}.") from None
+            raise ValueError(f"Not valid JSON: line {error.lineno}, column {error.colno}: {error.msg}.") from None
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"This isn't JSON: {error}.") from None
+            raise ValueError(f"Not valid JSON: {error}.") from None
         if not isinstance(found, dict):
-            raise ValueError("It takes a JSON object, in braces.")  # noqa: TRY004 - said at the field like the rest
+            raise ValueError("Must be a JSON object, in braces.")  # noqa: TRY004 - shown at the field like the others
         return found
 
     async def _check(self) -> None:
         try:
             parsed = self._parsed()
         except ValueError:
-            return  # the field says it
+            return  # the field shows the error
         self._found.clear()
         form = self._form
         with widgets.working(self._button):
@@ -354,7 +354,7 @@ class FilterCheck:
                     self._show(found)
 
     def _show(self, found: Any) -> None:
-        ui.label(f"{found.object_name}: {found.count} records match; nothing was written.")
+        ui.label(f"{found.object_name}: {found.count} records match. Nothing was written.")
         for note in found.notes:
             ui.label(note).classes("small muted")
         records = [record.raw for record in found.records[:SHOWN_RECORDS]]
@@ -426,10 +426,10 @@ def _aggregate(form: Form, fields: widgets.Load) -> list[Picker]:
         for name, label in labels.items()
     ]
     kinds = {
-        "auto": "by its type",
-        "crm_id": "the CRM's account id",
-        "gsid": "a GSID",
-        "domain": "the account's domain",
+        "auto": "detect",
+        "crm_id": "CRM account ID",
+        "gsid": "GSID",
+        "domain": "account domain",
     }
     widgets.choice(
         form, (*place, "key_kind"), "What the key holds", kinds, hint=in_a_form(described["key_kind"].description)
@@ -445,7 +445,7 @@ def _schedules(form: Form) -> None:
     widgets.text_field(form, ("schedules", "timezone"), "Time zone")
     for section, definition in DEFINITIONS.items():
         if definition.is_each_scheduled:
-            continue  # by object: in the JSON below
+            continue  # one per object: edited as JSON below
         place = ("schedules", section)
         field = widgets.text_field(form, place, f"{definition.title} (cron)")
         field.props["placeholder"] = f"{definition.cron}  ({cadence(definition.cron)})"
@@ -467,7 +467,7 @@ def _alerts(form: Form) -> None:
 
 
 def _fields_of(form: Form, name: Callable[[], str | None]) -> widgets.Load:
-    """A picker's options: the fields of the object that is chosen by then."""
+    """A picker's options: the fields of the object that is currently chosen."""
 
     def load() -> dict[str, str]:
         chosen = name()
@@ -485,4 +485,4 @@ _PARTS: dict[str, Callable[[Form], None]] = {
     "schedules": _schedules,
     "alerts": _alerts,
 }
-"""By section; one that is a list of rows for any object is drawn by `ObjectRows`."""
+"""By section. `ObjectRows` draws a section that is a list of objects."""

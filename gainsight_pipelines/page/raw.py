@@ -1,4 +1,4 @@
-"""Show JSON: a section as it holds, defaults filled in, editable (W3); a mistake is told with its line."""
+"""The Show JSON dialog: edits a section, with defaults, as JSON, and names the line of an error."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def show_json(form: Form, section: str, title: str, rebuild: Callable[[], None])
 
     Args:
         form: the form.
-        section: whose JSON.
-        title: its name for people.
-        rebuild: called when the section was edited so.
+        section: the section to edit.
+        title: its title.
+        rebuild: called after the section was edited.
     """
     with ui.row().classes("w-full justify-end"):
         button = ui.button("Show JSON", icon="data_object", on_click=lambda: _open(form, section, title, rebuild))

@@ -1,4 +1,4 @@
-"""Serves the page: on the loopback address unless told otherwise, to whoever has the address from the terminal."""
+"""Serves the page, by default on the loopback address. The URL in the terminal holds the token."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from gainsight_pipelines.page.view import Outside, View
 
 LOG_LEVEL = "warning"
 RECONNECT_SECONDS = 3600.0
-"""For so long a tab that has lost its connection (a lid closed over lunch) finds its changes again."""
+"""How long a disconnected tab's changes are kept, for example while a laptop is asleep."""
 
 
 def serve(outside: Outside, host: str, port: int, say: Callable[[str], None], *, public_url: str | None = None) -> None:
     """Serves the page until Ctrl-C.
 
     Args:
-        outside: what it works on.
-        host: the address to listen on.
-        port: its port; 0: a free one.
-        say: takes sentences for the terminal, the page's address among them.
-        public_url: the address that browsers use, where a proxy stands in front of the page.
+        outside: settings file, clock, lookups and runs.
+        host: address to listen on.
+        port: its port; 0 for a free one.
+        say: prints messages, including the page's URL.
+        public_url: URL that browsers use if a proxy is in front of the page.
 
     Raises:
-        PermanentError: the address can't be listened on.
-        SettingsError: the public address isn't one.
+        PermanentError: the address is not available.
+        SettingsError: the public URL is not valid.
     """
     public = Origin.of(public_url) if public_url else None
     listening = _listen(host, port)
@@ -47,8 +47,8 @@ def serve(outside: Outside, host: str, port: int, say: Callable[[str], None], *,
     access = Access(app, host, listens_on, lambda next_one: say(f"Opened. For another browser: {next_one}"), public)
     config = uvicorn.Config(access, log_level=LOG_LEVEL, access_log=False, timeout_graceful_shutdown=2)
     if public is not None:
-        say(f"The proxy at {public.scheme}://{public.netloc}{public.path} has to pass on to {host} port {listens_on}.")
-    say(f"Settings page: {access.address}   (opens once; Ctrl-C ends it)")
+        say(f"The proxy at {public.scheme}://{public.netloc}{public.path} must forward to {host} port {listens_on}.")
+    say(f"Settings page: {access.address}   (this URL works once; Ctrl-C stops the page)")
     with listening:
         uvicorn.Server(config).run(sockets=[listening])
 
@@ -63,9 +63,9 @@ def _listen(host: str, port: int) -> socket.socket:
         listening = socket.socket(family)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
-        listening.listen()  # who opens the address at once waits a moment, and isn't refused
+        listening.listen()  # a browser that opens the URL at once waits instead of being refused
     except OSError as error:
         raise PermanentError(
-            f"{host} port {port} can't be used: {error.strerror}.", "Choose another one with --port or --host."
+            f"{host} port {port} can't be used: {error.strerror}.", "Choose another with --port or --host."
         ) from None
     return listening

@@ -1,4 +1,4 @@
-"""The object sync status on top (B1 to B5): a row per enabled object, its last run, Run per row and for all."""
+"""The status banner: a row per enabled object with its last run and a Run button, and Run all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gainsight_pipelines.page import widgets
 REFRESH_SECONDS = 2.0
 START_SECONDS = 60.0
 KINDS = {"starting": "busy", "running": "busy", "completed": "good", "failed": "bad", "skipped": "warn"}
-"""The colour of each status; the others have none."""
+"""Colours by status; other statuses have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +22,14 @@ class StatusRow:
     """One enabled object.
 
     Attributes:
-        name: of the pull.
+        name: the pull's name.
         status: running, completed, failed, skipped or never.
-        when: when the last run ended, or began if it goes on, like "3 min ago"; empty where it never ran.
+        when: age of the last run's end, or of its start while it runs ("3 min ago"); empty if it never ran.
         note: why it failed, or what to do.
-        run_page: the address of the last run's page in Dagster, where there is one.
-        title: what people call it.
-        counts: what the last run read, and what it left without an account; empty where it never ran.
-        next_due: "in 2 h"; empty where its schedule is stopped.
+        run_page: URL of the last run in the Dagster UI, or None.
+        title: the pull's title.
+        counts: records read and unmatched by the last run; empty if it never ran.
+        next_due: "in 2 h"; empty if the schedule is stopped.
     """
 
     name: str
@@ -44,9 +44,9 @@ class StatusRow:
 
 @dataclass(frozen=True, slots=True)
 class GateState:
-    """Whether the primary CRM was there when somebody looked last.
+    """Result of the last check of the primary CRM.
 
-    `text`: what was found, as a sentence. `checked`: when, like "3 min ago". `is_stale`: nobody has looked for long.
+    `text`: the result, as a sentence. `checked`: its age ("3 min ago"). `is_stale`: the check is overdue.
     """
 
     is_open: bool
@@ -57,9 +57,9 @@ class GateState:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The banner as it is now.
+    """The contents of the banner.
 
-    `gate`: None if nobody looked yet. `completed`: when the last completed run of any row ended, like "3 min ago".
+    `gate`: None before the first check. `completed`: age of the last completed run of any row ("3 min ago").
     """
 
     gate: GateState | None
@@ -69,14 +69,14 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """What the banner needs of the outside. All of it is called in worker threads and may raise PipelineError.
+    """The functions that the banner uses. They are called in worker threads and may raise PipelineError.
 
     Attributes:
-        status: the banner.
-        start: starts one object's pull and returns the page of its run; None: nothing is known that could, and
-            `why_not` says so.
-        reload: has Dagster load the settings anew; None as above.
-        page: the address of the Dagster UI, where it is known.
+        status: reads the banner.
+        start: starts one object's pull and returns the URL of its run. None if Dagster's URL is not known; `why_not`
+            then says so.
+        reload: makes Dagster reload the settings; None as above.
+        page: URL of the Dagster UI, or None.
     """
 
     status: Callable[[], Status]
@@ -87,7 +87,7 @@ class Runs:
 
 
 class Starts:
-    """Runs that were asked for here: Dagster takes seconds until it begins one, and each row says so meanwhile."""
+    """Runs started from this page. Dagster takes seconds to begin one; until then the row shows Starting."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -95,7 +95,7 @@ class Starts:
         self._refused: dict[str, tuple[str | None, str]] = {}
 
     def asked(self, row: StatusRow, run_page: str) -> None:
-        """A run was asked for; that is its page."""
+        """A run was requested; `run_page` is its URL."""
         self._refused.pop(row.name, None)
         self._asked[row.name] = (row.run_page, run_page, self._clock.monotonic() + START_SECONDS)
 
@@ -104,11 +104,11 @@ class Starts:
         self._refused[row.name] = (row.run_page, why)
 
     def is_awaited(self, name: str) -> bool:
-        """Whether a run was asked for a moment ago: it isn't asked for twice."""
+        """Whether a requested run has not begun yet, so that it is not requested twice."""
         return name in self._asked and self._clock.monotonic() <= self._asked[name][2]
 
     def seen(self, row: StatusRow) -> StatusRow:
-        """A row as it is to be shown, given what was asked for since its last run."""
+        """The row to show, given the runs that were requested since its last run."""
         before, why = self._refused.get(row.name, (None, ""))
         if why and row.run_page == before:
             return replace(row, note=why)
@@ -121,12 +121,12 @@ class Starts:
             return row
         note = ""
         if self._clock.monotonic() > until:
-            note = "It was asked for more than a minute ago. Is a Dagster daemon alive? The run's page says more."
-        return replace(row, status="starting", when="not begun yet", counts="", note=note, run_page=run_page)
+            note = "Requested more than a minute ago. Is the Dagster daemon running? See the run in the Dagster UI."
+        return replace(row, status="starting", when="queued", counts="", note=note, run_page=run_page)
 
 
 class _Row:
-    """The elements of one row, which stay while what they show changes: so does the focus."""
+    """The elements of one row. They are updated in place, which keeps the focus."""
 
     def __init__(self, row: StatusRow, run: Callable[[], Awaitable[None]], *, can_run: bool) -> None:
         self._title = row.title or row.name
@@ -154,7 +154,7 @@ class _Row:
             self._note = ui.label().classes("w-full small whitespace-pre-line break-words")
 
     def show(self, row: StatusRow) -> bool:
-        """Shows a row; whether its status is another one than before."""
+        """Shows a row. Returns whether its status has changed."""
         is_news = row.status != self.status
         self.status = row.status
         widgets.set_pill(self._pill, row.status.capitalize(), KINDS.get(row.status, ""))
@@ -183,9 +183,9 @@ class Banner:
     """The banner.
 
     Args:
-        runs: what it needs of the outside.
+        runs: the functions that it uses.
         clock: the source of time.
-        on_status: told the status, each time that it is read.
+        on_status: called with each status that is read.
     """
 
     def __init__(self, runs: Runs, clock: Clock, on_status: Callable[[Status], None]) -> None:
@@ -209,7 +209,7 @@ class Banner:
             self._gate.set_visibility(False)
             if runs.start is None:
                 ui.label(runs.why_not).classes("small muted")
-            self._none = ui.label("No object is enabled yet: enable one below, and save.").classes("muted")
+            self._none = ui.label("No object is enabled yet. Enable one below, then save.").classes("muted")
             self._none.set_visibility(False)
             self._list = ui.column().classes("w-full gap-0 rows").props('role="list"')
             self._list.set_visibility(False)
@@ -219,7 +219,7 @@ class Banner:
         self._timer = ui.timer(REFRESH_SECONDS, self.refresh)
 
     async def refresh(self) -> None:
-        """Reads the status anew, while somebody can see it."""
+        """Updates the status while the tab is visible."""
         if not self._list.client.has_socket_connection:
             return
         try:
@@ -229,7 +229,7 @@ class Banner:
             self._error.set_visibility(True)
             return
         if status is None:
-            return  # the page is about to end
+            return  # the page is shutting down
         self._error.set_visibility(False)
         self._read = status.rows
         self._show_gate(status.gate)
@@ -240,8 +240,8 @@ class Banner:
         self._gate.set_visibility(gate is not None)
         if gate is None:
             return
-        old = f" Nobody has looked since {gate.checked}: is a Dagster daemon running?" if gate.is_stale else ""
-        text = gate.text if gate.is_open else f"Nothing is pulled while the primary CRM is not there. {gate.text}"
+        old = f" Last checked {gate.checked}: is the Dagster daemon running?" if gate.is_stale else ""
+        text = gate.text if gate.is_open else f"Nothing is pulled while the primary CRM is unavailable. {gate.text}"
         self._gate_text.set_text(f"{text}{old}")
         self._gate_icon.set_name("check_circle" if gate.is_open else "lock")
         self._gate_icon.classes(replace=f"text-lg {'good' if gate.is_open else 'bad-text'}")
@@ -270,10 +270,10 @@ class Banner:
             await self._run(list(self._rows))
 
     async def _run(self, names: Sequence[str]) -> None:
-        """Starts one run per object; one that can't be started leaves the others alone.
+        """Starts one run per object. One that can't be started does not stop the others.
 
-        Not by the job that runs all: that answers with a run of its own, whose failures would have to be looked for,
-        and its pulls begin half a minute later. Here each answer is a run or the reason why there is none.
+        It does not use the job `sync_all`, whose pulls begin half a minute later and whose failures are not reported
+        here.
         """
         start = self._runs.start
         if start is None:

@@ -2,7 +2,7 @@
 
 COLORS = {"primary": "#2457d6", "positive": "#18794e", "negative": "#b3261e", "warning": "#8a5a00", "dark": "#171a21"}
 
-# Fields have their label above the box, and as much room below as their explanation needs. The colours are variables,
+# Fields have their label above the box, and as much space below as their hint needs. The colours are variables,
 # since Quasar's own rules can't be overridden: what is readable on white isn't on black.
 STYLE = """
 :root {

@@ -1,4 +1,4 @@
-"""The page as a whole: banner, connection, accordions, and saving with a look at the difference first."""
+"""The whole page: banner, connection, sections, and saving after a review of the changes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gainsight_pipelines.settings.editing import ChangedMeanwhile, difference
 from gainsight_pipelines.settings.history import Version
 
 STALE_SECONDS = 4.0
-MEANWHILE = "The file was changed by somebody else meanwhile: look at your changes once more."
+MEANWHILE = "Someone else has changed the file. Review your changes again."
 LOST = """
 const popup = document.getElementById("popup");
 popup.setAttribute("role", "alert");
@@ -34,19 +34,19 @@ window.socket.on("connect_error", async () => {
   if (answer?.status === 403) popup.lastElementChild.textContent = await answer.text();
 });
 """
-"""Has the note about a lost connection read aloud. A page that was started anew doesn't know this tab, and says so."""
+"""Makes screen readers announce a lost connection. A restarted page does not know this tab; the note then says so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What the page works on.
+    """What the page works with.
 
     Attributes:
         path: the settings file.
         clock: the source of time.
-        lookups: makes the look-ups of one tab.
-        runs: the banner's.
-        states: how the last tests of the connections ended, for all tabs.
+        lookups: makes the lookups of one tab.
+        runs: the functions of the banner.
+        states: the last tests of the connections, shared by all tabs.
     """
 
     path: Path
@@ -90,7 +90,7 @@ class View:
         ui.timer(STALE_SECONDS, self._look_at_file)
 
     def _show(self, draft: Draft | None) -> None:
-        """Shows the form of a draft; None: of the file as it is."""
+        """Shows the form of a draft; None: of the file on disk."""
         self._box.clear()
         self._notice.set_visibility(False)
         with self._box:
@@ -98,7 +98,7 @@ class View:
                 draft = draft or Draft(self._outside.path)
             except PipelineError as error:
                 ui.label(str(error)).classes("bad-text").props('role="alert"')
-                ui.button("Read it again", icon="refresh", on_click=lambda: self._show(None))
+                ui.button("Reload", icon="refresh", on_click=lambda: self._show(None))
                 self._form = None
                 self._state()
                 return
@@ -108,7 +108,7 @@ class View:
             if why:
                 with ui.row().classes("banner w-full items-start no-wrap gap-2").props('role="note"'):
                     ui.icon("lock").classes("text-lg").props("aria-hidden=true")
-                    text = f"These settings are read-only: {why} Change them where they come from."
+                    text = f"These settings are read-only: {why} Change them at their source."
                     ui.label(text).classes("min-w-0 break-words")
             self._connection = Connection(self._form, self._outside.clock, self._outside.states)
             with ui.column().classes("w-full gap-3"):
@@ -126,7 +126,7 @@ class View:
         count = 0 if draft is None else len(draft.changed()) + bool(draft.secrets)
         self._save.set_text(f"Save ({count})" if count else "Save")
         can_save = draft is not None and (draft.why_read_only() is None or draft.why_secrets_read_only() is None)
-        self._save.set_enabled(can_save)  # with nothing to save as well: it keeps the focus
+        self._save.set_enabled(can_save)  # also if there is nothing to save, to keep the focus
         self._undo.set_visibility(bool(count))
         if bool(count) != self._is_guarded:
             self._is_guarded = bool(count)
@@ -139,7 +139,7 @@ class View:
             def confirmed() -> None:
                 dialog.close()
                 self._show(None)
-                ui.notify("Your changes are discarded.")
+                ui.notify("Changes discarded.")
 
             ui.button("Back", on_click=dialog.close).props("flat autofocus")
             ui.button("Discard", icon="undo", on_click=confirmed).props("unelevated")
@@ -160,25 +160,25 @@ class View:
                 return
             self._show(None)
         with self._box:
-            ui.notify(f"Version {version.number} is restored.", type="positive")
+            ui.notify(f"Version {version.number} restored.", type="positive")
             await self._reload()
 
     async def _look_at_file(self) -> None:
-        """Somebody else's change: taken over where nothing was changed here, told where something was."""
+        """Loads someone else's change of the file, or offers a choice if this tab has changes too."""
         form = self._form
         if form is None or self._notice.visible or not self._box.client.has_socket_connection:
             return
         try:
             is_stale = await run.io_bound(form.draft.is_stale)
         except PipelineError:
-            return  # saving says it
+            return  # saving reports the error
         if not is_stale or form is not self._form:
             return
         if form.draft.changed():
             self._tell_of_change()
         else:
             self._show(form.draft.on_theirs()[0])  # with the secrets that were typed
-            ui.notify("The file was changed by somebody else: this is how it is now.")
+            ui.notify("Someone else changed the file. The page shows the new settings.")
 
     def _tell_of_change(self) -> None:
         form = self._form
@@ -186,7 +186,7 @@ class View:
             return
         self._notice.clear()
         with self._notice:
-            ui.label("The settings file was changed by somebody else meanwhile. Nothing of theirs was written over.")
+            ui.label("Someone else has changed the settings file. Their changes were not overwritten.")
             try:
                 rebased, both = form.draft.on_theirs()
                 theirs = Draft(form.draft.file.path)
@@ -198,21 +198,21 @@ class View:
             changes = difference(form.draft.file.text, rebased.file.text, form.draft.file.path.name)
             ui.label(changes).classes("font-mono small whitespace-pre-wrap break-words")
             if both:
-                ui.label(f"You both changed {', '.join(both)}: keeping yours replaces theirs there.")
+                ui.label(f"You both changed {', '.join(both)}. Your changes would replace theirs there.")
             with ui.row():
-                mine = ui.button("Put my changes on top of theirs", on_click=lambda: self._show(rebased))
+                mine = ui.button("Apply my changes to theirs", on_click=lambda: self._show(rebased))
                 mine.props("unelevated")
-                ui.button("Take theirs, drop mine", on_click=lambda: self._show(theirs)).props("outline")
+                ui.button("Discard mine", on_click=lambda: self._show(theirs)).props("outline")
         self._notice.set_visibility(True)
 
     async def _ask_to_save(self) -> None:
-        """Shows what would change, with the secrets tested; goes to the first mistake instead where there is one."""
+        """Tests the secrets and shows the changes for review; if there is an error, goes to it instead."""
         form, connection = self._form, self._connection
         if form is None or connection is None:
             return
         draft = form.draft
         if not draft.is_changed():
-            ui.notify("There is nothing to save: the file says the same.")
+            ui.notify("There is nothing to save.")
             return
         wrong = [mistake for section in draft.changed() for mistake in draft.mistakes(section)]
         if wrong:
@@ -235,7 +235,7 @@ class View:
             self._review(draft, text, failed, dialog)
 
     def _review(self, draft: Draft, text: str, failed: Mapping[str, Sequence[Check]], dialog: ui.dialog) -> None:
-        """The changes, the secrets, and what to do about those that were refused."""
+        """Shows the changes, the secrets, and a choice for rejected secrets."""
         if text != draft.file.text:
             show_difference(draft.file.difference(text))
         left_out: dict[str, ui.switch] = {}
@@ -243,26 +243,28 @@ class View:
             with ui.column().classes("w-full gap-1"):
                 widgets.heading("Secrets in .env, which only you can read", 3)
                 for name, value in draft.secrets.items():
-                    ui.label(f"{name} is {'taken out' if value is None else 'set'}").classes("font-mono small")
+                    ui.label(f"{name} will be {'removed' if value is None else 'set'}").classes("font-mono small")
         for title, checks in failed.items():
             with ui.column().classes("w-full gap-2 banner bad").props('role="alert"'):
-                ui.label(f"{title} could not be reached with what you typed, so it isn't saved.").classes("font-medium")
+                ui.label(f"Connecting to {title} with these credentials failed: they will not be saved.").classes(
+                    "font-medium"
+                )
                 for check in checks:
                     finding(check)
-                left_out[title] = ui.switch(f"Save the secrets of {title} all the same").props("dense")
+                left_out[title] = ui.switch(f"Save the secrets of {title} anyway").props("dense")
         with ui.row().classes("w-full justify-end"):
             ui.button("Back", on_click=dialog.close).props("flat")
 
             async def confirmed() -> None:
                 dialog.close()
                 given_up = [title for title, anyway in left_out.items() if not anyway.value]
-                with self._box:  # the dialog is gone before all is said
+                with self._box:  # the dialog closes before the last notification
                     await self._confirmed(draft, text, given_up)
 
             ui.button("Save", icon="save", on_click=confirmed).props("autofocus unelevated")
 
     async def _confirmed(self, draft: Draft, text: str, given_up: Sequence[str]) -> None:
-        """Writes what was reviewed, without the secrets of the services in `given_up`."""
+        """Writes the reviewed changes, without the secrets of the services in `given_up`."""
         if self._connection is None or self._form is None or self._form.draft is not draft:
             ui.notify(MEANWHILE)
             return

@@ -1,4 +1,4 @@
-"""Fields of the form, each bound to one place of the draft: label, explanation, limits and mistake at the field."""
+"""The fields of the form. Each is bound to one place of the draft, and shows its label, hint and error."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ Load = Callable[[], Options]
 
 @dataclass(slots=True)
 class Form:
-    """What the parts of one tab's form share.
+    """The state that the parts of one tab's form share.
 
     Attributes:
-        draft: what is being edited.
-        lookups: whom to ask.
-        why_read_only: why nothing can be changed here, as a sentence; None: it can.
+        draft: the unsaved changes.
+        lookups: lookups in the tenant and the CRM.
+        why_read_only: why nothing can be changed, as a sentence; None if it can.
         on_change: called after each change of the draft.
-        rebuild: builds a section anew, by its name.
-        reveal: opens what a section's fields are folded in, by its name.
+        rebuild: functions that rebuild a section, by its name.
+        reveal: functions that expand a section, by its name.
     """
 
     draft: Draft
@@ -48,12 +48,12 @@ class Form:
     _rest: dict[str, ui.label] = field(default_factory=dict)
 
     def set(self, place: Place, value: Any) -> None:
-        """Changes the draft, and shows what is wrong with it by now."""
+        """Changes the draft and shows its errors."""
         self.draft.set(place, value)
         self.changed(str(place[0]))
 
     def changed(self, section: str) -> None:
-        """Shows the mistakes of a section, each at its field; what has no field, at the section's head."""
+        """Shows the errors of a section at their fields; those without a field, at the top of the section."""
         wrong = dict(self.draft.mistakes(section))
         for place, show in self._fields.items():
             if place[0] == section:
@@ -65,32 +65,32 @@ class Form:
             tell()
 
     def show_mistakes_of(self, section: str) -> None:
-        """Adds the line for mistakes of a section that have no field of their own."""
+        """Adds the line for errors of a section that have no field."""
         label = ui.label().classes("bad-text whitespace-pre-line").props('role="alert"')
         label.set_visibility(False)
         self._rest[section] = label
 
     def register(self, place: Place, show: Callable[[str | None], None], element: ui.element) -> None:
-        """Has mistakes in a place shown by that function, and that element looked at when they stop saving."""
+        """Registers the function that shows errors at a place, and the element to scroll to."""
         self._fields[place] = show
         self._elements[place] = element
 
     def forget(self, section: str) -> None:
-        """Forgets the fields of a section that is built anew."""
+        """Forgets the fields of a section before it is rebuilt."""
         self._fields = {place: show for place, show in self._fields.items() if place[0] != section}
         self._elements = {place: element for place, element in self._elements.items() if place[0] != section}
         self._folds.pop(section, None)
 
     @contextmanager
     def advanced(self, section: str, title: str = "Advanced") -> Iterator[None]:
-        """Folds fields of a section that few people need."""
+        """Folds rarely needed fields of a section."""
         with ui.expansion(title).classes("w-full advanced").props("dense") as fold:
             self._folds.setdefault(section, []).append(fold)
             with ui.column().classes("w-full gap-4"):
                 yield
 
     def show_mistake(self, place: Place) -> None:
-        """Opens what the field of a place is folded in, scrolls there and puts the focus on it."""
+        """Expands the section of a field, scrolls to the field and focuses it."""
         section = str(place[0])
         if section in self.reveal:
             self.reveal[section]()
@@ -102,10 +102,10 @@ class Form:
             target.client.run_javascript(SCROLL_TO % target.id)
 
     async def ask(self, look_up: Callable[..., T], *arguments: Any, **keywords: Any) -> T:
-        """Asks the tenant in a worker thread, with the settings as they stand on the page.
+        """Runs a lookup in a worker thread, with the settings on the page.
 
         Raises:
-            PipelineError: it refuses, or doesn't answer.
+            PipelineError: the lookup failed.
         """
         self.lookups.use(self.draft.settings(), self.draft.secrets)
         return cast("T", await run.io_bound(look_up, *arguments, **keywords))
@@ -117,11 +117,11 @@ SCROLL_TO = """setTimeout(() => {
   (element.matches("input, button, textarea") ? element : element.querySelector("input, textarea, button"))
     ?.focus({preventScroll: true});
 }, 350)"""
-"""Once what was folded is open, which takes Quasar 300 ms."""
+"""Waits until Quasar has expanded the section, which takes 300 ms."""
 
 
 def shown_help(place: Place, *, with_limits: bool = False) -> str:
-    """What a setting is, and what it takes where somebody has to type it: the words of the models."""
+    """The description of a setting from its model, with its limits if it is typed in."""
     return field_help(str(place[0]), str(place[1]), with_limits=with_limits)
 
 
@@ -133,22 +133,22 @@ def _bind(form: Form, place: Place, element: ValidationElement[Any], hint: str) 
 
 
 def described(element: F, hint: str) -> F:
-    """A field with its explanation below it, which a screen reader reads with it."""
-    element.without_auto_validation()  # which would take a mistake away again
+    """Adds a hint below a field, which screen readers read with it."""
+    element.without_auto_validation()  # it would clear our errors
     element.props("outlined dense stack-label")
     element.props["hint"] = element.props["aria-description"] = hint
     return element
 
 
 def show_error(element: ValidationElement[Any], error: str | None) -> None:
-    """Shows a mistake at its field in place of the explanation; None: there is none."""
+    """Shows an error at a field in place of its hint; None clears it."""
     element.error = error
     element.props["aria-description"] = error or element.props["hint"]
     element.props["aria-invalid"] = "false" if error is None else "true"
 
 
 def text_field(form: Form, place: Place, label: str, *, hint: str | None = None) -> ui.input:
-    """A text; empty is null."""
+    """A text field; empty means null."""
     value = form.draft.get(place)
     element = ui.input(label, value="" if value is None else str(value))
     element.on_value_change(lambda event: form.set(place, (event.value or "").strip() or None))
@@ -157,7 +157,7 @@ def text_field(form: Form, place: Place, label: str, *, hint: str | None = None)
 
 
 def number_field(form: Form, place: Place, label: str, *, is_whole: bool = True) -> ui.number:
-    """A number; empty is null."""
+    """A number field; empty means null."""
 
     def changed(value: float | None) -> None:
         form.set(place, None if value is None else int(value) if is_whole and value == int(value) else value)
@@ -169,7 +169,7 @@ def number_field(form: Form, place: Place, label: str, *, is_whole: bool = True)
 
 
 def switch(form: Form, place: Place, label: str, *, hint: str | None = None) -> ui.switch:
-    """True or false."""
+    """A switch for true or false."""
     element = explained_switch(place, label, is_on=bool(form.draft.get(place)), hint=hint)
     element.set_enabled(form.why_read_only is None)
     element.on_value_change(lambda event: form.set(place, bool(event.value)))
@@ -177,7 +177,7 @@ def switch(form: Form, place: Place, label: str, *, hint: str | None = None) -> 
 
 
 def explained_switch(place: Place, label: str, *, is_on: bool, hint: str | None = None) -> ui.switch:
-    """A switch with the explanation of a setting below it."""
+    """A switch with the setting's hint below it."""
     text = shown_help(place) if hint is None else hint
     with ui.column().classes("gap-0 w-full"):
         element = ui.switch(label, value=is_on).props("dense").classes("py-1")
@@ -187,7 +187,7 @@ def explained_switch(place: Place, label: str, *, is_on: bool, hint: str | None 
 
 
 def choice(form: Form, place: Place, label: str, options: dict[str, str], *, hint: str | None = None) -> ui.select:
-    """One of a few."""
+    """A select for one of a few values."""
     value = form.draft.get(place)
     element = ui.select(options, label=label, value=value if value in options else None)
     element.on_value_change(lambda event: form.set(place, event.value))
@@ -195,21 +195,21 @@ def choice(form: Form, place: Place, label: str, options: dict[str, str], *, hin
     return element
 
 
-FILTER_ANEW = """(async () => {
+FILTER_AGAIN = """(async () => {
   const element = getElement(%d), before = %s;
   await element.$nextTick();
   const typed = element.$el.querySelector("input[type=search]")?.value;
   if (typed && !before.includes(typed)) element.$refs.qRef.filter(typed);
 })()"""
-"""Holds new options against what somebody has typed meanwhile: NiceGUI shows them all, until the next key. What a
-picker shows of a choice that was made before is nothing that was typed."""
+"""Filters new options by what was typed while they loaded; NiceGUI would show them all until the next key. The label of
+an earlier choice does not count as typed."""
 
 
 class ChoiceByLabel(ui.select):
-    """A select with names to type, where a typed label stands for its name.
+    """A select that accepts typed names, and takes a typed label as its name.
 
-    Tab commits what the field shows, which is the label of its choice. NiceGUI finds it among the labels and then takes
-    it for a name; there is none, so it empties the field.
+    Tab commits the text in the field, which is the label of the choice. NiceGUI would take it for a name, not find it,
+    and clear the field.
     """
 
     def _handle_new_value(self, value: str) -> Any:
@@ -220,14 +220,14 @@ class ChoiceByLabel(ui.select):
 
 
 class Picker:
-    """A choice out of what the tenant has, asked for when somebody opens it. What isn't offered can be typed as well.
+    """A select whose options are loaded from the tenant when it is opened. Other names can be typed.
 
     Args:
         form: the form.
-        place: where the choice goes.
-        label: its name.
-        load: what to offer; called in a worker thread.
-        hint: its explanation; None: as the models have it.
+        place: the place of the draft.
+        label: the field's label.
+        load: loads the options; called in a worker thread.
+        hint: the field's hint; None: the setting's description.
         is_list: whether several can be chosen.
     """
 
@@ -253,7 +253,7 @@ class Picker:
         self.select.on_value_change(lambda event: form.set(place, event.value if is_list else event.value or None))
         self.select.on("focus", self._opened)
         _bind(form, place, self.select, shown_help(place) if hint is None else hint)
-        with self.select.add_slot("append"):  # Quasar's own would take the place of Clear, and the focus with it
+        with self.select.add_slot("append"):  # Quasar's own spinner would replace the Clear button and take the focus
             self._spinner = ui.spinner(size="sm")
         self._spinner.set_visibility(False)
         with ui.row().classes("items-center gap-2") as self._failure:
@@ -266,7 +266,7 @@ class Picker:
             await self._retry()
 
     async def _retry(self) -> None:
-        self._is_loaded = True  # also while it is under way: it is asked for once
+        self._is_loaded = True  # set before loading, so that the options are requested once
         self._failure.set_visibility(False)
         self._spinner.set_visibility(True)
         try:
@@ -282,15 +282,15 @@ class Picker:
         missing = {name: f"{name} — not found" for name in chosen if name not in options}
         shown = [] if self._is_list else [dict(self.select.options).get(name, name) for name in chosen]
         self.select.set_options(missing | options, value=self.select.value)
-        ui.run_javascript(FILTER_ANEW % (self.select.id, json.dumps(shown)))
+        ui.run_javascript(FILTER_AGAIN % (self.select.id, json.dumps(shown)))
 
     def reload(self) -> None:
-        """Offers anew when it is opened next: what it depends on has changed."""
+        """Loads the options again when it is next opened, because the setting that they depend on has changed."""
         self._is_loaded = False
 
 
 def heading(text: str, level: int = 2) -> ui.element:
-    """A heading that screen readers know as one."""
+    """A heading element, for screen readers."""
     with ui.element(f"h{level}") as element:
         ui.html(escape(text), sanitize=False)
     return element
@@ -300,24 +300,24 @@ PILL_KINDS = {"good", "bad", "warn", "busy"}
 
 
 def pill(text: str = "", kind: str = "") -> ui.label:
-    """A short word about a state, in a colour: good, bad, warn, busy or none."""
+    """A coloured label for a state: good, bad, warn, busy or neutral."""
     return ui.label(text).classes(f"pill {kind}")
 
 
 def set_pill(label: ui.label, text: str, kind: str) -> None:
-    """Changes what a pill says."""
+    """Changes a pill's text and colour."""
     label.set_text(text)
     label.classes(add=kind, remove=" ".join(PILL_KINDS - {kind}))
 
 
 def focus(element: ui.element) -> None:
-    """Puts the focus on a field or button, where what was clicked has gone."""
+    """Focuses an element, after the focused one was removed."""
     element.client.run_javascript(f"getHtmlElement({element.id}).focus()")
 
 
 @contextmanager
 def dialog(title: str) -> Iterator[ui.dialog]:
-    """A dialog that is open from the end of the context on, and gone for good when it is closed."""
+    """A dialog that opens at the end of the context and is deleted when it is closed."""
     with ui.dialog() as element, ui.card().classes("w-full max-w-3xl gap-4"):
         element.props["aria-label"] = title
         element.on("hide", element.delete)
@@ -328,7 +328,7 @@ def dialog(title: str) -> Iterator[ui.dialog]:
 
 @contextmanager
 def working(button: ui.button) -> Iterator[None]:
-    """Shows that a button's work goes on, and takes no second click; the focus stays on it."""
+    """Shows a button as busy and ignores further clicks; it keeps the focus."""
     button.props("loading aria-disabled=true")
     try:
         yield
@@ -337,5 +337,5 @@ def working(button: ui.button) -> Iterator[None]:
 
 
 def say_error(error: PipelineError) -> None:
-    """Shows an error until somebody has read it."""
+    """Shows an error until the user closes it."""
     ui.notify(str(error), type="negative", multi_line=True, timeout=0, close_button="OK")

@@ -1,4 +1,4 @@
-"""How the page says times and schedules."""
+"""Times and cron expressions as text: "3 min ago", "daily at 05:05"."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ WEEKDAYS = {
     "mon-fri": "weekdays",
     **{key: f"weekly on {name}" for number, name in enumerate(_NAMES) for key in (str(number), name[:3].casefold())},
 }
-"""The field for weekdays, in words."""
+"""Text by a cron expression's weekday field."""
 
 
 def ago(moment: datetime, now: datetime) -> str:
-    """How long ago something was."""
+    """Time since a moment, as text."""
     minutes = max(0, int((now - moment).total_seconds() // 60))
     if minutes < 1:
         return "just now"
@@ -26,7 +26,7 @@ def ago(moment: datetime, now: datetime) -> str:
 
 
 def cadence(cron: str) -> str:
-    """A cron expression of five fields in words, or as it stands where it takes more than a few."""
+    """A cron expression as text; unchanged if it is too complex."""
     parts = cron.split()
     if len(parts) != 5:
         return cron
@@ -50,7 +50,7 @@ def _step(text: str) -> str:
 
 
 def _days(day: str, month: str, weekday: str) -> str:
-    """On which days, in a word; "" where it takes more."""
+    """The days of a cron expression as text; "" if they are too complex."""
     if month != "*" or "*" not in (day, weekday):
         return ""
     if day != "*":

@@ -1,1 +1,1 @@
-"""Local Gainsight, Salesforce and HubSpot over HTTP(S), with made-up data, for the demo and for tests."""
+"""The sandbox: local Gainsight, Salesforce and HubSpot servers with made-up data, for the demo and for tests."""

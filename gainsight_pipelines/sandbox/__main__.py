@@ -1,4 +1,4 @@
-"""`python -m gainsight_pipelines.sandbox`: the command line of the sandbox, nothing else."""
+"""`python -m gainsight_pipelines.sandbox`: the sandbox's command line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m gainsight_pipelines.sandbox", usage="%(prog)s --folder FOLDER [options]", description=__doc__
     )
-    parser.add_argument("--folder", type=Path, required=True, help="where the files that say where and how go")
+    parser.add_argument(
+        "--folder", type=Path, required=True, help="folder for the files with addresses and credentials"
+    )
     parser.add_argument("--seed", type=int, default=1, help="the same seed and time give the same data")
     parser.add_argument("--port-base", type=int, default=0, help="first of four ports; 0: free ones")
     parser.add_argument(
@@ -25,11 +27,13 @@ def main() -> None:
     )
     parser.add_argument("--activities", type=int, default=Size().activities)
     parser.add_argument("--accounts", type=int, default=Size().accounts)
-    parser.add_argument("--now", type=_moment, default=None, help="time that the data end at (ISO); default: now")
-    parser.add_argument("--like", type=Path, default=None, help="a report of `validate --report`: answer as it says")
+    parser.add_argument("--now", type=_moment, default=None, help="latest time in the data (ISO); default: now")
+    parser.add_argument(
+        "--like", type=Path, default=None, help="report from `validate --report`: behave like that tenant"
+    )
     arguments = parser.parse_args()
     if arguments.accounts < 40 or arguments.activities < 60:
-        parser.error("at least 40 accounts and 60 activities: fewer have no room for every kind of link")
+        parser.error("at least 40 accounts and 60 activities: fewer can't include every kind of match")
     size = Size.of(arguments.accounts, arguments.activities)
     try:
         switches = {} if arguments.like is None else switches_like(arguments.like)

@@ -1,4 +1,4 @@
-"""The control endpoint: how tests look at the sandbox and turn its switches. On its own port, without secrets.
+"""The control endpoint, on its own port: tests read the sandbox's state there, set switches and edit data. No secrets.
 
 GET /calls, /truth (?part=accounts or an object's name), /switches, /requests (?last=n), /health
 POST /switch {name: value, …}, /reset, /edit (an edit, a list of them, or {"edits": […]}; see edits.py)
@@ -47,7 +47,7 @@ class _Control:
         return _json({"totals": totals, "calls": self._counters.calls, "crm_writes": self._world.crm_writes})
 
     async def truth(self, request: Request) -> Response:
-        """The truth as it is now; truth.json is that of the start."""
+        """The current truth; truth.json has that of the start."""
         part = request.query_params.get("part")
         if part is None:
             return _json(self._world.truth)
@@ -56,7 +56,7 @@ class _Control:
         return _json(self._world.truth["records"].get(part.lower(), {}))
 
     async def switches(self, _request: Request) -> Response:
-        """All switches as they stand."""
+        """All switches with their values."""
         return _json(asdict(self._switches))
 
     async def requests(self, request: Request) -> Response:
@@ -73,7 +73,7 @@ class _Control:
         return await self.switches(request)
 
     async def reset(self, request: Request) -> Response:
-        """Puts switches and counters to their start; the world stays as edits made it."""
+        """Resets switches and counters; edits of the data stay."""
         self._switches.reset()
         self._counters.reset()
         self._world.crm_writes = 0

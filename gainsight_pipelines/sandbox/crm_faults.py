@@ -1,4 +1,4 @@
-"""What both CRM servers do before they answer: count the call, play the switches. No protocol, no data."""
+"""Wraps the handlers of both CRM servers: counts calls and simulates faults. No protocol, no data."""
 
 from __future__ import annotations
 

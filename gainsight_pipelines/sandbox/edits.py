@@ -1,4 +1,4 @@
-"""Changes to the world while it is served: records, companies' links, accounts. Keeps the truth in step.
+"""Edits of the sandbox's data while it is served: records, matches, accounts. Updates the truth with them.
 
 A record's truth is its company's truth; a company's truth changes only by what the caller of an edit states, or by the
 plain consequence of an account edit (see `_account_links`). Nothing is matched here.
@@ -25,7 +25,7 @@ NOT_LINKED = {"salesforce": None, "hubspot": None}
 
 
 class EditError(ValueError):
-    """An edit that names nothing or says nothing."""
+    """An edit that is incomplete, or names something that does not exist."""
 
 
 class Editor:

@@ -1,4 +1,4 @@
-"""What may answer at an address where a Gainsight was expected: for the tests of `validate`."""
+"""Responses of other servers at Gainsight's address (login page, proxy, gateway), for the tests of `validate`."""
 
 from __future__ import annotations
 

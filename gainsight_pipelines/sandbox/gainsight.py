@@ -1,7 +1,7 @@
-"""The sandbox's Gainsight over HTTP: metadata, query and token calls with the real service's envelopes and errors.
+"""The sandbox's Gainsight server: metadata, query and token calls, with the real service's envelopes and errors.
 
-Every request takes the same way: counted, delayed, refused if a switch or the limiter says so, authorised, answered.
-The query engine is in query.py; how values look on the wire (dates, shapes, key case) is decided here.
+Every request is counted, delayed, refused if a switch or the rate limiter says so, authorised and answered. The query
+engine is in query.py; this module decides how values are serialised (dates, shapes, key case).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Makes the sandbox's world from a seed: accounts, Gainsight records, and the truth about where each record belongs.
+"""Generates the sandbox's data from a seed: accounts, Gainsight records, and the truth about their matches.
 
-The truth is written in the same breath as the record, from the intention ("this company is reachable by its CRM id"),
-never by looking at the finished data: a matching algorithm here could share a mistake with the one it is to check.
+The truth is written together with each record, from the intention ("this company matches by its CRM id"). It is never
+computed from the data: matching code here could repeat a mistake of the code that it checks.
 """
 
 from __future__ import annotations
@@ -247,7 +247,7 @@ class _Generator:
         self._fill_companies()
 
     def _add_linked_company(self, position: int, key: int) -> None:
-        """A company of a live account; which ids it carries and in which form goes by its position."""
+        """A company of a live account; its position decides which ids it has, and in which form."""
         account = self._world.accounts[key]
         form = position % 10
         if form in {0, 1}:
@@ -445,7 +445,7 @@ class _Generator:
         channels = list(self._picklists.items["Survey Channel"].values())
         for number, (company, where) in enumerate(self._weighted_companies(self._size.surveys)):
             recent = number % 2 == 0 or number % 10 == 1
-            # Nothing near the edge of the look-back window, and a later change stays on the same side of it: whether
+            # Nothing near the edge of the lookback window, and a later change stays on the same side of it: whether
             # a reader takes the response's date or its modification for the window, the same responses are in it.
             low, high = (0.02, 29.4) if recent else (30.6, 89.0)
             responded = self._now - timedelta(seconds=int(rng.uniform(low, high) * 86400))

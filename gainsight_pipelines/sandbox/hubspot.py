@@ -1,7 +1,7 @@
-"""A HubSpot over HTTP: companies (list, search, batch read), their properties, owners, account details. Read only.
+"""The sandbox's HubSpot server: companies (list, search, batch read), properties, owners, account details. Read only.
 
-Spoken closely enough that hubspot-api-client works on it unchanged. What would change something is counted in
-`World.crm_writes` and refused as a missing scope. The companies are in hubspot_companies, search in hubspot_search.
+hubspot-api-client works on it unchanged. Requests that would change something are counted in `World.crm_writes` and
+refused as a missing scope. The companies are in hubspot_companies, search in hubspot_search.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""HubSpot's companies and owners as the sandbox's world has them: properties, their values, who is archived. No HTTP.
+"""The sandbox's HubSpot companies and owners: properties, values, and which are archived. No HTTP.
 
-Values are as HubSpot keeps them: strings all, numbers and booleans too; an absent value is a null.
+As in HubSpot, all values are strings, numbers and booleans included; a missing value is null.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def bare_domain(website: str | None) -> str | None:
 
 
 def is_archived(account: CrmAccount) -> bool:
-    """Deleted companies lie in the recycle bin; merged ones are no records of their own any more."""
+    """Deleted companies are in the recycle bin; merged ones no longer exist."""
     return account.deleted_at is not None and account.merged_into is None
 
 

@@ -1,4 +1,4 @@
-"""HubSpot's CRM search over companies: the request, its checks, filters, order and window. No HTTP.
+"""HubSpot's search for companies: parses and checks a request, and applies filters, order and paging. No HTTP.
 
 From https://developers.hubspot.com/docs/api-reference/search/guide: groups of filters joined by AND within and OR
 between, one sort, 200 results a page, 10,000 results in all.

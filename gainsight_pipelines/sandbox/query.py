@@ -1,8 +1,8 @@
-"""The query engine behind `POST /v1/data/objects/query/{Object}`: select, where, orderBy, limit, offset over the world.
+"""The query engine behind `POST /v1/data/objects/query/{Object}`: select, where, orderBy, limit and offset.
 
-Rows go in and out as Python values; how they look on the wire is the server's affair. Semantics are SQL's (a null
-fulfils no comparison) with PostgreSQL's null order. Where the public documents leave a thing open, this is strict, so
-that a client that relies on luck fails here and not at its first tenant.
+Rows are Python values; the server serialises them. Semantics are SQL's (null matches no comparison), with PostgreSQL's
+null order. Where Gainsight's documentation is unclear, the engine is strict, so that a client with wrong assumptions
+fails here and not at its first tenant.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A Salesforce over HTTP: logins, queries with paging, describe, limits. Read only.
+"""The sandbox's Salesforce server: logins, queries with paging, describe, limits. Read only.
 
-Spoken closely enough that simple-salesforce works on it unchanged: the token endpoint (client credentials, JWT bearer),
-the SOAP partner login, the REST API of any version from 31 to 67. What would change something is counted in
-`World.crm_writes` and refused. The objects are in salesforce_objects, the query language in soql.
+simple-salesforce works on it unchanged: it has the token endpoint (client credentials, JWT bearer), the SOAP partner
+login, and the REST API of versions 31 to 67. Requests that would change something are counted in `World.crm_writes` and
+refused. The objects are in salesforce_objects, the query language in soql.
 """
 
 from __future__ import annotations

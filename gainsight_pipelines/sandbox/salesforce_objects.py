@@ -1,4 +1,4 @@
-"""The Salesforce objects of the sandbox: their fields, as describe shows them, and how values come from the world.
+"""The sandbox's Salesforce objects: their fields, as describe returns them, and their values.
 
 Account, User and Organization. No HTTP and no query language.
 """
@@ -47,7 +47,7 @@ class Field:
 
 
 def is_gone(account: CrmAccount) -> bool:
-    """Whether the account lies in the recycle bin, by a deletion or by a merge."""
+    """Whether the account is in the recycle bin, after a deletion or a merge."""
     return account.deleted_at is not None or account.merged_into is not None
 
 

@@ -1,7 +1,6 @@
-"""The sandbox's Gainsight objects as describe shows them: fields, lookups, picklists. No records here.
+"""The schemas of the sandbox's Gainsight objects, as describe returns them: fields, lookups, picklists. No records.
 
-Shapes and names follow the public samples; what no public source shows (usage and survey fields) is named as tenants
-name such things.
+Shapes and names follow public samples. Usage and survey fields, which no public source shows, have typical names.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Starts the sandbox: makes the world, serves all of it in one event loop, writes the files that say where.
+"""Starts the sandbox: generates the data, serves everything in one event loop, and writes files with the addresses.
 
 Files in the folder: sandbox.json (addresses, no secrets), sandbox.env and its variants (credentials),
 gainsight.salesforce.yaml and gainsight.hubspot.yaml (settings for this sandbox), truth.json, ca.pem, ca-bundle.pem,

@@ -1,9 +1,9 @@
-"""The part of SOQL that an account sync speaks: parser, checks against a schema, and evaluator. No HTTP, no data.
+"""The part of SOQL that an account sync uses: parser, schema checks and evaluator. No HTTP, no data.
 
-Errors carry Salesforce's own codes and wording (MALFORMED_QUERY, INVALID_FIELD, INVALID_TYPE, ...), because clients
-tell them apart by these. Like the real thing it is two-valued: a null fails every comparison except ``!=``, ``NOT IN``
-and ``= null``; text compares without regard to case, ids by their 15 case-sensitive characters; AND and OR don't mix
-without parentheses; times have no finer part than a second.
+Errors have Salesforce's codes and wording (MALFORMED_QUERY, INVALID_FIELD, INVALID_TYPE, ...), because clients
+distinguish them by these. As in Salesforce, logic is two-valued: null fails every comparison except ``!=``, ``NOT IN``
+and ``= null``; text compares without regard to case, ids by their 15 case-sensitive characters; AND and OR can't be
+mixed without parentheses; times have no fractions of a second.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""What customer success works with beside the timeline: CTAs with tasks, success plans, people, scores, e-mails.
+"""Generates CTAs with tasks, success plans, people, scores and email logs, and their truth.
 
-With their truth.
-
-Lookups, picklists, multi-selects and rich text, and records that only a relationship, or the CTA above them, leads to a
-company. All with a Random of their own: the rest of the world stays as it is, whatever is added here.
+They have lookups, picklists, multi-selects and rich text, and some reach their company only through a relationship or
+CTA. A separate random generator keeps the other data unchanged whatever is added here.
 """
 
 from __future__ import annotations
@@ -273,7 +271,7 @@ class SuccessMaker:
         return people
 
     def _scores(self, places: Sequence[Place]) -> None:
-        """The score of each company as it stands, and as it was on the firsts of three months."""
+        """The current score of each company, and its scores on the first days of three months."""
         labels, today = self._picklists.items["Score Label"], self._world.now.date()
         months = [(today.replace(day=1) - timedelta(days=31 * ago)).replace(day=1) for ago in range(3)]
         for number, (company, where) in enumerate(places):

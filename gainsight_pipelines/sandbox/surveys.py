@@ -1,6 +1,6 @@
-"""Survey objects beside survey_response, each with field names of its own, as tenants have them; and their truth.
+"""Generates the survey objects besides survey_response, with different field names, and their truth.
 
-All with a Random of their own: the rest of the world stays as it is, whatever is added here.
+A separate random generator keeps the other data unchanged whatever is added here.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class SurveyMaker:
         for name, answer in makers.items():
             for number, (company, where) in enumerate(self._places(companies, count)):
                 is_recent = number % 2 == 0
-                # A day off the edge of the look-back window, so that dates without times are on the right side too.
+                # A day off the edge of the lookback window, so that dates without times are on the right side too.
                 low, high = (0.02, 28.9) if is_recent else (31.1, REACH_DAYS - 0.5)
                 responded = world.now - timedelta(seconds=int(self._rng.uniform(low, high) * 86400))
                 later = (world.now - timedelta(seconds=int(low * 86400) - 60) - responded).total_seconds()

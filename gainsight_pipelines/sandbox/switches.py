@@ -1,6 +1,6 @@
-"""What tests may turn and look at while the sandbox runs: switches, call counters, and the secrets of one start.
+"""The sandbox's switches for faults and variants, its call counters, and its random credentials. No HTTP, no data.
 
-Shared by the three servers and the control endpoint, which all live in one event loop: no locks here. No HTTP, no data.
+The three servers and the control endpoint share them in one event loop, so they need no locks.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Switches:
     rate_limit_status: int = 429
     """Status of a refusal by rate: 429, or 200 with the code in the body only."""
     rate_limit_retry_after: str | None = None
-    """Retry-After of a refusal by rate, sent as it stands; None sends none, as the real service seems to."""
+    """Retry-After of a rate-limit response, sent unchanged; None sends none, as the real service seems to."""
     limit_per_minute: int | None = None
     """Calls per wall-clock minute; None: no limit. The real tenant: 100."""
     limit_per_day: int | None = None
@@ -117,7 +117,7 @@ class Switches:
     crm_reject: bool = False
     """The CRM refuses the credentials."""
     crm_login_error: list[str] = field(default_factory=list)
-    """Error and description with which Salesforce refuses every log-in."""
+    """Error and description with which Salesforce refuses every login."""
     crm_delay: float = 0.0
     crm_empty: bool = False
     """The CRM answers and has no accounts."""

@@ -1,6 +1,6 @@
-"""Switches by which the sandbox plays a tenant that `validate --report` has looked at.
+"""Reads a report from `validate --report` and sets the switches that make the sandbox behave like that tenant.
 
-The report is read as a file of its documented form; what it doesn't know of the tenant stays as it is.
+What the report does not say keeps its default.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ IGNORED, REFUSED = "ignored", "refused"
 
 
 class NoReport(ValueError):
-    """A file that isn't such a report."""
+    """The file is not such a report."""
 
 
 def switches_like(path: Path) -> dict[str, Any]:

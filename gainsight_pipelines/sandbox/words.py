@@ -1,4 +1,4 @@
-"""Word lists that the generated data are made of. Invented: no real person or company is meant."""
+"""Word lists for the generated data. All names are invented."""
 
 from __future__ import annotations
 

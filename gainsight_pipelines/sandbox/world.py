@@ -1,8 +1,8 @@
-"""The sandbox's data model: what exists, and the truth about it. No server, no generator, no randomness here.
+"""The sandbox's data model: accounts, Gainsight objects, and the truth about them. No server and no generator.
 
-The same accounts exist in both CRMs; each CRM gives them ids of its own (`salesforce_id`, `hubspot_id`). The Gainsight
-side is tables of records whose keys are field names, next to a description of the fields. `truth` is written as the
-data are generated and is what tests compare with: nobody computes it by matching.
+Both CRMs have the same accounts, each with its own ids (`salesforce_id`, `hubspot_id`). A Gainsight object is a table
+of records, keyed by field name, with a description of its fields. `truth` holds the expected matches and values that
+tests compare with. The generator writes it; nothing computes it by matching.
 """
 
 from __future__ import annotations

@@ -58,9 +58,13 @@ LOGINS: Mapping[str, tuple[Login, ...]] = {
             ("GAINSIGHT_CLIENT_ID", "GAINSIGHT_CLIENT_SECRET"),
         ),
         Login(
-            "access-key",
+            "api-key",
             "API key",
-            (Variable("GAINSIGHT_API_KEY", "API key", "Administration > Connectors > Gainsight API."),),
+            (
+                Variable(
+                    "GAINSIGHT_API_KEY", "API key", "In Gainsight: Administration > Connectors 2.0 > Gainsight API."
+                ),
+            ),
             ("GAINSIGHT_API_KEY",),
         ),
     ),
@@ -115,7 +119,7 @@ LOGINS: Mapping[str, tuple[Login, ...]] = {
 }
 """By service. Of several logins that are set, the first is used."""
 
-USUAL = {"gainsight": "access-key", "salesforce": "client-credentials"}
+USUAL = {"gainsight": "api-key", "salesforce": "client-credentials"}
 """Offered first where nothing is set and the first login isn't the usual one."""
 
 

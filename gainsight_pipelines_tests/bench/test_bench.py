@@ -36,7 +36,7 @@ def pulled(url: str, database_url: str, pull: str) -> dict:
 
 
 @pytest.mark.parametrize("pull", product.OBJECTS)
-def test_each_object_is_read_whole_and_trusted(url: str, database_url: str, pull: str) -> None:
+def test_each_object_is_read_in_full_and_trusted(url: str, database_url: str, pull: str) -> None:
     build(url, pull)
     first = pulled(url, database_url, pull)
     assert (first["read"], first["written"], first["notes"]) == (ROWS, ROWS, [])

@@ -31,7 +31,7 @@ def test_a_message_to_each_target(product: Product) -> None:
             1,
             ["Target 1 (JSON): delivered.", "Target 2 (JSON): it answered with HTTP 403."],
         )
-        assert "no section alerts yet" in done.err
+        assert "no section `alerts` yet" in done.err
         other.statuses = []
         done = product.command("alerts", "test", "--json", **env)
         assert done.status == 0
@@ -46,7 +46,7 @@ def test_a_message_to_each_target(product: Product) -> None:
 def test_what_is_firing(product: Product) -> None:
     done = product.command("alerts", "list")
     assert done.status == 1
-    assert "no section alerts" in done.err
+    assert "no section `alerts`" in done.err
     product.write_settings(product.settings() | {"alerts": {"objects": [{"object": "activities", "failed_runs": 1}]}})
     done = product.command("alerts", "list")
     assert (done.status, done.out) == (0, "Nothing is firing.\n")

@@ -99,7 +99,7 @@ def test_run_needs_objects_or_all(product: Product) -> None:
     assert "--all" in done.err
 
 
-def test_sandbox_by_itself_says_where_it_is(product: Product) -> None:
+def test_the_sandbox_command_prints_its_addresses(product: Product) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "gainsight_pipelines.cli", "sandbox"],
         cwd=product.folder,

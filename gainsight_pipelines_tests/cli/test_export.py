@@ -47,10 +47,10 @@ def test_a_file_and_a_document(product: Product) -> None:
     )
     assert done.document == {"table": "activity", "file": "few.csv", "rows": count, "bytes": file.stat().st_size}
     assert len(rows) == count > 0 and list(rows[0]) == ["activity_id", "subject"]
-    assert f"{count:,} rows of activity are in few.csv." in done.err
+    assert f"Wrote {count:,} rows of activity to few.csv." in done.err
     everything = product.command("export", "activity", "--to", "all.parquet", "--with-deleted")
     assert everything.status == 0, everything.err
-    assert "5,000 rows of activity are in all.parquet." in everything.err and not everything.out
+    assert "Wrote 5,000 rows of activity to all.parquet." in everything.err and not everything.out
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def made(
 def test_enter_alone_makes_working_settings(made: tuple[Folder, Finished]) -> None:
     folder, done = made
     assert done.status == 0, done.err
-    assert "objects discovered" in done.err and "Everything that is needed is there." in done.err
+    assert "objects discovered" in done.err and "All checks passed." in done.err
     assert (folder.path / ".env").stat().st_mode & 0o777 == 0o600
     assert "HUBSPOT" not in (folder.path / ".env").read_text()
     written = folder.settings_path.read_text()
@@ -133,7 +133,7 @@ def test_what_the_docs_say_works_on_them(made: tuple[Folder, Finished]) -> None:
 def test_again_on_what_is_there_changes_nothing(made: tuple[Folder, Finished]) -> None:
     again = made[0].init(answers=ENTER)
     assert again.status == 0
-    assert "gainsight.yaml stays as it is." in again.err and "Written" not in again.err
+    assert "gainsight.yaml does not change." in again.err and "Written" not in again.err
 
 
 def test_hubspot_from_options(folder: Folder, database_url: str) -> None:
@@ -193,7 +193,7 @@ def test_a_broken_section_is_not_replaced_unseen(folder: Folder) -> None:
     assert "surveys.lookback_days is 90" in done.err
     assert folder.settings_path.read_text() == text
     asked = folder.init(answers="\n" * 8)
-    assert asked.err.count("surveys has mistakes, so it is asked for anew.") == 1
+    assert asked.err.count("The section surveys is invalid; answer its questions again.") == 1
     assert folder.settings_path.read_text() == text
 
 
@@ -218,11 +218,11 @@ def test_wrong_answers_are_told_and_asked_for_again(folder: Folder) -> None:
     assert done.status == 1
     for words in (
         "✗ 127.0.0.1",
-        "'pipedrive' is none of them.",
-        "One fits: Gainsight_GSID__c  Gainsight GSID. Enter takes it.",
-        "Nothing has 'contrct' in its name or label.",
+        "'pipedrive' is not a choice.",
+        "One match: Gainsight_GSID__c  Gainsight GSID. Press Enter to accept it.",
+        "No name or label contains 'contrct'.",
         "Answer y or n.",
-        "has no no_such_object that can be read. Likely are survey_response.",
+        "has no readable object no_such_object. Likely objects: survey_response.",
         "mode: multiple",
         "Did you mean call_to_action?",
         "- object: person",
@@ -236,7 +236,7 @@ def test_wrong_answers_are_told_and_asked_for_again(folder: Folder) -> None:
 def test_answers_that_end_leave_nothing(folder: Folder) -> None:
     done = folder.init(answers="\n\n\n")
     assert done.status == 1
-    assert "The answers have ended: nothing was written." in done.err
+    assert "End of input: nothing was written." in done.err
     assert not folder.settings_path.exists() and not (folder.path / ".env").exists()
 
 
@@ -274,7 +274,7 @@ def test_an_own_tenant_with_its_key_asked_for(folder: Folder) -> None:
     values = folder.sandbox.env
     answers = [
         folder.sandbox.urls["gainsight"],
-        "access-key",
+        "api-key",
         "key-of-nobody",
         values["GAINSIGHT_API_KEY"],
         "salesforce",
@@ -334,6 +334,9 @@ def test_half_of_an_oauth_client(folder: Folder) -> None:
     done = folder.command(*arguments, "--gainsight-login", "oauth-client", GAINSIGHT_CLIENT_ID="an-id")
     assert done.status == 1
     assert "GAINSIGHT_CLIENT_SECRET" in done.err and "Traceback" not in done.err
+    chosen = folder.command(*arguments, "--gainsight-login", "api-key", GAINSIGHT_CLIENT_ID="an-id")
+    assert chosen.status == 1
+    assert "GAINSIGHT_CLIENT_ID is set and would be used instead of api-key. Unset it" in chosen.err
     assert not folder.settings_path.exists()
 
 
@@ -341,7 +344,7 @@ def test_a_log_in_by_password_at_another_host(folder: Folder) -> None:
     values = folder.sandbox.env_of("password")
     answers = [
         folder.sandbox.urls["gainsight"],
-        "access-key",
+        "api-key",
         values["GAINSIGHT_API_KEY"],
         "salesforce",
         "password",
@@ -360,7 +363,7 @@ def test_a_log_in_by_password_at_another_host(folder: Folder) -> None:
         answers="\n".join(answers) + "\n", SALESFORCE_CA_FILE=values["SALESFORCE_CA_FILE"],
     )  # fmt: skip
     assert "refused the login" in done.err, done.err
-    assert "Salesforce answers" in done.err
+    assert "Salesforce is connected" in done.err
     assert "Nothing was written." in done.err
     assert ".env gets GAINSIGHT_API_KEY, SALESFORCE_LOGIN_URL, SALESFORCE_USERNAME" in done.err
 
@@ -394,7 +397,7 @@ def test_in_a_terminal_keys_stay_unseen_and_tab_completes_names(folder: Folder) 
     os.close(terminal)
     answers = [
         folder.sandbox.urls["gainsight"],
-        "access-key",
+        "api-key",
         values["GAINSIGHT_API_KEY"],
         "hubspot",
         values["HUBSPOT_ACCESS_TOKEN"],
@@ -412,7 +415,7 @@ def test_in_a_terminal_keys_stay_unseen_and_tab_completes_names(folder: Folder) 
         process.kill()
         process.wait()
         os.close(controller)
-    assert "HubSpot answers" in shown
+    assert "HubSpot is connected" in shown
     assert "gainsight_gsid is filled for" in shown
     assert "gsid_field: gainsight_gsid" in shown
     assert values["GAINSIGHT_API_KEY"] not in shown and values["HUBSPOT_ACCESS_TOKEN"] not in shown
@@ -423,7 +426,7 @@ def test_in_a_terminal_keys_stay_unseen_and_tab_completes_names(folder: Folder) 
     ("arguments", "words"),
     [
         ([], "--base-url"),
-        (["--without", "surverys"], "there is no pull 'surverys'. Did you mean surveys?"),
+        (["--without", "surverys"], "there is no section 'surverys'. Did you mean surveys?"),
         (["--sandbox", "nowhere"], "No sandbox runs in nowhere."),
     ],
 )
@@ -439,9 +442,7 @@ def test_options_that_name_nothing(folder: Folder) -> None:
     assert done.status == 1
     assert "--gsid-field: there is no 'Gainsight_GSDI__c'. Did you mean Gainsight_GSID__c?" in done.err
     unlike = folder.init("--gsid-field", "Nope__c")
-    assert (
-        "there is no 'Nope__c'. Likely is Gainsight_GSID__c. `gainsight-pipelines crm-fields` lists all" in unlike.err
-    )
+    assert "there is no 'Nope__c'. Try Gainsight_GSID__c. `gainsight-pipelines crm-fields` lists all" in unlike.err
     assert not folder.settings_path.exists()
 
 
@@ -460,7 +461,7 @@ def test_a_running_sandbox_is_found_from_anywhere(folder: Folder) -> None:
         assert process.stderr is not None
         next(line for line in process.stderr if "Ctrl-C" in line)
         done = folder.command("init", "--non-interactive", "--without", "activity", "--without", "surveys")
-        assert "A sandbox is running" in done.err
+        assert "A sandbox with made-up data is running at" in done.err
         assert folder.settings()["primary_crm"]["kind"] == "hubspot"
         assert "HUBSPOT_ACCESS_TOKEN=" in (folder.path / ".env").read_text()
     finally:

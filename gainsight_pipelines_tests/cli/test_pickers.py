@@ -114,7 +114,7 @@ def test_preview_counts_what_a_run_reads(product: Product) -> None:
     product.settings_path.write_text(before.replace("response_limit: 5000", "response_limit: 5"))
     try:
         done = product.command("preview", "survey_survey_response")
-        assert "5 of them by one run (the limit); the next run goes on there; nothing is written." in done.err
+        assert "5 of them per run (the limit); the next run continues from there. Nothing is written." in done.err
         document = product.command("preview", "survey_survey_response", "--json").document
         assert document["limit_per_run"] == 5 < document["count"]
     finally:
@@ -125,7 +125,7 @@ def test_preview_side_by_side_and_with_a_filter(product: Product, tmp_path: Path
     filter_text = '{"conditions": [{"name": "NPSScore", "alias": "A", "value": [9], "operator": "GTE"}]}'
     done = product.command("preview", "survey_survey_response", "--filter", filter_text, "--records", "1")
     assert done.status == 0
-    assert "match the filter" in done.err and "nothing is written" in done.err
+    assert "match the filter" in done.err and "Nothing is written" in done.err
     assert "nps_group" in done.out and "promoter" in done.out
     assert "Parts of a response" in done.out and "RespondedDate" in done.out  # requirement S7
     file = tmp_path / "filter.json"
@@ -148,7 +148,7 @@ def test_categories_are_added_with_comments_and_order_kept(product: Product) -> 
     product.settings_path.write_text(text)
     try:
         dry = product.command("categories", "--add", "--dry-run")
-        assert dry.status == 0 and "dry run" in dry.err
+        assert dry.status == 0 and "Dry run: nothing was written." in dry.err
         assert product.settings_path.read_text() == text
         named = product.command("categories", "--add", "Onboarding Call", "EBR=email", "risk = MEETING")
         assert named.status == 0, named.err
@@ -161,11 +161,11 @@ def test_categories_are_added_with_comments_and_order_kept(product: Product) -> 
             ["Onboarding", "Call:", "MEETING"],
             ["EBR:", "EMAIL"],
         ]
-        assert "without a call" in named.err
+        assert "without reading them again" in named.err
         every = product.command("categories", "--add")
         assert every.status == 0
         assert not [one for one in product.command("categories", "--json").document["categories"] if one["suggested"]]
-        assert "Nothing changes" in product.command("categories", "--add").err
+        assert "Nothing to change." in product.command("categories", "--add").err
         last = product.command("settings", "history", "--json").document["versions"][-1]
         assert last["how"] == "categories --add"
     finally:
@@ -187,9 +187,12 @@ def test_adding_to_the_defaults_keeps_them(product: Product) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--add", "EBR=MEETNG"], "Did you mean MEETING? Write CATEGORY=TYPE; types are EMAIL, MEETING, TYPE_MANUAL"),
+        (
+            ["--add", "EBR=MEETNG"],
+            "Did you mean MEETING? Write CATEGORY=TYPE. The types are EMAIL, MEETING, TYPE_MANUAL",
+        ),
         (["--add", "=MEETING"], "CATEGORY=TYPE"),
-        (["EBR"], "Say --add too"),
+        (["EBR"], "Add --add."),
     ],
 )
 def test_wrong_categories(product: Product, arguments: list[str], words: str) -> None:

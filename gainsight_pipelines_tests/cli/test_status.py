@@ -145,14 +145,14 @@ def test_a_dagster_home_with_a_storage_of_its_own_starts_no_server(product: Prod
 
 def test_a_look_that_is_old_says_that_no_daemon_runs(product: Product) -> None:
     product.command("migrate")
-    assert "nobody looked at the primary CRM yet" in product.command("status").out
+    assert "the primary CRM has not been checked yet" in product.command("status").out
     product.query_and_commit(
         """INSERT INTO crm_gate (is_open, reason, message, since, checked_at)
            VALUES (true, 'open', 'Salesforce answers.', now() - interval '5 h', now() - interval '2 h')"""
     )
     out = product.command("status").out
     assert "open since 5 h ago" in out
-    assert "Last looked at 2 h ago: no Dagster daemon runs, or gainsight_gate is stopped." in out
+    assert "Last checked 2 h ago: no Dagster daemon is running, or gainsight_gate is stopped." in out
 
 
 def test_a_run_that_was_killed_is_failed_and_dagster_is_told(product: Product, sandbox: RunningSandbox) -> None:

@@ -40,7 +40,7 @@ def test_all_is_well(product: Product) -> None:
     assert all(line.startswith("✓ ") for line in lines), lines
     assert any("22 objects discovered" in line for line in lines)
     assert any(line.startswith("✓ database: PostgreSQL") for line in lines)
-    assert "Everything that is needed is there." in done.err
+    assert "All checks passed." in done.err
 
 
 def test_what_is_wrong_and_what_to_do(product: Product) -> None:

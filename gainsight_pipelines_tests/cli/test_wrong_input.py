@@ -255,7 +255,7 @@ def test_a_command_that_is_none(product: Product, arguments: list[str]) -> None:
     assert not done.out
     assert done.err.startswith("gainsight-pipelines: ") and len(done.err.splitlines()) == 1
     if arguments[-1].lstrip("-").isdigit():
-        assert " It takes " in done.err and " to " in done.err
+        assert " Must be between " in done.err and " and " in done.err
 
 
 ROWS = """

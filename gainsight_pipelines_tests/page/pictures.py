@@ -37,7 +37,7 @@ def save(picture: bytes, name: str) -> None:
 
 
 def main() -> None:
-    """Goes through the set-up once."""
+    """Goes through the setup once."""
     with (
         tempfile.TemporaryDirectory() as folder,
         start_sandbox(Path(folder) / "sandbox", activities=300, accounts=60) as sandbox,
@@ -75,11 +75,13 @@ def main() -> None:
                 expect(page.get_by_text("Dagster has loaded the new settings.")).to_be_visible(timeout=steps.WAIT)
                 steps.run_them(page)
                 take(page, "status", "Sync status")
+                rows = page.locator("[data-object]").count()
                 for name, width, scheme in (("dark", 860, "dark"), ("phone", 400, "light")):
                     page.emulate_media(color_scheme=scheme)
                     page.set_viewport_size({"width": width, "height": 900})
                     page.goto(page.url)
-                    expect(page.get_by_role("listitem").first).to_be_visible()
+                    expect(page.locator("[data-object]")).to_have_count(rows)
+                    expect(page.locator("[data-object]").filter(has_text="Completed")).to_have_count(rows)
                     save(page.screenshot(animations="disabled"), name)
         finally:
             dagster.terminate()

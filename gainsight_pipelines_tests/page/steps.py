@@ -74,7 +74,7 @@ def map_a_category(page: Page) -> None:
     page.get_by_role("switch", name="Pull timeline activities").click()
     expect(page.get_by_text(re.compile(r"\d+ activities sampled"))).to_be_visible()
     page.get_by_role("button", name="What each activity type means").click()
-    expect(page.get_by_text("An email that was exchanged")).to_be_visible()
+    expect(page.get_by_text("An email exchanged")).to_be_visible()
     page.get_by_role("button", name="Close").click()
     chip = page.get_by_role("button", name=re.compile(r" → (EMAIL|MEETING|TYPE_MANUAL)$")).first
     category = (chip.text_content() or "").removeprefix("add").partition(" (")[0]
@@ -99,7 +99,7 @@ def check_a_filter(page: Page) -> None:
     open_advanced(page, "Surveys")
     area = page.get_by_label("Response filter, as a JSON object")
     area.fill('{\n  "conditions": oops\n}')
-    expect(page.get_by_text("This isn't JSON: line 2, column 17")).to_be_visible()
+    expect(page.get_by_text("Not valid JSON: line 2, column 17")).to_be_visible()
     condition = {"name": "NoSuchField", "alias": "A", "value": [9], "operator": "GTE"}
     area.fill(json.dumps({"conditions": [condition], "expression": "A"}))
     page.get_by_role("button", name="Check filter").click()
@@ -126,7 +126,7 @@ def save(page: Page, project: Path, sandbox: RunningSandbox) -> None:
     page.get_by_role("button", name=re.compile(r"^Save \(\d\)")).click()
     review = page.get_by_role("dialog", name="Review changes")
     expect(review.get_by_text("+  lookback_days: 21")).to_be_visible()
-    expect(review.get_by_text("GAINSIGHT_API_KEY is set")).to_be_visible()
+    expect(review.get_by_text("GAINSIGHT_API_KEY will be set")).to_be_visible()
     review.get_by_role("button", name="Save").click()
     expect(page.get_by_text(re.compile(r"Saved to .+ and \.env\."))).to_be_visible()
     file = project / ".env"

@@ -193,11 +193,11 @@ def test_the_page_works_behind_a_proxy_that_ends_tls(env: dict[str, str], tmp_pa
     "url", ["settings.example.com", "ftp://a.example", "https://u:p@a.example", "https://a/?b", "x"]
 )
 def test_what_is_no_public_address_is_refused(url: str) -> None:
-    with pytest.raises(SettingsError, match="public address"):
+    with pytest.raises(SettingsError, match="public URL"):
         Origin.of(url)
 
 
 def test_a_port_beyond_the_last_one_is_refused(env: dict[str, str], tmp_path: Path) -> None:
     with served_by(tmp_path, env, "settings-page", "--port", "70000") as served:
         assert served.process.wait(60) == 2
-    assert "--port. It takes 0 to 65,535." in "".join(served.said)
+    assert "--port. Must be between 0 and 65,535." in "".join(served.said)

@@ -37,7 +37,7 @@ LOSE_THE_CONNECTION = """
 socket.io.reconnectionDelay(5000).reconnectionDelayMax(5000).randomizationFactor(0);
 socket.io.engine.close();
 """
-"""Breaks the connection below socket.io, which opens it again by itself, after longer than NiceGUI waits for a tab that
+"""Breaks the connection below socket.io, which reopens it, after longer than NiceGUI waits for a tab that
 is gone. (`socket.connect()` would begin a new session, as no lost connection does.)"""
 IS_MARKED = """element => {
   const style = getComputedStyle(element), field = element.closest(".q-field--focused");
@@ -118,7 +118,7 @@ def connect_by_keys(page: Page, sandbox: RunningSandbox) -> None:
     expect(page.get_by_role("option", name="Salesforce")).to_be_visible()
     keys.press("ArrowDown")
     keys.press("Enter")
-    expect(page.get_by_role("combobox", name="Primary CRM")).to_be_focused()  # its panel was made anew
+    expect(page.get_by_role("combobox", name="Primary CRM")).to_be_focused()  # its panel was rebuilt
     for label, name in [
         ("Instance URL", "SALESFORCE_INSTANCE_URL"),
         ("Client ID", "SALESFORCE_CLIENT_ID"),
@@ -221,7 +221,7 @@ def test_everything_is_named_readable_and_within_the_screen(
         page.goto(address)
         expect(page.locator("[data-object]")).to_have_count(len(OBJECTS))
         status = page.get_by_role("region", name="Sync status")
-        expect(status).to_contain_text(f"Nothing is pulled while the primary CRM is not there. {refused}")
+        expect(status).to_contain_text(f"Nothing is pulled while the primary CRM is unavailable. {refused}")
         salesforce = page.get_by_role("group", name="Salesforce")
         expect(salesforce).to_contain_text(re.compile(r"Not connected.*Checked (less than a minute|\d+ min) ago\."))
         for title in SECTIONS:
@@ -282,11 +282,11 @@ def test_a_filter_that_cannot_be_read_is_told_by_save(browser: Browser, address:
         open_advanced(page, "Surveys")
         page.get_by_label("Response filter, as a JSON object").fill('{"conditions":')
         expect(page.get_by_label("Response filter, as a JSON object")).to_have_accessible_description(
-            re.compile("isn't JSON")
+            re.compile("Not valid JSON")
         )
         page.get_by_role("button", name=re.compile(r"^Save \(1\)")).click()
         told = page.get_by_role("alert").filter(has=page.get_by_role("button", name="OK"))
-        expect(told).to_contain_text("isn't JSON: line 1, column 15")
+        expect(told).to_contain_text("Not valid JSON: line 1, column 15")
         expect(page.get_by_label("Response filter, as a JSON object")).to_be_focused()
         expect(page.get_by_role("dialog")).to_have_count(0)
 
@@ -319,7 +319,7 @@ def test_changes_outlive_a_lost_connection_and_are_not_left_by_mistake(browser: 
         expect(page.get_by_label("Lookback days")).to_have_value("30")
 
 
-def test_a_page_that_was_started_anew_says_where_its_address_is(
+def test_a_page_that_was_restarted_says_where_its_address_is(
     browser: Browser,
     served: Served,
     address: str,
@@ -334,4 +334,4 @@ def test_a_page_that_was_started_anew_says_where_its_address_is(
         assert served.stop() == 130
         expect(page.get_by_role("alert").filter(has_text="Connection lost")).to_be_visible()
         with served_by(project, env | sandbox.env, *command):
-            expect(page.get_by_role("alert").filter(has_text="Take the newest one")).to_be_visible()
+            expect(page.get_by_role("alert").filter(has_text="Use the latest URL")).to_be_visible()

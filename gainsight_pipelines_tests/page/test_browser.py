@@ -1,4 +1,4 @@
-"""The whole set-up in a browser, from an empty folder to completed runs: a real tenant's protocols, a real Dagster."""
+"""The whole setup in a browser, from an empty folder to completed runs: a real tenant's protocols, a real Dagster."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_from_nothing_to_completed_runs(sandbox: RunningSandbox, project: Path, 
         for title, toggle in TOGGLES:
             open_section(page, title)
             page.get_by_role("switch", name=toggle).click()
-        expect(page.get_by_text("The timeline is slow: no answer in time for 800.")).to_be_visible(timeout=WAIT)
+        expect(page.get_by_text("The timeline is slow: requests for 800 timed out.")).to_be_visible(timeout=WAIT)
         expect(page.get_by_role("button", name="Resample with 250")).to_be_visible()
         sandbox.reset()
 
@@ -139,10 +139,10 @@ def test_somebody_elses_change_and_a_tenant_that_is_away(
         pick(page, field, "nps", re.compile("nps_survey__gc"))
 
         file.write_text(theirs)
-        expect(page.get_by_text("was changed by somebody else meanwhile")).to_be_visible()
+        expect(page.get_by_text("Someone else has changed the settings file")).to_be_visible()
         expect(page.get_by_text("+  enabled: false  # theirs")).to_be_visible()
         assert page.evaluate(POOR_CONTRAST) == []
-        page.get_by_role("button", name="Put my changes on top of theirs").click()
+        page.get_by_role("button", name="Apply my changes to theirs").click()
         page.get_by_role("button", name=re.compile(r"^Save \(1\)")).click()
         page.get_by_role("dialog").get_by_role("button", name="Save").click()
         expect(page.get_by_text("Saved to ")).to_be_visible()

@@ -102,7 +102,7 @@ def test_a_typed_key_is_a_change_that_is_not_lost(page: Page, folder: Path, sand
     page.remove_listener("dialog", stay)
 
     write(file, file.read_text() + "company: {}\n")
-    expect(page.get_by_text("The file was changed by somebody else: this is how it is now.")).to_be_visible()
+    expect(page.get_by_text("Someone else changed the file. The page shows the new settings.")).to_be_visible()
     expect(key).to_have_value(sandbox.env["GAINSIGHT_API_KEY"])
     page.get_by_role("button", name="Save (1)").click()
     page.get_by_role("dialog", name="Review changes").get_by_role("button", name="Save").click()
@@ -113,7 +113,7 @@ def test_a_typed_key_is_a_change_that_is_not_lost(page: Page, folder: Path, sand
     expect(page.get_by_role("group", name="Gainsight").get_by_text("Connected", exact=True)).to_be_visible()
 
 
-def test_each_login_is_tested_by_itself(page: Page, folder: Path, sandbox: RunningSandbox) -> None:
+def test_each_login_is_tested_separately(page: Page, folder: Path, sandbox: RunningSandbox) -> None:
     """A wrong client secret beside a working JWT key isn't reported as working."""
     jwt, password = sandbox.env_of("jwt"), sandbox.env_of("password")
     set_dotenv(page, folder, jwt)
@@ -130,8 +130,8 @@ def test_each_login_is_tested_by_itself(page: Page, folder: Path, sandbox: Runni
     group.get_by_label("Client secret").fill(WRONG_KEY)
     page.get_by_role("button", name="Save (1)").click()
     review = page.get_by_role("dialog", name="Review changes")
-    expect(review.get_by_text("SALESFORCE_JWT_KEY_FILE is taken out")).to_be_visible()
-    expect(review.get_by_text("Salesforce could not be reached with what you typed")).to_be_visible()
+    expect(review.get_by_text("SALESFORCE_JWT_KEY_FILE will be removed")).to_be_visible()
+    expect(review.get_by_text("Connecting to Salesforce with these credentials failed")).to_be_visible()
     review.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Nothing was saved.")).to_be_visible()
     expect(group.get_by_text("Not connected")).to_be_visible()
@@ -156,7 +156,7 @@ def test_mistakes_stop_saving_and_are_shown_where_they_are(page: Page, folder: P
     open_section(page, "Activity")
     page.get_by_role("button", name="Add a category").press("Enter")  # the section is still opening
     page.get_by_role("textbox", name="Category 6").fill(" E mail ")
-    expect(page.get_by_text("email is there twice: leave one.")).to_be_visible()
+    expect(page.get_by_text("email is listed twice: remove one.")).to_be_visible()
     open_section(page, "Activity")
     expect(page.get_by_role("textbox", name="Category 6")).to_be_hidden()
     page.get_by_role("button", name="Save (1)").click()
@@ -179,7 +179,7 @@ def test_another_crm_has_none_of_the_formers_fields(page: Page) -> None:
     field = page.get_by_label("Gainsight GSID field on the CRM account")
     expect(field).to_have_value("Gainsight_GSID__c")
     choose(page, "Primary CRM", "HubSpot")
-    expect(page.get_by_text("The fields of Salesforce were taken out. Choose those of HubSpot.")).to_be_visible()
+    expect(page.get_by_text("The account fields of Salesforce were removed. Choose those of HubSpot.")).to_be_visible()
     expect(field).to_have_value("")
     page.get_by_role("button", name=re.compile("^Save")).click()
     review = page.get_by_role("dialog", name="Review changes")
@@ -206,7 +206,7 @@ def test_a_former_version_is_compared_and_restored_by_keys_alone(page: Page, fol
     former.get_by_role("button", name=re.compile("Compare")).press("Enter")
     expect(former.get_by_text("-  lookback_days: 9")).to_be_visible()
     former.get_by_role("button", name=re.compile("Restore")).press("Enter")
-    expect(page.get_by_text(re.compile(r"Version \d+ is restored\."))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Version \d+ restored\."))).to_be_visible()
     assert file.read_text() == before
 
 

@@ -21,7 +21,7 @@ BEFORE = StatusRow("company", "failed", "3 min ago", "It was away.", "/runs/1")
 def test_a_run_that_was_asked_for_is_shown_with_its_page_until_it_begins() -> None:
     starts = Starts(RecordingClock())
     starts.asked(BEFORE, "/runs/2")
-    assert starts.seen(BEFORE) == StatusRow("company", "starting", "not begun yet", "", "/runs/2")
+    assert starts.seen(BEFORE) == StatusRow("company", "starting", "queued", "", "/runs/2")
     assert starts.is_awaited("company"), "a second click starts no second run"
     running = replace(BEFORE, status="running", when="now", note="", run_page="/runs/2")
     assert starts.seen(running) == running
@@ -35,7 +35,7 @@ def test_a_run_that_never_begins_is_told_and_can_be_asked_for_again() -> None:
     clock.sleep(START_SECONDS + 1)
     shown = starts.seen(BEFORE)
     assert (shown.status, shown.run_page) == ("starting", "/runs/2")
-    assert "Is a Dagster daemon alive?" in shown.note
+    assert "Is the Dagster daemon running?" in shown.note
     assert not starts.is_awaited("company")
 
 

@@ -27,7 +27,7 @@ from gainsight_pipelines.page.words import ago, cadence
         ("nonsense", "nonsense"),
     ],
 )
-def test_a_cadence_in_words_or_as_it_stands(cron: str, words: str) -> None:
+def test_a_cadence_in_words_or_unchanged(cron: str, words: str) -> None:
     assert cadence(cron) == words
 
 

@@ -1,4 +1,4 @@
-"""The query engine by itself: operators, literals, nulls, lookups, order, expressions, refusals."""
+"""The query engine alone: operators, literals, nulls, lookups, order, expressions, refusals."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from gainsight_pipelines.settings.logins import LOGINS, in_the_way, login_in_use
 @pytest.mark.parametrize(
     ("service", "names", "login"),
     [
-        ("gainsight", {"GAINSIGHT_API_KEY"}, "access-key"),
+        ("gainsight", {"GAINSIGHT_API_KEY"}, "api-key"),
         ("gainsight", {"GAINSIGHT_API_KEY", "GAINSIGHT_CLIENT_ID"}, "oauth-client"),
         ("salesforce", {"SALESFORCE_CLIENT_SECRET", "SALESFORCE_JWT_KEY_FILE"}, "jwt"),
         ("salesforce", {"SALESFORCE_CLIENT_ID", "SALESFORCE_PASSWORD"}, "client-credentials"),
