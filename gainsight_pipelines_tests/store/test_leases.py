@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -17,9 +18,11 @@ from gainsight_pipelines.errors import ObjectBusy
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.leases import (
     ACCOUNTS,
+    DELIVERY,
     LeaseLost,
     TookTooLong,
     account_lease,
+    delivery_lease,
     held,
     holder_of,
     is_held,
@@ -145,20 +148,26 @@ def asked(connection: psycopg.Connection) -> int:
     return int(row[0])
 
 
-def test_a_refresh_of_the_accounts_is_waited_for_by_name(store: Store, connection: psycopg.Connection) -> None:
+@pytest.mark.parametrize(
+    ("take", "name", "words"),
+    [(account_lease, ACCOUNTS, "being refreshed"), (delivery_lease, DELIVERY, "being delivered")],
+)
+def test_a_refresh_of_the_accounts_and_a_delivery_are_waited_for_by_name(
+    store: Store, connection: psycopg.Connection, take: Any, name: str, words: str
+) -> None:
     said: list[str] = []
     with ThreadPoolExecutor(1) as pool:
-        with account_lease(store, "first"):
+        with take(store, "first"):
 
             def second() -> str:
-                with account_lease(store, "second", said.append):
-                    holder = holder_of(connection, ACCOUNTS)
+                with take(store, "second", said.append):
+                    holder = holder_of(connection, name)
                     return holder.run_id if holder else ""
 
             waiting = pool.submit(second)
             wait_until(lambda: bool(said))
         assert waiting.result(10) == "second"
-    assert "being refreshed by run first on" in said[0]
+    assert f"{words} by run first on" in said[0]
 
 
 def test_who_lost_it_writes_nothing(store: Store, connection: psycopg.Connection) -> None:
