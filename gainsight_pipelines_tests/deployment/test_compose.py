@@ -262,6 +262,7 @@ def test_a_schedule_s_run_fails_and_an_alert_is_told_from_here(deployed: Deploye
 
     wait_until(lambda: "FAILURE" in by_schedule(), PATIENCE)
     deployed.stop_schedule(MISSING)  # one is enough
+    wait_until(lambda: all(run["status"] in ENDED for run in deployed.runs().values()), PATIENCE)
     wait_until(lambda: deployed.inbox.received, PATIENCE)  # the sensor looks each minute
     (message,) = (each for each in deployed.inbox.received if f"{MISSING}: " in each["title"])
     assert "https://dagster.example.com/runs/" in message["message"]
