@@ -14,7 +14,7 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin
 
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.orchestration.identity import LOCATION_TAG, PULL_TAG, STORE_TAG
-from gainsight_pipelines.orchestration.purge import purge
+from gainsight_pipelines.orchestration.purge import Limits, purge
 from gainsight_pipelines.store import runs
 from gainsight_pipelines_tests.orchestration.running import Located
 from gainsight_pipelines_tests.orchestration.test_sensors import age_gate, requested, stop_schedule, watch_since
@@ -135,7 +135,7 @@ def test_runs_of_another_tenant_are_neither_dead_nor_in_the_way_nor_purged(
         age_gate(located, timedelta(minutes=6))
         assert "gainsight_pull_company" in requested(located.sense()), "the other's run is none of ours"
         later = datetime.now(UTC) + timedelta(seconds=1)
-        assert purge(located.instance, located.pulling.store, later, is_dry=False)["dagster_runs"] == 0
+        assert purge(located.instance, located.pulling.store, Limits(later), is_dry=False).dagster_runs == 0
     assert status(located, pulling) == dg.DagsterRunStatus.STARTED
     assert status(located, done) == dg.DagsterRunStatus.SUCCESS
 
@@ -154,8 +154,9 @@ def test_purge_leaves_the_runs_of_others_and_those_that_they_share(located: Loca
         joined(located).resolve_job_def("scored").execute_in_process(instance=located.instance).run_id,
     }
     old, last = located.run("company").run_id, located.run("company").run_id
-    done = purge(located.instance, located.pulling.store, datetime.now(UTC) + timedelta(seconds=1), is_dry=False)
-    assert done["dagster_runs"] == 1
+    later = Limits(datetime.now(UTC) + timedelta(seconds=1))
+    done = purge(located.instance, located.pulling.store, later, is_dry=False)
+    assert done.dagster_runs == 1
     assert located.instance.get_run_by_id(old) is None
     assert set(located.instance.get_run_ids()) == kept | {last}
 
@@ -175,7 +176,7 @@ def test_a_run_that_fails_before_its_first_step_is_purged_all_the_same(located: 
         made[location] = run.run_id
     located.sense()
     later = datetime.now(UTC) + timedelta(seconds=1)
-    assert purge(located.instance, located.pulling.store, later, is_dry=False)["dagster_runs"] == 1
+    assert purge(located.instance, located.pulling.store, Limits(later), is_dry=False).dagster_runs == 1
     assert located.instance.get_run_ids() == [made["theirs"]]
 
 
