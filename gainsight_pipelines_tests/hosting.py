@@ -19,13 +19,16 @@ import yaml
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.orchestration.instance import create_storage, storage_url
 from gainsight_pipelines_tests.databases import dagster_database, fresh_database
+from gainsight_pipelines_tests.dbt.environment import dbt_program, of_postgres
+from gainsight_pipelines_tests.dbt.generated import EXAMPLE as PROJECT
+from gainsight_pipelines_tests.dbt.generated import PACKAGE
 from gainsight_pipelines_tests.page.browsing import free_port
 from gainsight_pipelines_tests.product import REAL_PREFIXES
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 from gainsight_pipelines_tests.waiting import wait_until
 
-PROJECT = Path(__file__).resolve().parents[1] / "examples" / "dagster-project"
 LOCATION, SECOND_LOCATION = "cs_analytics", "elsewhere"
+NOT_THEIRS = ("__pycache__", "*.egg-info", "dbt_packages", "target", "logs")
 
 INSTANCE = """
 storage: {postgres: {postgres_url: {env: DAGSTER_POSTGRES_URL}}}
@@ -70,6 +73,9 @@ LAUNCH = """mutation ($parameters: ExecutionParams!) { launchRun(executionParams
     __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 
 RUN = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status tags { key value } } } }"
+
+UPSTREAM = """query ($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
+    dependencyKeys { path } } } }"""
 
 LATEST = """query ($key: AssetKeyInput!) { assetOrError(assetKey: $key) { ... on Asset {
     assetMaterializations(limit: 1) { metadataEntries { label ... on IntMetadataEntry { intValue }
@@ -127,10 +133,10 @@ class Hosted:
         """The tags of a run."""
         return {tag["key"]: tag["value"] for tag in self.ask(RUN, id=run_id)["runOrError"]["tags"]}
 
-    def finish(self, *run_ids: str) -> list[str]:
+    def finish(self, *run_ids: str, seconds: float = LONGEST_START) -> list[str]:
         """Waits until these runs have ended; returns their statuses."""
         over = {"SUCCESS", "FAILURE", "CANCELED"}
-        wait_until(lambda: all(self.status(run_id) in over for run_id in run_ids), LONGEST_START)
+        wait_until(lambda: all(self.status(run_id) in over for run_id in run_ids), seconds)
         return [self.status(run_id) for run_id in run_ids]
 
     def latest(self, *key: str) -> dict[str, Any]:
@@ -140,6 +146,20 @@ class Hosted:
             entry["label"]: entry.get("intValue", entry.get("text", entry.get("jsonString")))
             for entry in event["metadataEntries"]
         }
+
+    def upstream(self, *key: str) -> set[str]:
+        """The keys of what an asset is made of, with slashes."""
+        found = self.ask(UPSTREAM, key={"path": list(key)})["assetNodeOrError"]["dependencyKeys"]
+        return {"/".join(each["path"]) for each in found}
+
+    def assets(self, group: str) -> list[list[str]]:
+        """The keys of a group's assets."""
+        nodes = self.ask("{ assetNodes { assetKey { path } groupName } }")["assetNodes"]
+        return [node["assetKey"]["path"] for node in nodes if node["groupName"] == group]
+
+    def materialized(self, *key: str) -> bool:
+        """Whether an asset was ever made."""
+        return bool(self.ask(LATEST, key={"path": list(key)})["assetOrError"]["assetMaterializations"])
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         """Asks the database that three tenants share."""
@@ -170,7 +190,7 @@ def hosted(
 
     Beside another code location with two tenants more, unless `is_alone`.
     """
-    shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns(*NOT_THEIRS))
     defs = folder / "src" / LOCATION / "defs"
     settings = defs / "gainsight" / "gainsight.yaml"
     content = yaml.safe_load(settings.read_text())
@@ -194,6 +214,7 @@ def hosted(
             "DAGSTER_POSTGRES_URL": storage_url(server.url(dagster)),
         }
         create_storage(env)
+        _prepare_models(folder / "analytics", env)
         commands = (
             *(
                 ["dagster", "api", "grpc", "-m", module, "-h", "127.0.0.1", "-p", str(ports[name])]
@@ -209,6 +230,16 @@ def hosted(
                 yield found
             finally:
                 (folder / "release").touch()  # a code server ends once its runs have
+
+
+def _prepare_models(project: Path, env: Mapping[str, str]) -> None:
+    """What a deployment does for its dbt assets: the package from this checkout, and the manifest."""
+    (project / "packages.yml").write_text(yaml.safe_dump({"packages": [{"local": str(PACKAGE)}]}))
+    for command in ("deps", "parse"):
+        done = subprocess.run(
+            [dbt_program(), command], cwd=project, env=env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def _environment(sandbox: RunningSandbox, url: str, other_url: str) -> dict[str, str]:
@@ -229,6 +260,8 @@ def _environment(sandbox: RunningSandbox, url: str, other_url: str) -> dict[str,
         "ACME_GAINSIGHT_PIPELINES_DATABASE_URL": url,
         "ACME_GAINSIGHT_URL": sandbox.urls["gainsight"],
         "PYTHONPATH": "src",
+        "PATH": os.pathsep.join((os.environ["PATH"], str(dbt_program().parent))),
+        **of_postgres(url),
     }
 
 

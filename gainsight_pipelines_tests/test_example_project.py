@@ -97,6 +97,25 @@ def test_an_asset_downstream_gets_a_frame_of_what_was_pulled(host: Hosted, sandb
     assert found["accounts"] == len({each["account"] for each in matched})
 
 
+@pytest.mark.timeout(600)
+def test_dbt_models_downstream_are_made_of_what_the_pulls_brought(host: Hosted, sandbox: RunningSandbox) -> None:
+    upstream = host.upstream("stg_gainsight__activity")
+    assert {"cs/gainsight/activity", "cs/gainsight/survey_survey_response"} <= upstream
+    assert "cs/crm/account" in host.upstream("stg_gainsight__account")
+    pulls = [host.launch(f"gainsight_pull_{name}") for name in ("company", "activity", "survey_survey_response")]
+    assert host.finish(*pulls, seconds=300) == ["SUCCESS"] * 3
+    models = host.assets("analytics")
+    assert ["renewals_at_risk"] in models
+    assert host.finish(host.launch("__ASSET_JOB", models), seconds=400) == ["SUCCESS"]
+    accounts = sandbox.truth()["accounts"]["salesforce"]
+    live = {account for account, each in accounts.items() if not each["deleted"] and not each["merged_into"]}
+    health = host.query("SELECT account_id, activities FROM analytics.gainsight__account_health")
+    assert {account for account, _ in health} == live
+    matched = [each for each in sandbox.truth("activity_timeline").values() if each["account"] is not None]
+    assert sum(activities for _, activities in health) == len(matched)
+    assert host.materialized("renewals_at_risk")
+
+
 def test_the_teams_long_run_is_untouched_and_completes(host: Hosted, long_run: str) -> None:
     assert host.status(long_run) == "STARTED"
     (host.folder / "release").touch()

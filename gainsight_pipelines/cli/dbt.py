@@ -26,11 +26,9 @@ def dbt_sources_command(*, name: str, prefix: str | None, key_prefix: str, into:
         into: the folder; None: print.
         path: of the settings file.
     """
-    import dagster as dg
-
     from gainsight_pipelines.orchestration.build import load_gainsight_asset_specs
     from gainsight_pipelines.orchestration.dbt_models import view_files
-    from gainsight_pipelines.orchestration.dbt_sources import dbt_sources
+    from gainsight_pipelines.orchestration.dbt_sources import dbt_sources, prefixed
     from gainsight_pipelines.orchestration.names import DEFAULT_PREFIX
 
     file = settings_path(path)
@@ -41,8 +39,7 @@ def dbt_sources_command(*, name: str, prefix: str | None, key_prefix: str, into:
         specs = load_gainsight_asset_specs(file, prefix=prefix or DEFAULT_PREFIX)
     except ValueError as error:
         raise UsageError(f"--{error}.") from None
-    parts = [part for part in key_prefix.split("/") if part]
-    specs = [spec.replace_attributes(key=dg.AssetKey([*parts, *spec.key.path])) for spec in specs]
+    specs = prefixed(specs, [part for part in key_prefix.split("/") if part])
     sources = dbt_sources(specs, settings.store.schema, name)
     if into is None:
         sys.stdout.write(sources)

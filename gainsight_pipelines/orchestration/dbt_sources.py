@@ -55,6 +55,11 @@ def dbt_sources(specs: Sequence[dg.AssetSpec], schema: str, name: str) -> str:
     return HEADER + as_yaml({"version": 2, "sources": [source]})
 
 
+def prefixed(specs: Sequence[dg.AssetSpec], parts: Sequence[str]) -> list[dg.AssetSpec]:
+    """The specs with keys as a project has them that puts these parts before each."""
+    return [spec.replace_attributes(key=dg.AssetKey([*parts, *spec.key.path])) for spec in specs]
+
+
 def source_table_of(specs: Sequence[dg.AssetSpec], pull: str, table: str) -> str:
     """The source table that a pull's rows come by: its own, or the whole table."""
     others = _by_table(specs)[1]

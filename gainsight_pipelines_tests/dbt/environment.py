@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from gainsight_pipelines_tests.dbt.generated import PACKAGE
+from gainsight_pipelines_tests.dbt.generated import PACKAGE, ROOT
 
-ROOT = PACKAGE.parent
 STAMP = ROOT / ".venv-dbt" / "installed.stamp"
 
 
@@ -27,11 +26,10 @@ def dbt_program() -> Path:
 
 
 def of_postgres(url: str) -> dict[str, str]:
-    """A libpq URL as the variables that the package's profile reads."""
+    """A libpq URL as libpq's variables, which the profiles read."""
     parts = urlsplit(url.replace("@/", "@socket/"))
     query = parse_qs(parts.query)
     return {
-        "DBT_TARGET": "postgres",
         "PGHOST": query["host"][0],
         "PGPORT": query.get("port", ["5432"])[0],
         "PGUSER": parts.username or "",
@@ -65,7 +63,7 @@ class Dbt:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=400,
             check=False,
         )
 

@@ -12,11 +12,15 @@ from typing import Any
 
 from gainsight_pipelines.orchestration.build import load_gainsight_asset_specs
 from gainsight_pipelines.orchestration.dbt_models import staging_properties, staging_sql
-from gainsight_pipelines.orchestration.dbt_sources import as_yaml, dbt_sources
+from gainsight_pipelines.orchestration.dbt_sources import as_yaml, dbt_sources, prefixed
 from gainsight_pipelines.store.contract import RELATIONS, SCHEMA
 
-PACKAGE = Path(__file__).parents[2] / "dbt"
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "dbt"
 MODELS = PACKAGE / "models"
+EXAMPLE = ROOT / "examples" / "dagster-project"
+EXAMPLE_SETTINGS = EXAMPLE / "src" / "cs_analytics" / "defs" / "gainsight" / "gainsight.yaml"
+EXAMPLE_SOURCES = EXAMPLE / "analytics" / "models" / "gainsight" / "gainsight_sources.yml"
 MARK = "Written by `python -m gainsight_pipelines_tests.dbt.generated`: its source is the data contract."
 
 SETTINGS: dict[str, Any] = {
@@ -84,9 +88,14 @@ STAGED: Mapping[str, Staged] = {
 
 
 def files() -> dict[Path, str]:
-    """Path under dbt/models/ → text."""
+    """Path → text; with the sources of the example project, as `dbt-sources --key-prefix cs` prints them there."""
     specs = load_gainsight_asset_specs(SETTINGS)
-    found = {Path("sources.yml"): f"# {MARK}\n" + dbt_sources(specs, SCHEMA, "gainsight")}
+    found = {
+        MODELS / "sources.yml": f"# {MARK}\n" + dbt_sources(specs, SCHEMA, "gainsight"),
+        EXAMPLE_SOURCES: dbt_sources(
+            prefixed(load_gainsight_asset_specs(EXAMPLE_SETTINGS), ("cs",)), SCHEMA, "gainsight"
+        ),
+    }
     entries: dict[str, list[dict[str, Any]]] = {}
     for table, staged in STAGED.items():
         model, columns = f"stg_gainsight__{table}", RELATIONS[table].columns
@@ -99,14 +108,14 @@ def files() -> dict[Path, str]:
                 "-- depends_on: {{ source('gainsight', name) }}\n{% endfor %}\n"
             )
         sql = staging_sql(f"{{{{ source('gainsight', '{table}') }}}}", columns, left_out=staged.left_out, before=before)
-        found[Path(staged.folder) / f"{model}.sql"] = sql
+        found[MODELS / staged.folder / f"{model}.sql"] = sql
         is_live = "deleted_at" in columns
         description = RELATIONS[table].meaning + (" Live rows alone." if is_live else "")
         entry = staging_properties(model, description, columns, left_out=staged.left_out)
         _add_tests(entry, staged)
         entries.setdefault(staged.folder, []).append(entry)
     for folder, models in entries.items():
-        found[Path(folder) / "staging.yml"] = f"# {MARK}\n" + as_yaml({"version": 2, "models": models})
+        found[MODELS / folder / "staging.yml"] = f"# {MARK}\n" + as_yaml({"version": 2, "models": models})
     return found
 
 
@@ -130,5 +139,5 @@ def _add_tests(entry: dict[str, Any], staged: Staged) -> None:
 
 if __name__ == "__main__":
     for path, text in files().items():
-        (MODELS / path).parent.mkdir(parents=True, exist_ok=True)
-        (MODELS / path).write_text(text, "utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")

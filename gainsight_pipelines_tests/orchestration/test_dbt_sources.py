@@ -19,6 +19,7 @@ from gainsight_pipelines.objects.record import RECORD
 from gainsight_pipelines.orchestration.build import load_gainsight_asset_specs
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
 from gainsight_pipelines.store.contract import RELATIONS
+from gainsight_pipelines.store.leases import Lease
 from gainsight_pipelines.store.views import NUMBER, TEXT, TEXTS, Column, Source, bring_up_to_date
 from gainsight_pipelines_tests.orchestration.test_definitions import SETTINGS
 
@@ -105,13 +106,18 @@ def test_keys_are_those_of_the_project_that_the_assets_are_in(path: Path, capsys
 
 
 def test_typed_views_become_staging_models_beside_the_sources(
-    path: Path, store: Store, connection: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path,
+    store: Store,
+    connection: psycopg.Connection,
+    lease: Lease,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path.write_text(path.read_text().replace("schema: cs", "schema: gainsight"))
     monkeypatch.setenv(DATABASE_VARIABLE, store.url)
     columns = [Column("Name", TEXT, "Its name"), Column("Worth", NUMBER, "Worth"), Column("Tags", TEXTS, "Tags")]
     for name, table, json in (("thing__gc", RECORD, "attributes"), ("company_attributes", COMPANY, "attributes")):
-        bring_up_to_date(connection, Source(name, table, name, json), columns, fits, "r")
+        bring_up_to_date(connection, lease, Source(name, table, name, json), columns, fits, "r")
     folder = tmp_path / "models"
     for _ in range(2):  # the second time over its own files
         assert dbt_sources_command(name="gainsight", prefix=None, key_prefix="", into=folder, path=path) == 0
