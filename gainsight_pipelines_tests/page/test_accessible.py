@@ -15,7 +15,7 @@ from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.gate import Gate, save_gate
-from gainsight_pipelines_tests.databases import dagster_database, fresh_database
+from gainsight_pipelines_tests.databases import dagster_database, product_database
 from gainsight_pipelines_tests.page.browsing import (
     Served,
     clean_environment,
@@ -54,7 +54,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox
 
 @pytest.fixture(scope="module")
 def env(sandbox: RunningSandbox, postgres_server: EmbeddedServer) -> Iterator[dict[str, str]]:
-    with fresh_database(postgres_server) as data, dagster_database(postgres_server) as dagster:
+    with product_database(postgres_server) as data, dagster_database(postgres_server) as dagster:
         yield clean_environment(sandbox) | {
             "GAINSIGHT_PIPELINES_DATABASE_URL": postgres_server.url(data),
             "DAGSTER_POSTGRES_URL": postgres_server.url(dagster),
@@ -239,7 +239,7 @@ def test_everything_is_named_readable_and_within_the_screen(
         assert page.evaluate(WIDER_THAN_THE_SCREEN) == []
         levels = page.locator("h1, h2, h3").evaluate_all("all => all.map(one => Number(one.tagName[1]))")
         assert levels[0] == 1 and all(below - above <= 1 for above, below in pairwise(levels))
-        assert page.locator("h2").all_text_contents() == ["Sync status", "Connection", *SECTIONS]
+        assert page.locator("h2").all_text_contents() == ["Sync status", "Connection", *SECTIONS, "Alerts"]
 
 
 def test_a_run_that_does_not_start_says_so_in_its_row_and_leaves_the_focus(
