@@ -1,7 +1,7 @@
-"""What the package logs on stderr: lines for people, or JSON lines where GAINSIGHT_PIPELINES_LOG is json.
+"""Logging to stderr: lines for people, or JSON lines if GAINSIGHT_PIPELINES_LOG is json.
 
-A line says what it is about: the object, the run and the tenant that were named by ``about``. Messages are sentences of
-ours, which hold no secret and no value of a record.
+Each line has its context: the object, run and tenant set by ``about``. Messages are our own and contain no secrets and
+no record values.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _about: ContextVar[Mapping[str, str]] = ContextVar("gainsight_pipelines_log", de
 
 @contextmanager
 def about(**what: str | None) -> Iterator[None]:
-    """Names what the lines in the block are about: `object`, `run_id`, `tenant`. None leaves a name as it was."""
+    """Sets the context of log lines in the block: `object`, `run_id`, `tenant`. None leaves a name unchanged."""
     token = _about.set({**_about.get(), **{name: value for name, value in what.items() if value is not None}})
     try:
         yield
@@ -31,23 +31,23 @@ def about(**what: str | None) -> Iterator[None]:
 
 
 def subject() -> Mapping[str, str]:
-    """What lines are about at the moment."""
+    """The current context of log lines."""
     return _about.get()
 
 
 def is_json() -> bool:
-    """Whether lines are JSON."""
+    """Whether log lines are JSON."""
     return os.environ.get(VARIABLE, "").strip().casefold() == "json"
 
 
 def json_line(level: str, message: str, at: datetime, **more: str) -> str:
-    """One line: time (UTC), level, what it is about, message."""
+    """One line: time (UTC), level, context, message."""
     named = {"time": at.isoformat(timespec="milliseconds"), "level": level, **subject(), "message": message, **more}
     return json.dumps(named, ensure_ascii=False)
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:
-    """Lets the package's loggers write to stderr, once in a process."""
+    """Lets the package's loggers write to stderr, once per process."""
     logger = logging.getLogger("gainsight_pipelines")
     if not logger.handlers:
         handler = logging.StreamHandler()

@@ -1,1 +1,1 @@
-"""The primary CRM: what is asked of it (protocol.py), and how Salesforce and HubSpot answer. Knows no database."""
+"""The primary CRM: its interface (protocol.py) and its implementations for Salesforce and HubSpot. No database."""

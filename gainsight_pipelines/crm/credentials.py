@@ -1,6 +1,6 @@
-"""The configured CRM with the credentials of the environment. The only place that knows the variables' names.
+"""Creates the configured CRM with the credentials from the environment. Only this module knows the variables' names.
 
-Importing this is cheap: the vendors' libraries are loaded with the first connection.
+Importing it is cheap: the vendors' libraries are imported with the first connection.
 """
 
 from __future__ import annotations
@@ -36,20 +36,18 @@ def crm_from_environment(
     *,
     answer_seconds: float | None = None,
 ) -> PrimaryCRM:
-    """The CRM of that kind, with the credentials that the environment holds.
-
-    Nothing is called yet.
+    """Creates the CRM of that kind with the credentials from the environment. Makes no call yet.
 
     Args:
         kind: which CRM.
-        environ: the environment, .env and the content of files that it names included (`Secrets.environment`).
-        fields: account fields to read where they aren't the usual ones.
-        gsid_fields: account fields that may hold a GSID; names, or names → the setting that names each.
+        environ: the environment, including .env and the contents of *_FILE files (`Secrets.environment`).
+        fields: account fields to read in place of the usual ones.
+        gsid_fields: account fields that may hold a GSID: names, or names → the setting that names each.
         clock: the source of time.
-        answer_seconds: how long the CRM may take to answer; None: as long as reading many accounts may take.
+        answer_seconds: read timeout of the CRM; None: long enough to read many accounts.
 
     Raises:
-        SettingsError: naming the variables that are missing or wrong.
+        SettingsError: names the missing or invalid variables.
     """
     variables = Variables(environ)
     if kind == "salesforce":
@@ -73,13 +71,13 @@ def crm_from_environment(
 
 
 class Variables:
-    """Reads variables. Blank is the same as not set."""
+    """Reads variables. A blank value counts as not set."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
 
     def get(self, name: str) -> str | None:
-        """The value, without blanks around it; None when it isn't set."""
+        """The value, stripped; None if it isn't set."""
         value = self._environ.get(name, "").strip()
         if any(ord(character) < 32 or ord(character) == 127 for character in value):
             raise SettingsError(f"{name} holds a line break or another control character.", "Correct it.")
@@ -89,7 +87,7 @@ class Variables:
         """The values of all these variables.
 
         Raises:
-            SettingsError: naming those that aren't set.
+            SettingsError: names those that aren't set.
         """
         values = {name: self.get(name) for name in names}
         missing = [name for name, value in values.items() if value is None]
@@ -98,17 +96,17 @@ class Variables:
         return tuple(value for value in values.values() if value is not None)
 
     def address(self, name: str, *, plain_loopback: bool = True) -> str | None:
-        """The address in this variable, without path: https, or http on this machine where `plain_loopback`."""
+        """The address in this variable, without path: https, or with `plain_loopback` also http on this machine."""
         value = self.get(name)
         return None if value is None else _origin(name, value, plain_loopback)
 
     def is_given(self, name: str) -> bool:
-        """Whether the variable exists at all, be it empty."""
+        """Whether the variable exists, even if empty."""
         return name in self._environ
 
 
 def _salesforce_credentials(variables: Variables) -> list[SalesforceCredentials | SettingsError]:
-    """All that are set, the first of which is used; in the place of incomplete ones the error that says so.
+    """All credentials that are set; the first is used. Incomplete ones appear as the error that says what is missing.
 
     Raises:
         SettingsError: none are set.
@@ -116,7 +114,7 @@ def _salesforce_credentials(variables: Variables) -> list[SalesforceCredentials 
     has_key = variables.get("SALESFORCE_JWT_KEY_FILE") is not None
     has_secret = variables.get("SALESFORCE_CLIENT_SECRET") is not None
     has_password = variables.get("SALESFORCE_PASSWORD") is not None
-    # An id is part of two kinds, and so is a user name: alone they stand for the kind that nothing else is set of.
+    # The client id and the user name each belong to two kinds: alone, they count for the kind with nothing else set.
     is_client = has_secret or (variables.get("SALESFORCE_CLIENT_ID") is not None and not has_key)
     is_user = has_password or (variables.get("SALESFORCE_USERNAME") is not None and not has_key and not is_client)
     kinds = ((has_key, _jwt_bearer), (is_client, _client_credentials), (is_user, _username_password))
@@ -159,7 +157,7 @@ def _username_password(variables: Variables) -> SalesforceCredentials:
     from gainsight_pipelines.crm.salesforce_session import DEFAULT_LOGIN_URL, UsernamePassword
 
     needed = ["SALESFORCE_USERNAME", "SALESFORCE_PASSWORD"]
-    # Within the organisation's trusted networks there is no token: set, but empty.
+    # Within the organisation's trusted networks there is no token: the variable is set, but empty.
     if not variables.is_given("SALESFORCE_SECURITY_TOKEN"):
         needed.append("SALESFORCE_SECURITY_TOKEN")
     username, password, *_ = variables.all_of(*needed)
@@ -185,7 +183,7 @@ def _readable(name: str, file: str) -> Path:
         path.open("rb").close()
     except OSError as error:
         raise SettingsError(
-            f"The file {path} that {name} names can't be read: {error.strerror}.",
+            f"The file {path} named by {name} can't be read: {error.strerror}.",
             "Correct the path or the permissions.",
         ) from None
     return path
@@ -203,9 +201,9 @@ def _origin(name: str, value: str, plain_loopback: bool) -> str:
         raise SettingsError(f"{name} holds a user name or password.", "Write the address without them.")
     if parts.scheme != "https" and not (parts.scheme == "http" and plain_loopback and is_loopback(host)):
         allowed = "https, or http on a loopback address" if plain_loopback else "https"
-        raise SettingsError(f"{name} begins with {parts.scheme}://; it has to be {allowed}.", "Correct it.")
+        raise SettingsError(f"{name} begins with {parts.scheme}://; it must be {allowed}.", "Correct it.")
     if host.endswith(".lightning.force.com"):
         good = host.removesuffix(".lightning.force.com")
-        raise SettingsError(f"{name} is the address of a page.", f"Set it to https://{good}.my.salesforce.com.")
+        raise SettingsError(f"{name} is the address of a web page.", f"Set it to https://{good}.my.salesforce.com.")
     host = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{host}{f':{port}' if port else ''}"

@@ -1,18 +1,18 @@
-"""What goes wrong in a call to a CRM, in words.
+"""Turns failed CRM calls into the package's errors, with messages for people.
 
-The one border where the errors of simple-salesforce, requests, hubspot-api-client and urllib3 become ours.
+The only place that translates the errors of simple-salesforce, requests, hubspot-api-client and urllib3.
 
 ::
 
-    no answer, DNS, TLS, timeout, 5xx, a page that isn't the API's   GateClosed
+    no response, DNS, TLS, timeout, 5xx, a page that isn't the API's  GateClosed
     login refused, 401, 403                                           CredentialsRejected
     the daily or momentary API limit                                  RateLimited
     a query that took too long                                        TransientError
     an address or field that cannot be                                SettingsError
     any other refusal                                                 PermanentError
 
-Texts come from the tables below, from HTTP status and from the vendor's error code alone: a library's own message may
-quote a header (with the token), a URL or a record, so it is neither shown nor chained.
+Messages come only from the tables below, the HTTP status and the vendor's error code. A library's own message may quote
+a header (with the token), a URL or a record, so it is neither shown nor chained.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 BLIP_WAITS = (0.5, 2.0)
-"""Seconds before the second and third try of any call whose answer was lost, or is a server's error."""
+"""Seconds before the second and third attempt of a call whose response was lost or was a server error."""
 BLIP_SECONDS = 5.0
-"""What lasts longer than that is no blip: no further try begins later."""
+"""A failure that lasts longer is no blip: no further attempt starts later."""
 LOST_CALL_WAITS = (5.0, 20.0)
-"""Seconds before a call that failed in the middle of a read is made again, after those."""
+"""Seconds before further attempts of a call that failed in the middle of a read."""
 
 _SECRET_NAMES = {
     "salesforce": "SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET (or the JWT key, or the user's password)",
@@ -57,14 +57,14 @@ _ADDRESS_NAMES = {"salesforce": "SALESFORCE_INSTANCE_URL", "hubspot": "HUBSPOT_B
 
 
 class QueryForgotten(PermanentError):
-    """Salesforce no longer holds the result whose next page was asked for: the reader starts the query again."""
+    """Salesforce no longer holds the query result whose next page was requested; the reader restarts the query."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who was called: for messages. `address` is a host, with a port where it isn't the usual one.
+    """The CRM that was called, for messages. `address` is a host, with the port unless it is the default.
 
-    `secret_names`: the variables that hold the credentials in use, where there are several kinds.
+    `secret_names`: the variables of the credentials in use, where there are several kinds.
     """
 
     kind: CRMKind
@@ -77,7 +77,7 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an error means: its kind, the end of a sentence that begins with the peer, and what to do.
+    """What an error means: its kind, the predicate of a sentence about the peer, and what to do.
 
     `is_blip`: it may be over in a second.
     """
@@ -104,7 +104,7 @@ TRANSPORT: tuple[tuple[tuple[str, ...], Verdict], ...] = (
         Verdict(
             GateClosed,
             "does not answer: its TLS certificate is not trusted",
-            "Check {address_name}, or add its authority to the file that REQUESTS_CA_BUNDLE names, then run again.",
+            "Check {address_name}, or add the authority to the file in REQUESTS_CA_BUNDLE, then run again.",
         ),
     ),
     (("SSLError",), Verdict(GateClosed, "does not answer: no TLS connection could be made", _CHECK_ADDRESS)),
@@ -121,21 +121,21 @@ TRANSPORT: tuple[tuple[tuple[str, ...], Verdict], ...] = (
     ),
     (
         ("ProtocolError", "ChunkedEncodingError", "ConnectionResetError", "RemoteDisconnected", "ContentDecodingError"),
-        Verdict(GateClosed, "broke the connection off in the middle of an answer", _WAIT, is_blip=True),
+        Verdict(GateClosed, "dropped the connection in the middle of a response", _WAIT, is_blip=True),
     ),
     (
         ("InvalidURL", "InvalidSchema", "MissingSchema", "LocationParseError", "LocationValueError"),
-        Verdict(SettingsError, "has an address that cannot be used", "Correct {address_name}."),
+        Verdict(SettingsError, "has an unusable address", "Correct {address_name}."),
     ),
     (
         ("InvalidHeader",),
-        Verdict(SettingsError, "cannot be sent these credentials: they hold line breaks", "Correct {secret_name}."),
+        Verdict(SettingsError, "cannot be sent these credentials: they contain line breaks", "Correct {secret_name}."),
     ),
     (
         ("JSONDecodeError", "ExpatError"),
         Verdict(
             GateClosed,
-            "answers with something that is not the API (a login or maintenance page?)",
+            "responds with something that is not the API (a login or maintenance page?)",
             _CHECK_ADDRESS,
             is_blip=True,
         ),
@@ -145,7 +145,7 @@ TRANSPORT: tuple[tuple[tuple[str, ...], Verdict], ...] = (
         Verdict(GateClosed, "does not answer: the call failed", _CHECK_ADDRESS),
     ),
 )
-"""Class names (of the error, or of one that it wraps) → verdict; the first that fits counts."""
+"""Class name (of the error, or of one that it wraps) → verdict; the first match wins."""
 
 CODES: Mapping[str, Verdict] = {
     # Salesforce, token endpoint: https://help.salesforce.com/s/articleView?id=sf.remoteaccess_oauth_flow_errors.htm
@@ -162,11 +162,11 @@ CODES: Mapping[str, Verdict] = {
     ),
     "SERVER_UNAVAILABLE": Verdict(GateClosed, "is not available", _WAIT, is_blip=True),
     "URL_NO_LONGER_EXISTS": Verdict(GateClosed, "has moved", _CHECK_ADDRESS),
-    "INVALID_QUERY_LOCATOR": Verdict(QueryForgotten, "has forgotten the query", "Run again."),
+    "INVALID_QUERY_LOCATOR": Verdict(QueryForgotten, "no longer holds the query's result", "Run again."),
     "QUERY_TIMEOUT": Verdict(TransientError, "took too long over the query", "Run again."),
     "UNABLE_TO_LOCK_ROW": Verdict(TransientError, "is busy with these records", "Run again."),
     "INVALID_TYPE": Verdict(CredentialsRejected, "does not show accounts to this user", _GRANT),
-    "INVALID_FIELD": Verdict(SettingsError, "does not know one of the account fields", "Run validate to see which."),
+    "INVALID_FIELD": Verdict(SettingsError, "does not have one of the account fields", "Run validate to see which."),
     # HubSpot: category of the error body, https://developers.hubspot.com/docs/api-reference/error-handling
     "MISSING_SCOPES": Verdict(
         CredentialsRejected,
@@ -175,20 +175,20 @@ CODES: Mapping[str, Verdict] = {
         "crm.objects.owners.read, then run again.",
     ),
 }
-"""The vendor's error code → verdict; goes before the status."""
+"""The vendor's error code → verdict; takes precedence over the HTTP status."""
 
 STATUSES: tuple[tuple[range, Verdict], ...] = (
     (
         range(300, 400),
-        Verdict(GateClosed, "redirects to another address, which is not followed with credentials", _CHECK_ADDRESS),
+        Verdict(GateClosed, "redirects to another address; credentials are not sent there", _CHECK_ADDRESS),
     ),
     (range(401, 402), Verdict(CredentialsRejected, "rejected the credentials (expired or rotated?)", _RENEW)),
     (range(403, 404), Verdict(CredentialsRejected, "refused access", _GRANT)),
-    (range(404, 405), Verdict(GateClosed, "answers, but not as the API", _CHECK_ADDRESS)),
+    (range(404, 405), Verdict(GateClosed, "responds, but not as the API", _CHECK_ADDRESS)),
     (range(407, 408), Verdict(GateClosed, "cannot be reached: the proxy wants a login", "Check HTTPS_PROXY.")),
-    (range(408, 409), Verdict(GateClosed, "gave the call up as too slow", _WAIT)),
+    (range(408, 409), Verdict(GateClosed, "aborted the call as too slow", _WAIT)),
     (range(410, 411), Verdict(PermanentError, "no longer offers this version of its API", "Update this package.")),
-    (range(423, 424), Verdict(TransientError, "is locked for a moment", "Run again.")),
+    (range(423, 424), Verdict(TransientError, "is locked for the moment", "Run again.")),
     (range(429, 430), Verdict(RateLimited, "refuses more calls for now", _LATER)),
     (range(477, 478), Verdict(GateClosed, "is being moved to another data centre", _WAIT)),
     (range(500, 600), Verdict(GateClosed, "is not available", _WAIT, is_blip=True)),
@@ -197,7 +197,7 @@ STATUSES: tuple[tuple[range, Verdict], ...] = (
 
 _USER_SECRETS = "SALESFORCE_USERNAME, SALESFORCE_PASSWORD and SALESFORCE_SECURITY_TOKEN"
 _RESTRICTED = (
-    "In Salesforce, admit it to the Login IP Ranges of the user's profile and see that the profile's Login Hours allow"
+    "In Salesforce, add it to the Login IP Ranges of the user's profile and check that the profile's Login Hours allow"
     " this time, or relax IP restrictions in the connected app's policies, then run again."
 )
 _ADMIT = (
@@ -206,8 +206,8 @@ _ADMIT = (
 )
 _ACTIVATE = "Activate (or unfreeze) the integration's user in Salesforce, then run again."
 _ASK_SALESFORCE = "Ask the organisation's administrator or Salesforce, then run again."
-_OTHER_FLOW = "Log in by client credentials or by the JWT key instead (.env.example), then run again."
-_WAIT_AN_HOUR = "Run again in an hour, and see in Salesforce's Login History what else logs in so often."
+_OTHER_FLOW = "Log in with client credentials or the JWT key instead (.env.example), then run again."
+_WAIT_AN_HOUR = "Run again in an hour, and check in Salesforce's Login History what else logs in so often."
 
 
 def _refused(reason: str, todo: str) -> Verdict:
@@ -218,7 +218,7 @@ _LOGIN_RATE = Verdict(RateLimited, "refused the login: this user logs in too oft
 _ADDRESS = _refused("not from this machine's address, or not at this hour", _RESTRICTED)
 _LOCKED = _refused(
     "the user is locked out after wrong passwords",
-    "Unlock the user in Salesforce (Setup, Users), put right credentials in {secret_name}, then run again.",
+    "Unlock the user in Salesforce (Setup, Users), put the correct credentials in {secret_name}, then run again.",
 )
 _NOT_ADMITTED = _refused("the user is not admitted to the connected app", _ADMIT)
 _INACTIVE = _refused("the user is inactive", _ACTIVATE)
@@ -260,7 +260,7 @@ LOGIN_DESCRIPTIONS: tuple[tuple[str, Verdict], ...] = (
     (
         "not supported on this domain",
         _refused(
-            "client credentials aren't taken at this address",
+            "client credentials aren't accepted at this address",
             "Set SALESFORCE_INSTANCE_URL to the My Domain address (https://yours.my.salesforce.com), then run again.",
         ),
     ),
@@ -282,7 +282,7 @@ LOGIN_DESCRIPTIONS: tuple[tuple[str, Verdict], ...] = (
     ),
     (
         "validity expired",
-        _refused("the JWT has expired already", "Put this machine's clock right, then run again."),
+        _refused("the JWT has already expired", "Correct this machine's clock, then run again."),
     ),
     (
         "app is not installed",
@@ -292,16 +292,15 @@ LOGIN_DESCRIPTIONS: tuple[tuple[str, Verdict], ...] = (
     ("client identifier invalid", _CLIENT_UNKNOWN),
     ("authentication failure", _PASSWORD_WRONG),
     ("invalid user credentials", _PASSWORD_WRONG),
-    ("grant type not supported", _refused("this way to log in is switched off", _OTHER_FLOW)),
+    ("grant type not supported", _refused("this kind of login is switched off", _OTHER_FLOW)),
 )
-"""What is in the description of a refused login, in lower case → what it means; the first that fits counts.
+"""A phrase in the description of a refused login, in lower case → its meaning; the first match wins.
 
-The token endpoint's descriptions are those of Salesforce's page "OAuth 2.0 Authorization Errors", and as public
-clients quote them.
+The descriptions are those of Salesforce's page "OAuth 2.0 Authorization Errors", and as quoted by public clients.
 """
 
 LOGIN_CODES: Mapping[str, Verdict] = {
-    # Token endpoint: the same page.
+    # Token endpoint: same page.
     "inactive_user": _INACTIVE,
     "inactive_org": _ORGANISATION,
     "rate_limit_exceeded": _LOGIN_RATE,
@@ -310,7 +309,7 @@ LOGIN_CODES: Mapping[str, Verdict] = {
     "OAUTH_APP_BLOCKED": _refused("the organisation blocks the connected app", "Unblock it there, then run again."),
     "invalid_client_id": _CLIENT_UNKNOWN,
     "invalid_client": _refused("wrong client secret", "Put the right one in SALESFORCE_CLIENT_SECRET, then run again."),
-    "unsupported_grant_type": _refused("this way to log in is switched off", _OTHER_FLOW),
+    "unsupported_grant_type": _refused("this kind of login is switched off", _OTHER_FLOW),
     # SOAP login(): ExceptionCode of the SOAP API Developer Guide.
     "INVALID_LOGIN": _PASSWORD_WRONG,
     "LOGIN_MUST_USE_SECURITY_TOKEN": _refused(
@@ -331,7 +330,7 @@ LOGIN_CODES: Mapping[str, Verdict] = {
         "the user may not log in by password", f"Give it the permission Use Any API Auth. Or: {_OTHER_FLOW}"
     ),
 }
-"""The code of a refused login → what it means, where the description doesn't say more."""
+"""The code of a refused login → its meaning, where the description doesn't decide."""
 
 OTHERWISE = Verdict(PermanentError, "refused the call", "Report this with the code above.")
 
@@ -339,27 +338,27 @@ OTHERWISE = Verdict(PermanentError, "refused the call", "Report this with the co
 def from_status(
     peer: Peer, status: int, code: str = "", *, detail: str = "", retry_after: float | None = None
 ) -> PipelineError:
-    """The error for an answer that isn't a success.
+    """The error for an unsuccessful response.
 
     Args:
-        peer: who answered.
+        peer: the CRM that was called.
         status: the HTTP status.
-        code: the vendor's error code, if the answer had one.
-        detail: more that may be shown: never a secret or a record's value.
-        retry_after: seconds after which the other side wants to be asked again.
+        code: the vendor's error code, if any.
+        detail: further text that may be shown: never a secret or a record's value.
+        retry_after: seconds to wait, if the CRM said so.
     """
     verdict = CODES.get(code) or next((found for statuses, found in STATUSES if status in statuses), OTHERWISE)
     return _build(peer, verdict, [f"HTTP {status}" if status else "", code, detail], retry_after)
 
 
 def login_refused(peer: Peer, status: int, code: str, detail: str = "") -> PipelineError:
-    """The error for a login that was answered, but not with a session.
+    """The error for a refused login.
 
     Args:
-        peer: who answered.
+        peer: the CRM that was called.
         status: the HTTP status.
         code: the vendor's error code.
-        detail: the vendor's description; chooses the sentence and is not shown.
+        detail: the vendor's description; selects the message and is not shown.
     """
     described = " ".join(detail.lower().split())
     verdict = next((found for piece, found in LOGIN_DESCRIPTIONS if piece in described), LOGIN_CODES.get(code))
@@ -370,7 +369,7 @@ def login_refused(peer: Peer, status: int, code: str, detail: str = "") -> Pipel
 
 
 def from_exception(peer: Peer, error: BaseException) -> PipelineError | None:
-    """The error for a library's exception; None when it is none of a call's (a bug)."""
+    """The error for a library's exception; None if it is not a failed call (a bug)."""
     chain = list(_chain(error))
     for link in chain:
         answer = _answer(link)
@@ -386,7 +385,7 @@ def from_exception(peer: Peer, error: BaseException) -> PipelineError | None:
 
 @contextmanager
 def border(peer: Peer) -> Iterator[None]:
-    """Turns what a library raises inside into an error of ours; ours pass through."""
+    """Translates the libraries' exceptions; the package's own errors pass through."""
     try:
         yield
     except PipelineError:
@@ -399,9 +398,9 @@ def border(peer: Peer) -> Iterator[None]:
 
 
 def through_blips(ask: Callable[[], T], clock: Clock) -> T:
-    """Calls `ask`, and up to two times more within seconds when an answer was lost or is a server's error.
+    """Calls `ask`, up to three times within seconds if a response is lost or is a server error.
 
-    So one blip is no outage. Whatever else fails (nobody listens, a refused login, a timeout) fails at once.
+    One blip is no outage. Other failures (connection refused, a refused login, a timeout) are raised at once.
     """
     started = clock.monotonic()
     for wait in BLIP_WAITS:
@@ -416,9 +415,9 @@ def through_blips(ask: Callable[[], T], clock: Clock) -> T:
 
 
 def patiently(ask: Callable[[], T], clock: Clock, waits: tuple[float, ...] = LOST_CALL_WAITS) -> T:
-    """Calls `ask`, again after each wait when the other side was lost; the last error is let through.
+    """Calls `ask`, again after each wait while the CRM is unavailable; then raises the last error.
 
-    For calls in the middle of a read. The first call of a read isn't waited for: then the gate is closed.
+    For calls in the middle of a read. If the first call of a read fails, the gate is closed instead.
     """
     for wait in waits:
         try:
@@ -432,9 +431,9 @@ def patiently(ask: Callable[[], T], clock: Clock, waits: tuple[float, ...] = LOS
 
 
 def retry_after_seconds(headers: Mapping[str, str] | None) -> float | None:
-    """Retry-After in seconds, whether written as seconds or as a date (then from the answer's own Date on).
+    """Retry-After in seconds, given as seconds or as a date (relative to the response's own Date header).
 
-    None when absent or unreadable.
+    None if absent or unreadable.
     """
     text = str((headers or {}).get("Retry-After") or "").strip()
     if re.fullmatch(r"\d{1,9}(\.\d+)?", text):
@@ -444,7 +443,7 @@ def retry_after_seconds(headers: Mapping[str, str] | None) -> float | None:
 
 
 def http_date(text: str | None) -> datetime | None:
-    """The instant of an HTTP date header in UTC; None when absent or unreadable."""
+    """The datetime of an HTTP date header, in UTC; None if absent or unreadable."""
     try:
         moment = parsedate_to_datetime(text or "")
     except (TypeError, ValueError):
@@ -466,7 +465,7 @@ def _build(peer: Peer, verdict: Verdict, facts: list[str], retry_after: float | 
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and all that it wraps: causes, contexts, urllib3's `reason`, exceptions among its arguments."""
+    """The error and everything it wraps: causes, contexts, urllib3's `reason`, exceptions among its arguments."""
     pending, seen = [error], set[int]()
     while pending:
         link = pending.pop(0)
@@ -479,7 +478,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _answer(error: BaseException) -> tuple[int, str, str, float | None] | None:
-    """Status, code, detail and Retry-After of an exception that stands for an answer of the CRM."""
+    """Status, code, detail and Retry-After of an exception that stands for a response of the CRM."""
     names = {base.__name__ for base in type(error).__mro__}
     status = getattr(error, "status", None)
     if not isinstance(status, int) or status < 300:
@@ -503,7 +502,7 @@ def _scopes(body: Mapping[str, Any]) -> list[str]:
 
 
 def salesforce_code(content: object) -> str:
-    """The error code in a Salesforce answer: `[{"errorCode": …}]`, or the token endpoint's `{"error": …}`."""
+    """The error code in a Salesforce response: `[{"errorCode": …}]`, or the token endpoint's `{"error": …}`."""
     first = content[0] if isinstance(content, list) and content else content
     if not isinstance(first, Mapping):
         return ""
@@ -520,6 +519,6 @@ def _object(body: object) -> Mapping[str, Any]:
 
 
 def _plain(code: object) -> str:
-    """A code as it may be shown: nothing but a short word, so that no value slips in."""
+    """A code that is safe to show: a short word only, so that no value slips in."""
     text = str(code or "")
     return text if re.fullmatch(r"[A-Za-z][A-Za-z0-9_.:-]{0,63}", text) else ""

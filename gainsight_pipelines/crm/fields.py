@@ -1,6 +1,6 @@
-"""Which fields of the CRM's account object are read, and the check that they exist.
+"""Selects the fields of the CRM's account object to read, and checks that they exist.
 
-What their values mean is values.py's matter; how a CRM is asked for them is salesforce.py's and hubspot.py's.
+How values are parsed is in values.py; how fields are requested is in salesforce.py and hubspot.py.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from gainsight_pipelines.near_matches import near_matches
 from gainsight_pipelines.text import name_key
 
 GsidFields = Sequence[str] | Mapping[str, str]
-"""The account fields with GSIDs: names, or names → the setting that names each (for error messages)."""
+"""The account fields that hold GSIDs: names, or names → the setting that names each (for error messages)."""
 
 GSID_SETTING = "common.gsid_field"
-_TODO = "Name a field that exists there, or let the integration's user read it (a hidden field looks like none)."
+_TODO = "Name a field that exists there, or let the integration's user read it (a hidden field seems not to exist)."
 FIELDS_SETTING = "primary_crm.fields"
 
 
 @dataclass(frozen=True, slots=True)
 class AccountFieldMap:
-    """The CRM's field for each attribute that the CRM owns; None is the CRM's usual field.
+    """The CRM's field for each attribute of an account; None means the CRM's usual field.
 
-    `arr` and `renewal_date` have no usual field: None leaves them empty. (Salesforce's and HubSpot's annual revenue is
-    the customer's own, not what it pays.)
+    `arr` and `renewal_date` have no usual field: None leaves them empty. (The annual revenue in Salesforce and HubSpot
+    is the customer's own, not what it pays.)
     """
 
     domain: str | None = None
@@ -38,10 +38,10 @@ class AccountFieldMap:
 
 @dataclass(frozen=True, slots=True)
 class LiveFields:
-    """The fields to read, spelt as the CRM spells them; None where there is none to read.
+    """The fields to read, in the CRM's spelling; None where there is none.
 
-    `gsids` maps each configured name, spelt as configured, to the CRM's spelling; `missing` those that aren't there to
-    the error that says so. Only who matches by such a field has to stop: the setting may be another object's.
+    `gsids` maps each configured name to the CRM's spelling; `missing` maps those that don't exist to their error. The
+    error concerns only pulls that match by that field.
     """
 
     domain: str | None
@@ -57,7 +57,7 @@ class LiveFields:
         """The CRM's spelling of a configured GSID field.
 
         Raises:
-            SettingsError: there is no such field.
+            SettingsError: the field doesn't exist.
         """
         if name in self.missing:
             raise self.missing[name]
@@ -76,20 +76,20 @@ def live_fields(
     described: Sequence[AccountField],
     account_object: str,
 ) -> LiveFields:
-    """Looks the configured fields up in the live schema, without regard to case.
+    """Looks up the configured fields in the live schema, ignoring case.
 
-    A usual field that isn't there (hidden from the integration's user) is left out; a configured one is an error. One
-    for GSIDs is an error for those who ask for it: it stands in `missing`.
+    A missing usual field (hidden from the integration's user) is left out; a missing configured field is an error. A
+    missing GSID field goes into `missing` and is an error only for pulls that use it.
 
     Args:
         wanted: the configured fields.
-        usual: the CRM's usual ones.
+        usual: the CRM's usual fields.
         gsid_fields: the configured GSID fields.
         described: the live schema.
-        account_object: what to call the object in messages ("Salesforce Account").
+        account_object: the object's name in messages ("Salesforce Account").
 
     Raises:
-        SettingsError: naming each setting whose field doesn't exist, with near matches.
+        SettingsError: names each setting whose field doesn't exist, with near matches.
     """
     known = {name_key(field.name): field.name for field in described}
     settings = gsid_fields if isinstance(gsid_fields, Mapping) else dict.fromkeys(gsid_fields, GSID_SETTING)

@@ -1,7 +1,7 @@
-"""HubSpot as the primary CRM, through hubspot-api-client. Read only: nothing here can change a record.
+"""HubSpot as the primary CRM, through hubspot-api-client. Read only: nothing here changes a record.
 
-What to read is fields.py's matter, what values mean values.py's, what errors mean failures.py's; how calls are made,
-timed and spaced is hubspot_calls.py's. Facts about search come from
+Fields are selected in fields.py, values parsed in values.py, errors translated in failures.py; calls, timeouts and rate
+limits are in hubspot_calls.py. Facts about search are from
 https://developers.hubspot.com/docs/api-reference/2026-03/crm/search-the-crm.
 """
 
@@ -36,15 +36,15 @@ from gainsight_pipelines.errors import GateClosed, NoAccounts, PipelineError, Se
 logger = logging.getLogger(__name__)
 
 SEARCH_PAGE = 200
-"""The most that a search gives at once."""
+"""Maximum results of a search page."""
 LIST_PAGE = 100
-"""The most that a list of companies gives at once."""
+"""Maximum companies per list page."""
 
 OVERLAP = timedelta(minutes=15)
-"""How far before the time asked for an incremental read starts. Search answers from an index that takes in changes
-after they are made, "a few moments" later by the documents, minutes under load, and not in their order."""
+"""How far before the requested time an incremental read starts. The search index lags behind changes: "a few moments"
+by the documentation, minutes under load, and not in order."""
 STAMP_UNIT = timedelta(milliseconds=1)
-"""hs_lastmodifieddate is kept in milliseconds."""
+"""hs_lastmodifieddate has milliseconds."""
 
 MODIFIED = "hs_lastmodifieddate"
 RECORD_ID = "hs_object_id"
@@ -55,7 +55,7 @@ USUAL_FIELDS = AccountFieldMap(domain="domain", parent="hs_parent_company_id", o
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A company as it came: its id, when it changed (milliseconds since 1970), its properties."""
+    """A company as received: id, modification time (milliseconds since 1970), properties."""
 
     record_id: str
     modified: int | None
@@ -64,16 +64,14 @@ class _Row:
 
 
 class HubSpot:
-    """A HubSpot portal's companies.
-
-    Nothing is called before the first method. Not for use by several threads at once.
+    """The companies of a HubSpot portal. Not thread-safe; makes no call before its first method.
 
     Args:
         credentials: the access token and the address.
-        fields: the company properties to read where they aren't the usual ones.
-        gsid_fields: the company properties that may hold a GSID.
+        fields: company properties to read in place of the usual ones.
+        gsid_fields: company properties that may hold a GSID.
         clock: the source of time.
-        answer_seconds: how long an answer may take; None: as usual. Where it is set, no rate limit is waited for.
+        answer_seconds: read timeout; None: the default. If set, rate limits are not waited for.
     """
 
     kind: CRMKind = "hubspot"
@@ -101,36 +99,36 @@ class HubSpot:
         return self._calls.count
 
     def close(self) -> None:
-        """Gives connections back."""
+        """Closes the connections."""
         self._calls.close()
 
     def organisation(self) -> str:
         """The portal's id (Hub ID)."""
         found = hubspot_id(str(self._calls.account_details().get("portalId") or ""))
         if found is None:
-            raise GateClosed(f"{self._calls.peer} does not tell its portal's id.", "Check HUBSPOT_BASE_URL.")
+            raise GateClosed(f"{self._calls.peer} does not return its portal's id.", "Check HUBSPOT_BASE_URL.")
         return found
 
     @property
     def sweep_every(self) -> timedelta:
-        """A day: archived companies leave the search without a trace."""
+        """A day: archived companies disappear from search without a trace."""
         return timedelta(days=1)
 
     def probe(self) -> None:
-        """Asks for one company, with short timeouts."""
+        """Requests one company, with short timeouts."""
         if not self._calls.search({"limit": 1, "properties": [RECORD_ID]}, probe=True).get("total"):
             raise NoAccounts(
-                f"{self._calls.peer} answers, but shows no companies.",
+                f"{self._calls.peer} responds, but shows no companies.",
                 "Give the private app the scope crm.objects.companies.read, then run again.",
             )
 
     @property
     def login(self) -> str:
-        """There is one kind of credentials."""
+        """HubSpot has one kind of credentials."""
         return "the access token (HUBSPOT_ACCESS_TOKEN)"
 
     def proofs(self) -> Iterator[Proof]:
-        """Whether the token may read owners, whose names a pull shows; a probe reads companies alone."""
+        """Whether the token may read owners, whose names a pull stores; a probe reads companies only."""
         if not self._owner_is_user:
             return
         error: PipelineError | None = None
@@ -141,11 +139,11 @@ class HubSpot:
         yield Proof("owners", "the names of owners (scope crm.objects.owners.read)", error)
 
     def count_accounts(self) -> int:
-        """The search's total."""
+        """The total of a search."""
         return int(self._calls.search({"limit": 1, "properties": [RECORD_ID]}).get("total") or 0)
 
     def fields_read(self) -> Sequence[str]:
-        """Those of the settings and the usual ones; what every company has goes without saying."""
+        """The configured and usual properties, without those that every company has."""
         return sorted(self._plan.names())
 
     def account_fields(self) -> list[AccountField]:
@@ -156,7 +154,7 @@ class HubSpot:
         ]
 
     def missing_gsid_fields(self) -> Mapping[str, SettingsError]:
-        """The configured GSID fields that the account object doesn't have, each with the error that says so."""
+        """The configured GSID fields that don't exist, each with its error."""
         return self._plan.missing
 
     def sample_accounts(self, size: int) -> list[Mapping[str, Any]]:
@@ -166,7 +164,7 @@ class HubSpot:
         return [{name: (each.get("properties") or {}).get(name) for name in names} for each in answer["results"]]
 
     def find_accounts(self, field: str | None, values: Sequence[str]) -> list[Account]:
-        """By ids through a batch read, which leads from a merged company to the one that took it over; 100 a call."""
+        """By id with batch reads of 100, which resolve a merged company to the one it was merged into."""
         found: dict[str, Account] = {}
         with self._reported() as unreadable:
             for start in range(0, len(values), LIST_PAGE):
@@ -174,7 +172,7 @@ class HubSpot:
                 if field is None:
                     answer = self._calls.read_companies(batch, self._properties)
                 else:
-                    # As documented, the values for a text have to be lower case.
+                    # As documented, text values must be lower case.
                     wanted = [value.lower() for value in batch]
                     holds = {"propertyName": self._plan.gsid(field), "operator": "IN", "values": wanted}
                     request = {"filterGroups": [{"filters": [holds]}], "properties": self._properties}
@@ -183,7 +181,7 @@ class HubSpot:
         return list(found.values())
 
     def count_filled(self, field: str) -> Filled:
-        """Counts by the search's total."""
+        """The total of a search."""
         if field not in self._described:
             raise SettingsError(f"HubSpot's company has no property {field!r}.", "Pick one from `crm-fields`.")
         has_value = {"propertyName": field, "operator": "HAS_PROPERTY"}
@@ -191,10 +189,10 @@ class HubSpot:
         return Filled(int(self._calls.search(request).get("total") or 0))
 
     def changed_accounts(self, since: datetime | None) -> Iterator[AccountPage]:
-        """Companies modified at or after `since` less OVERLAP, in the order of hs_lastmodifieddate.
+        """Companies modified at or after `since` minus OVERLAP, in the order of hs_lastmodifieddate.
 
-        Archived ones are not shown (the sweep finds them), merged ones by their winner's `absorbed`. With None, all
-        are listed by id instead, without the search's limits; then only the last page has a bookmark.
+        Archived companies don't appear (the sweep finds them); merged ones appear in the winner's `absorbed`. With
+        None, all are listed by id, without the search's limits; then only the last page has a bookmark.
         """
         if since is None:
             yield from self._listed(bookmarks=True)
@@ -203,11 +201,11 @@ class HubSpot:
             for rows, bookmark in self._changed_rows(_milliseconds(since - OVERLAP)):
                 accounts = tuple(self._account(row, values) for row in rows)
                 if accounts:
-                    # What lies before `since` was read at the last time, so a bookmark never goes back behind it.
+                    # Everything before `since` is already stored, so a bookmark never goes back behind it.
                     yield AccountPage(accounts, max(since, bookmark or since))
 
     def live_accounts(self) -> Iterator[AccountPage]:
-        """Every company that isn't archived, in the order of the ids."""
+        """Every company that isn't archived, by id."""
         return self._listed(bookmarks=False)
 
     def _listed(self, *, bookmarks: bool) -> Iterator[AccountPage]:
@@ -223,10 +221,10 @@ class HubSpot:
                 last = max(filter(None, (last, *(account.modified_at for account in accounts))), default=None)
                 following = _after(answer)
                 if following is not None and following == after:
-                    raise TransientError(f"{self._calls.peer} gives the same page of companies again.", "Run again.")
+                    raise TransientError(f"{self._calls.peer} returns the same page of companies again.", "Run again.")
                 if accounts:
-                    # A company modified after it was listed has a stamp after the read's beginning, and after every
-                    # stamp that was seen at that time: the earlier of the two misses nothing.
+                    # A company modified after it was listed has a stamp later than both the start of the read and every
+                    # stamp seen by then; the earlier of the two misses nothing.
                     end = min(filter(None, (last, read_from)), default=None) if bookmarks and not following else None
                     yield AccountPage(accounts, finished_bookmark(end, read_from, OVERLAP, STAMP_UNIT))
                 if following is None:
@@ -236,8 +234,8 @@ class HubSpot:
     def _changed_rows(self, reached: int) -> Iterator[tuple[list[_Row], datetime | None]]:
         """Pages of companies modified at or after `reached` (milliseconds), with their bookmarks.
 
-        Each page is a search of its own from the last stamp on, without the search's own paging: that counts
-        positions in an order that moves while it is read, and ends at 10,000.
+        Each page is a separate search from the last stamp on. The search's own paging counts positions in an order that
+        moves during the read, and ends at 10,000.
         """
         seen: set[str] = set()
         first = True
@@ -265,7 +263,7 @@ class HubSpot:
             reached = last + 1
 
     def _rows_of_one_moment(self, moment: int) -> Iterator[tuple[list[_Row], datetime | None]]:
-        """All companies modified in one millisecond (a bulk change), by id; more than a page of them."""
+        """All companies modified in one millisecond (a bulk change), by id, if they are more than a page."""
         within = [_filter(MODIFIED, "GTE", moment), _filter(MODIFIED, "LT", moment + 1)]
         reached = 0
         while True:
@@ -295,7 +293,7 @@ class HubSpot:
     @cached_property
     def _plan(self) -> LiveFields:
         plan = live_fields(self._fields, USUAL_FIELDS, self._gsid_fields, self.account_fields(), "HubSpot's company")
-        # In a portal with several currencies a property for amounts may name the one that holds their currency.
+        # In a portal with several currencies, an amount property may name the property that holds its currency.
         named = self._described.get(plan.arr or "", {}).get("currencyPropertyName")
         return replace(plan, currency=named if named in self._described else None)
 
@@ -310,7 +308,7 @@ class HubSpot:
 
     @cached_property
     def _owner_names(self) -> Mapping[str, str]:
-        """The names of all owners, archived ones too, by id."""
+        """The names of all owners by id, archived ones included."""
         names: dict[str, str] = {}
         for archived in (False, True):
             for owner in self._calls.owners(archived=archived):
@@ -357,7 +355,7 @@ def _rows(answer: Mapping[str, Any]) -> list[_Row]:
         properties = each.get("properties") or {}
         record_id = hubspot_id(str(each.get("id") or properties.get(RECORD_ID) or ""))
         if record_id is None:
-            logger.warning("HubSpot: a company without a usable id was left out")
+            logger.warning("HubSpot: a company without a usable id was skipped")
             continue
         modified = parse_time(properties.get(MODIFIED)) or parse_time(each.get("updatedAt"))
         rows.append(_Row(record_id, _milliseconds(modified), bool(each.get("archived")), properties))
@@ -365,7 +363,7 @@ def _rows(answer: Mapping[str, Any]) -> list[_Row]:
 
 
 def _after(answer: Mapping[str, Any]) -> str | None:
-    """Where the next page starts; None after the last one."""
+    """The start of the next page; None after the last one."""
     following = ((answer.get("paging") or {}).get("next") or {}).get("after")
     return None if following is None else str(following)
 
@@ -375,7 +373,7 @@ def _filter(name: str, operator: str, value: int) -> Mapping[str, str]:
 
 
 def _merged_ids(value: object, own: str) -> tuple[str, ...]:
-    """The ids in hs_merged_object_ids: separated by semicolons, some with `:<time>` behind them."""
+    """The ids in hs_merged_object_ids: separated by semicolons, some followed by `:<time>`."""
     parts = re.split(r"[;,\s]+", str(value or ""))
     ids = (hubspot_id(part.partition(":")[0]) for part in parts)
     return tuple(dict.fromkeys(each for each in ids if each and each != own))

@@ -1,6 +1,6 @@
-"""The calls to HubSpot: one connection pool, timeouts, certificates, waiting when HubSpot says wait.
+"""HTTP calls to HubSpot: connection pool, timeouts, certificates, rate limits.
 
-What is asked for, and what the answers mean, is hubspot.py's matter.
+What is requested, and what responses mean, is in hubspot.py.
 """
 
 from __future__ import annotations
@@ -26,38 +26,38 @@ logger = logging.getLogger(__name__)
 DEFAULT_BASE_URL = "https://api.hubapi.com"
 
 TIMEOUTS = (5.0, 60.0)
-"""Seconds for connecting and for each read."""
+"""Connect and read timeout, in seconds."""
 PROBE_TIMEOUTS = (3.0, 10.0)
 
 SEARCH_INTERVAL = 0.2
-"""Seconds between searches: HubSpot allows five a second, for the whole portal."""
+"""Seconds between searches: HubSpot allows five per second for the whole portal."""
 RATE_LIMIT_WAITS = (1.0, 2.0, 4.0, 8.0, 15.0)
-"""Seconds to wait after a 429 that doesn't say how long; after the last one the call fails."""
+"""Seconds to wait after a 429 without a Retry-After; after the last one the call fails."""
 LONGEST_WAIT = 30.0
-"""Seconds: a longer wait is left to the next run. (The daily limit is renewed at midnight.)"""
+"""Seconds. Longer waits are left to the next run. (The daily limit resets at midnight.)"""
 OWNER_PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class HubSpotCredentials:
-    """A private app's access token, and where to send it."""
+    """A private app's access token, and the address to send it to."""
 
     access_token: str = field(repr=False)
     base_url: str = DEFAULT_BASE_URL
 
 
 class HubSpotCalls:
-    """hubspot-api-client as it is used here: every answer as parsed JSON, every error one of ours.
+    """Wraps hubspot-api-client: responses as parsed JSON, errors as the package's.
 
-    The library's models are passed over (`_preload_content=False`): they refuse answers that lack a field, and its
-    error handling fails on some answers and prints others.
+    Bypasses the library's models (`_preload_content=False`): they refuse responses that lack a field, and the library's
+    error handling fails on some responses and prints others.
 
-    `answered_at` is the server's own time of its last answer, None if it didn't say.
+    `answered_at` is the server's time of its last response, None if it didn't say.
 
     Args:
         credentials: the token and the address.
         clock: the source of time.
-        answer_seconds: how long an answer may take, for a person who is looking: nothing is waited for then.
+        answer_seconds: read timeout for interactive use; nothing is waited for then.
     """
 
     def __init__(self, credentials: HubSpotCredentials, clock: Clock, answer_seconds: float | None = None) -> None:
@@ -71,12 +71,12 @@ class HubSpotCalls:
         self._searched_at: float | None = None
 
     def close(self) -> None:
-        """Gives connections back."""
+        """Closes the connections."""
         if "_search_api" in self.__dict__:
             self._pool.clear()
 
     def account_details(self) -> Mapping[str, Any]:
-        """The portal's own data. The library has no method for this call."""
+        """The portal's account details. The library has no method for this call."""
         return self._ask(
             self._search_api.api_client.call_api, "/account-info/v3/details", "GET", auth_settings=["oauth2"]
         )
@@ -95,7 +95,7 @@ class HubSpotCalls:
         return self._ask(api.get_page, limit=limit, after=after, properties=list(properties), archived="false")
 
     def read_companies(self, ids: Sequence[str], properties: Sequence[str]) -> Mapping[str, Any]:
-        """Those of up to 100 companies that are there."""
+        """Up to 100 companies by id; missing ones are left out."""
         from hubspot.crm.companies import BatchApi
 
         api = BatchApi(self._search_api.api_client)
@@ -103,7 +103,7 @@ class HubSpotCalls:
         return self._ask(api.read, batch_read_input_simple_public_object_id=asked)
 
     def properties(self) -> Mapping[str, Any]:
-        """The properties that companies have."""
+        """The properties of companies."""
         from hubspot.crm.properties import CoreApi
 
         return self._ask(CoreApi(self._search_api.api_client).get_all, object_type="companies")
@@ -123,7 +123,7 @@ class HubSpotCalls:
             after = str(following)
 
     def first_owner(self) -> Mapping[str, Any]:
-        """One owner: whether they may be read at all."""
+        """One owner, to check that owners may be read."""
         from hubspot.crm.owners import OwnersApi
 
         return self._ask(OwnersApi(self._search_api.api_client).get_page, limit=1, archived="false")
@@ -132,7 +132,7 @@ class HubSpotCalls:
         return self._ask(api.get_page, limit=OWNER_PAGE, after=after, archived=str(archived).lower())
 
     def _ask(self, method: Callable[..., Any], *args: Any, probe: bool = False, **kwargs: Any) -> Mapping[str, Any]:
-        """One call, repeated as often as HubSpot asks to wait a little, and when its answer is lost."""
+        """Makes one call; repeats it while HubSpot asks for short waits, or if the response is lost."""
         timeouts = PROBE_TIMEOUTS if probe else self._timeouts
         once = partial(through_blips, partial(self._ask_once, method, *args, timeouts=timeouts, **kwargs), self._clock)
         for wait in () if probe or not self._is_patient else RATE_LIMIT_WAITS:
@@ -157,7 +157,7 @@ class HubSpotCalls:
             if may_need_cleaning(response.data):
                 answer, _ = clean_value(answer)
         if not isinstance(answer, dict):
-            raise GateClosed(f"{self.peer} answers, but not as the API.", "Check HUBSPOT_BASE_URL.")
+            raise GateClosed(f"{self.peer} responds, but not as the API.", "Check HUBSPOT_BASE_URL.")
         return answer
 
     def _space_searches(self) -> None:
@@ -169,7 +169,7 @@ class HubSpotCalls:
 
     @cached_property
     def _search_api(self) -> Any:
-        """The companies' search; its ApiClient, with the one connection pool, serves the other calls as well."""
+        """The companies' search API; its ApiClient, with the one connection pool, serves the other calls too."""
         from hubspot import HubSpot as Client
         from requests.utils import get_environ_proxies, select_proxy
 
@@ -179,10 +179,10 @@ class HubSpotCalls:
         api = Client(
             access_token=self._credentials.access_token,
             host=address,
-            # urllib3 knows neither this variable nor the proxy's; requests does, and so does the rest of the package.
+            # urllib3 reads neither this variable nor the proxy's; requests and the rest of the package do.
             ssl_ca_cert=None if directory else authorities,
             proxy=select_proxy(address, get_environ_proxies(address)),
-            retry=False,  # no repetition and no redirect behind our back
+            retry=False,  # no hidden retries or redirects
         ).crm.companies.search_api
         if directory:
             api.api_client.rest_client.pool_manager.connection_pool_kw["ca_cert_dir"] = authorities

@@ -1,6 +1,6 @@
-"""Salesforce as the primary CRM, through simple-salesforce. Read only: nothing here can change a record.
+"""Salesforce as the primary CRM, through simple-salesforce. Read only: nothing here changes a record.
 
-What to read is fields.py's matter, what values mean values.py's, what errors mean failures.py's.
+Fields are selected in fields.py, values parsed in values.py, errors translated in failures.py.
 """
 
 from __future__ import annotations
@@ -39,39 +39,39 @@ logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 130.0
-"""Seconds. Salesforce itself gives a query up after 120 s."""
+"""Seconds. Salesforce aborts queries after 120 s."""
 PROBE_TIMEOUTS = (3.0, 10.0)
-"""Seconds for connecting and reading of a probe."""
+"""Connect and read timeout of a probe, in seconds."""
 
 OVERLAP = timedelta(minutes=15)
-"""How far before the time asked for an incremental read starts. SystemModstamp is set when a transaction saves the
-record, but the record can be seen only after its commit: up to ten minutes later for a long one, after rows with later
-stamps have been read. The rest is reserve for bulk loads."""
+"""How far before the requested time an incremental read starts. SystemModstamp is set when a transaction saves the
+record, but the record becomes visible only with the commit: up to ten minutes later, after rows with later stamps have
+been read. The rest is a reserve for bulk loads."""
 SWEEP, SWEEP_OF_FORMULAS = timedelta(days=7), timedelta(days=1)
 STAMP_UNIT = timedelta(seconds=1)
 """The API shows SystemModstamp in whole seconds."""
 VALUES_PER_QUERY = 200
-"""In one IN (…): with GSIDs some 10,000 of the 16,384 characters that an address may have."""
+"""Values per IN (…): with GSIDs, some 10,000 of the 16,384 characters allowed in a URL."""
 
 CURRENCY = "CurrencyIsoCode"
-"""There only where the organisation has several currencies: then all amounts of the record are in it."""
+"""Exists only in organisations with several currencies; it applies to all amounts of the record."""
 USUAL_FIELDS = AccountFieldMap(domain="Website", parent="ParentId", owner="OwnerId")
 
 
 class Salesforce:
-    """A Salesforce organisation's accounts.
+    """The accounts of a Salesforce organisation. Not thread-safe.
 
-    Nothing is called before the first method; the session is opened then, and opened again when it expires, in the
-    middle of a read too. Not for use by several threads at once.
+    Makes no call before its first method, which opens the session. An expired session is reopened, even in the middle
+    of a read.
 
     Args:
         credentials: how to log in.
-        fields: the account fields to read where they aren't the usual ones.
-        gsid_fields: the account fields that may hold a GSID.
+        fields: account fields to read in place of the usual ones.
+        gsid_fields: account fields that may hold a GSID.
         clock: the source of time.
         authorities: PEM file with the certificate authorities to trust; None: those of `requests`.
-        others: credentials that are set as well and not used, or what they lack.
-        answer_seconds: how long an answer may take; None: as long as Salesforce itself gives a query.
+        others: credentials that are also set but not used, or the error that says what they lack.
+        answer_seconds: read timeout; None: as long as Salesforce allows a query.
     """
 
     kind: CRMKind = "salesforce"
@@ -100,7 +100,7 @@ class Salesforce:
         self._clock = clock
         self._client: Any = None
         self._read_from: datetime | None = None
-        """When the server answered the first call of the query being read, by its own clock."""
+        """When the server answered the first call of the current query, by its own clock."""
 
     def __repr__(self) -> str:
         return f"Salesforce({self._peer.address!r})"
@@ -111,7 +111,7 @@ class Salesforce:
         return self._session.calls
 
     def close(self) -> None:
-        """Gives connections back; the token is forgotten."""
+        """Closes the connections and drops the token."""
         self._client = None
         self._session.close()
 
@@ -122,17 +122,17 @@ class Salesforce:
         text = str(records[0].get("Id") or "")
         found = salesforce_id_18(text) or text
         if not found:
-            raise GateClosed(f"{self._peer} does not tell its organisation's id.", "Check SALESFORCE_INSTANCE_URL.")
+            raise GateClosed(f"{self._peer} does not return its organisation's id.", "Check SALESFORCE_INSTANCE_URL.")
         return found
 
     @property
     def sweep_every(self) -> timedelta:
-        """A week; a day where a field that is read is a formula, which changes without its account's SystemModstamp."""
+        """A week; a day if a field is a formula, which changes without updating the account's SystemModstamp."""
         is_calculated = any(self._described.get(name, {}).get("calculated") for name in self._plan.names())
         return SWEEP_OF_FORMULAS if is_calculated else SWEEP
 
     def probe(self) -> None:
-        """Asks for one live account, with short timeouts: counting millions of them takes minutes."""
+        """Requests one live account, with short timeouts: counting millions takes minutes."""
         self._session.timeouts = PROBE_TIMEOUTS
         try:
             answer = self._call(lambda client: client.query("SELECT Id FROM Account LIMIT 1"))
@@ -140,7 +140,7 @@ class Salesforce:
             self._session.timeouts = self._timeouts
         if not answer.get("records"):
             raise NoAccounts(
-                f"{self._peer} answers, but shows no accounts.",
+                f"{self._peer} responds, but shows no accounts.",
                 "Give the integration's user read access to accounts (View All), then run again.",
             )
 
@@ -150,7 +150,7 @@ class Salesforce:
         return f"{self._session.credentials.words} ({self._session.credentials.names})"
 
     def proofs(self) -> Iterator[Proof]:
-        """Logs in by each other kind of credentials that is set."""
+        """Logs in with each other kind of credentials that is set."""
         for other in self._others:
             if isinstance(other, SettingsError):
                 yield Proof("other_credentials", "other credentials", other, is_spare=True)
@@ -172,18 +172,18 @@ class Salesforce:
         return None
 
     def count_accounts(self) -> int | None:
-        """Counts by the query, which Salesforce gives up after two minutes."""
+        """Counts with a query, which Salesforce aborts after two minutes."""
         try:
             answer = self._call(lambda client: client.query("SELECT COUNT() FROM Account"))
         except RateLimited:
             raise
         except (TransientError, GateClosed) as error:
-            logger.info("Accounts aren't counted: %s", error.message)  # if it is more than that, the next call says so
+            logger.info("Accounts aren't counted: %s", error.message)  # a real failure shows with the next call
             return None
         return int(answer.get("totalSize") or 0)
 
     def fields_read(self) -> Sequence[str]:
-        """Those of the settings and the usual ones; what every account has goes without saying."""
+        """The configured and usual fields, without those that every account has."""
         return sorted(filter(None, (*self._plan.names(), self._owner_name)))
 
     def account_fields(self) -> list[AccountField]:
@@ -199,18 +199,18 @@ class Salesforce:
         ]
 
     def missing_gsid_fields(self) -> Mapping[str, SettingsError]:
-        """The configured GSID fields that the account object doesn't have, each with the error that says so."""
+        """The configured GSID fields that don't exist, each with its error."""
         return self._plan.missing
 
     def sample_accounts(self, size: int) -> list[Mapping[str, Any]]:
-        """Some accounts with all fields that the integration's user may see; FIELDS(ALL) gives 200 at most."""
+        """Some accounts with all fields that the integration's user may see; FIELDS(ALL) returns 200 at most."""
         answer = self._call(lambda client: client.query(f"SELECT FIELDS(ALL) FROM Account LIMIT {min(size, 200)}"))
         return [
             {key: value for key, value in each.items() if key != "attributes"} for each in answer.get("records", [])
         ]
 
     def find_accounts(self, field: str | None, values: Sequence[str]) -> list[Account]:
-        """By ids in the recycle bin too, and what they were merged into; values of a field in batches of 200."""
+        """By id: also in the recycle bin, and the accounts that they were merged into. By value: in batches of 200."""
         column = "Id" if field is None else self._plan.gsid(field)
         if field is not None and not self._is_filterable(column):
             return self._newest_with(field, values)
@@ -219,19 +219,19 @@ class Salesforce:
         return found + self._accounts_where("Id", sorted(masters), include_deleted=True)
 
     def count_filled(self, field: str) -> Filled:
-        """Counts by the query; long text areas can't be asked for so, and are looked at."""
-        spelt = self._described_name(field)
-        if self._is_filterable(spelt):
-            answer = self._call(lambda client: client.query(f"SELECT COUNT() FROM Account WHERE {spelt} != null"))
+        """Counts with a query; long text areas can't be filtered by, so a sample is read."""
+        spelled = self._described_name(field)
+        if self._is_filterable(spelled):
+            answer = self._call(lambda client: client.query(f"SELECT COUNT() FROM Account WHERE {spelled} != null"))
             return Filled(int(answer.get("totalSize") or 0))
-        answer = self._call(lambda client: client.query(f"SELECT {spelt} FROM Account LIMIT {LOOKED_AT}"))
+        answer = self._call(lambda client: client.query(f"SELECT {spelled} FROM Account LIMIT {LOOKED_AT}"))
         records = answer.get("records") or []
-        return Filled(sum(text_or_none(record.get(spelt)) is not None for record in records), len(records))
+        return Filled(sum(text_or_none(record.get(spelled)) is not None for record in records), len(records))
 
     def changed_accounts(self, since: datetime | None) -> Iterator[AccountPage]:
-        """Accounts with a SystemModstamp at or after `since` less OVERLAP, in its order; deleted and merged ones too.
+        """Accounts with a SystemModstamp at or after `since` minus OVERLAP, in its order; deleted and merged ones too.
 
-        Deleted accounts are shown as long as the recycle bin holds them (15 days, less when it overflows).
+        Deleted accounts appear as long as the recycle bin holds them (15 days, less when it overflows).
         """
         reached = since - OVERLAP if since else None
         last: datetime | None = None
@@ -243,7 +243,7 @@ class Salesforce:
                     if done:
                         last = finished_bookmark(last, self._read_from, OVERLAP, STAMP_UNIT)
                     if page:
-                        # What lies before `since` was read at the last time, so a bookmark never goes back behind it.
+                        # Everything before `since` is already stored, so a bookmark never goes back behind it.
                         yield AccountPage(page, max(filter(None, (last, since)), default=None))
                     fresh = False
                 return
@@ -253,7 +253,7 @@ class Salesforce:
                 reached = last
 
     def live_accounts(self) -> Iterator[AccountPage]:
-        """Every account that isn't deleted, in the order of the ids."""
+        """Every account that isn't deleted, by id."""
         plan = self._plan
         after: str | None = None
         first = True
@@ -287,7 +287,7 @@ class Salesforce:
         return bool(self._described.get(name, {}).get("filterable", True))
 
     def _newest_with(self, field: str, values: Sequence[str]) -> list[Account]:
-        """Those of the accounts changed last that have one of the values in a field that can't be asked for."""
+        """The recently changed accounts that have one of the values in a field that can't be filtered by."""
         select = f"{_select(self._plan, self._owner_name)} ORDER BY SystemModstamp DESC LIMIT {LOOKED_AT}"
         with self._reported() as unreadable:
             read = [self._account(each, unreadable) for rows, _ in self._query(select, first=True) for each in rows]
@@ -295,33 +295,33 @@ class Salesforce:
         return [account for account in read if canonical_gsid(account.gsids.get(field)) in wanted]
 
     def _described_name(self, field: str) -> str:
-        """A field as Salesforce spells it.
+        """A field in Salesforce's spelling.
 
         Raises:
-            SettingsError: Account has none of that name.
+            SettingsError: Account has no such field.
         """
-        spelt = {name_key(name): name for name in self._described}.get(name_key(field))
-        if spelt is None:
+        spelled = {name_key(name): name for name in self._described}.get(name_key(field))
+        if spelled is None:
             raise SettingsError(f"Salesforce's Account has no field {field!r}.", "Pick one from `crm-fields`.")
-        return spelt
+        return spelled
 
     def _changed_pages(
         self, reached: datetime | None, first: bool
     ) -> Iterator[tuple[tuple[Account, ...], datetime | None, bool]]:
-        """Pages with the stamp up to which all has been read, and whether they are the last."""
+        """Pages, with the stamp up to which everything is read, and whether each is the last."""
         where = f"WHERE SystemModstamp >= {_soql_time(reached)} " if reached else ""
         select = f"{_select(self._plan, self._owner_name)} {where}ORDER BY SystemModstamp, Id"
         with self._reported() as values:
             for records, done in self._query(select, first, include_deleted=True):
                 accounts = tuple(self._account(record, values) for record in records)
                 stamps = [account.modified_at for account in accounts if account.modified_at]
-                # An account edited since the query began shows its new stamp in its old place: that stamp says nothing
-                # about the accounts behind it.
+                # An account edited during the query shows its new stamp in its old place, which says nothing about the
+                # accounts after it.
                 settled = [stamp for stamp in stamps if self._read_from is None or stamp <= self._read_from]
                 yield accounts, max(settled, default=None), done
 
     def _query(self, soql: str, first: bool, *, include_deleted: bool = False) -> Iterator[tuple[list[Any], bool]]:
-        """The pages of a query, and whether each is the last; only the very first call of a read isn't waited for."""
+        """The pages of a query, and whether each is the last; only the first call of a read isn't retried patiently."""
 
         def begin() -> Any:
             return self._call(lambda client: client.query(soql, include_deleted=include_deleted))
@@ -339,7 +339,7 @@ class Salesforce:
         return self._call(lambda client: client.query_more(following, identifier_is_url=True))
 
     def _call(self, ask: Callable[[Any], T]) -> T:
-        """One call, again when its answer is lost, with a new session if the old one has expired."""
+        """Makes one call; repeats it if the response is lost, with a new session if the old one has expired."""
         return through_blips(partial(self._call_once, ask), self._clock)
 
     def _call_once(self, ask: Callable[[Any], T]) -> T:
@@ -372,7 +372,7 @@ class Salesforce:
 
     @cached_property
     def _owner_name(self) -> str | None:
-        """The path of the owner's name, where the owner is a lookup (Owner.Name)."""
+        """The path to the owner's name, if the owner is a lookup (Owner.Name)."""
         relationship = self._described.get(self._plan.owner or "", {}).get("relationshipName")
         return f"{relationship}.Name" if relationship else None
 
@@ -410,18 +410,18 @@ class Salesforce:
             values.report("Salesforce")
 
     def _lost_query(self) -> PipelineError:
-        return TransientError(f"{self._peer} forgets its queries before they are read.", "Run again.")
+        return TransientError(f"{self._peer} drops query results before they are read.", "Run again.")
 
 
 def _select(plan: LiveFields, owner_name: str | None) -> str:
-    """The SELECT. Every name in it comes from the live schema or from here, so nothing needs quoting."""
+    """The SELECT clause. Every name comes from the live schema or from this module, so nothing needs quoting."""
     names = ["Id", "Name", "SystemModstamp", "IsDeleted", "MasterRecordId", *plan.names()]
     names += [owner_name] if owner_name else []
     return f"SELECT {', '.join(dict.fromkeys(names))} FROM Account"
 
 
 def _quoted(value: str) -> str:
-    """A text as SOQL writes it."""
+    """A text as a SOQL literal."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 

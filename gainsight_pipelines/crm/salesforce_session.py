@@ -1,6 +1,6 @@
-"""Logging in to Salesforce: the three kinds of credentials, the HTTP session with its timeouts, the token.
+"""Login to Salesforce: three kinds of credentials, the HTTP session with its timeouts, the token.
 
-What is asked with the session is salesforce.py's matter.
+Requests over the session are made in salesforce.py.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from gainsight_pipelines.text import may_need_cleaning
 
 DEFAULT_LOGIN_URL = "https://login.salesforce.com"
 API_VERSION = "59.0"
-"""Not the library's default: SOAP login ends with version 64.0, and a new version may show other fields."""
+"""Pinned: SOAP login ends with version 64.0, and a new version may show other fields."""
 JWT_LIFE = timedelta(minutes=3)
-"""Salesforce accepts no longer one."""
+"""Salesforce accepts no longer lifetime."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class ClientCredentials:
 
     @property
     def login_address(self) -> str:
-        """Where the login is done."""
+        """The address of the login."""
         return self.instance_url
 
 
@@ -48,7 +48,7 @@ class ClientCredentials:
 class JwtBearer:
     """OAuth 2.0 JWT bearer flow with the private key (PEM) of the connected app's certificate.
 
-    `login_url` is the audience; the token is asked for at `instance_url` if that is given, else at `login_url`.
+    `login_url` is the audience; the token is requested at `instance_url` if given, otherwise at `login_url`.
     """
 
     words: ClassVar[str] = "the JWT key"
@@ -62,7 +62,7 @@ class JwtBearer:
 
     @property
     def login_address(self) -> str:
-        """Where the login is done."""
+        """The address of the login."""
         return self.instance_url or self.login_url
 
 
@@ -70,7 +70,7 @@ class JwtBearer:
 class UsernamePassword:
     """SOAP login with password and security token ("" within the organisation's trusted networks).
 
-    Legacy: Salesforce ends SOAP login() with the Summer '27 release; new organisations have it switched off
+    Legacy: Salesforce ends SOAP login() with the Summer '27 release, and it is switched off in new organisations
     (https://help.salesforce.com/s/articleView?id=005132110).
     `login_url` may be login.salesforce.com, test.salesforce.com or the My Domain address.
     """
@@ -85,7 +85,7 @@ class UsernamePassword:
 
     @property
     def login_address(self) -> str:
-        """Where the login is done."""
+        """The address of the login."""
         return self.login_url
 
 
@@ -93,10 +93,10 @@ SalesforceCredentials = ClientCredentials | JwtBearer | UsernamePassword
 
 
 class SalesforceSession(requests.Session):
-    """A requests session that logs in: timeouts on every request, no redirect followed, requests counted.
+    """A requests session that logs in; every request has timeouts, follows no redirect, and is counted.
 
-    `timeouts` (connect and read, in seconds) may be changed at any time; `answered_at` is the server's own time of its
-    last answer, None if it didn't say; `is_clean` says whether that can be stored as it is.
+    `timeouts` (connect and read, in seconds) may be changed at any time. `answered_at`: the server's time of its last
+    response, None if it didn't say. `is_clean`: whether that response can be stored unchanged.
     """
 
     def __init__(
@@ -115,15 +115,15 @@ class SalesforceSession(requests.Session):
         self.is_clean = True
         self.peer = Peer("salesforce", urlsplit(credentials.login_address).netloc, credentials.names)
         self._clock = clock
-        # Else requests would put a login from ~/.netrc for this host in the token's place.
+        # Otherwise requests would replace the token with a login for this host from ~/.netrc.
         self.auth = _as_it_is
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        """As requests does it, with timeouts, and without following a redirect: it would get the token too."""
+        """Adds timeouts, and follows no redirect: its target would receive the token."""
         kwargs.setdefault("timeout", self.timeouts)
         kwargs["allow_redirects"] = False
         if self._authorities is not None:
-            kwargs["verify"] = self._authorities  # the session's own would lose against REQUESTS_CA_BUNDLE
+            kwargs["verify"] = self._authorities  # REQUESTS_CA_BUNDLE would override the session's own
         self.calls += 1
         response = super().request(*args, **kwargs)
         self.answered_at = http_date(response.headers.get("Date"))
@@ -131,10 +131,10 @@ class SalesforceSession(requests.Session):
         return response
 
     def log_in(self) -> Any:
-        """A new simple_salesforce.Salesforce with a fresh token.
+        """Returns a new simple_salesforce.Salesforce with a fresh token.
 
         Raises:
-            CredentialsRejected: the login was refused; what the libraries raise is left to `failures.border`.
+            CredentialsRejected: the login was refused. The libraries' errors are left to `failures.border`.
         """
         from simple_salesforce.api import Salesforce as Client
 
@@ -153,9 +153,9 @@ class SalesforceSession(requests.Session):
         return Client(instance_url=address, session_id=token, version=API_VERSION, session=self, parse_float=Decimal)
 
     def _token(self, form: Mapping[str, str]) -> tuple[str, str]:
-        """Asks the token endpoint: token and address of the instance.
+        """Requests the token and the instance's address from the token endpoint.
 
-        simple-salesforce's own token login builds the address from a domain of salesforce.com, and no other.
+        simple-salesforce's own token login only builds addresses under salesforce.com.
         """
         address = self.credentials.login_address
         answer = self.post(f"{address}/services/oauth2/token", data=form, headers={"Accept": "application/json"})
@@ -169,7 +169,7 @@ class SalesforceSession(requests.Session):
             raise login_refused(self.peer, answer.status_code, salesforce_code(body), description)
         token = body.get("access_token")
         if not isinstance(token, str) or not token:
-            raise GateClosed(f"{self.peer} answers, but not as the API.", "Check SALESFORCE_INSTANCE_URL.")
+            raise GateClosed(f"{self.peer} responds, but not as the API.", "Check SALESFORCE_INSTANCE_URL.")
         return token, str(body.get("instance_url") or address)
 
     def _soap_token(self, credentials: UsernamePassword) -> tuple[str, str]:
@@ -177,7 +177,7 @@ class SalesforceSession(requests.Session):
         from simple_salesforce.login import SalesforceLogin
 
         try:
-            # Without a "scratch" address the library logs in at a domain of salesforce.com, and no other.
+            # Without a "scratch" address the library only logs in under salesforce.com.
             token, instance = SalesforceLogin(
                 username=credentials.username,
                 password=credentials.password,
@@ -187,7 +187,7 @@ class SalesforceSession(requests.Session):
                 session=self,
             )
         except SalesforceAuthenticationFailed as error:
-            # When the answer isn't XML, the library puts its HTTP status in the code's place.
+            # If the response isn't XML, the library passes the HTTP status as the code.
             status, code = (error.code, "") if isinstance(error.code, int) else (401, str(error.code or ""))
             refusal = login_refused(self.peer, status, code)
         else:

@@ -1,7 +1,7 @@
-"""How a CRM's field values become the values of an Account: domains, and what of numbers and dates can be read.
+"""Parses values of CRM fields into those of an Account: domains, numbers, dates.
 
-Both CRMs let people type into fields, so what can't be read is None here, never an error; `values` does the reading.
-Which field a value comes from is fields.py's matter.
+People type into fields of both CRMs, so an unreadable value becomes None and never an error; the parsing itself is in
+`gainsight_pipelines.values`. Which field holds which value is decided in fields.py.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def normalise_domain(website: str | None) -> str | None:
     """The bare domain of a web address as people type it: `https://www.Acme.com:8080/about` is `acme.com`.
 
     Lower case, without scheme, `www.`, port, path and trailing dots; international names in punycode (IDNA 2008, as
-    browsers do it). Email addresses, IP addresses, host names without a dot and whatever else is no domain are None.
+    browsers do it). Email addresses, IP addresses, host names without a dot and other texts give None.
     """
     text = visible(website or "").replace("\\", "/")
     match = _WEB_SCHEME.match(text)
@@ -53,7 +53,7 @@ def normalise_domain(website: str | None) -> str | None:
 
 
 def parse_time(value: object) -> datetime | None:
-    """The instant that a value is, None where it can't be read."""
+    """The datetime of a value; None if it can't be read."""
     try:
         return parse_datetime(value)
     except ValueError:
@@ -61,28 +61,28 @@ def parse_time(value: object) -> datetime | None:
 
 
 def text_or_none(value: object) -> str | None:
-    """The text of a value, trimmed; None when there is nothing but blanks."""
+    """The text of a value, trimmed; None if it is blank."""
     if value is None or isinstance(value, (dict, list)):
         return None
     return str(value).strip() or None
 
 
 class UnreadableValues:
-    """Counts values that could not be read, and tells of them once: field and count, never the value."""
+    """Counts unreadable values, and reports them once: field and count, never the value."""
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str]] = Counter()
 
     def number(self, field: str | None, value: object) -> Decimal | None:
-        """The number that a value is; what can't be read is counted and None."""
+        """The value as a number; an unreadable one is counted and None."""
         return self._read(parse_number, field, "a number", value)
 
     def day(self, field: str | None, value: object) -> date | None:
-        """The day that a value is (HubSpot keeps midnight UTC); what can't be read is counted and None."""
+        """The value as a day (HubSpot stores midnight UTC); an unreadable one is counted and None."""
         return self._read(parse_date, field, "a date", value)
 
     def report(self, crm: str) -> None:
-        """Logs one warning per field and forgets the counts."""
+        """Logs one warning per field and resets the counts."""
         for (field, kind), count in sorted(self._counts.items()):
             logger.warning("%s: %d values of account field %s are not %s and stay empty", crm, count, field, kind)
         self._counts.clear()

@@ -1,11 +1,11 @@
-"""What only the tenant knows, found out for people who write settings: names, types, fill, categories, matches.
+"""Discovers what only the tenant knows, for people who write settings: names, types, fill rates, categories, matches.
 
-Knows neither the command line nor Dagster nor a database of its own: commands and the settings page show what is
-returned here. Nothing here writes to Gainsight, to the CRM or to the product's tables.
+Knows neither the command line nor Dagster, and has no database: commands and the settings page show what is returned
+here. Nothing here writes to Gainsight, the CRM or the product's tables.
 
-`connections` makes clients for somebody who is waiting, `cache` keeps names for minutes, `catalog` is what pickers ask,
-`categories` samples the timeline, `preview` shows what a pull or a filter would bring, `accounts` whom it would match,
-`validation` looks at everything that the settings name.
+`interactive_clients` creates clients with short timeouts, `cache` stores names for minutes, `catalog` serves pickers,
+`categories` samples the timeline, `preview` shows what a pull or a filter would bring, `accounts` finds the accounts it
+would match, `validation` checks everything that the settings name.
 """
 
 from gainsight_pipelines.discovery.cache import DiskCache

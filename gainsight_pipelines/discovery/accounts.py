@@ -1,6 +1,6 @@
-"""Which accounts some companies would be matched to, asked of the CRM by few calls: as a pull matches, without a pull.
+"""Finds the accounts that some companies would be matched to, with few CRM calls and without a pull.
 
-The matching itself is `matching`'s; here the index is made of just those accounts that can be meant.
+`matching` does the matching; this module builds an index of just the accounts in question.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from gainsight_pipelines.gainsight.client import GainsightClient
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
 from gainsight_pipelines.gainsight.reader import read_by_ids
 from gainsight_pipelines.matching import CANONICAL_ID, AccountIndex, IndexedAccount, Link
-from gainsight_pipelines.objects.fields import Record, spelt
+from gainsight_pipelines.objects.fields import Record, spelled
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, CompanyFields, crm_ids_of
 from gainsight_pipelines.text import canonical_gsid
 
 
 @dataclass(frozen=True, slots=True)
 class CompanyKeys:
-    """By what a record's account is found: its company's Gsid, the CRM id of that, or a key of the record's own."""
+    """The keys that find a record's account: its company's GSID, that company's CRM id, or the record's own key."""
 
     company_gsid: str | None
     crm_id: str | None = None
@@ -31,7 +31,7 @@ class CompanyKeys:
 
 @dataclass(frozen=True, slots=True)
 class FoundLinks:
-    """The link of each record, in their order, and the accounts that they lead to, by id."""
+    """The match of each record, in order, and the accounts found, by id."""
 
     links: tuple[Link, ...]
     accounts: dict[str, Account] = field(default_factory=dict)
@@ -44,7 +44,7 @@ def keys_of(
     client: GainsightClient,
     company_schema: Callable[[], ObjectSchema],
 ) -> list[CompanyKeys]:
-    """The keys of records; companies whose CRM id didn't come along are asked for, 200 a call."""
+    """The keys of records; companies whose CRM id isn't in the record are requested, 200 per call."""
     if company.key_kind is not None:
         return [
             CompanyKeys(company.gsid_of(record), None, company.crm_id_of(record), company.key_kind)
@@ -54,28 +54,28 @@ def keys_of(
     came = [company.crm_id_of(record) if company.own_gsid_of(record) else None for record in records]
     learnt: dict[str, Any] = {}
     if crm_id_field is not None:
-        # Not those that came with the record itself: a blank one is known to be blank.
+        # Except ids that came with the record: a blank one is known to be blank.
         missing = [
             gsid
             for record, gsid in zip(records, gsids, strict=True)
             if gsid and not (company.crm_id and company.own_gsid_of(record))
         ]
-        gsid_field = spelt(company_schema(), "Gsid")
+        gsid_field = spelled(company_schema(), "Gsid")
         for page in read_by_ids(client, COMPANY_OBJECT, (gsid_field, crm_id_field), gsid_field, missing, kind="probe"):
             learnt |= dict(crm_ids_of(page, gsid_field, crm_id_field))
     return [CompanyKeys(gsid, crm_id or learnt.get(gsid or "")) for gsid, crm_id in zip(gsids, came, strict=True)]
 
 
 def find_links(crm: PrimaryCRM, gsid_field: str | None, keys: Sequence[CompanyKeys]) -> FoundLinks:
-    """The account that each would be matched to.
+    """The account that each record would be matched to.
 
     Args:
-        crm: whom to ask; made for `gsid_field`.
+        crm: the CRM to query; created for `gsid_field`.
         gsid_field: the CRM field that matching falls back to.
-        keys: of records; none by domain, since the CRM can't be asked for a domain as matching compares it.
+        keys: of records; not by domain, since the CRM can't be queried for a domain as matching compares it.
 
     Raises:
-        PipelineError: the CRM doesn't answer or refuses.
+        PipelineError: the CRM doesn't respond or refuses.
     """
     canonical = CANONICAL_ID[crm.kind]
     own = (one.key for one in keys if one.key_kind == "crm_id")

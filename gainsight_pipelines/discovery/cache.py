@@ -1,7 +1,7 @@
-"""Names and types kept on disk for minutes, so that neither a command typed again nor a page asks the tenant twice.
+"""A disk cache of names and types, valid for minutes, so that commands and the page ask the tenant only once.
 
-Files of this user's own (0700, 0600) in the data folder. They hold names, labels, types and counts: no secret, and no
-value of a record but the names of reporting categories.
+The files are private (0700, 0600) and in the data folder. They contain names, labels, types and counts: no secret, and
+no record value except the names of reporting categories.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from gainsight_pipelines import __version__
 from gainsight_pipelines.clock import Clock
 
 FOLDER = "discovery"
-"""Within the data folder."""
+"""In the data folder."""
 
 logger = logging.getLogger("gainsight_pipelines")
 
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
-    """A document that was kept, and when it was read from the tenant."""
+    """A cached document, and when it was read from the tenant."""
 
     document: Any
     read_at: datetime
@@ -39,7 +39,7 @@ class DiskCache:
     """A folder of JSON documents, each with the time at which it was read. Safe for several processes and threads.
 
     Args:
-        folder: where the files lie; made when the first one is written.
+        folder: the cache's folder; created on the first write.
         clock: the source of time.
     """
 
@@ -47,7 +47,7 @@ class DiskCache:
     clock: Clock
 
     def find(self, key: str, lasts: timedelta | None) -> CacheEntry | None:
-        """What was kept under a key, if it is no older than `lasts` (None: however old)."""
+        """The entry of a key, if it is no older than `lasts` (None: of any age)."""
         try:
             content = orjson.loads(self._file(key).read_bytes())
             kept = CacheEntry(content["document"], datetime.fromisoformat(content["read_at"]))
@@ -58,23 +58,23 @@ class DiskCache:
         return kept if is_ours and is_fresh else None
 
     def keep(self, key: str, document: Any) -> CacheEntry:
-        """Keeps a document that was just read. A folder that can't be written costs only the next call."""
+        """Caches a document that was just read. If the folder isn't writable, the next lookup makes a call again."""
         kept = CacheEntry(document, self.clock.now())
         content = {"key": key, "version": __version__, "read_at": kept.read_at.isoformat(), "document": document}
         try:
-            for folder in (self.folder.parent, self.folder):  # parents=True would make the former readable to all
+            for folder in (self.folder.parent, self.folder):  # parents=True would make the parent readable by all
                 folder.mkdir(mode=0o700, exist_ok=True)
-            # mkstemp makes it 0600; replace puts it there all at once.
+            # mkstemp creates it with mode 0600; replace is atomic.
             descriptor, name = tempfile.mkstemp(dir=self.folder, suffix=".new")
             with os.fdopen(descriptor, "wb") as file:
                 file.write(orjson.dumps(content))
             Path(name).replace(self._file(key))
         except OSError as error:
-            logger.warning("%s can't be written (%s), so names are asked for each time", self.folder, error.strerror)
+            logger.warning("%s can't be written (%s), so names are not cached", self.folder, error.strerror)
         return kept
 
     def forget(self) -> None:
-        """Drops everything, after a new key or another tenant."""
+        """Drops everything, after a new key or for another tenant."""
         for file in self.folder.glob("*.json"):
             file.unlink(missing_ok=True)
 

@@ -1,7 +1,7 @@
-"""What pickers offer: the tenant's objects, an object's fields, the CRM's account fields, and how full they are.
+"""The data behind pickers: the tenant's objects, an object's fields, the CRM's account fields, and fill rates.
 
-At most one call for each of these, however many objects and fields there are; kept for minutes, and asked for once even
-when several ask at the same time.
+At most one call for each, however many objects and fields there are. Cached for minutes; concurrent callers share one
+call.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from gainsight_pipelines.sync.clients import tenant_of
 from gainsight_pipelines.text import name_key
 
 CATALOG_LASTS = timedelta(minutes=10)
-"""How long names are taken from the cache."""
+"""How long cached names are used."""
 
 FILL_SAMPLE = 200
-"""Records that a fill rate is worked out from: what Salesforce gives at once with all fields."""
+"""Records sampled for a fill rate: as many as Salesforce returns at once with all fields."""
 
 Named = TypeVar("Named", ObjectInfo, Field, AccountField)
 
@@ -61,26 +61,26 @@ class AccountFields:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """How many of a sample of records have a value, by field. `sample`: how many records there were."""
+    """How many records of a sample have a value, by field. `sample`: the number of records."""
 
     filled: Mapping[str, int]
     sample: int
     read_at: datetime
 
     def share(self, name: str) -> float | None:
-        """The share of the sample with a value in this field, 0 to 1; None where nothing is known of it."""
+        """The share of the sample with a value in this field, 0 to 1; None if unknown."""
         count = self.filled.get(name)
         return None if count is None or not self.sample else count / self.sample
 
 
 @dataclass(slots=True)
 class Catalog:
-    """The names that a tenant has. May be asked from several threads.
+    """The names that a tenant has. Thread-safe.
 
     Args:
-        connections: whom to ask. May be set anew at any time: a question goes on with those that it began with.
-        cache: where answers are kept.
-        lasts: how long they are taken from there.
+        connections: creates the clients. May be replaced at any time; a running call keeps the former one.
+        cache: stores the results.
+        lasts: how long they are used.
     """
 
     connections: InteractiveClients
@@ -93,10 +93,10 @@ class Catalog:
         """The tenant's objects, by one call.
 
         Args:
-            is_fresh: ask the tenant, whatever is kept.
+            is_fresh: bypass the cache.
 
         Raises:
-            PipelineError: no tenant or key is set, it refuses, or it doesn't answer in time.
+            PipelineError: no tenant or key is set, or the tenant refuses or doesn't respond in time.
         """
         connections = self.connections
 
@@ -113,10 +113,10 @@ class Catalog:
 
         Args:
             object_name: its API name, in any case.
-            is_fresh: ask the tenant, whatever is kept.
+            is_fresh: bypass the cache.
 
         Raises:
-            UnknownObject: the tenant has none of that name.
+            UnknownObject: the tenant has no object of that name.
             PipelineError: as for `objects`.
         """
         connections = self.connections
@@ -137,10 +137,10 @@ class Catalog:
         """The fields of the CRM's account object (Salesforce Account, HubSpot company), by one call after the login.
 
         Args:
-            is_fresh: ask the CRM, whatever is kept.
+            is_fresh: bypass the cache.
 
         Raises:
-            GateClosed: no CRM is configured, or it doesn't answer.
+            GateClosed: no CRM is configured, or it doesn't respond.
             PipelineError: it refuses, or its credentials are missing.
         """
         connections = self.connections
@@ -154,7 +154,7 @@ class Catalog:
         return AccountFields(_crm_kind(connections), tuple(fields), kept.read_at)
 
     def fill(self, object_name: str, *, is_fresh: bool = False) -> Fill:
-        """How full an object's fields are in a sample of its records: one query, besides the describe.
+        """The fill rates of an object's fields in a sample of its records: one query, besides the describe.
 
         Raises:
             PipelineError: as for `fields`.
@@ -170,7 +170,7 @@ class Catalog:
                         query = Query(tuple(names), limit=FILL_SAMPLE)
                         return _counted(names, client.query(schema.name, query, kind="probe").records)
                     except UnknownField as refused:
-                        # Described, and yet not to be read: nothing is known of how full it is.
+                        # Described but refused: its fill rate is unknown.
                         names = [name for name in names if name not in refused.fields]
                         if not refused.fields or not names:
                             raise
@@ -178,7 +178,7 @@ class Catalog:
         return _fill(self._kept(_gainsight_key(connections, "fill", name_key(object_name)), ask, is_fresh))
 
     def crm_fill(self, *, is_fresh: bool = False) -> Fill:
-        """How full the account fields are in a sample of the CRM's accounts: one call.
+        """The fill rates of the account fields in a sample of the CRM's accounts: one call.
 
         Raises:
             PipelineError: as for `crm_fields`.
@@ -193,7 +193,7 @@ class Catalog:
         return _fill(self._kept(_crm_key(connections, "fill"), ask, is_fresh))
 
     def forget(self) -> None:
-        """Drops what is kept: after a new key, or for another tenant."""
+        """Empties the cache, after a new key or for another tenant."""
         self.cache.forget()
 
     def _kept(self, key: str, ask: Callable[[], Any], is_fresh: bool) -> CacheEntry:
@@ -202,7 +202,7 @@ class Catalog:
         asked_at = self.connections.clock.now()
         with lock:
             kept = self.cache.find(key, self.lasts)
-            # Whoever waited here while another asked takes that answer, even when it wants a fresh one.
+            # A caller that waited for another's call takes that result, even if it wants a fresh one.
             if kept is not None and (not is_fresh or kept.read_at > asked_at):
                 return kept
             return self.cache.keep(key, ask())
@@ -224,10 +224,10 @@ def _crm_kind(connections: InteractiveClients) -> CRMKind:
 
 
 def matching_names(named: Iterable[Named], pattern: str | None) -> list[Named]:
-    """Those whose name or label fits: a piece of either, or a pattern with * and ?, without regard to case."""
+    """The entries whose name or label matches: a substring, or a pattern with * and ?; ignores case."""
     if not pattern:
         return list(named)
-    wanted = pattern.casefold().replace("[", "[[]")  # brackets are letters like others
+    wanted = pattern.casefold().replace("[", "[[]")  # brackets are literal
     if not any(mark in wanted for mark in "*?"):
         wanted = f"*{wanted}*"
     return [

@@ -1,6 +1,6 @@
-"""The timeline's reporting categories: a sample of recent activities, and a type for those that aren't mapped (T3, T4).
+"""Samples the reporting categories of recent timeline activities, and suggests types for unmapped ones (T3, T4).
 
-Slow tenants can't answer for many activities at once, so the sample gets smaller until they can.
+Slow tenants can't return many activities at once, so the sample size is reduced until they can.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from gainsight_pipelines.objects.pull import cursor_field
 from gainsight_pipelines.sync.clients import tenant_of
 
 SAMPLE_SIZES = (1000, 800, 500)
-"""Activities that are asked for, one after the other until the tenant answers in time."""
+"""Sample sizes, in activities; tried in this order until the tenant responds in time."""
 SMALLER_SIZES = (250, 100, 50)
-"""What `resample` steps down to after these."""
+"""Further sizes for `resample`."""
 
 NO_CATEGORY = ""
-"""Stands for activities without one."""
+"""The name of activities without a category."""
 
 Say = Callable[[str], None]
 
@@ -52,7 +52,7 @@ _WORDS: tuple[tuple[ActivityTypeName, str, str], ...] = (
         "a note that somebody wrote down",
     ),
 )
-"""What an activity is, by words in the category's name: type, words, what they say. The first that fits counts."""
+"""Type, words in the category's name, what they indicate. The first match wins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,11 @@ class Category:
     """A category of the sample.
 
     Attributes:
-        name: as Gainsight mostly writes it; NO_CATEGORY for activities without one.
-        count: activities of the sample that have it.
-        mapped: the type that the settings give it; None: it isn't mapped.
-        suggested: a type for one that isn't mapped.
-        why: what the suggestion goes by.
+        name: in Gainsight's most frequent spelling; NO_CATEGORY for activities without one.
+        count: its activities in the sample.
+        mapped: its type by the settings; None: unmapped.
+        suggested: a type for an unmapped category.
+        why: the reason for the suggestion.
     """
 
     name: str
@@ -75,21 +75,21 @@ class Category:
 
     @property
     def can_be_added(self) -> bool:
-        """Whether it is worth a line in `activity.reporting_categories`."""
+        """Whether it can be added to `activity.reporting_categories`."""
         return self.mapped is None and self.name != NO_CATEGORY
 
 
 @dataclass(frozen=True, slots=True)
 class CategorySample:
-    """What a sample of the timeline showed, most frequent category first.
+    """A sample of the timeline, most frequent category first.
 
     Attributes:
         categories: those that occur.
-        sampled: activities that came.
-        target: activities that were asked for.
-        smaller_target: what `resample` would ask for; None: there is nothing smaller.
-        slow: targets that the tenant didn't answer in time.
-        read_at: when.
+        sampled: the number of activities received.
+        target: the number requested.
+        smaller_target: the number that `resample` would request; None: there is no smaller one.
+        slow: numbers for which the tenant didn't respond in time.
+        read_at: the time of the sample.
     """
 
     categories: tuple[Category, ...]
@@ -101,7 +101,7 @@ class CategorySample:
 
     @property
     def unmapped(self) -> tuple[Category, ...]:
-        """Those that can be added to the mapping."""
+        """The categories that can be added to the mapping."""
         return tuple(one for one in self.categories if one.can_be_added)
 
 
@@ -113,20 +113,20 @@ def sample_categories(
     answer_seconds: float = ANSWER_SECONDS,
     say: Say = lambda sentence: None,
 ) -> CategorySample:
-    """Samples the newest activities and counts their categories; kept for minutes like all names.
+    """Samples the newest activities and counts their categories; cached for minutes.
 
     Args:
-        catalog: whom to ask, and where it is kept.
-        resample: ask anew, for fewer activities than last time.
-        is_fresh: ask anew, beginning with the most.
-        answer_seconds: how long each call may take.
-        say: takes a sentence about each step.
+        catalog: makes the call and caches the result.
+        resample: sample again, with fewer activities than last time.
+        is_fresh: sample again, starting with the largest size.
+        answer_seconds: time limit per call.
+        say: receives a sentence about each step.
 
     Raises:
-        SlowAnswer: the tenant answered none of the sizes in time; `resample` goes on below them.
+        SlowAnswer: the tenant was too slow for every size; `resample` continues with smaller ones.
         PipelineError: it refuses, has no timeline, or no key is set.
     """
-    catalog = replace(catalog)  # whatever is set in it meanwhile
+    catalog = replace(catalog)  # unaffected by later changes to it
     place = f"{urlsplit(tenant_of(catalog.connections.settings).base_url).netloc} categories"
     kept = catalog.cache.find(place, catalog.lasts)
     if kept is None or resample or is_fresh:
@@ -148,31 +148,31 @@ def sample_categories(
 
 
 def suggested_type(category: str) -> tuple[ActivityTypeName, str]:
-    """A sensible type for a category, by what its name says, and why that one."""
+    """A suggested type for a category, by its name, and the reason."""
     words = re.sub(r"[_/|]+", " ", category).casefold()
     for kind, pattern, meaning in _WORDS:
         found = re.search(rf"(?<!\w)(?:{pattern})(?!\w)", words)
         if found is not None:
             return kind, f"{found[0]!r}: {meaning}"
-    return "TYPE_MANUAL", "its name tells nothing: kept as a note"
+    return "TYPE_MANUAL", "its name gives no hint: kept as a note"
 
 
 def with_categories(activity: Mapping[str, Any], added: Mapping[str, ActivityTypeName]) -> dict[str, Any]:
-    """The data of the section `activity` with more categories, or other types for those that it has.
+    """The data of the section `activity` with categories added, or with other types for existing ones.
 
     Args:
-        activity: all of the section, defaults filled in.
+        activity: the whole section, defaults filled in.
         added: types by category.
     """
     mapping = dict(activity["reporting_categories"])
-    spelt = {category_key(name): name for name in mapping}
+    spelled = {category_key(name): name for name in mapping}
     for name, kind in added.items():
-        mapping[spelt.setdefault(category_key(name), name)] = kind
+        mapping[spelled.setdefault(category_key(name), name)] = kind
     return {**activity, "reporting_categories": mapping}
 
 
 def _sampled(catalog: Catalog, sizes: tuple[int, ...], seconds: float, say: Say, target_key: str) -> dict[str, Any]:
-    """The counts of the largest sample that the tenant gives in time."""
+    """The counts of the largest sample that the tenant returns in time."""
     schema = catalog.fields(ACTIVITY_OBJECT).schema
     path, read = category_reader(schema.field("ReportingCategory"))
     if path is None:
@@ -183,13 +183,13 @@ def _sampled(catalog: Catalog, sizes: tuple[int, ...], seconds: float, say: Say,
     newest: tuple[tuple[str, Direction], ...] = ((cursor_field(schema), "desc"),)
     slow: list[int] = []
     for size in sizes:
-        say(f"Asking for the categories of {size:,} activities …")
+        say(f"Requesting the categories of {size:,} activities …")
         catalog.cache.keep(target_key, size)
         try:
             with closing(catalog.connections.gainsight(seconds)) as client:
                 page = client.query(schema.name, Query((path,), order_by=newest, limit=size), kind="probe")
         except SlowAnswer:
-            say(f"No answer within {seconds:g} s.")
+            say(f"No response within {seconds:g} s.")
             slow.append(size)
             continue
         counts = Counter((text(read(record.get(path))) or NO_CATEGORY) for record in page.records)
@@ -197,22 +197,22 @@ def _sampled(catalog: Catalog, sizes: tuple[int, ...], seconds: float, say: Say,
     tried = ", ".join(f"{size:,}" for size in sizes)
     smaller = next(iter(_smaller(sizes[-1])), None)
     raise SlowAnswer(
-        f"The timeline is slow: Gainsight didn't answer for samples of {tried} activities within {seconds:g} s each.",
-        f"Resample: it goes on with {smaller}." if smaller else "Try again when the tenant is less busy.",
+        f"The timeline is slow: Gainsight didn't respond within {seconds:g} s to samples of {tried} activities.",
+        f"Resample: it continues with {smaller}." if smaller else "Try again when the tenant is less busy.",
     )
 
 
 def _by_key(counts: Counter[str]) -> Counter[str]:
-    """Spellings that compare as equal under the most frequent of them."""
-    spelt: dict[str, str] = {}
+    """The counts of equal spellings added up under the most frequent one."""
+    spelled: dict[str, str] = {}
     together: Counter[str] = Counter()
     for name, count in counts.most_common():
-        together[spelt.setdefault(category_key(name), name)] += count
+        together[spelled.setdefault(category_key(name), name)] += count
     return together
 
 
 def _below(target: int) -> tuple[int, ...]:
-    """The sizes below a target; the smallest again where there is none."""
+    """The sizes below a target; the smallest size again if there is none."""
     return _smaller(target) or SMALLER_SIZES[-1:]
 
 
@@ -221,7 +221,7 @@ def _smaller(target: int) -> tuple[int, ...]:
 
 
 def _mapping(catalog: Catalog) -> Mapping[str, ActivityTypeName]:
-    """The mapping of the settings by key; the default one where the section is missing or broken."""
+    """The mapping from the settings, by key; the default one if the section is missing or invalid."""
     settings = catalog.connections.settings
     activity = settings.of(ActivitySettings) if DEFINITION.section not in settings.errors else None
     mapping = activity.reporting_categories if activity is not None else DEFAULT_CATEGORIES

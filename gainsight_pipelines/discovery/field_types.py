@@ -1,4 +1,4 @@
-"""Which types of fields can hold what a setting wants. That a field is there is found elsewhere."""
+"""Which field types fit which setting. Whether a field exists is checked elsewhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CRM_UNFIT: Mapping[str, frozenset[str]] = {
     "arr": _DATES | _FLAGS | _PLACES,
     "renewal_date": _NUMBERS | _FLAGS | _PLACES,
 }
-"""Types of account fields (Salesforce's and HubSpot's names) that can't hold what is wanted."""
+"""Types of account fields (Salesforce's and HubSpot's names) that don't fit a setting."""
 CRM_TAKES: Mapping[str, str] = {
     "gsid": "a text",
     "domain": "a text or an address",
@@ -35,7 +35,7 @@ GAINSIGHT_FITS: Mapping[Fit, Callable[[Field], bool]] = {
     Fit.NUMBER: lambda one: not (one.is_date or one.is_lookup or one.is_rich_text or _is_flag(one)),
     Fit.ID: lambda one: not (one.is_date or one.is_rich_text or _is_flag(one)),
 }
-"""What a setting takes → whether a Gainsight field can hold it; numbers kept as text pass."""
+"""What a setting takes → whether a Gainsight field fits; numbers stored as text do."""
 
 
 def _is_flag(one: Field) -> bool:

@@ -1,7 +1,7 @@
-"""Clients for a person who is waiting: short timeouts, no second try, secrets read anew each time.
+"""Clients for interactive use: short timeouts, no retries, secrets read again each time.
 
-A picker doesn't count against the product's own share of the quota: it makes a handful of calls a day, and it has to
-work where there is no database yet.
+Pickers don't count against our share of the quota: they make a handful of calls a day, and must work before there is a
+database.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gainsight_pipelines.sync.clients import connect_crm, gsid_fields, tenant_of
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 25.0
-"""What somebody may be kept waiting for one call (requirement T3)."""
+"""Time limit of one call (requirement T3)."""
 
 
 def _uncounted(kind: str) -> None:
@@ -28,15 +28,15 @@ def _uncounted(kind: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class InteractiveClients:
-    """Whom the settings name, to be talked to for as long as one question takes.
+    """Creates clients for the services that the settings name, each for one question.
 
     Args:
-        settings: the settings as they stand, saved or not.
+        settings: the current settings, saved or not.
         clock: the source of time.
         environ: the environment; `.env` beside the settings file is read as well.
-        before_call: asked before each call to Gainsight, e.g. a `Quota`.
-        answer_seconds: how long one call may take.
-        typed: variables as somebody is about to write them into `.env`; None: about to be taken out.
+        before_call: called before each call to Gainsight, e.g. a `Quota`.
+        answer_seconds: time limit per call.
+        typed: variables about to be written to `.env`; None: about to be removed.
     """
 
     settings: Settings
@@ -47,7 +47,7 @@ class InteractiveClients:
     typed: Mapping[str, str | None] = field(default_factory=dict, repr=False)
 
     def secrets(self) -> Secrets:
-        """The secrets as they are now.
+        """The current secrets.
 
         Raises:
             SettingsError: `.env` can't be read.
@@ -55,10 +55,10 @@ class InteractiveClients:
         return Secrets.read(self.settings.path, self.environ).with_dotenv(self.typed)
 
     def gainsight(self, answer_seconds: float | None = None) -> GainsightClient:
-        """A client for the tenant; nothing is called yet. Close it.
+        """A client for the tenant; makes no call yet. Close it.
 
         Args:
-            answer_seconds: how long one call may take, where it isn't as long as usual.
+            answer_seconds: time limit per call, if not the default.
 
         Raises:
             SettingsError: no tenant is set, or neither a key nor an OAuth client.
@@ -76,15 +76,14 @@ class InteractiveClients:
         )
 
     def crm(self, gsid_field: str | None = None) -> PrimaryCRM:
-        """The primary CRM; nothing is called yet. Close it.
+        """The primary CRM; makes no call yet. Close it.
 
         Args:
-            gsid_field: the one account field with GSIDs that is to be read, so that another section's wrong one is in
-                nobody's way.
+            gsid_field: the only GSID field to read, so that another section's mistake does no harm.
 
         Raises:
-            GateClosed: none is configured.
-            SettingsError: its section is broken, or its credentials are missing.
+            GateClosed: no CRM is configured.
+            SettingsError: its section is invalid, or its credentials are missing.
         """
         every = gsid_fields(self.settings)
         wanted = {gsid_field: every.get(gsid_field, "gsid_field")} if gsid_field else {}

@@ -1,6 +1,6 @@
-"""What a pull or a filter would bring: how many records, and some of them raw and as they would be stored (W4).
+"""Previews a pull or a filter: the number of records, and some of them raw and as they would be stored (W4).
 
-Writes nothing. A call or two to Gainsight for the count, one for the records, a few to the CRM for their accounts.
+Writes nothing. Makes one or two calls to Gainsight for the count, one for the records, a few to the CRM for accounts.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
 
 FILTER_PLACE = "--filter"
 SAMPLE = 3
-"""Records that are shown unless told otherwise."""
+"""Records shown by default."""
 MOST_SAMPLES = 50
 MOST_REFUSED = 20
-"""Fields that a tenant may refuse one by one before that is taken for an error."""
+"""Fields that a tenant may refuse one by one before the preview fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class MatchCount:
-    """How many records match. The API doesn't count: beyond one page, or where pages are capped, it is "at least"."""
+    """How many records match. The API doesn't count: beyond one page, or with capped pages, it is "at least"."""
 
     count: int
     is_exact: bool
@@ -55,13 +55,13 @@ class MatchCount:
 
 @dataclass(frozen=True, slots=True)
 class PreviewRecord:
-    """One record.
+    """One record of a preview.
 
     Attributes:
-        raw: as the tenant gives it, by field.
-        rows: as it would be stored, by column; usage objects make several of one record.
-        rejected: why it would be kept aside instead.
-        link: the account that it would be matched to, or why to none; None: that wasn't found out.
+        raw: as received, by field.
+        rows: as stored, by column; usage objects make several rows of one record.
+        rejected: why it would be rejected instead.
+        link: the account it would be matched to, or why none; None: unknown.
         account_name: the name of that account.
     """
 
@@ -78,15 +78,15 @@ class Preview:
 
     Attributes:
         object_name: the Gainsight object.
-        pull: the configured pull that its rows are made by; None: raw records only.
-        table: the table that they would go into; None: none.
+        pull: the configured pull that maps the rows; None: raw records only.
+        table: the table of the rows; None: none.
         filter: the where-clause that was sent; None: none.
-        since: the earliest date that the pull's window covers; None: no such bound.
-        count: how many match.
-        limit: the most that one run reads of them; None: no limit.
+        since: the earliest date that the pull's window covers; None: unbounded.
+        count: the number of matching records.
+        limit: the maximum that one run reads of them; None: unlimited.
         records: some of them.
-        notes: what could not be found out, and why.
-        field_mappings: which field of a response object holds which part of a response, and why that one (S7).
+        notes: what could not be determined, and why.
+        field_mappings: which field of a response object holds which part of a response, and why (S7).
     """
 
     object_name: str
@@ -101,7 +101,7 @@ class Preview:
     field_mappings: Mapping[str, Any] = field(default_factory=dict)
 
     def frame(self) -> pd.DataFrame:
-        """The rows as they would be stored, with the types that a downstream asset gets them in.
+        """The rows as they would be stored, with the types that a downstream asset gets.
 
         Indexed by the record's number; keys of JSON are columns of their own.
         """
@@ -118,19 +118,19 @@ class Preview:
 
 
 def preview(catalog: Catalog, name: str, *, document: object = None, size: int = SAMPLE) -> Preview:
-    """Looks at what a pull would bring, or at an object of the tenant.
+    """Previews a pull, or any object of the tenant.
 
     Args:
-        catalog: whom to ask.
+        catalog: makes the calls.
         name: a configured pull (company, activity, survey_<object>, product_usage) or a Gainsight object.
-        document: a where-clause in place of the pull's own window, as :func:`parse_where` takes it.
-        size: how many records to show, up to 50.
+        document: a where-clause instead of the pull's own window, as :func:`parse_where` takes it.
+        size: the number of records to show, up to 50.
 
     Raises:
-        SettingsError: the pull's section is broken, a field isn't there, the filter is wrong.
-        PipelineError: Gainsight refuses or doesn't answer.
+        SettingsError: the pull's section is invalid, a field doesn't exist, or the filter is wrong.
+        PipelineError: Gainsight refuses or doesn't respond.
     """
-    catalog = replace(catalog)  # whatever is set in it meanwhile
+    catalog = replace(catalog)  # unaffected by later changes to it
     settings = catalog.connections.settings
     pull = _pull(settings, name)
     schema = _schema(catalog, pull.gainsight_object if pull else name)
@@ -199,26 +199,26 @@ def count_matches(
     conditions: tuple[Condition, ...] = (),
     where: Mapping[str, Any] | None = None,
 ) -> MatchCount:
-    """Counts the records that match, by one or two calls for nothing but their ids.
+    """Counts the matching records with one or two calls that select only ids.
 
     Raises:
-        PipelineError: Gainsight refuses or doesn't answer.
+        PipelineError: Gainsight refuses or doesn't respond.
     """
     one = schema.field("Gsid") or next(iter(schema.fields.values()))
     query = Query((one.name,), where=conditions, raw_where=where, limit=MAX_LIMIT)
     count = len(client.query(schema.name, query, kind="probe").records)
     if not count or count >= MAX_LIMIT:
         return MatchCount(count, is_exact=not count)
-    # A tenant may cap its pages: nothing behind this one shows that it was all.
+    # The tenant may cap its pages, so this page doesn't prove that there are no more.
     behind = Query((one.name,), where=conditions, raw_where=where, limit=1, offset=count)
     return MatchCount(count, is_exact=not client.query(schema.name, behind, kind="probe").records)
 
 
 def crm_id_field(catalog: Catalog, settings: Settings) -> str | None:
-    """The company's field with the CRM's account id, as a pull takes it.
+    """The company's field with the CRM's account id, chosen as a pull does.
 
     Raises:
-        SettingsError: `company.crm_id_field` names one that isn't there.
+        SettingsError: `company.crm_id_field` names a field that doesn't exist.
     """
     try:
         configured = settings.crm_id_field()
@@ -233,7 +233,7 @@ def crm_id_field(catalog: Catalog, settings: Settings) -> str | None:
 
 
 def _schema(catalog: Catalog, name: str) -> ObjectSchema:
-    """The object's schema; of a name that is none, the error suggests pulls as well as objects."""
+    """The object's schema; for an unknown name, the error suggests pulls as well as objects."""
     try:
         return catalog.fields(name).schema
     except UnknownObject as error:
@@ -243,7 +243,7 @@ def _schema(catalog: Catalog, name: str) -> ObjectSchema:
 
 
 def _pull(settings: Settings, name: str) -> ObjectPull | None:
-    """The configured pull of that name, or of that object where one is configured; None: an object of no pull."""
+    """The configured pull of that name or object; None: no pull reads the object."""
     names = settings.object_names()
     if name in names:
         return find_pull(settings, name)
@@ -251,14 +251,14 @@ def _pull(settings: Settings, name: str) -> ObjectPull | None:
         try:
             pull = find_pull(settings, each)
         except PipelineError:
-            continue  # another section's mistake
+            continue  # a mistake in another section
         if name_key(pull.gainsight_object) == name_key(name):
             return pull
     return None
 
 
 def window_conditions(mapper: Mapper, window: Window) -> tuple[Condition, ...]:
-    """The window of a first read."""
+    """The conditions of a first read."""
     start = (
         (Condition(mapper.cursor_field, Operator.GTE, (window.start,)),)
         if window.start is not None and mapper.cursor_field is not None
@@ -273,7 +273,7 @@ def _where_of(conditions: tuple[Condition, ...]) -> Mapping[str, Any] | None:
 
 
 def newest_first(schema: ObjectSchema) -> tuple[tuple[str, Direction], ...]:
-    """The order by which a sample shows what changed last; none where the object has nothing to order by."""
+    """The order for a sample of the latest changes; empty if the object has nothing to order by."""
     modified = first_named(schema, ["lastmodifieddate", "modifieddate", "createddate"])
     return ((modified.name, "desc"),) if modified is not None and modified.is_sortable else ()
 
@@ -281,11 +281,11 @@ def newest_first(schema: ObjectSchema) -> tuple[tuple[str, Direction], ...]:
 def _links(
     catalog: Catalog, pull: ObjectPull, mapper: Mapper, records: Sequence[Mapping[str, Any]], client: GainsightClient
 ) -> tuple[FoundLinks | None, list[str]]:
-    """Where the records' companies would be matched; a note in place of it when the CRM can't be asked."""
+    """The accounts that the records would be matched to; a note instead if the CRM can't be queried."""
     settings = catalog.connections.settings
     try:
         if mapper.company.is_nobody:
-            return None, ["Reference data: its records name no company, so they are stored and not matched."]
+            return None, ["Reference data: its records name no company, so they are stored but not matched."]
         if mapper.company.key_kind == "domain":
             return None, ["Accounts are matched by domain here: only a pull shows which."]
         crm_id = crm_id_field(catalog, settings)
@@ -314,7 +314,7 @@ def _stored(
 
 
 def _readable(value: Any) -> Any:
-    """A column's value; what goes into jsonb columns as JSON."""
+    """A column's value; JSON for jsonb columns."""
     if isinstance(value, str) and value[:1] in "{[":
         try:
             return orjson.loads(value)

@@ -1,6 +1,6 @@
-"""Which of a tenant's names a setting most likely means: ready answers for `init` and the settings page.
+"""Suggests which of a tenant's names a setting most likely means: default answers for `init` and the settings page.
 
-Guesses by names, labels and types, most likely first; a person confirms them. Nothing is asked of anybody here.
+Guesses by names, labels and types, most likely first; a person confirms them. Makes no calls.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def renewal_date_fields(fields: Iterable[AccountField]) -> list[str]:
 
 
 def crm_id_fields(schema: ObjectSchema, crm: str) -> list[str]:
-    """Company fields that probably hold the CRM's account id; empty where the usual one will do."""
+    """Company fields that probably hold the CRM's account id; empty if the usual one exists."""
     if crm == "salesforce":
         if first_named(schema, ["sfdcaccountid"]) is not None:
             return []
@@ -55,7 +55,7 @@ def crm_id_fields(schema: ObjectSchema, crm: str) -> list[str]:
 
 
 def survey_objects(objects: Iterable[ObjectInfo]) -> list[str]:
-    """Objects that probably hold survey responses: Gainsight's own where the tenant has it, else custom ones."""
+    """Objects that probably hold survey responses: Gainsight's own if the tenant has it, otherwise custom ones."""
     readable = {name_key(one.name): one for one in objects if one.is_readable}
     if SURVEY_OBJECT in readable:
         return [readable[SURVEY_OBJECT].name]
@@ -77,7 +77,7 @@ def usage_objects(objects: Iterable[ObjectInfo]) -> list[str]:
 
 
 def aggregate(schema: ObjectSchema) -> dict[str, Any] | None:
-    """Aggregate settings for an object of flat rows, as the settings file has them; None for wide rows."""
+    """Aggregate settings for an object of flat rows, as in the settings file; None for wide rows."""
     name = first_named(schema, ["metricname", "metric", "metrickey", "measurename", "eventname", "featurename"])
     value = _first(schema, ["metricvalue", "value", "measurevalue", "count", "quantity"], lambda one: one.is_numeric)
     key = first_named(schema, ["gscompanyid"]) or _lookup(schema) or first_named(schema, ["accountid", "sfdcaccountid"])
@@ -94,14 +94,14 @@ def aggregate(schema: ObjectSchema) -> dict[str, Any] | None:
 
 
 def observed_at_fields(schema: ObjectSchema) -> list[str]:
-    """Dates of an object's own, those first whose names tell of an observation."""
+    """An object's own dates, with those first whose names suggest an observation."""
     telling = re.compile(r"observ|usage|snapshot|week|day|period", re.IGNORECASE)
     own = [one.name for one in schema.fields.values() if one.is_date and one.group != "SYSTEM"]
     return sorted(own, key=lambda name: telling.search(name) is None)
 
 
 def _ranked(fields: Iterable[AccountField], types: frozenset[str], patterns: Sequence[str]) -> list[str]:
-    """The names of fields of these types that fit one of the patterns, those of an earlier pattern first."""
+    """The names of fields of these types that match a pattern, in the order of the patterns."""
     ranked: list[tuple[int, str]] = []
     for one in fields:
         words = f"{one.name} | {one.label}".replace("_", " ").casefold()

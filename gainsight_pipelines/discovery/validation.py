@@ -1,7 +1,7 @@
-"""Whether everything that the settings name is there and fits: one check a line, each with what to do (requirement C2).
+"""Checks that everything the settings name exists and fits: one line per check, each with what to do (requirement C2).
 
-Sections are looked at by themselves (W5): a broken one, or a service that is down, fails its own checks and leaves the
-others alone. Nothing is written but, where the database is an older version's, its migrations.
+Sections are checked independently (W5): an invalid one, or a service that is down, fails its own checks only. Nothing
+is written except, on a database of an older version, its migrations.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from gainsight_pipelines.gainsight.query import Query
 from gainsight_pipelines.gainsight.tenant_profile import probe_tenant
 from gainsight_pipelines.matching import Method
 from gainsight_pipelines.near_matches import did_you_mean
-from gainsight_pipelines.objects.fields import spelt
+from gainsight_pipelines.objects.fields import spelled
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, CompanyFields, Mapper, ObjectPull, Window
 from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.settings import Settings
@@ -49,18 +49,18 @@ from gainsight_pipelines.sync.clients import gsid_fields, tenant_of
 from gainsight_pipelines.text import name_key
 
 SAMPLE = 50
-"""Newest records of an object that are looked at."""
+"""Newest records of an object that are checked."""
 COMPANY_SAMPLE = 100
 """Companies whose accounts are looked up."""
 
 PARTS = ("settings", "database", "gainsight", "primary_crm", "pulls", "matching", "habits")
-"""What is looked at, in this order."""
+"""The parts of a validation, in this order."""
 
 OpenStore = Callable[[], AbstractContextManager[Store]]
 
 
 class Outcome(StrEnum):
-    """How a check ended."""
+    """The result of a check."""
 
     PASSED = "passed"
     WARNING = "warning"
@@ -70,15 +70,15 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at.
+    """One check.
 
     Attributes:
-        section: the section of the settings, or settings, database, matching, habits.
-        name: names the check within its section, for programs.
-        outcome: how it ended.
-        text: what was found, as a sentence.
-        todo: what to do about it; "" where nothing is to be done.
-        facts: the same as numbers and names, for programs.
+        section: the section of the settings, or one of PARTS.
+        name: the check's name within its section, for programs.
+        outcome: its result.
+        text: the finding, as a sentence.
+        todo: what to do about it; "" if nothing.
+        facts: the finding as numbers and names, for programs.
     """
 
     section: str
@@ -96,13 +96,13 @@ def validate(
     parts: Collection[str] = PARTS,
     say: Callable[[str], None] = lambda sentence: None,
 ) -> Iterator[Check]:
-    """Looks at everything that the settings name, check by check, as each is done.
+    """Checks everything that the settings name, and yields each check when it is done.
 
     Args:
-        catalog: whom to ask. Its cache isn't asked, but has what was found afterwards.
-        open_store: opens the database as it is; None: it isn't looked at.
-        parts: which of PARTS to look at.
-        say: takes a sentence when something is waited for.
+        catalog: makes the calls. Its cache is bypassed, but updated.
+        open_store: opens the database without migrating it; None: the database isn't checked.
+        parts: which of PARTS to check.
+        say: receives a sentence when something is waited for.
     """
     settings = catalog.connections.settings
     if settings.file_error is not None:
@@ -113,7 +113,7 @@ def validate(
 
 
 def passed(checks: Collection[Check]) -> bool:
-    """Whether none of them failed."""
+    """Whether no check failed."""
     return not any(check.outcome is Outcome.FAILED for check in checks)
 
 
@@ -127,17 +127,17 @@ class _Validation:
         stack: ExitStack,
         say: Callable[[str], None],
     ) -> None:
-        self._catalog = replace(catalog)  # its calls are counted, those of others aren't
+        self._catalog = replace(catalog)  # counts only its own calls
         self._settings = settings
         self._open_store = open_store
         self._parts = parts
         self._stack = stack
         self._say = say
         self._objects: dict[str, ObjectInfo] | None = None
-        """By lower-case name; None: Gainsight can't be asked."""
+        """By lower-case name; None: Gainsight is unavailable."""
         self._is_crm_there = False
         self._is_gsid_searchable = True
-        """Whether the CRM can be asked for the accounts with some GSID in `common.gsid_field`."""
+        """Whether the CRM can filter accounts by `common.gsid_field`."""
         self._holder: tuple[str, str, str] | None = None
 
     def run(self) -> Iterator[Check]:
@@ -187,7 +187,7 @@ class _Validation:
             yield _failed("database", "reachable", error)
             return
         facts = {"server": server, "version": version}
-        text = f"PostgreSQL {server} answers and has this program's tables (version {version})."
+        text = f"PostgreSQL {server} responds and has this program's tables (version {version})."
         yield Check("database", "reachable", Outcome.PASSED, text, facts=facts)
         share = self._settings.gainsight.quota_share if self._has("gainsight") and self._settings.gainsight else 1.0
         quota = Quota(store, self._catalog.connections.clock, share, self._say)
@@ -198,7 +198,7 @@ class _Validation:
         facts = {"used_today": used, "share": ours, "tenant": CALLS_PER_DAY}
         text = (
             f"{used:,} of {ours:,} API calls used today (UTC) by what runs on this database; the tenant's limit is"
-            f" {CALLS_PER_DAY:,}, and what others used isn't known."
+            f" {CALLS_PER_DAY:,}, and what other tools used is unknown."
         )
         if used >= ours:
             todo = "Wait until 00:00 UTC, or raise `gainsight.quota_share`."
@@ -209,7 +209,7 @@ class _Validation:
 
     def _gainsight(self) -> Iterator[Check]:
         if "gainsight" in self._settings.errors:
-            yield _skipped("gainsight", "address", "its section is broken")
+            yield _skipped("gainsight", "address", "its section is invalid")
             return
         try:
             base_url = tenant_of(self._settings).base_url
@@ -239,7 +239,7 @@ class _Validation:
 
     def _crm(self) -> Iterator[Check]:
         if "primary_crm" in self._settings.errors:
-            yield _skipped("primary_crm", "accounts", "its section is broken")
+            yield _skipped("primary_crm", "accounts", "its section is invalid")
             return
         try:
             with closing(self._catalog.connections.crm()) as crm:
@@ -252,7 +252,7 @@ class _Validation:
             return
         self._is_crm_there = True
         counted = f"{accounts:,} accounts" if accounts is not None else "more accounts than it counts in seconds"
-        text = f"{CRM_NAMES[kind]} answers: {counted}. Logged in by {login}."
+        text = f"{CRM_NAMES[kind]} responds: {counted}. Logged in with {login}."
         facts = {"crm": kind, "accounts": accounts, "organisation": organisation}
         yield Check("primary_crm", "accounts", Outcome.PASSED, text, facts=facts)
         if self._holder is not None and self._holder[1:] != (kind, organisation):
@@ -268,8 +268,8 @@ class _Validation:
                 "common",
                 "gsid_field",
                 Outcome.WARNING,
-                "No CRM field with the GSID is set, so companies are matched by their CRM id alone.",
-                "Pick one from `gainsight-pipelines crm-fields gsid`, if your CRM keeps the GSID.",
+                "No CRM field with the GSID is set, so companies are matched by their CRM id only.",
+                "Pick one from `gainsight-pipelines crm-fields gsid`, if your CRM stores the GSID.",
             )
 
     def _crm_fields(self, fields: Mapping[str, AccountField]) -> Iterator[Check]:
@@ -322,9 +322,9 @@ class _Validation:
         for name in self._settings.object_names():
             section = self._settings.section_of(name)
             if section in self._settings.errors:
-                continue  # told with the settings
+                continue  # reported with the settings
             if self._objects is None:
-                yield _skipped(section, name, "Gainsight can't be asked")
+                yield _skipped(section, name, "Gainsight is unavailable")
                 continue
             try:
                 yield from self._pull(section, find_pull(self._settings, name))
@@ -341,7 +341,7 @@ class _Validation:
         refused_names: list[str] = []
         while True:
             try:
-                # As a pull does: without what it may not read, if it can do without.
+                # As a pull does: without refused fields, where they are optional.
                 found = self._read(section, pull, pull.mapper(schema, own_crm_id_field), schema)
                 break
             except UnknownField as refused:
@@ -352,7 +352,7 @@ class _Validation:
         if refused_names:
             named = ", ".join(refused_names)
             text = f"Gainsight refuses {named} of `{schema.name}`, though it describes it: a pull leaves it out."
-            todo = "Give the API key's user the right to read it, or live without it."
+            todo = "Give the API key's user the right to read it, or do without it."
             yield Check(section, pull.name, Outcome.WARNING, text, todo, {"refused": refused_names})
         yield found
 
@@ -375,7 +375,7 @@ class _Validation:
         return _with_company(section, pull, mapper, records, text, facts)
 
     def _schema(self, name: str) -> ObjectSchema:
-        """The object as the tenant describes it now."""
+        """The object's current schema."""
         assert self._objects is not None
         listed = self._objects.get(name_key(name))
         if listed is None:
@@ -389,7 +389,7 @@ class _Validation:
         return self._catalog.fields(listed.name, is_fresh=True).schema
 
     def _misfits(self, section: str, pull: ObjectPull, schema: ObjectSchema) -> Iterator[Check]:
-        """Configured fields whose type doesn't fit. That they are there the mapper has found already."""
+        """Configured fields whose type doesn't fit. The mapper has already found that they exist."""
         for each in pull.named_fields:
             found = schema.field(each.name)
             if found is not None and not GAINSIGHT_FITS[each.fit](found):
@@ -400,7 +400,7 @@ class _Validation:
     def _matching(self) -> Iterator[Check]:
         if self._objects is None or not self._is_crm_there:
             who = "Gainsight" if self._objects is None else "the CRM"
-            yield _skipped("matching", "sample", f"{who} can't be asked")
+            yield _skipped("matching", "sample", f"{who} is unavailable")
             return
         try:
             yield self._matched_sample()
@@ -411,7 +411,7 @@ class _Validation:
         crm_field = crm_id_field(self._catalog, self._settings)
         gsid_field = self._settings.common.gsid_field
         schema = self._catalog.fields(COMPANY_OBJECT).schema
-        gsid = spelt(schema, "Gsid")
+        gsid = spelled(schema, "Gsid")
         select = (gsid, *([crm_field] if crm_field else []))
         connections = self._catalog.connections
         with closing(connections.gainsight()) as client, closing(connections.crm(gsid_field)) as crm:
@@ -427,29 +427,27 @@ class _Validation:
             return Check("matching", "sample", Outcome.WARNING, "The tenant shows no companies.", "", facts)
         none = total - direct - by_field
         text = (
-            f"Of {total} companies {direct / total:.0%} would be matched by their CRM id ({crm_field or 'none set'}),"
+            f"Of {total} companies, {direct / total:.0%} would be matched by their CRM id ({crm_field or 'none set'}),"
             f" {by_field / total:.0%} by the CRM's GSID field ({gsid_field or 'none set'}), {none / total:.0%} not."
         )
         if not self._is_gsid_searchable:
-            text += (
-                f" The CRM can't be asked for a value of {gsid_field}: only the {LOOKED_AT:,} newest were looked at."
-            )
+            text += f" The CRM can't filter by {gsid_field}: only the {LOOKED_AT:,} newest were searched."
         if none == total:
             todo = (
                 "Set `company.crm_id_field` to the company's field with the CRM's account id, or `common.gsid_field`"
-                " to the CRM's field with the GSID; see that both systems are the right ones."
+                " to the CRM's field with the GSID; check that both systems are the right ones."
             )
             return Check("matching", "sample", Outcome.FAILED, text, todo, facts)
         if none * 2 > total:
             todo = (
-                "Companies without an account are kept unmatched until the CRM has one; see whether so many is right."
+                "Companies without an account are kept unmatched until the CRM has one; check whether so many is right."
             )
             return Check("matching", "sample", Outcome.WARNING, text, todo, facts)
         return Check("matching", "sample", Outcome.PASSED, text, facts=facts)
 
     def _habits(self) -> Iterator[Check]:
         if self._objects is None:
-            yield _skipped("habits", "probed", "Gainsight can't be asked")
+            yield _skipped("habits", "probed", "Gainsight is unavailable")
             return
         owned = [name for each in DEFINITIONS.values() for name in each.owns if name != COMPANY_OBJECT]
         known = [name for name in (*owned, COMPANY_OBJECT) if name in self._objects]
@@ -465,7 +463,7 @@ class _Validation:
             f" conditions {habits.where}, order {habits.order_by}."
         )
         outcome = Outcome.WARNING if habits.notes else Outcome.PASSED
-        todo = f"Not found out: {' '.join(habits.notes)}" if habits.notes else ""
+        todo = f"Not determined: {' '.join(habits.notes)}" if habits.notes else ""
         yield Check("habits", "probed", outcome, text, todo, habits.as_json())
         for sentence in habits.meanings():
             yield Check("habits", "meaning", Outcome.PASSED, sentence)
@@ -483,14 +481,14 @@ def _failed(section: str, name: str, error: PipelineError) -> Check:
 
 def _skipped(section: str, name: str, why: str) -> Check:
     shown = _SHOWN.get((section, name), f"Object of {name}")
-    return Check(section, name, Outcome.SKIPPED, f"{shown}: not looked at, since {why}.")
+    return Check(section, name, Outcome.SKIPPED, f"{shown}: not checked, since {why}.")
 
 
 _SHOWN: Mapping[tuple[str, str], str] = {
     ("gainsight", "address"): "Address and key",
     ("primary_crm", "accounts"): "Login and accounts",
     ("matching", "sample"): "A sample of companies",
-    ("habits", "probed"): "How the tenant answers",
+    ("habits", "probed"): "The tenant's API behaviour",
 }
 
 
@@ -518,14 +516,14 @@ def _unfit(section: str, check: str, place: str, name: str, data_type: str, take
 
 def _nothing_to_read(section: str, pull: ObjectPull, text: str, window: Window, facts: Mapping[str, Any]) -> Check:
     why = "there are none now" if window.where is None else "the filter matches none"
-    todo = "See that it is the right object, and how far back the pull looks." if window != Window() else ""
+    todo = "Check that it is the right object, and how far back the pull looks." if window != Window() else ""
     return Check(section, pull.name, Outcome.WARNING, f"{text}, but no records would come: {why}.", todo, facts)
 
 
 def _with_company(
     section: str, pull: ObjectPull, mapper: Mapper, records: list[dict[str, Any]], text: str, facts: dict[str, Any]
 ) -> Check:
-    """Whether the newest records name a company at all: without one nothing of them can be matched."""
+    """Whether the newest records name a company: otherwise none of them can be matched."""
     company = mapper.company
     if company.is_nobody:
         return Check(
@@ -537,7 +535,7 @@ def _with_company(
         dict.fromkeys(name for name in (company.gsid, company.through, company.key_kind and company.crm_id) if name)
     )
     if not named:
-        todo = "Choose the field with the company's GSID (`company_field`), or see why it is empty."
+        todo = "Choose the field with the company's GSID (`company_field`), or find out why it is empty."
         text = f"{text}, but {by} is empty in all of the {len(records)} newest records: none can be matched."
         return Check(section, pull.name, Outcome.FAILED, text, todo, facts)
     share = "" if pull.gainsight_object == COMPANY_OBJECT else f"; {named} of the {len(records)} newest name a company"

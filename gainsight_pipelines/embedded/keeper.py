@@ -1,18 +1,19 @@
-"""The keeper: the small process that owns an embedded PostgreSQL server for as long as somebody uses it.
+"""The keeper: the small process that supervises an embedded PostgreSQL server while anybody uses it.
 
-``server.py`` starts this file by its path, with the standard library alone. The keeper is the server's parent: it
-makes the data folder where there is none, starts the server, says so on its standard output, and ends the server when
-the last process that uses it is gone, however that process ended. All of this rests on three lock files (flock: the
-kernel gives them back, whatever is killed):
+``server.py`` starts this file by its path, with the standard library only. The keeper is the server's parent. It
+creates a missing data folder, starts the server, reports on its standard output, and stops the server when the last
+process that uses it has ended, however that process ended. This relies on three lock files (flock: the kernel releases
+them even after a kill):
 
-* ``users.lock``, shared: one for each user of the server. The keeper asks for it exclusively, gets it when nobody is
-  left, and holds it until the server is down; so a newcomer waits for that moment, and who holds a share never has the
-  server stopped under him.
-* ``keeper.lock``, exclusive: there is a keeper. Who gets it starts one, and hands the lock over.
-* ``server.lock``, exclusive: handed down to the server and all of its processes. Who gets it knows that none of them is
-  left, so that ``postmaster.pid`` is stale, whatever process has that number by now.
+* ``users.lock``, shared: one per user of the server. The keeper requests it exclusively, gets it when no user is left,
+  and holds it until the server is down. A newcomer therefore waits until then, and no server is stopped while a user
+  holds a share.
+* ``keeper.lock``, exclusive: a keeper exists. The process that gets it starts a keeper and hands the lock over.
+* ``server.lock``, exclusive: inherited by the server and all its processes. Getting it proves that none of them is
+left,
+  so ``postmaster.pid`` is stale, whatever process has that number now.
 
-What is not here: connections, databases, messages for people (``server.py``).
+Connections, databases and messages for people are in ``server.py``.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ DATA_FOLDER = "data"
 SOCKET_NAME = ".s.PGSQL.5432"
 SUPERUSER = "postgres"
 
-_OLD_SERVER_SECONDS = 30.0  # for the processes of a server whose keeper was killed to go
+_OLD_SERVER_SECONDS = 30.0  # for the processes of a server whose keeper was killed to end
 _FAST_STOP_SECONDS = (
-    60.0  # a fast stop writes a checkpoint; after this long we stop without (safe, a slower next start)
+    60.0  # a fast stop writes a checkpoint; after this we stop without one (safe, but the next start is slower)
 )
 _POLL_SECONDS = 0.01
 _LOG_BYTES = 5_000_000
@@ -50,17 +51,17 @@ _PR_SET_PDEATHSIG = 1
 
 _INITDB = (
     f"--username={SUPERUSER}",
-    "--auth-local=trust",  # the socket lies in a folder that only we can enter
+    "--auth-local=trust",  # the socket is in a folder that only we can enter
     "--auth-host=reject",
     "--encoding=UTF8",
     "--locale=C",
-    "--locale-provider=builtin",  # no dependence on the machine's locales
+    "--locale-provider=builtin",  # independent of the machine's locales
     "--builtin-locale=C.UTF-8",
     "--data-checksums",
     "--no-instructions",
 )
 
-# Given on the command line, which no configuration file overrides.
+# On the command line, so that no configuration file overrides them.
 _SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -70,16 +71,16 @@ _SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "client_connection_check_interval": "1000",  # a killed client's query, and its locks, end within a second
-    "autovacuum_naptime": "10s",  # a server that lives for one command would be gone before the usual minute is over
+    "autovacuum_naptime": "10s",  # a server that lives for one command would end before the default minute is over
     "logging_collector": "off",
-    "log_error_verbosity": "terse",  # details and statements of errors can hold record values
+    "log_error_verbosity": "terse",  # details and statements of errors can contain record values
     "log_min_error_statement": "panic",
     "cluster_name": "gainsight-pipelines",
 }
 
 
 class _Failed(Exception):
-    """The server could not be started; what is to be told to the one who asked for it."""
+    """The server could not be started; the report for the process that asked for it."""
 
     def __init__(self, step: str, detail: str = "") -> None:
         super().__init__(step, detail)
@@ -91,11 +92,11 @@ def main(spec: dict[str, object]) -> None:
 
     Args:
         spec: folder, socket_folder, bin (paths), isolation ("none", "namespace", "system user"), system_user,
-            settings (of the server), temporary (remove the folder at the end) and keeper_lock, the number of the file
-            handle that came with it.
+            settings (of the server), temporary (remove the folder at the end) and keeper_lock, the inherited file
+            descriptor of that lock.
     """
     if os.fork():
-        # The keeper is nobody's child, so that who ends a tree of processes doesn't end the server of others.
+        # The keeper is re-parented, so that ending one command's process tree doesn't end the server of other users.
         os._exit(0)
     keeper = _Keeper(spec)
     try:
@@ -111,7 +112,7 @@ def main(spec: dict[str, object]) -> None:
         keeper.wait()
     finally:
         keeper.clean_up()
-        os._exit(0)  # gives the locks back; the waiting thread has no say
+        os._exit(0)  # releases the locks; doesn't wait for the thread
 
 
 class _Keeper:
@@ -124,7 +125,7 @@ class _Keeper:
         self.system_user = str(spec["system_user"])
         self.temporary = bool(spec["temporary"])
         self.settings = {**_SETTINGS, **cast("dict[str, str]", spec["settings"])}
-        os.set_inheritable(int(str(spec["keeper_lock"])), False)  # ours alone, the server doesn't get it
+        os.set_inheritable(int(str(spec["keeper_lock"])), False)  # not inherited by the server
         self.postmaster = 0
         self.exit_status: int | None = None
         self.stopping = False
@@ -141,17 +142,17 @@ class _Keeper:
             self._init()
         self._remove_stale_files()
         self.postmaster = self._spawn_server(server_lock)
-        os.close(server_lock)  # from here on it says that the server lives, not that the keeper does
+        os.close(server_lock)  # from here on the lock means that the server lives, not the keeper
         threading.Thread(target=self._stop_after_last_user, daemon=True).start()
         self._wait_until_ready()
 
     def wait(self) -> None:
-        """Returns when the server is gone."""
+        """Returns when the server has ended."""
         while not self._has_ended(block=True):
             pass
 
     def stop(self) -> None:
-        """Asks the server for a fast stop; insists later. Idempotent, called from the thread and from a signal."""
+        """Requests a fast stop, and insists later. Idempotent; called from the thread and from a signal handler."""
         if self.stopping or not self.postmaster:
             self.stopping = True
             return
@@ -162,7 +163,7 @@ class _Keeper:
         timer.start()
 
     def clean_up(self) -> None:
-        """Removes the private socket folder, if there is one, and the data folder if that was the wish."""
+        """Removes the private socket folder, if any, and a temporary data folder."""
         if self.socket_folder != self.folder and self.exit_status is not None:
             with contextlib.suppress(OSError):
                 os.rmdir(self.socket_folder)
@@ -180,7 +181,7 @@ class _Keeper:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise _Failed("old server") from None
-                if sys.platform != "linux" and not asked_to_stop:  # on Linux it was told by the kernel
+                if sys.platform != "linux" and not asked_to_stop:  # on Linux the kernel has told it
                     asked_to_stop = True
                     self._run("pg_ctl", "stop", "--mode=fast", "--no-wait", f"--pgdata={self.data}")
                 time.sleep(_POLL_SECONDS)
@@ -194,7 +195,7 @@ class _Keeper:
         os.close(log)
 
     def _init(self) -> None:
-        """Makes the data folder beside its place and moves it there: a killed initdb leaves nothing half-made."""
+        """Creates the data folder under another name and renames it: a killed initdb leaves nothing half made."""
         new = self.data + ".new"
         shutil.rmtree(new, ignore_errors=True)
         if self._run("initdb", *_INITDB, f"--pgdata={new}"):
@@ -203,8 +204,8 @@ class _Keeper:
         os.rename(new, self.data)
 
     def _remove_stale_files(self) -> None:
-        # We hold server.lock, so no process of our server is left. One that somebody started by hand on this folder
-        # holds its shared memory block, which PostgreSQL itself checks.
+        # We hold server.lock, so no process of our server is left. If somebody started one by hand on this folder, it
+        # holds the shared memory block, which PostgreSQL itself checks.
         for path in (
             os.path.join(self.data, "postmaster.pid"),
             os.path.join(self.socket_folder, SOCKET_NAME),
@@ -244,7 +245,7 @@ class _Keeper:
             os._exit(127)
 
     def _leave_root(self) -> None:
-        """PostgreSQL refuses to run as root, and should: see ``server.py``."""
+        """PostgreSQL refuses to run as root, rightly: see ``server.py``."""
         if self.isolation == "namespace":
             enter_user_namespace()
         elif self.isolation == "system user":
@@ -255,7 +256,7 @@ class _Keeper:
             _check_reach(self.folder, os.path.join(self.bin, "postgres"))
 
     def _give_files_to_server(self) -> None:
-        """Under root: the files' owner is who the server runs as, also where that was another one before."""
+        """Under root: gives the files to the user that the server runs as, even if that was another one before."""
         if self.isolation == "none":
             return
         user, group = 0, 0
@@ -270,10 +271,10 @@ class _Keeper:
                     os.chown(os.path.join(parent, name), user, group, follow_symlinks=False)
 
     def _wait_until_ready(self) -> None:
-        """Until ``postmaster.pid`` says so, which the server writes last."""
+        """Waits until ``postmaster.pid`` says ready, which the server writes last."""
         while not self._has_ended(block=False):
             if self.stopping:
-                _kill(self.postmaster, signal.SIGINT)  # may have been asked for before there was anything to stop
+                _kill(self.postmaster, signal.SIGINT)  # the stop may have been requested before there was a server
             if read_socket_folder(self.folder) is not None:
                 return
             time.sleep(_POLL_SECONDS)
@@ -288,13 +289,13 @@ class _Keeper:
 
     def _stop_after_last_user(self) -> None:
         lock = os.open(os.path.join(self.folder, USERS_LOCK), os.O_RDWR | os.O_CLOEXEC)
-        fcntl.flock(lock, fcntl.LOCK_EX)  # never given back: newcomers wait until the keeper is gone
+        fcntl.flock(lock, fcntl.LOCK_EX)  # never released: newcomers wait until the keeper has ended
         self.unused = True
         self.stop()
 
 
 def read_socket_folder(folder: str) -> str | None:
-    """Where the server that last started in ``folder`` says it listens, if it got that far. It may be gone since."""
+    """The socket folder recorded by the last server in ``folder``, if it got that far. The server may have ended."""
     try:
         with open(os.path.join(folder, DATA_FOLDER, "postmaster.pid"), encoding="utf-8") as file:
             lines = file.read().splitlines()
@@ -304,13 +305,13 @@ def read_socket_folder(folder: str) -> str | None:
 
 
 def enter_user_namespace() -> None:
-    """Gives this process a user namespace in which it is an ordinary user: root's files stay, root's powers are gone.
+    """Moves this process to a user namespace in which it is an ordinary user: it keeps root's files, not root's powers.
 
     Raises:
         OSError: the machine doesn't allow it (many containers).
     """
     user, group = os.geteuid(), os.getegid()
-    ordinary = next(entry for entry in pwd.getpwall() if entry.pw_uid)  # initdb wants an id that has a name, any name
+    ordinary = next(entry for entry in pwd.getpwall() if entry.pw_uid)  # initdb needs a user id with a name, any name
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWUSER):
         raise OSError(ctypes.get_errno(), "unshare")
@@ -324,7 +325,7 @@ def enter_user_namespace() -> None:
 
 
 def _die_with_parent(parent: int) -> None:
-    """A killed keeper takes its server along (a fast stop). Linux only; elsewhere the next keeper stops it."""
+    """Makes a killed keeper take its server along (a fast stop). Linux only; elsewhere the next keeper stops it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT), 0, 0, 0)
         if os.getppid() != parent:
@@ -338,7 +339,7 @@ def _check_reach(*paths: str) -> None:
 
 
 def environment() -> dict[str, str]:
-    """No PG* variables, no secrets."""
+    """The environment without PG* variables and secrets."""
     wanted = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH")
     return {"LC_ALL": "C", **{name: os.environ[name] for name in wanted if name in os.environ}}
 
@@ -349,7 +350,7 @@ def _kill(pid: int, number: signal.Signals) -> None:
 
 
 def _tell(report: dict[str, object]) -> None:
-    """To the one who asked; he may be gone, or not listen any more."""
+    """Reports to the process that started the keeper; it may have ended or stopped listening."""
     with contextlib.suppress(OSError):
         os.write(1, json.dumps(report).encode() + b"\n")
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -358,7 +359,7 @@ def _tell(report: dict[str, object]) -> None:
 
 
 def probe_user_namespace() -> bool:
-    """Whether ``enter_user_namespace`` works here; tried by a process of its own."""
+    """Whether ``enter_user_namespace`` works here; tried in a child process."""
     command = [sys.executable, "-I", "-S", __file__, "probe"]
     return not subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
 

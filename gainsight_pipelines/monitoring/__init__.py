@@ -1,1 +1,1 @@
-"""What an operator watches without opening the UI: metrics for Prometheus, alerts. No Dagster here."""
+"""Monitoring without the Dagster UI: metrics for Prometheus, and alerts. No Dagster here."""

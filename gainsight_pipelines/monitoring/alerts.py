@@ -1,7 +1,7 @@
-"""Alerts: a message when something starts to be wrong, one when it is right again, and none between.
+"""Alerts: one message when a problem starts, one when it is over, and none in between.
 
-Whatever evaluates them, however often and in how many processes: the store says what has been told (`store/alerts.py`).
-Nothing here is waited for by a pull, and no target that fails stops anything.
+Any number of processes may evaluate the rules: the store records what has been sent (`store/alerts.py`). No pull waits
+for alerts, and a failing target stops nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import psycopg
 
 from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.errors import SettingsError
-from gainsight_pipelines.monitoring.rules import HEALED, RULES, Finding, find, is_asked_for
+from gainsight_pipelines.monitoring.rules import RECOVERED, RULES, Finding, find, is_asked_for
 from gainsight_pipelines.monitoring.targets import Target
 from gainsight_pipelines.settings import AlertSettings, Secrets, Settings, validators
 from gainsight_pipelines.store import alerts as store_alerts
@@ -25,20 +25,20 @@ from gainsight_pipelines.store.connection import Store
 UI_VARIABLE = "DAGSTER_WEBSERVER_URL"
 
 WAITS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30))
-"""Before the second, third and fourth try of a message; then it is given up."""
+"""Before the second, third and fourth attempt of a message; then it is given up."""
 
 LEASE = timedelta(minutes=5)
-"""How long a message belongs to whoever sends it."""
+"""How long a message belongs to the process that sends it."""
 
 SENDING_SECONDS = 10.0
-"""How long one evaluation begins to send messages; the next one goes on."""
+"""Seconds during which one evaluation starts to send messages; the next one continues."""
 
 logger = logging.getLogger("gainsight_pipelines")
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """What an evaluation found and did. `problems`: of targets, a sentence each."""
+    """The result of an evaluation. `problems`: of targets, a sentence each."""
 
     firing: tuple[Finding, ...]
     begun: int
@@ -51,7 +51,7 @@ def alerts_of(settings: Settings) -> AlertSettings:
     """The section `alerts`.
 
     Raises:
-        SettingsError: there is none, it is turned off, or it is broken.
+        SettingsError: it is missing, turned off or invalid.
     """
     found = settings.alerts
     if found is None:
@@ -63,7 +63,7 @@ def alerts_of(settings: Settings) -> AlertSettings:
 
 
 def ui_url(settings: Settings, secrets: Secrets) -> str | None:
-    """The address of the Dagster UI for links: of the settings, else of the environment; None where neither has one."""
+    """The address of the Dagster UI for links: from the settings or else the environment; None if neither has one."""
     try:
         return alerts_of(settings).dagster_url or validators.ui_url(secrets.get(UI_VARIABLE))
     except ValueError:
@@ -73,17 +73,17 @@ def ui_url(settings: Settings, secrets: Secrets) -> str | None:
 def evaluate(
     store: Store, settings: Settings, targets: Sequence[Target], clock: Clock, ui: str | None = None
 ) -> Evaluated:
-    """Notes what began and what is over, and delivers the messages that are due.
+    """Records problems that started or ended, and delivers the messages that are due.
 
     Args:
         store: the store.
-        settings: the rules, and what they are about.
-        targets: where messages go.
+        settings: the rules, and the objects they apply to.
+        targets: where messages are sent.
         clock: the source of time.
         ui: the address of the Dagster UI, for links to runs.
 
     Raises:
-        SettingsError: the settings can't be used.
+        SettingsError: the settings are unusable.
         PipelineError: the store can't be reached.
     """
     now = clock.now()
@@ -96,10 +96,10 @@ def evaluate(
 def firing_now(
     connection: psycopg.Connection, settings: Settings, now: datetime
 ) -> list[tuple[Finding, datetime | None]]:
-    """What is wrong, with when it was told; None: not yet. Tells nobody.
+    """The current problems, each with the time of its alert (None: not sent yet). Sends nothing.
 
     Raises:
-        SettingsError: the settings have no alerts, or can't be used.
+        SettingsError: the settings have no alerts, or are unusable.
     """
     told = store_alerts.firing(connection)
     found = _each_once(find(connection, settings, alerts_of(settings), now, is_looking=True))
@@ -128,13 +128,13 @@ def _change(
 
 
 def _each_once(found: Sequence[Finding]) -> list[Finding]:
-    """One finding for each rule and object, one that is due over others."""
+    """One finding per rule and object, preferably one that is due."""
     ordered = sorted(found, key=lambda each: each.is_due)
     return list({each.key: each for each in ordered}.values())
 
 
 def _deliver(connection: psycopg.Connection, targets: Sequence[Target], clock: Clock) -> tuple[int, tuple[str, ...]]:
-    """Sends what is due, a message at a time, so that others can send the rest."""
+    """Sends the messages that are due, one by one, so that other processes can send the rest."""
     known = {target.number: target for target in targets}
     ends, delivered, problems = clock.monotonic() + SENDING_SECONDS, 0, []
     while clock.monotonic() < ends:
@@ -163,7 +163,7 @@ def _send(message: Message, target: Target | None) -> str | None:
 
 
 def beginning(finding: Finding, settings: Settings, ui: str | None) -> Text:
-    """The message of something that is wrong."""
+    """The message for a problem that started."""
     lines = [*_head(finding.object, finding.since, settings), finding.sentence]
     if finding.todo:
         lines.append(finding.todo)
@@ -175,7 +175,7 @@ def beginning(finding: Finding, settings: Settings, ui: str | None) -> Text:
 
 def _ending(rule: str, name: str, since: datetime, settings: Settings, now: datetime) -> Text:
     is_watched = is_asked_for(settings, alerts_of(settings), rule, name)
-    sentence = HEALED[rule] if is_watched else "The settings no longer ask for this alert."
+    sentence = RECOVERED[rule] if is_watched else "The settings no longer ask for this alert."
     lines = [*_head(name, since, settings), f"Over: {now:%Y-%m-%d %H:%M} UTC", sentence]
     return Text(f"Resolved: {_title(rule, name, settings)}", "\n".join(line for line in lines if line))
 

@@ -1,7 +1,7 @@
 """The store's numbers as Prometheus metrics.
 
-Each scrape reads the store once, so any number of processes show the same. Labels are the tenant, the object and a
-fixed set of words (status, reason, kind of call): no record and no run ever becomes a label.
+Each scrape reads the store once, so all processes show the same. Labels are the tenant, the object and a fixed set of
+words (status, reason, kind of call); records and runs never become labels.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class StoreCollector(Collector):
 
     Args:
         store: the store.
-        settings: the settings as they are at the moment; asked for anew at each scrape.
+        settings: returns the current settings; called at each scrape.
         clock: the source of time.
     """
 
@@ -123,13 +123,13 @@ def _of_gate(connection: psycopg.Connection, host: str) -> Iterator[Metric]:
     if gate is None:
         return
     yield _gauge("gate_open", "1 while the primary CRM is available.", host, float(gate.is_open))
-    yield _gauge("gate_checked_timestamp_seconds", "Last look at the primary CRM.", host, gate.checked_at.timestamp())
-    yield _gauge("gate_since_timestamp_seconds", "Start of the gate's present state.", host, gate.since.timestamp())
+    yield _gauge("gate_checked_timestamp_seconds", "Last check of the primary CRM.", host, gate.checked_at.timestamp())
+    yield _gauge("gate_since_timestamp_seconds", "Start of the gate's current state.", host, gate.since.timestamp())
 
 
 def _of_quota(connection: psycopg.Connection, settings: Settings, host: str, now: datetime) -> Iterator[Metric]:
     used = GaugeMetricFamily(
-        f"{PREFIX}_quota_used_calls", "Calls to Gainsight in the present window.", labels=("tenant", "window")
+        f"{PREFIX}_quota_used_calls", "Calls to Gainsight in the current window.", labels=("tenant", "window")
     )
     used.add_metric((host, "minute"), calls_of_minute(connection, now))
     used.add_metric((host, "day"), calls_of_day(connection, now))
@@ -163,7 +163,7 @@ def _of_rows(connection: psycopg.Connection, host: str) -> Iterator[Metric]:
 
 def _of_alerts(connection: psycopg.Connection, host: str) -> Iterator[Metric]:
     firing = GaugeMetricFamily(
-        f"{PREFIX}_alert_firing", "1 for each alert that was told and is not over.", labels=("tenant", "object", "rule")
+        f"{PREFIX}_alert_firing", "1 for each alert that was sent and is not over.", labels=("tenant", "object", "rule")
     )
     for rule, name in alerts.firing(connection):
         firing.add_metric((host, name, rule), 1)
@@ -182,7 +182,7 @@ def _gauge(name: str, text: str, host: str, value: float) -> Metric:
 
 
 def registry_of(store: Store, settings: Callable[[], Settings], clock: Clock) -> CollectorRegistry:
-    """A registry that holds our metrics and nothing of the process."""
+    """A registry with our metrics only, without those of the process."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(StoreCollector(store, settings, clock))
     return registry

@@ -1,7 +1,7 @@
-"""What is wrong at the moment, by the rules of the section `alerts`: decided from the store alone, in milliseconds.
+"""The alert rules of the section `alerts`: evaluated from the store alone, in milliseconds.
 
-A finding that is not `is_due` is no reason to begin an alert, and none to end it: it is too young, or only follows from
-something that has an alert of its own.
+A finding that is not `is_due` neither starts nor ends an alert: it is too recent, or follows from a finding that has
+its own alert.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from gainsight_pipelines.store.history import REMEMBERED, TRAILING_RUNS, MatchRa
 from gainsight_pipelines.text import name_key
 
 CREDENTIALS = "credentials-rejected"
-"""What `sync_run.details` says of a run whose key was rejected."""
+"""The value in `sync_run.details` for a run whose key was rejected."""
 
 STOPPED = "stopped"
 
 CATCHING_UP = timedelta(hours=1)
-"""How long after the primary CRM came back a pull that was due meanwhile has to complete."""
+"""After the primary CRM is back, missed pulls have this long to complete."""
 
 RULES: Mapping[str, str] = {
     "failing": "pull fails",
     "late": "no recent pull",
     "rejected": "records rejected",
-    "gate": "primary CRM away",
+    "gate": "primary CRM unavailable",
     "rejected_key": "key rejected",
     "match_rate": "fewer matches",
     "response_limit": "response limit reached",
@@ -54,26 +54,26 @@ RULES: Mapping[str, str] = {
 }
 """Each rule in words."""
 
-HEALED: Mapping[str, str] = {
+RECOVERED: Mapping[str, str] = {
     "failing": "The last pull completed.",
     "late": "A pull has completed, or the schedule was stopped.",
-    "rejected": "The last pull could store all that it read. What was rejected before stays in `rejected_record`.",
-    "gate": "The primary CRM is there again; what was due meanwhile runs now.",
+    "rejected": "The last pull could store all that it read. Records rejected before stay in `rejected_record`.",
+    "gate": "The primary CRM is available again; missed pulls run now.",
     "rejected_key": "The credentials are accepted again.",
     "match_rate": "The last pull matched as well as those before it.",
     "response_limit": "The last pull read everything within its window.",
-    "schema_drift": "The fields have not changed any more.",
-    "unmapped_categories": "Every category is mapped, or has not come any more.",
-    "unreadable_values": "No further values that can't be read have come.",
+    "schema_drift": "The fields have not changed again.",
+    "unmapped_categories": "Every category is mapped, or no longer occurs.",
+    "unreadable_values": "No further unreadable values have come.",
 }
-"""Each rule's end in a sentence."""
+"""Each rule's recovery in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is wrong.
+    """A problem.
 
-    `object`: the pull, empty where it concerns all of them. `section`: the heading of docs/troubleshooting.md.
+    `object`: the pull; empty if it concerns all of them. `section`: the heading of docs/troubleshooting.md.
     """
 
     rule: str
@@ -87,12 +87,12 @@ class Finding:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What tells it from others."""
+        """Its identity: rule and object."""
         return self.rule, self.object
 
 
 def rules_for(alerts: AlertSettings, name: str, section: str) -> AlertSettings:
-    """What holds for one pull: its own row over that of its section over what holds for all."""
+    """The rules for one pull: its own row wins over its section's row, which wins over the general settings."""
     rows = {name_key(row.object): row for row in alerts.objects}
     row = rows.get(name) or rows.get(section)
     if row is None:
@@ -104,14 +104,14 @@ def rules_for(alerts: AlertSettings, name: str, section: str) -> AlertSettings:
 
 
 def unknown_objects(settings: Settings, alerts: AlertSettings) -> list[str]:
-    """The objects of rows that are no pull and no section of one: nothing reads those rows."""
+    """Objects in rows that are neither a pull nor a section: nothing uses those rows."""
     names = settings.object_names()
     known = {*names, *map(settings.section_of, names)}
     return [row.object for row in alerts.objects if name_key(row.object) not in known]
 
 
 def is_asked_for(settings: Settings, alerts: AlertSettings, rule: str, name: str) -> bool:
-    """Whether the settings still have this rule for this object."""
+    """Whether the settings have this rule for this object."""
     if name != TENANT and name not in settings.object_names():
         return False
     rules = rules_for(alerts, name, settings.section_of(name))
@@ -133,14 +133,14 @@ def find(
     *,
     is_looking: bool = False,
 ) -> list[Finding]:
-    """Everything that is wrong at the moment.
+    """The current problems.
 
     Args:
         connection: to the store.
         settings: what is pulled, and when.
         alerts: the rules.
-        now: the time.
-        is_looking: nothing is written: objects that nobody watched yet aren't watched from now on.
+        now: the current time.
+        is_looking: write nothing: don't start to watch objects that are new.
     """
     names = list(settings.object_names())
     recent = recent_runs(connection, names)
@@ -181,17 +181,17 @@ def _gate(connection: psycopg.Connection, alerts: AlertSettings, now: datetime) 
     yield _undecided("rejected_key", TENANT, closed_since)
     if alerts.gate_minutes:
         is_due = now - closed_since >= timedelta(minutes=alerts.gate_minutes)
-        sentence = f"Nothing is pulled, as the primary CRM is not available: {gate.message}"
+        sentence = f"Nothing is pulled, as the primary CRM is unavailable: {gate.message}"
         yield Finding("gate", TENANT, closed_since, sentence, "", "primary-crm-not-answering", is_due=is_due)
 
 
 def _undecided(rule: str, name: str, now: datetime) -> Finding:
-    """Nothing can be told of this at the moment: an alert of it neither begins nor ends."""
+    """An undecidable problem: its alert neither starts nor ends."""
     return Finding(rule, name, now, "Nothing new is known of it.", "", "troubleshooting", is_due=False)
 
 
 def _rejected_key(recent: Mapping[str, Sequence[EndedRun]], alerts: AlertSettings) -> Iterator[Finding]:
-    """One finding for all objects: they share the key. The first run that completes proves it accepted again."""
+    """One finding for all objects, since they share the key. The first completed run proves that it is accepted."""
     if not alerts.rejected_key:
         return
     telling = [
@@ -212,7 +212,7 @@ def _key_rejected(name: str, since: datetime, sentence: str, run_id: str | None)
 
 def _failing(name: str, recent: Sequence[EndedRun], rules: AlertSettings) -> Iterator[Finding]:
     failed = list(takewhile(lambda run: run.status == "failed", recent))
-    if rules.rejected_key:  # that alert tells of them, once for all objects
+    if rules.rejected_key:  # that rule reports them, once for all objects
         failed = [run for run in failed if run.failed_as != CREDENTIALS]
     if not failed or not rules.failed_runs:
         return
@@ -220,7 +220,7 @@ def _failing(name: str, recent: Sequence[EndedRun], rules: AlertSettings) -> Ite
     is_final = not last.is_worth_retrying and last.failed_as != STOPPED
     how = f"The last {count} pulls failed" if count > 1 else "The last pull failed"
     what = f"{how}: {last.error}" if last.error else f"{how}."
-    todo = "" if not is_final else "Trying again by itself won't mend it: somebody has to act."
+    todo = "" if not is_final else "A retry won't help: somebody has to act."
     section = last.failed_as if last.failed_as not in (None, STOPPED, "unforeseen") else "try-again"
     assert section is not None
     is_due = is_final or count >= rules.failed_runs
@@ -228,7 +228,7 @@ def _failing(name: str, recent: Sequence[EndedRun], rules: AlertSettings) -> Ite
 
 
 class _Late:
-    """When each object last completed, and what keeps all of them from it."""
+    """When each object last completed, and what keeps all of them from completing."""
 
     def __init__(
         self, connection: psycopg.Connection, watched: Mapping[str, datetime], now: datetime, *, is_away: bool
@@ -241,7 +241,7 @@ class _Late:
         self._is_waiting = is_away or (gate is not None and (not gate.is_open or now - gate.since < CATCHING_UP))
 
     def of(self, name: str, allowed: timedelta) -> Iterator[Finding]:
-        """What is wrong where the object has been without a completed pull for longer than is allowed; 0: no limit."""
+        """A finding if the object's last completed pull is older than `allowed`; 0: no limit."""
         if not allowed or name in self._stopped:
             return
         completed = self._completed.get(name)
@@ -254,7 +254,7 @@ class _Late:
             name,
             since,
             f"No pull has completed for longer than its cadence allows. {last}.",
-            "See that Dagster's daemon runs and the schedule is on; `gainsight-pipelines status` says what happened.",
+            "Check that Dagster's daemon runs and the schedule is on; `gainsight-pipelines status` says what happened.",
             "troubleshooting",
             is_due=not self._is_waiting,
         )
@@ -263,7 +263,7 @@ class _Late:
 def _rejected(name: str, recent: Sequence[EndedRun], rules: AlertSettings) -> Iterator[Finding]:
     if not rules.rejected:
         return
-    # A pull that read nothing says nothing, and neither does one that failed before it met the same record again.
+    # A pull that read nothing proves nothing, and neither does one that failed before reaching the same record again.
     telling = [run for run in recent if run.records_rejected or (run.status == "completed" and run.records_read)]
     bad = list(takewhile(lambda run: run.records_rejected, telling))
     if bad:
@@ -273,7 +273,7 @@ def _rejected(name: str, recent: Sequence[EndedRun], rules: AlertSettings) -> It
             bad[-1].started_at,
             f"{_records(bad[0].records_rejected)} of the last pull could not be stored. They are kept in"
             " `rejected_record`, with the reason.",
-            "Look at the reasons there. Mend the records in Gainsight; the next pull then stores them.",
+            "The reasons are stored there. Correct the records in Gainsight; the next pull then stores them.",
             "rejected-records",
             bad[0].run_id,
         )
@@ -281,7 +281,7 @@ def _rejected(name: str, recent: Sequence[EndedRun], rules: AlertSettings) -> It
 
 @dataclass(frozen=True, slots=True)
 class ObjectHistory:
-    """What a check is decided by: the completed runs, newest first, and what those of late noted, oldest first."""
+    """The input of a check: completed runs, newest first, and what recent runs noted, oldest first."""
 
     pull: ObjectPull
     completed: Sequence[EndedRun]
@@ -303,7 +303,7 @@ class ObjectHistory:
             )
 
     def since_noted(self, is_bad: Callable[[Noted], object]) -> list[EndedRun]:
-        """The runs for which something that was noted has been in sight."""
+        """The runs during which something noted was within the check's window."""
         first = next((each.started_at for each in self.noted if is_bad(each)), None)
         return [] if first is None else [run for run in self.completed if run.started_at >= first]
 
@@ -339,7 +339,7 @@ def _response_limit(history: ObjectHistory) -> Iterator[Finding]:
     yield from history.finding(
         "response_limit",
         cut,
-        f"The last pull was cut off at the limit of {history.pull.limit or 0:,} responses; the next one goes on there.",
+        f"The last pull was cut off at the limit of {history.pull.limit or 0:,} responses; the next one goes on.",
         f"Raise `{history.pull.section}.response_limit` if it stays so.",
         "response-limit",
     )
@@ -349,8 +349,8 @@ def _schema_drift(history: ObjectHistory) -> Iterator[Finding]:
     yield from history.finding(
         "schema_drift",
         history.since_noted(lambda each: each.schema_drift),
-        f"Fields of `{history.pull.gainsight_object}` came, went or changed their type in Gainsight of late.",
-        "See that no setting names a field that is gone, and that what is downstream can do with the change.",
+        f"Fields of `{history.pull.gainsight_object}` were added, removed or changed their type in Gainsight recently.",
+        "Check that no setting names a removed field, and that downstream code can handle the change.",
         "schema-changed",
     )
 
@@ -377,8 +377,8 @@ def _unreadable_values(history: ObjectHistory) -> Iterator[Finding]:
     yield from history.finding(
         "unreadable_values",
         history.since_noted(lambda each: each.values_unreadable),
-        f"{_records(count, 'value')} of late could not be read; the columns stay empty.",
-        f"They are kept in `{history.pull.table.name}.unreadable`: mend them in Gainsight, or the field's type.",
+        f"{_records(count, 'value')} of recent pulls could not be read; the columns are NULL.",
+        f"They are kept in `{history.pull.table.name}.unreadable`: correct them in Gainsight, or the field's type.",
         "unreadable-values",
     )
 

@@ -1,6 +1,6 @@
 """An HTTP server for Prometheus and for probes: `/metrics`, `/healthz`, `/readyz`.
 
-`/healthz` says that the process answers; `/readyz` and `/metrics` ask the database, and are 503 without it.
+`/healthz` only needs the process; `/readyz` and `/metrics` need the database, and return 503 without it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ logger = logging.getLogger("gainsight_pipelines")
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers GET and HEAD."""
+    """Handles GET and HEAD."""
 
     server_version = "gainsight-pipelines"
     sys_version = ""
@@ -31,7 +31,7 @@ class _Handler(BaseHTTPRequestHandler):
     pages: dict[str, tuple[str, Callable[[], bytes]]]
 
     def do_GET(self) -> None:
-        """Answers with the page, or says why there is none."""
+        """Sends the page, or says why there is none."""
         page = self.pages.get(self.path.partition("?")[0])
         if page is None:
             return self._answer(404, PLAIN, f"There are {', '.join(self.pages)}.\n".encode())
@@ -54,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that http.server gives it
-        """A line per scrape would bury the others."""
+        """No log line per request: scrapes would bury all others."""
         logger.debug(format, *args)
 
 
@@ -68,13 +68,13 @@ class _Server6(_Server):
 
 @contextmanager
 def serving(host: str, port: int, metrics: Callable[[], bytes], ready: Callable[[], None]) -> Iterator[int]:
-    """Serves in a thread of its own for the length of the block; yields the port.
+    """Serves in its own thread for the duration of the block; yields the port.
 
     Args:
         host: the address to listen on.
-        port: the port; 0: any that is free.
-        metrics: makes the page `/metrics`.
-        ready: raises PipelineError where the store can't be used.
+        port: the port; 0: any free one.
+        metrics: returns the page `/metrics`.
+        ready: raises PipelineError if the store is unusable.
 
     Raises:
         OSError: the port is taken.

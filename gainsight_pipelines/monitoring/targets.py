@@ -1,6 +1,6 @@
-"""Where messages go: the URLs of the environment, and their delivery by apprise. No text here holds any part of one.
+"""The targets of messages: URLs from the environment, delivered by apprise. No message here contains any part of them.
 
-apprise logs addresses, tokens included, and so does the HTTP client below it: neither logs while a message is sent.
+apprise logs addresses, tokens included, and so does the HTTP client below it: both are silenced while sending.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STATUS = re.compile(r"\berror=(\d{3})\b")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One of them. `number`: its place in the variable, from 1; `kind`: what it is, such as `slack`."""
+    """One target. `number`: its place in the variable, from 1; `kind`: its service, such as `slack`."""
 
     number: int
     kind: str
@@ -36,7 +36,7 @@ class Target:
         return f"Target {self.number} ({self.kind})"
 
     def send(self, title: str, body: str, *, is_recovery: bool) -> str | None:
-        """Sends a message; returns why it was not taken, None if it was. Takes some seconds at most."""
+        """Sends a message; returns the problem, or None if it was accepted. Takes some seconds at most."""
         from apprise import Apprise, NotifyFormat, NotifyType
 
         sender = Apprise()
@@ -50,14 +50,14 @@ class Target:
         if is_taken:
             return None
         statuses = [found[1] for line in said if (found := STATUS.search(line))]
-        return f"it answered with HTTP {statuses[-1]}" if statuses else "it did not take the message, or did not answer"
+        return f"it responded with HTTP {statuses[-1]}" if statuses else "it refused the message, or did not respond"
 
 
 def targets(secrets: Secrets) -> list[Target]:
-    """The targets that the environment names.
+    """The targets in the environment.
 
     Raises:
-        SettingsError: none is named, or one is no URL that apprise knows.
+        SettingsError: none is set, or one is not a URL that apprise knows.
         PermanentError: apprise isn't installed.
     """
     variable = secrets.variable(ALERTS_VARIABLE)
@@ -65,18 +65,18 @@ def targets(secrets: Secrets) -> list[Target]:
     if text is None:
         raise SettingsError(
             f"{variable} is not set, so alerts go nowhere.",
-            "Set it to URLs of apprise (https://github.com/caronc/apprise), parted by blanks, or name a file with one a"
-            f" line in {variable}_FILE.",
+            "Set it to URLs of apprise (https://github.com/caronc/apprise), separated by blanks, or name a file with"
+            f" one per line in {variable}_FILE.",
         )
     check_installed()
     return [_target(number, url, variable) for number, url in enumerate(text.split(), start=1)]
 
 
 def check_installed() -> None:
-    """Tells whoever hasn't installed the extra.
+    """Checks that the extra is installed.
 
     Raises:
-        PermanentError: what delivers messages isn't there.
+        PermanentError: apprise is missing.
     """
     if find_spec("apprise") is None:
         raise PermanentError(
@@ -91,7 +91,7 @@ def _target(number: int, url: str, variable: str) -> Target:
         plugin = Apprise.instantiate(url)
     if plugin is None:
         raise SettingsError(
-            f"Target {number} of {variable} is no URL that apprise knows.",
+            f"Target {number} of {variable} is not a URL that apprise knows.",
             "https://github.com/caronc/apprise lists them, like slack://…, msteams://… or mailto://….",
         )
     plugin.socket_connect_timeout, plugin.socket_read_timeout = CONNECT_SECONDS, ANSWER_SECONDS
@@ -99,7 +99,7 @@ def _target(number: int, url: str, variable: str) -> Target:
 
 
 class _Aside(logging.Filter):
-    """Keeps what a logger says from everybody, and what it warns of for us."""
+    """Suppresses a logger's records, and collects its warnings."""
 
     def __init__(self, said: list[str]) -> None:
         super().__init__()

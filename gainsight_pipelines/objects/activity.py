@@ -1,4 +1,4 @@
-"""Timeline activities, typed by their ReportingCategory (requirements T1 and T2)."""
+"""Timeline activities, with a type by their ReportingCategory (requirements T1 and T2)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gainsight_pipelines.objects.fields import (
     Record,
     Values,
     json_reader,
-    spelt,
+    spelled,
     text,
     texts,
     typed_reader,
@@ -60,10 +60,10 @@ STANDARD_FIELDS = (
 )
 ACTIVITY_OBJECT = "activity_timeline"
 RELATIONSHIP_COMPANY = "CompanyId"
-"""The relationship's lookup to its company, the same in every tenant."""
+"""The relationship's lookup to its company; the same in every tenant."""
 
 KEPT_CATEGORIES = 1000
-"""Categories whose type is remembered: a tenant has dozens, whatever a free text may hold."""
+"""Cached categories: tenants have dozens, but free text may hold any number."""
 
 CUSTOM_PREFIX, CUSTOM_SUFFIX = "ant__", "__gc"
 
@@ -80,7 +80,7 @@ class ActivitySettings(Section):
     ] = 30
     reporting_categories: Annotated[
         Mapping[Text, ActivityTypeName],
-        Setting(description="Activity type of each reporting category; compared without regard to case and blanks."),
+        Setting(description="Activity type of each reporting category; ignores case and blanks."),
         Takes("a mapping of categories to EMAIL, MEETING or TYPE_MANUAL"),
     ] = Setting(default_factory=lambda: dict(DEFAULT_CATEGORIES))
 
@@ -117,7 +117,7 @@ class ActivityPull(ObjectPull):
 
 
 class ActivityMapper:
-    """A timeline entry becomes one row of source `timeline`."""
+    """Maps a timeline entry to one row of source `timeline`."""
 
     def __init__(self, settings: ActivitySettings, schema: ObjectSchema, crm_id_field: str | None) -> None:
         self._source_object = ACTIVITY_OBJECT
@@ -131,12 +131,12 @@ class ActivityMapper:
         self._category, self._read_category = category_reader(schema.field("ReportingCategory"))
         self._author = _author(schema, "Name", "UserName")
         self._author_email = _author(schema, "Email", "UserEmail")
-        self.id_field = spelt(schema, "Gsid")
-        self._subject, self._duration = spelt(schema, "Subject"), spelt(schema, "Duration")
-        self._notes = spelt(schema, "Notes")
+        self.id_field = spelled(schema, "Gsid")
+        self._subject, self._duration = spelled(schema, "Subject"), spelled(schema, "Duration")
+        self._notes = spelled(schema, "Notes")
         self._plain_text = next(iter(selected(schema, "NotesPlainText")), None)
-        self._activity_date, self._created_date = spelt(schema, "ActivityDate"), spelt(schema, "CreatedDate")
-        self._internal, self._external = spelt(schema, "InternalAttendees"), spelt(schema, "ExternalAttendees")
+        self._activity_date, self._created_date = spelled(schema, "ActivityDate"), spelled(schema, "CreatedDate")
+        self._internal, self._external = spelled(schema, "InternalAttendees"), spelled(schema, "ExternalAttendees")
         self.custom_fields = tuple(field for field in schema.fields.values() if _is_custom(field))
         self._customs = [(field.name, field.name, json_reader(field)) for field in self.custom_fields]
         self.select = selected(
@@ -207,7 +207,7 @@ class ActivityMapper:
         return Mapped([row], (*self._counts(category), *values.counts()))
 
     def basis(self) -> Basis:
-        # Not the path to the CRM id: which company has which is kept and refreshed apart from the records.
+        # Without the path to the CRM id: the companies' CRM ids are stored and refreshed separately.
         fields = tuple(name for name in self.select if name != self.company.crm_id)
         return Basis(
             self._source_object,
@@ -225,12 +225,12 @@ class ActivityMapper:
 
 
 def _words(value: Any) -> str | None:
-    """Notes as they stand, blanks and all; what isn't text in a tenant of its own kind becomes some."""
+    """The notes, unchanged; values that are not strings are converted."""
     return value or None if value is None or isinstance(value, str) else text(value)
 
 
 def _company(schema: ObjectSchema, crm_id_field: str | None) -> CompanyFields:
-    """The company that an entry names; entries of a relationship, or of what hangs on one, may name only that."""
+    """The company of an entry; entries of a relationship, or of something below one, may name only that."""
     company = company_fields(schema, None, None, crm_id_field)
     relationship = schema.field("GsRelationshipId")
     if relationship is None or relationship.lookup_path is None:
@@ -240,7 +240,7 @@ def _company(schema: ObjectSchema, crm_id_field: str | None) -> CompanyFields:
 
 
 def _author(schema: ObjectSchema, shown: str, plain: str) -> str | None:
-    """Where something about the author stands: on the user that AuthorId looks up, else in a field of the entry."""
+    """Where an author's attribute is: on the user that AuthorId looks up, or else in a field of the entry."""
     author = schema.field("AuthorId")
     if author is not None and author.lookup_path and (path := selected(schema, f"{author.lookup_path}.{shown}")):
         return path[0]
@@ -248,14 +248,14 @@ def _author(schema: ObjectSchema, shown: str, plain: str) -> str | None:
 
 
 def _refused_author(schema: ObjectSchema, shown: str) -> str | None:
-    """The way to the author that the tenant refuses by now: what was stored by it stays, whatever the entry has."""
+    """The path to the author that the tenant now refuses: what was stored from it is kept."""
     author = schema.field("AuthorId")
     path = f"{author.lookup_path}.{shown}" if author is not None and author.lookup_path else ""
     return path if name_key(path) in schema.unreadable else None
 
 
 def category_reader(field: Field | None) -> tuple[str | None, Callable[[Any], str | None]]:
-    """Where the category's name stands: in the field, behind its picklist id, or on the record it looks up."""
+    """Where the category's name is: in the field, behind its picklist id, or on the record that it looks up."""
     if field is None:
         return None, text
     if field.lookup_path:

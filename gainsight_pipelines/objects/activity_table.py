@@ -1,4 +1,4 @@
-"""The table of activities, which timeline entries and survey responses share."""
+"""The table of activities, shared by timeline entries and survey responses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gainsight_pipelines.store.tables import Json, Table
 
 
 class ActivityRow(NamedTuple):
-    """What a timeline entry or a survey response fills of its row."""
+    """The columns that a timeline entry or a survey response fills."""
 
     activity_id: str
     source: str

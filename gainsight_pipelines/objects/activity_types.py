@@ -1,4 +1,4 @@
-"""The types of activities, what each means, and how a ReportingCategory gets its type (requirements T1 and T2)."""
+"""The activity types, their meanings, and the mapping from reporting categories (requirements T1 and T2)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 from gainsight_pipelines.text import label_key, visible
 
 ActivityTypeName = Literal["EMAIL", "MEETING", "TYPE_MANUAL"]
-"""What a reporting category can be mapped to; SURVEY is set by survey pulls alone."""
+"""The types that a reporting category can be mapped to; only survey pulls set SURVEY."""
 
 DEFAULT_CATEGORIES: Mapping[str, ActivityTypeName] = {
     "email": "EMAIL",
@@ -21,12 +21,12 @@ DEFAULT_CATEGORIES: Mapping[str, ActivityTypeName] = {
 
 
 def category_key(category: str) -> str:
-    """A reporting category as it is compared: without regard to case, blanks and what can't be seen."""
+    """The comparison key of a reporting category: ignores case, blanks and invisible characters."""
     return label_key(category)
 
 
 class ActivityType(StrEnum):
-    """What an activity is. SURVEY is set by survey pulls; the others are chosen by the mapping of categories."""
+    """The type of an activity. Only survey pulls set SURVEY; the others come from the mapping of categories."""
 
     EMAIL = "EMAIL"
     MEETING = "MEETING"
@@ -42,15 +42,15 @@ DESCRIPTIONS: Mapping[ActivityType, str] = {
 }
 
 NO_CATEGORY = "(none)"
-"""Under this name entries without a category are counted."""
+"""The name under which entries without a category are counted."""
 
 
 SEEN, UNMAPPED = "categories", "unmapped_categories"
-"""Topics under which a run counts them."""
+"""The topics under which a run counts categories."""
 
 
 class CategoryMapping:
-    """Gives each ReportingCategory its type; what isn't mapped is TYPE_MANUAL."""
+    """Maps reporting categories to activity types; unmapped ones are TYPE_MANUAL."""
 
     def __init__(self, types: Mapping[str, str]) -> None:
         self._types = {category_key(category): ActivityType(kind) for category, kind in types.items()}
@@ -60,7 +60,7 @@ class CategoryMapping:
         return self._types.get(category_key(category or ""), ActivityType.TYPE_MANUAL)
 
     def counts(self, category: str | None) -> tuple[tuple[str, str], ...]:
-        """Under which names a record of this category is counted: as it is shown, and once more if it isn't mapped."""
+        """What a record of this category is counted as: the category, and again if it is unmapped."""
         shown = visible(category or "") or NO_CATEGORY
         is_mapped = category_key(category or "") in self._types
         return ((SEEN, shown),) if is_mapped else ((SEEN, shown), (UNMAPPED, shown))

@@ -1,6 +1,6 @@
-"""From which fields of a record the columns of its rows come: a field that a record leaves out says nothing about them.
+"""Which record fields fill which columns. If a record omits a field, the stored value of its column is kept.
 
-Gainsight leaves out fields that were asked for, and may refuse some for a day. What is stored of such a field stays.
+Gainsight omits fields that were selected, and may refuse some for a day. Absent is not empty.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gainsight_pipelines.text import name_key
 
 @dataclass(frozen=True, slots=True)
 class OmittedFields:
-    """What a record says nothing of: columns, and fields whose values stand by name in columns of JSON."""
+    """What a record omits: columns, and fields whose values are stored by name in JSON columns."""
 
     columns: tuple[str, ...]
     keys: frozenset[str]
@@ -24,11 +24,11 @@ class OmittedFields:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The fields of each column, and those of columns that hold JSON.
+    """The fields of each column, and those of JSON columns.
 
-    `columns`: in the order in which the fields are asked: the first that is not blank gives the value. `keys`: the keys
-    in columns of JSON, with their fields. `parts`: where a record makes several rows, the fields that make them: where
-    one is left out, nothing is known of a row that is missing.
+    `columns`: in order of preference; the first field that is not blank gives the value. `keys`: the keys in JSON
+    columns, with their fields. `parts`: if a record makes several rows, the fields that decide which; if one is
+    omitted, a missing row means nothing.
     """
 
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Sources:
         object.__setattr__(self, "names", frozenset((*columns, *self.keys.values())))
 
     def omitted(self, record: Mapping[str, Any]) -> OmittedFields | None:
-        """What this record says nothing of; None: it shows every field."""
+        """What this record omits; None: nothing."""
         if record.keys() >= self.names:
             return None
         missing = self.names - record.keys()
@@ -65,7 +65,7 @@ def sources_of(
     keys: Mapping[str, str] | None = None,
     parts: Iterable[str] = (),
 ) -> Sources:
-    """The sources of a mapper's columns, without fields that the object doesn't have. Those that it refuses count."""
+    """The sources of a mapper's columns, without fields that the object doesn't have. Refused fields are included."""
     refused = {key: name for name in schema.unreadable for key in (name, f"{name}{NAME_SUFFIX}")}
     found = {
         column: tuple(name for name in names if name is not None and _is_there(schema, name))
@@ -75,7 +75,7 @@ def sources_of(
 
 
 def names_behind(fields: Iterable[Field]) -> dict[str, str]:
-    """The keys of the names that lookups show, with the ways to them, whether or not the tenant lets them be read."""
+    """The keys of the names that lookups show, with their paths, whether or not the tenant lets them be read."""
     return {f"{one.name}{NAME_SUFFIX}": f"{one.lookup_path}.Name" for one in fields if one.lookup_path}
 
 

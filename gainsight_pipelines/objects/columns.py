@@ -1,6 +1,6 @@
-"""Fields of an object as columns of its typed view: which type each has, and values that never fail its cast.
+"""Fields of an object as columns of its typed view: their PostgreSQL types, and values that never fail the cast.
 
-A value is typed when it is written: what doesn't fit the column is NULL there, and kept as it came in `unreadable`.
+Values are typed when they are written: one that doesn't fit its column is NULL there and kept in `unreadable`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from gainsight_pipelines.store.views import BOOLEAN, DATE, JSONB, NUMBER, TEXT, 
 from gainsight_pipelines.text import name_key
 
 NAME_SUFFIX = "__name"
-"""Attribute `OwnerId` is the user's Gsid, `OwnerId__name` what the lookup shows."""
+"""Attribute `OwnerId` is the user's GSID, `OwnerId__name` is the name that the lookup shows."""
 
 LARGEST = Decimal(10) ** 29
-"""What `numeric(38,9)` holds: any number with up to 29 digits before the point."""
+"""The limit of `numeric(38,9)`: up to 29 digits before the decimal point."""
 
 
 def column_type(field: Field) -> str:
@@ -42,9 +42,9 @@ def column_type(field: Field) -> str:
 
 
 def column_reader(field: Field) -> Reader:
-    """Reads a field's values so that its column takes them.
+    """A reader whose results fit the field's column.
 
-    What it returns raises ValueError for a value that doesn't fit.
+    The reader raises ValueError for a value that doesn't fit.
     """
     read, kind = json_reader(field), column_type(field)
 
@@ -53,16 +53,16 @@ def column_reader(field: Field) -> Reader:
         if kind == TEXT:
             return str(found) if isinstance(found, int | float | Decimal) and not isinstance(found, bool) else found
         if found is not None and not _TAKES[kind](found):
-            raise ValueError(f"the value is no {kind}")
+            raise ValueError(f"the value is not a {kind}")
         return found
 
     return checked
 
 
 def columns_of(fields: Iterable[Field], shown: Iterable[str] = ()) -> tuple[Column, ...]:
-    """The columns of some fields, each followed by the name that it shows where it is among `shown` (names of lookups).
+    """The columns of some fields; lookups in `shown` are followed by a column for the name that they show.
 
-    The record's Gsid is a column of every view already.
+    The record's GSID is already a column of every view.
     """
     names = set(shown)
     found = []
@@ -75,7 +75,7 @@ def columns_of(fields: Iterable[Field], shown: Iterable[str] = ()) -> tuple[Colu
 
 
 def fits(kind: str, value: Any) -> bool:
-    """Whether a stored JSON value survives the cast to a column's type."""
+    """Whether a stored JSON value can be cast to a column's type."""
     if value is None or kind in (TEXT, JSONB):
         return True
     try:
@@ -113,4 +113,4 @@ _TAKES: dict[str, Callable[[Any], bool]] = {
     TEXTS: lambda value: isinstance(value, list),
     JSONB: lambda _value: True,
 }
-"""Whether a value that was read goes into a column of a type."""
+"""Whether a parsed value fits a column, by the column's type."""

@@ -19,7 +19,7 @@ from gainsight_pipelines.objects.fields import (
     Values,
     configured_field,
     normal_name,
-    spelt,
+    spelled,
     text,
 )
 from gainsight_pipelines.objects.pull import (
@@ -52,7 +52,7 @@ from gainsight_pipelines.text import name_key
 
 
 class CompanyRow(NamedTuple):
-    """What a Gainsight company fills of its row."""
+    """The columns that a Gainsight company fills."""
 
     gsid: str
     crm_id: str | None
@@ -90,7 +90,7 @@ class CompanySettings(Section):
     @field_validator("attributes", mode="before")
     @classmethod
     def _all_or_list(cls, value: object) -> object:
-        # Checked before the union is tried: pydantic would report each of its branches.
+        # Checked before the union is tried, since pydantic would report each of its branches.
         return value if value == "all" else field_names(value)
 
 
@@ -131,12 +131,12 @@ class CompanyPull(ObjectPull):
 
 
 def refused_crm_id_field(schema: ObjectSchema) -> str | None:
-    """The usual field with the CRM id, if the tenant refuses it by now: what was stored of it stays."""
+    """The usual field with the CRM id, if the tenant now refuses it: what was stored from it is kept."""
     return next((name for name in schema.unreadable if normal_name(name) == USUAL_CRM_ID), None)
 
 
 class CompanyMapper:
-    """A company becomes one row: its name, its CRM id, and every attribute asked for."""
+    """Maps a company to one row: its name, its CRM id, and every requested attribute."""
 
     def __init__(
         self,
@@ -147,15 +147,15 @@ class CompanyMapper:
     ) -> None:
         self.cursor_field: str | None = cursor_field(schema)
         self.custom_fields: tuple[Field, ...] = ()
-        self.id_field = spelt(schema, "Gsid")
-        self._name = spelt(schema, "Name")
+        self.id_field = spelled(schema, "Gsid")
+        self._name = spelled(schema, "Name")
         self.company = CompanyFields(self.id_field, crm_id_field)
         self._setting = setting
         fields = [schema.fields[name] for name in selected(schema, *attributes)]
         self._attributes = [(field.name, field.name, column_reader(field)) for field in fields]
         with_names = []
         for field in fields:
-            # Beside the id that a lookup holds, the name that it shows.
+            # The name that a lookup shows, beside the id that it holds.
             if path := selected(schema, f"{field.lookup_path}.Name" if field.lookup_path else None):
                 self._attributes.append((f"{field.name}{NAME_SUFFIX}", path[0], text))
                 with_names.append(field.name)
@@ -190,7 +190,7 @@ class CompanyMapper:
 
     def basis(self) -> Basis:
         setting = self._setting if isinstance(self._setting, str) else sorted(self._setting, key=name_key)
-        # The CRM id's field is named too: stored companies have the ids of another one.
+        # Includes the field with the CRM id: with another field, stored companies have other ids.
         types = {column.key: column.kind for column in self.columns}
         mapping = {"company.attributes": setting, "company.crm_id_field": self.company.crm_id, FIELD_TYPES: types}
         return Basis(COMPANY_OBJECT, self.select, mapping=mapping, names=tuple(mapping))

@@ -1,4 +1,4 @@
-"""docs/data-contract.md: which object lies where, out of the registry, then every table and column."""
+"""Generates docs/data-contract.md: the table of each object, from the registry, then every table and column."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ The product writes into schema `gainsight` of PostgreSQL. These names are its AP
 in the changelog. Tables that are not listed here are the product's own business. The rights of a role that
 only reads: `gainsight-pipelines grants --role NAME --as reader`.
 
-Columns ending in `_at` are UTC timestamps. A record lies in one table, matched or not: without an account, `account_id`
-is empty and `unmatched_reason` says why; views leave such rows, and deleted ones, out. Rows are never removed, they get
+Columns ending in `_at` are UTC timestamps. A record is in one table, matched or not: without an account, `account_id`
+is empty and `unmatched_reason` says why; views exclude such rows, and deleted ones. Rows are never removed, they get
 `deleted_at`. `changed_at` and `run_id` change only with the row.
 
 ## Reading changes
 
-Take the rows whose `changed_at` is later than the beginning of your last read, by the database's clock, less five
-minutes, and merge them by the primary key; rows that are gone come along with `deleted_at`. That misses nothing:
-`changed_at` is the beginning of the transaction that wrote the row, and whatever writes rows (pages, matching, new
-mappings, snapshots, deletions, fields of another type) commits within four minutes or is rolled back and done in
-smaller parts. `changed_at > max(changed_at)` without the five minutes misses rows that were committed meanwhile. The
-tables that grow (`activity`, `usage_metric`, `record`) have an index for such reads.
+Read the rows whose `changed_at` is later than the start of your last read, by the database's clock, minus five minutes,
+and merge them by the primary key; deleted rows come with `deleted_at`. That misses nothing: `changed_at` is the start
+of the transaction that wrote the row, and everything that writes rows (pages, rematching, new mappings, snapshots,
+deletions, fields of another type) commits within four minutes, or is rolled back and done in smaller parts.
+`changed_at > max(changed_at)` without the five minutes misses rows committed meanwhile. The tables that grow
+(`activity`, `usage_metric`, `record`) have an index for such reads.
 """
 
 OBJECTS = """
-## Which object lies where
+## Objects and their tables
 
 | section of the settings | brings | table |
 |---|---|---|
 """
 
 KNOWN_OBJECTS = """
-Each object of `objects` also has a typed view that is named after it, with a column for each field. These are known by
-name, and any other, custom ones included, works alike:
+Each object of `objects` also has a typed view of the same name, with a column for each field. These are known by name;
+any other, custom ones included, works the same way:
 
 | object and view | | brings |
 |---|---|---|
@@ -65,7 +65,7 @@ def _known() -> Iterator[str]:
 
 
 def _relations() -> Iterator[str]:
-    """The accounts, the objects' tables, then what is made of them."""
+    """The accounts, the objects' tables, then the rest."""
     first = ["account", *(table.name for table in TABLES)]
     for name in dict.fromkeys((*first, *RELATIONS)):
         yield from _relation(name, RELATIONS[name])

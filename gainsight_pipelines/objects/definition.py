@@ -1,8 +1,8 @@
-"""What everything else needs to know of a Gainsight object: its `ObjectDefinition`.
+"""`ObjectDefinition`: everything the rest of the package needs to know of a Gainsight object.
 
-Settings, cadences, assets, schedules, checks, commands, the page and the data contract go through the registry of them
-(`registry`); none of them names an object. What only some objects can do is a capability of the pull (`pull`) or of
-the table (`store.tables`): asked for by what it does, never by whose it is.
+Settings, cadences, assets, schedules, checks, commands, the page and the data contract iterate over the `registry` and
+name no object. What only some objects can do is a capability of the pull (`pull`) or of the table (`store.tables`),
+which callers test for instead of the object's name.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ S = TypeVar("S", bound=Section)
 
 @dataclass(frozen=True, slots=True)
 class ObjectDefinition(Generic[S]):
-    """An object, or a family of them, with a section of its own in the settings.
+    """An object, or a family of objects, with its own section in the settings.
 
     Attributes:
         section: the section's name.
-        model: the section.
-        title: a name that a person understands.
+        model: the section's model.
+        title: a display name.
         summary: what it brings, in a few words.
-        cron: the documented cadence: five fields, in UTC unless the settings name another zone.
+        cron: the documented cadence: five fields, in UTC unless the settings name another time zone.
         cadence: the same in words.
-        icon: the Material icon that the settings page shows beside it.
-        table: where its rows lie.
-        pulls: the pulls that a section asks for.
-        owns: Gainsight objects that it alone pulls, whether it is configured or not.
-        is_for_any: its rows name any object, save those that another section pulls.
-        rows: the setting with a row per pull, each with its `object`; None: the section is one pull, named after it.
-        pull_name: the name of the pull of a row, by its object's name.
-        is_each_scheduled: each pull has a cron expression of its own in the settings, not one for the section.
-        spread_minutes: over so many minutes the pulls of a section are spread, so that they don't start together.
+        icon: its Material icon on the settings page.
+        table: the table of its rows.
+        pulls: returns the pulls that a section configures.
+        owns: Gainsight objects that only it pulls, whether it is configured or not.
+        is_for_any: its rows may name any object that no other section pulls.
+        rows: the setting with one row per pull, each with its `object`; None: the section is one pull of the same name.
+        pull_name: the name of a row's pull, by its object's name.
+        is_each_scheduled: each pull has its own cron expression in the settings, instead of one for the section.
+        spread_minutes: the minutes over which a section's pulls are spread, so that they don't start together.
     """
 
     section: str
@@ -64,7 +64,7 @@ class ObjectDefinition(Generic[S]):
         return tuple(self.pull_name(row.object) for row in getattr(model, self.rows))
 
     def names_if_broken(self, raw: object) -> tuple[str, ...]:
-        """The names of its pulls out of a section that is broken; the section's own where a row can't be told."""
+        """The names of its pulls from an invalid section; the section's name where a row can't be read."""
         if self.rows is None:
             return (self.section,)
         rows: Any = raw.get(self.rows) if isinstance(raw, dict) else raw if self.model.listed else None

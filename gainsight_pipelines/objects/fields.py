@@ -1,4 +1,4 @@
-"""Fields of a tenant's objects: finding the right one, and reading values as the type that describe gives them."""
+"""Finds the fields of a tenant's objects, and reads their values by the type that the schema gives them."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ MULTI_SELECT = "MULTISELECTDROPDOWNLIST"
 SYSTEM_FIELDS = frozenset({"gsid", "createddate", "modifieddate", "createdby", "modifiedby", "lastmodifieddate"})
 
 MODIFIED_NAMES = ("lastmodifieddate", "modifieddate")
-"""Fields that move with each change, the better one first."""
+"""Fields that change with each edit, best first."""
 
 OWN_NAMES = ("id", "recordid", "rowid", "externalid")
-"""Fields that name a row of an object without Gsid."""
+"""Fields that identify a row of an object without a GSID."""
 
 UNREADABLE = "unreadable"
-"""Topic under which a run counts values that can't be read, by field."""
+"""The topic under which a run counts unreadable values, by field."""
 
 TOO_DEEP = "(nested too deeply)"
-"""Stands in `unreadable` for a value that no JSON can be made of."""
+"""The placeholder in `unreadable` for a value that can't be written as JSON."""
 
 _LABEL_OF_NUMBER = re.compile(
     r"""([+-]?[0-9]+(?:\.[0-9]+)?)
@@ -43,30 +43,30 @@ _LABEL_OF_NUMBER = re.compile(
 )
 
 MAX_ID = 500
-"""Characters: describe says 220 of a Gsid, and PostgreSQL's indexes take no more than some 2,700 bytes."""
+"""Characters. Gainsight gives 220 for a GSID; PostgreSQL limits index entries to some 2,700 bytes."""
 
 Record = Mapping[str, Any]
 
 
 class CompanyNaming(Protocol):
-    """What tells the company that a record belongs to."""
+    """Finds the company that a record belongs to."""
 
     @property
     def gsid(self) -> str | None:
-        """The field with the company's Gsid."""
+        """The field with the company's GSID."""
         ...
 
     def gsid_of(self, record: Record) -> str | None:
-        """The Gsid of a record's company; None: it names none."""
+        """The GSID of a record's company; None: it has none."""
         ...
 
 
 class BadRecord(ValueError):
-    """A record that can't become rows. The text is the reason it is kept aside with: no values in it."""
+    """A record that can't become rows. The message is the stored reason; it contains no values."""
 
 
 def normal_name(name: str) -> str:
-    """A field name as detection compares it: letters and digits in lower case, without Gainsight's suffixes."""
+    """A field name for comparison: letters and digits in lower case, without Gainsight's suffixes."""
     bare = name_key(name).removesuffix("__gc").removesuffix("__c").removeprefix("ant__")
     return "".join(character for character in bare if character.isalnum())
 
@@ -92,7 +92,7 @@ def configured_field(schema: ObjectSchema, name: str, place: str) -> Field:
 
 
 def first_named(schema: ObjectSchema, names: Iterable[str], types: frozenset[str] | None = None) -> Field | None:
-    """The first field whose normal name is in `names`, in their order, and whose type is one of `types`."""
+    """The first field, in the order of `names`, whose normal name matches and whose type is one of `types`."""
     by_name: dict[str, Field] = {}
     for field in schema.fields.values():
         if types is None or field.data_type in types:
@@ -100,14 +100,14 @@ def first_named(schema: ObjectSchema, names: Iterable[str], types: frozenset[str
     return next((by_name[name] for name in names if name in by_name), None)
 
 
-def spelt(schema: ObjectSchema, name: str) -> str:
-    """A standard field's name as this tenant spells it, which is how its records come; as it is where it has none."""
+def spelled(schema: ObjectSchema, name: str) -> str:
+    """A standard field's name in the tenant's spelling, as its records have it; `name` itself if it has none."""
     found = schema.field(name)
     return found.name if found is not None else name
 
 
 def text(value: Any) -> str | None:
-    """A value as text, without blanks around; None for a blank one. Several values are joined by semicolons."""
+    """A value as text, stripped; None if blank. Several values are joined by semicolons."""
     if type(value) is str:
         return value.strip() or None
     if value is None:
@@ -118,11 +118,11 @@ def text(value: Any) -> str | None:
 
 
 def texts(value: Any, known: Collection[str] = ()) -> list[str] | None:
-    """Several texts, given as a list, or joined by semicolons, or by commas where there is no semicolon.
+    """Several texts: a list, or joined by semicolons, or by commas if there is no semicolon.
 
     Args:
-        value: what the record holds.
-        known: texts that may have separators of their own and are left whole ("Banking, Insurance").
+        value: the record's value.
+        known: texts that may contain separators and must stay whole ("Banking, Insurance").
     """
     if value is None:
         return None
@@ -138,7 +138,7 @@ def texts(value: Any, known: Collection[str] = ()) -> list[str] | None:
 
 
 def _joined_again(parts: list[str], known: Collection[str]) -> list[str]:
-    """Parts between commas, those together that are one known text."""
+    """Comma-separated parts, with those joined again that form one known text."""
     longest = 1 + max((each.count(",") for each in known), default=0)
     joined = []
     while parts:
@@ -151,13 +151,13 @@ def _joined_again(parts: list[str], known: Collection[str]) -> list[str]:
 
 
 Reader = Callable[[Any], Any]
-"""Makes of a field's value what its type says; raises ValueError where that can't be done."""
+"""Converts a field's value to its type; raises ValueError if it can't."""
 
 
 class Values:
-    """The values of one record. What can't be read is None and stands, as it came, in `unreadable`, by field.
+    """The values of one record. An unreadable value is None; the original is kept in `unreadable`, by field.
 
-    Only an identifier is worth a whole record: see :meth:`identifier`.
+    Only an unusable identifier rejects the record: see :meth:`identifier`.
     """
 
     __slots__ = ("_record", "unreadable")
@@ -167,7 +167,7 @@ class Values:
         self.unreadable: dict[str, Any] = {}
 
     def identifier(self, name: str) -> str:
-        """What names the record, without what can't be seen.
+        """The record's identifier, without invisible characters.
 
         Raises:
             BadRecord: it is blank, or longer than an id can be.
@@ -180,7 +180,7 @@ class Values:
         return found
 
     def text(self, name: str | None) -> str | None:
-        """A field as text; None: there is no such field, or it is blank."""
+        """A field as text; None: no such field, or blank."""
         return text(self._record.get(name)) if name is not None else None
 
     def number(self, name: str | None) -> Decimal | None:
@@ -189,12 +189,12 @@ class Values:
         return found
 
     def instant(self, name: str | None) -> datetime | None:
-        """A field as a date-time in UTC."""
+        """A field as a datetime in UTC."""
         found: datetime | None = self.read(name, parse_datetime)
         return found
 
     def read(self, name: str | None, read: Reader) -> Any:
-        """A field as `read` makes it of its value."""
+        """A field, converted by `read`."""
         if name is None or (value := self._record.get(name)) is None:
             return None
         try:
@@ -204,7 +204,7 @@ class Values:
             return None
 
     def read_all(self, fields: Iterable[tuple[str, str, Reader]]) -> dict[str, Any]:
-        """Fields of (name of ours, name in the record, how to read it): values by our name, blank ones as None."""
+        """Fields as (our name, record's name, reader): values by our name; blank ones are None."""
         record, found = self._record, {}
         for ours, name, read in fields:
             value = record.get(name)
@@ -218,25 +218,25 @@ class Values:
         return found
 
     def is_readable(self, name: str | None) -> bool:
-        """Whether a field that was read held nothing odd."""
+        """Whether a field was read without an unreadable value."""
         return name not in self.unreadable
 
     def company_gsid(self, company: CompanyNaming) -> str | None:
-        """The Gsid of the record's company."""
+        """The GSID of the record's company."""
         found = company.gsid_of(self._record)
         if found is None and company.gsid is not None and text(self._record.get(company.gsid)):
             self.unreadable[company.gsid] = self._record[company.gsid]
         return found
 
     def json(self, values: dict[str, Any]) -> Json:
-        """Values by field as JSON. One that is nested too deeply for it is left out as unreadable."""
+        """Values by field as JSON. A value that is nested too deeply is left out as unreadable."""
         try:
             return to_json(values)
         except NestedTooDeeply:
             return to_json(self._shallow(values))
 
     def unreadable_json(self, *, but: Collection[str] = ()) -> Json | None:
-        """What couldn't be read, by field, some fields left out; None: everything could. Asked for last."""
+        """The unreadable values by field, except some fields; None: there are none. Call it last."""
         if not self.unreadable:
             return None
         found = {name: value for name, value in self.unreadable.items() if name not in but}
@@ -246,7 +246,7 @@ class Values:
             return to_json({name: _shown(value) for name, value in found.items()})
 
     def counts(self) -> tuple[tuple[str, str], ...]:
-        """What couldn't be read, for the run to count."""
+        """The unreadable fields, for the run to count."""
         return tuple((UNREADABLE, name) for name in self.unreadable)
 
     def _shallow(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -259,7 +259,7 @@ class Values:
 
 
 def _shown(value: Any) -> Any:
-    """The value, or a text in its place if it can't stand in a JSON document."""
+    """The value, or a text instead if it can't be part of a JSON document."""
     try:
         to_json([[value]])
     except NestedTooDeeply:
@@ -268,9 +268,9 @@ def _shown(value: Any) -> Any:
 
 
 def typed_reader(field: Field) -> Reader:
-    """Reads values of a field as its type: numbers, booleans, dates, labels in place of picklist ids; "" is None.
+    """A reader for a field's type: numbers, booleans, dates, labels for picklist ids; "" becomes None.
 
-    What it returns raises ValueError for a value that doesn't fit.
+    The reader raises ValueError for a value that doesn't fit.
     """
     if field.data_type == MULTI_SELECT:
         return _labels_reader(field)
@@ -288,7 +288,7 @@ def typed_reader(field: Field) -> Reader:
 
 
 def json_reader(field: Field) -> Reader:
-    """As :func:`typed_reader`, for values on their way into JSON: most whole numbers are what they become there."""
+    """As :func:`typed_reader`, for values that become JSON, where most whole numbers stay as they are."""
     read = typed_reader(field)
     return _json_number if read is parse_number else read
 
@@ -302,7 +302,7 @@ def _as_it_is(value: Any) -> Any:
 
 
 def _label_reader(field: Field) -> Reader:
-    """One label in place of its id, several joined where a record holds a list; an id that isn't listed stays."""
+    """The label of an id; several labels are joined if a record has a list; unknown ids are kept."""
     labels = {option.value: option.label for option in field.options}
 
     def read(value: Any) -> str | None:
@@ -315,7 +315,7 @@ def _label_reader(field: Field) -> Reader:
 
 
 def _labels_reader(field: Field) -> Reader:
-    """Labels in place of ids, as a list; ids that aren't listed stay."""
+    """The labels of ids, as a list; unknown ids are kept."""
     labels = {option.value: option.label for option in field.options}
     known = {*labels, *labels.values()}
     return lambda value: [_label(part, labels) for part in texts(value, known) or ()] or None
@@ -327,10 +327,10 @@ def _label(part: str, labels: Mapping[str, str]) -> str:
 
 
 def leading_number(value: Any) -> Decimal | None:
-    """A number, or the one that a label begins with: 9 of `9 - very likely`.
+    """A number, or the number at the start of a label: 9 from `9 - very likely`.
 
     Raises:
-        ValueError: it is no number, and no label of one either (`9/10`, `2026-01-31`).
+        ValueError: neither a number nor such a label (`9/10`, `2026-01-31`).
     """
     try:
         return parse_number(value)

@@ -1,7 +1,7 @@
-"""The plain text of HTML notes, for tenants that don't offer it themselves.
+"""The plain text of HTML notes, for tenants that don't provide it.
 
-Tags are told from text as browsers tell them (the tokenizer of the HTML standard), but no tree is built: how elements
-are nested makes no difference to their text, and a tree takes time that grows with the square of its depth.
+Tags are recognised as browsers do (the HTML standard's tokenizer), but no tree is built: nesting doesn't affect the
+text, and building a tree takes quadratic time in its depth.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ BLOCKS = (
     " footer form h1 h2 h3 h4 h5 h6 head header hr html legend li main menu nav ol optgroup option p pre section select"
     " summary table tbody textarea tfoot thead tr ul"
 ).split()
-"""Elements that begin and end a line."""
+"""Elements that start and end a line."""
 
 CELLS = ("td", "th")
 UNSEEN = ("script", "style", "title", "template", "iframe", "noembed", "noframes", "xmp")
-"""Elements whose content isn't shown, and in most of which no tag counts but their own end."""
+"""Elements whose content isn't shown; in most of them, only their own end tag counts."""
 
 _INLINE = (
     "a abbr b bdi bdo big cite code em font i img ins kbd label mark q s small span strike strong sub sup tt u var"
 )
 
 _ATTRIBUTES = r"""(?>[^=>]*+(?:=\s*+(?>"[^"]*+"?|'[^']*+'?)?[^=>]*+)*+>?)"""
-"""What follows a tag's name, up to its end; where none comes, everything, as in a browser.
+"""The rest of a tag after its name, up to its end; without an end, the rest of the text, as in a browser.
 
-Only in a quoted value does `>` end nothing. Nothing is tried twice: the time grows with the length alone.
+`>` ends nothing only in a quoted value. Possessive, so the time is linear in the length.
 """
 
 _TAG = re.compile(rf"<(?:/?+([a-zA-Z][^\s/>]*+)(?:>|{_ATTRIBUTES})|[!?/][^>]*+>?)")
@@ -37,16 +37,16 @@ _NOT_SHOWN = re.compile(
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
 _BLANKS = "\n\r\t\f\xa0"
-"""Nothing but blanks between tags."""
+"""Only blanks between tags."""
 
 _END, _CHECK = "\x1e", "\x1d"
 
 
 class _Marks(dict[str | None, str]):
-    """What stands in a tag's place: the end of a line, a blank, nothing; `_CHECK`: not all of the text is shown."""
+    """What replaces a tag: the end of a line, a blank, nothing; `_CHECK`: part of the text is not shown."""
 
     def __missing__(self, name: str | None) -> str:
-        return self.get(name.lower(), "") if name is not None else _CHECK  # no name: a comment, maybe
+        return self.get(name.lower(), "") if name is not None else _CHECK  # no name: perhaps a comment
 
 
 _MARKS = _Marks(
@@ -58,7 +58,7 @@ _MARKS = _Marks(
 
 
 def html_text(html: str | None) -> str | None:
-    """The text of an HTML fragment: a line for each block, blanks for cells; None where nothing is left.
+    """The text of an HTML fragment: a line per block, blanks between cells; None if nothing is left.
 
     Inline markup adds nothing; scripts, styles and comments have no text. A text without any tag keeps its lines.
     """
@@ -80,14 +80,14 @@ def html_text(html: str | None) -> str | None:
 
 
 def _unescaped(text: str) -> str:
-    """Characters in the place of references; most notes have none but this one."""
+    """The text with character references resolved; most notes have only this one."""
     found = text.replace("&amp;", "&")
     is_all = len(text) - len(found) == text.count("&") * len("amp;")
     return found if is_all else unescape(text.replace("&nbsp;", " "))
 
 
 def _without_tags(html: str) -> tuple[str, bool]:
-    """The text with marks in the place of its tags, and whether there is something in it that isn't shown."""
+    """The text with tags replaced by marks, and whether part of it is not shown."""
     parts: list[str] = _TAG.split(html)
     marks = list(map(_MARKS.__getitem__, parts[1::2]))
     parts[1::2] = marks

@@ -1,7 +1,8 @@
-"""Product usage: any object with usage rows, as metrics that roll up per account (requirements P1, P2 and P4).
+"""Product usage: any object with usage rows, as metrics per account (requirements P1, P2 and P4).
 
-An object without Gsid or ModifiedDate has nothing by which its changes can be followed, so it is read whole. Where it
-has no Gsid, its rows are named by what they hold: the account's key, dimension, metric and date of observation.
+An object without GSID or ModifiedDate has no cursor, so it gets a full read. Rows without a GSID are identified by
+their
+content: the account's key, dimension, metric and date of observation.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ SECTION = "product_usage"
 
 
 class UsageRow(NamedTuple):
-    """What a usage record fills of the row of one of its metrics."""
+    """The columns that one metric of a usage record fills."""
 
     object: str
     record_id: str
@@ -101,7 +102,7 @@ USAGE_METRIC = Table(
 
 OBSERVED_NAMES = ("observeddate", "observedat", "observationdate", "usagedate", "date", "snapshotdate", "weekdate")
 BLANK = "blank_values"
-"""Topic under which blank values are counted, by field."""
+"""The topic under which blank values are counted, by field."""
 
 NO_SECONDARY = Json("{}")
 
@@ -208,7 +209,7 @@ class ProductUsagePull(ObjectPull):
 
 
 class UsageMapper(ABC):
-    """What both shapes of usage rows have in common."""
+    """What both kinds of usage rows share."""
 
     sources: Sources
 
@@ -248,7 +249,7 @@ class UsageMapper(ABC):
         return {"observed_at_field": self._observed_at}
 
     def basis(self) -> Basis:
-        # Not the path to the CRM id: which company has which is kept and refreshed apart from the records.
+        # Without the path to the CRM id: the companies' CRM ids are stored and refreshed separately.
         is_path = self.company.key_kind is None
         fields = tuple(name for name in self.select if not (is_path and name == self.company.crm_id))
         aggregate = self._settings.aggregate
@@ -271,7 +272,7 @@ class UsageMapper(ABC):
         return (Remap((), ("product_name",), lambda: (self._product_name,)),)
 
     def _record_id(self, values: Values, record: Record, *parts: str | None) -> str:
-        """What names a row: the record's Gsid, else a hash of what tells it from others."""
+        """The id of a row: the record's GSID, or a hash of what distinguishes it."""
         if self.id_field is not None:
             return values.identifier(self.id_field)
         observed = values.instant(self._observed_at)
@@ -285,7 +286,7 @@ class UsageMapper(ABC):
         return sha256("\x1f".join(part or "" for part in named).encode()).hexdigest()[:32]
 
     def _shared(self, values: Values, record: Record, record_id: str) -> UsageRow:
-        """A row with what all metrics of a record have in common."""
+        """A row with the values that all metrics of a record share."""
         return UsageRow(
             object=self._object,
             record_id=record_id,
@@ -303,12 +304,12 @@ class UsageMapper(ABC):
 
     @staticmethod
     def _blank(values: Values, numbers: Mapping[str, Decimal | None]) -> tuple[Count, ...]:
-        """The fields that hold neither a number nor anything odd, for the run to count."""
+        """The fields that are blank, neither a number nor unreadable, for the run to count."""
         return tuple((BLANK, name) for name, found in numbers.items() if found is None and values.is_readable(name))
 
 
 class AggregateMapper(UsageMapper):
-    """Flat rows: each gives one metric, named by one field and valued by another."""
+    """Flat rows: each is one metric, named by one field with its value in another."""
 
     def __init__(
         self,
@@ -337,7 +338,7 @@ class AggregateMapper(UsageMapper):
         if not metric:
             raise BadRecord(f"{self._metric} is blank")
         if len(metric) > MAX_ID:
-            raise BadRecord(f"{self._metric} is longer than a name of a metric can be")
+            raise BadRecord(f"{self._metric} is longer than the name of a metric can be")
         dimension = text(values.read(self._dimension, self._read_dimension))
         secondary = {name: values.number(name) for name in self._secondary}
         value = values.number(self._value)
@@ -352,7 +353,7 @@ class AggregateMapper(UsageMapper):
 
 
 class WideMapper(UsageMapper):
-    """Wide rows: each numeric field is a metric of its own."""
+    """Wide rows: each numeric field is a metric."""
 
     def __init__(self, settings: ProductUsageSettings, schema: ObjectSchema, crm_id_field: str | None) -> None:
         company = company_fields(schema, settings.company_field, f"{SECTION}.company_field", crm_id_field)
@@ -368,7 +369,7 @@ class WideMapper(UsageMapper):
         if not self._metrics:
             raise SettingsError(
                 f"Gainsight object `{schema.name}` has no numeric field, so it holds no metric.",
-                f"Set `{SECTION}.aggregate` if its values are kept as text, or choose another object.",
+                f"Set `{SECTION}.aggregate` if its values are stored as text, or choose another object.",
             )
         self.select = selected(schema, *self.select, *self._metrics)
         self.sources = self._sources(schema, {}, parts=self._metrics)
@@ -378,7 +379,7 @@ class WideMapper(UsageMapper):
         shared = self._shared(values, record, self._record_id(values, record))
         numbers = {metric: values.number(metric) for metric in self._metrics}
         rows: list[Row] = [
-            # A value that can't be read has a row as well: that it is there is known.
+            # An unreadable value has a row too, since it exists.
             shared._replace(
                 metric=metric,
                 value=value,
@@ -395,7 +396,7 @@ def _field(schema: ObjectSchema, name: str, setting: str) -> Field:
 
 
 def _named(schema: ObjectSchema, name: str, setting: str) -> tuple[str, Reader]:
-    """Where a name stands and how it is read: in the field, behind a picklist id, or on the record it looks up."""
+    """Where a name is, and its reader: in the field, behind a picklist id, or on the record that it looks up."""
     field = _field(schema, name, setting)
     if path := selected(schema, f"{field.lookup_path}.Name" if field.lookup_path else None):
         return path[0], text
@@ -405,9 +406,9 @@ def _named(schema: ObjectSchema, name: str, setting: str) -> tuple[str, Reader]:
 def _key_fields(
     schema: ObjectSchema, settings: ProductUsageSettings, aggregate: AggregateSettings, crm_id_field: str | None
 ) -> CompanyFields:
-    """How the aggregate key leads to an account: as the CRM's own id, the account's domain, or the company's Gsid.
+    """How the aggregate key finds an account: as the CRM's id, the account's domain, or the company's GSID.
 
-    A row whose own key leads nowhere goes by its company, where the object has one.
+    A row whose own key finds nothing is matched by its company, if the object has one.
     """
     key = configured_field(schema, aggregate.key, f"{SECTION}.aggregate.key")
     kind = aggregate.key_kind if aggregate.key_kind != "auto" else _detected_kind(key)
@@ -421,7 +422,7 @@ def _key_fields(
 
 
 def _detected_kind(key: Field) -> Literal["crm_id", "gsid", "domain"]:
-    # A lookup tells what it holds; a name only suggests it.
+    # A lookup's target decides; a name is only a hint.
     if name_key(key.lookup_object or "") == COMPANY_OBJECT:
         return "gsid"
     if key.data_type == "SFDCID" or normal_name(key.name) in CRM_ID_NAMES:
@@ -438,7 +439,7 @@ def _detected_kind(key: Field) -> Literal["crm_id", "gsid", "domain"]:
 
 
 def _observed_at(schema: ObjectSchema, configured: str | None) -> str | None:
-    """The field that says when a value was observed; CreatedDate where the object has no date of its own."""
+    """The field with the time of observation; CreatedDate if the object has no date of its own."""
     if configured:
         return configured_field(schema, configured, f"{SECTION}.observed_at_field").name
     field = first_named(schema, OBSERVED_NAMES, TIME_TYPES)
@@ -451,7 +452,7 @@ def _observed_at(schema: ObjectSchema, configured: str | None) -> str | None:
     ]
     if len(own) > 1:
         raise SettingsError(
-            f"Gainsight object `{schema.name}` has several dates ({', '.join(sorted(own))}), and none says by its name"
+            f"Gainsight object `{schema.name}` has several dates ({', '.join(sorted(own))}), and no name says"
             " when a value was observed.",
             f"Set `{SECTION}.observed_at_field` to the right one.",
         )

@@ -1,4 +1,4 @@
-"""What the sync loop needs of an object: the contract that every module of this folder fulfils."""
+"""The interface between an object and the sync loop, which every object module implements."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from gainsight_pipelines.store.views import Column, Source
 from gainsight_pipelines.text import canonical_gsid, name_key
 
 Row = tuple[Any, ...]
-"""A row of the type that `Table.row` names."""
+"""A row of the type `Table.row`."""
 
 Count = tuple[str, str]
 """Something that a run counts, by topic: `("categories", "Call")`."""
 
 
 class Mapped(NamedTuple):
-    """What one record becomes: its rows, and what the run has to count of it."""
+    """The rows of one record, and what the run counts of it."""
 
     rows: list[Row]
     counts: tuple[Count, ...] = ()
@@ -35,23 +35,23 @@ class Mapped(NamedTuple):
 
 COMPANY_OBJECT = "company"
 USUAL_CRM_ID = "sfdcaccountid"
-"""The company's field that Gainsight fills from Salesforce, by its normal name."""
+"""The company field that Gainsight fills from Salesforce, by its normal name."""
 
 KEPT_COMPANIES = 20_000
-"""Companies whose Gsids are remembered as they are compared: thousands of records name the same ones."""
+"""Cached normalised GSIDs of companies: thousands of records name the same ones."""
 
 KeyKind = Literal["crm_id", "domain"]
-"""What a record's own key to its account is."""
+"""The kind of a record's own key to its account."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """What a read covers.
 
-    `start`: where the very first read begins, on the cursor field; later ones begin at their cursor. `filters` hold for
-    each read. `since`: the earliest date that is covered, for people to look at. `undated_filters`: hold, in place of
-    `filters`, for a daily read of the records that `filters` can't tell for want of a date. `where`: a where-clause of
-    the settings in place of all of these, sent as it stands; such a read has no cursor.
+    `start`: the cursor value at which the very first read begins; later reads begin at their cursor. `filters`: apply
+    to every read. `since`: the earliest date covered, for display. `undated_filters`: replace `filters` in a daily read
+    of records without a date, which `filters` can't select. `where`: a where-clause from the settings that replaces all
+    of these and is sent unchanged; such a read has no cursor.
     """
 
     since: datetime | None = None
@@ -63,11 +63,11 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class CompanyFields:
-    """The fields by which a record names its company: its Gsid, and its CRM id where the page brings it along.
+    """The fields by which a record names its company: its GSID, and its CRM id if the page includes it.
 
     `through`: a path to the company for records whose own field is empty (a relationship's company).
-    `key_kind`: not None where `crm_id` is the record's own key to its account, not one that Gainsight keeps on the
-    company: a CRM id or a domain.
+    `key_kind`: set if `crm_id` is the record's own key to its account (a CRM id or a domain), rather than the id that
+    Gainsight stores on the company.
     """
 
     gsid: str | None
@@ -82,27 +82,27 @@ class CompanyFields:
 
     @property
     def selected(self) -> tuple[str, ...]:
-        """The fields to ask for."""
+        """The fields to select."""
         return tuple(name for name in (self.gsid, self.crm_id, self.through) if name)
 
     def own_gsid_of(self, record: Record) -> str | None:
-        """The Gsid of the company that the record itself names, in upper case as Gainsight writes it."""
+        """The GSID of the company that the record itself names, in upper case."""
         return _company_gsid(record.get(self.gsid)) if self.gsid else None
 
     def gsid_of(self, record: Record) -> str | None:
-        """The Gsid of the record's company, reached through something else where the record itself names none."""
+        """The GSID of the record's company, or of the company reached through `through`."""
         found = self.own_gsid_of(record)
         if found is None and self.through is not None:
             return _company_gsid(record.get(self.through))
         return found
 
     def crm_id_of(self, record: Record) -> str | None:
-        """The CRM id, or other key, that came with the record."""
+        """The CRM id, or other key, in the record."""
         return text(record.get(self.crm_id)) if self.crm_id else None
 
 
 def crm_ids_of(companies: Iterable[Record], gsid_field: str, field: str) -> Iterator[tuple[str, str | None]]:
-    """The Gsids of companies and their CRM ids, of those that show the field: where it is left out it isn't empty."""
+    """The GSIDs of companies with their CRM ids, where the record has the field: an omitted field isn't empty."""
     for record in companies:
         if field in record and (gsid := canonical_gsid(text(record.get(gsid_field)))):
             yield gsid, text(record[field])
@@ -115,22 +115,22 @@ def _company_gsid(value: Any) -> str | None:
 @lru_cache(KEPT_COMPANIES)
 def _checked_gsid(value: str | None) -> str | None:
     found = canonical_gsid(value)
-    # What is too long for an id names no company.
+    # Too long for an id: names no company.
     return found if found and len(found) <= MAX_ID else None
 
 
 FIELD_TYPES = "types of fields"
-"""In the mapping of a basis, and no setting: the type that each field's values are stored as, by its name."""
+"""A key in the mapping of a basis that is not a setting: the stored type of each field."""
 
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What an object's rows depend on besides its records. Kept with the cursor, compared by the next run.
+    """What an object's rows depend on besides its records. Stored with the cursor, and compared by the next run.
 
-    Limits, schedules and whatever only matching needs are no part of it. `fields`: asked for. `lookback_days`: of the
-    first read; None: everything. `choice`: other settings that choose records. `mapping`: settings by which records
-    become rows. The values of both are JSON, by the name of the setting. `names`: the settings that name fields, where
-    case makes no difference.
+    Excludes limits, schedules and what only matching uses. `fields`: the selected fields. `lookback_days`: of the first
+    read; None: everything. `choice`: other settings that select records. `mapping`: settings that decide how records
+    become rows. The values of both are JSON, by setting name. `names`: the settings that name fields, where case
+    doesn't matter.
     """
 
     object_name: str
@@ -142,52 +142,52 @@ class Basis:
 
 
 class Mapper(Protocol):
-    """Turns the records of one run into rows. Made anew for each run; keeps nothing of the records that it has seen."""
+    """Turns the records of one run into rows. Created for each run; keeps no records."""
 
     cursor_field: str | None
-    """None: the object has nothing by which changes or records can be told, so it is read whole by each run."""
+    """None: the object has no cursor or no id, so each run is a full read."""
     select: tuple[str, ...]
     company: CompanyFields
     sources: Sources
-    """From which fields the columns come."""
+    """Which fields fill the columns."""
     custom_fields: tuple[Field, ...]
-    """Fields whose values go into `custom_fields`, to be registered with name, label and type."""
+    """The fields stored in `custom_fields`, to be registered with name, label and type."""
 
     @property
     def id_field(self) -> str | None:
-        """The field that names a record, as the tenant spells it; None: the object has none."""
+        """The field that identifies a record, in the tenant's spelling; None: there is none."""
         ...
 
     def window(self, now: datetime, kept_since: datetime | None) -> Window:
-        """What to read. `kept_since`: what the window has to reach back to at least, so that nothing ages out."""
+        """What to read. `kept_since`: how far back the window must reach at least, so that nothing ages out."""
         ...
 
     def map(self, record: Record) -> Mapped:
-        """The record's rows, ready for its table, and what there is to count.
+        """The record's rows for its table, and what to count.
 
         Raises:
-            BadRecord: it can't be stored; the reason goes with it into `rejected_record`.
+            BadRecord: it can't be stored; the message is stored as the reason in `rejected_record`.
         """
         ...
 
     def basis(self) -> Basis:
-        """What the rows of this mapper depend on."""
+        """What this mapper's rows depend on."""
         ...
 
     def remaps(self, former: Basis) -> tuple[Remap, ...] | None:
-        """How stored rows that were mapped by a former basis become rows of this one.
+        """How to update rows mapped by a former basis.
 
-        None: they don't hold what that takes, so the records are to be read again.
+        None: the stored rows lack what that takes, so the records must be read again.
         """
         ...
 
     def details(self) -> dict[str, Any]:
-        """What the run's metadata show of how records are understood; JSON values."""
+        """How records are interpreted, for the run's metadata; JSON values."""
         ...
 
 
 class Fit(StrEnum):
-    """What the field that a setting names has to hold, in words for a person."""
+    """What the field named by a setting must hold, in words."""
 
     COMPANY = "a lookup on company or its GSID"
     DATE = "a date"
@@ -197,7 +197,7 @@ class Fit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NamedField:
-    """A Gainsight field that a setting names: where in the settings, the field, what it has to hold."""
+    """A Gainsight field named by a setting: the setting, the field, what it must hold."""
 
     place: str
     name: str
@@ -206,25 +206,25 @@ class NamedField:
 
 @dataclass(frozen=True, slots=True)
 class ByDay:
-    """A pull's records belong to days, so that days can be read again.
+    """The pull's records belong to days, so days can be backfilled.
 
-    `first_day`: the first that can be, as the settings have it; None: they don't say.
+    `first_day`: the first day that can be, by the settings; None: unlimited.
     """
 
     first_day: date | None
 
 
 def by_day(name: str) -> str:
-    """The name under which the days of a pull are read again: of its asset, and in `sync_run`."""
+    """The name of a pull's backfill by day: of its asset, and in `sync_run`."""
     return f"{name}_by_day"
 
 
 class ObjectPull(Protocol):
-    """One configured Gainsight object: a row of the banner. The last four are capabilities that few pulls have."""
+    """One configured Gainsight object: a row of the banner. The last three members are capabilities that few have."""
 
     @property
     def name(self) -> str:
-        """Name of the pull: of its asset, its job and its row in `sync_cursor`."""
+        """The name of the pull: of its asset, its job and its row in `sync_cursor`."""
         ...
 
     @property
@@ -234,7 +234,7 @@ class ObjectPull(Protocol):
 
     @property
     def title(self) -> str:
-        """A name that a person understands."""
+        """A display name."""
         ...
 
     @property
@@ -244,54 +244,54 @@ class ObjectPull(Protocol):
 
     @property
     def gainsight_object(self) -> str:
-        """API name of the object that is read."""
+        """The API name of the object."""
         ...
 
     @property
     def table(self) -> Table:
-        """Where its rows lie."""
+        """The table of its rows."""
         ...
 
     @property
     def gsid_field(self) -> str | None:
-        """Its own CRM field with the GSID, in place of the common one (requirement M2)."""
+        """Its own CRM field with the GSID, instead of the common one (requirement M2)."""
         ...
 
     @property
     def limit(self) -> int | None:
-        """The most records that a run reads; None: all."""
+        """The maximum number of records per run; None: unlimited."""
         ...
 
     def mapper(self, schema: ObjectSchema, crm_id_field: str | None) -> Mapper:
         """A mapper for this tenant's schema.
 
         Args:
-            schema: the object as the tenant describes it.
+            schema: the object, as the tenant describes it.
             crm_id_field: the company's field with the CRM id, if there is one.
 
         Raises:
-            SettingsError: a field that is needed isn't there, or can't be told with certainty.
+            SettingsError: a required field doesn't exist, or can't be determined with certainty.
         """
         ...
 
     @property
     def named_fields(self) -> tuple[NamedField, ...]:
-        """The object's fields that the settings name, beside those that the mapper looks for itself."""
+        """The object's fields that the settings name, other than those that the mapper checks itself."""
         return ()
 
     @property
     def categories(self) -> Mapping[str, str] | None:
-        """The types that the settings give to categories of its records; None: they have none."""
+        """The types that the settings assign to categories of its records; None: it has no categories."""
         return None
 
     @property
     def by_day(self) -> ByDay | None:
-        """How its days can be read again; None: its records belong to none."""
+        """How its days can be backfilled; None: its records don't belong to days."""
         return None
 
     @property
     def view(self) -> str | None:
-        """The typed view that shows its records whole, by the name it was made for; None: its own table does."""
+        """The typed view with all fields of its records, by the name it was created for; None: its own table is."""
         return None
 
     @property
@@ -300,26 +300,26 @@ class ObjectPull(Protocol):
         return self.view
 
     def typed_view(self, mapper: Any) -> tuple[Source, Sequence[Column]] | None:
-        """The view that shows its records' fields as columns, and those that there are by now; None: it has none.
+        """The view that shows its records' fields as columns, with its current columns; None: it has none.
 
         Args:
-            mapper: the one that it made for this run.
+            mapper: the mapper of this run.
         """
         return None
 
     @property
     def name_by_day(self) -> str | None:
-        """The name of reading its days again, where that can be done."""
+        """The name of its backfill by day, if it has one."""
         return by_day(self.name) if self.by_day is not None else None
 
 
 def points_at(field: Field, object_name: str) -> bool:
-    """Whether a field looks that object up."""
+    """Whether a field looks up that object."""
     return name_key(field.lookup_object or "") == object_name
 
 
 def found_company_field(schema: ObjectSchema) -> Field | None:
-    """The field that names a record's company: GsCompanyId, or its only lookup to company; None: that can't be told."""
+    """The field that names a record's company: GsCompanyId, or the only lookup to company; None: undecidable."""
     field = first_named(schema, ["gscompanyid"])
     if field is not None:
         return field
@@ -345,27 +345,27 @@ def company_fields(
         raise SettingsError(
             f"Gainsight object `{schema.name}` has no field GsCompanyId, so which company a record belongs to"
             " can't be told.",
-            f"Set `{place}` to the field with the company's Gsid (candidates: {names})."
+            f"Set `{place}` to the field with the company's GSID (candidates: {names})."
             if place
-            else f"See that the API key may read it (lookups to company: {names}).",
+            else f"Check that the API key may read it (lookups to company: {names}).",
         )
     is_path = crm_id_field and field.lookup_path and points_at(field, COMPANY_OBJECT)
     crm_id = f"{field.lookup_path}.{crm_id_field}" if is_path else None
     if crm_id is not None and name_key(crm_id) in schema.unreadable:
-        crm_id = None  # the tenant refuses the path: companies are asked for by themselves
+        crm_id = None  # the tenant refuses the path: companies are requested separately
     return CompanyFields(field.name, crm_id)
 
 
 def company_crm_id_field(configured: str | None, crm: str | None, schema: Callable[[], ObjectSchema]) -> str | None:
-    """The company's field with the CRM id: as set, else for Salesforce the one named SfdcAccountId in any case.
+    """The company's field with the CRM id: as configured; for Salesforce, SfdcAccountId in any case by default.
 
     Args:
         configured: `company.crm_id_field`.
         crm: the CRM's kind; None: none is configured.
-        schema: describes the company object, when that is needed.
+        schema: returns the company's schema; called only if needed.
 
     Raises:
-        SettingsError: the configured one isn't there.
+        SettingsError: the configured field doesn't exist.
     """
     if configured is None and crm != "salesforce":
         return None
@@ -379,10 +379,10 @@ def company_crm_id_field(configured: str | None, crm: str | None, schema: Callab
 
 
 def cursor_field(schema: ObjectSchema) -> str:
-    """The field by which changes are told: LastModifiedDate on activity_timeline, ModifiedDate elsewhere.
+    """The field that shows changes: LastModifiedDate on activity_timeline, ModifiedDate elsewhere.
 
     Raises:
-        SettingsError: the object has neither, or no Gsid.
+        SettingsError: the object has neither, or no GSID.
     """
     field = first_named(schema, MODIFIED_NAMES)
     if field is None or schema.field("Gsid") is None:
@@ -394,9 +394,9 @@ def cursor_field(schema: ObjectSchema) -> str:
 
 
 def selected(schema: ObjectSchema, *names: str | None) -> tuple[str, ...]:
-    """The names of those fields that exist, as the tenant writes them, each once; lookup paths as they are.
+    """Those of the fields that exist, each once, in the tenant's spelling; lookup paths unchanged.
 
-    What the tenant refused before, though it describes it, is left out.
+    Fields that the tenant describes but refused before are left out.
     """
     found: dict[str, None] = {}
     for name in names:

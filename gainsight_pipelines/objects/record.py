@@ -1,8 +1,8 @@
-"""Any other Gainsight object: each record as one row with its fields, typed by the tenant's own schema.
+"""Any other Gainsight object: each record is one row, with its fields typed by the tenant's schema.
 
-The company is found by a field that the settings name, GsCompanyId, CompanyId, the lookup to company, or through a
-lookup to something that names one (a relationship, a call to action). An object that names none is reference data
-(users, picklists): stored all the same, and not matched.
+The company is found by a configured field, GsCompanyId, CompanyId, the lookup to company, or through a lookup to
+something that names one (a relationship, a call to action). An object that names no company is reference data (users,
+picklists): stored, but not matched.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ from gainsight_pipelines.text import name_key
 SECTION = "objects"
 COMPANY_NAMES = ("gscompanyid", "companyid")
 THROUGH: Mapping[str, str] = {"relationship": "CompanyId", "call_to_action": "CompanyId", "cta_group": "CompanyId"}
-"""Objects that lead on to a company, and their field for it; the nearest first."""
+"""Objects that lead to a company, and their field for it; the closest first."""
 
 DEFAULT_CRON = "10 6 * * *"
 
 
 class RecordRow(NamedTuple):
-    """What a record fills of its row."""
+    """The columns that a record fills."""
 
     object: str
     gsid: str
@@ -89,7 +89,7 @@ RECORD = Table(
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the public documentation says of an object: a name for people, and what it brings."""
+    """What the public documentation says of an object: a display name, and what it brings."""
 
     title: str
     description: str
@@ -99,11 +99,11 @@ KNOWN: Mapping[str, Known] = {
     "call_to_action": Known("Calls to action", "CTAs of the Cockpit: what somebody is to do for a customer, and why."),
     "cs_task": Known("Tasks", "Tasks of CTAs and success plans."),
     "cta_group": Known("Success plans", "Success plans with their progress."),
-    "scorecard_fact": Known("Scorecard facts", "Scores of companies and relationships as they stand."),
+    "scorecard_fact": Known("Scorecard facts", "Current scores of companies and relationships."),
     "scorecard_history": Known("Scorecard history", "Scores over time."),
     "person": Known("Persons", "People at customers, each once whatever companies they belong to."),
     "company_person": Known("Company persons", "Which person belongs to which company, in which role."),
-    "relationship": Known("Relationships", "Parts of a customer that are managed by themselves: products, regions, …"),
+    "relationship": Known("Relationships", "Parts of a customer that are managed separately: products, regions, …"),
     "relationship_person": Known("Relationship persons", "Which person belongs to which relationship."),
     "gsuser": Known("Users", "Gainsight's users: owners, authors and CSMs."),
     "email_logs": Known("Email logs", "Emails that Gainsight sent: to whom, when, opened or not."),
@@ -178,7 +178,7 @@ class RecordPull(ObjectPull):
 
     @property
     def place(self) -> str:
-        """Where its row stands in the settings."""
+        """The place of its row in the settings."""
         return f"{SECTION}[{self.number}]"
 
     @property
@@ -213,7 +213,7 @@ class RecordPull(ObjectPull):
 
 
 class RecordMapper:
-    """A record becomes one row: its fields by API name, and beside each lookup the name that it shows."""
+    """Maps a record to one row: its fields by API name, and the name that each lookup shows."""
 
     def __init__(self, settings: ObjectSettings, place: str, schema: ObjectSchema, crm_id_field: str | None) -> None:
         self._settings = settings
@@ -261,7 +261,7 @@ class RecordMapper:
     def map(self, record: Record) -> Mapped:
         values = Values(record)
         gsid = values.identifier(self.id_field) if self.id_field else None
-        shown = [each for each in self._attributes if each[1] in record]  # a key that is left out says nothing
+        shown = [each for each in self._attributes if each[1] in record]  # an omitted key is not an empty value
         attributes = values.json(values.read_all(shown))
         row = RecordRow(
             object=self._object,
@@ -274,7 +274,7 @@ class RecordMapper:
         return Mapped([row], values.counts())
 
     def basis(self) -> Basis:
-        # Not the path to the CRM id: which company has which is kept and refreshed apart from the records.
+        # Without the path to the CRM id: the companies' CRM ids are stored and refreshed separately.
         fields = tuple(name for name in self.select if name != self.company.crm_id)
         types = {column.key: column.kind for column in self.columns}
         company = self.company.gsid or self.company.through
@@ -295,28 +295,29 @@ class RecordMapper:
         return {"fields": len(self._attributes), "company_field": company or "none: reference data"}
 
     def _name_of(self, values: Values, attributes: Json) -> str:
-        """What names a record of an object without Gsid: its own id, else what it holds."""
+        """The id of a record of an object without a GSID: its own id, or a hash of its content."""
         own = values.text(self._own_name)
         return own if own is not None else sha256(attributes.encode()).hexdigest()[:32]
 
 
 def shown_path(field: Field) -> str | None:
-    """The way to the name that a lookup shows; None: the field is none."""
+    """The path to the name that a lookup shows; None: the field is not a lookup."""
     return f"{field.lookup_path}.Name" if field.lookup_path else None
 
 
 def company_of(schema: ObjectSchema, configured: str | None, place: str, crm_id_field: str | None) -> CompanyFields:
-    """How the records of an object name their company; without any field: they don't, so they are reference data.
+    """How the records of an object name their company; without such a field they are reference data.
 
     Raises:
-        SettingsError: the configured field isn't there, or several lookups lead to company and none is the usual one.
+        SettingsError: the configured field doesn't exist, or there are several lookups to company and none is the
+        usual.
     """
     if configured is not None and "." in configured:
         head = configured.partition(".")[0]
         if not any(name_key(one.lookup_path or "") == name_key(head) for one in schema.fields.values()):
             raise SettingsError(
-                f"`{place}` goes through {head}, which is no lookup of Gainsight object `{schema.name}`.",
-                "Name a field, or a lookup's way such as Relationship_Id__gr.CompanyId.",
+                f"`{place}` goes through {head}, which is not a lookup of Gainsight object `{schema.name}`.",
+                "Name a field, or a path through a lookup such as Relationship_Id__gr.CompanyId.",
             )
         return CompanyFields(None, through=configured)
     field = configured_field(schema, configured, place) if configured else first_named(schema, COMPANY_NAMES)
@@ -337,7 +338,7 @@ def company_of(schema: ObjectSchema, configured: str | None, place: str, crm_id_
 
 
 def _through(schema: ObjectSchema) -> str | None:
-    """The way to the company through the nearest object that names one, where a single lookup leads there."""
+    """The path to the company through the closest object that names one, if only one lookup leads to it."""
     for parent, name in THROUGH.items():
         lookups = [one for one in schema.fields.values() if points_at(one, parent) and one.lookup_path]
         if len(lookups) == 1 and (path := selected(schema, f"{lookups[0].lookup_path}.{name}")):

@@ -1,4 +1,4 @@
-"""The registry: every `ObjectDefinition`, in the order in which people see them."""
+"""The registry: every `ObjectDefinition`, in display order."""
 
 from __future__ import annotations
 
@@ -24,4 +24,4 @@ TABLES = tuple({each.table.name: each.table for each in DEFINITIONS.values()}.va
 """The data tables."""
 
 COMPANIES = company.DEFINITION
-"""The object that records name: which CRM id a company has is what everything is matched by."""
+"""The object that records refer to: matching uses the companies' CRM ids."""

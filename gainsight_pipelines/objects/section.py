@@ -1,10 +1,10 @@
-"""What a section of the settings file is made of: its form, the types of its settings, checks that pydantic lacks.
+"""Building blocks of a settings section: the base model, types of settings, and checks that pydantic lacks.
 
-Each object brings its own section, made of these; the sections that belong to no object are in `settings.models`.
-Scalars are strict, so that YAML's `yes`, `"5"` or `1` never pass for something else. What a setting takes is said once,
-in `Takes`, for the error texts; `description` is for the JSON Schema and the generated documentation.
+Each object defines its own section with these; sections that belong to no object are in `settings.models`. Scalars are
+strict, so that YAML's `yes`, `"5"` or `1` are not converted. `Takes` says what a setting takes, for error messages;
+`description` is for the JSON Schema and the generated documentation.
 
-A check raises ValueError with the end of a sentence; an empty one stands for "see what the setting takes".
+A check raises ValueError with the end of a sentence; an empty one means "see what the setting takes".
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Takes:
 
 
 class Section(BaseModel):
-    """What all sections, and the mappings inside them, have in common.
+    """The base of all sections and the mappings inside them.
 
-    `listed`: the one setting of a section that is written as a plain list of rows; None: it is a mapping of settings.
+    `listed`: the setting that a section consists of when it is written as a plain list of rows; None: it is a mapping.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,7 +49,7 @@ class Section(BaseModel):
 
 
 def _pasted(value: object) -> object:
-    """A name without the invisible characters that come along from web pages; what is no name stays, to be shown."""
+    """A name without invisible characters pasted along from web pages; other values are returned unchanged."""
     shown = visible(value) if isinstance(value, str) else ""
     return shown if re.fullmatch(FIELD_NAME, shown) else value
 
@@ -76,7 +76,7 @@ def is_object_name(value: object) -> bool:
 
 
 def field_names(value: object) -> object:
-    """A list of field names, each once."""
+    """A list of field names, without duplicates."""
     if not isinstance(value, list | tuple):
         raise ValueError  # noqa: TRY004 (pydantic turns ValueError, not TypeError, into an error of the file)
     names = [visible(name) if isinstance(name, str) else name for name in value]
@@ -88,7 +88,7 @@ def field_names(value: object) -> object:
 
 
 def each_once(names: Iterable[str], key: Callable[[str], str], what: str, why: str = "") -> None:
-    """Refuses names that are the same once compared by `key`."""
+    """Refuses names that are equal once compared by `key`."""
     seen: dict[str, str] = {}
     for name in names:
         first = seen.get(key(name))
@@ -99,8 +99,8 @@ def each_once(names: Iterable[str], key: Callable[[str], str], what: str, why: s
 
 
 def day_of(value: str) -> date:
-    """A date written as text."""
+    """Parses a date written as text."""
     try:
         return date.fromisoformat(value.strip())
     except ValueError:
-        raise ValueError from None  # without Python's own words
+        raise ValueError from None  # without Python's own message

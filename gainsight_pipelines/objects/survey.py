@@ -1,4 +1,4 @@
-"""Survey responses, which become activities of type SURVEY (requirements S1 to S8)."""
+"""Survey responses, stored as activities of type SURVEY (requirements S1 to S8)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gainsight_pipelines.objects.fields import (
     Record,
     Values,
     leading_number,
-    spelt,
+    spelled,
     text,
     typed_reader,
 )
@@ -136,7 +136,7 @@ class SurveysSettings(Section):
         for name in names:
             if other := backfills.get(name_key(name)):
                 raise ValueError(
-                    f"has {name}, which is the name of the backfill by day of {other}; give one of them up"
+                    f"has {name}, which is the name of the backfill by day of {other}; rename or remove one of them"
                 )
         return rows
 
@@ -155,7 +155,7 @@ class SurveysSettings(Section):
         try:
             json.dumps(value, allow_nan=False)
         except (TypeError, ValueError, RecursionError):
-            raise ValueError("holds something that JSON can't: put dates and times in quotes") from None
+            raise ValueError("contains something that JSON can't: put dates and times in quotes") from None
         return clean_value(value)[0]  # type: ignore[no-any-return]
 
     @model_validator(mode="after")
@@ -206,7 +206,7 @@ class SurveyPull(ObjectPull):
 
     @property
     def place(self) -> str:
-        """Where its row stands in the settings."""
+        """The place of its row in the settings."""
         return f"surveys.objects[{self.settings.objects.index(self.row)}]"
 
     @property
@@ -234,7 +234,7 @@ class SurveyPull(ObjectPull):
 
 
 class SurveyMapper:
-    """A response becomes one row of source `survey`."""
+    """Maps a response to one row of source `survey`."""
 
     def __init__(
         self, settings: SurveysSettings, row: SurveyObject, schema: ObjectSchema, crm_id_field: str | None
@@ -253,14 +253,14 @@ class SurveyMapper:
             (score.survey_type, score.choice.path, _score_reader(score.choice)) for score in self._fields.scores
         ]
         self._kinds = {survey_type for survey_type, _, _ in self._scores} - {None}
-        self.id_field, self._created_date = spelt(schema, "Gsid"), spelt(schema, "CreatedDate")
+        self.id_field, self._created_date = spelled(schema, "Gsid"), spelled(schema, "CreatedDate")
         self._keeps_customs = settings.register_custom_fields
         self.custom_fields = tuple(
             field
             for field in schema.fields.values()
             if self._keeps_customs and not field.is_hidden and name_key(field.name) not in SYSTEM_FIELDS
         )
-        # A label in a number field that gives the score is a number here too; picklists stay labels.
+        # A number field that gives the score is stored as a number; picklists stay labels.
         read_scores = {path: read for _, path, read in self._scores if read is leading_number}
         self._customs = [
             (field.name, field.name, read_scores.get(field.name, column_reader(field))) for field in self.custom_fields
@@ -301,12 +301,12 @@ class SurveyMapper:
         since = now - self._lookback
         if kept_since is not None:
             since = min(since, kept_since)
-        # A comparison leaves empty dates out: those responses count as given when they were created.
+        # A comparison excludes empty dates: those responses count by their creation date.
         undated = (self._is_undated, Condition(self._created_date, Operator.GTE, (since,)))
         return Window(since=since, filters=(self._given(Operator.GTE, since),), undated_filters=undated)
 
     def day(self, day: date) -> tuple[tuple[Condition, ...], tuple[Condition, ...]]:
-        """The conditions for the responses of one day in UTC: the dated ones, and those that count by CreatedDate."""
+        """The conditions for one day's responses, in UTC: the dated ones, and those that count by CreatedDate."""
         begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
         end = begin + timedelta(days=1)
         created = (
@@ -389,9 +389,9 @@ class SurveyMapper:
         return None if choice is None else text(values.read(choice.path, self._readers[name]))
 
     def _score(self, values: Values, survey_type: str | None) -> tuple[Decimal | None, str | None]:
-        """The score, and the kind of survey that its field is named after.
+        """The score, and the kind of survey that its field's name says.
 
-        Of a survey's own kind where that is known, so that a CSAT answer never shows up as NPS.
+        If the survey's kind is known, only that kind's score counts, so that a CSAT response never shows up as NPS.
         """
         kind_of_odd: str | None = None
         for kind, path, read in self._scores:
@@ -405,7 +405,7 @@ class SurveyMapper:
         return None, kind_of_odd
 
     def _custom_values(self, values: Values) -> Json | None:
-        """The custom fields as JSON; None when they are not kept, which leaves alone what was stored before."""
+        """The custom fields as JSON; None if they are not kept, so that stored values are left alone."""
         if not self._keeps_customs:
             return None
         customs = values.read_all(self._customs)
@@ -413,7 +413,7 @@ class SurveyMapper:
 
 
 def _reader(choice: Choice) -> Reader:
-    """Reads a part as text: labels in place of picklist ids; of a lookup the name that it shows."""
+    """A reader for a part as text: labels for picklist ids; for a lookup, the name that it shows."""
     is_label = choice.path == choice.field.name and (choice.field.is_picklist or choice.field.options)
     return typed_reader(choice.field) if is_label else text
 
@@ -424,14 +424,14 @@ def _score_reader(choice: Choice) -> Reader:
 
 
 def nps_group(score: Decimal | None) -> str | None:
-    """Promoter (9 and 10), passive (7 and 8) or detractor (0 to 6), the groups that the Net Promoter Score counts."""
+    """Promoter (9 and 10), passive (7 and 8) or detractor (0 to 6), the groups of the Net Promoter Score."""
     if score is None or not 0 <= score <= 10:
         return None
     return "promoter" if score >= 9 else "passive" if score >= 7 else "detractor"
 
 
 def survey_name(gainsight_object: str) -> str:
-    """The name of the pull of one survey object: lower-case, fit for an asset name."""
+    """The name of one survey object's pull: lower case, valid as an asset name."""
     return f"survey_{name_key(gainsight_object)}"
 
 

@@ -1,7 +1,7 @@
-"""Which field of a response object holds which part of a response, and why that one (requirement S7).
+"""Detects which field of a response object holds which part of a response, and says why (requirement S7).
 
-Gainsight's documents give the labels of survey fields, never their API names, and tenants have objects of their own: so
-everything is found in the tenant's schema. What can't be told with certainty is an error that names the candidates.
+Gainsight's documentation gives the labels of survey fields but not their API names, and tenants have their own objects,
+so everything is detected in the tenant's schema. What can't be decided is an error that names the candidates.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ USUAL_NAMES: Mapping[SurveyField, tuple[str, ...]] = {
     "respondent_name": ("respondentname", "respondent", "participantname", "contactname"),
     "respondent_email": ("respondentemail", "participantemail", "contactemail", "email"),
 }  # fmt: skip
-"""Names under which detection looks for a field, most telling first."""
+"""The names by which detection finds a field, best first."""
 
 NEEDED: Mapping[SurveyField, frozenset[str]] = {"responded_at": TIME_TYPES}
-"""Types that a part takes, where not every type does."""
+"""The types that a part requires, if not every type fits."""
 
 SCORE_NAMES = frozenset({"score", "rating", "nps", "csat", "ces"})
 SCORE_ENDINGS = ("score", "rating")
@@ -51,20 +51,20 @@ SPELT_OUT: Mapping[str, str] = {"netpromoter": NPS, "customersatisfaction": CSAT
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The field that holds a part of a response, where its value stands in a record, and why it is this one."""
+    """The field of a part of a response, the path to its value in a record, and the reason for the choice."""
 
     field: Field
     path: str
     reason: str
 
     def as_json(self) -> dict[str, str]:
-        """As metadata and `sync_run.details` show it."""
+        """For metadata and `sync_run.details`."""
         return {"field": self.path, "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A field that may hold the score; `survey_type` is the kind of survey that its name tells of, if it does."""
+    """A field that may hold the score; `survey_type`: the kind of survey that its name says, if any."""
 
     choice: Choice
     survey_type: str | None
@@ -72,7 +72,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class SurveyFields:
-    """What detection found. `absent`: the parts without a field, each with the reason."""
+    """The detected fields. `absent`: the parts without a field, each with the reason."""
 
     choices: Mapping[SurveyField, Choice]
     scores: tuple[Score, ...]
@@ -80,7 +80,7 @@ class SurveyFields:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """What has to be asked for."""
+        """The fields to select."""
         return tuple(choice.path for choice in (*self.choices.values(), *(score.choice for score in self.scores)))
 
     def mapping(self) -> dict[str, str | list[str]]:
@@ -89,7 +89,7 @@ class SurveyFields:
         return found | {"score": [score.choice.path for score in self.scores]}
 
     def as_json(self) -> dict[str, Any]:
-        """The mapping with reasons, for people to look at."""
+        """The mapping with reasons, for display."""
         shown: dict[str, Any] = {name: choice.as_json() for name, choice in self.choices.items()}
         if self.scores:
             shown["score"] = [
@@ -102,16 +102,16 @@ class SurveyFields:
 def detect(
     schema: ObjectSchema, overrides: Mapping[SurveyField, str | None], pinned_type: str | None, place: str
 ) -> SurveyFields:
-    """Finds the field of each part of a response.
+    """Detects the field of each part of a response.
 
     Args:
-        schema: the response object as the tenant describes it.
-        overrides: fields as the settings name them; None: there is no such field.
-        pinned_type: the type that the settings pin, so that none is looked for.
-        place: where the row stands in the settings, for errors: ``surveys.objects[0]``.
+        schema: the response object, as the tenant describes it.
+        overrides: fields from the settings; None: there is no such field.
+        pinned_type: the type that the settings pin; no field is then detected for it.
+        place: the row's place in the settings, for errors: ``surveys.objects[0]``.
 
     Raises:
-        SettingsError: an override that doesn't exist or doesn't fit; a needed part that can't be told.
+        SettingsError: an override that doesn't exist or fit, or a required part that can't be determined.
     """
     choices: dict[SurveyField, Choice] = {}
     absent: dict[SurveyField, str] = {}
@@ -121,7 +121,7 @@ def detect(
         elif name in overrides:
             chosen = _overridden(schema, overrides[name], name, place)
             if chosen is None:
-                absent[name] = "none, says the settings file"
+                absent[name] = "none, by the settings"
             else:
                 choices[name] = chosen
         elif (usual := _usual(schema, name)) is not None:
@@ -134,12 +134,12 @@ def detect(
         raise _unclear(schema, "responded_at", _of_type(schema, TIME_TYPES), place)
     scores = _scores(schema, overrides, pinned_type, place)
     if not scores:
-        absent["score"] = "none, says the settings file" if "score" in overrides else "no field holds a number"
+        absent["score"] = "none, by the settings" if "score" in overrides else "no field holds a number"
     return SurveyFields(choices, scores, absent)
 
 
 def survey_kind(value: str | None) -> str | None:
-    """A type as it is written in the tenant, in our words: NPS, CSAT or CES however spelt, else as it stands."""
+    """A survey type in our words: NPS, CSAT or CES in any spelling; other types unchanged."""
     shown = visible(value or "")
     if not shown:
         return None
@@ -167,7 +167,7 @@ def _overridden(schema: ObjectSchema, configured: str | None, name: SurveyField,
 
 
 def _usual(schema: ObjectSchema, name: SurveyField) -> Choice | None:
-    """By its usual names. A lookup isn't taken unasked: whether what it shows may be read isn't known."""
+    """By its usual names. Lookups are not used unless configured: whether their names can be read is unknown."""
     by_name: dict[str, Field] = {}
     for field in _own_fields(schema):
         if not field.is_lookup and field.data_type in NEEDED.get(name, {field.data_type}):
@@ -192,7 +192,7 @@ def _only_time(schema: ObjectSchema, place: str) -> Choice:
 def _scores(
     schema: ObjectSchema, overrides: Mapping[SurveyField, str | None], pinned_type: str | None, place: str
 ) -> tuple[Score, ...]:
-    """The fields that may hold the score: at most one for each kind of survey, and one for any kind, last."""
+    """The fields that may hold the score: at most one per kind of survey, and one for any kind, last."""
     if "score" in overrides:
         chosen = _overridden(schema, overrides["score"], "score", place)
         return () if chosen is None else (Score(chosen, _kind_of_score(chosen.field)),)
@@ -206,7 +206,7 @@ def _scores(
     for field in named:
         by_kind.setdefault(_kind_of_score(field), []).append(field)
     if pinned_type is not None and pinned_type in by_kind:
-        # The others' scores are of surveys that this object doesn't hold.
+        # The other scores belong to surveys that this object doesn't hold.
         by_kind = {pinned_type: by_kind[pinned_type]}
     found = []
     for kind in sorted(by_kind, key=lambda kind: (kind is None, kind or "")):
@@ -241,7 +241,7 @@ def _of_type(schema: ObjectSchema, types: frozenset[str]) -> list[Field]:
 
 
 def _shown_path(field: Field) -> str:
-    """Where a record shows the field's value: of a lookup, the name that it shows."""
+    """The path to the field's value; for a lookup, to the name that it shows."""
     return f"{field.lookup_path}.Name" if field.is_lookup and field.lookup_path else field.name
 
 

@@ -1,1 +1,1 @@
-"""Dagster only: resources, assets and jobs out of the settings. No reading, matching or writing is done here."""
+"""Dagster: resources, assets, jobs, schedules and sensors built from the settings. No reading, matching or writing."""

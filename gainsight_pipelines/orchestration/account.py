@@ -1,4 +1,4 @@
-"""The CRM's accounts as the source that every pull stands on, and the gate as a check on them."""
+"""The CRM's accounts as the upstream asset of every pull, and the gate as an asset check on them."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ GATE_CHECK = "gate"
 
 
 def account_asset(tenant: Tenant) -> dg.AssetsDefinition:
-    """The CRM's accounts: observed, never written. Observing refreshes our copy of them."""
+    """The CRM's accounts: an observable source asset. Observing it refreshes our copy; the CRM is never written to."""
     spec = tenant.account
 
     def observe(context: dg.OpExecutionContext) -> dg.ObserveResult:
@@ -52,7 +52,7 @@ def account_asset(tenant: Tenant) -> dg.AssetsDefinition:
 
 
 def gate_check(tenant: Tenant) -> dg.AssetChecksDefinition:
-    """Looks at the CRM when a person asks for it."""
+    """The gate as an asset check; executing it checks the CRM."""
     key = tenant.account.key
 
     @dg.asset_check(
@@ -61,8 +61,8 @@ def gate_check(tenant: Tenant) -> dg.AssetChecksDefinition:
         op_tags=step_tags("account"),
         required_resource_keys={tenant.names.resource},
         description=(
-            "Whether the primary CRM is there: nothing is pulled without it. The sensor looks every minute while it"
-            " isn't, every five while it is, and leaves an evaluation whenever that changes. Execute it to look now."
+            "Whether the primary CRM is available: nothing is pulled without it. The sensor checks every minute while"
+            " it isn't, every five while it is, and adds an evaluation whenever that changes. Execute it to check now."
         ),
     )
     def look(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
@@ -79,7 +79,7 @@ def gate_check(tenant: Tenant) -> dg.AssetChecksDefinition:
 
 
 def gate_evaluation(key: dg.AssetKey, found: "Gate") -> dg.AssetCheckEvaluation:
-    """The gate as an event that the UI shows in the check's history."""
+    """The gate as an event in the check's history in the UI."""
     return dg.AssetCheckEvaluation(
         asset_key=key,
         check_name=GATE_CHECK,

@@ -1,4 +1,4 @@
-"""The alert sensor, whose ticks evaluate the rules and deliver what is to be told, and the check that shows it."""
+"""The alert sensor, which evaluates the rules and delivers messages, and the asset check that shows what is firing."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -22,13 +22,13 @@ COLUMNS = dg.TableSchema([dg.TableColumn(name) for name in ("object", "alert", "
 
 
 def has_alerts(tenant: Tenant) -> bool:
-    """Whether the settings ask for alerts. Broken ones are there: each tick and each look says what is wrong."""
+    """Whether the settings have alerts. With invalid settings: yes, and each tick and each check says what is wrong."""
     settings = tenant.settings
     return settings.file_error is None and ("alerts" in settings.errors or settings.alerts is not None)
 
 
 def alert_sensor(tenant: Tenant) -> dg.SensorDefinition | None:
-    """The sensor of a tenant; None where no alerts are asked for."""
+    """The sensor of a tenant; None if it has no alerts."""
     if not has_alerts(tenant):
         return None
     is_running = tenant.schedules != "stopped"
@@ -40,7 +40,7 @@ def alert_sensor(tenant: Tenant) -> dg.SensorDefinition | None:
         required_resource_keys={tenant.names.resource},
         tags=step_tags("alerts"),
         description=(
-            "Sends a message when something starts to be wrong, and one when it is right again: by the section `alerts`"
+            "Sends a message when a problem starts, and one when it is over: by the section `alerts`"
             f" of the settings, to the targets of {tenant.resource.secrets_prefix}{ALERTS_VARIABLE}."
             " Each tick says what is firing."
         ),
@@ -66,7 +66,7 @@ def alert_sensor(tenant: Tenant) -> dg.SensorDefinition | None:
         said = f"Firing: {names}." if names else "Nothing is firing."
         return dg.SensorResult(
             skip_reason=f"{said}{told}{problems}",
-            # Each evaluation is kept for good, so there is one per change and none per tick.
+            # Evaluations are kept forever, so there is one per change and none per tick.
             asset_events=[_evaluation(tenant.account.key, found.firing)] if context.cursor != said else [],
             cursor=said,
         )
@@ -75,7 +75,7 @@ def alert_sensor(tenant: Tenant) -> dg.SensorDefinition | None:
 
 
 def alert_check(tenant: Tenant) -> dg.AssetChecksDefinition | None:
-    """Shows what is firing, beside the gate; None where no alerts are asked for."""
+    """Shows what is firing, beside the gate; None if the tenant has no alerts."""
     if not has_alerts(tenant):
         return None
 
@@ -85,8 +85,8 @@ def alert_check(tenant: Tenant) -> dg.AssetChecksDefinition | None:
         op_tags=step_tags("account"),
         required_resource_keys={tenant.names.resource},
         description=(
-            "What is firing by the section `alerts` of the settings, for all objects. The alert sensor leaves an"
-            " evaluation whenever that changes. Execute it to look now; it sends nothing."
+            "What is firing by the section `alerts` of the settings, for all objects. The alert sensor adds an"
+            " evaluation whenever that changes. Execute it to check now; it sends nothing."
         ),
     )
     def look(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
@@ -109,7 +109,7 @@ def alert_check(tenant: Tenant) -> dg.AssetChecksDefinition | None:
 
 
 def _evaluation(key: dg.AssetKey, firing: "Sequence[Finding]") -> dg.AssetCheckEvaluation:
-    """What is firing as an event that the UI shows in the check's history: a row for each."""
+    """The firing alerts as an event in the check's history in the UI, one row each."""
     rows = [
         dg.TableRecord(
             {

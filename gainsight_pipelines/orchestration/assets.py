@@ -1,4 +1,4 @@
-"""One asset per configured object, out of one factory: the rows of the status banner."""
+"""The asset of each configured object, from one factory: the rows of the status banner."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 class PullConfig(dg.Config):
-    """What a person can say for one run."""
+    """The run config of a pull."""
 
     accept_deletions: bool = False
-    """Look for deletions now, and let any number of accounts and records be marked deleted."""
+    """Look for deletions now, and allow any number of accounts and records to be marked deleted."""
 
     full_refresh: bool = False
-    """Read everything again after the normal pull, as `run --full` does."""
+    """Read everything again after the regular pull, like `run --full`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ class GainsightPull:
     """One pull, ready to run in a step of its asset.
 
     Attributes:
-        name: of the pull, like `company`.
-        tenant: whose it is.
-        config: what was said for this run.
+        name: the pull's name, like `company`.
+        tenant: its tenant.
+        config: the run config.
         spec: of the asset.
     """
 
@@ -48,11 +48,11 @@ class GainsightPull:
     spec: dg.AssetSpec
 
     def run(self, context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
-        """Pulls, and yields the materialization; nothing where another run pulls the object, or it was switched off.
+        """Pulls, and yields the materialization; yields nothing if another run pulls the object or it was disabled.
 
         Raises:
             dagster.Failure: the pull failed; the description says what to do.
-            dagster.RetryRequested: it failed, and may work in a few seconds.
+            dagster.RetryRequested: it failed, and may succeed in a few seconds.
         """
         from gainsight_pipelines.store.data_versions import version_of
         from gainsight_pipelines.sync import clients, sync
@@ -83,7 +83,7 @@ class GainsightPull:
             with about(tenant=tenant), progress_in_events(context.log, context.run.run_id, clock):
                 report = sync(database, clock, self.name, context.run.run_id, prepare)
             assert prepared is not None
-            # As the settings are by now, which the run went by: those of the load may have been broken, or others.
+            # With the run's own settings: those of the load may have been invalid or different.
             table, gainsight_object = prepared.pull.table, prepared.pull.gainsight_object
             metadata = materialization_metadata(report, database, table, gainsight_object)
             with database.connect(f"version {self.name}") as connection:
@@ -109,7 +109,7 @@ Execute = Callable[[dg.AssetExecutionContext, GainsightPull], Iterator[dg.Materi
 
 
 def pull_asset(tenant: Tenant, name: str, execute: Execute | None = None) -> dg.AssetsDefinition:
-    """The asset of one configured object. One whose settings are broken is there too; its run says what is wrong."""
+    """The asset of one configured object. It exists even if its settings are invalid; its run then says why."""
     spec = tenant.asset(name)
     run = execute or (lambda context, pull: pull.run(context))
 

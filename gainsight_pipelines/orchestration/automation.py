@@ -7,10 +7,10 @@ DELIVERED_AGAIN = "17 * * * *"
 
 
 def on_changed_data() -> dg.AutomationCondition:  # type: ignore[type-arg]
-    """Like `AutomationCondition.eager()`, but only where upstream data have changed.
+    """Like `AutomationCondition.eager()`, but only if upstream data have changed.
 
-    A pull that finds nothing new materializes its asset all the same, with the data version that it had. `eager()`
-    takes that for news and runs what is downstream; this doesn't.
+    A pull that finds nothing new still materializes its asset, with an unchanged data version. `eager()` would run the
+    downstream assets; this condition doesn't.
     """
     condition = dg.AutomationCondition
     changed = condition.newly_updated() & condition.data_version_changed()

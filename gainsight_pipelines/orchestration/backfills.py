@@ -1,6 +1,6 @@
-"""Backfills of survey windows: an asset by day beside each survey pull, for ranges that a person picks in the UI.
+"""Backfills of survey windows: an asset partitioned by day beside each survey pull, for ranges picked in the UI.
 
-Apart from the banner, because the UI shows counts of partitions where a row should show its last run.
+A separate asset because for a partitioned one the UI shows partition counts instead of the last run.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,26 +25,26 @@ if TYPE_CHECKING:
     from gainsight_pipelines.sync.day_backfill import DayRead
 
 FIRST_DAY = date(2020, 1, 1)
-"""Where the settings name none. Not by the clock: a code server and its run workers load on different days."""
+"""The default first day. Not relative to today: code server and run workers may load on different days."""
 
 LOOK_SECONDS = 2.0
-"""Between two looks whether the object is free by now."""
+"""Interval of checks whether the object is free."""
 
 
 class BackfillConfig(dg.Config):
-    """What a person can say for one run."""
+    """The run config of a backfill."""
 
     response_limit: int | None = Field(default=None, ge=1)
-    """The most responses of this run; empty: surveys.response_limit."""
+    """The maximum number of responses in this run; empty: surveys.response_limit."""
 
     wait_minutes: float = Field(default=60, ge=0)
-    """How long to wait while another run pulls the object; then the run fails, and is worth starting again."""
+    """How long to wait while another run pulls the object; after that the run fails and can be retried."""
 
 
 def backfill_asset(tenant: Tenant, name: str) -> dg.AssetsDefinition | None:
     """The by-day asset of one survey object: each run reads exactly its days, by the responses' own dates in UTC.
 
-    None for an object that has none.
+    None for objects without backfills.
     """
     pull, spec = tenant.pulls[name], tenant.days(name)
     if spec is None or isinstance(pull, SettingsError) or pull.by_day is None:
@@ -69,7 +69,7 @@ def backfill_asset(tenant: Tenant, name: str) -> dg.AssetsDefinition | None:
         clock, resource = SystemClock(), tenant.of(context)
 
         def report(read: "DayRead") -> None:
-            # One materialization per day: a single result would mark all days of the run with the same numbers.
+            # One materialization per day: a single result would give all days of the run the same numbers.
             metadata = {
                 "rows_read": read.read,
                 "rows_written": read.written,
@@ -114,7 +114,7 @@ def backfill_asset(tenant: Tenant, name: str) -> dg.AssetsDefinition | None:
 
 
 class OutOfPatience(TransientError):
-    """Another run pulled the object for as long as this one was to wait."""
+    """Another run was still pulling the object when the wait ended."""
 
 
 def _in_turn(
@@ -127,7 +127,7 @@ def _in_turn(
     """Does the work once no other run pulls the object.
 
     Raises:
-        OutOfPatience: one still does after so long.
+        OutOfPatience: another run still does after `patience`.
     """
     deadline, is_told = clock.monotonic() + patience.total_seconds(), False
     while True:
@@ -155,6 +155,6 @@ def _is_free(store: "Store", name: str) -> bool:
 
 
 def _days_done(context: dg.AssetExecutionContext) -> set[str]:
-    """The days that this run has read to their end before a retry."""
+    """The days that this run completed before a retry."""
     entries = context.instance.all_logs(context.run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
     return {str(each.dagster_event.partition) for each in entries if each.dagster_event is not None}

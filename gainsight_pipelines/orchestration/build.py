@@ -1,4 +1,4 @@
-"""The definitions as a whole, out of the settings: the one way they are built, for Dagster, commands and tests."""
+"""Builds all definitions from the settings. Dagster, commands and tests use this module only."""
 
 import json
 import re
@@ -40,25 +40,25 @@ def build_gainsight_definitions(
     secrets_prefix: str = "",
     execute: Execute | None = None,
 ) -> dg.Definitions:
-    """Assets, checks, jobs, schedules, sensors and the resource of one Gainsight tenant, to be merged with your own.
+    """Assets, checks, jobs, schedules, sensors and the resource of one Gainsight tenant, to merge with your own.
 
-    Calls nobody, reads no secret, and sets no executor. With settings that can't be used, in whole or in part, what is
-    wrong stands in the assets' descriptions, and the code location loads all the same.
+    Makes no calls, reads no secrets, and sets no executor. If the settings are invalid, in whole or in part, the code
+    location still loads, and the assets' descriptions say what is wrong.
 
     Args:
-        settings: path of the settings file, or its sections as a mapping; None: `GAINSIGHT_PIPELINES_SETTINGS`, else
+        settings: path of the settings file, or its sections as a mapping; None: `GAINSIGHT_PIPELINES_SETTINGS`, or
             `gainsight.yaml` in the working directory.
-        translator: makes the assets' keys, groups, owners and so on; None: the default ones.
-        prefix: of jobs, schedules, sensors, pools and the resource; letters, digits and _. Another one for each tenant.
-        select: pulls to have, by name or by section of the settings (`surveys` for all of them); None: all enabled.
-        schedules: `running`: at work, `stopped`: there, for somebody to start in the UI, `none`: not there, and nothing
-            is caught up; the cadence stands in each asset's metadata.
-        secrets_prefix: read secrets from variables with this before their names (`ACME_`: `ACME_GAINSIGHT_API_KEY`,
-            `ACME_GAINSIGHT_PIPELINES_DATABASE_URL`), and never from those without.
+        translator: decides keys, groups, owners and so on of the assets; None: the defaults.
+        prefix: of jobs, schedules, sensors, pools and the resource; letters, digits and _. Unique per tenant.
+        select: pulls to include, by name or by section of the settings (`surveys` for all of them); None: all enabled.
+        schedules: `running`; `stopped`: to be started in the UI; `none`: no schedules and no catch-up (the cadence is
+            still in each asset's metadata).
+        secrets_prefix: prefix of the variables with secrets (`ACME_`: `ACME_GAINSIGHT_API_KEY`,
+            `ACME_GAINSIGHT_PIPELINES_DATABASE_URL`); variables without it are never read.
         execute: what a step does with its pull; None: `pull.run(context)`.
 
     Raises:
-        ValueError: the prefix can't be one.
+        ValueError: an invalid prefix.
     """
     tenant = _tenant(settings, translator, prefix, select, schedules, secrets_prefix)
     with _quiet():
@@ -73,14 +73,15 @@ def load_gainsight_asset_specs(
     select: Sequence[str] | None = None,
     io_manager_key: str | None = None,
 ) -> list[dg.AssetSpec]:
-    """The specs of the same assets alone: for a code location that reads what another one pulls.
+    """The specs of the same assets only, for a code location that reads what another one pulls.
 
     Args:
-        settings: as in `build_gainsight_definitions`.
-        translator: as there.
-        prefix: as there.
-        select: as there.
-        io_manager_key: what downstream assets load them with, as a `GainsightFramesIOManager`; None: nothing.
+        settings: as for `build_gainsight_definitions`.
+        translator: likewise.
+        prefix: likewise.
+        select: likewise.
+        io_manager_key: the IO manager that loads them in downstream assets, such as a `GainsightFramesIOManager`; None:
+            none.
     """
     tenant = _tenant(settings, translator, prefix, select, "none", "")
     with _quiet():
@@ -171,9 +172,9 @@ def _tenant(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Dagster's word on what is beta or preview: the project's range of versions holds them to what was tried.
+    """Silences Dagster's beta and preview warnings: the dependency range pins the versions that were tested.
 
-    Observable source assets, backfill policies, owners of assets and kinds are called so by this version.
+    They concern observable source assets, backfill policies, owners of assets and kinds.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)

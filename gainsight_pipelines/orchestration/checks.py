@@ -1,6 +1,6 @@
-"""What a pull leaves to be looked at, as asset checks: one step after it, out of what the store keeps of its runs.
+"""The asset checks of a pull: one step after it, evaluated from what the store has recorded of its runs.
 
-They warn; none of them stops anything. A person can execute them by themselves as well, without a pull.
+They only warn. A person can also execute them alone, without a pull.
 """
 
 from collections import Counter
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     import psycopg
 
 CADENCES_WITHOUT_CHANGE = 7
-"""So many turns of the cadence without any change in Gainsight are odd: its own loads may have stopped."""
+"""More turns of the cadence without any change in Gainsight are suspicious: its own loads may have stopped."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckInput:
-    """What a check looks at."""
+    """The input of a check."""
 
     connection: "psycopg.Connection"
     pull: ObjectPull
@@ -40,7 +40,7 @@ class CheckInput:
 
 @dataclass(frozen=True, slots=True)
 class CheckOutcome:
-    """What it found. `section`: the heading of docs/troubleshooting.md that says what to do."""
+    """Its result. `section`: the heading of docs/troubleshooting.md that says what to do."""
 
     is_good: bool
     sentence: str
@@ -49,7 +49,7 @@ class CheckOutcome:
 
 
 def match_rate(given: CheckInput) -> CheckOutcome:
-    """The share of rows with an account, beside that of the trailing runs."""
+    """The share of rows with an account, compared with the trailing runs."""
     from gainsight_pipelines.store import history
 
     rates = history.match_rates(given.connection, given.pull.name, history.TRAILING_RUNS)
@@ -66,7 +66,7 @@ def match_rate(given: CheckInput) -> CheckOutcome:
 
 
 def schema_drift(given: CheckInput) -> CheckOutcome:
-    """Fields of the Gainsight object that are new, gone or of another type."""
+    """Fields of the Gainsight object that were added, removed or changed their type."""
     from gainsight_pipelines.store import history
 
     drifts = history.details_since(given.connection, given.pull.name, "schema_drift", given.now - history.REMEMBERED)
@@ -79,7 +79,7 @@ def schema_drift(given: CheckInput) -> CheckOutcome:
 
 
 def unmapped_categories(given: CheckInput) -> CheckOutcome:
-    """Reporting categories that came and that the settings don't map."""
+    """Reporting categories that occurred and that the settings don't map."""
     from gainsight_pipelines.store import history
 
     mapped = {category_key(name) for name in given.pull.categories or ()}
@@ -88,7 +88,7 @@ def unmapped_categories(given: CheckInput) -> CheckOutcome:
         given.connection, given.pull.name, "unmapped_categories", given.now - history.REMEMBERED
     ):
         counts.update({name: count for name, count in seen.items() if category_key(name) not in mapped})
-    # Entries without a category: there is nothing to map.
+    # Entries without a category: nothing to map.
     counts.pop(NO_CATEGORY, None)
     if not counts:
         return CheckOutcome(True, "Every category of the week is mapped.", {}, "unmapped-categories")
@@ -103,13 +103,13 @@ def unmapped_categories(given: CheckInput) -> CheckOutcome:
 
 
 def unreadable_values(given: CheckInput) -> CheckOutcome:
-    """Stored values that can't be read as what their fields hold, and so stay empty."""
+    """Stored values that don't fit the type of their field, so that the column is NULL."""
     from gainsight_pipelines.store import history
 
     pull = given.pull
     counts = history.unreadable_values(given.connection, pull.table, pull.gainsight_object)
     if not counts:
-        return CheckOutcome(True, "Every value that is stored could be read.", {}, "unreadable-values")
+        return CheckOutcome(True, "Every stored value could be read.", {}, "unreadable-values")
     named = ", ".join(f"{name} ({count:,})" for name, count in list(counts.items())[:5])
     return CheckOutcome(
         False,
@@ -129,7 +129,7 @@ def response_limit(given: CheckInput) -> CheckOutcome:
         return CheckOutcome(True, "The last run read everything within its window.", {}, "response-limit")
     limit, read_up_to = given.pull.limit, last[1].get("read_up_to")
     metadata = {"response_limit": limit or 0, **({"read_up_to": read_up_to} if read_up_to else {})}
-    behind = f" It came to {read_up_to[:19].replace('T', ' ')} UTC; the next run goes on there." if read_up_to else ""
+    behind = f" It read to {read_up_to[:19].replace('T', ' ')} UTC; the next run goes on there." if read_up_to else ""
     return CheckOutcome(
         False,
         f"The last run was cut off at the limit of {limit:,} responses.{behind}"
@@ -140,7 +140,7 @@ def response_limit(given: CheckInput) -> CheckOutcome:
 
 
 def data_age(given: CheckInput) -> CheckOutcome:
-    """How long ago anything changed in Gainsight, by the data's own newest time."""
+    """How long ago anything changed in Gainsight, by the data's newest time."""
     from gainsight_pipelines.store import history
 
     pull = given.pull
@@ -161,7 +161,7 @@ Check = Callable[[CheckInput], CheckOutcome]
 
 
 def checks_of(pull: ObjectPull) -> tuple[Check, ...]:
-    """The checks that make sense for a pull."""
+    """The checks that apply to a pull."""
     every: tuple[Check, ...] = (match_rate, schema_drift, data_age, unreadable_values)
     if pull.categories is not None:
         every = (*every, unmapped_categories)
@@ -169,7 +169,7 @@ def checks_of(pull: ObjectPull) -> tuple[Check, ...]:
 
 
 def pull_checks(tenant: Tenant, name: str) -> dg.AssetChecksDefinition | None:
-    """The checks of one pull, all in one step; None where its settings are broken."""
+    """The checks of one pull, all in one step; None if its settings are invalid."""
     pull, cadence, key = tenant.pulls[name], tenant.cadence(name), tenant.asset(name).key
     if isinstance(pull, SettingsError):
         return None
@@ -179,7 +179,7 @@ def pull_checks(tenant: Tenant, name: str) -> dg.AssetChecksDefinition | None:
         name=f"{tenant.names.prefix}_checks_of_{name}",
         op_tags=step_tags(f"checks_of_{name}"),
         specs=[dg.AssetCheckSpec(each, asset=key, description=check.__doc__) for each, check in checks.items()],
-        can_subset=True,  # else the UI offers them only together with the pull
+        can_subset=True,  # otherwise the UI offers them only together with the pull
         required_resource_keys={tenant.names.resource},
     )
     def look(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:

@@ -1,4 +1,4 @@
-"""The component: a Gainsight tenant in anybody's Dagster project, as a few lines of YAML."""
+"""The component: a Gainsight tenant in your own Dagster project, in a few lines of YAML."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,14 +19,14 @@ from gainsight_pipelines.orchestration.translator import DagsterGainsightTransla
 
 
 class GainsightScaffoldParams(BaseModel):
-    """What `dg scaffold defs` can be told."""
+    """Parameters of `dg scaffold defs`."""
 
     settings: str = "gainsight.yaml"
     prefix: str = DEFAULT_PREFIX
 
 
 class GainsightScaffolder(Scaffolder[GainsightScaffoldParams]):
-    """Writes `defs.yaml`, and a settings file to be filled in where there is none."""
+    """Writes `defs.yaml`, and a settings file to fill in if there is none."""
 
     @classmethod
     def get_scaffold_params(cls) -> type[GainsightScaffoldParams]:
@@ -47,7 +47,7 @@ class GainsightScaffolder(Scaffolder[GainsightScaffoldParams]):
 
 
 def _resolved(context: ResolutionContext, settings: str | dict[str, Any]) -> str | dict[str, Any]:
-    """The path, or the sections with what stands in braces resolved at any depth."""
+    """The path, or the sections with templates in braces resolved at any depth."""
     resolved = context.resolve_value(settings)
     return resolved if isinstance(resolved, str) else dict(resolved)
 
@@ -67,8 +67,8 @@ class GainsightComponent(dg.Component, dg.Resolvable, dg.Model):
         group_name: customer_success
     ```
 
-    Secrets come from the environment, never from here. A mistake in the settings shows on the assets, and the code
-    location loads all the same.
+    Secrets come from the environment, never from here. If the settings are invalid, the assets show the mistakes, and
+    the code location still loads.
     """
 
     settings: Annotated[
@@ -76,28 +76,28 @@ class GainsightComponent(dg.Component, dg.Resolvable, dg.Model):
         dg.Resolver(
             _resolved,
             model_field_type=str | dict[str, Any],
-            description="Path of the settings file, from this file's folder; or its sections themselves.",
+            description="Path of the settings file, relative to this file; or its sections.",
             examples=["gainsight.yaml", {"gainsight": {"base_url": "https://your-tenant.gainsightcloud.com"}}],
         ),
     ] = "gainsight.yaml"
     select: list[str] | None = Field(
         default=None,
-        description="Pulls to have, by name or section (company, activity, surveys, …); left out: all enabled.",
+        description="Pulls to include, by name or section (company, activity, surveys, …); by default all enabled.",
     )
     schedules: Running = Field(
         default="running",
         description=(
-            "running: schedules and the gate sensor are at work; stopped: somebody starts them in the UI; none: no"
-            " schedules, for automation of your own (the cadence stands in each asset's metadata)."
+            "running: schedules and the gate sensor are on; stopped: to be started in the UI; none: no schedules, for"
+            " your own automation (the cadence is in each asset's metadata)."
         ),
     )
     prefix: str = Field(
         default=DEFAULT_PREFIX,
-        description="Of jobs, schedules, sensors, pools and resources: another one for each tenant.",
+        description="Prefix of jobs, schedules, sensors, pools and resources: unique per tenant.",
     )
     secrets_prefix: str = Field(
         default="",
-        description="Before the names of the variables with secrets: with ACME_ the key is ACME_GAINSIGHT_API_KEY.",
+        description="Prefix of the variables with secrets: with ACME_, the key is ACME_GAINSIGHT_API_KEY.",
     )
     translation: (
         Annotated[
@@ -105,10 +105,10 @@ class GainsightComponent(dg.Component, dg.Resolvable, dg.Model):
             TranslationFnResolver(template_vars_for_translation_fn=lambda props: {"props": props}),
         ]
         | None
-    ) = Field(default=None, description="What the assets look like: key_prefix, group_name, owners, tags, and so on.")
+    ) = Field(default=None, description="Attributes of the assets: key_prefix, group_name, owners, tags, and so on.")
 
     def get_asset_spec(self, props: GainsightAssetProps) -> dg.AssetSpec:
-        """The spec of one asset before `translation`; override it for what YAML can't say."""
+        """The spec of one asset before `translation`; override it for what YAML can't express."""
         return DagsterGainsightTranslator().get_asset_spec(props)
 
     def execute(self, context: dg.AssetExecutionContext, pull: GainsightPull) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
@@ -132,7 +132,7 @@ class GainsightComponent(dg.Component, dg.Resolvable, dg.Model):
 
 
 class _Translator(DagsterGainsightTranslator):
-    """As the component says, in code and then in YAML."""
+    """Applies the component's method, then its YAML."""
 
     def __init__(self, component: GainsightComponent) -> None:
         self._component = component

@@ -1,7 +1,7 @@
-"""dbt's staging models: what a table or a typed view holds, live rows alone, in types that warehouses share.
+"""dbt staging models: the live rows of a table or typed view, in types that warehouses share.
 
-Written as text, for the dbt package (the data contract's tables) and for users' own projects (their typed views).
-Macros of the package `gainsight_pipelines` do what databases spell differently.
+Generated as text, for the dbt package (the data contract's tables) and for users' projects (their typed views). Macros
+of the package `gainsight_pipelines` handle the differences between databases.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,11 +13,11 @@ from gainsight_pipelines.orchestration.dbt_sources import as_yaml, source_table_
 from gainsight_pipelines.store.views import ViewOfObject
 
 Columns = Mapping[str, tuple[str, str]]
-"""Name → (PostgreSQL's type, meaning)."""
+"""Name → (PostgreSQL type, meaning)."""
 
 DELETED = "deleted_at"
 
-MARK = "-- Written by `gainsight-pipelines dbt-sources --into`, which writes it anew.\n"
+MARK = "-- Written by `gainsight-pipelines dbt-sources --into`, which overwrites it.\n"
 
 JSON = "{{ 'jsonb' if target.type == 'postgres' else 'json' }}"
 
@@ -26,7 +26,7 @@ EXPRESSIONS: Mapping[str, tuple[Callable[[str], str], str]] = {
     "text[]": (lambda column: f"{{{{ gainsight_pipelines.json_list('{column}') }}}} as {column}", JSON),
     "jsonb": (lambda column: column, JSON),
 }
-"""By PostgreSQL's type: how a column is selected, and its type afterwards. Others are selected as they are."""
+"""By PostgreSQL type: how a column is selected, and its type afterwards. Other columns are selected unchanged."""
 
 
 def staging_sql(relation: str, columns: Columns, *, left_out: Sequence[str] = (DELETED,), before: str = "") -> str:
@@ -35,8 +35,8 @@ def staging_sql(relation: str, columns: Columns, *, left_out: Sequence[str] = (D
     Args:
         relation: what it selects from: Jinja.
         columns: of the table or view.
-        left_out: columns that are empty in every live row; a row with any of them is left out.
-        before: lines to begin with.
+        left_out: columns that are NULL in every live row; rows with a value in any of them are excluded.
+        before: lines at the beginning.
     """
     gone = [column for column in left_out if column in columns]
     selected = [_selected(column, kind) for column, (kind, _) in columns.items() if column not in gone]

@@ -1,8 +1,8 @@
-"""dbt's sources for the assets: a YAML file whose sources dagster-dbt takes for these very assets.
+"""dbt's sources for the assets: a YAML file whose sources dagster-dbt maps to these very assets.
 
-Each table and view of the data contract is a source table. Where a table has an asset of its own, the two meet by
-`meta.dagster.asset_key`. Assets that share a table (survey objects, further objects) are source tables beside it. What
-has an asset has dbt's freshness too: by `sync_run`, when its last pull came to its end, and late when Dagster says so.
+Each table and view of the data contract is a source table, mapped to its asset, if it has one, by
+`meta.dagster.asset_key`. Assets that share a table (survey objects, further objects) are additional source tables.
+Source tables with an asset also have a freshness: by the end of the last pull in `sync_run`, late when Dagster says so.
 """
 
 import math
@@ -18,20 +18,20 @@ from gainsight_pipelines.orchestration.tenant import OBJECT, OBJECT_COLUMN, TABL
 from gainsight_pipelines.store.contract import RELATIONS
 
 HEADER = """\
-# dbt's sources, as `gainsight-pipelines dbt-sources` prints them. Each meets its Dagster asset by
-# `meta.dagster.asset_key`. Where several assets share a table, `meta.rows` says which rows are whose.
+# dbt's sources, as printed by `gainsight-pipelines dbt-sources`. `meta.dagster.asset_key` maps each to its Dagster
+# asset. Where several assets share a table, `meta.rows` says which rows are whose.
 """
 
 OF_A_TABLE = {definition.table.name: name for name, definition in DEFINITIONS.items() if definition.rows is None}
-"""The pull that a table is there for, by table."""
+"""The only pull of a table, by table."""
 
 
 def dbt_sources(specs: Sequence[dg.AssetSpec], schema: str, name: str) -> str:
     """The text of a `sources.yml`.
 
     Args:
-        specs: of the assets, as `load_gainsight_asset_specs` gives them.
-        schema: where the tables lie, unless dbt's variable `gainsight_schema` says otherwise.
+        specs: of the assets, from `load_gainsight_asset_specs`.
+        schema: the schema of the tables, unless dbt's variable `gainsight_schema` overrides it.
         name: of the source.
     """
     main, others = _by_table(specs)
@@ -40,7 +40,7 @@ def dbt_sources(specs: Sequence[dg.AssetSpec], schema: str, name: str) -> str:
     tables = []
     for table in RELATIONS:
         spec = main.get(table)
-        # What has no pull of its own, the accounts, is brought by each of them.
+        # The accounts have no pull of their own: every pull refreshes them.
         config = None if spec is None else _config(spec, name, None if _policy(spec) else often)
         tables.append(_table(table, table, config))
     for source_table, spec in others.items():
@@ -61,7 +61,7 @@ def prefixed(specs: Sequence[dg.AssetSpec], parts: Sequence[str]) -> list[dg.Ass
 
 
 def source_table_of(specs: Sequence[dg.AssetSpec], pull: str, table: str) -> str:
-    """The source table that a pull's rows come by: its own, or the whole table."""
+    """The source table with a pull's rows: its own, or the whole table."""
     others = _by_table(specs)[1]
     return next((name for name, spec in others.items() if spec.key.path[-1] == pull), table)
 
@@ -77,11 +77,11 @@ def as_yaml(document: Any) -> str:
 
 
 def _by_table(specs: Sequence[dg.AssetSpec]) -> tuple[dict[str, dg.AssetSpec], dict[str, dg.AssetSpec]]:
-    """The assets that a table is there for, by table; those that share one, by the names of their source tables."""
+    """The assets that have a table alone, by table; those that share one, by the names of their source tables."""
     main: dict[str, dg.AssetSpec] = {}
     others: dict[str, dg.AssetSpec] = {}
     for spec in specs:
-        # A by-day asset fills the same rows as the pull beside it: dbt needs them once.
+        # A by-day asset fills the same rows as its pull: dbt needs them once.
         if TABLE not in spec.metadata or spec.partitions_def is not None:
             continue
         table, own = str(spec.metadata[TABLE]), spec.key.path[-1]
@@ -107,12 +107,12 @@ def _table(name: str, table: str, config: dict[str, Any] | None, rows: str | Non
 
 
 def columns_of(columns: Mapping[str, tuple[str, str]]) -> list[dict[str, str]]:
-    """Columns as dbt's YAML has them."""
+    """Columns in dbt's YAML form."""
     return [{"name": column, "description": meaning, "data_type": kind} for column, (kind, meaning) in columns.items()]
 
 
 def _config(spec: dg.AssetSpec, source: str, borrowed: Any = None) -> dict[str, Any]:
-    """Key and freshness. `borrowed`: the policy of others, whose runs bring this one's rows."""
+    """Key and freshness. `borrowed`: the policy of other assets, whose runs bring this one's rows."""
     config: dict[str, Any] = {"meta": {"dagster": {"asset_key": list(spec.key.path)}}}
     policy = borrowed or _policy(spec)
     if policy is None:
@@ -125,7 +125,7 @@ def _config(spec: dg.AssetSpec, source: str, borrowed: Any = None) -> dict[str, 
 
 
 def _policy(spec: dg.AssetSpec) -> Any:
-    """When the asset is late; None: nothing says so in terms of how long ago it was brought."""
+    """The freshness policy; None: the asset has none that depends on the age of its last run."""
     policy = spec.freshness_policy
     return policy if getattr(policy, "warn_window", None) and getattr(policy, "fail_window", None) else None
 

@@ -1,15 +1,15 @@
-"""Runs whose process is gone though Dagster, or `sync_run`, has them under way: found by their object's lease.
+"""Ends runs whose process is gone although Dagster, or `sync_run`, says they are running; found by the object's lease.
 
-After a kill -9 of everything nobody tells Dagster, and such a run would hold its pool for good. Where Dagster lives on
-and notices, nobody tells `sync_run`. The object's lease alone tells whether it is being pulled: a run takes it before
-it does anything else, and without it can't write a page. It is taken away from a run before that is said to be dead.
+After a kill -9 of everything nothing tells Dagster, and such a run would occupy its pool forever. If Dagster survives
+and notices, nothing tells `sync_run`. Only the object's lease shows whether it is being pulled: a run takes it first of
+all, and can't write a page without it. The lease is revoked before a run is declared dead.
 
-Only runs are looked at of which our store says that they are pulling. So nobody else's run is touched, and none of ours
-that has done its pull and goes on with somebody's assets after it. Where Dagster's run monitoring asks the launcher
-whether a run is alive (Kubernetes, Docker, ECS), reporting deaths is left to it.
+Only runs that our store says are pulling are considered: never other people's runs, nor ours that have completed the
+pull and go on with downstream assets. Where Dagster's run monitoring can ask the launcher whether a run is alive
+(Kubernetes, Docker, ECS), reporting dead runs is left to it.
 
-The gate sensor looks at each tick, `run` at each start; `python -m gainsight_pipelines.orchestration.dead_runs` is what
-`status` calls when it sees one.
+The gate sensor does this at each tick and `run` at each start; `status` calls
+`python -m gainsight_pipelines.orchestration.dead_runs` when it sees such a run.
 """
 
 from collections.abc import Sequence
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     import psycopg
 
 NOTICED_WITHIN = timedelta(seconds=10)
-"""An executor sees within a second or two that the process of a step has ended."""
+"""An executor notices within a second or two that a step's process has ended."""
 
 PATIENCE = timedelta(minutes=1)
-"""Longer than a run needs from the beginning of its record to its lease."""
+"""Longer than a run needs from the start of its record to its lease."""
 
 
 def end_dead_runs(instance: dg.DagsterInstance, connection: "psycopg.Connection", clock: Clock) -> list[str]:
-    """Ends the records of pulls that nobody pulls any more, and reports their runs as failed where nobody else does.
+    """Ends the records of pulls that no longer run, and reports their runs as failed unless somebody else does.
 
     Returns:
-        The ids of the runs that were reported.
+        The ids of the reported runs.
     """
     from gainsight_pipelines.store import runs
     from gainsight_pipelines.store.leases import take_away
@@ -57,13 +57,13 @@ def end_dead_runs(instance: dg.DagsterInstance, connection: "psycopg.Connection"
 
 
 def _is_noticed(instance: dg.DagsterInstance, run: dg.DagsterRun, recorded: str, clock: Clock) -> bool:
-    """Whether the run lives on without the step: its executor has seen the step's process end."""
+    """Whether the run goes on without the step, because its executor has noticed that the step's process ended."""
     steps = sorted(steps_of(instance, run, (recorded,)))
     if not steps:
         return False
     if PULL_TAG in run.tags:
         return _have_ended(instance, run, steps)
-    # Other people's steps are in it: the executor gets the time to see what has only just happened.
+    # The run has other people's steps: give the executor time to notice what has just happened.
     give_up_at = clock.monotonic() + NOTICED_WITHIN.total_seconds()
     while not (have_ended := _have_ended(instance, run, steps)) and clock.monotonic() < give_up_at:
         clock.sleep(1.0)

@@ -1,9 +1,9 @@
-"""The one border where our errors become Dagster failures, and the one policy of what is tried again.
+"""Turns our errors into Dagster failures, and defines what is retried. The only place that does.
 
-A failure that nobody's waiting mends is final. One that a retry may mend is tried twice more within seconds, after
-those of the clients. Then the gate sensor tries again, ever more rarely, as long as the object is due (see
-`scheduling/due.py`). Runs that died are started again by Dagster itself (`run_retries` in dagster.yaml). Not a retry
-policy of the asset's: Dagster applies it to a run that somebody stops as well, and the pull would start again.
+A failure that a retry can't fix is final. A transient one is retried twice within seconds, after the clients' own
+retries. Then the gate sensor retries, at growing intervals, as long as the object is due (see `scheduling/due.py`).
+Dagster restarts runs that died (`run_retries` in dagster.yaml). Not a retry policy of the asset: Dagster also applies
+it to a run that somebody stops, which would start the pull again.
 """
 
 import dagster as dg
@@ -12,16 +12,16 @@ from gainsight_pipelines.errors import PipelineError, TransientError
 from gainsight_pipelines.orchestration.names import documentation
 
 RETRY_WAITS = (2.0, 5.0)
-"""Seconds before the second and third try within a run."""
+"""Seconds before the second and third attempt within a run."""
 
 LONGEST_WAIT_SECONDS = 30.0
-"""Who asks for a longer one (the API quota of a day) is asked again by a later run."""
+"""Longer waits, such as the daily API quota, are left to a later run."""
 
 
 def as_failure(error: PipelineError) -> dg.Failure:
-    """The Dagster failure for an error: its sentence, what to do, where to read on.
+    """The Dagster failure for an error: the message, what to do, and where to read more.
 
-    The caller writes ``raise as_failure(error) from None``: a person can act on the sentence, not on a traceback.
+    Use ``raise as_failure(error) from None``: the user needs the message, not a traceback.
     """
     metadata: dict[str, dg.MetadataValue[str]] = {"documentation": documentation(error.section)}
     if error.todo:
@@ -30,7 +30,7 @@ def as_failure(error: PipelineError) -> dg.Failure:
 
 
 def retry_or_failure(context: dg.AssetExecutionContext, error: PipelineError) -> dg.RetryRequested | dg.Failure:
-    """The same for a step that may be tried again within its run; the log says why it is."""
+    """The same for a step that may be retried within its run; logs the reason for a retry."""
     wait = wait_before_retry(error, context.retry_number)
     if wait is None:
         return as_failure(error)
@@ -39,7 +39,7 @@ def retry_or_failure(context: dg.AssetExecutionContext, error: PipelineError) ->
 
 
 def wait_before_retry(error: PipelineError, retry_number: int) -> float | None:
-    """Seconds to wait before the step is tried again; None: it isn't."""
+    """Seconds to wait before the step is retried; None: no retry."""
     if not isinstance(error, TransientError) or retry_number >= len(RETRY_WAITS):
         return None
     wait = max(RETRY_WAITS[retry_number], error.retry_after or 0.0)

@@ -1,4 +1,4 @@
-"""An IO manager that hands tables to downstream assets as DataFrames. It writes nothing: pulls do that themselves."""
+"""An IO manager that loads tables as DataFrames for downstream assets. Read only: pulls write the tables."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -19,31 +19,31 @@ if TYPE_CHECKING:
     from gainsight_pipelines.store.frames import Wanted
 
 NARROWED_BY = ("columns", "since", "until", "time_column", "decimals", "expand", "with_deleted")
-"""What the metadata of an input can say."""
+"""The metadata keys of an input that narrow it."""
 
 
 class GainsightFramesIOManager(dg.ConfigurableIOManager):
-    """Loads what a pull has stored as a DataFrame.
+    """Loads the rows of a pull as a DataFrame.
 
     ```python
     @dg.asset(ins={"activity": dg.AssetIn(["gainsight", "activity"], metadata={"columns": ["account_id", "subject"]})})
     def meetings(activity: pd.DataFrame): ...
     ```
 
-    The input's metadata narrow it: `columns`, `since` and `until` (ISO times) about `time_column`, `decimals` (`float`
-    or `decimal` for numeric columns), `expand` (jsonb columns whose keys become columns), `with_deleted` (rows of
-    records that Gainsight no longer has). An object without a table of its own comes as its typed view. In a
-    partitioned asset the window is the partition's, unless it is said.
+    The input's metadata narrow it: `columns`, `since` and `until` (ISO times) of `time_column`, `decimals` (`float` or
+    `decimal` for numeric columns), `expand` (jsonb columns whose keys become columns), `with_deleted` (rows whose
+    record no longer exists in Gainsight). An object without its own table is loaded from its typed view. In a
+    partitioned asset, the default window is the partition's.
     """
 
-    settings_path: str | None = Field(default=None, description="As of `GainsightResource`, like the other two.")
+    settings_path: str | None = Field(default=None, description="As in `GainsightResource`, like the other two.")
     inline_settings: str | None = None
     secrets_prefix: str = ""
 
     @classmethod
     def of(cls, tenant: GainsightResource) -> "GainsightFramesIOManager":
-        """One that reads from this tenant's store."""
-        # No resource within another: Dagster calls a method for those that it has deprecated itself.
+        """An IO manager for this tenant's store."""
+        # Not a nested resource: Dagster would call a method that it has deprecated.
         return cls(
             settings_path=tenant.settings_path,
             inline_settings=tenant.inline_settings,
@@ -51,14 +51,14 @@ class GainsightFramesIOManager(dg.ConfigurableIOManager):
         )
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
-        """Pulls return no value, so this is only ever called by mistake."""
+        """Pulls return no value, so this is only called by mistake."""
         raise dg.DagsterInvariantViolationError("GainsightFramesIOManager only reads: nothing is written through it.")
 
     def load_input(self, context: dg.InputContext) -> "pd.DataFrame":
-        """The frame.
+        """The DataFrame.
 
         Raises:
-            dagster.Failure: the input's metadata ask for what isn't there, or the store can't be reached.
+            dagster.Failure: the input's metadata ask for something that doesn't exist, or the store can't be reached.
         """
         from gainsight_pipelines.store.frames import read_frame
 
@@ -86,7 +86,7 @@ def _wanted(context: dg.InputContext, connection: "psycopg.Connection") -> "Want
     ) or {}
     if TABLE not in upstream:
         raise SettingsError(
-            f"The asset {context.asset_key.to_user_string()} names no table of ours.",
+            f"The asset {context.asset_key.to_user_string()} has no table of this package.",
             "Take its spec from build_gainsight_definitions or load_gainsight_asset_specs.",
         )
     table, view = _plain(upstream[TABLE]), view_name(connection, _plain(upstream.get(VIEW)))
@@ -126,5 +126,5 @@ def _time(value: Any) -> datetime | None:
     try:
         found = datetime.fromisoformat(str(value))
     except ValueError:
-        raise SettingsError(f"{value!r} is no time.", "Write it like 2026-01-31 or 2026-01-31T10:00:00Z.") from None
+        raise SettingsError(f"{value!r} is not a time.", "Write it like 2026-01-31 or 2026-01-31T10:00:00Z.") from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)

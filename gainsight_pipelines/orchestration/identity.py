@@ -1,8 +1,8 @@
-"""What is ours on a Dagster instance that others use too: runs are known by their tags, never by their names.
+"""Recognises our runs on a shared Dagster instance: by their tags, never by their names.
 
-Steps of ours carry `PULL_TAG` from the definitions on, and our jobs hand it to their runs. `STORE_TAG` tells one tenant
-from another: the store's id stands in the database, so a run gets it from whoever asks for it (a schedule, a sensor),
-else from its first step of ours. One that failed before it got there is marked by the gate sensor of its location.
+The definitions put `PULL_TAG` on our steps and jobs, and jobs pass it on to their runs. `STORE_TAG` distinguishes
+tenants: the store's id is in the database, so a run gets it from the schedule or sensor that requests it, or else from
+its first step of ours. The gate sensor of its location tags a run that failed before that.
 """
 
 import hashlib
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from gainsight_pipelines.store.connection import Store
 
 PULL_TAG = "gainsight_pipelines/pull"
-"""On a step: the pull that it belongs to. On a run: all of them, where the run holds nothing else."""
+"""On a step: its pull. On a run: all its pulls, if the run contains nothing else."""
 
 STORE_TAG = "gainsight_pipelines/store"
 """On a run: the id of the store that its steps write to."""
 
 LOCATION_TAG = ".dagster/repository"
-"""Dagster's own, on runs that its UI and its daemon start: repository@location."""
+"""Dagster's own tag on runs started by its UI and daemon: repository@location."""
 
 
 MAX_TAG = 63
-"""Dagster refuses an asset, and with it the whole code location, for a tag that is longer."""
+"""Dagster refuses an asset, and with it the whole code location, if a tag is longer."""
 
 
 def tag_value(text: str) -> str:
-    """A text as the value of an asset's tag: itself, or cut and told apart by a digest where it is too long."""
+    """A text as a tag's value: unchanged, or cut and made unique with a digest if it is too long."""
     if len(text) <= MAX_TAG:
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -39,26 +39,26 @@ def tag_value(text: str) -> str:
 
 
 def store_id(connection: "psycopg.Connection") -> str:
-    """The id of the store, as it stands in the database."""
+    """The store's id in the database."""
     from gainsight_pipelines.store import tenant
 
     return tenant.store_id(connection)
 
 
 def step_tags(name: str) -> dict[str, str]:
-    """The tags of a step, or of the runs of a job, that belongs to this pull."""
+    """The tags of a step or job that belongs to this pull."""
     return {PULL_TAG: name}
 
 
 def mark_run(context: dg.OpExecutionContext, store: "Store", name: str) -> None:
-    """Marks the run that this step of ours belongs to as one of this store.
+    """Tags the run of this step as one of this store.
 
-    A run that other people's steps share is theirs as well: it gets no `PULL_TAG`.
+    A run that also has other people's steps gets no `PULL_TAG`.
 
     Args:
         context: the step's.
-        store: where it writes.
-        name: of its pull.
+        store: the store that it writes to.
+        name: its pull.
     """
     with store.connect("run's tags") as connection:
         tags = {STORE_TAG: store_id(connection)}
@@ -71,17 +71,17 @@ def mark_run(context: dg.OpExecutionContext, store: "Store", name: str) -> None:
 
 
 def pulls_of(run: dg.DagsterRun) -> set[str]:
-    """The pulls that a run of ours is for; empty for a run that is not, or not only, ours."""
+    """The pulls of a run; empty if the run is not ours, or not only ours."""
     return {name for name in run.tags.get(PULL_TAG, "").split(",") if name}
 
 
 def is_of(run: dg.DagsterRun, store: str, location: str | None) -> bool:
-    """Whether a run can be one of this store: by its own word where it has begun, else by the location it is from.
+    """Whether a run may belong to this store: by its tag once it has begun, before that by its code location.
 
     Args:
-        run: one that has `PULL_TAG`, or selects assets of ours.
+        run: a run that has `PULL_TAG`, or selects assets of ours.
         store: the store's id.
-        location: repository@location of whoever asks; None: not known, and any will do.
+        location: the caller's repository@location; None: unknown, any matches.
     """
     if STORE_TAG in run.tags:
         return run.tags[STORE_TAG] == store

@@ -1,4 +1,4 @@
-"""The Dagster instance: its home, its configuration and its storage's tables."""
+"""The Dagster instance: its home folder, its configuration, and the tables of its storage."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from gainsight_pipelines.store.connection import open_connection, translated_err
 HOME_VARIABLE = "DAGSTER_HOME"
 STORAGE_VARIABLE = "DAGSTER_POSTGRES_URL"
 LOCATION = "gainsight_pipelines.definitions"
-"""The code location, as workspace.yaml names it."""
+"""The code location, as named in workspace.yaml."""
 
 REPOSITORY_TAG = {".dagster/repository": f"__repository__@{LOCATION}"}
-"""With this tag a job's own page lists a run that was started from here."""
+"""With this tag, a job's page lists runs that were started here."""
 
 LOCK = 7_104_202
 CONFIGURATION = Path(__file__).with_name("dagster.yaml")
@@ -31,21 +31,21 @@ ENVIRONMENT_STORAGE = {
 """The storage of the dagster.yaml at the root and in deploy/: that of this project, by another name."""
 
 NEEDED = ("storage", "run_monitoring", "run_retries", "concurrency")
-"""The parts of it that this project's promises depend on."""
+"""The parts of the configuration that this project depends on."""
 
 
 def prepare_home(folder: Path) -> Path:
-    """Makes a folder Dagster's home, with the configuration of this project."""
+    """Makes a folder Dagster's home, with this project's configuration."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     file, ours = folder / "dagster.yaml", CONFIGURATION.read_text("utf-8")
-    # Runs of a `dev` under way read it at their start: it is never half written.
+    # Written atomically, since runs of a running `dev` read it when they start.
     if not file.exists() or file.read_text("utf-8", "replace") != ours:
         write_whole(file, ours)
     return folder
 
 
 def has_own_storage(folder: Path) -> bool:
-    """Whether a Dagster home keeps its history where its own dagster.yaml says, and not where this project's does."""
+    """Whether a Dagster home's own dagster.yaml says where its history is stored, instead of this project's."""
     try:
         theirs, ours = _read(folder / "dagster.yaml"), _read(CONFIGURATION)
     except (OSError, UnicodeDecodeError, YAMLError):
@@ -67,18 +67,18 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def check_home(folder: Path) -> str | None:
-    """What is foreign about a Dagster home of the user's own, which is never written to; None if nothing is.
+    """What differs from this project in a Dagster home of the user's own, which is never written to.
 
     Returns:
-        A sentence: runs go by that home's own configuration, if by any.
+        A sentence for the user, since runs follow that home's configuration; None if nothing differs.
 
     Raises:
-        SettingsError: it is no folder that Dagster can use.
+        SettingsError: not a folder that Dagster can use.
     """
     if not folder.is_absolute() or not folder.is_dir():
         raise SettingsError(
-            f"{HOME_VARIABLE} is set to {folder}, which is no absolute path of a folder.",
-            f"Make the folder, or unset {HOME_VARIABLE}: then one is made beside the settings file.",
+            f"{HOME_VARIABLE} is set to {folder}, which is not an absolute path of a folder.",
+            f"Create the folder, or unset {HOME_VARIABLE}: then one is created beside the settings file.",
         )
     found = folder / "dagster.yaml"
     try:
@@ -92,21 +92,21 @@ def check_home(folder: Path) -> str | None:
     if what is None:
         return None
     return (
-        f"{HOME_VARIABLE} is set to {folder}, which {what}: where runs are kept, one run per object at a time and"
-        " retries go by that file or by Dagster's defaults. Copy this project's dagster.yaml there, or unset"
+        f"{HOME_VARIABLE} is set to {folder}, which {what}: run storage, one run per object at a time and retries"
+        " follow that file or Dagster's defaults. Copy this project's dagster.yaml there, or unset"
         f" {HOME_VARIABLE}."
     )
 
 
 def storage_url(url: str) -> str:
-    """A PostgreSQL address with the driver that dagster-postgres needs."""
+    """A PostgreSQL URL with the driver that dagster-postgres needs."""
     scheme, _, rest = url.partition("://")
     return f"postgresql+psycopg2://{rest}" if scheme in ("postgresql", "postgres") else url
 
 
 @contextmanager
 def creating_storage(url: str) -> Iterator[bool]:
-    """Nobody else makes the tables of Dagster's storage meanwhile; yields whether they are missing.
+    """Holds a lock on creating the tables of Dagster's storage; yields whether they are missing.
 
     Processes that open a fresh database at the same time crash in Dagster's own migration.
 
@@ -130,13 +130,13 @@ def creating_storage(url: str) -> Iterator[bool]:
 
 
 def create_storage(environ: Mapping[str, str]) -> None:
-    """Makes the tables of Dagster's storage if there are none yet, before the processes that use them start.
+    """Creates the tables of Dagster's storage if they are missing, before the processes that use them start.
 
     Raises:
         TransientError: the database can't be reached.
     """
     if STORAGE_VARIABLE not in environ:
-        return  # the home's own configuration names it, so it is theirs to make
+        return  # named by the home's own configuration, so not ours to create
     url = environ[STORAGE_VARIABLE]
     with creating_storage(url) as are_missing:
         if are_missing:

@@ -1,6 +1,6 @@
-"""A pull's progress among the events of its run, where the UI shows it wherever compute logs go.
+"""A pull's progress as events of its run, which the UI shows wherever compute logs go.
 
-Each event is kept, so there are few: the lines at hand after some seconds, then after ever longer times.
+Events are kept forever, so there are few: the lines of the first seconds, then at growing intervals.
 """
 
 import logging
@@ -12,14 +12,14 @@ from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.logs import subject
 
 FIRST_SECONDS, LONGEST_SECONDS = 5.0, 600.0
-"""Before the first event, and between two at the most; in between the time doubles."""
+"""Seconds before the first event, and the longest interval; in between it doubles."""
 
 
 class Log(Protocol):
     """A step's log, whose lines become events."""
 
     def info(self, msg: object, /) -> None:
-        """Keeps a line."""
+        """Logs a line."""
 
 
 class _Events(logging.Handler):
@@ -39,7 +39,7 @@ class _Events(logging.Handler):
 
 @contextmanager
 def progress_in_events(log: Log, run_id: str, clock: Clock) -> Iterator[None]:
-    """Lets what the package logs about a run, now and then, be an event of it."""
+    """Turns some of what the package logs about a run into events of that run."""
     logger, handler = logging.getLogger("gainsight_pipelines"), _Events(log, run_id, clock)
     logger.addHandler(handler)
     try:

@@ -1,4 +1,4 @@
-"""What a materialization shows in the UI: numbers that it plots over time, and tables that people look at."""
+"""The metadata of assets and materializations in the UI: numbers to plot, and tables for people."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def table_metadata(schema: str, table: str) -> dict[str, Any]:
-    """What an asset says of the table that it fills, whether it ever ran or not: its name and its columns."""
+    """The metadata about the table that an asset fills, whether or not it ever ran: its name and columns."""
     columns = [
         dg.TableColumn(name, type=kind, description=meaning)
         for name, (kind, meaning) in RELATIONS[table].columns.items()
@@ -23,12 +23,12 @@ def table_metadata(schema: str, table: str) -> dict[str, Any]:
 
 
 def schema_of(settings: "Settings") -> str:
-    """The schema of the tables, as far as the settings tell; a run itself says what is wrong with them."""
+    """The schema of the tables, as far as the settings can be read; a run itself reports their mistakes."""
     return SCHEMA if settings.file_error or "store" in settings.errors else settings.store.schema
 
 
 def column_lineage(table: str, account: dg.AssetKey) -> dict[str, Any]:
-    """Which columns of a data table come from the CRM's accounts; the others are the Gainsight object's own."""
+    """The columns of a data table that come from the CRM's accounts; the others come from the Gainsight object."""
     source = [dg.TableColumnDep(asset_key=account, column_name="account_id")]
     columns = {name: source for name in LINKS_TO_ACCOUNT if name in RELATIONS[table].columns}
     return {"dagster/column_lineage": dg.TableColumnLineage(columns)}
@@ -37,7 +37,7 @@ def column_lineage(table: str, account: dg.AssetKey) -> dict[str, Any]:
 def materialization_metadata(
     report: "SyncReport", store: "Store", table: "Table", gainsight_object: str
 ) -> dict[str, Any]:
-    """The metadata of one pull."""
+    """The metadata of one pull's materialization."""
     from gainsight_pipelines.store.samples import sample_rows, unmatched_totals
     from gainsight_pipelines.store.views import typed_columns
 

@@ -1,7 +1,7 @@
-"""Names that Dagster knows things by. No definitions.
+"""The names of our Dagster definitions. No definitions here.
 
-What several code locations and several tenants could clash over carries a prefix: jobs, schedules, sensors, pools, the
-resource. Keys and groups of assets are the translator's.
+Names that could clash between code locations or tenants have a prefix: jobs, schedules, sensors, pools, the resource.
+The translator decides keys and groups of assets.
 """
 
 import os
@@ -13,10 +13,10 @@ DEFAULT_PREFIX = "gainsight"
 BY_DAY = "_by_day"
 
 DOCS_VARIABLE = "GAINSIGHT_PIPELINES_DOCS_URL"
-"""Where a team publishes the folder docs/, if it does: what the UI shows of it then becomes a link."""
+"""The URL at which a team publishes docs/, if it does: links in the UI then lead there."""
 
 SYNC_ALL_TAG = "gainsight_pipelines/sync_all"
-"""On a run that `sync_all` started: the id of that one."""
+"""On a run started by `sync_all`: the id of that run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Names:
 
     @property
     def frames(self) -> str:
-        """The key of the IO manager that hands tables to downstream assets as DataFrames."""
+        """The key of the IO manager that loads tables as DataFrames for downstream assets."""
         return f"{self.prefix}_frames"
 
     @property
@@ -57,11 +57,11 @@ class Names:
 
     @property
     def retention(self) -> str:
-        """The job that deletes what is old."""
+        """The job that purges old data."""
         return f"{self.prefix}_retention"
 
     def job(self, name: str) -> str:
-        """The job that runs one pull."""
+        """The job of one pull."""
         return f"{self.prefix}_pull_{name}"
 
     def schedule(self, name: str) -> str:
@@ -69,17 +69,17 @@ class Names:
         return f"{self.job(name)}_schedule"
 
     def pool(self, name: str) -> str:
-        """The pool in which a pull and its backfills wait for each other."""
+        """The pool that a pull and its backfills share."""
         return f"{self.prefix}_{name}"
 
 
 def by_day(name: str) -> str:
-    """The name of the backfills by day of a pull, in `sync_run` as well."""
+    """The name of a pull's backfills by day, also in `sync_run`."""
     return f"{name}{BY_DAY}"
 
 
 def documentation(section: str) -> dg.MetadataValue[str]:
-    """Where docs/troubleshooting.md says more: a link where the docs are published, else the place in the project."""
+    """Where docs/troubleshooting.md says more: a link if the docs are published, otherwise the path in the project."""
     page = f"troubleshooting.md#{section}"
     base = os.environ.get(DOCS_VARIABLE, "").strip().rstrip("/")
     return dg.MetadataValue.url(f"{base}/{page}") if base else dg.MetadataValue.path(f"docs/{page}")

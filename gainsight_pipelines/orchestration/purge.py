@@ -1,11 +1,11 @@
-"""Deletes old runs: Dagster keeps every event of every run for good. What the UI has its present state from stays.
+"""Deletes old runs, since Dagster keeps all events of all runs. What the UI shows as the current state is kept.
 
-Only runs of this store's pulls go: never those of others, nor one that other people's steps shared. A run that failed
-before its first step has no store's tag yet; it is this tenant's where the code location and the job, or all of the
-assets that it was for, are.
+Deletes only runs of this store's pulls: never other people's, nor runs shared with their steps. A run that failed
+before its first step has no store tag yet; it is this tenant's if its code location is, and its job or all its assets
+are.
 
-`python -m gainsight_pipelines.orchestration.purge DAYS [--rejected DAYS] [--dry-run]` is what the command `purge`
-starts: a process of its own, as Dagster takes its configuration from the environment. Prints one JSON document.
+The command `purge` starts `python -m gainsight_pipelines.orchestration.purge DAYS [--rejected DAYS] [--dry-run]`: a
+separate process, because Dagster takes its configuration from the environment. Prints one JSON document.
 """
 
 import argparse
@@ -33,7 +33,7 @@ AT_A_TIME = 500
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What began, or was last seen, before these goes. None: nothing of that kind does."""
+    """The age limits: what began, or was last seen, before them is deleted. None: nothing of that kind is."""
 
     runs: datetime
     rejected: datetime | None = None
@@ -41,7 +41,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """How many of each went, or would go."""
+    """How many of each were deleted, or would be."""
 
     dagster_runs: int
     sync_runs: int
@@ -57,9 +57,10 @@ class Purged:
 
 @dataclass(frozen=True)
 class Origin:
-    """By what a run is known as a tenant's before any step of it has begun.
+    """Recognises a tenant's runs before any of their steps has begun.
 
-    `location`: repository@location that launched it; `jobs`: the tenant's; `assets`: the keys of the tenant's.
+    `location`: repository@location that launches them. `jobs`: of the tenant. `assets`: the keys of the tenant's
+    assets.
     """
 
     location: str
@@ -68,7 +69,7 @@ class Origin:
 
     @classmethod
     def of(cls, tenant: Tenant, location: str | None) -> "Origin | None":
-        """The origin of a tenant's runs in a location; None: nobody told which."""
+        """The origin of a tenant's runs in a location; None: the location is unknown."""
         if location is None:
             return None
         names = tenant.names
@@ -80,7 +81,7 @@ class Origin:
         )
 
     def is_of(self, run: dg.DagsterRun) -> bool:
-        """Whether a run without a store's tag is this tenant's, and nobody else's as well."""
+        """Whether a run without a store tag is this tenant's alone."""
         if STORE_TAG in run.tags or run.tags.get(LOCATION_TAG) != self.location:
             return False
         if PULL_TAG in run.tags:
@@ -91,14 +92,14 @@ class Origin:
 def purge(
     instance: dg.DagsterInstance, store: Store, limits: Limits, *, is_dry: bool, origin: Origin | None = None
 ) -> Purged:
-    """Deletes finished Dagster runs with their events, rows of `sync_run`, and records that were kept aside.
+    """Deletes finished Dagster runs with their events, rows of `sync_run`, and rejected records.
 
     Args:
-        instance: Dagster's; others may use it too.
+        instance: Dagster's; may be shared with others.
         store: the product's.
-        limits: what is old.
-        is_dry: count only.
-        origin: by what runs are known that failed before their first step; None: such runs stay.
+        limits: the age limits.
+        is_dry: only count.
+        origin: recognises runs that failed before their first step; None: such runs are kept.
     """
     with store.connect("purge") as connection:
         old = _old(instance, store_id(connection), limits.runs)
@@ -117,10 +118,10 @@ def purge(
 
 
 def _old(instance: dg.DagsterInstance, store: str, before: datetime) -> list[str]:
-    """This store's finished runs from before then, without those that the UI goes on showing.
+    """This store's finished runs from before a time, except those that the UI still needs.
 
-    These are the last successful run of each pull, and the runs whose events mark days as read: without those the days
-    would count as missing, and the next backfill of what is missing would read them again.
+    These are the last successful run of each pull, and the runs whose events mark days as materialized: without them
+    the days would count as missing, and the next backfill of missing days would read them again.
     """
     kept: set[str] = set()
     old: list[str] = []
@@ -129,7 +130,7 @@ def _old(instance: dg.DagsterInstance, store: str, before: datetime) -> list[str
         run = record.dagster_run
         names = pulls_of(run)
         if not names:
-            continue  # somebody else's steps ran in it as well
+            continue  # it contains other people's steps
         if record.create_timestamp < before:
             old.append(run.run_id)
         if _is_by_day(run):
@@ -142,7 +143,7 @@ def _old(instance: dg.DagsterInstance, store: str, before: datetime) -> list[str
 
 
 def _without_a_step(instance: dg.DagsterInstance, origin: Origin, before: datetime) -> list[str]:
-    """Old runs of the tenant that ended before a step of it had told which store it writes to."""
+    """Old runs of the tenant that ended before any step had tagged them with its store."""
     found = _records(
         instance,
         dg.RunsFilter(statuses=WITHOUT_SUCCESS, tags={LOCATION_TAG: origin.location}, created_before=before),
@@ -156,7 +157,7 @@ def _without_a_step(instance: dg.DagsterInstance, origin: Origin, before: dateti
 
 
 def _records(instance: dg.DagsterInstance, wanted: dg.RunsFilter) -> Iterator[dg.RunRecord]:
-    """The newest first."""
+    """Newest first."""
     cursor = None
     while True:
         found = list(instance.get_run_records(wanted, AT_A_TIME, cursor=cursor))
@@ -171,7 +172,7 @@ def _is_by_day(run: dg.DagsterRun) -> bool:
 
 
 def main(days: int, rejected_days: int | None, *, is_dry: bool) -> None:
-    """Purges and prints what went."""
+    """Purges, and prints the result."""
     now, resource = SystemClock().now(), GainsightResource()
     limits = Limits(
         runs=now - timedelta(days=days),

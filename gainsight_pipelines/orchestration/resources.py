@@ -1,8 +1,8 @@
-"""The resource that every definition of a tenant shares: settings, secrets, and connections made of them.
+"""The resource that all definitions of a tenant share: settings, secrets, and the connections made with them.
 
-It holds no secret: what a run needs is read at its start, so a new key needs no restart, and there is nothing that a
-repr, the UI or an event could show. What it needs is imported where it is used: each of Dagster's processes loads the
-definitions, and few of them run anything.
+It holds no secrets: each run reads them when it starts, so a new key needs no restart, and no repr, UI page or event
+can show one. Imports are local to the methods: all of Dagster's processes load the definitions, and few of them run
+anything.
 """
 
 import json
@@ -27,13 +27,13 @@ class GainsightResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """One tenant: its Gainsight, its primary CRM and its store."""
 
     settings_path: str | None = Field(default=None, description="The settings file; null: as the environment says.")
-    inline_settings: str | None = Field(default=None, description="The settings as JSON, in place of a file.")
+    inline_settings: str | None = Field(default=None, description="The settings as JSON, instead of a file.")
     secrets_prefix: str = Field(
-        default="", description="Variables with secrets are read with this before their names, and never without."
+        default="", description="Prefix of the variables with secrets; variables without it are never read."
     )
 
     def settings(self) -> Settings:
-        """The settings as they are now."""
+        """The current settings."""
         if self.inline_settings is not None:
             from gainsight_pipelines.settings import settings_of
 
@@ -41,25 +41,25 @@ class GainsightResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return load_settings(Path(self.settings_path) if self.settings_path else None)
 
     def secrets(self, settings: Settings) -> "Secrets":
-        """The secrets as they are now."""
+        """The current secrets."""
         from gainsight_pipelines.sync import clients
 
         return clients.read_secrets(settings, self.secrets_prefix)
 
     def open_store(self, *, is_looking: bool = False) -> "Store":
-        """The PostgreSQL database that everything lands in, migrated if need be; `is_looking`: as it is."""
+        """The PostgreSQL database of the product's tables, migrated if necessary; `is_looking`: never migrated."""
         settings = self.settings()
         return open_store(settings, self.secrets(settings), is_looking=is_looking)
 
     def connect_crm(self) -> "PrimaryCRM":
-        """A new connection to the Salesforce or HubSpot that owns the accounts; nothing is called yet."""
+        """A new connection to the Salesforce or HubSpot that owns the accounts; makes no call yet."""
         from gainsight_pipelines.sync import clients
 
         settings = self.settings()
         return clients.connect_crm(settings, self.secrets(settings), SystemClock())
 
     def connect_gainsight(self, store: "Store") -> "GainsightClient":
-        """A new client, which keeps its count of calls in the store; nothing is called yet."""
+        """A new client that counts its calls in the store; makes no call yet."""
         from gainsight_pipelines.sync import clients
 
         settings = self.settings()

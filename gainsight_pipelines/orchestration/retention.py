@@ -1,4 +1,4 @@
-"""What is old goes by itself where the settings ask for it (section `retention`): a job, and its schedule."""
+"""Automatic purging, if the settings have it (section `retention`): a job and its schedule."""
 
 from dataclasses import asdict
 from datetime import timedelta
@@ -20,20 +20,20 @@ RETENTION = "retention"
 
 
 def has_retention(tenant: Tenant) -> bool:
-    """Whether the settings ask for it. A broken section is there: its run says what is wrong."""
+    """Whether the settings have it. With an invalid section: yes, and its run says what is wrong."""
     settings = tenant.settings
     return settings.file_error is None and (RETENTION in settings.errors or settings.retention is not None)
 
 
 def retention_job(tenant: Tenant) -> dg.JobDefinition | None:
-    """The job of a tenant; None where nothing goes by itself."""
+    """The job of a tenant; None if nothing is purged automatically."""
     if not has_retention(tenant):
         return None
     names = tenant.names
 
     @dg.op(
         name=f"{names.prefix}_delete_old",
-        description="Deletes what is older than the settings say, of this tenant alone; pulled data stay.",
+        description="Deletes what is older than the settings say, of this tenant only; pulled data are kept.",
         tags=step_tags(RETENTION),
         required_resource_keys={names.resource},
         config_schema={"dry_run": dg.Field(bool, default_value=False, description="Only count.")},
@@ -57,7 +57,7 @@ def retention_job(tenant: Tenant) -> dg.JobDefinition | None:
 
     @dg.job(
         name=names.retention,
-        description="Deletes this tenant's old runs, their events, and records that were kept aside long ago.",
+        description="Deletes this tenant's old runs, their events, and old rejected records.",
         tags=step_tags(RETENTION),
         metadata={TENANT: names.prefix},
     )
@@ -87,7 +87,7 @@ def retention_schedule(tenant: Tenant, job: dg.JobDefinition) -> dg.ScheduleDefi
 
 
 def limits_of(wanted: "RetentionSettings") -> Limits:
-    """What is old by now."""
+    """The current age limits."""
     now = SystemClock().now()
     rejected = wanted.rejected_days
     return Limits(

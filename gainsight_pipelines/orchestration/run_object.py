@@ -1,17 +1,18 @@
 """Pulls as Dagster runs: `python -m gainsight_pipelines.orchestration.run_object NAME RUN_ID`.
 
-What `run` and `demo` start. No daemon is needed, and the UI shows the runs like any other. Several pulls get a process
-each: `run_object FOLDER NAME RUN_ID NAME RUN_ID …` imports Dagster once and forks, which spares each of them a second
-of CPU. FOLDER gets what they print, and their exit statuses (run_files.py).
+`run` and `demo` start it. Needs no daemon; the UI shows the runs like any other. Several pulls get a process each:
+`run_object FOLDER NAME RUN_ID NAME RUN_ID …` imports Dagster once and forks, which saves a second of CPU per pull.
+FOLDER receives their output and exit statuses (run_files.py).
 
-The exit status tells whether the run succeeded; a run that found its object being pulled by another one counts as such.
+The exit status says whether the run succeeded; a run that found its object being pulled by another run counts as
+success.
 """
 
 import gc
 import sys
 
 if __name__ == "__main__":
-    gc.disable()  # nothing that is imported can be collected: looking for it takes a third of the start
+    gc.disable()  # imports create no garbage; collecting would take a third of the start-up time
 
 
 import logging
@@ -41,7 +42,7 @@ LIBRARIES = {"salesforce": "simple_salesforce", "hubspot": "hubspot"}
 """What pulls import when they get to it; the CRM's own library."""
 
 FLAGS = {"--accept-deletions": "accept_deletions", "--full": "full_refresh"}
-"""What follows the last run's id, and the run config that it stands for."""
+"""The arguments after the run's id, and the run config that they set."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -61,7 +62,7 @@ def pull(name: str, run_id: str, flags: Sequence[str] = ()) -> int:
     said = {FLAGS[flag]: True for flag in flags}
     config = {"ops": {f"gainsight__{name}": {"config": said}}} if said else None
     with dg.DagsterInstance.get() as instance:
-        gc.freeze()  # nor is it looked through again, not even at the end
+        gc.freeze()  # exempts the imported objects from garbage collection, even at exit
         gc.enable()
         _end_dead_runs(instance)
         result = job.execute_in_process(
@@ -146,7 +147,7 @@ def _end_dead_runs(instance: dg.DagsterInstance) -> None:
         with GainsightResource().open_store().connect("dead runs") as connection:
             end_dead_runs(instance, connection, SystemClock())
     except PipelineError as error:
-        # The run itself says so in a moment, where people look for it.
+        # The run itself reports it in a moment, where people will see it.
         logging.getLogger("gainsight_pipelines").warning("Dead runs can't be looked for: %s", error)
 
 

@@ -1,7 +1,7 @@
-"""The cadences as Dagster schedules. A tick that shouldn't start a run is skipped with the reason.
+"""The cadences as Dagster schedules. A tick that must not start a run is skipped with the reason.
 
-What was skipped, or missed while the daemon was down, is caught up by the gate sensor: a tick that a later one has
-overtaken starts nothing, so that they don't pile up.
+The gate sensor catches up ticks that were skipped, or missed while the daemon was down. A tick with a later one after
+it starts nothing, so ticks don't pile up.
 """
 
 from datetime import UTC
@@ -16,10 +16,10 @@ from gainsight_pipelines.scheduling import gate
 
 
 def pull_schedule(tenant: Tenant, name: str) -> dg.ScheduleDefinition:
-    """The schedule of one pull; its cron and time zone as set, else the documented cadence in UTC."""
+    """The schedule of one pull, with the configured cron and time zone, or the documented cadence in UTC."""
     cadence = tenant.cadence(name)
     problem = tenant.settings.errors.get("schedules")
-    told = f" This is the documented cadence, as the settings' own is broken: {problem}" if problem else ""
+    told = f" This is the documented cadence, as the settings' own is invalid: {problem}" if problem else ""
     is_running = tenant.schedules == "running"
 
     @dg.schedule(
@@ -30,7 +30,7 @@ def pull_schedule(tenant: Tenant, name: str) -> dg.ScheduleDefinition:
         default_status=dg.DefaultScheduleStatus.RUNNING if is_running else dg.DefaultScheduleStatus.STOPPED,
         required_resource_keys={tenant.names.resource},
         tags=step_tags(name),
-        description=f"Pulls `{name}`, unless the primary CRM isn't there or another run pulls it already.{told}",
+        description=f"Pulls `{name}`, unless the primary CRM is unavailable or another run already pulls it.{told}",
     )
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         from gainsight_pipelines.store.leases import is_held
@@ -38,7 +38,7 @@ def pull_schedule(tenant: Tenant, name: str) -> dg.ScheduleDefinition:
         due_at = context.scheduled_execution_time.astimezone(UTC)
         clock, resource = SystemClock(), tenant.of(context)
         if cadence.latest(clock.now()) > due_at:
-            return dg.SkipReason("A later tick has taken the place of this one.")
+            return dg.SkipReason("A later tick has replaced this one.")
         try:
             database = resource.open_store()
             found = gate.current(database, resource.connect_crm, clock, gate.Pace.of())

@@ -1,4 +1,4 @@
-"""The gate sensor: looks at the primary CRM, clears away dead runs, and starts what was due and didn't run."""
+"""The gate sensor: checks the primary CRM, ends dead runs, and starts missed pulls."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from gainsight_pipelines.orchestration.names import by_day
 from gainsight_pipelines.orchestration.resources import GainsightResource
 from gainsight_pipelines.orchestration.tenant import Tenant
 from gainsight_pipelines.scheduling import gate
-from gainsight_pipelines.scheduling.due import Owed, find_owed, wait_after
+from gainsight_pipelines.scheduling.due import MissedPull, find_missed, wait_after
 from gainsight_pipelines.scheduling.gate import Pace
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from gainsight_pipelines.store.gate import Gate
 
 MISSED_TAG = "gainsight_pipelines/missed"
-"""On a run that the sensor started: the tick that was missed."""
+"""On a run started by the sensor: the tick that was missed."""
 
 UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
@@ -47,7 +47,7 @@ UNDER_WAY = [
 LAUNCHED_WITHIN = timedelta(minutes=10)
 
 LOOKED_AT = 50
-"""Failed runs that a tick looks at, the last ones: more than come between two ticks."""
+"""The number of latest failed runs that a tick checks: more than occur between two ticks."""
 
 
 def gate_sensor(tenant: Tenant, jobs: "Sequence[UnresolvedAssetJobDefinition]") -> dg.SensorDefinition:
@@ -66,9 +66,9 @@ def gate_sensor(tenant: Tenant, jobs: "Sequence[UnresolvedAssetJobDefinition]") 
         tags=step_tags("account"),
         metadata=tenant.metadata,
         description=(
-            "Watches whether the primary CRM (Salesforce or HubSpot) is there; nothing is pulled without it. Reports"
-            " runs as failed whose process is gone"
-            + (", and starts what was due meanwhile once the CRM is back." if catches_up else ".")
+            "Watches whether the primary CRM (Salesforce or HubSpot) is available; nothing is pulled without it. "
+            "Reports runs as failed whose process is gone"
+            + (", and starts missed pulls once the CRM is back." if catches_up else ".")
         ),
     )
     def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
@@ -84,19 +84,19 @@ def gate_sensor(tenant: Tenant, jobs: "Sequence[UnresolvedAssetJobDefinition]") 
                 end_dead_runs(context.instance, connection, clock)
                 lookup.mark_unbegun(jobs_of)
                 stopped = lookup.stopped(cadences) if catches_up else set(cadences)
-                owed = find_owed(
+                missed = find_missed(
                     connection, cadences, clock.now(), open_since=found.since, grace=2 * pace.closed, hold=pace.hold
                 )
                 runs.note_stopped(connection, sorted(stopped))
         except PipelineError as error:
             return dg.SensorResult(skip_reason=f"The gate can't be evaluated, so it is closed: {error}")
         is_steady = found.is_open and clock.now() - found.since >= pace.hold
-        wanted = [each for each in owed if each.name not in stopped] if is_steady else []
+        wanted = [each for each in missed if each.name not in stopped] if is_steady else []
         requests = _requests(lookup, wanted, found.since, pace.hold, clock.now())
         state = f"{found.reason} since {found.since.isoformat()}"
         return dg.SensorResult(
             run_requests=requests,
-            # Each evaluation is kept for good, so there is one per change and none per tick.
+            # Evaluations are kept forever, so there is one per change and none per tick.
             asset_events=[gate_evaluation(tenant.account.key, found)] if context.cursor != state else [],
             cursor=state,
             skip_reason=None if requests else _words(found, clock),
@@ -119,16 +119,16 @@ def _look_if_due(store: "Store", resource: GainsightResource, clock: Clock, pace
 
 @dataclass(frozen=True, slots=True)
 class RunLookup:
-    """Who asks Dagster: an instance may hold other locations, and other tenants with the same names."""
+    """Queries about our runs: the instance may have other locations, and other tenants with the same names."""
 
     tenant: Tenant
     instance: dg.DagsterInstance
     store: str
     location: str | None
-    """repository@location; None: not known, where a test evaluates the sensor by itself."""
+    """repository@location; None: unknown, when a test evaluates the sensor directly."""
 
     def under_way(self, names: Iterable[str], now: datetime) -> set[str]:
-        """The pulls that a run is there for; one that is made and isn't launched within minutes never will be."""
+        """The pulls with an unfinished run. One that isn't launched within minutes of its creation never will be."""
         names = list(names)
         pulls = {each: name for name in names for each in (name, by_day(name))}
         specs = [(name, spec) for name in names for spec in (self.tenant.asset(name), self.tenant.days(name))]
@@ -145,7 +145,7 @@ class RunLookup:
         return found
 
     def mark_unbegun(self, jobs: Mapping[str, str]) -> None:
-        """Marks runs of our jobs that ended before a step could say whose they are, so that `purge` finds them.
+        """Tags runs of our jobs that ended before a step could, so that `purge` finds them.
 
         Such a run was started by hand: those of schedules and sensors carry the store's id from the beginning.
 
@@ -163,13 +163,13 @@ class RunLookup:
                 self.instance.add_run_tags(run.run_id, {STORE_TAG: self.store})
 
     def failures(self, name: str, tags: Mapping[str, str]) -> list[float]:
-        """When failed runs of a pull with these tags ended, the last first."""
+        """The end times of a pull's failed runs with these tags, latest first."""
         wanted = {PULL_TAG: name, STORE_TAG: self.store, **tags}
         records = self.instance.get_run_records(dg.RunsFilter(tags=wanted, statuses=[dg.DagsterRunStatus.FAILURE]))
         return sorted((each.end_time or each.update_timestamp.timestamp() for each in records), reverse=True)
 
     def stopped(self, names: Iterable[str]) -> set[str]:
-        """The pulls whose schedules a person stopped, in this location."""
+        """The pulls whose schedules a person stopped in this location."""
         from dagster._core.definitions.run_request import InstigatorType
         from dagster._core.scheduler.instigation import InstigatorStatus
 
@@ -185,22 +185,22 @@ class RunLookup:
 
 
 def location_of(context: dg.SensorEvaluationContext) -> str | None:
-    """repository@location of whom the daemon evaluates; None where nobody told."""
+    """The repository@location that the daemon evaluates; None if unknown."""
     origin = context.code_location_origin
     return None if origin is None else f"{context.repository_name}@{origin.location_name}"
 
 
 def _requests(
-    lookup: RunLookup, owed: Sequence[Owed], open_since: datetime, hold: timedelta, now: datetime
+    lookup: RunLookup, missed: Sequence[MissedPull], open_since: datetime, hold: timedelta, now: datetime
 ) -> list[dg.RunRequest]:
-    """What was due and may run now: nothing that is under way already, or whose last run failed just now."""
-    if not owed:
+    """Run requests for missed pulls that may run now: not already running, and not failed just now."""
+    if not missed:
         return []
-    under_way = lookup.under_way([each.name for each in owed], now)
+    under_way = lookup.under_way([each.name for each in missed], now)
     found = []
-    for each in owed:
+    for each in missed:
         tags = {MISSED_TAG: each.tick.isoformat()}
-        # Dagster takes a key once, and a run may fail before it leaves a record that `find_owed` could count.
+        # Dagster accepts a run key once, and a run may fail before it leaves a record that `find_missed` could count.
         ends = lookup.failures(each.name, tags)
         recent = [end for end in ends if end >= open_since.timestamp()]
         is_waiting = recent and now.timestamp() - recent[0] < wait_after(len(recent), hold).total_seconds()
@@ -219,11 +219,11 @@ def _words(found: "Gate", clock: Clock) -> str:
     minutes = int((clock.now() - found.since).total_seconds() // 60)
     if not found.is_open:
         return f"The gate has been closed for {minutes} min: {found.message}"
-    return f"The gate has been open for {minutes} min: {found.message} Nothing that was missed is to be started."
+    return f"The gate has been open for {minutes} min: {found.message} No missed pull is to be started."
 
 
 def _interval() -> int:
     try:
         return Pace.of().seconds
     except SettingsError:
-        return gate.DEFAULT_SECONDS  # each tick says what is wrong with it
+        return gate.DEFAULT_SECONDS  # each tick reports the mistake

@@ -1,7 +1,7 @@
-"""Dagster's storage for the `dagster.yaml` at the root and in deploy/: PostgreSQL, addressed by environment or `.env`.
+"""Dagster's storage for the `dagster.yaml` at the root and in deploy/: PostgreSQL, by environment or `.env`.
 
-Dagster reads that file where DAGSTER_HOME is not set and the repository is the working directory (`dg dev`, `dg check
-defs`). Where no address is given, the embedded server serves, as it does for `gainsight-pipelines dev`.
+Dagster reads that file if DAGSTER_HOME is not set and the repository is the working directory (`dg dev`, `dg check
+defs`). Without a URL, the embedded server is used, as in `gainsight-pipelines dev`.
 """
 
 import os
@@ -24,11 +24,11 @@ _servers: "list[EmbeddedServer]" = []
 
 
 class EnvironmentStorage(DagsterPostgresStorage):
-    """PostgreSQL at the address that DAGSTER_POSTGRES_URL holds. The address is in no configuration and no argument."""
+    """PostgreSQL at the URL in DAGSTER_POSTGRES_URL, so that it is in no configuration file and no process argument."""
 
     @classmethod
     def config_type(cls) -> dict[str, object]:
-        """Nothing is configured."""
+        """No configuration."""
         return {}
 
     @classmethod
@@ -40,7 +40,7 @@ class EnvironmentStorage(DagsterPostgresStorage):
         """The storage.
 
         Raises:
-            ClickException: there is no database to be had. Dagster's commands print it as one sentence.
+            ClickException: no database is available. Dagster's commands print it as one sentence.
         """
         try:
             url = _address()
@@ -51,9 +51,9 @@ class EnvironmentStorage(DagsterPostgresStorage):
 
 
 def _address() -> str:
-    """Where Dagster's history is kept.
+    """The URL of Dagster's database.
 
-    On the embedded server this process and its children find the product's database as well, unless one is named.
+    On the embedded server, this process and its children also use the product's database there, unless one is named.
     """
     file = settings_path()
     secrets = Secrets.read(file)

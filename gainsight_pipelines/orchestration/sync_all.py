@@ -1,4 +1,4 @@
-"""Run all (requirement B4): a job whose success starts a run per object, so that a failure leaves the others alone."""
+"""Run all (requirement B4): a job whose success starts one run per object, so that failures stay separate."""
 
 from collections.abc import Iterator, Sequence
 
@@ -19,12 +19,12 @@ SENSOR_DAEMON = "SENSOR"
 
 
 def sync_all_job(tenant: Tenant) -> dg.JobDefinition:
-    """The job: looks whether pulls can run, and says what will start, and what of the settings nothing reads."""
+    """The job: checks whether pulls can run, and logs what will start and which settings nothing reads."""
     names, prefix = list(tenant.pulls), tenant.names.prefix
 
     @dg.op(
         name=f"{prefix}_start_all",
-        description="Sees that the primary CRM is there and that a daemon will start the pulls.",
+        description="Checks that the primary CRM is available and that a daemon will start the pulls.",
         tags=step_tags(SYNC_ALL),
         required_resource_keys={tenant.names.resource},
     )
@@ -46,12 +46,12 @@ def sync_all_job(tenant: Tenant) -> dg.JobDefinition:
             raise as_failure(error) from None
         for told in tenant.unread:
             context.log.warning("%s", told)
-        context.log.info("One run each is being started, the last within half a minute: %s", ", ".join(names))
+        context.log.info("Starting one run each, the last within half a minute: %s", ", ".join(names))
         context.add_output_metadata({"objects": dg.MetadataValue.json(names)})
 
     @dg.job(
         name=tenant.names.sync_all,
-        description="Pulls every configured object, each in a run of its own; the last starts within half a minute.",
+        description="Pulls every configured object, each in its own run; the last starts within half a minute.",
         tags=step_tags(SYNC_ALL),
         metadata={TENANT: prefix},
     )
@@ -64,7 +64,7 @@ def sync_all_job(tenant: Tenant) -> dg.JobDefinition:
 def sync_all_sensor(
     tenant: Tenant, sync_all: dg.JobDefinition, jobs: Sequence[UnresolvedAssetJobDefinition]
 ) -> dg.SensorDefinition:
-    """Starts the pulls when `sync_all` has succeeded: whatever the schedules do, a person has asked for it."""
+    """Starts the pulls when `sync_all` has succeeded, regardless of the schedules, since a person asked for it."""
 
     @dg.run_status_sensor(
         name=f"{tenant.names.sync_all}_runs",

@@ -1,4 +1,4 @@
-"""One tenant as its definitions are built: settings, names, translator, and the assets' specs made of them."""
+"""One tenant, as its definitions are built: settings, names, translator, and the specs of its assets."""
 
 import hashlib
 import json
@@ -27,17 +27,17 @@ from gainsight_pipelines.settings.pulls import configured_pulls
 from gainsight_pipelines.store.contract import RELATIONS
 
 Running = Literal["running", "stopped", "none"]
-"""How schedules and sensors start: at work, stopped until somebody starts them in the UI, or not there at all."""
+"""How schedules and sensors start: running, stopped until somebody starts them in the UI, or absent."""
 
 DAYS_PER_RUN = 30
 
 TABLE, TIME_COLUMN = "gainsight_pipelines/table", "gainsight_pipelines/time_column"
 OBJECT, OBJECT_COLUMN = "gainsight_pipelines/object", "gainsight_pipelines/object_column"
-"""Metadata of an asset: the table that holds its rows and when they happened; whose rows they are, where others share
-the table. The IO manager for DataFrames goes by them."""
+"""Metadata of an asset: its table and the date column; the object of its rows, where several share the table. Used by
+the IO manager for DataFrames."""
 
 VIEW = "gainsight_pipelines/view"
-"""The typed view that holds the same rows with a column for each field, by the name it was made for."""
+"""The typed view with the same rows and a column per field, by the name it was created for."""
 
 DELIVERY = "delivery"
 """What stands for a pull's name in the tags of deliveries."""
@@ -46,15 +46,15 @@ DELIVERED = "gainsight_pipelines/delivered"
 """Metadata of a delivery's asset: the table or view that it delivers."""
 
 TENANT = "gainsight_pipelines/tenant"
-"""Metadata of jobs and of the gate sensor: the prefix of the tenant that they belong to."""
+"""Metadata of jobs and of the gate sensor: the tenant's prefix."""
 
 SETTINGS, DIGEST = "gainsight_pipelines/settings", "gainsight_pipelines/settings_digest"
-"""Metadata of the gate sensor: which settings these definitions were made of, and what those held."""
+"""Metadata of the gate sensor: the settings that these definitions were built from, and a digest of their content."""
 
 
 @dataclass(frozen=True)
 class Tenant:
-    """Everything that the definitions of one tenant depend on. Calls nobody, reads no secret, asks for no time."""
+    """Everything that a tenant's definitions depend on. Makes no calls, reads no secrets and no clock."""
 
     resource: GainsightResource
     settings: Settings
@@ -64,14 +64,14 @@ class Tenant:
     schedules: Running = "running"
 
     def of(self, context: Any) -> GainsightResource:
-        """The resource as a step, a schedule or a sensor gets it."""
+        """The resource in a step, schedule or sensor."""
         found = getattr(context.resources, self.names.resource)
         assert isinstance(found, GainsightResource)
         return found
 
     @cached_property
     def pulls(self) -> Mapping[str, ObjectPull | SettingsError]:
-        """The configured pulls that were selected, by name; the error in its place where a section is broken."""
+        """The selected configured pulls by name; if a section is invalid, its error."""
         every = configured_pulls(self.settings)
         if self.select is None:
             return every
@@ -79,25 +79,25 @@ class Tenant:
 
     @cached_property
     def unread(self) -> tuple[str, ...]:
-        """Sentences about what was said and nothing reads: misspelt sections, a selection that selects nothing."""
+        """Sentences about input that nothing reads: misspelled sections, a selection without effect."""
         known = {*configured_pulls(self.settings), *DEFINITIONS}
         missing = [name for name in self.select or () if name not in known]
         told = [f"`select` names {name}, which the settings don't have." for name in missing]
         return (*map(str, self.settings.unread()), *told)
 
     def cadence(self, name: str) -> Cadence:
-        """When a pull runs by itself."""
+        """The cadence of a pull."""
         found = cadence_of(self.settings, name)
         return DagsterCadence(found.cron, found.timezone)
 
     @property
     def schema(self) -> str:
-        """Where the tables lie."""
+        """The schema of the tables."""
         return schema_of(self.settings)
 
     @cached_property
     def owners(self) -> tuple[str, ...]:
-        """Who owns the assets, where that can be told."""
+        """The owners of the assets, as far as the settings can be read."""
         if self.settings.file_error or "common" in self.settings.errors:
             return ()
         return self.settings.common.owners
@@ -128,7 +128,7 @@ class Tenant:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What tells a webserver whose definitions these are, and whether they are of the settings as they are now."""
+        """For the webserver client: the settings of these definitions, and whether they are current."""
         return {
             TENANT: self.names.prefix,
             SETTINGS: str(self.settings.path or "inline"),
@@ -136,7 +136,7 @@ class Tenant:
         }
 
     def asset(self, name: str) -> dg.AssetSpec:
-        """The spec of one pull. One whose settings are broken is there too; its run says what is wrong."""
+        """The spec of one pull. It exists even if its settings are invalid; its run then says why."""
         pull, cadence = self.pulls[name], self.cadence(name)
         common: dict[str, Any] = {"kind": "pull", "name": name, "owners": self.owners, "prefix": self.names.prefix}
         if isinstance(pull, SettingsError):
@@ -145,7 +145,7 @@ class Tenant:
                     **common,
                     gainsight_object=None,
                     table=None,
-                    description=f"**Its settings are broken:** {pull}",
+                    description=f"**Its settings are invalid:** {pull}",
                     kinds=frozenset({"postgres"}),
                     metadata={"documentation": documentation(pull.section)},
                     tags={"settings": "broken"},
@@ -158,7 +158,7 @@ class Tenant:
                 table=pull.table.name,
                 description=(
                     f"{pull.title}: {pull.description}\n\n{self._words(cadence)} Materialize runs it now."
-                    " Where to look when something is wrong: the metadata `documentation`."
+                    " If something is wrong, see the metadata `documentation`."
                 ),
                 cron=cadence.cron,
                 timezone=cadence.timezone,
@@ -178,7 +178,7 @@ class Tenant:
         return spec if spec.freshness_policy else spec.replace_attributes(freshness_policy=freshness_policy(cadence))
 
     def days(self, name: str) -> dg.AssetSpec | None:
-        """The spec of the by-day asset beside a pull; None where it has none."""
+        """The spec of the by-day asset beside a pull; None if it has none."""
         pull = self.pulls[name]
         if isinstance(pull, SettingsError) or pull.by_day is None:
             return None
@@ -281,10 +281,10 @@ class Tenant:
     def _words(self, cadence: Cadence) -> str:
         if self.schedules == "none":
             return "It has no schedule of its own."
-        return f"Runs by itself at `{cadence.cron}` ({cadence.timezone})."
+        return f"Runs automatically at `{cadence.cron}` ({cadence.timezone})."
 
     def _read_by(self, pull: ObjectPull) -> dict[str, Any]:
-        """What a DataFrame of the asset is read by."""
+        """The metadata by which a DataFrame of the asset is read."""
         found = {TABLE: pull.table.name, TIME_COLUMN: pull.table.date_column, VIEW: pull.view}
         if pull.table.object_column is not None:
             found |= {OBJECT: pull.gainsight_object, OBJECT_COLUMN: pull.table.object_column}
@@ -298,7 +298,7 @@ class Tenant:
         return spec.replace_attributes(deps=[*spec.deps, upstream])
 
     def _translated(self, props: GainsightAssetProps) -> dg.AssetSpec:
-        """As the translator has it; what the definitions rely on is put back."""
+        """The translator's spec, with what the definitions rely on restored."""
         spec = self.translator.get_asset_spec(props)
         name = {"backfill": by_day(props.name), "delivery": DELIVERY}.get(props.kind, props.name)
         if props.kind != "delivery" and "dagster/io_manager_key" not in spec.metadata:
@@ -308,12 +308,12 @@ class Tenant:
 
 
 def freshness_policy(cadence: Cadence) -> dg.FreshnessPolicy:
-    """Late after a turn of the cadence and a quarter, failing after two without a completed pull."""
+    """Warns after 1.25 turns of the cadence, fails after two turns without a completed pull."""
     longest = cadence.longest_interval
     return dg.FreshnessPolicy.time_window(warn_window=longest * 1.25, fail_window=longest * 2)
 
 
 def settings_digest(settings: Settings) -> str:
-    """A short digest of what settings hold, the same for the same content."""
+    """A short digest of the settings' content."""
     content = str(settings.file_error) if settings.file_error else json.dumps(settings.effective(), sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -1,7 +1,7 @@
-"""Ticks by Dagster's own iterator: what a schedule starts and what is caught up are the same ticks, to the second.
+"""Ticks from Dagster's own iterator, so that schedules and catch-up agree on them to the second.
 
-The two would differ where the clocks change, most of all where by half an hour, and a pull would start twice. `status`
-shows times by `scheduling.cadence`, which spares it the import of Dagster.
+They would differ at clock changes, especially of half an hour, and a pull would start twice. `status` shows times from
+`scheduling.cadence`, which doesn't import Dagster.
 """
 
 from collections.abc import Iterator
@@ -13,22 +13,22 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 from gainsight_pipelines.scheduling.cadence import Cadence
 
 SPARE = timedelta(hours=3)
-"""More than any change of the clocks makes the longest interval longer."""
+"""More than any clock change lengthens the longest interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class DagsterCadence(Cadence):
-    """A cadence whose ticks Dagster counts."""
+    """A cadence with Dagster's ticks."""
 
     def latest(self, now: datetime) -> datetime:
         """The last tick at or before `now`, in UTC."""
         latest = None
-        # Forward, as the scheduler goes: backward Dagster has other ticks where clocks change by half an hour.
+        # Forward, like the scheduler: backward Dagster gives other ticks at clock changes of half an hour.
         for tick in self._from(now - self.longest_interval - SPARE):
             if tick > now:
                 break
             latest = tick
-        assert latest is not None  # the settings take no expression without a tick
+        assert latest is not None  # the settings accept no expression without a tick
         return latest
 
     def next(self, now: datetime) -> datetime:

@@ -1,4 +1,4 @@
-"""How a pull becomes an asset's key, group, owners and whatever else a team has its own ways for."""
+"""The translator: how a pull becomes an asset's key, group, owners and so on; for teams with their own conventions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,10 +18,10 @@ class GainsightAssetProps:
             observed and never written) or `delivery` (a table in the warehouse).
         name: of the pull, like `company` or `survey_nps_survey__gc`; `account` for the accounts; of the table or view
             that is delivered.
-        gainsight_object: the API name of the Gainsight object; None for the accounts, and where settings are broken.
-        table: the table that it fills; None where settings are broken.
+        gainsight_object: the API name of the Gainsight object; None for the accounts, and if the settings are invalid.
+        table: the table that it fills; None if the settings are invalid.
         description: Markdown.
-        cron: when it runs by itself; None: it doesn't.
+        cron: its schedule; None: it has none.
         timezone: IANA time zone of `cron`.
         owners: `common.owners` of the settings.
         prefix: of the tenant's definitions.
@@ -45,7 +45,7 @@ class GainsightAssetProps:
 
 
 class DagsterGainsightTranslator:
-    """Makes the asset spec of each pull. Subclass it to change what `get_asset_spec` returns.
+    """Creates the asset spec of each pull. Subclass it to change what `get_asset_spec` returns.
 
     ```python
     class Ours(DagsterGainsightTranslator):
@@ -55,7 +55,7 @@ class DagsterGainsightTranslator:
     """
 
     def get_asset_spec(self, props: GainsightAssetProps) -> dg.AssetSpec:
-        """The spec of one asset. Tags and metadata that the definitions need are put back if it lacks them."""
+        """The spec of one asset. Tags and metadata that the definitions need are added if missing."""
         own = () if props.prefix == DEFAULT_PREFIX else (props.prefix,)
         key, group = {
             "pull": (("gainsight", props.name), "gainsight"),

@@ -1,4 +1,4 @@
-"""A running Dagster webserver, asked through its GraphQL: start a pull, load the settings anew. No definitions here."""
+"""A client for a running Dagster webserver's GraphQL API: starts pulls, reloads settings. No definitions here."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -57,13 +57,13 @@ _RELOAD = """mutation ($location: String!) {
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where a webserver has the definitions of some settings.
+    """A code location that has the definitions of some settings.
 
     Attributes:
         location: the code location's name.
-        repository: the repository's in it.
+        repository: the name of its repository.
         settings: the path of the settings file that they were loaded from.
-        digest: of what it held then; None: nothing of ours was loaded there.
+        digest: of the settings' content then; None: none of our definitions were loaded.
         jobs: the job of each pull.
     """
 
@@ -75,7 +75,7 @@ class Home:
 
 
 class Webserver:
-    """One Dagster webserver. Others may have code locations there too, and we may have several.
+    """One Dagster webserver. It may have several code locations, ours and others.
 
     Args:
         url: its address, without a path of the UI.
@@ -91,15 +91,15 @@ class Webserver:
             The run's id.
 
         Raises:
-            TransientError: the webserver doesn't answer.
-            PermanentError: it refuses, and why.
+            TransientError: the webserver doesn't respond.
+            PermanentError: it refuses; says why.
         """
         home = self._home(settings)
         job = (home.jobs or {}).get(name)
         if job is None:
             raise PermanentError(
                 f"Dagster's code location {home.location} has no pull `{name}`.",
-                "Save the settings, so that it loads them anew.",
+                "Save the settings, so that it reloads them.",
             )
         answer = self._ask(_LAUNCH, location=home.location, repository=home.repository, job=job)["launchRun"]
         if answer["__typename"] == "LaunchRunSuccess":
@@ -107,36 +107,36 @@ class Webserver:
         raise PermanentError(f"Dagster didn't start {job}: {_reason(answer)}.")
 
     def reload(self, settings: Settings) -> None:
-        """Has the code location of these settings loaded anew, and sees that they hold there.
+        """Reloads the code location of these settings, and checks that it has them.
 
         Raises:
-            TransientError: the webserver doesn't answer.
-            PermanentError: the location can't be loaded, or has loaded something else, and why.
+            TransientError: the webserver doesn't respond.
+            PermanentError: the location can't be loaded, or has loaded other settings; says why.
         """
         home = self._home(settings)
         answer = self._ask(_RELOAD, location=home.location)["reloadRepositoryLocation"]
-        # It says that it was reloaded even where the load has failed: that stands inside.
+        # It reports success even if the load failed; the error is inside.
         inner = answer.get("locationOrLoadError") or answer
         if inner["__typename"] != "RepositoryLocation":
             raise PermanentError(f"Dagster could not load the settings: {_reason(inner)}.", "See its log.")
         loaded = self._home(settings)
         if loaded.settings not in (None, str(settings.path)):
             raise PermanentError(
-                f"The code location {loaded.location} goes by other settings: {loaded.settings}.",
+                f"The code location {loaded.location} uses other settings: {loaded.settings}.",
                 "Change those, or have the location load this file.",
             )
         if loaded.digest != settings_digest(settings):
             raise PermanentError(
                 f"The settings are written, but Dagster's code location {loaded.location} still has the former ones:"
-                " its code server (like `dagster api grpc`) doesn't load them anew when it is asked.",
-                "Restart that code server. Runs that start from now on read the new settings all the same.",
+                " its code server (like `dagster api grpc`) doesn't reload them on request.",
+                "Restart that code server. Runs that start from now on read the new settings anyway.",
             )
 
     def _home(self, settings: Settings) -> Home:
-        """Where the definitions of these settings are.
+        """The code location with the definitions of these settings.
 
         Raises:
-            PermanentError: in no code location, or in more than one.
+            PermanentError: none has them, or more than one.
         """
         answer = self._ask(_FIND)
         homes = list(_homes(answer["repositoriesOrError"].get("nodes", ())))
@@ -145,7 +145,7 @@ class Webserver:
             return own[0]
         entries = [entry["name"] for entry in answer["workspaceOrError"].get("locationEntries", ())]
         if not own and LOCATION in entries:
-            return Home(LOCATION)  # it couldn't be loaded: once the settings are mended, it can
+            return Home(LOCATION)  # it failed to load; it can once the settings are corrected
         if not own:
             raise PermanentError(
                 f"No code location of {self.url} has these settings. It has: {', '.join(entries) or 'none'}.",
@@ -158,7 +158,7 @@ class Webserver:
         )
 
     def run_page(self, run_id: str) -> str:
-        """The address of a run's page."""
+        """The URL of a run's page."""
         return f"{self.url}/runs/{run_id}"
 
     def _ask(self, query: str, **variables: str) -> dict[str, Any]:
@@ -177,7 +177,7 @@ class Webserver:
 
 
 def _homes(repositories: Any) -> Iterator[Home]:
-    """Each tenant that the webserver has, by its gate sensor."""
+    """Each tenant on the webserver, found by its gate sensor."""
     for repository in repositories:
         for sensor in repository["sensors"]:
             told = _metadata(sensor)
@@ -202,7 +202,7 @@ def _unusable(url: str) -> PipelineError:
 
 
 def _reason(answer: dict[str, Any]) -> str:
-    """The first line of what went wrong, and of its cause where one is named; the rest is a traceback."""
+    """The first line of the error, and of its cause if one is named; the rest is a traceback."""
     told = [*reversed(answer.get("causes", ())), answer, *answer.get("errors", ())]
     messages = [str(one.get("message") or "") for one in told]
     lines = [line.strip() for message in messages for line in message.splitlines() if line.strip()]

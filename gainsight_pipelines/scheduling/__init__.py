@@ -1,4 +1,4 @@
-"""When a pull is due and whether it may start: cadences, the gate, what was missed, the rows of the status banner.
+"""When a pull is due and whether it may start: cadences, the gate, missed ticks, the rows of the status banner.
 
-No Dagster here: `orchestration` turns these answers into schedules and sensors, the command line prints them.
+No Dagster here: `orchestration` turns this into schedules and sensors; the command line prints it.
 """

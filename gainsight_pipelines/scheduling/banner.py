@@ -1,7 +1,7 @@
-"""The object sync status: a row per configured object with its last run and when it is due next, and the gate above.
+"""The status banner: the gate, and one row per configured object with its last run and its next due time.
 
-What `status`, `dev` and the settings page show; the Dagster UI shows the same of its own runs. Read from PostgreSQL
-alone, so that it is there in a moment.
+Shown by `status`, `dev` and the settings page; the Dagster UI shows the same from its own runs. Read from PostgreSQL
+only, so it is quick.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from gainsight_pipelines.store.views import typed_views
 NEVER = "never"
 STOPPED = "It was killed. Nothing is lost: the next delivery continues from the one before."
 DEAD_AFTER = timedelta(minutes=1)
-"""A run that holds no lease for so long is dead: it takes it within seconds of its start."""
+"""A run without a lease for this long is dead: runs take their lease within seconds of their start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One configured object.
 
-    `status`: running, completed, failed (also where the gate was closed) or never. `error`: why it failed, and what to
-    do; what to do as well where it never ran. `next_due`: the next tick of its schedule; None: a person stopped it.
-    `views`: the typed views of its records.
+    `status`: running, completed, failed (also if the gate was closed) or never. `error`: why it failed and what to do;
+    also what to do if it never ran. `next_due`: the next tick of its schedule; None if a person stopped it. `views`:
+    the typed views of its records.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Row:
 
     @property
     def since(self) -> datetime | None:
-        """When the last run ended, or began if it goes on."""
+        """When the last run ended, or when it began if it is still running."""
         return None if self.run is None else self.run.finished_at or self.run.started_at
 
 
@@ -69,10 +69,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Banner:
-    """All of them, and the gate at the last look at it (None: nobody looked yet).
-
-    `warehouse`: where tables are delivered to, in words; None: nowhere.
-    """
+    """All rows, and the gate as last checked (None: never checked)."""
 
     gate: Gate | None
     rows: tuple[Row, ...]
@@ -81,7 +78,7 @@ class Banner:
 
 
 def read_banner(connection: psycopg.Connection, settings: Settings, now: datetime) -> Banner:
-    """The banner as it is now."""
+    """Reads the current banner."""
     latest, stopped = runs.latest_runs(connection), runs.stopped_objects(connection)
     views, pulls = typed_views(connection), configured_pulls(settings)
     rows = []

@@ -1,6 +1,6 @@
-"""When each object is due by itself: its documented cadence, or the cron expression that the settings put in place.
+"""Cadences: the documented cron expression of each object, or the one from the settings.
 
-Times are computed here for people (`status`, the settings page). Who starts runs asks Dagster's own iterator instead
+Ticks are computed here for people (`status`, the settings page). What starts runs uses Dagster's own iterator
 (`orchestration/ticks.py`).
 """
 
@@ -17,10 +17,10 @@ from gainsight_pipelines.settings import SchedulesSettings, Settings
 
 LOOKED_FROM = datetime(2021, 1, 1)  # noqa: DTZ001 - a Friday on the wall clock: the first gap may be a weekend
 LOOKED_FOR, LEAST_TICKS, MOST_TICKS = timedelta(days=400), 10, 1500
-"""Where the longest interval is looked for: from when, for how long, and among how many ticks."""
+"""The search for the longest interval: its length, and the number of ticks it covers."""
 
 AMBIGUOUS = timedelta(hours=2)
-"""No change of the clocks is longer."""
+"""Clocks never change by more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +40,25 @@ class Cadence:
 
     @property
     def longest_interval(self) -> timedelta:
-        """The longest time between two ticks, on the wall clock: over the weekend, for a cadence of weekdays.
+        """The longest time between two ticks by the wall clock; for a cadence of weekdays, over the weekend.
 
-        By the cron expression alone: the same today and tomorrow.
+        Depends on the cron expression only, not on today's date.
         """
         return _longest_interval(self.cron)
 
     def _tick(self, start: datetime, *, is_reverse: bool) -> datetime:
         from cronsim import CronSim
 
-        # From a little further off, as the tick of an hour that the clocks go through twice is moved.
+        # Starts a little earlier, since the tick of an hour that occurs twice is moved.
         far = start + AMBIGUOUS if is_reverse else start - AMBIGUOUS
         for found in CronSim(self.cron, far.astimezone(ZoneInfo(self.timezone)), reverse=is_reverse):
             tick = self._second_time(found).astimezone(UTC)
             if tick < start if is_reverse else tick > start:
                 return tick
-        raise AssertionError(self.cron)  # the settings take no expression without a tick
+        raise AssertionError(self.cron)  # the settings accept no expression without a tick
 
     def _second_time(self, tick: datetime) -> datetime:
-        """The tick as Dagster has it: at a fixed hour that comes twice, the second time."""
+        """The tick as Dagster has it: a fixed hour that occurs twice ticks the second time."""
         is_every_hour = self.cron.split()[1].startswith("*")
         return tick if is_every_hour else tick.replace(fold=1)
 
@@ -80,7 +80,8 @@ def _longest_interval(cron: str) -> timedelta:
 def cadence_of(settings: Settings, name: str) -> Cadence:
     """The cadence of one pull.
 
-    A broken `schedules` section leaves the documented ones: the settings' errors say so, and the pulls go on.
+    If the `schedules` section is invalid, the documented cadences apply: the pulls go on, and the settings' errors are
+    reported elsewhere.
     """
     schedules = SchedulesSettings() if "schedules" in settings.errors else settings.schedules
     section = settings.section_of(name)
@@ -88,7 +89,7 @@ def cadence_of(settings: Settings, name: str) -> Cadence:
 
 
 def _documented(section: str, name: str) -> str:
-    """The documented cadence; where a section has several pulls, each has a minute of its own, on every machine."""
+    """The documented cadence. The pulls of a section each get their own minute, the same on every machine."""
     definition = DEFINITIONS[section]
     if not definition.spread_minutes:
         return definition.cron

@@ -1,6 +1,6 @@
-"""What was due and didn't run, whatever kept it: the CRM was down, the daemon was off, the run died or found no answer.
+"""Finds missed pulls: due but not completed, because the CRM was down, the daemon was off, or the run died or failed.
 
-Decided from the cadences and `sync_run` alone. Who asks starts the runs.
+Decided from the cadences and `sync_run` only. The caller starts the runs.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     import psycopg
 
 LONGEST_WAIT_IN_HOLDS = 12
-"""The longest wait between two attempts, in holds: an hour at the usual pace."""
+"""The longest wait between two attempts, in multiples of `hold`: an hour at the default pace."""
 
 
 @dataclass(frozen=True, slots=True)
-class Owed:
-    """A pull that is to be caught up: the tick that it missed, and how many runs since then came to nothing."""
+class MissedPull:
+    """A pull to catch up: the tick it missed, and how many runs have failed since."""
 
     name: str
     tick: datetime
@@ -29,16 +29,16 @@ class Owed:
 
     @property
     def key(self) -> str:
-        """Names this attempt, so that it is asked for once."""
+        """Identifies this attempt, so that it is requested once."""
         return f"{self.name} {self.tick:%Y-%m-%dT%H:%M:%SZ} {self.attempts}"
 
 
 def wait_after(attempts: int, hold: timedelta) -> timedelta:
-    """How long to wait after so many attempts in a row that came to nothing: twice as long each time, to an hour."""
+    """The wait after so many failed attempts in a row: doubles each time, up to an hour."""
     return hold * int(min(2 ** (attempts - 1), LONGEST_WAIT_IN_HOLDS))
 
 
-def find_owed(
+def find_missed(
     connection: psycopg.Connection,
     cadences: Mapping[str, Cadence],
     now: datetime,
@@ -46,19 +46,19 @@ def find_owed(
     open_since: datetime,
     grace: timedelta,
     hold: timedelta,
-) -> list[Owed]:
+) -> list[MissedPull]:
     """The pulls whose last completed run began before their latest tick, and that may be tried now.
 
-    A run that failed for good is not tried again before the next tick: somebody has to act first. One that a later run
-    may find mended is, after `hold`, then twice as long each time, up to an hour.
+    A permanent failure is not retried before the next tick: a person has to act first. A transient one is retried after
+    `hold`, then after twice as long each time, up to an hour.
 
     Args:
         connection: to the store.
-        cadences: of the configured pulls, by name. Those seen for the first time owe nothing from before.
-        now: the time.
-        open_since: when the gate opened. What came to nothing before makes nobody wait.
-        grace: how long a tick is left to the schedule itself.
-        hold: the wait after a first attempt that came to nothing.
+        cadences: of the configured pulls, by name. A pull seen for the first time has missed nothing.
+        now: the current time.
+        open_since: when the gate opened. Earlier failures don't lengthen the wait.
+        grace: how long a tick is left to its schedule.
+        hold: the wait after the first failed attempt.
     """
     from gainsight_pipelines.store import runs
 
@@ -75,5 +75,5 @@ def find_owed(
         recent = [each for each in attempts if each.ended_at >= open_since]
         if recent and now - recent[-1].ended_at < wait_after(len(recent), hold):
             continue
-        found.append(Owed(name, tick, len(attempts)))
+        found.append(MissedPull(name, tick, len(attempts)))
     return found

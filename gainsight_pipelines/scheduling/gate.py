@@ -1,7 +1,7 @@
-"""The gate: is the primary CRM there? A light look at it, kept in PostgreSQL for everybody who asks.
+"""The gate: is the primary CRM available? A light check, stored in PostgreSQL for everything that asks.
 
-Looks come from the gate sensor, and from whoever finds the last look too old. Each pull is gated by its own refresh of
-the accounts all the same: what is kept here only spares runs that would fail, and says since when they would.
+The gate sensor checks it, and so does any caller that finds the last check too old. Each pull also refreshes the
+accounts itself; the stored state only avoids runs that would fail, and says since when.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SECONDS_VARIABLE = "GAINSIGHT_PIPELINES_GATE_SECONDS"
 DEFAULT_SECONDS = 60
 
 SENSOR = "gainsight_gate"
-"""The name of the Dagster sensor that looks by itself, where this project runs alone."""
+"""The name of the Dagster sensor in the standalone code location."""
 
 REASONS: tuple[tuple[type[PipelineError], str], ...] = (
     (NoPrimaryCRM, "not_configured"),
@@ -43,21 +43,21 @@ REASONS: tuple[tuple[type[PipelineError], str], ...] = (
     (SettingsError, "settings"),
     (PipelineError, "not_evaluated"),
 )
-"""The word for each error, the first that fits."""
+"""The gate's reason for each error; the first match wins."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often the gate is looked at: every `seconds` while it is closed, five times as long while it is open."""
+    """How often the gate is checked: every `seconds` while closed, five times as long while open."""
 
     seconds: int = DEFAULT_SECONDS
 
     @classmethod
     def of(cls, environ: Mapping[str, str] = os.environ) -> Pace:
-        """The pace that GAINSIGHT_PIPELINES_GATE_SECONDS sets, 60 s without it.
+        """The pace from GAINSIGHT_PIPELINES_GATE_SECONDS; 60 s by default.
 
         Raises:
-            SettingsError: it isn't a whole number from 1 to 3600.
+            SettingsError: not a whole number from 1 to 3600.
         """
         text = environ.get(SECONDS_VARIABLE, "").strip()
         if not text:
@@ -68,25 +68,25 @@ class Pace:
 
     @property
     def closed(self) -> timedelta:
-        """Between two looks while the gate is closed."""
+        """The interval of checks while the gate is closed."""
         return timedelta(seconds=self.seconds)
 
     @property
     def open(self) -> timedelta:
-        """Between two looks while it is open."""
+        """The interval of checks while it is open."""
         return 5 * self.closed
 
     @property
     def hold(self) -> timedelta:
-        """How long the CRM has to stay up before what was missed is caught up: one that flaps starts no storm."""
+        """How long the CRM must stay available before missed pulls are caught up; a flapping CRM starts no storm."""
         return 5 * self.closed
 
     def is_due(self, gate: Gate | None, clock: Clock) -> bool:
-        """Whether it is time for the next look."""
+        """Whether the next check is due."""
         return gate is None or not _is_younger(gate, clock, self._interval(gate))
 
     def is_stale(self, gate: Gate | None, clock: Clock) -> bool:
-        """Whether the last look is too old to rely on: nobody looked for two intervals."""
+        """Whether the last check is too old to rely on: older than two intervals."""
         return gate is None or not _is_younger(gate, clock, 2 * self._interval(gate))
 
     def _interval(self, gate: Gate) -> timedelta:
@@ -94,16 +94,16 @@ class Pace:
 
 
 def _is_younger(gate: Gate, clock: Clock, age: timedelta) -> bool:
-    """Whether the last look was less than that ago. One in the future was taken by a clock that was wrong."""
+    """Whether the last check is younger than `age`. One in the future was made by a wrong clock."""
     return timedelta(0) <= clock.now() - gate.checked_at < age
 
 
 def check(store: Store, connect: Callable[[], PrimaryCRM], clock: Clock) -> Gate:
-    """Looks at the CRM, within seconds, and keeps what was found. What can't be evaluated is closed.
+    """Checks the CRM within seconds, and stores the result. If it can't be evaluated, the gate is closed.
 
     Args:
-        store: where the gate's state is kept.
-        connect: makes the CRM; what it raises closes the gate as well.
+        store: holds the gate's state.
+        connect: creates the CRM; an error closes the gate too.
         clock: the source of time.
 
     Raises:
@@ -116,7 +116,7 @@ def check(store: Store, connect: Callable[[], PrimaryCRM], clock: Clock) -> Gate
     try:
         with variables_named(store.prefix), closing(connect()) as crm:
             crm.probe()
-        found = (True, "open", f"{CRM_NAMES[crm.kind]} answers and shows accounts.")
+        found = (True, "open", f"{CRM_NAMES[crm.kind]} responds and shows accounts.")
     except PipelineError as error:
         reason = next(word for kind, word in REASONS if isinstance(error, kind))
         found = (False, reason, str(error))
@@ -126,7 +126,7 @@ def check(store: Store, connect: Callable[[], PrimaryCRM], clock: Clock) -> Gate
 
 
 def current(store: Store, connect: Callable[[], PrimaryCRM], clock: Clock, pace: Pace) -> Gate:
-    """The gate as it was at the last look, or after a new one if that is too old. Raises what `check` raises."""
+    """The gate as last checked, or checked again if that is too old. Raises what `check` raises."""
     from gainsight_pipelines.store.gate import find_gate
 
     with store.connect("gate") as connection:

@@ -1,8 +1,8 @@
-"""The settings file and the secrets: what other modules may know of them.
+"""The settings file and the secrets: loading, validation and editing.
 
-Submodules: ``models`` (names, defaults, limits), ``loading`` (file to ``Settings``), ``secrets``, ``schema``; behind
-them ``yaml_document`` (YAML with line numbers), ``validators`` and ``mistakes`` (error texts). Those that write are
-imported by themselves: ``editing`` (the file; behind it ``yaml_edit``, ``history``, ``files``) and ``dotenv_file``.
+For readers: ``models`` (names, defaults, limits), ``loading`` (file to ``Settings``), ``secrets``, ``schema``, with
+``yaml_document`` (YAML with line numbers), ``validators`` and ``mistakes`` (error texts) behind them. For writers,
+imported separately: ``editing`` (with ``yaml_edit``, ``history``, ``files``) and ``dotenv_file``.
 """
 
 from gainsight_pipelines.settings.loading import (

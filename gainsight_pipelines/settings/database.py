@@ -1,4 +1,4 @@
-"""The store that the settings and the secrets name, opened. Apart from the pull, so that `status` imports no client."""
+"""Opens the store that settings and secrets name. A module of its own, so that `status` imports no API client."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from gainsight_pipelines.store.pooling import check_pooling
 from gainsight_pipelines.store.waits import LONGEST, OF_LOOKING
 
 MIGRATE_VARIABLE = "GAINSIGHT_PIPELINES_MIGRATE"
-"""`never`: nothing but `gainsight-pipelines migrate` changes the tables."""
+"""`never`: only `gainsight-pipelines migrate` changes the tables."""
 
 
 def open_store(settings: Settings, secrets: Secrets, *, is_looking: bool = False) -> Store:
-    """The store that the environment and the settings name, migrated if need be.
+    """Opens the store, and migrates it if necessary.
 
     Args:
-        settings: what names the schema.
-        secrets: what names the database, and whether migrating is forbidden.
-        is_looking: nothing is changed by opening it: a store of another version is an error.
+        settings: name the schema.
+        secrets: name the database, and may forbid migrations.
+        is_looking: change nothing; a store of another version is an error.
 
     Raises:
-        SettingsError: none is named, or the settings can't be read.
-        PipelineError: it can't be reached, or can't be migrated.
+        SettingsError: no database is named, or the settings can't be read.
+        PipelineError: it can't be reached or migrated.
     """
     url = secrets.get(DATABASE_VARIABLE)
     variable = secrets.variable(DATABASE_VARIABLE)
     if url is None:
         raise SettingsError(
             f"{variable} is not set, so there is no database to write to.",
-            "Set it, or start through `gainsight-pipelines dev`, which brings a database of its own.",
+            "Set it, or start with `gainsight-pipelines dev`, which brings its own database.",
         )
 
     def renewed_url() -> str | None:

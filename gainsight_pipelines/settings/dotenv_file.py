@@ -1,4 +1,4 @@
-"""Writes keys and passwords into `.env` beside the settings file, for nobody else to read. ``secrets`` reads them."""
+"""Writes keys and passwords to `.env` beside the settings file, readable by its owner only. ``secrets`` reads them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ ELSEWHERE = "Set the variables where they come from: in the environment, or in f
 
 
 def dotenv_of(settings_path: Path) -> Path:
-    """The `.env` of a settings file: beside it."""
+    """The path of the `.env` beside a settings file."""
     return settings_path.absolute().with_name(".env")
 
 
 def write_secrets(settings_path: Path, values: Mapping[str, str | None]) -> Path:
-    """Sets variables in `.env`; its other lines and comments stay. Mode 0600, all of it or nothing.
+    """Sets variables in `.env` and keeps its other lines and comments. Atomic; mode 0600.
 
     Args:
-        settings_path: the settings file beside which `.env` lies.
-        values: by name of the variable; None takes it out.
+        settings_path: the settings file; `.env` is in its folder.
+        values: by variable name; None removes the variable.
 
     Returns:
         The path of `.env`.
@@ -37,9 +37,9 @@ def write_secrets(settings_path: Path, values: Mapping[str, str | None]) -> Path
     path = dotenv_of(settings_path)
     for name, value in values.items():
         if not re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
-            raise SettingsError(f"{name} is no name of a variable.")
+            raise SettingsError(f"{name} is not a valid variable name.")
         if value is not None and not value.isprintable():
-            todo = f"A key of several lines belongs in a file of its own: name it in {name}_FILE."
+            todo = f"Put a key of several lines into its own file, and name that file in {name}_FILE."
             raise SettingsError(f"The value of {name} has line breaks or characters that can't be printed.", todo)
     check_writable(path, ELSEWHERE)
     with locked(path.parent / DATA_FOLDER, LOCK):
@@ -65,7 +65,7 @@ def _with(text: str, name: str, value: str | None) -> str:
     parts, is_there = [], False
     for binding in parse_stream(io.StringIO(text)):
         original = binding.original.string
-        if binding.key == name:  # the last one counts: each of them has to go
+        if binding.key == name:  # the last one wins, so each of them must go
             before = original[: len(original) - len(original.lstrip())]
             parts.append(before + line if not is_there else before)
             is_there = True
@@ -90,7 +90,7 @@ Source = Literal["environment", "file", "dotenv"]
 def source_of(settings_path: Path, name: str, environ: Mapping[str, str]) -> Source | None:
     """Where a variable comes from, as ``secrets`` reads it; None: it isn't set.
 
-    "file" is one that ``NAME_FILE`` names, "dotenv" the one place that ``write_secrets`` can change.
+    "file": named by ``NAME_FILE``. "dotenv": the only source that ``write_secrets`` can change.
     """
     from dotenv import dotenv_values
 

@@ -1,8 +1,8 @@
-"""Writing the settings file: what `settings set`, `init`, `categories --add` and the settings page have in common.
+"""Edits the settings file: shared by `settings set`, `init`, `categories --add` and the settings page.
 
-Read a ``SettingsFile``, make a new text of it (``with_section``, ``with_value``, ``with_json``), write that. Nothing is
-written that isn't valid; nothing is written over that somebody else has changed since; what was there is kept
-(``history``). A section that was broken before and isn't touched stops nobody.
+Read a ``SettingsFile``, create a new text from it (``with_section``, ``with_value``, ``with_json``), write that text.
+An invalid text is never written, concurrent changes are never overwritten, and former versions are kept (``history``).
+Sections that were already invalid don't prevent changes elsewhere.
 """
 
 from __future__ import annotations
@@ -41,24 +41,24 @@ LOCK = "settings.lock"
 
 
 class ChangedMeanwhile(SettingsError):
-    """Somebody else has changed the file since it was read."""
+    """The file was changed after it was read."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(
             f"{path} was changed by somebody else meanwhile: nothing was written.",
-            "Read it again, then make your change anew.",
+            "Read it again, then repeat your change.",
         )
 
 
 @dataclass(frozen=True, slots=True)
 class SettingsFile:
-    """The settings file as it was at one moment.
+    """The settings file at one moment.
 
     Attributes:
-        path: where it is.
-        text: its content; empty where there is no file yet.
-        is_there: whether there is one.
-        settings: what it says.
+        path: its path.
+        text: its content; empty if there is no file yet.
+        is_there: whether the file exists.
+        settings: the parsed content.
     """
 
     path: Path
@@ -68,7 +68,7 @@ class SettingsFile:
 
     @classmethod
     def read(cls, path: Path) -> SettingsFile:
-        """The file as it is now. One that isn't there is empty.
+        """Reads the file; a missing one is empty.
 
         Raises:
             SettingsError: it can't be read.
@@ -79,7 +79,7 @@ class SettingsFile:
 
     @property
     def is_blank(self) -> bool:
-        """Whether it says nothing: no file, an empty one, or comments alone."""
+        """Whether it has no content: missing, empty, or comments only."""
         try:
             return parse(self.text).data is None
         except DocumentError:
@@ -87,18 +87,18 @@ class SettingsFile:
 
     @property
     def fingerprint(self) -> str:
-        """What tells this content from another."""
+        """A hash of the content."""
         return fingerprint(self.text)
 
     @property
     def history(self) -> History:
-        """The versions of this file."""
+        """The file's version history."""
         return History(self.path)
 
     def data(self, section: str) -> dict[str, Any]:
-        """A section as JSON-able data, defaults filled in; as it stands in the file if it is broken.
+        """A section as JSON-able data with defaults filled in; an invalid section as written in the file.
 
-        A pull, or alerts, that aren't in the file have `enabled: false`: that is what it amounts to.
+        Pulls and alerts that are not in the file have `enabled: false`, which is the effect.
 
         Raises:
             SettingsError: no such section, or the file isn't YAML.
@@ -120,16 +120,16 @@ class SettingsFile:
         return {**data, "enabled": False} if is_missing and _is_switched(section) else data
 
     def with_section(self, section: str, data: Mapping[str, Any], lines: Document | None = None) -> str:
-        """The file's text with other data in one section; its comments, and all else, stay.
+        """The file's text with new data in one section; comments and all other sections are kept.
 
         Args:
             section: its name.
-            data: all of it, as ``data`` gives it. A setting that is left out has its default.
-            lines: where the data are from, for the line of each mistake.
+            data: the whole section, as ``data`` returns it. A missing setting takes its default.
+            lines: the source of the data, for line numbers in mistakes.
 
         Raises:
-            SectionMistakes: the data will not do; each mistake has its place.
-            SettingsError: no such section, or the file's form can't be changed from here.
+            SectionMistakes: the data are invalid; each mistake has its place.
+            SettingsError: no such section, or the file's YAML can't be edited here.
         """
         _known(section)
         before = self.data(section)
@@ -143,13 +143,11 @@ class SettingsFile:
         written = _document(text, self.path).data.get(section)
         again = checked_section(section, written)
         if ({} if again is None else again.model_dump(mode="json")) != after:
-            raise SettingsError(
-                f"{section} can't be changed from here: nothing was written.", "Change the file by hand."
-            )
+            raise SettingsError(f"{section} can't be changed here: nothing was written.", "Change the file by hand.")
         return text
 
     def with_sections(self, sections: Mapping[str, Mapping[str, Any]]) -> str:
-        """The file's text with other data in several sections.
+        """The file's text with new data in several sections.
 
         Raises:
             SettingsError: as for ``with_section``.
@@ -161,19 +159,19 @@ class SettingsFile:
         return file.text
 
     def written_sections(self) -> set[str]:
-        """The sections that are in the file."""
+        """The sections in the file."""
         return set(_sections(self.text)) & set(SECTIONS)
 
     def with_value(self, place: str, value: str) -> str:
-        """The file's text with another value in one place.
+        """The file's text with a new value in one place.
 
         Args:
             place: for example `surveys.lookback_days`, `surveys.objects[1].survey_type`,
                 `activity.reporting_categories["QBR call"]`.
-            value: YAML (or JSON); where only a text will do, the text itself.
+            value: YAML (or JSON); the text itself if the setting only takes text.
 
         Raises:
-            SettingsError: no such place, or the value will not do.
+            SettingsError: no such place, or an invalid value.
         """
         path = parse_place(place)
         section = str(path[0])
@@ -190,13 +188,13 @@ class SettingsFile:
             raise
 
     def without_value(self, place: str) -> str:
-        """The file's text without what is written in one place, so that its default holds.
+        """The file's text without the value of one place, which resets it to its default.
 
         Args:
             place: as for ``with_value``; also a row of a list or an entry of a mapping.
 
         Raises:
-            SettingsError: no such place, or the section will not do without it.
+            SettingsError: no such place, or the section is invalid without it.
         """
         path = parse_place(place)
         if len(path) == 1:
@@ -211,52 +209,52 @@ class SettingsFile:
         return text
 
     def with_json(self, section: str, text: str) -> str:
-        """The file's text with a section that somebody has edited as JSON.
+        """The file's text with a section that the user has edited as JSON.
 
         Raises:
-            SectionMistakes: the data will not do, each mistake with its line in the JSON.
-            SettingsError: it isn't JSON; says where.
+            SectionMistakes: the data are invalid; each mistake has its line in the JSON.
+            SettingsError: not JSON; says where.
         """
         data, lines = read_json(section, text)
         return self.with_section(section, data, lines)
 
     def with_written(self, section: str, written: str) -> str:
-        """The file's text with a section that somebody has written as YAML, with its comments.
+        """The file's text with a section that the user has edited as YAML, comments included.
 
         Args:
             section: its name.
-            written: `section:` and what stands under it.
+            written: `section:` and its content.
 
         Raises:
-            SettingsError: it isn't YAML, holds another section, or will not do.
+            SettingsError: not YAML, another section, or invalid.
         """
         document = _document(written, None)
         if not isinstance(document.data, dict) or list(document.data) != [section]:
-            raise SettingsError(f"The text isn't the section {section} alone: nothing was written.")
+            raise SettingsError(f"The text must be the section {section} and nothing else: nothing was written.")
         if document.problems:
             raise parse_settings(written).errors[section]
         checked_section(section, document.data[section], document)
         return put_section(self.text, section, written)
 
     def written(self, section: str) -> str:
-        """A section as it is written, with its comments; the least that will do where it isn't there yet."""
+        """A section as written, with its comments; a minimal valid one if the file doesn't have it yet."""
         _known(section)
         return section_text(self.text, section) or f"{section}:\n"
 
     def write(self, text: str, clock: Clock, how: str) -> SettingsFile:
-        """Writes the file: all of it or nothing.
+        """Writes the file atomically.
 
         Args:
-            text: the new content, as one of the methods above gives it.
-            clock: for the time of the version.
-            how: the command or page that does it.
+            text: the new content, from one of the methods above.
+            clock: for the version's time.
+            how: the command or page that writes.
 
         Returns:
-            The file as it is then; itself if the text is the same.
+            The file as it is then; `self` if the text is unchanged.
 
         Raises:
-            ChangedMeanwhile: somebody else has changed it since it was read.
-            SettingsError: the text isn't valid, or the file can't be written.
+            ChangedMeanwhile: the file was changed after it was read.
+            SettingsError: the text is invalid, or the file can't be written.
         """
         self.check(text)
         check_writable(self.path)
@@ -273,7 +271,7 @@ class SettingsFile:
         return SettingsFile.read(self.path)
 
     def restore(self, version: Version) -> str:
-        """The text of a former version, if it will still do.
+        """The text of a former version, if it is still valid.
 
         Raises:
             SettingsError: it is no longer valid.
@@ -282,10 +280,10 @@ class SettingsFile:
         return version.text
 
     def check(self, text: str) -> None:
-        """Refuses a text with a mistake that the file doesn't have already.
+        """Refuses a text with a mistake that the file doesn't already have.
 
         Raises:
-            SettingsError: says what and where.
+            SettingsError: names the mistake and its place.
         """
         new = parse_settings(text, self.path)
         if new.file_error is not None:
@@ -296,12 +294,12 @@ class SettingsFile:
                 raise SettingsError(error.message, "Nothing was written.")
 
     def difference(self, text: str) -> str:
-        """What a new text changes, as a unified diff; empty for nothing."""
+        """The changes in a new text as a unified diff; empty if there are none."""
         return difference(self.text, text, self.path.name)
 
 
 def difference(old: str, new: str, name: str) -> str:
-    """A unified diff of two versions of a settings file. What stands at a key like a secret's isn't shown."""
+    """A unified diff of two versions of a settings file. Values of keys that look secret are hidden."""
     lines = difflib.unified_diff(
         _without_secrets(old), _without_secrets(new), f"{name} before", f"{name} after", lineterm=""
     )
@@ -309,10 +307,10 @@ def difference(old: str, new: str, name: str) -> str:
 
 
 def read_json(section: str, text: str) -> tuple[dict[str, Any], Document]:
-    """A section's data out of JSON, and the line of each place.
+    """A section's data from JSON, with the line of each place.
 
     Raises:
-        SettingsError: it isn't a JSON object; says where.
+        SettingsError: not a JSON object; says where.
     """
     try:
         data = json.loads(text, object_pairs_hook=_each_once, parse_constant=_no_constant)
@@ -320,7 +318,7 @@ def read_json(section: str, text: str) -> tuple[dict[str, Any], Document]:
         where = f"line {error.lineno}, column {error.colno}"
         raise SettingsError(f"This isn't JSON: {where}: {error.msg}.", "Nothing was written.") from None
     except (ValueError, RecursionError) as error:
-        raise SettingsError(f"This isn't JSON that can be used: {error}.", "Nothing was written.") from None
+        raise SettingsError(f"This JSON can't be used: {error}.", "Nothing was written.") from None
     listed = SECTIONS[section].listed if section in SECTIONS else None
     if isinstance(data, list) and listed:
         data = {listed: data}
@@ -328,7 +326,7 @@ def read_json(section: str, text: str) -> tuple[dict[str, Any], Document]:
         raise SettingsError(f"{section} takes a JSON object, in braces.", "Nothing was written.")
     lines = Document()
     try:
-        # JSON is YAML, but for tabs, which JSON has only between its parts. It is read for its lines alone.
+        # JSON is YAML, except for tabs, which JSON has only between tokens. Parsed for its line numbers only.
         found = parse(f"{{{section}: {text}}}".replace("\t", " "))
         lines.lines = found.lines
     except DocumentError:
@@ -337,10 +335,10 @@ def read_json(section: str, text: str) -> tuple[dict[str, Any], Document]:
 
 
 def parse_place(text: str) -> Place:
-    """A place of the file out of what ``mistakes.place`` writes, or a person.
+    """Parses a place as written by ``mistakes.place`` or by a person.
 
     Raises:
-        SettingsError: it isn't one, or it begins with no section.
+        SettingsError: not a place, or it doesn't begin with a section.
     """
     parts: list[str | int] = []
     rest = text.strip()
@@ -350,18 +348,18 @@ def parse_place(text: str) -> Place:
     while rest:
         match = token.match(rest)
         if match is None:
-            raise SettingsError(f"{text} names no place.", "A place looks like surveys.objects[0].survey_type.")
+            raise SettingsError(f"{text} is not a place.", "A place looks like surveys.objects[0].survey_type.")
         number = match["number"]
         parts.append(int(number) if number is not None else match["quoted"] or match["single"] or match["word"])
         rest = rest[match.end() :]
     if not parts:
-        raise SettingsError("No place was named.", "A place looks like surveys.lookback_days.")
+        raise SettingsError("No place was given.", "A place looks like surveys.lookback_days.")
     _known(str(parts[0]))
     return tuple(parts)
 
 
 def _with(data: dict[str, Any], path: Place, value: Any) -> dict[str, Any]:
-    """The data of a section with another value in one place; what lies on the way is made."""
+    """The data of a section with a new value in one place; missing parents are created."""
     listed = SECTIONS[str(path[0])].listed
     if listed and (len(path) == 1 or isinstance(path[1], int)):
         path = (path[0], listed, *path[1:])
@@ -385,9 +383,9 @@ def _with(data: dict[str, Any], path: Place, value: Any) -> dict[str, Any]:
 
 
 def _value(text: str) -> Any:
-    """What a value on the command line says: a mapping, a list, a number, true, false or null; else it is a text.
+    """Parses a value from the command line: a mapping, list, number, true, false or null; otherwise text.
 
-    A text is taken letter by letter, as the shell has quoted it already: `NPS #1` holds no comment.
+    Text is taken literally, since the shell has already removed the quotes: `NPS #1` contains no comment.
     """
     try:
         document = parse(text)
@@ -401,10 +399,10 @@ def _value(text: str) -> Any:
 
 
 def _check_there(data: dict[str, Any], path: Place) -> None:
-    """Refuses a place that the data of a section don't have.
+    """Checks that a section's data have a place.
 
     Raises:
-        SettingsError: nothing is there.
+        SettingsError: they don't.
     """
     holder: Any = data
     for part in path[1:]:
@@ -456,12 +454,12 @@ def _sections(text: str) -> dict[str, Any]:
 
 
 def _is_switched(section: str) -> bool:
-    """Whether a section says of itself that its object is pulled, or its alerts sent."""
+    """Whether a section itself says whether its object is pulled, or its alerts are sent."""
     return "enabled" in SECTIONS[section].model_fields
 
 
 def _short(section: str, model: Section | None) -> dict[str, Any]:
-    """What has to be written of a section: not what goes without saying, but whether it is in use."""
+    """What must be written of a section: no defaults, except whether it is in use."""
     if model is None:
         return {}
     short = model.model_dump(mode="json", exclude_defaults=True)
@@ -472,13 +470,13 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for key, value in pairs:
         if key in data:
-            raise ValueError(f"{key} is there twice")
+            raise ValueError(f"{key} occurs twice")
         data[key] = value
     return data
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _without_secrets(text: str) -> list[str]:

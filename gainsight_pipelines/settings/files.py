@@ -1,4 +1,4 @@
-"""Small files that must never be half written: the settings file, `.env`."""
+"""Atomic writes of small files (the settings file, `.env`), and a lock for their writers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gainsight_pipelines.errors import SettingsError
 
 @contextlib.contextmanager
 def locked(folder: Path, name: str) -> Iterator[None]:
-    """Holds the lock of that name in a private folder, which is made where it is missing: one writer at a time."""
+    """Holds a named lock in a private folder, which is created if missing: one writer at a time."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600)
@@ -30,10 +30,10 @@ def locked(folder: Path, name: str) -> Iterator[None]:
 
 
 def why_read_only(path: Path) -> str | None:
-    """Why a file can't be written here, as a sentence; None where it can, be it there already or not.
+    """Why a file can't be written here, as a sentence; None if it can, whether or not it exists.
 
-    A mounted ConfigMap is such a file, and so is one whose folder belongs to somebody else: a file is replaced, so its
-    folder has to take the new one.
+    Examples: a mounted ConfigMap, or a file in another user's folder. Writing replaces the file, so its folder must be
+    writable.
     """
     for one in dict.fromkeys((path.absolute(), path.resolve())):
         folder = next(parent for parent in one.parents if parent.exists())
@@ -46,7 +46,7 @@ def why_read_only(path: Path) -> str | None:
 
 
 def check_writable(path: Path, todo: str = "Change it where it comes from.") -> None:
-    """Refuses to change a file that can't be written here, before anything is asked, shown or written.
+    """Refuses to change a read-only file, before anything is asked, shown or written.
 
     Raises:
         SettingsError: says why.
@@ -56,15 +56,15 @@ def check_writable(path: Path, todo: str = "Change it where it comes from.") -> 
 
 
 def write_whole(path: Path, text: str, *, mode: int | None = None) -> None:
-    """Puts a text in the place of a file, all of it or nothing. A byte order mark that the file begins with stays.
+    """Replaces a file's content atomically. A byte order mark at its beginning is kept.
 
     Args:
-        path: a link is followed.
-        text: its new content.
-        mode: its permissions; None: as they are, or as usual for a new file.
+        path: symbolic links are followed.
+        text: the new content.
+        mode: its permissions; None: unchanged, or the default for a new file.
 
     Raises:
-        SettingsError: the folder or the disk doesn't take it.
+        SettingsError: the folder isn't writable, or the disk is full.
     """
     path = path.resolve()
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
@@ -78,7 +78,7 @@ def write_whole(path: Path, text: str, *, mode: int | None = None) -> None:
                 stream.flush()
                 os.fsync(stream.fileno())
             if before is not None:
-                with contextlib.suppress(OSError):  # only root may give a file away
+                with contextlib.suppress(OSError):  # only root may change a file's owner
                     os.chown(beside, before.st_uid, before.st_gid)
                 beside.chmod(before.st_mode & 0o7777)
             if mode is not None:
@@ -89,7 +89,7 @@ def write_whole(path: Path, text: str, *, mode: int | None = None) -> None:
     except OSError as error:
         todo = "Let this user write there."
         if error.errno == errno.EBUSY:
-            todo = "A file that is mounted by itself can't be replaced: mount its folder."
+            todo = "A single mounted file can't be replaced: mount its folder."
         raise SettingsError(f"{path} can't be written: {error.strerror}.", todo) from None
 
 

@@ -1,7 +1,7 @@
-"""The versions of a settings file: each one that was written, with time and who, in the data folder beside it.
+"""The version history of a settings file, in the data folder beside it: each version with its time and author.
 
-A version is one JSON file that nobody else may read. A file that somebody changed by hand is kept as it was found
-before it is written over, unless it holds what looks like a secret: that shall not lie around twice.
+A version is one JSON file that only its owner can read. Changes made by hand are saved as versions before they are
+overwritten, unless the file seems to contain a secret: that shall not be stored twice.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gainsight_pipelines.settings.yaml_document import DocumentError, parse
 
 FOLDER = "settings_history"
 BY_HAND = "by hand"
-"""How a version came about that none of our commands has written."""
+"""The origin of a version that none of our commands has written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,12 @@ class Version:
     """One version of the settings file.
 
     Attributes:
-        number: counts from 1.
-        at: when it was written; for one that was found, when the file was changed last.
+        number: from 1.
+        at: when it was written; for a change by hand, the file's modification time.
         who: the operating system's user.
         how: the command, or "by hand".
-        fingerprint: of the text.
-        text: the file.
+        fingerprint: a hash of the text.
+        text: the content.
     """
 
     number: int
@@ -47,12 +47,12 @@ class Version:
 
 
 def fingerprint(text: str) -> str:
-    """What tells one text from another."""
+    """A hash of the text."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def who_am_i() -> str:
-    """The operating system's user, by name where it has one."""
+    """The operating system's user, by name if it has one."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -60,7 +60,7 @@ def who_am_i() -> str:
 
 
 class History:
-    """The versions of one settings file.
+    """The version history of one settings file.
 
     Args:
         settings_path: the file.
@@ -93,7 +93,7 @@ class History:
         return found
 
     def keep_found(self, text: str) -> None:
-        """Keeps the file as it lies there, if that isn't the latest version already."""
+        """Saves the current file as a version, unless it is the latest one."""
         versions = self.versions()
         if (versions and versions[-1].fingerprint == fingerprint(text)) or _holds_secret(text):
             return
@@ -107,7 +107,7 @@ class History:
         self.keep(text, datetime.fromtimestamp(state.st_mtime, UTC), owner, BY_HAND)
 
     def keep(self, text: str, at: datetime, who: str, how: str) -> Version:
-        """Adds a version. The data folder is there, and its lock is held."""
+        """Adds a version. The data folder must exist, and its lock be held."""
         self.folder.mkdir(parents=True, exist_ok=True)
         numbers = [int(path.stem) for path in self.folder.glob("[0-9]*.json")]
         version = Version(max(numbers, default=0) + 1, at, who, how, fingerprint(text), text)
@@ -132,7 +132,7 @@ def _holds_secret(text: str) -> bool:
     try:
         data = parse(text).data
     except DocumentError:
-        return True  # what can't be read can't be judged
+        return True  # unreadable: assume the worst
     return any(looks_secret(key) for key in _keys(data))
 
 

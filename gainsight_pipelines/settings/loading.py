@@ -1,7 +1,7 @@
-"""From a settings file to ``Settings``: each section validated by itself, whatever state the others are in.
+"""Loads a settings file into ``Settings``: each section is validated independently of the others.
 
-Nothing here raises for what a person can do wrong with the file: the mistakes are kept and come up where a section is
-asked for. No secret is read here, see ``secrets.py``.
+Nothing here raises for a user's mistake: mistakes are kept, and raised where their section is used. Secrets are read in
+``secrets.py``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from gainsight_pipelines.text import name_key
 PATH_VARIABLE = "GAINSIGHT_PIPELINES_SETTINGS"
 DEFAULT_NAME = "gainsight.yaml"
 DATA_FOLDER = ".gainsight_pipelines"
-"""Beside the settings file: former versions of it, the embedded server's data, Dagster's home."""
+"""Beside the settings file: its former versions, the embedded server's data, Dagster's home."""
 
 _WITHOUT_SECTION: Mapping[str, Section] = {
     "common": CommonSettings(),
@@ -48,7 +48,7 @@ S = TypeVar("S", bound=Section)
 
 
 class SectionMistakes(SettingsError):
-    """What is wrong with the data of one section; each mistake knows its place."""
+    """The mistakes in one section's data, each with its place."""
 
     def __init__(self, found: Sequence[mistakes.Mistake]) -> None:
         super().__init__("\n".join(str(mistake) for mistake in found), "Nothing was written.")
@@ -57,13 +57,13 @@ class SectionMistakes(SettingsError):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the settings file says. Immutable; a changed file is seen by loading again.
+    """The content of a settings file. Immutable; load again to see changes.
 
     Attributes:
-        path: where the file is, or was looked for; None for settings that came from no file.
-        file_error: why no section could be read at all.
-        errors: what is wrong, by section. A misspelt section stands under the one that was probably meant, if that
-            one isn't there, else under its own name.
+        path: the file's path, whether or not it exists; None for settings that are not from a file.
+        file_error: why no section could be read.
+        errors: the errors by section. A misspelled section is listed under the one that was probably meant, if that one
+            is missing; otherwise under its own name.
     """
 
     path: Path | None = None
@@ -75,12 +75,12 @@ class Settings:
 
     @property
     def gainsight(self) -> GainsightSettings | None:
-        """The tenant; None: not configured. Raises SettingsError if broken, as all of these do."""
+        """The tenant; None: not configured. Raises SettingsError if invalid, as all of these properties do."""
         return self._get("gainsight", GainsightSettings)
 
     @property
     def tenant(self) -> str | None:
-        """The host of the Gainsight tenant, as logs, metrics and alerts name it; None: it isn't known."""
+        """The Gainsight tenant's host, for logs, metrics and alerts; None: unknown."""
         if self.file_error is not None or "gainsight" in self.errors or self.gainsight is None:
             return None
         return urlsplit(self.gainsight.base_url).hostname
@@ -92,44 +92,44 @@ class Settings:
 
     @property
     def common(self) -> CommonSettings:
-        """What holds for all objects; the defaults where the section is missing."""
+        """The settings for all objects; the defaults if the section is missing."""
         return self._get("common", CommonSettings) or CommonSettings()
 
     def section(self, name: str) -> Section | None:
-        """A section by its name; None: it isn't in the file. Raises SettingsError if it is broken."""
+        """A section by name; None: not in the file. Raises SettingsError if it is invalid."""
         return self._get(name, SECTIONS[name])
 
     def of(self, model: type[S]) -> S | None:
-        """The section of that model; None: it isn't in the file. Raises SettingsError if it is broken."""
+        """A section by its model; None: not in the file. Raises SettingsError if it is invalid."""
         return self._get(next(name for name, each in SECTIONS.items() if each is model), model)
 
     @property
     def schedules(self) -> Schedules:
-        """When the pulls run; the defaults where the section is missing."""
+        """When the pulls run; the defaults if the section is missing."""
         return self._get("schedules", SchedulesSettings) or SchedulesSettings()
 
     @property
     def store(self) -> StoreSettings:
-        """Where in the database everything lands; the defaults where the section is missing."""
+        """Where the store is in the database; the defaults if the section is missing."""
         return self._get("store", StoreSettings) or StoreSettings()
 
     @property
     def alerts(self) -> AlertSettings | None:
-        """What is worth a message; None: nothing is."""
+        """Which alerts to send; None: none."""
         found = self._get("alerts", AlertSettings)
         return found if found is not None and found.enabled else None
 
     @property
     def retention(self) -> RetentionSettings | None:
-        """What is deleted by itself; None: nothing."""
+        """What is purged automatically; None: nothing."""
         found = self._get("retention", RetentionSettings)
         return found if found is not None and found.enabled else None
 
     def crm_id_field(self) -> str | None:
-        """The company's field with the CRM id, by which all objects are matched: told wherever it can be.
+        """The company field with the CRM id, by which all objects are matched. Works despite other mistakes.
 
         Raises:
-            SettingsError: its section is broken in such a way that it can't be told.
+            SettingsError: its section is so invalid that it can't be determined.
         """
         if COMPANIES.section in self.errors and self.file_error is None and self._crm_id_field_if_broken:
             return self._crm_id_field_if_broken[0]
@@ -137,30 +137,30 @@ class Settings:
         return company.crm_id_field if company else None
 
     def unread(self) -> tuple[SettingsError, ...]:
-        """What is wrong with sections that nothing reads, such as a misspelt one: no pull would ever say it."""
+        """Errors of sections that nothing reads, such as a misspelled one: no pull would ever report them."""
         return tuple(error for name, error in self.errors.items() if name not in SECTIONS)
 
     def object_names(self) -> tuple[str, ...]:
-        """The pulls that are configured and not disabled: company, activity, survey_<object> …, product_usage.
+        """The configured pulls that are not disabled: company, activity, survey_<object> …, product_usage.
 
-        A broken section counts, so that its pull stays visible and fails with the reason; its own name stands for rows
-        whose objects can't be told.
+        The pulls of an invalid section are included, so that they stay visible and fail with the reason. If the objects
+        of its rows can't be determined, the section's name stands for them.
         """
         return tuple(self._sections_of)
 
     def section_of(self, name: str) -> str:
-        """The section that configures a pull; what is no pull is taken for a section."""
+        """The section that configures a pull. Any other name is returned as a section."""
         return self._sections_of.get(name, name)
 
     def effective(self, section: str | None = None) -> Any:
-        """The settings as they hold, defaults filled in, as JSON-able data without a secret.
+        """The effective settings, defaults filled in, as JSON-able data without secrets.
 
         Args:
-            section: the name of one section; None: all of them, null where missing, with the broken ones under
-                "errors" instead.
+            section: the name of one section; None: all of them; missing ones are null, invalid ones are listed under
+                "errors".
 
         Raises:
-            SettingsError: no such section, that section is broken or isn't in the file, or the file can't be used.
+            SettingsError: no such section, the section is invalid or missing, or the file can't be read.
         """
         if section is not None:
             return self._effective_section(section)
@@ -196,16 +196,16 @@ class Settings:
 
 
 def settings_path(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path:
-    """Where the settings file is: as given, else GAINSIGHT_PIPELINES_SETTINGS, else ./gainsight.yaml; absolute."""
+    """The path of the settings file: as given, or GAINSIGHT_PIPELINES_SETTINGS, or ./gainsight.yaml; absolute."""
     return (path or Path(environ.get(PATH_VARIABLE) or DEFAULT_NAME)).expanduser().absolute()
 
 
 def load_settings(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Reads the settings file. Never raises for what a person can do wrong: see ``Settings.file_error`` and ``errors``.
+    """Reads the settings file. Never raises for a user's mistake: see ``Settings.file_error`` and ``errors``.
 
     Args:
-        path: the file; None: where ``settings_path`` says.
-        environ: the environment to take the path from.
+        path: the file; None: as ``settings_path`` decides.
+        environ: the environment with the path.
     """
     try:
         where = settings_path(path, environ)
@@ -219,11 +219,11 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
 
 
 def parse_settings(text: str, path: Path | None = None) -> Settings:
-    """Settings from the text of a file, as ``load_settings`` gives them: for checking a text before it is written.
+    """Parses the text of a settings file, like ``load_settings``; to validate a text before it is written.
 
     Args:
         text: the YAML.
-        path: where the text is from, for messages.
+        path: the text's origin, for messages.
     """
     name = str(path or "The settings text")
     try:
@@ -234,24 +234,24 @@ def parse_settings(text: str, path: Path | None = None) -> Settings:
         todo = "`gainsight-pipelines init` fills it; or start from gainsight.example.yaml."
         return Settings(path=path, file_error=SettingsError(f"{name} is empty.", todo))
     if not isinstance(document.data, dict):
-        message = f"{name} isn't a mapping of sections."
+        message = f"{name} is not a mapping of sections."
         return Settings(path=path, file_error=SettingsError(message, f"The sections are {', '.join(SECTIONS)}."))
     return _validated(document, path)
 
 
 def checked_section(section: str, data: object, document: Document | None = None) -> Section | None:
-    """The model of one section's data, before they are written anywhere.
+    """Validates one section's data before they are written.
 
     Args:
         section: its name, one of SECTIONS.
-        data: what shall stand there.
-        document: where the data are from, for the line of each mistake.
+        data: the section's new content.
+        document: the source of the data, for line numbers in mistakes.
 
     Returns:
-        The model; None for a primary CRM that says of itself that it is not connected.
+        The model; None for a primary CRM that is explicitly not connected.
 
     Raises:
-        SectionMistakes: with each thing that will not do.
+        SectionMistakes: lists each mistake.
     """
     found: list[mistakes.Mistake] = []
     model = _section(section, data, document or Document(), found)
@@ -261,7 +261,7 @@ def checked_section(section: str, data: object, document: Document | None = None
 
 
 def settings_of(data: Mapping[str, Any], path: Path | None = None) -> Settings:
-    """Settings from data that stand in no file yet.
+    """Settings from data that are not in a file yet.
 
     Args:
         data: by section.
@@ -271,15 +271,15 @@ def settings_of(data: Mapping[str, Any], path: Path | None = None) -> Settings:
 
 
 def read_text(path: Path) -> str:
-    """The text of the settings file.
+    """Reads the text of the settings file.
 
     Raises:
-        SettingsError: it isn't there, can't be read, or is nothing that a settings file could be.
+        SettingsError: missing, unreadable, or not a settings file.
     """
     try:
         if not path.exists():
             todo = (
-                "`gainsight-pipelines init` makes it; or copy gainsight.example.yaml there, or name another file in"
+                "`gainsight-pipelines init` creates it; or copy gainsight.example.yaml there, or name another file in"
                 f" {PATH_VARIABLE}."
             )
             raise SettingsError(f"There is no settings file {path}.", todo)
@@ -291,7 +291,7 @@ def read_text(path: Path) -> str:
         reason = getattr(error, "strerror", None) or "no such path"
         raise SettingsError(f"The settings file {path} can't be read: {reason}.", "Let this user read it.") from None
     if len(content) > MAX_BYTES:
-        raise SettingsError(f"{path} is larger than 1 MB: that is no settings file.", f"Look at {PATH_VARIABLE}.")
+        raise SettingsError(f"{path} is larger than 1 MB: that is no settings file.", f"Check {PATH_VARIABLE}.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -299,7 +299,7 @@ def read_text(path: Path) -> str:
 
 
 def _validated(document: Document, path: Path | None) -> Settings:
-    """Each section by itself."""
+    """Validates each section independently."""
     data: dict[str, Any] = document.data
     sections: dict[str, Section] = {}
     wrong: dict[str, list[mistakes.Mistake]] = {}
@@ -327,7 +327,7 @@ def _validated(document: Document, path: Path | None) -> Settings:
 
 
 def _section(name: str, value: object, document: Document, found: list[mistakes.Mistake]) -> Section | None:
-    """The model of a section, or None; what is wrong with it is added to `found`."""
+    """The model of a section, or None; mistakes are appended to `found`."""
     if value is None:
         value = {}
     if not isinstance(value, dict) and not (isinstance(value, list) and SECTIONS[name].listed):
@@ -339,7 +339,7 @@ def _section(name: str, value: object, document: Document, found: list[mistakes.
         and all(item is None for item in value.values())
         and set(value) <= {"kind"}
     ):
-        return None  # a section whose kind is left empty: not connected
+        return None  # a section with an empty kind: not connected
     try:
         return SECTIONS[name].model_validate(value)
     except ValidationError as error:
@@ -348,13 +348,13 @@ def _section(name: str, value: object, document: Document, found: list[mistakes.
 
 
 def _plain(model: Section) -> Any:
-    """A section as JSON-able data, as it is written."""
+    """A section as JSON-able data, as it would be written."""
     data = model.model_dump(mode="json")
     return data[model.listed] if model.listed else data
 
 
 def _problem_keys(document: Document) -> list[str]:
-    """First keys of places that the document couldn't keep, some of which are not in the data."""
+    """The first keys of places that the document couldn't represent; some are not in the data."""
     return [str(problem.path[0]) for problem in document.problems if problem.path]
 
 
@@ -365,7 +365,7 @@ def _meant(name: str, data: Mapping[str, Any]) -> str:
 
 
 def _error(section: str, found: Iterable[mistakes.Mistake], path: Path | None) -> SettingsError:
-    """All mistakes of a section as one error, one line each."""
+    """A section's mistakes as one error, one line each."""
     lines = [str(mistake) for mistake in found]
     name = path.name if path else "the settings text"
     todo = f"Correct {path or 'it'}."
@@ -376,7 +376,7 @@ def _error(section: str, found: Iterable[mistakes.Mistake], path: Path | None) -
 
 
 def _is_disabled(name: str, data: Mapping[str, Any], sections: Mapping[str, Section]) -> bool:
-    """Whether a pull is switched off. A broken section counts as on unless it says `enabled: false` by itself."""
+    """Whether a pull is switched off. An invalid section counts as on, unless it says `enabled: false`."""
     if name in sections:
         return not getattr(sections[name], "enabled", True)
     raw = data.get(name)
@@ -384,7 +384,7 @@ def _is_disabled(name: str, data: Mapping[str, Any], sections: Mapping[str, Sect
 
 
 def _taken(sections: Mapping[str, Section], document: Document) -> list[tuple[str, mistakes.Mistake]]:
-    """Rows for any object that name one which has a section of its own, or whose pull would have another's name."""
+    """Rows under `objects` for an object that has its own section, or whose pull would have a name already taken."""
     pulls = {
         section: list(definition.pulls(sections[section]))
         for section, definition in DEFINITIONS.items()
@@ -403,7 +403,7 @@ def _taken(sections: Mapping[str, Section], document: Document) -> list[tuple[st
             if name in owners:
                 text = f"{mistakes.place(path)} is {name}, which the section {owners[name]} pulls; remove the row"
             elif pull.name in names:
-                text = f"{mistakes.place(path)} is {name}, a name that the section {names[pull.name]} has already"
+                text = f"{mistakes.place(path)} is {name}, a name that the section {names[pull.name]} already has"
             else:
                 continue
             found.append((section, mistakes.Mistake(document.line(path), text, path)))
@@ -411,7 +411,7 @@ def _taken(sections: Mapping[str, Section], document: Document) -> list[tuple[st
 
 
 def _pulls(data: Mapping[str, Any], sections: Mapping[str, Section], wrong: Collection[str]) -> dict[str, str]:
-    """The names of the pulls that are configured and not disabled, each with its section."""
+    """The configured pulls that are not disabled, each with its section."""
     found: dict[str, str] = {}
     for section, definition in DEFINITIONS.items():
         if (section not in sections and section not in wrong) or _is_disabled(section, data, sections):
@@ -424,7 +424,7 @@ def _pulls(data: Mapping[str, Any], sections: Mapping[str, Section], wrong: Coll
 
 
 def _crm_id_field(raw: object, document: Document) -> list[str | None]:
-    """`crm_id_field` of a company section that may be broken elsewhere; nothing if it can't be told for certain."""
+    """`crm_id_field` of a company section that may be invalid elsewhere; empty if it is not certain."""
     own = {"crm_id_field": raw["crm_id_field"]} if isinstance(raw, dict) and "crm_id_field" in raw else {}
     is_told = isinstance(raw, dict) and (own or set(raw) <= set(COMPANIES.model.model_fields))
     if not is_told or {(COMPANIES.section,), (COMPANIES.section, "crm_id_field")} & {

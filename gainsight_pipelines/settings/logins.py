@@ -1,6 +1,6 @@
-"""Ways to log in to Gainsight, Salesforce and HubSpot: which variables each takes, and what people call them.
+"""The ways to log in to Gainsight, Salesforce and HubSpot: their variables, with labels and hints for forms.
 
-Data alone. ``crm.credentials`` and ``gainsight`` read the variables; here they have names and explanations for forms.
+Data only. ``crm.credentials`` and ``gainsight`` read the variables.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One variable of the environment or of `.env`.
+    """A variable of the environment or of `.env`.
 
-    `hint`: what it holds, as a sentence; "" where the label says it. `is_secret`: it is never shown. `is_optional`: the
-    login works without it. `may_be_empty`: it has to be set, be it to nothing.
+    `hint`: its content, as a sentence; "" if the label says enough. `is_secret`: never shown. `is_optional`: the login
+    works without it. `may_be_empty`: it must be set, but may be empty.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """One way to log in. It is the one in use where any of `marks` is set and no login before it is in use."""
+    """One way to log in. In use if any of `marks` is set and no login before it is in use."""
 
     key: str
     title: str
@@ -117,19 +117,19 @@ LOGINS: Mapping[str, tuple[Login, ...]] = {
         ),
     ),
 }
-"""By service. Of several logins that are set, the first is used."""
+"""By service. If several logins are set, the first is used."""
 
 USUAL = {"gainsight": "api-key", "salesforce": "client-credentials"}
-"""Offered first where nothing is set and the first login isn't the usual one."""
+"""The login to offer first if nothing is set, where that isn't the first one."""
 
 
 def login_in_use(service: str, is_set: Callable[[str], bool]) -> Login | None:
-    """The login that the variables select; None where none is set."""
+    """The login that the variables select; None if none is set."""
     return next((login for login in LOGINS[service] if any(map(is_set, login.marks))), None)
 
 
 def usual_login(service: str) -> Login:
-    """The login to offer where none is set."""
+    """The login to offer if none is set."""
     usual = USUAL.get(service)
     return next((login for login in LOGINS[service] if login.key == usual), LOGINS[service][0])
 

@@ -1,6 +1,6 @@
-"""What is wrong with a section, as sentences: the place, the value, what would do. No secret gets into them.
+"""Error messages for a section's mistakes: the place, the value, and what is expected.
 
-A value is never shown where a key on its way looks like a secret's, nor for a key that isn't a setting.
+Values are hidden if a key on the way looks secret or is not a setting, so no secret gets into a message.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SECRET = re.compile(
 _MAX_SHOWN = 60
 
 _SECRET_VARIABLES: Mapping[str, tuple[tuple[str, str], ...]] = {
-    # section → (what the key holds, variable); the first hit counts, the last one is the section's usual secret
+    # section → (what the key holds, variable); the first match wins, the last entry is the section's usual secret
     "primary_crm": (
         ("security", "SALESFORCE_SECURITY_TOKEN"),
         ("token", "HUBSPOT_ACCESS_TOKEN"),
@@ -41,7 +41,7 @@ _SECRET_VARIABLES: Mapping[str, tuple[tuple[str, str], ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One wrong thing in the file; `text` is a sentence without its full stop, `path` the place that it is about."""
+    """One mistake in the file; `text` is a sentence without its full stop, `path` is its place."""
 
     line: int | None
     text: str
@@ -52,17 +52,17 @@ class Mistake:
 
 
 def looks_secret(key: str) -> bool:
-    """Whether a key is named like one that holds a secret."""
+    """Whether a key's name suggests a secret."""
     return _SECRET.search(key.replace("-", "_").replace(" ", "_")) is not None
 
 
 def unknown_section(name: str, document: Document) -> Mistake:
-    """A top-level key that is no section."""
+    """The mistake for an unknown top-level key."""
     return Mistake(document.line((name,)), _unknown((name,), SECTIONS), (name,))
 
 
 def not_a_mapping(section: str, value: object, document: Document) -> Mistake:
-    """A section that holds a scalar or a list. The value isn't shown: it may be a key put in the wrong place."""
+    """The mistake for a section that is a scalar or a list. The value is hidden: it may be a misplaced key."""
     kind = "a list" if isinstance(value, list) else "a single value"
     model = SECTIONS[section]
     takes = f"a mapping with the settings {', '.join(model.model_fields)}"
@@ -73,28 +73,28 @@ def not_a_mapping(section: str, value: object, document: Document) -> Mistake:
 
 
 def problems(section: str, document: Document) -> Iterator[Mistake]:
-    """What the document itself couldn't keep of a section."""
+    """What the document couldn't represent of a section."""
     for problem in document.problems:
         if problem.path[:1] == (section,):
             yield Mistake(document.line(problem.path), f"{place(problem.path)} {problem.text}", problem.path)
 
 
 def invalid(section: str, error: ValidationError, document: Document) -> Iterator[Mistake]:
-    """What pydantic found in a section."""
+    """Pydantic's findings in a section, as mistakes."""
     found = error.errors(include_url=False)
     for details in found:
         if details["type"] == "too_short" and any(len(other["loc"]) > len(details["loc"]) for other in found):
-            continue  # it counts the rows that will do, and those that won't have their own mistakes
+            continue  # it counts the valid rows; the invalid ones have their own mistakes
         path = (section, *(part for part in details["loc"] if part != "[key]"))
         written = path
         if path[1:2] == (SECTIONS[section].listed,):
-            written = (section, *path[2:])  # its rows stand under the section itself
+            written = (section, *path[2:])  # the rows are written directly under the section
         is_of_file = isinstance(document.data, dict) and not isinstance(document.data.get(section), dict)
         yield Mistake(document.line(written), _sentence(written, details), written if is_of_file else path)
 
 
 def place(path: Path) -> str:
-    """A place of the file as a person would write it: surveys.objects[1].object."""
+    """A place in the file as a person would write it: surveys.objects[1].object."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{_shortened(part)}" if text else _shortened(part)
@@ -102,7 +102,7 @@ def place(path: Path) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as it may stand in a message: short, printable, on one line."""
+    """A value for a message: short, printable, on one line."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, dict | list | tuple):
@@ -121,9 +121,9 @@ def _sentence(path: Path, details: ErrorDetails) -> str:
     if kind == "missing":
         return f"{place(path)} is missing; {_takes(field)}"
     if any(looks_secret(key) for key in keys):
-        return f"{place(path)} has a value that will not do; {_takes(field)}. {_belongs(path)}"
+        return f"{place(path)} has an invalid value; {_takes(field)}. {_belongs(path)}"
     reason = str(details["ctx"]["error"]) if kind == "value_error" and "ctx" in details else ""
-    if len(path) == 1 and reason:  # a rule over several settings of the section
+    if len(path) == 1 and reason:  # a rule about several settings of the section
         return f"{path[0]}.{reason}"
     if reason:
         return f"{place(path)} {reason}"
@@ -174,7 +174,7 @@ def _takes(field: FieldInfo | None) -> str:
 
 
 def _field(path: Path) -> tuple[type[Section] | None, FieldInfo | None]:
-    """The model that holds the last key of a path, and the innermost field on the way there."""
+    """The model with the last key of a path, and the innermost field on the way there."""
     model: type[Section] | None = SECTIONS.get(str(path[0]))
     holder, field = model, None
     for part in path[1:]:
@@ -192,7 +192,7 @@ def _field(path: Path) -> tuple[type[Section] | None, FieldInfo | None]:
 
 
 def model_in(annotation: Any) -> type[Section] | None:
-    """The model inside of an optional, a list or a plain annotation; None for a scalar."""
+    """The model inside an optional, a list or a plain annotation; None for a scalar."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return annotation
     if get_origin(annotation) in {Union, UnionType, tuple, Annotated}:

@@ -1,7 +1,7 @@
-"""The sections of the settings file that belong to no object, and all sections together.
+"""The sections of the settings file that belong to no object, and the list of all sections.
 
-Every name, default and limit of an object's own section stands with the object, in `objects/`. No file is read here and
-no secret has a place.
+Sections of objects are defined with the object, in `objects/`. This module reads no file, and secrets have no place in
+it.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from gainsight_pipelines.settings import validators
 from gainsight_pipelines.text import name_key
 
 ALERTS_VARIABLE = "GAINSIGHT_PIPELINES_ALERTS_URLS"
-"""Where messages go: apprise URLs, which hold secrets."""
+"""Where messages are sent: apprise URLs, which contain secrets."""
 
 NOT_A_PRIMARY_CRM = (
-    "can't be gainsight: the account record (domain, parent, ARR, renewal date, owner) has to be owned "
-    "by Salesforce or HubSpot, and Gainsight only adds its own data to accounts that are there. "
+    "can't be gainsight: the account record (domain, parent, ARR, renewal date, owner) must be owned "
+    "by Salesforce or HubSpot, and Gainsight only adds its own data to existing accounts. "
     "It takes salesforce or hubspot"
 )
 
@@ -40,7 +40,7 @@ Owner = Annotated[str, Field(strict=True, max_length=255, pattern=validators.OWN
 
 
 class GainsightSettings(Section):
-    """The tenant. GAINSIGHT_API_KEY, or GAINSIGHT_CLIENT_ID and GAINSIGHT_CLIENT_SECRET, hold its credential."""
+    """The tenant. Its credentials are in GAINSIGHT_API_KEY, or GAINSIGHT_CLIENT_ID and GAINSIGHT_CLIENT_SECRET."""
 
     base_url: Annotated[
         str,
@@ -65,14 +65,14 @@ class GainsightSettings(Section):
 
 
 CheckName = Literal["match_rate", "response_limit", "schema_drift", "unmapped_categories", "unreadable_values"]
-"""The checks that an alert can be about."""
+"""The checks that can raise an alert."""
 
 ALL_CHECKS: tuple[CheckName, ...] = get_args(CheckName)
 CHECKS = Takes(f"a list of {', '.join(ALL_CHECKS[:-1])} and {ALL_CHECKS[-1]}; []: off")
 RUNS = Takes("a whole number from 0 to 20; 0: off")
 TURNS = Takes("a number from 1 to 100, or 0: off")
 
-AS_ABOVE = "In place of the setting of the same name for all objects; null: no different."
+AS_ABOVE = "Replaces the setting of the same name for this object; null: not different."
 
 
 def _or_null(takes: Takes) -> Takes:
@@ -90,16 +90,14 @@ Turns = Annotated[StrictFloat, AfterValidator(_turns)]
 
 
 class ObjectAlerts(Section):
-    """Alerts of one object, where they aren't as for all."""
+    """Alerts of one object, where they differ from the others'."""
 
     object: Annotated[
         ObjectName,
-        Field(description="The pull as `status` names it, or its section of the settings."),
+        Field(description="The pull as named by `status`, or a section of the settings."),
         Takes("the name of a pull, such as activity or survey_survey_response, or of a section"),
     ]
-    enabled: Annotated[
-        StrictBool, Field(description="Whether there are any alerts of this object."), Takes("true or false")
-    ] = True
+    enabled: Annotated[StrictBool, Field(description="Whether this object has alerts."), Takes("true or false")] = True
     failed_runs: Annotated[RunCount | None, Field(description=AS_ABOVE), _or_null(RUNS)] = None
     late_turns: Annotated[Turns | None, Field(description=AS_ABOVE), _or_null(TURNS)] = None
     checks: Annotated[tuple[CheckName, ...] | None, Field(description=AS_ABOVE), _or_null(CHECKS)] = None
@@ -108,20 +106,20 @@ class ObjectAlerts(Section):
 
 
 class AlertSettings(Section):
-    """Messages when something starts to be wrong and when it is right again, to GAINSIGHT_PIPELINES_ALERTS_URLS."""
+    """Messages when a problem starts and when it is over, sent to GAINSIGHT_PIPELINES_ALERTS_URLS."""
 
     enabled: Annotated[StrictBool, Field(description="Whether there are any alerts."), Takes("true or false")] = True
     failed_runs: Annotated[
         RunCount,
-        Field(description="A pull failed so often in a row. One that trying again can't mend counts at once."),
+        Field(description="Failed pulls in a row. A failure that a retry can't fix counts at once."),
         RUNS,
     ] = 2
     late_turns: Annotated[
-        Turns, Field(description="No pull completed for so many of the longest interval between its runs."), TURNS
+        Turns, Field(description="No completed pull for this multiple of the longest interval between runs."), TURNS
     ] = 1.25
     gate_minutes: Annotated[
         StrictInt,
-        Field(ge=0, le=10_080, description="The primary CRM has been away for so long."),
+        Field(ge=0, le=10_080, description="Minutes for which the primary CRM has been unavailable."),
         Takes("a whole number from 0 to 10080; 0: off"),
     ] = 15
     rejected_key: Annotated[
@@ -130,10 +128,10 @@ class AlertSettings(Section):
     rejected: Annotated[StrictBool, Field(description="Records could not be stored."), Takes("true or false")] = True
     checks: Annotated[
         tuple[CheckName, ...],
-        Field(description="The checks to tell of, once they have warned for `warned_runs`."),
+        Field(description="The checks to report, once they have warned for `warned_runs`."),
         CHECKS,
     ] = ALL_CHECKS
-    warned_runs: Annotated[RunCount, Field(description="A check has warned for so many runs in a row."), RUNS] = 2
+    warned_runs: Annotated[RunCount, Field(description="Runs in a row for which a check has warned."), RUNS] = 2
     dagster_url: Annotated[
         str | None,
         Field(description="Address of the Dagster UI, for a link to the run in each message."),
@@ -141,8 +139,8 @@ class AlertSettings(Section):
     ] = None
     objects: Annotated[
         tuple[ObjectAlerts, ...],
-        Field(description="Objects whose alerts aren't as above."),
-        Takes("a list of rows with an object and what differs for it"),
+        Field(description="Objects whose alerts differ."),
+        Takes("a list of rows with an object and its differing settings"),
     ] = ()
 
     @model_validator(mode="before")
@@ -150,7 +148,7 @@ class AlertSettings(Section):
     def _no_targets(cls, value: Any) -> Any:
         for name in ("url", "urls", "target", "targets") if isinstance(value, dict) else ():
             if name in value:
-                raise ValueError(f"{name} doesn't belong here: targets hold secrets. Set {ALERTS_VARIABLE} in .env")
+                raise ValueError(f"{name} doesn't belong here: targets contain secrets. Set {ALERTS_VARIABLE} in .env")
         return value
 
     @field_validator("dagster_url", mode="before")
@@ -166,7 +164,7 @@ class AlertSettings(Section):
 
 
 class AccountFields(Section):
-    """CRM field for each account property, where it isn't the usual one."""
+    """The CRM field of each account property, where it isn't the usual one."""
 
     domain: Annotated[
         FieldName | None,
@@ -196,7 +194,7 @@ class AccountFields(Section):
 
 
 class PrimaryCRMSettings(Section):
-    """The CRM that owns the account record. Without this section every pull stays gated."""
+    """The CRM that owns the accounts. Without this section, nothing is pulled."""
 
     kind: Annotated[
         Literal["salesforce", "hubspot"],
@@ -218,11 +216,11 @@ class PrimaryCRMSettings(Section):
 
 
 class CommonSettings(Section):
-    """What holds for all objects."""
+    """Settings for all objects."""
 
     gsid_field: Annotated[
         FieldName | None,
-        Field(description="CRM account field with the GSID: the fallback where a record has no direct match."),
+        Field(description="CRM account field with the GSID: used if a record has no direct match."),
         Takes(f"{FIELD_WORDS} of the CRM's account object, or null"),
     ] = None
     owners: Annotated[
@@ -237,7 +235,7 @@ CRON = Takes("a cron expression of five fields like '0 */4 * * *', or null")
 
 
 class Schedules(Section):
-    """When the pulls run by themselves. The documented cadences hold where nothing is set."""
+    """When the pulls run automatically. The documented cadences apply by default."""
 
     timezone: Annotated[
         str,
@@ -259,7 +257,7 @@ class Schedules(Section):
         return value
 
     def cron_of(self, section: str, name: str) -> str | None:
-        """The cron expression that is set for a pull; None: the documented cadence holds."""
+        """The cron expression set for a pull; None: the documented cadence applies."""
         found = getattr(self, section)
         if isinstance(found, Mapping):
             found = next((cron for each, cron in found.items() if name_key(each) == name), None)
@@ -268,7 +266,7 @@ class Schedules(Section):
 
 def _cron_of(name: str) -> Any:
     if DEFINITIONS[name].is_each_scheduled:
-        what = f"Cron expressions for {name}, by the object's name; where there is none, the documented cadence."
+        what = f"Cron expressions for {name}, by object name; otherwise the documented cadence."
         return (Annotated[Mapping[ObjectName, str | None], Field(description=what), CRONS], Field(default_factory=dict))
     every = "every object of" if DEFINITIONS[name].rows else ""
     what = " ".join(f"Cron expression for {every} {name}; null: the documented cadence.".split())
@@ -283,11 +281,11 @@ SchedulesSettings: type[Schedules] = create_model(
 )
 
 with warnings.catch_warnings():
-    # pydantic 1 had a method of that name, which nobody calls on a section.
+    # pydantic 1 had a method of that name; nothing calls it on a section.
     warnings.filterwarnings("ignore", 'Field name "schema"')
 
     class StoreSettings(Section):
-        """Where in the database everything lands. GAINSIGHT_PIPELINES_DATABASE_URL names the database."""
+        """Where in the database the tables are. GAINSIGHT_PIPELINES_DATABASE_URL names the database."""
 
         schema: Annotated[
             str,
@@ -305,13 +303,13 @@ AGE = Field(ge=8, le=36_500)
 
 
 class RetentionSettings(Section):
-    """What is deleted by itself once it is old: the tenant's runs in Dagster with their events, and what tells of them.
+    """What is purged automatically once it is old: the tenant's Dagster runs with their events, and their records.
 
-    Pulled data always stay.
+    Pulled data are never purged.
     """
 
     enabled: Annotated[
-        StrictBool, Field(description="Whether anything is deleted by itself."), Takes("true or false")
+        StrictBool, Field(description="Whether anything is purged automatically."), Takes("true or false")
     ] = False
     runs_days: Annotated[
         StrictInt,
@@ -360,7 +358,7 @@ class SchemaContract(Section):
 
 
 class DeliverySettings(Section):
-    """The warehouse that `deliver` brings tables to. Its credentials are found as dlt finds them, never here."""
+    """The warehouse that `deliver` copies tables to. dlt finds its credentials; they are never here."""
 
     destination: Annotated[
         str,
@@ -404,4 +402,4 @@ SECTIONS: Mapping[str, type[Section]] = {
     "retention": RetentionSettings,
     "delivery": DeliverySettings,
 }
-"""The sections of the file, in the order in which they are documented."""
+"""The sections of the file, in documentation order."""

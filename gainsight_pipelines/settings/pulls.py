@@ -1,4 +1,4 @@
-"""The pulls that the settings ask for: one per configured object."""
+"""The pulls that the settings configure: one per object."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gainsight_pipelines.settings.loading import Settings
 
 
 def configured_pulls(settings: Settings) -> dict[str, ObjectPull | SettingsError]:
-    """Each enabled pull by its name; the error in its place where its section is broken, so that the others go on."""
+    """Each enabled pull by name; if its section is invalid, the error in its place, so that other pulls go on."""
     found: dict[str, ObjectPull | SettingsError] = {}
     for name in settings.object_names():
         error = settings.errors.get(settings.section_of(name))
@@ -21,7 +21,7 @@ def find_pull(settings: Settings, name: str) -> ObjectPull:
     """The pull of that name.
 
     Raises:
-        SettingsError: its section is broken.
+        SettingsError: its section is invalid.
         NotEnabled: the settings have no such object.
     """
     if name in settings.object_names():

@@ -1,4 +1,4 @@
-"""docs/settings.md, made from the models: every setting with what it takes, its default and its meaning."""
+"""Generates docs/settings.md from the models: every setting with its values, default and meaning."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ INTRODUCTION = """\
 models. -->
 
 One YAML file: `gainsight.yaml` in the working directory, or the path in `GAINSIGHT_PIPELINES_SETTINGS` or `--settings`.
-[`gainsight.example.yaml`](../gainsight.example.yaml) has all of it with comments, [`examples/`](../examples) has files
-for common tenants. Secrets are never in it: they come from the environment, from `.env` beside it, or from files that
-either names ([`.env.example`](../.env.example)).
+[`gainsight.example.yaml`](../gainsight.example.yaml) shows all settings with comments; [`examples/`](../examples) has
+files for common tenants. Secrets are never in it: they come from the environment, from `.env` beside it, or from files
+that either names ([`.env.example`](../.env.example)).
 
-- A section that is missing is not configured; an object's section that is missing is not pulled.
-- Each section is checked by itself: a mistake in one stops its own pulls and no others. An unknown name is a mistake.
-- A run reads the file anew. Objects that are new or gone and other schedules are seen when Dagster's code location is
+- A missing section is not configured; an object without its section is not pulled.
+- Each section is validated independently: a mistake stops its own pulls only. An unknown name is a mistake.
+- Each run reads the file again. New and removed objects, and new schedules, appear when Dagster's code location is
   reloaded: by [the settings page](settings-page.md), or by the commands below with `--dagster` and its address.
 
 ## Changing them
 
 | command | does |
 |---|---|
-| `gainsight-pipelines settings show [SECTION]` | what holds, defaults filled in, as JSON |
-| `gainsight-pipelines settings set surveys.lookback_days 7` | one setting (see below) |
-| `gainsight-pipelines settings unset surveys.lookback_days` | one setting out of the file: its default holds again |
-| `gainsight-pipelines settings edit SECTION [--json]` | a section in your editor, as it stands in the file or as JSON |
-| `gainsight-pipelines settings diff [VERSION]` | what has changed since |
-| `gainsight-pipelines settings history` | the versions: when, by whom, how |
-| `gainsight-pipelines settings restore VERSION` | an earlier version again |
-| `gainsight-pipelines schema` | the JSON Schema, for editors |
-| `gainsight-pipelines settings-page` | all of it in a browser: [the settings page](settings-page.md) |
+| `gainsight-pipelines settings show [SECTION]` | shows the effective settings, defaults filled in, as JSON |
+| `gainsight-pipelines settings set surveys.lookback_days 7` | changes one setting (see below) |
+| `gainsight-pipelines settings unset surveys.lookback_days` | removes one setting: its default applies again |
+| `gainsight-pipelines settings edit SECTION [--json]` | opens a section in your editor, as YAML or as JSON |
+| `gainsight-pipelines settings diff [VERSION]` | shows what has changed since |
+| `gainsight-pipelines settings history` | lists the versions: when, by whom, how |
+| `gainsight-pipelines settings restore VERSION` | restores an earlier version |
+| `gainsight-pipelines schema` | prints the JSON Schema, for editors |
+| `gainsight-pipelines settings-page` | opens all of it in a browser: [the settings page](settings-page.md) |
 
 `set` takes places like `surveys.objects[0].survey_type` (the first row of a list) and
-`activity.reporting_categories["QBR call"]` (a name with blanks). A text is taken as it is given: `"NPS #1"` is NPS #1.
-`unset` also takes out a row of a list or an entry of a mapping, with the comments right above it. From a pipe, `edit`
-takes the section from there. An edit that you leave (Ctrl-C) keeps its text in a file of its own and says where.
+`activity.reporting_categories["QBR call"]` (a name with blanks). Text is taken literally: `"NPS #1"` is NPS #1.
+`unset` also removes a row of a list or an entry of a mapping, with the comments right above it. `edit` also reads the
+section from a pipe. If you leave an edit with Ctrl-C, its text is kept in a separate file, whose path is printed.
 
-The file is YAML 1.2: `true` and `false` switch things, while `yes`, `no`, `on` and `off` are texts.
+The file is YAML 1.2: `true` and `false` switch things; `yes`, `no`, `on` and `off` are text.
 
-They keep the file's comments and order, refuse what isn't valid (`--dry-run` shows what would change), write
-all or nothing, don't write over what somebody else changed in the meantime, and keep every version in
-`.gainsight_pipelines/settings_history/` beside the file.
+All these commands keep the file's comments and order, refuse invalid settings (`--dry-run` shows the change), write
+atomically, don't overwrite concurrent changes, and keep every version in `.gainsight_pipelines/settings_history/`
+beside the file.
 """
 
 
@@ -74,7 +74,7 @@ def _section(name: str, model: type[Section]) -> str:
 
 
 def _fields(model: type[Section], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
-    """The settings of a model, those of mappings and rows inside of it behind their own."""
+    """The settings of a model; those of nested mappings and rows follow their parent."""
     for name, field in model.model_fields.items():
         yield f"{prefix}{name}", field
         inner = model_in(field.annotation)

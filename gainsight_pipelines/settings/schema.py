@@ -1,4 +1,4 @@
-"""JSON Schema of the settings file, for editors. Made from the models; nothing is written by hand here."""
+"""Generates the JSON Schema of the settings file, for editors, from the models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gainsight_pipelines.settings.models import SECTIONS
 
 
 def settings_schema() -> dict[str, Any]:
-    """The schema (draft 2020-12) of a whole settings file. Every section may be missing or empty."""
+    """The schema (draft 2020-12) of a settings file. Every section may be missing or empty."""
     fields: dict[str, Any] = {
         name: ((model.model_fields[model.listed].annotation if model.listed else model) | None, None)  # type: ignore[operator]
         for name, model in SECTIONS.items()

@@ -1,7 +1,7 @@
-"""Keys, tokens and passwords: out of the environment, ``.env`` beside the settings file, or a file that either names.
+"""Reads keys, tokens and passwords from the environment, ``.env`` beside the settings file, or files that either names.
 
-Read anew by each ``Secrets.read``, so that a rotated key needs no restart. Nothing is exported into ``os.environ``, and
-no repr, error or log line holds a value.
+``Secrets.read`` reads them again each time, so a rotated key needs no restart. Nothing is exported into ``os.environ``,
+and no repr, error or log line contains a value.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _OURS = ("GAINSIGHT_", "SALESFORCE_", "HUBSPOT_", "DESTINATION__")
 """Begin a tenant's own variables. The last one is dlt's, of a warehouse's credentials."""
 
 _WITH_FILES = (*_OURS, "DAGSTER_POSTGRES_URL")
-"""Begin the variables that a file can hold: NAME_FILE is its path."""
+"""Prefixes of the variables that can be read from a file: NAME_FILE is its path."""
 _MAX_BYTES = 100_000
 _OTHER_FILES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-"""Files that the HTTP clients' own variables name."""
+"""Variables of the HTTP clients that name files."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -30,9 +30,9 @@ class _Layer:
 
     values: Mapping[str, str]
     folder: Path
-    """What a relative NAME_FILE is relative to."""
+    """The base of relative paths in NAME_FILE."""
     prefix: str = ""
-    """Of the variables' names where they were read; for errors."""
+    """The tenant's prefix of variable names, for errors."""
 
     def get(self, name: str) -> str | None:
         """The value of a variable here; NAME_FILE wins over NAME. Blank counts as not set."""
@@ -48,7 +48,7 @@ class _Layer:
         return self.folder / _at_home(value)
 
     def names(self) -> Iterator[str]:
-        """What is set here, be it blank; NAME as well where there is only NAME_FILE."""
+        """The variables set here, blank ones included; NAME as well if only NAME_FILE is set."""
         for name in self.values:
             yield name
             if name.startswith(_WITH_FILES) and name.endswith("_FILE"):
@@ -56,7 +56,7 @@ class _Layer:
 
 
 def with_absolute_files(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment for processes that run in another folder: files that it names from here are found from there."""
+    """The environment for processes in another folder: relative paths that it names are made absolute."""
 
     def names_file(name: str) -> bool:
         return name in _OTHER_FILES or (name.startswith(_WITH_FILES) and name.endswith("_FILE"))
@@ -68,7 +68,7 @@ def with_absolute_files(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 class Secrets:
-    """The secrets as they are at one moment."""
+    """The secrets at one moment."""
 
     __slots__ = ("_dotenv_path", "_layers", "_prefix")
 
@@ -79,7 +79,7 @@ class Secrets:
 
     @property
     def prefix(self) -> str:
-        """What stands before the names of this tenant's variables."""
+        """The prefix of this tenant's variables."""
         return self._prefix
 
     @classmethod
@@ -89,13 +89,13 @@ class Secrets:
         """Reads the environment and `.env`; the environment wins.
 
         Args:
-            settings_path: the settings file, beside which `.env` lies; None: the working directory.
+            settings_path: the settings file, with `.env` in its folder; None: the working directory.
             environ: the environment.
-            prefix: of this tenant's variables: with `ACME_` the key is ACME_GAINSIGHT_API_KEY. A variable without it is
-                another tenant's, and never read in its place.
+            prefix: of this tenant's variables: with `ACME_`, the key is ACME_GAINSIGHT_API_KEY. A variable without it
+                belongs to another tenant and is never read instead.
 
         Raises:
-            SettingsError: there is a `.env` that can't be read.
+            SettingsError: `.env` exists but can't be read.
         """
         dotenv_path = Path(".env").absolute() if settings_path is None else settings_path.absolute().with_name(".env")
         of_environment = {name: value.strip() for name, value in environ.items()}
@@ -106,18 +106,18 @@ class Secrets:
         return cls(layers, dotenv_path, prefix)
 
     def variable(self, name: str) -> str:
-        """The name of a variable as the person who sets it writes it: with this tenant's prefix."""
+        """A variable's name as the user sets it: with this tenant's prefix."""
         return f"{self._prefix}{name}" if name.startswith(_OURS) else name
 
     def with_dotenv(self, changes: Mapping[str, str | None]) -> Secrets:
-        """The secrets as they would be with these values in `.env`; None takes a variable out of it."""
+        """The secrets with these values in `.env`; None removes a variable."""
         *others, dotenv = self._layers
         values = {name: value for name, value in dotenv.values.items() if name not in changes}
         values |= {name: value for name, value in changes.items() if value is not None}
         return Secrets((*others, _Layer(values, dotenv.folder, self._prefix)), self._dotenv_path, self._prefix)
 
     def get(self, name: str) -> str | None:
-        """A variable's value, None if it isn't set.
+        """A variable's value; None if it isn't set.
 
         Raises:
             SettingsError: NAME_FILE names a file that is missing, empty or unreadable.
@@ -137,9 +137,9 @@ class Secrets:
         return value
 
     def environment(self) -> Mapping[str, str]:
-        """All variables, the environment over .env; a NAME_FILE is read when its NAME is asked for.
+        """All variables, the environment over .env. A NAME_FILE is read when its NAME is looked up.
 
-        What is set but blank is there as an empty text.
+        Blank variables are empty strings.
         """
         return _Environment(self)
 
@@ -152,7 +152,7 @@ class Secrets:
 
 
 class _Environment(Mapping[str, str]):
-    """``Secrets`` as a mapping. Lazy, so that a missing file of the CRM not in use stops nobody."""
+    """``Secrets`` as a mapping. Lazy, so that a missing file for the other CRM is no error."""
 
     __slots__ = ("_secrets",)
 
@@ -179,7 +179,7 @@ class _Environment(Mapping[str, str]):
 
 
 def _own(values: Mapping[str, str], prefix: str) -> Mapping[str, str]:
-    """One tenant's variables under their usual names, and those that are nobody's."""
+    """One tenant's variables under their usual names, and those that belong to no tenant."""
     if not prefix:
         return values
     own = {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
@@ -188,7 +188,7 @@ def _own(values: Mapping[str, str], prefix: str) -> Mapping[str, str]:
 
 
 def _at_home(path: str) -> Path:
-    """The path with `~` in it resolved; as it stands where there is no such home."""
+    """The path with `~` resolved; unchanged if there is no such home."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -196,7 +196,7 @@ def _at_home(path: str) -> Path:
 
 
 def _dotenv(path: Path) -> dict[str, str]:
-    """The variables of a .env file, as they stand there: a $ in a password is a $."""
+    """The variables of a .env file, literally: a $ in a password is a $."""
     text = _text(path, missing_ok=True, what=str(path))
     if text is None:
         return {}
@@ -227,7 +227,7 @@ def _text(path: Path, *, missing_ok: bool, what: str) -> str | None:
         reason = getattr(error, "strerror", None) or "no such path"
         raise SettingsError(f"{what} can't be read: {reason}.", "Let this user read it.") from None
     if len(content) > _MAX_BYTES:
-        raise SettingsError(f"{what} is too large for a secret.", "Look at what it is.")
+        raise SettingsError(f"{what} is too large for a secret.", "Check its content.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

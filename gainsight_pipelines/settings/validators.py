@@ -1,6 +1,6 @@
-"""Checks of single values that pydantic's own types don't cover. Each raises ValueError with the end of a sentence.
+"""Validators for single values that pydantic's types don't cover. Each raises ValueError with the end of a sentence.
 
-An empty ValueError stands for "see what the setting takes". No text here holds a part of an address that may be secret.
+An empty ValueError means "see what the setting takes". Messages never contain parts of an address that may be secret.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from urllib.parse import SplitResult, urlsplit
 from gainsight_pipelines.values import is_loopback
 
 OWNER = r"^(team:[\w.-]+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$"
-"""What Dagster takes for the owner of an asset; for anything else it refuses the whole code location."""
+"""What Dagster accepts as the owner of an asset; anything else makes it refuse the whole code location."""
 SCHEMA_NAME = r"^[A-Za-z_][A-Za-z0-9_$-]{0,62}$"
-SCHEMA_WORDS = "a schema of PostgreSQL (letters, digits, _, $ and -, at most 63, none of PostgreSQL's own)"
+SCHEMA_WORDS = "a PostgreSQL schema (letters, digits, _, $ and -, at most 63, none of PostgreSQL's own)"
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _ADDRESS = "it takes an address like https://your-tenant.gainsightcloud.com"
 
 
 def base_url(value: object) -> str:
-    """A base URL without its trailing slash: https, or http on a loopback address."""
+    """A base URL without a trailing slash: https, or http on a loopback address."""
     if not isinstance(value, str):
         raise ValueError  # noqa: TRY004 (pydantic turns ValueError, not TypeError, into an error of the file)
     url, host = _split(value.strip())
@@ -36,7 +36,7 @@ def base_url(value: object) -> str:
 
 
 def ui_url(value: object) -> str:
-    """The address of a web page that people open, without its trailing slash. The value is never shown."""
+    """The address of a web page for people, without a trailing slash. The value is never shown."""
     takes = "it takes an address like https://dagster.example.com"
     try:
         url, _ = _split(value.strip() if isinstance(value, str) else "")
@@ -48,7 +48,7 @@ def ui_url(value: object) -> str:
 
 
 def _split(text: str) -> tuple[SplitResult, str]:
-    """The parts of an address and its host, which must look like one."""
+    """The parts of an address, and its host, which must look like one."""
     try:
         url = urlsplit(text)
         host, port = url.hostname or "", url.port
@@ -86,17 +86,17 @@ def timezone(value: str) -> str:
 
 
 PLAIN_CRON = re.compile(r"[0-9*,/-]+( [0-9*,/-]+){4}")
-"""What Dagster takes wherever cronsim does."""
+"""Expressions that Dagster accepts whenever cronsim does."""
 
 
 def cron(value: str) -> str:
-    """A cron expression that Dagster takes, and cronsim, which tells what was missed."""
+    """A cron expression that both Dagster and cronsim accept; cronsim finds missed ticks."""
     from cronsim import CronSim
 
     try:
         CronSim(value, datetime.now(UTC))
         if not PLAIN_CRON.fullmatch(value):
-            import dagster as dg  # most of a second, so only for what is unusual
+            import dagster as dg  # takes most of a second, so only for unusual expressions
 
             dg.ScheduleDefinition(name="cron_check", job_name="cron_check", cron_schedule=value)
     except Exception:  # noqa: BLE001 (the vendored croniter has its own errors beside Dagster's)

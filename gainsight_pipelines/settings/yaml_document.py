@@ -1,9 +1,9 @@
-"""A YAML document as plain data, with the line of each place. Knows nothing of what the settings mean.
+"""Parses a YAML document into plain data, with the line of each place. Knows nothing of what the settings mean.
 
-YAML 1.2, as it is written back (``yaml_edit``): `yes` and `on` are texts.
+YAML 1.2, as ``yaml_edit`` writes it: `yes` and `on` are text.
 
-Safe by construction: nodes are composed by ruamel.yaml and turned into data here, so that no tag builds anything, a key
-can't come twice, and neither depth nor aliases can make a small file big.
+Safe by construction: ruamel.yaml composes nodes, which are turned into data here. No tag creates objects, keys are
+unique, and neither depth nor aliases can make a small file large.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 MAX_BYTES = 1_000_000
-MAX_NODES = 50_000  # counted with every alias followed
+MAX_NODES = 50_000  # with every alias followed
 MAX_DEPTH = 40
 
 Path = tuple[str | int, ...]
@@ -27,12 +27,12 @@ _DATE_TAG = "tag:yaml.org,2002:timestamp"
 
 
 class DocumentError(Exception):
-    """The text isn't a usable YAML document. The message holds no text of the document."""
+    """The text isn't a usable YAML document. The message contains none of its text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something at one place of the document that can't be kept."""
+    """Something at one place of the document that can't be represented."""
 
     path: Path
     text: str
@@ -44,8 +44,8 @@ class Document:
 
     Attributes:
         data: mappings as dicts with text keys, lists, scalars and dates.
-        lines: line of each place, from 1.
-        problems: what could not be kept, place by place.
+        lines: the line of each place, from 1.
+        problems: what could not be represented, with its place.
     """
 
     data: Any = None
@@ -61,10 +61,10 @@ class Document:
 
 
 def parse(text: str) -> Document:
-    """Reads one YAML document.
+    """Parses one YAML document.
 
     Raises:
-        DocumentError: it isn't YAML, holds several documents, is too deep or too big.
+        DocumentError: not YAML, several documents, too deep or too large.
     """
     node = compose(text)
     document = Document()
@@ -74,10 +74,10 @@ def parse(text: str) -> Document:
 
 
 def compose(text: str) -> Node | None:
-    """The nodes of one YAML document, which know their lines; None for an empty one.
+    """The nodes of one YAML document, with their lines; None for an empty one.
 
     Raises:
-        DocumentError: it isn't YAML, holds several documents or is too deep.
+        DocumentError: not YAML, several documents, or too deep.
     """
     try:
         node: Node | None = YAML(typ="safe", pure=True).compose(text)
@@ -91,7 +91,7 @@ def compose(text: str) -> Node | None:
 
 
 def _reason(error: YAMLError) -> str:
-    """The parser's reason, without the text that it quotes: that may be a secret in the wrong place."""
+    """The parser's reason, without the text that it quotes, which may be a misplaced secret."""
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or "a character that YAML doesn't allow"
     quoted = r"""'(?![<])[^']{2,}'|"[^"]{2,}\""""
@@ -110,10 +110,10 @@ class _Reader:
     def read(self, node: Node, path: Path) -> Any:
         self._nodes += 1
         if self._nodes > MAX_NODES or len(path) > MAX_DEPTH:
-            raise DocumentError("it is too big, too deep, or refers to itself")
+            raise DocumentError("it is too large, too deep, or refers to itself")
         self._document.lines.setdefault(path, node.start_mark.line + 1)
         if node.tag not in _PLAIN_TAGS and node.tag != _DATE_TAG:
-            self._problem(path, "has a YAML tag or a form of its own; put the value in quotes")
+            self._problem(path, "has a YAML tag or a special form; put the value in quotes")
             return None
         if isinstance(node, MappingNode):
             return self._mapping(node, path)
@@ -128,7 +128,7 @@ class _Reader:
             if key is None:
                 continue
             if key in data:
-                self._problem((*path, key), f"is there twice (line {key_node.start_mark.line + 1}); leave one")
+                self._problem((*path, key), f"occurs twice (line {key_node.start_mark.line + 1}); keep one")
                 continue
             self._document.lines[*path, key] = key_node.start_mark.line + 1
             data[key] = self.read(value_node, (*path, key))
@@ -143,7 +143,7 @@ class _Reader:
             self._document.lines.setdefault(place, node.start_mark.line + 1)
             self._problem(place, text)
         else:
-            self._problem(path, "has a mapping or a list as a key; a key is a text")
+            self._problem(path, "has a mapping or a list as a key; keys must be text")
         return None
 
     def _scalar(self, node: Node) -> Any:

@@ -1,7 +1,7 @@
-"""Changes one section in the text of a settings file: comments, order and every other section stay as they are.
+"""Edits one section in the text of a settings file; comments, order and all other sections are kept.
 
-Knows YAML, not what the settings mean. The text of the section alone goes through ruamel.yaml; what comes out is read
-back by the reader of ``yaml_document`` and has to say what it should.
+Knows YAML, not what the settings mean. Only the section's text goes through ruamel.yaml; the result is parsed again
+with ``yaml_document`` and must say what was intended.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ from gainsight_pipelines.settings.yaml_document import DocumentError, Path, comp
 from gainsight_pipelines.settings.yaml_lines import NotByLines, without
 
 WIDE = 10_000
-"""No line is broken for its length."""
+"""Lines are never wrapped."""
 
 _DIALECTS = tuple(VersionedResolver(version=version) for version in ((1, 1), (1, 2)))
-"""Other programs may read the file by YAML 1.1, where `yes` is true."""
+"""Other programs may read the file as YAML 1.1, where `yes` is true."""
 
 Data = Mapping[str, Any] | Sequence[Any]
-"""Of a section: its settings, or the rows of one that is a list."""
+"""A section's data: its settings, or the rows of one that is a list."""
 
 
 def replace_section(text: str, section: str, before: Data, after: Data, short: Data) -> str:
-    """The text with other data in one section, which is added at the end where it isn't there yet.
+    """The text with new data in one section; a missing section is appended.
 
     Args:
         text: the whole file.
         section: its top-level key.
-        before: what the section says now, defaults filled in. What is the same in `after` isn't touched.
-        after: what it shall say, in full.
-        short: the same without what goes without saying: what is written where nothing stood before.
+        before: the section's current data, defaults filled in. What is the same in `after` isn't touched.
+        after: the new data, in full.
+        short: the new data without defaults: what is written where nothing was before.
 
     Raises:
-        SettingsError: the file is written in a way that can't be changed from here.
+        SettingsError: the file's YAML can't be edited here.
     """
     newline = "\r\n" if "\r\n" in text else "\n"
     text = text.replace("\r\n", "\n")
@@ -67,16 +67,16 @@ def replace_section(text: str, section: str, before: Data, after: Data, short: D
 
 
 def remove_value(text: str, place: Path) -> str:
-    """The text without one setting, row or entry and the comments that belong to it; itself if it isn't written.
+    """The text without one setting, row or entry and its comments; unchanged if it isn't there.
 
-    A mapping or list that would be left empty goes as well, but for the section itself.
+    A mapping or list that would become empty is removed too, except the section itself.
 
     Args:
         text: the whole file.
-        place: the section, and the keys and numbers from there.
+        place: the section, followed by keys and indexes.
 
     Raises:
-        SettingsError: the file is written in a way that can't be changed from here.
+        SettingsError: the file's YAML can't be edited here.
     """
     data = parse(text).data
     inside: list[Any] = [data]
@@ -115,12 +115,12 @@ def _removed(text: str, place: Path) -> str:
 
 
 def put_section(text: str, section: str, written: str) -> str:
-    """The text with one section as somebody has written it, comments included.
+    """The text with one section as the user has written it, comments included.
 
     Args:
         text: the whole file.
         section: its top-level key.
-        written: `section:` and what stands under it.
+        written: `section:` and its content.
     """
     head, _, tail = _cut(text, section)
     if head and not head.endswith("\n"):
@@ -131,12 +131,12 @@ def put_section(text: str, section: str, written: str) -> str:
 
 
 def section_text(text: str, section: str) -> str:
-    """The section as it is written, without what stands between it and the next one; empty if it isn't there."""
+    """The section as written, without what follows up to the next one; empty if it isn't there."""
     return _cut(text, section)[1]
 
 
 def _cut(text: str, section: str) -> tuple[str, str, str]:
-    """The text before, in and after a section. What can't be cut counts as all of it."""
+    """The text before, in and after a section. If it can't be cut, all of it counts as the section."""
     try:
         root = compose(text)
     except DocumentError:
@@ -157,7 +157,7 @@ def _cut(text: str, section: str) -> tuple[str, str, str]:
 
 
 def _without_gone(body: str, section: str, before: Data, after: Data) -> tuple[str, Data]:
-    """The section's text without the rows and entries that go, each with its comments, and what it says then."""
+    """The section's text without removed rows and entries and their comments, and the remaining data."""
     gone = list(_gone((section,), before, after))
     if not body or not gone:
         return body, before
@@ -175,7 +175,7 @@ def _without_gone(body: str, section: str, before: Data, after: Data) -> tuple[s
 
 
 def _gone(place: Path, before: Any, after: Any) -> Iterator[Path]:
-    """The places of what `after` has no longer; not where nothing would be left around it."""
+    """The places that `after` no longer has, except where removing them would leave nothing."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         kept = [key for key in before if key in after]
         for key in before if kept else ():
@@ -220,7 +220,7 @@ def _changed(head: str, body: str, section: str, before: Data, after: Data, shor
 
 
 class _Representer(RoundTripRepresenter):
-    """Writes null as null, not as nothing."""
+    """Writes null as null, not as an empty value."""
 
 
 def _null(representer: RoundTripRepresenter, _value: None) -> Any:
@@ -231,7 +231,7 @@ _Representer.add_representer(type(None), _null)
 
 
 def _round_trip(text: str) -> YAML:
-    """A reader and writer that indents as the text does."""
+    """A reader and writer with the text's indentation."""
     round_trip = YAML()
     round_trip.Representer = _Representer
     round_trip.preserve_quotes = True
@@ -250,7 +250,7 @@ def _round_trip(text: str) -> YAML:
 
 
 def _merge(node: CommentedMap, before: Mapping[str, Any], after: Mapping[str, Any], short: Mapping[str, Any]) -> None:
-    """Brings what is written from `before` to `after`, key by key."""
+    """Updates the written values from `before` to `after`, key by key."""
     for key in [key for key in node if key not in after]:
         _remove(node, key)
     for key, value in after.items():
@@ -268,7 +268,7 @@ def _merge(node: CommentedMap, before: Mapping[str, Any], after: Mapping[str, An
 
 
 def _merge_list(node: CommentedSeq, before: Sequence[Any], after: Sequence[Any], short: Sequence[Any]) -> None:
-    """The same for a list: an entry that is still there keeps its comments, wherever it has moved to."""
+    """The same for a list: an entry that is kept keeps its comments, even if it has moved."""
     end = _take_tail(node)
     old, new = [_identity(item) for item in before], [_identity(item) for item in after]
     opcodes = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
@@ -286,7 +286,7 @@ def _merge_list(node: CommentedSeq, before: Sequence[Any], after: Sequence[Any],
 
 
 def _identity(item: Any) -> str:
-    """By what an entry of a list is known again: its object, or all of it."""
+    """The identity of a list entry: its object, or its whole value."""
     return str(item.get("object")) if isinstance(item, Mapping) else repr(item)
 
 
@@ -298,7 +298,7 @@ def _put(node: CommentedMap, key: str, value: Any) -> None:
 
 
 def _remove(node: CommentedMap, key: str) -> None:
-    """Takes a key out; comments below it, which belong to what comes next, stay."""
+    """Removes a key; the comments below it belong to what follows, and stay."""
     keys = list(node)
     place, end = keys.index(key), _take_tail(node, key)
     del node[key]
@@ -308,7 +308,7 @@ def _remove(node: CommentedMap, key: str) -> None:
 
 
 def _node(value: Any) -> Any:
-    """A value as ruamel.yaml writes it; a text that YAML would read as something else gets quotes."""
+    """A value for ruamel.yaml; text that YAML would read as another type gets quotes."""
     if isinstance(value, Mapping):
         return CommentedMap((_node(key), _node(item)) for key, item in value.items())
     if isinstance(value, list | tuple):
@@ -320,12 +320,12 @@ def _node(value: Any) -> Any:
     return value
 
 
-# ruamel.yaml hangs comments and blank lines on the key or entry before them. A tail is what stands below an entry, on
-# lines of its own; it has to move when the entry before it changes.
+# ruamel.yaml attaches comments and blank lines to the key or entry before them. A "tail" is what is on the lines below
+# an entry; it must move when the entry before it changes.
 
 
 def _take_tail(node: Any, key: Any = None) -> str:
-    """Takes the tail off the last entry of a mapping or a list, or off one of its entries."""
+    """Detaches the tail of a mapping's or list's last entry, or of one of its entries."""
     holder, last = _last(node, key)
     slot = _slot(holder)
     comments = holder.ca.items.get(last) if last is not None else None
@@ -342,7 +342,7 @@ def _take_tail(node: Any, key: Any = None) -> str:
 
 
 def _add_tail(node: Any, tail: str, key: Any = None) -> None:
-    """Hangs a tail below the last entry of a mapping or a list, or below one of its entries."""
+    """Attaches a tail below a mapping's or list's last entry, or below one of its entries."""
     if not tail:
         return
     holder, last = _last(node, key)
@@ -357,12 +357,12 @@ def _add_tail(node: Any, tail: str, key: Any = None) -> None:
 
 
 def _slot(holder: Any) -> int:
-    """Where ruamel.yaml keeps the comment behind an entry."""
+    """Where ruamel.yaml stores the comment behind an entry."""
     return 2 if isinstance(holder, CommentedMap) else 0
 
 
 def _last(node: Any, key: Any = None) -> tuple[Any, Any]:
-    """The innermost last entry, as the mapping or list that holds it and its key or number."""
+    """The innermost last entry: its mapping or list, and its key or index."""
     if key is None:
         if not node:
             return node, None
@@ -374,7 +374,7 @@ def _last(node: Any, key: Any = None) -> tuple[Any, Any]:
 
 
 def _check(before: str, after: str, section: str) -> None:
-    """Holds the new text against the old one: no other section may say anything else."""
+    """Checks that no other section has changed its meaning."""
     try:
         old, new = parse(before).data or {}, parse(after).data or {}
     except DocumentError:
@@ -385,6 +385,6 @@ def _check(before: str, after: str, section: str) -> None:
 
 def _unchangeable(section: str) -> SettingsError:
     return SettingsError(
-        f"{section} is written in a way that can't be changed from here: nothing was written.",
-        "Write the file as plain YAML, a section below the other, or change it by hand.",
+        f"{section} is written in a way that can't be changed here: nothing was written.",
+        "Write the file as plain YAML, one section below the other, or change it by hand.",
     )

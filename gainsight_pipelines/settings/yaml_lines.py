@@ -1,7 +1,7 @@
-"""Takes entries out of the text of a YAML document, line by line. Knows YAML, not what the settings mean.
+"""Removes entries from the text of a YAML document, line by line. Knows YAML, not what the settings mean.
 
-Each entry takes the comment lines right above it along; everything else stays as it is, to the letter. Only entries in
-block style, on lines of their own, can be taken out like this: for others the caller has another way.
+Each entry is removed with the comment lines right above it; everything else is kept exactly. Works only for entries in
+block style on their own lines; the caller handles others.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from gainsight_pipelines.settings.yaml_document import Path, compose
 
 
 class NotByLines(Exception):
-    """An entry can't be taken out line by line: flow style, an alias, or two entries on one line."""
+    """An entry can't be removed line by line: flow style, an alias, or two entries on one line."""
 
 
 def without(text: str, places: Iterable[Path]) -> str:
-    """The text without these entries of mappings (by key) and lists (by number).
+    """The text without these entries of mappings (by key) and lists (by index).
 
     Raises:
-        NotByLines: one of them isn't on lines of its own, or isn't there.
+        NotByLines: one of them isn't on its own lines, or isn't there.
     """
     root = compose(text)
     if len({id(node) for node in _nodes(root)}) != sum(1 for _ in _nodes(root)):
@@ -34,7 +34,7 @@ def without(text: str, places: Iterable[Path]) -> str:
 
 
 def _kept(lines: list[str], gone: set[int]) -> Iterator[str]:
-    """What stays; where a gap would leave two blank lines below each other, one of them goes too."""
+    """The remaining lines. Where a gap would leave two consecutive blank lines, one is removed."""
     is_gap, last = False, ""
     for number, line in enumerate(lines):
         if number in gone:
@@ -68,7 +68,7 @@ def _children(node: Node) -> Iterator[Node]:
 
 
 def _holder(root: Node | None, place: Path) -> Node:
-    """The mapping or list that an entry is in."""
+    """The mapping or list that contains an entry."""
     node = root
     for part in place[:-1]:
         if isinstance(node, MappingNode) and isinstance(part, str):
@@ -83,7 +83,7 @@ def _holder(root: Node | None, place: Path) -> Node:
 
 
 def _lines_of(lines: list[str], holder: Node, part: str | int) -> range:
-    """The numbers of an entry's lines, with the comments right above it."""
+    """The line numbers of an entry, with the comments right above it."""
     if _is_flow(holder):
         raise NotByLines
     column = holder.start_mark.column
@@ -96,11 +96,11 @@ def _lines_of(lines: list[str], holder: Node, part: str | int) -> range:
         value = holder.value[part]
         first = value.start_mark.line
         while first > 0 and not lines[first][column:].startswith("-"):
-            first -= 1  # the dash stands on a line above
+            first -= 1  # the dash is on the line above
     else:
         raise NotByLines
     if lines[first][:column].strip():
-        raise NotByLines  # behind the dash of a list
+        raise NotByLines  # behind a list's dash
     last = max(first, _last_line(value))
     while first > 0 and lines[first - 1].lstrip().startswith("#"):
         first -= 1
@@ -108,7 +108,7 @@ def _lines_of(lines: list[str], holder: Node, part: str | int) -> range:
 
 
 def _last_line(node: Node) -> int:
-    """The last line on which something of a node stands."""
+    """The last line of a node."""
     if isinstance(node, ScalarNode) or _is_flow(node):
         end = node.end_mark
         return int(end.line if end.column else max(end.line - 1, node.start_mark.line))

@@ -1,1 +1,1 @@
-"""PostgreSQL: where everything lands. Knows tables, transactions and locks; no Gainsight, no CRM, no Dagster."""
+"""The store: tables, transactions and leases in PostgreSQL. No Gainsight, no CRM, no Dagster."""

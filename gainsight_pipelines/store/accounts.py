@@ -1,4 +1,4 @@
-"""The account table. Only the CRM reader writes it, through here."""
+"""The account table. Only the CRM reader writes to it, through this module."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ WHERE (t.crm, t.name, t.domain, t.parent_account_id, t.arr, t.renewal_date, t.ow
        excluded.currency, excluded.deleted_at IS NULL)
 """
 
-# An account that the CRM merged into another: it may never have been read itself.
+# An account that the CRM merged into another one; it may never have been read itself.
 ABSORB = """
 INSERT INTO account AS t (account_id, crm, merged_into, deleted_at, changed_at, run_id)
 SELECT absorbed, %(crm)s, master, now(), now(), %(run_id)s
@@ -51,7 +51,7 @@ WHERE t.merged_into IS DISTINCT FROM excluded.merged_into OR t.deleted_at IS NUL
 
 
 def prepare(connection: psycopg.Connection) -> None:
-    """Makes the temporary tables that `write_accounts` and `mark_unseen` fill."""
+    """Creates the temporary tables that `write_accounts` and `mark_unseen` use."""
     connection.execute(STAGE)
     connection.execute("CREATE TEMP TABLE seen_account (account_id text)")
 
@@ -59,7 +59,7 @@ def prepare(connection: psycopg.Connection) -> None:
 def write_accounts(
     connection: psycopg.Connection, crm: str, accounts: Sequence[Account], run_id: str, now: datetime
 ) -> int:
-    """Writes one page of accounts as part of the open transaction; returns how many rows changed."""
+    """Writes one page of accounts in the open transaction; returns the number of changed rows."""
     latest = {account.account_id: account for account in accounts}
     with connection.cursor() as cursor:
         with cursor.copy(f"COPY staged_account ({COLUMNS}) FROM STDIN") as copy:
@@ -94,14 +94,14 @@ def write_accounts(
 
 
 def note_seen(connection: psycopg.Connection, account_ids: Iterable[str]) -> None:
-    """Remembers, for `mark_unseen`, which accounts a sweep has seen."""
+    """Records the accounts that a sweep has seen, for `mark_unseen`."""
     with connection.cursor() as cursor, cursor.copy("COPY seen_account FROM STDIN") as copy:
         for account_id in account_ids:
             copy.write_row((account_id,))
 
 
 def count_unseen(connection: psycopg.Connection, stored_before: datetime) -> tuple[int, int]:
-    """How many live accounts, stored before the sweep began, it did not see; and how many are live in all."""
+    """The number of live accounts, stored before the sweep began, that it did not see; and of all live accounts."""
     row = connection.execute(
         """SELECT count(*) FILTER (WHERE first_seen_at < %s
                                      AND NOT EXISTS (SELECT FROM seen_account s WHERE s.account_id = a.account_id)),
@@ -116,7 +116,7 @@ def count_unseen(connection: psycopg.Connection, stored_before: datetime) -> tup
 def mark_unseen(
     connection: psycopg.Connection, lease: Lease, stored_before: datetime, run_id: str, now: datetime
 ) -> int:
-    """Marks the accounts deleted that a complete sweep did not see."""
+    """Marks as deleted the accounts that a complete sweep did not see."""
     chosen = sql.SQL(
         """SELECT account_id, %s::timestamptz AS gone_at FROM account a
            WHERE deleted_at IS NULL AND first_seen_at < %s
@@ -127,7 +127,7 @@ def mark_unseen(
 
 
 def indexed_accounts(connection: psycopg.Connection, gsid_field: str | None) -> Iterator[IndexedAccount]:
-    """All accounts, as matching looks at them, with the value of one GSID field."""
+    """All accounts for the account index, with the value of one GSID field."""
     for row in connection.execute(
         "SELECT account_id, gsids ->> %s, deleted_at IS NOT NULL, merged_into, domain FROM account",
         (gsid_field,),
@@ -136,6 +136,6 @@ def indexed_accounts(connection: psycopg.Connection, gsid_field: str | None) -> 
 
 
 def live_accounts(connection: psycopg.Connection) -> int:
-    """Number of accounts that are neither deleted nor merged away."""
+    """The number of accounts that are neither deleted nor merged."""
     row = connection.execute("SELECT count(*) FROM account WHERE deleted_at IS NULL").fetchone()
     return int(row[0]) if row else 0

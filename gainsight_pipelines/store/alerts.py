@@ -1,7 +1,8 @@
-"""Which alerts have been told, and the messages that still have to be delivered. Shared by all who evaluate them.
+"""Which alerts are firing, and the messages still to be delivered. Shared by all processes that evaluate the rules.
 
-Whoever adds or removes the row of an alert is the one who tells of it, in the same transaction; a message belongs for a
-while to whoever claims it. So each is sent by one, and by another one if that one dies.
+The process that inserts or deletes an alert's row queues its messages in the same transaction, and a message belongs
+for a while to the process that claims it. Each message is therefore sent once, and by another process if the first one
+dies.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from psycopg.rows import class_row
 from gainsight_pipelines.store.runs import FAILED_AS, WORTH_RETRYING
 
 TENANT = ""
-"""The object of an alert that concerns all of them."""
+"""The object of an alert that concerns all objects."""
 
 RECENT_RUNS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class EndedRun:
-    """A run that completed or failed. `rows`: those that it wrote or saw, with an account or without."""
+    """A run that completed or failed. `rows`: written or seen, matched or not."""
 
     run_id: str
     object: str
@@ -54,7 +55,7 @@ SELECT recent.* FROM unnest(%(names)s::text[]) AS name CROSS JOIN LATERAL (
 
 
 def recent_runs(connection: psycopg.Connection, names: Sequence[str]) -> dict[str, list[EndedRun]]:
-    """The latest runs of each object that completed or failed, newest first."""
+    """The latest completed and failed runs of each object, newest first."""
     found: dict[str, list[EndedRun]] = {name: [] for name in names}
     parameters = {
         "names": list(names),
@@ -70,7 +71,7 @@ def recent_runs(connection: psycopg.Connection, names: Sequence[str]) -> dict[st
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """What a completed run noted that people should look at."""
+    """Notes of a completed run that people should see."""
 
     object: str
     started_at: datetime
@@ -80,7 +81,7 @@ class Noted:
 
 
 def noted_since(connection: psycopg.Connection, names: Sequence[str], since: datetime) -> list[Noted]:
-    """The completed runs of these objects since then that noted anything, oldest first."""
+    """The completed runs of these objects since then that have notes, oldest first."""
     with connection.cursor(row_factory=class_row(Noted)) as cursor:
         return cursor.execute(
             """SELECT object, started_at, nullif(details -> 'schema_drift', '{}') AS schema_drift,
@@ -95,13 +96,13 @@ def noted_since(connection: psycopg.Connection, names: Sequence[str], since: dat
 
 
 def gate_closed_since(connection: psycopg.Connection) -> datetime | None:
-    """Since when the gate is closed, whatever the reasons were; None: it is open, or nobody looked yet."""
+    """Since when the gate has been closed, for whatever reasons; None: it is open, or was never checked."""
     row = connection.execute("SELECT coalesce(closed_since, since) FROM crm_gate WHERE NOT is_open").fetchone()
     return row[0] if row else None
 
 
 def firing(connection: psycopg.Connection) -> dict[tuple[str, str], tuple[datetime, datetime]]:
-    """The alerts that have been told and are not over: rule and object, since when it is wrong, when it was told."""
+    """The firing alerts: rule and object → when the problem started, when the message was sent."""
     return {
         (rule, name): (since, at)
         for rule, name, since, at in connection.execute("SELECT rule, object, since, told_at FROM alert")
@@ -110,7 +111,7 @@ def firing(connection: psycopg.Connection) -> dict[tuple[str, str], tuple[dateti
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """What a message says."""
+    """The text of a message."""
 
     title: str
     body: str
@@ -119,7 +120,7 @@ class Text:
 def begin(
     connection: psycopg.Connection, rule: str, name: str, since: datetime, text: Text, targets: int, now: datetime
 ) -> bool:
-    """Notes that something is wrong and leaves a message for each target; False: it was noted already."""
+    """Records an alert and queues a message for each target; False: it was already recorded."""
     with connection.transaction():
         row = connection.execute(
             """INSERT INTO alert (rule, object, since, told_at) VALUES (%s, %s, %s, %s)
@@ -132,7 +133,7 @@ def begin(
 
 
 def end(connection: psycopg.Connection, rule: str, name: str, text: Text, targets: int, now: datetime) -> bool:
-    """Notes that it is over, likewise; False: another one noted that, or it never was."""
+    """Removes an alert and queues the recovery messages; False: it was not recorded."""
     with connection.transaction():
         row = connection.execute(
             "DELETE FROM alert WHERE rule = %s AND object = %s RETURNING 1", (rule, name)
@@ -161,7 +162,7 @@ def _leave(
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message that is to be delivered now. `attempts`: with this one."""
+    """A message to deliver now. `attempts`: including this one."""
 
     message_id: int
     target: int
@@ -186,13 +187,13 @@ RETURNING message_id, target, is_recovery, title, body, made_at, attempts
 
 
 def claim(connection: psycopg.Connection, now: datetime, lease: timedelta) -> Message | None:
-    """The next message that is due, nobody else's for `lease`; the end of an alert never before its beginning."""
+    """Claims the next due message for `lease`. The end of an alert never comes before its start."""
     with connection.cursor(row_factory=class_row(Message)) as cursor:
         return cursor.execute(CLAIM, {"now": now, "until": now + lease}).fetchone()
 
 
 def put_off(connection: psycopg.Connection, message: Message, problem: str, until: datetime) -> None:
-    """Keeps a message that could not be delivered for another try."""
+    """Schedules another attempt for a message that could not be delivered."""
     connection.execute(
         "UPDATE alert_message SET due_at = %s, problem = %s WHERE message_id = %s",
         (until, problem, message.message_id),
@@ -200,7 +201,7 @@ def put_off(connection: psycopg.Connection, message: Message, problem: str, unti
 
 
 def settle(connection: psycopg.Connection, message: Message, outcome: str) -> None:
-    """Counts a message as `delivered` or `failed`, and is done with it."""
+    """Removes a message and counts it as `delivered` or `failed`."""
     connection.execute(
         """WITH gone AS (DELETE FROM alert_message WHERE message_id = %s RETURNING 1)
            INSERT INTO alert_total AS t (outcome, value) SELECT %s, count(*) FROM gone HAVING count(*) > 0
@@ -211,7 +212,7 @@ def settle(connection: psycopg.Connection, message: Message, outcome: str) -> No
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A message that has not been delivered yet. `problem`: why not, once it was tried."""
+    """An undelivered message. `problem`: of the last attempt."""
 
     rule: str
     object: str
@@ -222,7 +223,7 @@ class Waiting:
 
 
 def waiting(connection: psycopg.Connection) -> list[Waiting]:
-    """The messages that still have to be delivered, oldest first."""
+    """The undelivered messages, oldest first."""
     with connection.cursor(row_factory=class_row(Waiting)) as cursor:
         return cursor.execute(
             "SELECT rule, object, target, made_at, attempts, problem FROM alert_message ORDER BY message_id"
@@ -230,5 +231,5 @@ def waiting(connection: psycopg.Connection) -> list[Waiting]:
 
 
 def totals(connection: psycopg.Connection) -> dict[str, int]:
-    """How many messages were `delivered`, and how many `failed`."""
+    """The numbers of `delivered` and `failed` messages."""
     return {"delivered": 0, "failed": 0} | dict(connection.execute("SELECT outcome, value FROM alert_total").fetchall())

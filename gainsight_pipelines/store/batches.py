@@ -1,7 +1,7 @@
-"""Many stored rows changed at once: chosen in one look, and changed in batches that each commit by themselves.
+"""Updates of many stored rows: selected once, then changed in batches that commit separately.
 
-So nothing is locked for long, and readers of changes see each row soon after its `changed_at`. What a batch changed
-isn't chosen again: who is cut off goes on with the rest.
+Locks are held briefly, and readers of changes see each row soon after its `changed_at`. An interrupted update goes on
+with the remaining rows, since changed rows are not selected again.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ def change(
     assignments: sql.Composable,
     run_id: str,
 ) -> int:
-    """Changes rows of a table in batches; returns how many.
+    """Changes rows of a table in batches; returns their number.
 
     Args:
-        connection: outside of a transaction.
-        lease: what entitles to write there.
+        connection: outside a transaction.
+        lease: the lease that permits the change.
         name: the table.
         key: its key columns.
-        chosen: a SELECT of the rows to change: the key columns, and what the assignments take.
-        parameters: the SELECT's.
-        assignments: what is set, out of the table's columns (`t`) and what was chosen (`p`).
-        run_id: left on the rows that change.
+        chosen: a SELECT of the rows to change: the key columns, and the values for the assignments.
+        parameters: of the SELECT.
+        assignments: what to set, from the table's columns (`t`) and the selected ones (`p`).
+        run_id: stored on the changed rows.
     """
     connection.execute("DROP TABLE IF EXISTS pending_change")
     statement = sql.SQL("CREATE TEMP TABLE pending_change AS SELECT row_number() OVER () AS number, c.* FROM ({}) c")
@@ -63,19 +63,19 @@ def change(
 def in_batches(
     connection: psycopg.Connection, lease: Lease, rows: int, write: Callable[[int, int], int], *, size: int = ROWS
 ) -> int:
-    """Has numbered rows written, each batch in a transaction of its own; one that takes too long is halved.
+    """Writes numbered rows in batches, each in its own transaction; a batch that takes too long is halved.
 
-    What the lease is for has another version of its data with each batch that changed any.
+    Each batch that changes rows bumps the data version of the lease's object.
 
     Args:
-        connection: outside of a transaction.
-        lease: what entitles to write.
-        rows: how many there are, numbered from 1.
-        write: writes those after the first number up to the second, and returns how many it wrote.
-        size: of a batch, to begin with.
+        connection: outside a transaction.
+        lease: the lease that permits the change.
+        rows: the number of rows, numbered from 1.
+        write: writes the rows after the first number up to the second; returns how many it wrote.
+        size: the initial batch size.
 
     Raises:
-        TookTooLong: a single row does.
+        TookTooLong: even a single row takes too long.
     """
     done = written = 0
     while done < rows:

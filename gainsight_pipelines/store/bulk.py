@@ -1,8 +1,8 @@
-"""Bulk writing: rows go by COPY into a temporary table, and on by one upsert that touches changed rows alone.
+"""Bulk upserts: rows are copied into a temporary table, and one statement inserts or updates only what differs.
 
-Where none of a page's rows is stored yet, as in a first load, COPY writes them into the table itself: that costs
-PostgreSQL little more than half. A few of the page's keys are looked up to tell; if another one is there all the same,
-its index refuses the page, which then takes the usual way.
+If none of a page's rows is stored yet, as in a first load, COPY writes directly to the table, at little more than half
+the cost. A few keys are looked up to decide; if another key exists after all, the table's index rejects the page, which
+is then upserted.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from gainsight_pipelines.store.copying import copy_rows
 from gainsight_pipelines.store.tables import LINK_COLUMNS, Table
 
 FEW_ROWS = 100
-"""A page with fewer is not worth the look."""
+"""Smaller pages are not worth the lookup."""
 
 KEYS_TO_LOOK_UP = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Rows of one write: inserted or changed, and those that were there already just so."""
+    """The result of a write: rows inserted or changed, and unchanged ones."""
 
     written: int
     unchanged: int
 
 
 def prepare(connection: psycopg.Connection, table: Table) -> None:
-    """Makes the temporary table that `upsert` fills; it empties itself at the end of each transaction."""
+    """Creates the temporary table that `upsert` fills; it is emptied at the end of each transaction."""
     connection.execute(
         sql.SQL(
             "CREATE TEMP TABLE {staged} ON COMMIT DELETE ROWS AS SELECT {columns} FROM {table} WITH NO DATA"
@@ -46,7 +46,7 @@ def prepare(connection: psycopg.Connection, table: Table) -> None:
 
 
 def upsert(connection: psycopg.Connection, table: Table, rows: Iterable[tuple[Any, ...]], run_id: str) -> Written:
-    """Writes rows (the table's columns, then the link columns), no key twice, as part of the open transaction."""
+    """Writes rows (the table's columns, then the link columns) in the open transaction. No key may occur twice."""
     page = list(rows)
     if len(table.key) == 1 and _insert(connection, table, page, run_id):
         return Written(written=len(page), unchanged=0)
@@ -56,7 +56,7 @@ def upsert(connection: psycopg.Connection, table: Table, rows: Iterable[tuple[An
 
 
 def _insert(connection: psycopg.Connection, table: Table, page: Sequence[tuple[Any, ...]], run_id: str) -> bool:
-    """Writes rows that are all new straight into their table; False, and nothing is written, where one isn't."""
+    """Copies rows directly into their table if all are new; otherwise writes nothing and returns False."""
     if len(page) < FEW_ROWS:
         return False
     keys = [row[0] for row in page[:: max(1, len(page) // KEYS_TO_LOOK_UP)]]
@@ -82,7 +82,7 @@ def _insert(connection: psycopg.Connection, table: Table, page: Sequence[tuple[A
 
 
 def write_staged(connection: psycopg.Connection, table: Table, run_id: str) -> Written:
-    """Writes the rows that the transaction has put into the temporary table by itself."""
+    """Upserts the rows that the transaction has put into the temporary table."""
     row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(staged(table))).fetchone()
     assert row is not None
     written = connection.execute(_upsert_statement(table), {"run_id": run_id}).rowcount
@@ -92,7 +92,7 @@ def write_staged(connection: psycopg.Connection, table: Table, run_id: str) -> W
 def mark_missing_parts(
     connection: psycopg.Connection, table: Table, gainsight_object: str, record_ids: Sequence[str], run_id: str
 ) -> int:
-    """Marks rows deleted whose record was just read and staged without them: it no longer has that part."""
+    """Marks rows as deleted if their record was just read and staged without that part."""
     assert table.part_column is not None
     return connection.execute(
         sql.SQL(
@@ -111,7 +111,7 @@ def mark_missing_parts(
 
 
 def staged(table: Table) -> sql.Identifier:
-    """The temporary table that rows are put into before they are written."""
+    """The temporary table for rows before they are upserted."""
     return sql.Identifier(f"staged_{table.name}")
 
 
@@ -134,7 +134,7 @@ def _upsert_statement(table: Table) -> sql.Composed:
         sql.SQL("{} = {}").format(sql.Identifier(column), _new_value(table, column))
         for column in (*values, "changed_at", "run_id")
     )
-    # A row that was marked deleted and is read again is back.
+    # A deleted row that is read again is live again.
     return sql.SQL(
         """INSERT INTO {table} AS t ({columns}, changed_at, run_id)
            SELECT {columns}, now(), %(run_id)s FROM {staged}

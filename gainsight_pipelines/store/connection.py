@@ -1,7 +1,7 @@
-"""Connections to PostgreSQL, and PostgreSQL's errors in our words.
+"""Connections to PostgreSQL, and translation of PostgreSQL's errors.
 
-`open_connection` is the only way to open one: it sets everything of the session that our statements rely on, whatever
-the server, the database or the role set otherwise.
+`open_connection` is the only way to connect: it sets every session setting that our statements rely on, whatever the
+server, database or role sets.
 """
 
 from __future__ import annotations
@@ -35,36 +35,36 @@ KEEPALIVES: Mapping[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
 }
-"""A database that is lost without a word is noticed within a minute, whether or not something was sent to it."""
+"""A silently lost database is noticed within a minute, whether or not data were sent to it."""
 
 SESSION = {
     "client_encoding": "UTF8",
     "DateStyle": "ISO, YMD",
     "IntervalStyle": "postgres",
     "TimeZone": "UTC",
-    # The server notices within a second when this process is killed, even in the middle of a query.
+    # The server notices within a second if this process is killed, even during a query.
     "client_connection_check_interval": "1000",
-    # And within a minute when this machine is lost. No effect on unix sockets and behind a pooler.
+    # And within a minute if this machine is lost. No effect on unix sockets and behind a pooler.
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
 }
-"""What our statements rely on. Set by statement: a pooler refuses it at the start, and the URL may have its own
+"""Required session settings. Set by a statement, since a pooler refuses them at startup and the URL may have its own
 `options`."""
 
 GIVEN_UP = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
-"""Errors of a transaction that had to make way for another: the same one again may do."""
+"""Errors of a transaction that was aborted in favour of another; the same one may succeed again."""
 
 CANCELLED = (psycopg.errors.QueryCanceled, psycopg.errors.IdleInTransactionSessionTimeout)
-"""Errors of timeouts that the server's or the role's settings impose, and of a person who cancels a statement."""
+"""Errors of timeouts set by the server or the role, and of a cancelled statement."""
 
 
 class ConnectionLost(TransientError):
-    """The database can't be reached, or the connection to it broke: another one may go on where it was."""
+    """The database can't be reached, or the connection was lost; a new connection may continue the work."""
 
 
 class LoginRefused(PermanentError):
-    """The database refused the login. Where it took it a while ago, the password was rotated."""
+    """The database refused the login. If it worked before, the password was rotated."""
 
 
 CAUSES: tuple[tuple[str, type[PermanentError | TransientError], str, str], ...] = (
@@ -96,7 +96,7 @@ CAUSES: tuple[tuple[str, type[PermanentError | TransientError], str, str], ...] 
         "no encryption|SSL required|SSL off",
         PermanentError,
         "The database server wants connections by TLS alone, or none from this machine.",
-        "Add sslmode=require to {variable}; else see the server's pg_hba.conf.",
+        "Add sslmode=require to {variable}; otherwise see the server's pg_hba.conf.",
     ),
     (
         "no pg_hba.conf entry",
@@ -107,20 +107,20 @@ CAUSES: tuple[tuple[str, type[PermanentError | TransientError], str, str], ...] 
     (
         "does not support SSL",
         PermanentError,
-        "The database server has no TLS, which the URL asks for.",
-        "Set the server up for it, or take sslmode out of {variable}.",
+        "The database server has no TLS, which the URL requires.",
+        "Enable TLS on the server, or remove sslmode from {variable}.",
     ),
     (
         "certificate",
         PermanentError,
         "The certificate of the database server can't be verified.",
-        "Name its authority by sslrootcert=… in {variable}.",
+        "Name its authority with sslrootcert=… in {variable}.",
     ),
     (
         "unsupported startup parameter",
         PermanentError,
         "The pooler in front of the database refuses a parameter of the URL.",
-        "Take `options` out of {variable}, or let the pooler ignore it (PgBouncer: ignore_startup_parameters).",
+        "Remove `options` from {variable}, or let the pooler ignore it (PgBouncer: ignore_startup_parameters).",
     ),
     (
         "authentication failed|password supplied|does not exist|no such (user|database)",
@@ -129,17 +129,17 @@ CAUSES: tuple[tuple[str, type[PermanentError | TransientError], str, str], ...] 
         "Correct {variable}.",
     ),
 )
-"""What a connection that isn't made is told by: libpq has no codes for it. Words, kind, what happened, what to do."""
+"""How a failed connection is recognised, as libpq has no codes for it: text, kind, what happened, what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The database of the product's tables, and the schema in it that holds them.
+    """The database and schema of the product's tables.
 
-    `url` is a libpq URL (``postgresql://…``); it may hold a password, so it is never shown. `variable` names the
-    variable that it came from, for errors. Statements name tables without the schema: the connection looks there alone.
-    `longest_transaction`: what writes rows commits within it. Readers of changes look back five minutes by
-    `changed_at`, which is the beginning of the transaction. `longest_wait`: for a lock, unless URL or role set one.
+    `url`: a libpq URL (``postgresql://…``); never shown, since it may contain a password. `variable`: the variable that
+    it came from, for errors. Statements name tables without a schema: the connection's search path is this schema only.
+    `longest_transaction`: time limit for transactions that write rows. Readers of changes overlap by five minutes of
+    `changed_at`, which is the start of the transaction. `longest_wait`: for a lock, unless URL or role set one.
     """
 
     url: str = field(repr=False)
@@ -148,29 +148,29 @@ class Store:
     longest_transaction: timedelta = timedelta(minutes=4)
     longest_wait: timedelta = waits.LONGEST
     renewed_url: Callable[[], str | None] = field(default=lambda: None, repr=False, compare=False)
-    """Reads the URL anew: a password may have been rotated since."""
+    """Reads the URL again, in case the password was rotated."""
 
     @property
     def prefix(self) -> str:
-        """What stands before the names of this tenant's variables."""
+        """The prefix of this tenant's variables."""
         return self.variable.removesuffix(DATABASE_VARIABLE)
 
     @contextmanager
     def connect(self, purpose: str, *, longest_wait: timedelta | None = None) -> Iterator[Connection]:
-        """A connection that `pg_stat_activity` shows as `gainsight_pipelines <purpose>`, closed at the end.
+        """A connection, shown in `pg_stat_activity` as `gainsight_pipelines <purpose>`; closed at the end.
 
-        Every statement commits by itself; what belongs together stands in a `connection.transaction()` block.
-        `longest_wait`: for a lock; None: the store's.
+        Autocommit: statements that belong together go into a `connection.transaction()` block. `longest_wait`: for a
+        lock; None: the store's.
 
         Raises:
-            TransientError: the database can't be reached, went away in the middle, or a lock wasn't to be had.
-            PermanentError: it refuses us, is none that we can work with, or has no room left.
+            TransientError: the database can't be reached, the connection was lost, or a lock was not released in time.
+            PermanentError: it refuses the connection, is not supported, or is full.
         """
         with self.translated(), self.open(purpose, longest_wait=longest_wait) as connection:
             yield connection
 
     def open(self, purpose: str, *, longest_wait: timedelta | None = None) -> Connection:
-        """Such a connection, for who closes it and translates errors. With the URL read anew where it is refused."""
+        """The same for callers that close it and translate errors themselves. If refused, reads the URL again."""
         wait = longest_wait or self.longest_wait
         try:
             return open_connection(self.url, purpose, variable=self.variable, schema=self.schema, longest_wait=wait)
@@ -182,16 +182,16 @@ class Store:
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Turns PostgreSQL's errors into sentences; that of a lock names who holds it."""
+        """Translates PostgreSQL's errors; that of a lock timeout names the lock's holder."""
         with translated_errors(self.variable, self.holders):
             yield
 
     def holders(self, *, advisory: int | None = None) -> str:
-        """Who holds locks on the tables, or one advisory lock, as a sentence; empty where nobody does."""
+        """Who holds locks on the tables, or one advisory lock, as a sentence; "" if nobody does."""
         try:
             with self.open("locks", longest_wait=waits.OF_LOOKING) as connection:
                 return waits.holders(connection, advisory=advisory)
-        except (psycopg.Error, PipelineError):  # what is being told is another error
+        except (psycopg.Error, PipelineError):  # the error being reported is another one
             return ""
 
 
@@ -203,18 +203,18 @@ def open_connection(
     schema: str | None = None,
     longest_wait: timedelta = waits.LONGEST,
 ) -> Connection:
-    """A new connection in autocommit with the session that our statements rely on.
+    """Opens a connection in autocommit, with the session settings that our statements rely on.
 
     Args:
-        url: where to; its own parameters, `options` included, hold unless they contradict ours.
-        purpose: shown in `pg_stat_activity` behind the product's name.
+        url: the database; its own parameters, `options` included, apply unless they contradict ours.
+        purpose: shown in `pg_stat_activity` after the product's name.
         variable: the variable that the URL came from, for errors.
-        schema: where tables are looked for and made, and nowhere else; None: as the server has it.
+        schema: the search path; None: the server's.
         longest_wait: for a lock, unless the URL or the role has a `lock_timeout`.
 
     Raises:
-        PermanentError: the URL is none, or the server or database is none that we can work with.
-        psycopg.Error: whatever else goes wrong, for `translated_errors`.
+        PermanentError: an invalid URL, or an unsupported server or database.
+        psycopg.Error: any other failure, for `translated_errors`.
     """
     try:
         connection = psycopg.connect(
@@ -225,13 +225,13 @@ def open_connection(
             **KEEPALIVES,
         )
     except psycopg.ProgrammingError:
-        # libpq's own words quote the URL, which may hold a password.
+        # libpq's message quotes the URL, which may contain a password.
         raise PermanentError(
-            f"{variable} is no PostgreSQL URL.", "Write it like postgresql://user@host:5432/database."
+            f"{variable} is not a PostgreSQL URL.", "Write it like postgresql://user@host:5432/database."
         ) from None
     try:
         _check_server(connection, variable)
-        # Behind a pooler that has none free, the first statement waits where connecting didn't.
+        # Behind a pooler without a free connection, the first statement waits, not the connect.
         settings = SESSION | ({} if schema is None else {"search_path": sql.Identifier(schema).as_string(connection)})
         calls = sql.SQL(", ").join(
             sql.SQL("set_config({}, {}, false)").format(name, value)
@@ -245,16 +245,16 @@ def open_connection(
 
 
 def _unless_set(setting: str, value: timedelta) -> sql.Composable:
-    """The value of a time-out, in milliseconds, where none is set."""
+    """The value of a timeout, in milliseconds, unless one is set."""
     return sql.SQL("coalesce(nullif(current_setting({}), '0'), {})").format(setting, waits.milliseconds(value))
 
 
 def ask(connection: Connection, statement: sql.Composable, *, variable: str = DATABASE_VARIABLE) -> str:
-    """The first value of a statement's answer, which has to come within the time that connecting may take.
+    """Runs a statement with the connect timeout, and returns its first value.
 
     Raises:
-        TransientError: it doesn't.
-        psycopg.Error: the statement fails.
+        TransientError: it took too long.
+        psycopg.Error: the statement failed.
     """
     server = connection.pgconn
     server.send_query(statement.as_bytes(connection))
@@ -265,7 +265,7 @@ def ask(connection: Connection, statement: sql.Composable, *, variable: str = DA
             raise TransientError(
                 f"The database gave no connection within {CONNECT_TIMEOUT_SECONDS} s: all that its pooler has are in"
                 " use.",
-                f"Give the pool that {variable} leads to more connections (two for each pull), or run less at once.",
+                f"Give the pool behind {variable} more connections (two per pull), or run fewer pulls at once.",
             )
         server.consume_input()
     answer = ""
@@ -287,21 +287,21 @@ def _check_server(connection: Connection, variable: str) -> None:
     if encoding != "UTF8":
         raise PermanentError(
             f"The database's encoding is {encoding}, which can't hold every text that Gainsight has.",
-            f"Point {variable} at a database made with ENCODING 'UTF8'.",
+            f"Point {variable} at a database created with ENCODING 'UTF8'.",
         )
 
 
 @contextmanager
 def translated_errors(variable: str = DATABASE_VARIABLE, holders: Callable[[], str] = lambda: "") -> Iterator[None]:
-    """Turns PostgreSQL's own errors into sentences. Errors of the SQL itself are ours and pass through as they are.
+    """Translates PostgreSQL's errors into ours. Errors in the SQL itself are bugs and pass through.
 
-    `variable` is where a person corrects the address; `holders` says who holds what a statement waited for.
+    `variable`: where the user corrects the address. `holders`: says who holds the lock that a statement waited for.
     """
     try:
         yield
     except psycopg.errors.DiskFull as error:
         raise PermanentError(
-            "The database has no room left: the page was rolled back.", "Free disk space, then run again."
+            "The database is full: the page was rolled back.", "Free disk space, then run again."
         ) from error
     except (psycopg.errors.InvalidPassword, psycopg.errors.InvalidAuthorizationSpecification) as error:
         raise LoginRefused("The database refused the login.", f"Correct {variable}.") from error
@@ -312,7 +312,7 @@ def translated_errors(variable: str = DATABASE_VARIABLE, holders: Callable[[], s
         ) from error
     except GIVEN_UP as error:
         raise TransientError(
-            "The database gave the transaction up in favour of another one (a deadlock): it was rolled back.",
+            "The database aborted the transaction in favour of another one (a deadlock): it was rolled back.",
             "Run again; it goes on from the last page.",
         ) from error
     except psycopg.errors.LockNotAvailable as error:
@@ -323,7 +323,7 @@ def translated_errors(variable: str = DATABASE_VARIABLE, holders: Callable[[], s
     except CANCELLED as error:
         raise TransientError(
             f"The database cancelled a statement ({error.diag.message_primary}): it was rolled back.",
-            "Give the role a longer statement_timeout, or run again when less is going on.",
+            "Give the role a longer statement_timeout and lock_timeout, or run again when the database is less busy.",
         ) from error
     except psycopg.OperationalError as error:
         # No SQLSTATE: the connection failed or broke. 08: connection, 53: resources, 57P: the server is going down.
@@ -340,5 +340,5 @@ def _unreachable(error: psycopg.OperationalError, variable: str) -> PipelineErro
                 return kind(message, todo.format(variable=variable))
     return ConnectionLost(
         "The database can't be reached, or the connection to it was lost.",
-        f"See that PostgreSQL runs and that {variable} points at it, then run again.",
+        f"Check that PostgreSQL runs and that {variable} points at it, then run again.",
     )

@@ -1,4 +1,4 @@
-"""What each table and column of the data contract means.
+"""The meaning of each table and column in the data contract.
 
 The one source of PostgreSQL's comments, of the column schema on the Dagster assets and of docs/data-contract.md
 (`objects/contract_page.py`). Types are PostgreSQL's, taken from the migrations by a test that holds both against each
@@ -27,14 +27,14 @@ class Relation:
 TEXT, TIME, JSON, NUMBER, COUNT, FLAG = "text", "timestamp with time zone", "jsonb", "numeric", "bigint", "boolean"
 
 _DELETED = (TIME, "Since when Gainsight no longer has the record; empty while it has.")
-_FIRST_SEEN = (TIME, "When the row was written first.")
+_FIRST_SEEN = (TIME, "When the row was first written.")
 _CHANGED = {
     "first_seen_at": _FIRST_SEEN,
-    "changed_at": (TIME, "When the row last changed; what downstream models go on from."),
+    "changed_at": (TIME, "When the row last changed; for incremental downstream models."),
     "run_id": (TEXT, "The run that changed it, as in `sync_run`."),
 }
 _UNREADABLE = {
-    "unreadable": (JSON, "Values that can't be read, as they came, by Gainsight's field; their columns stay empty."),
+    "unreadable": (JSON, "Unreadable values, unchanged, by Gainsight's field; their columns are empty."),
 }
 _ACCOUNT_ID = (TEXT, "The account (`account.account_id`); empty: none was found.")
 _LINK = {
@@ -47,7 +47,7 @@ _LINK = {
         TEXT,
         "Why there is no account: `no_company` (none is named), `no_account`, `ambiguous` (several).",
     ),
-    "match_candidates": ("text[]", "The accounts among which nobody chose, if ambiguous."),
+    "match_candidates": ("text[]", "The accounts in question, if ambiguous."),
 }
 SCHEMA = "gainsight"
 """The schema of the tables unless the settings name another one."""
@@ -58,7 +58,7 @@ LINKS_TO_ACCOUNT = ("account_id", "match_candidates")
 _MODIFIED = (TIME, "When Gainsight last changed the record.")
 _COMPANY_GSID = (TEXT, "The Gainsight company that the record names, in upper case.")
 _ROLLED_UP = {
-    "last": (NUMBER, "The value that was observed last."),
+    "last": (NUMBER, "The value observed last."),
     "sum": (NUMBER, "Sum of the values."),
     "average": (NUMBER, "Average of the values."),
     "min": (NUMBER, "Smallest value."),
@@ -68,7 +68,7 @@ _ROLLED_UP = {
 _METRIC = {
     "account_id": (TEXT, "The account."),
     "product_name": (TEXT, "The product, as the settings name it."),
-    "dimension": (TEXT, "What splits the metric; empty without a dimension."),
+    "dimension": (TEXT, "The dimension that splits the metric; empty without one."),
     "metric": (TEXT, "Name of the metric."),
 }
 _CURRENCY = (TEXT, "ISO code of the currency of `arr`, where the CRM has several; empty: it has one, or doesn't say.")
@@ -92,7 +92,7 @@ RELATIONS: Mapping[str, Relation] = {
             "gsids": (JSON, "GSIDs by the CRM field that holds them."),
             "crm_modified_at": (TIME, "When the CRM last changed the account."),
             "deleted_at": (TIME, "Since when the CRM no longer has it; merged accounts are deleted too."),
-            "merged_into": (TEXT, "The account that took it over."),
+            "merged_into": (TEXT, "The account it was merged into."),
             **_CHANGED,
             "currency": _CURRENCY,
         },
@@ -101,7 +101,7 @@ RELATIONS: Mapping[str, Relation] = {
         "Gainsight's companies with their attributes, at the account they belong to. An account may have several.",
         {
             "gsid": (TEXT, "Gainsight's id of the company."),
-            "crm_id": (TEXT, "The CRM id that Gainsight has for it, as it stands there."),
+            "crm_id": (TEXT, "The CRM id that Gainsight has for it, unchanged."),
             "name": (TEXT, "Name of the company."),
             "attributes": (
                 JSON,
@@ -128,7 +128,7 @@ RELATIONS: Mapping[str, Relation] = {
             "reporting_category": (TEXT, "The timeline entry's category, as Gainsight writes it."),
             "survey_type": (TEXT, "`NPS`, `CSAT`, `CES` or another type of survey."),
             "nps_group": (TEXT, "`promoter`, `passive` or `detractor`."),
-            "score": (NUMBER, "The score that the response gives."),
+            "score": (NUMBER, "The score of the response."),
             "subject": (TEXT, "Subject, or the survey's name."),
             "body": (TEXT, "Notes as HTML, or the response's comment."),
             "body_text": (TEXT, "The same as plain text."),
@@ -153,7 +153,7 @@ RELATIONS: Mapping[str, Relation] = {
         "Product usage: one row for each metric of each usage record.",
         {
             "object": (TEXT, "The Gainsight object that it comes from."),
-            "record_id": (TEXT, "Gainsight's id of the record; a hash of what tells it apart where it has none."),
+            "record_id": (TEXT, "Gainsight's id of the record; a hash of its content if it has none."),
             "metric": (TEXT, "Name of the metric."),
             "company_gsid": _COMPANY_GSID,
             "account_key": (
@@ -161,7 +161,7 @@ RELATIONS: Mapping[str, Relation] = {
                 "The record's own key to its account (CRM id or domain), if rows are grouped by one.",
             ),
             "product_name": (TEXT, "The product, as the settings name it."),
-            "dimension": (TEXT, "What splits the metric; empty without a dimension."),
+            "dimension": (TEXT, "The dimension that splits the metric; empty without one."),
             "value": (NUMBER, "The value; empty if it is blank."),
             "secondary": (JSON, "Secondary values by field."),
             "observed_at": (TIME, "When it was observed."),
@@ -173,11 +173,10 @@ RELATIONS: Mapping[str, Relation] = {
         },
     ),
     "record": Relation(
-        "Records of further objects: whatever the settings name under `objects`. The view of an object has its fields"
-        " as columns.",
+        "Records of further objects, as configured under `objects`. The view of an object has its fields as columns.",
         {
             "object": (TEXT, "The Gainsight object, in lower case."),
-            "gsid": (TEXT, "Gainsight's id of the record; its own id or a hash where it has none."),
+            "gsid": (TEXT, "Gainsight's id of the record; its own id or a hash if it has none."),
             "company_gsid": _COMPANY_GSID,
             "attributes": (
                 JSON,
@@ -186,7 +185,7 @@ RELATIONS: Mapping[str, Relation] = {
                     " beside the id of a lookup `X`, `X__name` is what the lookup shows."
                 ),
             ),
-            "unreadable": (JSON, "Values that aren't of their field's type, as they came, by field."),
+            "unreadable": (JSON, "Unreadable values, unchanged, by field."),
             **_LINK,
             "modified_at": _MODIFIED,
             "deleted_at": _DELETED,
@@ -206,19 +205,19 @@ RELATIONS: Mapping[str, Relation] = {
         },
     ),
     "rejected_record": Relation(
-        "Records that can't be stored as rows, kept whole with the reason.",
+        "Rejected records: they can't be stored as rows, and are kept in full with the reason.",
         {
-            "object": (TEXT, "The pull that met it."),
-            "payload_hash": (TEXT, "Tells it from others."),
-            "payload": (JSON, "The record as it came."),
+            "object": (TEXT, "The pull that read it."),
+            "payload_hash": (TEXT, "Hash of the payload, by which it is stored once."),
+            "payload": (JSON, "The record, unchanged."),
             "reason": (TEXT, "Why it can't be stored."),
-            "first_seen_at": (TIME, "When it came first."),
-            "last_seen_at": (TIME, "When it came last."),
-            "run_id": (TEXT, "The run that met it last."),
+            "first_seen_at": (TIME, "When it was first read."),
+            "last_seen_at": (TIME, "When it was last read."),
+            "run_id": (TEXT, "The run that last read it."),
         },
     ),
     "sync_run": Relation(
-        "Every run of every object, also those that were gated or skipped.",
+        "Every run of every object, including gated and skipped ones.",
         {
             "run_id": (TEXT, "The same as Dagster's."),
             "object": (TEXT, "The pull."),
@@ -226,22 +225,22 @@ RELATIONS: Mapping[str, Relation] = {
             "started_at": (TIME, "When it began."),
             "finished_at": (TIME, "When it ended."),
             "window_from": (TIME, "The earliest date that it covers."),
-            "records_read": (COUNT, "Records that Gainsight gave."),
-            "rows_written": (COUNT, "Rows that are new or changed."),
-            "rows_unchanged": (COUNT, "Rows that were there just so."),
+            "records_read": (COUNT, "Records read from Gainsight."),
+            "rows_written": (COUNT, "New and changed rows."),
+            "rows_unchanged": (COUNT, "Rows that were already stored unchanged."),
             "rows_matched": (COUNT, "Rows with an account."),
             "rows_unmatched": (JSON, "Rows without, by reason."),
             "records_rejected": (COUNT, "Records that went into `rejected_record`."),
-            "rows_relinked": (COUNT, "Stored rows that moved to another account, or found one."),
+            "rows_relinked": (COUNT, "Stored rows that were rematched to another account, or to their first."),
             "is_truncated": (FLAG, "Whether the limit was reached and there is more."),
             "calls": (JSON, "API calls by kind."),
             "bytes_received": (COUNT, "What Gainsight sent."),
-            "details": (JSON, "What else there is to tell: notes, categories, changed fields, examples."),
+            "details": (JSON, "Further facts: notes, categories, schema drift, examples."),
             "error": (TEXT, "Why it failed, and what to do."),
             "product_version": (TEXT, "The version that ran."),
             "cursor_before": (JSON, "Where the read began."),
-            "cursor_after": (JSON, "Where it came to."),
-            "values_unreadable": (COUNT, "Values that can't be read, kept in `unreadable` of their rows."),
+            "cursor_after": (JSON, "Where the read ended."),
+            "values_unreadable": (COUNT, "Unreadable values, kept in the column `unreadable` of their rows."),
         },
     ),
     "sync_cursor": Relation(
@@ -252,19 +251,19 @@ RELATIONS: Mapping[str, Relation] = {
                 TEXT,
                 "Which of its reads: `pull`, `reread`, `settings`, `links`, `deletions`, `strategy` and others.",
             ),
-            "modified_at": (TIME, "The change that it came to."),
+            "modified_at": (TIME, "The last change read."),
             "gsid": (TEXT, "The record within that second, if it is being read record by record."),
             "window_from": (TIME, "The start of what it covers."),
-            "read_started_at": (TIME, "When, by the other side's clock, the last read began."),
-            "completed_at": (TIME, "When it was last read to its end."),
+            "read_started_at": (TIME, "When the last read began, by the server's clock."),
+            "completed_at": (TIME, "When it was last read completely."),
             "is_whole": (FLAG, "No longer written: scope `strategy` has it."),
             "fingerprint": (TEXT, "What it was read or matched with."),
             "run_id": (TEXT, "The run that owns it."),
-            "updated_at": (TIME, "When it moved last."),
+            "updated_at": (TIME, "When it last moved."),
         },
     ),
     "crm_gate": Relation(
-        "Whether the primary CRM is there, without which nothing is pulled: one row, once it was looked at.",
+        "Whether the primary CRM is available, without which nothing is pulled: one row, after the first check.",
         {
             "only_row": (FLAG, "Always true: there is one row."),
             "is_open": (FLAG, "Whether pulls may run."),
@@ -273,14 +272,14 @@ RELATIONS: Mapping[str, Relation] = {
                 "`open`, `not_configured`, `settings`, `rejected`, `not_answering`, `no_accounts` or `not_evaluated`.",
             ),
             "message": (TEXT, "The same as a sentence, with what to do."),
-            "accounts": (COUNT, "Live accounts as the last refresh left them, if the CRM answered."),
-            "since": (TIME, "Since when it is so, for this reason."),
-            "checked_at": (TIME, "When it was looked at last."),
+            "accounts": (COUNT, "Live accounts after the last refresh, if the CRM responded."),
+            "since": (TIME, "Since when this reason holds."),
+            "checked_at": (TIME, "When it was last checked."),
             "closed_since": (TIME, "Since when it is closed, whatever the reasons were; empty while it is open."),
         },
     ),
     "unmatched_record": Relation(
-        "Live records without an account, of all tables. They are matched by themselves once there is one.",
+        "Live records without an account, of all tables. They are matched automatically once there is one.",
         {
             "object": (TEXT, "The Gainsight object."),
             "record_id": (TEXT, "Gainsight's id of the record."),

@@ -1,6 +1,6 @@
-"""COPY of a data table's rows in PostgreSQL's binary format: neither side formats, escapes or parses texts for it.
+"""COPY of a data table's rows in PostgreSQL's binary format, which avoids formatting, escaping and parsing text.
 
-The types of the columns are known beforehand, so that psycopg asks no value for its type either.
+The columns' types are known beforehand, so psycopg need not inspect the values either.
 """
 
 from __future__ import annotations
@@ -18,47 +18,47 @@ from psycopg.pq import Format
 
 from gainsight_pipelines.store.tables import Table
 
-_ARRAY_HEAD = Struct("!iiIii").pack  # dimensions, has nulls, the elements' type, their number, the first one's index
+_ARRAY_HEAD = Struct("!iiIii").pack  # dimensions, has nulls, the elements' type, their number, the first index
 _EMPTY_HEAD = Struct("!iiI").pack
 _LENGTH = Struct("!i").pack
 _JSONB_VERSION = b"\x01"
 
 KEPT_ELEMENTS = 4096
-"""Texts of arrays whose bytes are remembered: names of people mostly, which come again and again."""
+"""Array elements whose encoded bytes are cached: mostly names of people, which repeat."""
 
 
 class TextArrayDumper(Dumper):
-    """A list of texts as `text[]`. psycopg's own looks at each element of each list for its type first."""
+    """A list of texts as `text[]`. psycopg's own dumper inspects each element's type first."""
 
     format = Format.BINARY
     oid = known["text"].array_oid
 
     def dump(self, obj: list[str]) -> bytes:
-        """Head and elements."""
+        """Encodes header and elements."""
         return _head(len(obj)) + b"".join(map(_element, obj))
 
 
 @lru_cache(KEPT_ELEMENTS)
 def _element(text: str) -> bytes:
-    """A text behind its length in bytes."""
+    """A text with its length in bytes in front."""
     encoded = text.encode()
     return _LENGTH(len(encoded)) + encoded
 
 
 @lru_cache(KEPT_ELEMENTS)
 def _head(elements: int) -> bytes:
-    """What an array of so many texts begins with; an empty one has no dimensions."""
+    """The header of an array of so many texts; an empty array has no dimensions."""
     return _ARRAY_HEAD(1, 0, known["text"].oid, elements, 1) if elements else _EMPTY_HEAD(0, 0, known["text"].oid)
 
 
 class JsonTextDumper(Dumper):
-    """JSON that is text already as `jsonb`."""
+    """JSON text as `jsonb`."""
 
     format = Format.BINARY
     oid = known["jsonb"].oid
 
     def dump(self, obj: str) -> bytes:
-        """The text behind the version of the format."""
+        """The text with the format's version in front."""
         return _JSONB_VERSION + obj.encode()
 
 
@@ -72,11 +72,11 @@ def copy_rows(
     """Copies rows of a table: its columns, then the link columns.
 
     Args:
-        connection: where to.
-        target: the table that they go into, with the names of its columns where it has others as well.
-        table: what the rows are rows of.
+        connection: the connection.
+        target: the target table, with column names if it has other columns too.
+        table: the data table that the rows belong to.
         rows: values of the columns' types.
-        more: types of further columns that each row has behind these.
+        more: the types of further columns at the end of each row.
     """
     statement = sql.SQL("COPY {} FROM STDIN (FORMAT binary)").format(target)
     with connection.cursor() as cursor:

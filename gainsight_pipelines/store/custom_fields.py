@@ -1,4 +1,4 @@
-"""The register of custom fields: which ones there are, by what name, label and type (requirement S5)."""
+"""The register of custom fields: name, label and type of each (requirement S5)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import psycopg
 def register_fields(
     connection: psycopg.Connection, entity: str, source_object: str, fields: Sequence[tuple[str, str, str]]
 ) -> None:
-    """Registers (name, label, data type) of the fields whose values are kept; those that are gone stay registered."""
+    """Registers (name, label, data type) of the fields whose values are stored; removed fields stay registered."""
     if fields:
         with connection.cursor() as cursor:
             cursor.executemany(

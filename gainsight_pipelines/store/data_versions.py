@@ -1,6 +1,6 @@
-"""The version of each object's data: another one whenever a row is added, changed, matched anew or marked deleted.
+"""The version of each object's data, which changes whenever rows are added, changed, rematched or marked deleted.
 
-It moves in the transaction that changes the rows. Who reads the data tells by it whether anything is new.
+It changes in the same transaction as the rows. Readers compare it to see whether anything is new.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import psycopg
 
 
 def bump(connection: psycopg.Connection, name: str) -> None:
-    """Gives the data of a pull another version, in the open transaction.
+    """Increases the version of a pull's data, in the open transaction.
 
-    Versions grow, and begin with the time: after `reset --all` none comes back that was there before.
+    Versions only grow and start from the time, so that none occurs again after `reset --all`.
     """
     connection.execute(
         """INSERT INTO data_version AS v (object, version)
@@ -22,6 +22,6 @@ def bump(connection: psycopg.Connection, name: str) -> None:
 
 
 def version_of(connection: psycopg.Connection, name: str) -> int | None:
-    """The version of a pull's data; None: it never stored a row."""
+    """The version of a pull's data; None: it has never stored a row."""
     row = connection.execute("SELECT version FROM data_version WHERE object = %s", (name,)).fetchone()
     return int(row[0]) if row else None

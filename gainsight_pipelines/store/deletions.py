@@ -1,4 +1,4 @@
-"""Rows whose record Gainsight no longer has: marked with `deleted_at`, never removed."""
+"""Rows whose record no longer exists in Gainsight: marked with `deleted_at`, never removed."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def mark_logged(
     deleted: Mapping[str, datetime | None],
     run_id: str,
 ) -> int:
-    """Marks the rows of records that Gainsight logged as deleted, unless they were changed after that.
+    """Marks rows whose record Gainsight logged as deleted, unless the record changed after that.
 
     Args:
-        connection: outside of a transaction.
-        lease: what entitles to write there.
-        table: where the rows lie.
-        gainsight_object: whose rows, where several objects share the table.
-        deleted: Gsid → when it was deleted.
-        run_id: left on the rows.
+        connection: outside a transaction.
+        lease: the lease that permits the change.
+        table: the table of the rows.
+        gainsight_object: the object, where several share the table.
+        deleted: GSID → time of deletion.
+        run_id: stored on the rows.
     """
     chosen = sql.SQL(
         """SELECT {key}, l.deleted_on
@@ -47,13 +47,13 @@ def mark_logged(
 
 
 def prepare_sweep(connection: psycopg.Connection) -> None:
-    """Makes the temporary table of the ids that a sweep sees."""
+    """Creates the temporary table of the ids that a sweep sees."""
     connection.execute("DROP TABLE IF EXISTS seen_record")
     connection.execute("CREATE TEMP TABLE seen_record (id text)")
 
 
 def note_seen(connection: psycopg.Connection, ids: Iterable[str], *, is_restart: bool) -> None:
-    """Remembers what a sweep has seen; a sweep that begins anew forgets what it saw before."""
+    """Records the ids that a sweep has seen; a restarted sweep drops the earlier ones."""
     if is_restart:
         connection.execute("TRUNCATE seen_record")
     with connection.cursor() as cursor, cursor.copy("COPY seen_record FROM STDIN") as copy:
@@ -64,7 +64,7 @@ def note_seen(connection: psycopg.Connection, ids: Iterable[str], *, is_restart:
 def count_unseen(
     connection: psycopg.Connection, table: Table, gainsight_object: str, stored_before: datetime
 ) -> tuple[int, int]:
-    """How many live rows, stored before the sweep began, it did not see; and how many are live in all."""
+    """The number of live rows, stored before the sweep began, that it did not see; and of all live rows."""
     connection.execute("ANALYZE seen_record")
     row = connection.execute(
         sql.SQL(
@@ -98,7 +98,7 @@ def mark_unseen(
 
 
 def mark_object(connection: psycopg.Connection, lease: Lease, table: Table, gainsight_object: str, run_id: str) -> int:
-    """Marks all rows of an object that is no longer the one to be pulled."""
+    """Marks all rows of an object that is no longer pulled."""
     chosen = sql.SQL("SELECT {key} FROM {table} t WHERE {mine} AND t.deleted_at IS NULL").format(
         **_names(table, gainsight_object)
     )
@@ -106,7 +106,7 @@ def mark_object(connection: psycopg.Connection, lease: Lease, table: Table, gain
 
 
 def forget_companies(connection: psycopg.Connection, table: Table) -> None:
-    """Deleted companies lead to no account any more: what their other records are matched by goes with them."""
+    """Clears the CRM ids of deleted companies: they lead to no account, so their records are rematched."""
     if table.holds_companies:
         connection.execute(
             """UPDATE company_link l SET crm_id = NULL, is_known = false, checked_at = now()

@@ -1,6 +1,6 @@
-"""Tables as pandas DataFrames, with the types that the columns have: for downstream assets, previews and exports.
+"""Tables as pandas DataFrames with the columns' types: for downstream assets, previews and exports.
 
-No more is in memory than was asked for: rows come through a server-side cursor, a chunk at a time.
+Rows come through a server-side cursor in chunks, so memory holds only what was asked for.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DTYPES = {
     "text": "string",
     "varchar": "string",
 }
-"""By PostgreSQL's type. All of them know a missing value; what isn't here stays as Python has it."""
+"""By PostgreSQL type. All of them support missing values; other types stay Python objects."""
 
 SHORT_TYPES = {
     "timestamp with time zone": "timestamptz",
@@ -42,24 +42,24 @@ SHORT_TYPES = {
     "boolean": "bool",
     "double precision": "float8",
 }
-"""Types as the data contract writes them, and PostgreSQL's own names for them."""
+"""The data contract's type names → PostgreSQL's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What of a table is wanted.
+    """Which part of a table to read.
 
     Attributes:
         table: a table or view of the store.
         columns: in this order; None: all.
-        where: columns and the value that each has, as PostgreSQL reads it from text; None: it is empty.
-        time_column: `since` and `until` are about this one.
-        since: rows from then on.
-        until: rows before then.
-        decimals: `numeric` columns as `decimal.Decimal` or as floats.
-        expand: jsonb columns whose keys become columns of their own, named `<column>.<key>`.
-        with_deleted: with the rows of records that Gainsight no longer has.
-        as_text: columns as PostgreSQL writes them: JSON keeps its numbers exact then.
+        where: columns with their required values, as PostgreSQL parses them from text; None: is NULL.
+        time_column: the column for `since` and `until`.
+        since: rows at or after this time.
+        until: rows before this time.
+        decimals: `numeric` columns as `decimal.Decimal` instead of floats.
+        expand: jsonb columns whose keys become columns named `<column>.<key>`.
+        with_deleted: include rows whose record no longer exists in Gainsight.
+        as_text: columns as PostgreSQL writes them; keeps numbers in JSON exact.
     """
 
     table: str
@@ -75,7 +75,7 @@ class Wanted:
 
 
 def read_frame(connection: psycopg.Connection, wanted: Wanted) -> pd.DataFrame:
-    """The rows as one frame.
+    """The rows as one DataFrame.
 
     Raises:
         PermanentError: the table has no such column.
@@ -95,14 +95,14 @@ def read_frame(connection: psycopg.Connection, wanted: Wanted) -> pd.DataFrame:
 
 
 def read_chunks(connection: psycopg.Connection, wanted: Wanted) -> Iterator[pd.DataFrame]:
-    """The rows a chunk at a time; jsonb columns as they are."""
+    """The rows in chunks; jsonb columns are not expanded."""
     types = _types(columns_of(connection, wanted.table), wanted)
     for rows in read_rows(connection, wanted, CHUNK_ROWS):
         yield frame_of(rows, types, decimals=wanted.decimals)
 
 
 def read_rows(connection: psycopg.Connection, wanted: Wanted, size: int) -> Iterator[list[tuple[Any, ...]]]:
-    """The rows as tuples, so many at a time; the last chunk has fewer.
+    """The rows as tuples, in chunks of `size`; the last chunk may be smaller.
 
     Raises:
         PermanentError: the table has no such column.
@@ -119,7 +119,7 @@ def read_rows(connection: psycopg.Connection, wanted: Wanted, size: int) -> Iter
 
 
 def columns_of(connection: psycopg.Connection, table: str) -> dict[str, str]:
-    """PostgreSQL's type of each column of a table or view, in their order.
+    """The PostgreSQL type of each column of a table or view, in order.
 
     Raises:
         PermanentError: there is no such table.
@@ -130,12 +130,12 @@ def columns_of(connection: psycopg.Connection, table: str) -> dict[str, str]:
         (table,),
     ).fetchall()
     if not rows:
-        raise PermanentError(f"The store has no table {table}.", "Run a pull first: it makes the tables.")
+        raise PermanentError(f"The store has no table {table}.", "Run a pull first: it creates the tables.")
     return dict(rows)
 
 
 def _types(every: dict[str, str], wanted: Wanted) -> dict[str, str]:
-    """PostgreSQL's type of each wanted column."""
+    """The PostgreSQL type of each requested column."""
     asked = (column for column, _ in wanted.where)
     named = [*(wanted.columns or ()), *wanted.expand, *asked, *filter(None, (wanted.time_column,))]
     missing = [name for name in named if name not in every]
@@ -147,7 +147,7 @@ def _types(every: dict[str, str], wanted: Wanted) -> dict[str, str]:
 def query_of(
     wanted: Wanted, shown: Sequence[sql.Composable], *, has_deleted: bool
 ) -> tuple[sql.Composed, list[str | datetime]]:
-    """The query for these expressions of the wanted rows, and its parameters."""
+    """The query for these expressions over the requested rows, and its parameters."""
     conditions: list[sql.Composable] = []
     values: list[str | datetime] = []
 
@@ -177,7 +177,7 @@ def query_of(
 def frame_of(
     rows: Sequence[Sequence[Any]], types: Mapping[str, str], *, decimals: Literal["decimal", "float"] = "float"
 ) -> pd.DataFrame:
-    """Rows as a frame. `types`: PostgreSQL's type of each column, as it calls it or as the data contract does."""
+    """Rows as a DataFrame. `types`: of each column, by PostgreSQL's name or the data contract's."""
     import pandas as pd
 
     columns = zip(*rows, strict=True) if rows else ([] for _ in types)
@@ -194,7 +194,7 @@ def frame_of(
 
 
 def expanded(frame: pd.DataFrame, column: str) -> pd.DataFrame:
-    """The frame with a column for each key of a jsonb column in its place."""
+    """The frame with a jsonb column replaced by one column per key."""
     import pandas as pd
 
     records = [value if isinstance(value, dict) else {} for value in frame[column]]

@@ -1,4 +1,4 @@
-"""The state of the gate, as the last look at the primary CRM left it. One row, shared by everything that asks."""
+"""The state of the gate as of the last check of the primary CRM: one row, shared by all processes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from psycopg.rows import class_row
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Whether the primary CRM is there.
+    """Whether the primary CRM is available.
 
-    `reason` is a word of the data contract, `message` the same as a sentence with what to do. `accounts`: how many live
-    ones the last refresh left, if it answered. `since`: when this reason began; `checked_at`: the last look.
+    `reason`: a code of the data contract; `message`: the reason as a sentence, with what to do. `accounts`: the number
+    of live accounts after the last refresh, if the CRM responded. `since`: when this reason began; `checked_at`: the
+    time of the last check.
     """
 
     is_open: bool
@@ -29,13 +30,13 @@ COLUMNS = "is_open, reason, message, accounts, since, checked_at"
 
 
 def find_gate(connection: psycopg.Connection) -> Gate | None:
-    """The gate as it was at the last look; None if nobody ever looked."""
+    """The gate as of the last check; None if it was never checked."""
     with connection.cursor(row_factory=class_row(Gate)) as cursor:
         return cursor.execute(f"SELECT {COLUMNS} FROM crm_gate").fetchone()
 
 
 def save_gate(connection: psycopg.Connection, gate: Gate) -> Gate:
-    """Keeps what a look found; returns it with the time at which this reason began."""
+    """Stores the result of a check; returns it with the time at which this reason began."""
     with connection.cursor(row_factory=class_row(Gate)) as cursor:
         cursor.execute(
             f"""INSERT INTO crm_gate AS g ({COLUMNS}, closed_since)

@@ -1,4 +1,4 @@
-"""What earlier runs tell of an object: how well it matched, what was odd, how new its data are."""
+"""What earlier runs show about an object: match rates, notes, unreadable values, age of the data."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from gainsight_pipelines.store.tables import Table
 
 TRAILING_RUNS = 20
 LEAST_ROWS, LARGEST_DROP = 20, 0.1
-"""A match rate is judged from so many rows on, and is bad when it is that much below the trailing runs'."""
+"""A match rate counts from this many rows on, and is bad if it is this much below that of the trailing runs."""
 
 REMEMBERED = timedelta(days=7)
-"""How long a change of the schema, or an unmapped category, is shown after the run that met it."""
+"""How long schema drift or an unmapped category is reported after the run that found it."""
 
 
 @dataclass(frozen=True, slots=True)
 class MatchRates:
-    """Rows with an account and rows in all: of the last run that read any, and of those before it."""
+    """Matched and total rows: of the last run that read any, and of the runs before it."""
 
     matched: int
     rows: int
@@ -55,14 +55,14 @@ FROM latest
 
 
 def match_rates(connection: psycopg.Connection, name: str, trailing: int) -> MatchRates:
-    """How the last completed run that read anything matched, beside up to `trailing` before it."""
+    """The match rates of the last completed run that read anything, and of up to `trailing` runs before it."""
     row = connection.execute(MATCH_RATES, (name, trailing + 1)).fetchone()
     assert row is not None
     return MatchRates(*row)
 
 
 def details_since(connection: psycopg.Connection, name: str, key: str, since: datetime) -> list[tuple[datetime, Any]]:
-    """What completed runs noted under a key of `sync_run.details`, with when they began; oldest first."""
+    """The values of a key in `sync_run.details` of completed runs, with the runs' start; oldest first."""
     return connection.execute(
         """SELECT started_at, details -> %(key)s FROM sync_run
            WHERE object = %(name)s AND status = 'completed' AND started_at >= %(since)s
@@ -73,7 +73,7 @@ def details_since(connection: psycopg.Connection, name: str, key: str, since: da
 
 
 def unreadable_values(connection: psycopg.Connection, table: Table, gainsight_object: str) -> dict[str, int]:
-    """Of an object's live rows: how many hold a value that can't be read, by Gainsight's field; most frequent first."""
+    """The number of an object's live rows with an unreadable value, by Gainsight field; most frequent first."""
     query = sql.SQL(
         """SELECT field, count(*) FROM {table} t, jsonb_object_keys(t.unreadable) AS field
            WHERE {mine} AND t.unreadable IS NOT NULL AND t.deleted_at IS NULL
@@ -92,7 +92,7 @@ def last_completed_run(connection: psycopg.Connection, name: str) -> tuple[bool,
 
 
 def newest_data(connection: psycopg.Connection, name: str, table: Table, gainsight_object: str) -> datetime | None:
-    """When what is stored of an object last changed in Gainsight: by the cursor, else by the rows themselves."""
+    """When an object's stored data last changed in Gainsight: by the cursor, or else by the rows."""
     read_up_to = peek(connection, name, Pull).modified_at
     if read_up_to is not None:
         return read_up_to

@@ -1,8 +1,9 @@
-"""Leases: one pull of an object, one refresh of the accounts and one delivery at a time, on whichever machine.
+"""Leases: one pull per object, one refresh of the accounts and one delivery at a time, across all machines.
 
-A lease is a row that its holder renews, by the database's clock. So a killed process, a machine that was lost and a
-pooler in between are one case: what isn't renewed is over after half a minute. Every page is written under `writing`,
-whose last statement proves that the lease is still ours and locks it until the commit: who lost it can't write.
+A lease is a row that its holder renews, by the database's clock. A killed process, a lost machine and a pooler in
+between are therefore one case: a lease that isn't renewed expires after half a minute. Every page is written within
+`writing`, whose last statement proves that the lease is still ours and locks it until the commit, so a run that lost it
+can't write.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from gainsight_pipelines.errors import ObjectBusy, PipelineError, TransientError
 from gainsight_pipelines.store.connection import Store
 
 ACCOUNTS = "account"
-"""Name of the lease of the account table."""
+"""The name of the account table's lease."""
 
 DELIVERY = "a delivery"
 """Name of the lease of deliveries. No object has a name with a blank in it."""
@@ -37,13 +38,13 @@ DELIVERY = "a delivery"
 LENGTH = timedelta(seconds=30)
 RENEWED_EVERY = timedelta(seconds=10)
 OVERDUE = RENEWED_EVERY * 1.5
-"""Since its last sign of life: the holder may be gone, so its end is worth waiting for."""
+"""After this long without renewal the holder may be dead, so waiting for the expiry is worthwhile."""
 
 TRIED_AGAIN_AFTER = timedelta(seconds=2)
 LONGEST_WAIT = timedelta(minutes=30)
 SAID_EVERY = timedelta(seconds=30)
 LOCKED_AT_MOST = timedelta(seconds=5)
-"""A lease's row is locked from a page's proof to its commit: who waits longer asks again before his own lease ends."""
+"""A lease's row is locked from a page's proof to its commit. A longer wait is retried before the own lease expires."""
 
 CLOCK = SystemClock()
 
@@ -60,7 +61,7 @@ WHERE l.expires_at < clock_timestamp() OR l.token = %(gone)s
 RETURNING 1
 """
 RENEW = "UPDATE lease SET expires_at = clock_timestamp() + %s WHERE name = %s AND token = %s"
-# The schema by name: a session that lost its search path must not write elsewhere.
+# The schema by name: a session that lost its search path must not write to another schema.
 FENCE = """
 UPDATE {schema}.lease SET expires_at = clock_timestamp() + %(length)s
 WHERE name = %(name)s AND token = %(token)s AND current_schema() = %(schema)s
@@ -71,16 +72,16 @@ _of_this_process: set[uuid.UUID] = set()
 
 
 class LeaseLost(TransientError):
-    """The lease is another run's, or was taken away from a run that gave no sign of life."""
+    """Another run has the lease, taken from a run that stopped renewing it."""
 
 
 class TookTooLong(TransientError):
-    """A transaction that would have become visible too late for readers of changes: it was rolled back."""
+    """A transaction was rolled back because readers of changes would have seen it too late."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lease. `left`: seconds until it is over, by the database's clock; negative: it is."""
+    """The holder of a lease. `left`: seconds until it expires, by the database's clock; negative: it has."""
 
     run_id: str
     host: str
@@ -92,9 +93,9 @@ class Holder:
 
     @property
     def is_gone(self) -> bool:
-        """Whether it was of this very machine and is no more: nobody has to wait for its lease's end.
+        """Whether the holder was a process of this machine that no longer runs: no need to wait for the expiry.
 
-        A process that is gone, or this one, where it could not give the lease back.
+        Also true for this process, if it could not release the lease.
         """
         if self.machine != this_machine():
             return False
@@ -102,7 +103,7 @@ class Holder:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the lease holds."""
+        """Whether the lease has not expired."""
         return self.left > 0 and not self.is_gone
 
     @property
@@ -116,7 +117,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A lease that this process holds."""
+    """A lease held by this process."""
 
     store: Store
     name: str
@@ -129,7 +130,7 @@ class Lease:
         """A transaction that commits only while the lease is ours, and in time for readers of changes.
 
         Raises:
-            LeaseLost: somebody else has it by now; the transaction was rolled back.
+            LeaseLost: another run has it; the transaction was rolled back.
             TookTooLong: it took longer than `Store.longest_transaction`, and was rolled back.
         """
         if self.lost.is_set():
@@ -152,22 +153,22 @@ class Lease:
                 raise TookTooLong(
                     f"Writing rows of `{self.name}` took longer than four minutes, so they were rolled back: readers of"
                     " changes would have missed them.",
-                    "See what holds or slows down the database, then run again; it goes on from the last page.",
+                    "Find out what locks or slows down the database, then run again; it goes on from the last page.",
                 )
 
     def _lost(self) -> LeaseLost:
         return LeaseLost(
-            f"This run lost `{self.name}`: it gave no sign of life for {LENGTH.seconds} s, and another one took it.",
+            f"This run lost `{self.name}`: it did not renew its lease for {LENGTH.seconds} s, and another run took it.",
             "Nothing is lost: the next run goes on from the last page.",
         )
 
 
 @contextmanager
 def object_lease(store: Store, name: str, run_id: str, clock: Clock = CLOCK) -> Iterator[Lease]:
-    """Takes the lease of an object for the length of the block.
+    """Holds the lease of an object for the duration of the block.
 
-    Where it is overdue its end is waited for, half a minute at most. That of a process of this machine that is gone is
-    taken at once.
+    Waits for an overdue lease to expire, half a minute at most. The lease of a dead process of this machine is taken at
+    once.
 
     Raises:
         ObjectBusy: another run holds it.
@@ -185,10 +186,10 @@ def object_lease(store: Store, name: str, run_id: str, clock: Clock = CLOCK) -> 
 def account_lease(
     store: Store, run_id: str, say: Callable[[str], None] = logger.info, clock: Clock = CLOCK
 ) -> Iterator[Lease]:
-    """Takes the lease of the account table, waiting for a refresh under way. `say` takes what is waited for.
+    """Holds the lease of the account table; waits for a running refresh. `say` receives what is waited for.
 
     Raises:
-        TransientError: another run refreshes the accounts for more than half an hour.
+        TransientError: another run has been refreshing the accounts for more than half an hour.
     """
     with _waited(store, ACCOUNTS, run_id, say, clock, "the accounts are being refreshed by {}") as lease:
         yield lease
@@ -240,7 +241,7 @@ def _wait(lease: Lease, say: Callable[[str], None], clock: Clock, what: str) -> 
 
 @contextmanager
 def _kept(lease: Lease) -> Iterator[Lease]:
-    """Has this process know for so long that the lease is its own."""
+    """Records, for the duration of the block, that this process holds the lease."""
     _of_this_process.add(lease.token)
     try:
         yield lease
@@ -249,29 +250,29 @@ def _kept(lease: Lease) -> Iterator[Lease]:
 
 
 def holder_of(connection: psycopg.Connection, name: str) -> Holder | None:
-    """Who holds the lease of an object, or held it last and never gave it back; None: nobody."""
+    """The holder of an object's lease, or its last one if it never released it; None: nobody."""
     with connection.cursor(row_factory=class_row(Holder)) as cursor:
         return cursor.execute(f"SELECT {COLUMNS} FROM lease WHERE name = %s", (name,)).fetchone()
 
 
 def is_held(connection: psycopg.Connection, name: str) -> bool:
-    """Whether some run pulls the object at this moment, wherever it runs."""
+    """Whether a run is pulling the object now, on any machine."""
     holder = holder_of(connection, name)
     return holder is not None and holder.is_alive
 
 
 def held(connection: psycopg.Connection) -> dict[str, Holder]:
-    """All leases that hold at this moment, by the name of the object."""
+    """All leases that have not expired, by object name."""
     names = [name for (name,) in connection.execute("SELECT name FROM lease ORDER BY name")]
     found = {name: holder_of(connection, name) for name in names}
     return {name: holder for name, holder in found.items() if holder is not None and holder.is_alive}
 
 
 def take_away(connection: psycopg.Connection, name: str) -> bool:
-    """Makes sure that a run that gave no sign of life can't go on: to be called before it is said to be dead.
+    """Expires the lease of a run that stopped renewing it, so that it can't go on: call it before declaring a run dead.
 
     Returns:
-        Whether nobody holds the lease; False: it holds.
+        Whether the lease is free now; False: it is alive.
     """
     holder = holder_of(connection, name)
     gone = holder.token if holder is not None and holder.is_gone else None
@@ -282,7 +283,7 @@ def take_away(connection: psycopg.Connection, name: str) -> bool:
 
 
 def _take(lease: Lease) -> Holder | None:
-    """Takes the lease if it is to be had; else says who has it."""
+    """Takes the lease if it is free; otherwise returns its holder."""
     with _connected(lease) as connection:
         holder = holder_of(connection, lease.name)
         gone = holder.token if holder is not None and holder.is_gone else None
@@ -310,9 +311,9 @@ def _connected(lease: Lease) -> AbstractContextManager[psycopg.Connection]:
 
 @contextmanager
 def _renewed(lease: Lease) -> Iterator[None]:
-    """Renews the lease in a thread until the end of the block, then gives it back.
+    """Renews the lease in a thread until the end of the block, then releases it.
 
-    On a connection for each time: behind a pooler, one that is kept would be missing to others.
+    Connects for each renewal: a permanent connection would occupy a pooler's slot.
     """
     done = threading.Event()
 
@@ -346,17 +347,17 @@ def _give_back(lease: Lease) -> None:
         with _connected(lease) as connection:
             connection.execute("DELETE FROM lease WHERE name = %s AND token = %s", (lease.name, lease.token))
     except PipelineError as error:
-        # What the block raised, if anything, says more; and the lease ends by itself.
-        logger.warning("%s: its lease could not be given back, and ends within %s s. %s", lease.name, 30, error)
+        # The block's own error, if any, says more, and the lease expires anyway.
+        logger.warning("%s: its lease could not be released, and expires within %s s. %s", lease.name, 30, error)
 
 
 @cache
 def this_machine() -> str:
-    """What tells this machine, and the space of its process ids, from any other: containers have their own."""
+    """Identifies this machine and its process id namespace; containers have their own."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
         return f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
-    except OSError:  # no Linux: what is left is to wait for a lease's end
+    except OSError:  # not Linux: only the expiry of leases is left
         return f"{socket.gethostname()} {uuid.uuid4()}"
 
 
@@ -365,15 +366,15 @@ def _this_process() -> str:
 
 
 def _is_running(process: str) -> bool:
-    """Whether a process of this machine is there: by its id and its start, as ids are given again."""
+    """Whether a process of this machine runs, identified by its id and start time, since ids are reused."""
     pid, _, start = process.partition(" ")
     return _start_of(int(pid)) == start
 
 
 def _start_of(pid: int) -> str | None:
-    """When a process began, in ticks since the machine did; None: it is no more, or none that runs."""
+    """A process's start, in ticks since boot; None: it doesn't exist, or is a zombie."""
     try:
-        # Behind the name, which may hold anything: the third field and those after it.
+        # After the name, which may contain anything: the third field and the following ones.
         fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
     except OSError:
         return None

@@ -1,6 +1,6 @@
-"""Which CRM id each company has, and what puts stored rows at their right accounts.
+"""The CRM id of each company, and the rematching of stored rows.
 
-The links themselves are made by `matching`; here they are looked up, kept and applied.
+`matching` finds the accounts; this module looks CRM ids up, stores them, and applies changed matches.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ LinkColumns = tuple[str | None, str | None, str | None, list[str] | None]
 
 
 UNLINKED: LinkColumns = (None, None, None, None)
-"""Of reference data, which belong to no company."""
+"""For reference data, which belong to no company."""
 
 
 def link_columns(link: Link) -> LinkColumns:
-    """A link as the columns that every data table has for it."""
+    """A match as the link columns of a data table."""
     return link.account_id, link.method, link.reason, list(link.candidates) or None
 
 
 def known_companies(
     connection: psycopg.Connection, company_gsids: Iterable[str], unknown_since: datetime
 ) -> dict[str, str | None]:
-    """The CRM id of each of these companies that is known; those asked for in vain since then count as known too."""
+    """The known CRM ids of these companies. Companies not found by a request since then count as known, without one."""
     return dict(
         connection.execute(
             """SELECT company_gsid, crm_id FROM company_link
@@ -47,10 +47,9 @@ def known_companies(
 def write_companies(
     connection: psycopg.Connection, crm_ids: Mapping[str, str | None], *, is_known: bool, checked_at: datetime
 ) -> None:
-    """Keeps what was learnt of companies: their CRM ids, or (`is_known=False`) that Gainsight doesn't have them.
+    """Stores the CRM ids of companies, or (`is_known=False`) that Gainsight doesn't have these companies.
 
-    In the order of their Gsids, so that pulls that write the same companies at once wait for each other in one order
-    and never both.
+    Written in the order of their GSIDs, so that concurrent pulls of the same companies can't deadlock.
     """
     if crm_ids:
         connection.execute(
@@ -65,7 +64,7 @@ def write_companies(
 
 
 def differing(connection: psycopg.Connection, crm_ids: Mapping[str, str | None]) -> dict[str, str | None]:
-    """Those of these CRM ids that belong to known companies and are not what is known."""
+    """Those of these CRM ids that belong to known companies and differ from the stored ones."""
     return dict(
         connection.execute(
             """SELECT gsid, read.crm_id FROM unnest(%s::text[], %s::text[]) AS read (gsid, crm_id)
@@ -77,22 +76,22 @@ def differing(connection: psycopg.Connection, crm_ids: Mapping[str, str | None])
 
 
 def oldest_check(connection: psycopg.Connection) -> datetime | None:
-    """When the first of the known companies was learnt of; None if none is known."""
+    """The time of the oldest entry about a known company; None if none is known."""
     row = connection.execute("SELECT min(checked_at) FROM company_link").fetchone()
     return row[0] if row else None
 
 
 def forget_crm_ids(connection: psycopg.Connection) -> None:
-    """Drops what was learnt of all companies; they are to be read again, or asked for where a record names one.
+    """Clears the CRM ids of all companies; they are read again, or requested when a record names the company.
 
-    Until the end of the transaction nobody else writes what is learnt: two in different orders would block each other.
+    Locks out other writers until the end of the transaction, since two orders of writing could deadlock.
     """
     connection.execute("LOCK TABLE company_link IN SHARE ROW EXCLUSIVE MODE")
     connection.execute("UPDATE company_link SET crm_id = NULL, is_known = false")
 
 
 def fingerprint(connection: psycopg.Connection, gsid_field: str | None) -> str:
-    """Changes whenever anything changes that an account link of any row depends on."""
+    """A hash that changes whenever anything changes that a row's match depends on."""
     row = connection.execute(
         """SELECT coalesce(sum(hashtextextended(company_gsid || ' ' || coalesce(crm_id, ''), 0)::numeric), 0)::text
            FROM company_link"""
@@ -102,7 +101,7 @@ def fingerprint(connection: psycopg.Connection, gsid_field: str | None) -> str:
 
 
 def accounts_fingerprint(connection: psycopg.Connection, gsid_field: str | None) -> str:
-    """Changes whenever anything changes in the accounts that a link depends on."""
+    """A hash that changes whenever anything changes in the accounts that a match depends on."""
     row = connection.execute(
         """SELECT coalesce(sum(hashtextextended(concat_ws(' ', account_id, gsids ->> %(field)s, domain,
                                deleted_at IS NOT NULL, coalesce(merged_into, '-')), 0)::numeric), 0)
@@ -115,7 +114,7 @@ def accounts_fingerprint(connection: psycopg.Connection, gsid_field: str | None)
 
 
 def has_rows(connection: psycopg.Connection, table: Table, gainsight_object: str) -> bool:
-    """Whether any row of an object is stored."""
+    """Whether the object has any stored row."""
     statement = sql.SQL("SELECT EXISTS (SELECT FROM {} t WHERE {})").format(
         sql.Identifier(table.name), table.mine(gainsight_object)
     )
@@ -138,17 +137,17 @@ def relink(
     gainsight_object: str,
     find: Callable[[str | None, str | None, str | None], Link],
 ) -> int:
-    """Finds out which companies' rows of an object lie where they don't belong, for `move`; returns how many do.
+    """Finds companies whose rows have a wrong match, for `move`; returns their number.
 
     Args:
-        connection: in the middle of a transaction.
-        table: where the rows lie.
-        gainsight_object: whose rows, where several objects share the table.
-        find: the link of a company, by its Gsid, by the row's own key to its account (usually None), and by the CRM id
-            that Gainsight keeps on the company.
+        connection: inside a transaction.
+        table: the table of the rows.
+        gainsight_object: the object, where several share the table.
+        find: returns the match of a company, by its GSID, the row's own key to its account (usually None), and the CRM
+            id that Gainsight has for the company.
     """
     moved = {}
-    # A cursor of the server's: there may be as many companies as rows, and few of them move.
+    # A server-side cursor: there may be as many companies as rows, and few of them change.
     with connection.cursor(name="stored_links") as stored:
         stored.itersize = ROWS_AT_A_TIME
         stored.execute(
@@ -177,12 +176,12 @@ def relink(
 
 
 def move(connection: psycopg.Connection, lease: Lease, table: Table, gainsight_object: str, run_id: str) -> int:
-    """Puts the rows where they belong that `relink` found; returns how many moved. No call to anybody.
+    """Applies the changed matches found by `relink`; returns the number of changed rows. Makes no calls.
 
-    Heals unmatched rows, moves those whose company or account was corrected or merged, and lets go of those whose
+    Matches unmatched rows, moves those whose company or account was corrected or merged, and unmatches those whose
     account is gone.
     """
-    # Blanks stand for nulls in the keys, so that PostgreSQL can join by hash.
+    # Empty strings stand for NULL in the keys, so that PostgreSQL can use a hash join.
     chosen = sql.SQL(
         """SELECT {key}, l.account_id, l.match_method, l.unmatched_reason, l.match_candidates
            FROM {table} t JOIN moved_link l ON {company_gsid} = l.company_gsid AND {crm_id} = l.crm_id

@@ -63,7 +63,7 @@ UNION ALL SELECT object, unmatched_reason, count(*)
 FROM record WHERE unmatched_reason IS NOT NULL AND deleted_at IS NULL GROUP BY object, unmatched_reason
 ORDER BY object, reason
 """
-"""What the view `unmatched_record` shows, counted in the indexes alone."""
+"""The counts of the view `unmatched_record`, from indexes only."""
 
 PROGRESS: LiteralString = """
 WITH RECURSIVE named (object) AS (
@@ -83,7 +83,7 @@ LEFT JOIN LATERAL (
 ) AS completed ON true
 ORDER BY object
 """
-"""From one object to the next in the index, and there to its newest runs: not through all runs."""
+"""Goes from object to object in the index, and to each one's newest runs, instead of reading all runs."""
 
 TABLES: LiteralString = """
 SELECT c.relname, greatest(c.reltuples, 0)::bigint, pg_total_relation_size(c.oid)
@@ -94,7 +94,7 @@ WHERE n.nspname = current_schema() AND c.relkind = 'r' ORDER BY c.relname
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """The sum of one counter over all runs of an object that ended with one status, deleted ones included."""
+    """The sum of one counter over all runs of an object that ended with one status, deleted runs included."""
 
     object: str
     status: str
@@ -120,7 +120,7 @@ def totals(connection: psycopg.Connection) -> list[Total]:
 
 
 def progress(connection: psycopg.Connection) -> list[Progress]:
-    """The last run of each object, and when it last completed; an attempt that found another run at work is none."""
+    """The last run of each object, and its last completed one; attempts that found another run don't count."""
     with connection.cursor(row_factory=class_row(Progress)) as cursor:
         return cursor.execute(PROGRESS).fetchall()
 
@@ -131,5 +131,5 @@ def unmatched(connection: psycopg.Connection) -> list[tuple[str, str, int]]:
 
 
 def table_sizes(connection: psycopg.Connection) -> list[tuple[str, int, int]]:
-    """Name, rows (as PostgreSQL estimates them) and bytes, indexes included, of each of our tables."""
+    """Name, estimated rows, and bytes including indexes, of each of our tables."""
     return connection.execute(TABLES).fetchall()

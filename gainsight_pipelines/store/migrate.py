@@ -1,4 +1,4 @@
-"""Brings the database to the version of this code. Migrations run by themselves at the start of a command."""
+"""Migrates the database to the version of this code. Commands do it automatically when they start."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from gainsight_pipelines.store.waits import IN_THE_WAY, milliseconds
 SCRIPTS = Path(__file__).parent / "migrations"
 KEY = "SELECT hashtextextended('gainsight_pipelines migrate ' || %s, 0)"
 LOCK = "SELECT pg_advisory_xact_lock(%s)"
-"""One process at a time migrates a store: until the end of its transaction, so that a pooler can't hand the lock on."""
+"""One process at a time migrates a store. Held by the transaction, so that a pooler can't pass the lock on."""
 
 TAKEN = (psycopg.errors.DuplicateTable, psycopg.errors.DuplicateObject)
-"""What a migration meets where somebody else's tables have its names."""
+"""Errors of a migration if another program's tables have the same names."""
 
 
 class NotMigrated(PermanentError):
-    """The store's tables are missing, or of an earlier version than this program's."""
+    """The store's tables are missing, or older than this program."""
 
 
 def head_version() -> str:
-    """The newest migration that this code brings, from the file names: alembic itself is slow to import."""
+    """The newest migration of this code, from the file names, since importing alembic is slow."""
     return max(path.name.split("_", 1)[0] for path in (SCRIPTS / "versions").glob("[0-9]*.py"))
 
 
 def database_version(connection: psycopg.Connection) -> str | None:
-    """The migration that the database stands at; None for an empty one."""
+    """The database's migration; None for an empty database."""
     found = connection.execute("SELECT to_regclass('schema_version')").fetchone()
     if found is None or found[0] is None:
         return None
@@ -43,10 +43,10 @@ def database_version(connection: psycopg.Connection) -> str | None:
 
 
 def migrate(store: Store) -> None:
-    """Runs the migrations that are missing, if any.
+    """Runs the missing migrations, if any.
 
     Raises:
-        PermanentError: the database was written by a newer version, or the role may not change the schema.
+        PermanentError: the database is of a newer version, or the role may not change the schema.
     """
     with store.connect("migrate") as connection:
         if _is_current(connection, store.schema):
@@ -55,7 +55,7 @@ def migrate(store: Store) -> None:
 
 
 def check_version(store: Store) -> None:
-    """Sees that the store is at this program's version, and changes nothing.
+    """Checks that the store is at this program's version; changes nothing.
 
     Raises:
         NotMigrated: it is at an earlier one.
@@ -74,7 +74,7 @@ def check_version(store: Store) -> None:
 
 @contextmanager
 def beside_migrations(store: Store) -> Iterator[None]:
-    """Says so where statements fail because a newer version has changed the tables meanwhile.
+    """Explains failed statements if a newer version has changed the tables meanwhile.
 
     Raises:
         PermanentError: it has. What was written before stays, and a run of that version goes on there.
@@ -102,7 +102,7 @@ def _is_current(connection: psycopg.Connection, schema: str) -> bool:
 
 
 def _check_usage(connection: psycopg.Connection, schema: str) -> None:
-    """To a role that may not use the schema it looks as if there were no tables in it."""
+    """To a role without USAGE on the schema, it seems to have no tables."""
     row = connection.execute(
         "SELECT current_user FROM pg_namespace WHERE nspname = %s AND NOT has_schema_privilege(oid, 'USAGE')",
         (schema,),
@@ -115,7 +115,7 @@ def _check_usage(connection: psycopg.Connection, schema: str) -> None:
 
 
 def upgrade(store: Store, revision: str = "head") -> None:
-    """Runs the migrations up to a revision, all in one transaction. A schema that is there already is used as it is."""
+    """Runs the migrations up to a revision, in one transaction. An existing schema is used as it is."""
     import sqlalchemy
     from alembic import command
     from alembic.config import Config
@@ -145,12 +145,12 @@ def upgrade(store: Store, revision: str = "head") -> None:
             raise cause from error
         except psycopg.errors.InsufficientPrivilege as error:
             raise PermanentError(*_forbidden(store.schema)) from error
-        except TAKEN as error:  # the migrations run on the driver's own cursor: SQLAlchemy wraps nothing
+        except TAKEN as error:  # the migrations use the driver's own cursor, so SQLAlchemy wraps nothing
             raise PermanentError(*_taken(store.schema, error)) from error
 
 
 def _alone(store: Store, connection: psycopg.Connection) -> None:
-    """Waits until nobody else migrates the store. From then on, waits are short: readers queue up behind them."""
+    """Waits until no other process migrates the store. Later lock timeouts are short: readers queue behind them."""
     ((key,),) = connection.execute(KEY, (store.schema,)).fetchall()
     try:
         connection.execute(LOCK, (key,))
@@ -178,6 +178,6 @@ def _taken(schema: str, error: psycopg.Error) -> tuple[str, str]:
 
 
 def _make_schema(connection: psycopg.Connection, schema: str) -> None:
-    """Not by IF NOT EXISTS: PostgreSQL asks for the right to create one even where the schema is there."""
+    """Without IF NOT EXISTS, for which PostgreSQL requires CREATE rights even if the schema exists."""
     if connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone() is None:
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))

@@ -1,6 +1,6 @@
-"""Poolers in front of the database: those that hand a connection on after each transaction are refused.
+"""Refuses poolers that pass a connection on after each transaction.
 
-What a session holds (its schema, staged rows, what a sweep has seen) would be another's after that.
+A session's state (its schema, staged rows, a sweep's ids) would then belong to another client.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ PID = sql.SQL("SELECT pg_backend_pid()")
 
 
 def check_pooling(store: Store) -> None:
-    """Sees that a connection keeps its server process.
+    """Checks that a connection keeps its server process.
 
-    Directly at the server it is the one that the server named when connecting, and nothing more is asked.
+    Without a pooler, the process is the one announced when connecting, and no further check is needed.
 
     Raises:
         PermanentError: the pooler pools transactions or statements.
@@ -32,15 +32,15 @@ def check_pooling(store: Store) -> None:
             if not all(_keeps(kept, first, second, store.variable) for _ in range(LOOKS)):
                 raise PermanentError(
                     "The pooler in front of the database pools transactions, and a pull needs a session.",
-                    f"Set pool_mode to session for it, or point {store.variable} at PostgreSQL itself.",
+                    f"Set pool_mode to session for it, or point {store.variable} at PostgreSQL directly.",
                 )
 
 
 def _keeps(process: str, first: psycopg.Connection, second: psycopg.Connection, variable: str) -> bool:
-    """Whether the first connection still has its server process while the second has one for itself."""
+    """Whether the first connection keeps its server process while the second one has its own."""
     try:
         with second.transaction():
             others = ask(second, PID, variable=variable)
             return others != process and ask(first, PID, variable=variable) == process
-    except psycopg.errors.ProtocolViolation:  # statements are pooled: there are no transactions
+    except psycopg.errors.ProtocolViolation:  # statement pooling: there are no transactions
         return False

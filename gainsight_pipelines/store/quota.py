@@ -1,10 +1,10 @@
-"""The tenant's API quota, shared by every process on this database: our share of it is never overdrawn.
+"""The tenant's API quota, shared by all processes on this database, so that our share is never exceeded.
 
-Gainsight allows 100 synchronous calls a minute and 50,000 a day, in fixed windows by the wall clock, to everybody in
-the company together ("Company API" and "Custom Object API" documentation). So one row per window is all that is kept.
+Gainsight allows a company 100 synchronous calls a minute and 50,000 a day in all, in fixed windows of wall-clock time
+("Company API" and "Custom Object API" documentation). One row per window is therefore enough.
 
-Others use the quota up as well. What Gainsight tells one process by refusing a call holds every process on the store:
-nobody calls before that time, and then one of them alone tries, so that a refusal is never asked for by all.
+Other tools use the quota too. When Gainsight refuses one process a call, all processes on the store pause until the
+time it named; then one of them tries first, so that they don't all run into the next refusal.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from gainsight_pipelines.store.connection import Store
 CALLS_PER_MINUTE, CALLS_PER_DAY = 100, 50_000
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 PROBED_FOR = timedelta(seconds=3)
-"""How long a single call goes first after a pause; its caller's next one tells the others that it was answered."""
+"""How long a single call goes first after a pause; the caller's next call tells the others that it succeeded."""
 
 LONGEST_PAUSE = timedelta(minutes=2)
-"""That is waited for; a longer one is an error that says until when."""
+"""Longer pauses are an error that says until when."""
 
 logger = logging.getLogger("gainsight_pipelines")
 
@@ -49,9 +49,9 @@ ANSWERED = "DELETE FROM api_pause WHERE is_probe"
 
 @dataclass(slots=True)
 class Quota:
-    """Lets calls through as long as our share of the tenant's quota lasts.
+    """Lets calls through while our share of the tenant's quota lasts.
 
-    `share` is a fraction of the limits, above 0 and up to 1. `say` takes a sentence when something is waited for.
+    `share`: a fraction of the limits, above 0, up to 1. `say`: receives a sentence when something is waited for.
     """
 
     store: Store
@@ -59,30 +59,30 @@ class Quota:
     share: float
     say: Callable[[str], None] = logger.info
     _is_probing: bool = False
-    """Whether the others wait for our call, the first after a pause."""
+    """Whether other processes wait for our call, the first one after a pause."""
 
     def __call__(self, kind: str) -> None:
-        """Counts one call that is about to be made; waits where Gainsight or our share want none now.
+        """Counts one call that is about to be made; waits if Gainsight or our share allows none now.
 
         Raises:
-            RateLimited: today's share is used up, or Gainsight wants no calls for longer than is waited for.
+            RateLimited: today's share is used up, or Gainsight's pause is longer than we wait.
         """
         while (wait := self._wait(kind)) is not None:
             self.clock.sleep(wait)
 
     def refused(self, seconds: float) -> None:
-        """Gainsight has refused a call, and wants none for so long: nobody on this store makes one."""
+        """Records that Gainsight refused a call: no process on this store makes one for so many seconds."""
         self._is_probing = False
         with self.store.connect("quota") as connection:
             connection.execute(PAUSE, (self.clock.now() + timedelta(seconds=seconds),))
 
     def used_today(self) -> int:
-        """Calls of today (UTC) that went through here."""
+        """The calls of today (UTC) that were counted here."""
         with self.store.connect("quota") as connection:
             return calls_of_day(connection, self.clock.now())
 
     def _wait(self, kind: str) -> float | None:
-        """Seconds to wait before asking again; None: the call is counted and can be made."""
+        """Seconds to wait before checking again; None: the call is counted and may be made."""
         with self.store.connect("quota") as connection:
             now = self.clock.now()
             if (paused := self._paused(connection, now)) is not None:
@@ -98,7 +98,7 @@ class Quota:
         return None
 
     def _paused(self, connection: psycopg.Connection, now: datetime) -> tuple[float, bool] | None:
-        """How long to wait, and whether only for another's first call; None: call."""
+        """How long to wait, and whether only for another process's first call; None: go ahead."""
         if self._is_probing:
             connection.execute(ANSWERED)
             self._is_probing = False
@@ -109,7 +109,7 @@ class Quota:
         if left > LONGEST_PAUSE:
             raise RateLimited(
                 f"Gainsight wants no calls until {row[0]:%Y-%m-%d %H:%M:%S} UTC: its API quota is used up.",
-                "Run again after that, or see who else uses the quota.",
+                "Run again after that, or find out which other tool uses the quota.",
                 retry_after=left.total_seconds(),
             )
         if left > timedelta(0):
@@ -129,7 +129,7 @@ class Quota:
                 )
             counted = connection.execute(COUNT, (minute, MINUTE.total_seconds(), per_minute)).fetchone()
             if counted is None:
-                # The call is not made yet: the day's count is taken back.
+                # The call isn't made yet: undo the day's count.
                 raise psycopg.Rollback
             if counted[0] == 1:
                 connection.execute(FORGET, (day - DAY,))
@@ -140,12 +140,12 @@ class Quota:
 
 
 def calls_of_day(connection: psycopg.Connection, moment: datetime) -> int:
-    """Calls to Gainsight, by everybody on this database, on the day (UTC) of a moment."""
+    """The calls to Gainsight by all processes on this database, on the day (UTC) of a moment."""
     return _calls(connection, moment, DAY)
 
 
 def calls_of_minute(connection: psycopg.Connection, moment: datetime) -> int:
-    """Calls to Gainsight, by everybody on this database, in the minute of a moment."""
+    """The calls to Gainsight by all processes on this database, in the minute of a moment."""
     return _calls(connection, moment, MINUTE)
 
 
@@ -158,6 +158,6 @@ def _calls(connection: psycopg.Connection, moment: datetime, window: timedelta) 
 
 
 def _start(moment: datetime, length: timedelta) -> datetime:
-    """The beginning of the window that a moment lies in."""
+    """The start of the window that contains a moment."""
     seconds = int(moment.timestamp() // length.total_seconds() * length.total_seconds())
     return datetime.fromtimestamp(seconds, UTC)

@@ -1,4 +1,4 @@
-"""Records that can't be stored as rows: kept whole, with the reason, so that nothing is lost without a trace."""
+"""Records that can't be stored as rows: kept in full, with the reason, so that nothing is lost."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class NestedTooDeeply(ValueError):
-    """A value of some hundred lists or objects within each other."""
+    """A value of some hundred nested lists or objects."""
 
 
 def write_rejected(
     connection: psycopg.Connection, name: str, rejected: Sequence[tuple[dict[str, Any], str]], run_id: str
 ) -> None:
-    """Keeps (record, reason) pairs, each once however often it is read."""
+    """Stores (record, reason) pairs, each record once however often it is read."""
     if not rejected:
         return
     payloads = [_payload(record) for record, _ in rejected]
@@ -43,7 +43,7 @@ def write_rejected(
 
 
 def purge(connection: psycopg.Connection, before: datetime, *, is_dry: bool) -> int:
-    """Deletes, or only counts, the records that were last seen before."""
+    """Deletes (or only counts) the records last seen before a time."""
     if is_dry:
         row = connection.execute("SELECT count(*) FROM rejected_record WHERE last_seen_at < %s", (before,)).fetchone()
         return int(row[0]) if row else 0
@@ -62,11 +62,11 @@ def to_json(value: Any) -> Json:
     """JSON for a jsonb column: keys sorted, so that equal values give equal text; times as ISO strings.
 
     Raises:
-        NestedTooDeeply: no JSON can be made of it.
+        NestedTooDeeply: it can't be written as JSON.
     """
     try:
         return Json(orjson.dumps(value, default=_plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS).decode())
-    except TypeError:  # integers beyond 64 bits, or nested deeper than 254 levels
+    except TypeError:  # integers beyond 64 bits, or more than 254 levels deep
         try:
             return Json(json.dumps(value, default=_plain, sort_keys=True, ensure_ascii=False, separators=(",", ":")))
         except RecursionError:
@@ -77,7 +77,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         if value.is_finite() and value == value.to_integral_value() and abs(value) < 2**63:
             return int(value)
-        # Beyond 64 bits JSON has no exact form; beyond a float's range only the digits are left.
+        # Beyond 64 bits JSON has no exact form; beyond a float's range only the digits remain.
         return float(value) if isfinite(float(value)) else str(value)
     if isinstance(value, (date, datetime)):
         return value.isoformat()

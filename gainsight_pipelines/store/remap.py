@@ -1,4 +1,4 @@
-"""Columns that follow from other columns of the same row: computed anew when the settings that they follow change."""
+"""Derived columns: recomputed from other columns of the same row when the settings they depend on change."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Remap:
-    """How columns follow from others: `derive` takes the values of `sources` and gives those of `targets`."""
+    """How columns are derived: `derive` takes the values of `sources` and returns those of `targets`."""
 
     sources: tuple[str, ...]
     targets: tuple[str, ...]
@@ -27,12 +27,12 @@ class Remap:
 def remap(
     connection: psycopg.Connection, lease: Lease, table: Table, gainsight_object: str, how: Remap, run_id: str
 ) -> int:
-    """Computes columns of an object's stored rows anew.
+    """Recomputes derived columns of an object's stored rows.
 
-    `derive` is asked once for each combination of values that occurs, not for each row.
+    `derive` is called once per distinct combination of values, not per row.
 
     Returns:
-        How many rows changed.
+        The number of changed rows.
     """
     from psycopg import sql
 

@@ -1,4 +1,4 @@
-"""The least that each kind of role needs, as SQL for whoever may grant it. Nothing is asked or changed here."""
+"""The least privileges that each kind of role needs, as SQL for the administrator. Runs no statement."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ class Kind(StrEnum):
     """What a role is for."""
 
     PULLER = "puller"
-    """Runs pulls, schedules and sensors on tables that are there; makes the typed views."""
+    """Runs pulls, schedules and sensors on existing tables; creates the typed views."""
     READER = "reader"
     """Reads tables and views: dashboards, `status`, `export`, `metrics`, delivery."""
     MIGRATOR = "migrator"
-    """Makes the tables and changes them with a new version; owns them."""
+    """Creates and migrates the tables, and owns them."""
 
 
 def grants(kind: Kind, role: str, database: str, schema: str, made_by: Sequence[str] = ()) -> str:
-    """The statements that give a role what it needs.
+    """The statements that grant a role what it needs.
 
     Args:
-        kind: what it is for.
-        role: its name; it has to be there.
+        kind: the kind of role.
+        role: its name; it must exist.
         database: the name of the database.
         schema: of the store.
-        made_by: the roles that make tables and views, now and later; none: whoever runs the statements.
+        made_by: the roles that create tables and views, now and later; none: the role that runs the statements.
     """
     connect = "GRANT CONNECT ON DATABASE {database} TO {role};"
     temporary = "GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {role};"

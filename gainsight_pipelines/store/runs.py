@@ -1,4 +1,4 @@
-"""The record of each run (`sync_run`), and since when the cadence of each object is watched."""
+"""The record of each run (`sync_run`), and the objects whose cadence is watched."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from gainsight_pipelines import __version__
 from gainsight_pipelines.store.metrics import KEEP_TOTALS
 
 WORTH_RETRYING = "worth_retrying"
-"""Key in `sync_run.details` of a failed run: nothing is wrong that a later run may not find mended."""
+"""Key in `sync_run.details` of a failed run: a later run may succeed."""
 
 FAILED_AS = "failed_as"
-"""Key in `sync_run.details` of a failed run: the heading in docs/troubleshooting.md, `unforeseen` or `stopped`."""
+"""Key in `sync_run.details` of a failed run: a heading of docs/troubleshooting.md, or a code of its own."""
 
 
 def start_run(connection: psycopg.Connection, run_id: str, name: str, started_at: datetime) -> None:
-    """Leaves the row of a run that has just begun."""
+    """Inserts the row of a run that has just begun."""
     connection.execute(
         """INSERT INTO sync_run (run_id, object, status, started_at, product_version)
            VALUES (%s, %s, 'running', %s, %s)
@@ -38,17 +38,17 @@ END_DEAD: LiteralString = f"""UPDATE sync_run SET status = 'failed', finished_at
 
 
 def end_abandoned(connection: psycopg.Connection, name: str, run_id: str) -> None:
-    """Marks earlier runs of the object failed that never ended: whoever holds the object's lease knows them dead."""
+    """Marks earlier unfinished runs of the object as failed: the holder of the object's lease knows they are dead."""
     connection.execute(f"{END_DEAD} WHERE object = %s AND status = 'running' AND run_id <> %s", (name, run_id))
 
 
 def end_dead_run(connection: psycopg.Connection, run_id: str, name: str) -> None:
-    """Marks the row of a pull failed whose process is known to be gone."""
+    """Marks a pull as failed whose process is known to be gone."""
     connection.execute(f"{END_DEAD} WHERE run_id = %s AND object = %s AND status = 'running'", (run_id, name))
 
 
 def unfinished_runs(connection: psycopg.Connection, *, before: datetime) -> list[tuple[str, str]]:
-    """Run and object, as they are recorded, of what began before and has no end yet."""
+    """Run and object of unfinished runs that began before a time."""
     return connection.execute(
         "SELECT run_id, object FROM sync_run WHERE status = 'running' AND started_at < %s", (before,)
     ).fetchall()
@@ -70,7 +70,7 @@ def update_run(connection: psycopg.Connection, run_id: str, name: str, values: M
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A row of `sync_run`, as progress and the banner show it."""
+    """A row of `sync_run`, for progress and the banner."""
 
     run_id: str
     object: str
@@ -108,16 +108,16 @@ def find_run(connection: psycopg.Connection, run_id: str, name: str) -> Run | No
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A run since a tick, as the decision whether to try again looks at it."""
+    """A run since a tick, for the decision whether to retry."""
 
     status: str
     ended_at: datetime
     is_final: bool
-    """It failed, and trying again changes nothing."""
+    """A permanent failure."""
 
 
 def attempts_since(connection: psycopg.Connection, name: str, moment: datetime) -> list[Attempt]:
-    """The runs of an object that began since, and were not merely turned away by another one; oldest first."""
+    """The runs of an object since a time, except those that found another run; oldest first."""
     with connection.cursor(row_factory=class_row(Attempt)) as cursor:
         cursor.execute(
             """SELECT status, coalesce(finished_at, started_at) AS ended_at,
@@ -130,7 +130,7 @@ def attempts_since(connection: psycopg.Connection, name: str, moment: datetime) 
 
 
 def last_completed(connection: psycopg.Connection) -> dict[str, datetime]:
-    """When the last completed run of each object began."""
+    """The start of each object's last completed run."""
     return dict(
         connection.execute(
             "SELECT object, max(started_at) FROM sync_run WHERE status = 'completed' GROUP BY object"
@@ -139,13 +139,13 @@ def last_completed(connection: psycopg.Connection) -> dict[str, datetime]:
 
 
 def last_gated(connection: psycopg.Connection) -> datetime | None:
-    """When a run last found the primary CRM missing."""
+    """The start of the last run that found the primary CRM unavailable."""
     row = connection.execute("SELECT max(started_at) FROM sync_run WHERE status = 'gated'").fetchone()
     return row[0] if row else None
 
 
 def watch_objects(connection: psycopg.Connection, names: list[str], now: datetime) -> dict[str, datetime]:
-    """Since when the cadence of each of these objects is watched; new ones from now on."""
+    """Since when the cadence of each of these objects has been watched; new ones are watched from now on."""
     return dict(
         connection.execute(
             """WITH new AS (
@@ -161,12 +161,12 @@ def watch_objects(connection: psycopg.Connection, names: list[str], now: datetim
 
 
 def watched_since(connection: psycopg.Connection) -> dict[str, datetime]:
-    """Since when the cadence of each object is watched that is."""
+    """Since when the cadence of each watched object has been watched."""
     return dict(connection.execute("SELECT object, watched_since FROM watched_object").fetchall())
 
 
 def note_stopped(connection: psycopg.Connection, stopped: list[str]) -> None:
-    """Keeps which objects' schedules a person stopped, for those who can't ask Dagster."""
+    """Records which schedules a person stopped, for readers that can't query Dagster."""
     connection.execute(
         """UPDATE watched_object SET is_stopped = object = ANY(%(stopped)s)
            WHERE is_stopped <> (object = ANY(%(stopped)s))""",
@@ -175,7 +175,7 @@ def note_stopped(connection: psycopg.Connection, stopped: list[str]) -> None:
 
 
 def stopped_objects(connection: psycopg.Connection) -> set[str]:
-    """The objects whose schedules were stopped when the gate sensor last looked."""
+    """The objects whose schedules were stopped at the gate sensor's last tick."""
     return {name for (name,) in connection.execute("SELECT object FROM watched_object WHERE is_stopped")}
 
 
@@ -187,7 +187,7 @@ FROM sync_run r WHERE finished_at < %s AND EXISTS (
 
 
 def purge_runs(connection: psycopg.Connection, before: datetime, *, is_dry: bool) -> int:
-    """Deletes, or only counts, the rows of runs that ended before; each object's last completed one stays."""
+    """Deletes (or only counts) the rows of runs that ended before a time, except each object's last completed one."""
     if is_dry:
         row = connection.execute(f"SELECT count(*) {PURGE}", (before,)).fetchone()
         return int(row[0]) if row else 0
@@ -198,7 +198,7 @@ def purge_runs(connection: psycopg.Connection, before: datetime, *, is_dry: bool
 
 
 def latest_runs(connection: psycopg.Connection) -> dict[str, Run]:
-    """The last run of each object that ever ran; an attempt that found another run at work is none."""
+    """The last run of each object; attempts that found another run don't count."""
     with connection.cursor(row_factory=class_row(Run)) as cursor:
         cursor.execute(
             f"""SELECT DISTINCT ON (object) {RUN_COLUMNS} FROM sync_run WHERE status <> 'skipped'

@@ -1,4 +1,4 @@
-"""Small looks at what is stored, for people: samples and totals."""
+"""Samples and totals of stored data, for people."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gainsight_pipelines.store.tables import Table
 
 
 def unmatched_totals(connection: psycopg.Connection, gainsight_object: str) -> dict[str, int]:
-    """How many stored records of an object have no account, by reason."""
+    """The number of an object's stored records without an account, by reason."""
     return dict(
         connection.execute(
             "SELECT reason, count(*) FROM unmatched_record WHERE object = %s GROUP BY reason",
@@ -22,14 +22,14 @@ def unmatched_totals(connection: psycopg.Connection, gainsight_object: str) -> d
 
 
 def unmatched_objects(connection: psycopg.Connection) -> list[str]:
-    """The Gainsight objects that have stored records without an account."""
+    """The Gainsight objects with stored records without an account."""
     return [row[0] for row in connection.execute("SELECT DISTINCT object FROM unmatched_record ORDER BY 1")]
 
 
 def unmatched_counts(
     connection: psycopg.Connection, gainsight_objects: Sequence[str] | None, reason: str | None
 ) -> dict[str, int]:
-    """How many stored records have no account, by reason; of some objects or one reason where they are named."""
+    """The number of stored records without an account, by reason; optionally of some objects or one reason only."""
     return dict(
         connection.execute(
             """SELECT reason, count(*) FROM unmatched_record
@@ -50,7 +50,7 @@ def unmatched_rows(
     reason: str | None,
     limit: int | None = None,
 ) -> Iterator[tuple[Any, ...]]:
-    """Stored records without an account, as `UNMATCHED_COLUMNS`, the newest first."""
+    """Stored records without an account, as `UNMATCHED_COLUMNS`, newest first."""
     with connection.transaction(), connection.cursor("unmatched") as cursor:
         cursor.execute(
             """SELECT u.object, u.record_id, u.company_gsid, c.name, u.reason, u.candidates, u.first_seen_at
@@ -64,7 +64,7 @@ def unmatched_rows(
 
 
 def unmatched_examples(connection: psycopg.Connection, gainsight_object: str, size: int = 3) -> dict[str, list[str]]:
-    """A few stored records without an account for each reason: the company that they name, or their own id."""
+    """A few records without an account per reason: the company that they name, or their own id."""
     return dict(
         connection.execute(
             """SELECT reason, array_agg(coalesce(company_gsid, record_id) ORDER BY record_id)
@@ -78,7 +78,7 @@ def unmatched_examples(connection: psycopg.Connection, gainsight_object: str, si
 
 
 def accounts_with_several_companies(connection: psycopg.Connection, size: int = 5) -> dict[str, Any]:
-    """How many accounts have more than one Gainsight company, and the companies of a few of them."""
+    """The number of accounts with several Gainsight companies, and the companies of a few of them."""
     rows = connection.execute(
         """SELECT account_id, array_agg(gsid ORDER BY gsid), count(*) OVER ()
            FROM company WHERE account_id IS NOT NULL AND deleted_at IS NULL
@@ -91,7 +91,7 @@ def accounts_with_several_companies(connection: psycopg.Connection, size: int = 
 def sample_rows(
     connection: psycopg.Connection, table: Table, gainsight_object: str, size: int = 5
 ) -> list[tuple[Any, ...]]:
-    """A few rows, those that changed last, as the table's sample columns."""
+    """The rows changed last, a few of them, with the table's sample columns."""
     query = sql.SQL("SELECT {columns} FROM {table} t WHERE {mine} ORDER BY changed_at DESC LIMIT {size}").format(
         columns=sql.SQL(", ").join(map(sql.Identifier, table.sample)),
         table=sql.Identifier(table.name),

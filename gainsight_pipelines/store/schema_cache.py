@@ -1,4 +1,4 @@
-"""The tenant's description of its objects, kept for a day so that it isn't asked for by each run."""
+"""The tenant's object schemas, cached for a day so that not every run has to request them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gainsight_pipelines.text import name_key
 
 
 def find_schema(connection: psycopg.Connection, object_name: str, since: datetime) -> tuple[Any, list[str]] | None:
-    """The stored description (JSON) if it was fetched since then, and the names in it that the tenant refused."""
+    """The cached schema (JSON) if it was fetched since then, and its names that the tenant refused."""
     row = connection.execute(
         "SELECT description, unreadable FROM object_schema WHERE object = %s AND fetched_at >= %s",
         (name_key(object_name), since),
@@ -22,7 +22,7 @@ def find_schema(connection: psycopg.Connection, object_name: str, since: datetim
 
 
 def keep_schema(connection: psycopg.Connection, object_name: str, description: Any, now: datetime) -> None:
-    """Stores a description that was just fetched."""
+    """Caches a schema that was just fetched."""
     connection.execute(
         """INSERT INTO object_schema (object, description, fetched_at) VALUES (%s, %s, %s)
            ON CONFLICT (object) DO UPDATE
@@ -32,7 +32,7 @@ def keep_schema(connection: psycopg.Connection, object_name: str, description: A
 
 
 def note_unreadable(connection: psycopg.Connection, object_name: str, names: Iterable[str]) -> None:
-    """Remembers names that the tenant refused though it describes them, until the object is described again."""
+    """Records names that the tenant describes but refused, until the schema is fetched again."""
     connection.execute(
         "UPDATE object_schema SET unreadable = unreadable || %s::text[] WHERE object = %s",
         (list(names), name_key(object_name)),
@@ -40,5 +40,5 @@ def note_unreadable(connection: psycopg.Connection, object_name: str, names: Ite
 
 
 def forget_schema(connection: psycopg.Connection, object_name: str) -> None:
-    """Drops a description that turned out to be out of date."""
+    """Drops a schema that proved out of date."""
     connection.execute("DELETE FROM object_schema WHERE object = %s", (name_key(object_name),))

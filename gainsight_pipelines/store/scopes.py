@@ -1,7 +1,7 @@
-"""How far each object has been read, and with what: a row of `sync_cursor` per object and scope, a class per scope.
+"""Cursors: how far each object has been read. One row of `sync_cursor` per object and scope, one class per scope.
 
-The columns are the same for all scopes; what they hold in each is said by its class. A scope belongs to the run that
-took it last: no other may move it, so that a run that was given up for dead writes nothing over its successor.
+All scopes have the same columns; each class says what they mean. A scope belongs to the run that took it last, and no
+other run may move it: a run that was declared dead can't overwrite its successor's cursor.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What `sync_cursor` holds of one scope of an object. Without values: nothing is known yet."""
+    """The state of one scope of an object, as stored in `sync_cursor`. Without values: nothing is known yet."""
 
     scope: ClassVar[str]
     columns: ClassVar[Mapping[str, str]] = {}
-    """Of attributes whose column has another name."""
+    """Attributes whose column has another name."""
 
     def moved_to(self, **changes: Any) -> Self:
         """A copy with these attributes changed."""
@@ -32,11 +32,11 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Pull(Scope):
-    """The normal read, ascending by modification.
+    """The regular read, ascending by modification.
 
-    `modified_at`, `gsid`: the place to go on at. `window_from`: the start of what a read covers that was cut off.
-    `read_started_at`: when, by the tenant's clock, the last completed read began. `completed_at`: when by ours; empty
-    while a read is under way.
+    `modified_at`, `gsid`: where to continue. `window_from`: the start of an interrupted read's window.
+    `read_started_at`: when the last completed read began, by the tenant's clock. `completed_at`: when it was completed,
+    by ours; empty while a read is unfinished.
     """
 
     scope: ClassVar[str] = "pull"
@@ -47,7 +47,7 @@ class Pull(Scope):
     completed_at: datetime | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """What `sync_run` keeps of it."""
+        """The cursor as `sync_run` stores it."""
         return {
             "modified_at": self.modified_at.isoformat() if self.modified_at else None,
             "gsid": self.gsid,
@@ -57,7 +57,7 @@ class Pull(Scope):
 
 @dataclass(frozen=True, slots=True)
 class Filtered(Scope):
-    """The reads that a filter of the settings asks for: when the last one was."""
+    """Reads with a filter from the settings: the time of the last one."""
 
     scope: ClassVar[str] = "filtered"
     completed_at: datetime | None = None
@@ -65,7 +65,7 @@ class Filtered(Scope):
 
 @dataclass(frozen=True, slots=True)
 class Days(Scope):
-    """The reads by day of backfills: when the last one was."""
+    """Backfills by day: the time of the last one."""
 
     scope: ClassVar[str] = "days"
     completed_at: datetime | None = None
@@ -73,10 +73,10 @@ class Days(Scope):
 
 @dataclass(frozen=True, slots=True)
 class Undated(Scope):
-    """A daily read by Gsid of records that comparisons of dates leave out.
+    """A daily read by GSID of records that date comparisons exclude.
 
-    `gsid`: the place to go on at. `target`: the reread that it was a part of. `window_from`: the start of what it
-    covers. `completed_at`: when it last came to its end; empty while one is under way.
+    `gsid`: where to continue. `target`: the reread that it belongs to. `window_from`: the start of its window.
+    `completed_at`: when it was last completed; empty while one is unfinished.
     """
 
     columns: ClassVar[Mapping[str, str]] = {"target": "fingerprint"}
@@ -88,21 +88,21 @@ class Undated(Scope):
 
 @dataclass(frozen=True, slots=True)
 class WithoutModification(Undated):
-    """Of records without a date of modification."""
+    """Records without a modification date."""
 
     scope: ClassVar[str] = "nulls"
 
 
 @dataclass(frozen=True, slots=True)
 class WithoutDate(Undated):
-    """Of records without the date by which the window chooses."""
+    """Records without the date that the window uses."""
 
     scope: ClassVar[str] = "undated"
 
 
 @dataclass(frozen=True, slots=True)
 class Bases(Scope):
-    """What stored rows depend on, as JSON, and where the earliest read of them began."""
+    """What the stored rows depend on, as JSON, and the start of the earliest read of them."""
 
     scope: ClassVar[str] = "settings"
     columns: ClassVar[Mapping[str, str]] = {"document": "fingerprint", "starts_at": "window_from"}
@@ -112,7 +112,7 @@ class Bases(Scope):
 
 @dataclass(frozen=True, slots=True)
 class Reread(Scope):
-    """A second read by the pull's window, for changed settings: which, how far it has come, when it ended."""
+    """A second read of the pull's window after a change of settings: which, how far it has come, when it ended."""
 
     scope: ClassVar[str] = "reread"
     columns: ClassVar[Mapping[str, str]] = {"target": "fingerprint"}
@@ -124,7 +124,7 @@ class Reread(Scope):
 
 @dataclass(frozen=True, slots=True)
 class RereadStored(Scope):
-    """The same for stored records that no window shows any more, by their Gsids."""
+    """The same for stored records outside any window, by their GSIDs."""
 
     scope: ClassVar[str] = "stored"
     columns: ClassVar[Mapping[str, str]] = {"target": "fingerprint"}
@@ -135,7 +135,7 @@ class RereadStored(Scope):
 
 @dataclass(frozen=True, slots=True)
 class Linked(Scope):
-    """With which accounts and companies the stored rows were matched last."""
+    """The accounts and companies with which the stored rows were last matched."""
 
     scope: ClassVar[str] = "links"
     fingerprint: str | None = None
@@ -144,7 +144,7 @@ class Linked(Scope):
 
 @dataclass(frozen=True, slots=True)
 class Deletions(Scope):
-    """When deleted records were last looked for, and when by a sweep over all Gsids."""
+    """When deleted records were last looked for, and when with a full sweep over all GSIDs."""
 
     scope: ClassVar[str] = "deletions"
     columns: ClassVar[Mapping[str, str]] = {"looked_at": "completed_at", "swept_at": "modified_at"}
@@ -154,7 +154,7 @@ class Deletions(Scope):
 
 @dataclass(frozen=True, slots=True)
 class ReadStrategy(Scope):
-    """That the tenant doesn't honour what reading by changes needs: since when that is known, and what was found."""
+    """That the tenant doesn't honour incremental reads: since when this is known, and the finding."""
 
     scope: ClassVar[str] = "strategy"
     columns: ClassVar[Mapping[str, str]] = {"whole_since": "completed_at", "finding": "fingerprint"}
@@ -164,7 +164,7 @@ class ReadStrategy(Scope):
 
 @dataclass(frozen=True, slots=True)
 class PageSize(Scope):
-    """How many records at a time the tenant managed, where that is fewer than are asked for; and when it was noted."""
+    """A reduced page size that the tenant can manage, and when it was recorded."""
 
     scope: ClassVar[str] = "pages"
     columns: ClassVar[Mapping[str, str]] = {"shown": "fingerprint", "noted_at": "completed_at"}
@@ -173,13 +173,13 @@ class PageSize(Scope):
 
     @property
     def records(self) -> int | None:
-        """The number."""
+        """Records per page."""
         return int(self.shown) if self.shown else None
 
 
 @dataclass(frozen=True, slots=True)
 class CrmIdField(Scope):
-    """Of companies: the field that their known CRM ids came from; `doubt`: what is known has to be read again."""
+    """For companies: the field that their stored CRM ids came from."""
 
     scope: ClassVar[str] = "links"
     columns: ClassVar[Mapping[str, str]] = {"name": "fingerprint", "doubt": "gsid"}
@@ -189,7 +189,7 @@ class CrmIdField(Scope):
 
 @dataclass(frozen=True, slots=True)
 class CompanyCheck(Scope):
-    """Of companies: how far changed CRM ids were looked for, and when."""
+    """For companies: how far changed CRM ids have been read, and when."""
 
     scope: ClassVar[str] = "changes"
     modified_at: datetime | None = None
@@ -200,7 +200,7 @@ class CompanyCheck(Scope):
 
 @dataclass(frozen=True, slots=True)
 class AccountChanges(Scope):
-    """Of the CRM's accounts: how far changes were read, when a read began and ended, and with which fields."""
+    """For the CRM's accounts: how far changes have been read, start and end of the read, and its fields."""
 
     scope: ClassVar[str] = "changes"
     modified_at: datetime | None = None
@@ -211,7 +211,7 @@ class AccountChanges(Scope):
 
 @dataclass(frozen=True, slots=True)
 class AccountSweep(Scope):
-    """Of the CRM's accounts: when all were last read, and by how many the CRM counted more than there are."""
+    """For the CRM's accounts: when all were last read, and by how many the CRM's count exceeds them."""
 
     scope: ClassVar[str] = "sweep"
     columns: ClassVar[Mapping[str, str]] = {"surplus": "fingerprint"}
@@ -232,7 +232,7 @@ class Scopes:
     run_id: str
 
     def take(self, kind: type[S]) -> S:
-        """What is stored of a scope, which from now on belongs to this run."""
+        """Takes a scope over for this run, and returns its state."""
         row = self.connection.execute(
             """INSERT INTO sync_cursor AS c (object, scope, run_id) VALUES (%s, %s, %s)
                ON CONFLICT (object, scope) DO UPDATE SET run_id = excluded.run_id
@@ -243,14 +243,14 @@ class Scopes:
         return _loaded(kind, row)
 
     def peek(self, kind: type[S]) -> S:
-        """What is stored of a scope, which stays whose it is."""
+        """The state of a scope, without taking it over."""
         return peek(self.connection, self.name, kind)
 
     def save(self, state: Scope) -> None:
-        """Moves a scope, as part of the transaction that writes what it stands for.
+        """Saves a scope in the transaction that writes the corresponding rows.
 
         Raises:
-            ObjectBusy: another run has taken the object over; the transaction has to be given up.
+            ObjectBusy: another run has taken the object over; the transaction must be rolled back.
         """
         values = dict.fromkeys(COLUMNS) | {
             state.columns.get(each.name, each.name): getattr(state, each.name) for each in fields(state)
@@ -265,17 +265,17 @@ class Scopes:
         )
         if done.rowcount != 1:
             raise ObjectBusy(
-                f"Another run has taken `{self.name}` over.", "Nothing is lost: it goes on from the last page."
+                f"Another run has taken over `{self.name}`.", "Nothing is lost: it goes on from the last page."
             )
 
     def forget(self, *kinds: type[Scope]) -> None:
-        """Puts scopes to where nothing is known."""
+        """Resets scopes to their initial state."""
         for kind in kinds:
             self.take(kind)
             self.save(kind())
 
     def of(self, name: str) -> Scopes:
-        """The same for something else that is read."""
+        """The scopes of another object, for the same run."""
         return replace(self, name=name)
 
 
@@ -288,7 +288,7 @@ def _loaded(kind: type[S], row: tuple[Any, ...]) -> S:
 
 
 def peek(connection: psycopg.Connection, name: str, kind: type[S]) -> S:
-    """What is stored of a scope of an object, for those who only look."""
+    """The state of a scope of an object, for readers only."""
     row = connection.execute(
         """SELECT modified_at, gsid, window_from, read_started_at, completed_at, fingerprint
            FROM sync_cursor WHERE object = %s AND scope = %s""",

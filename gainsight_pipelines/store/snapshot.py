@@ -1,4 +1,4 @@
-"""Rows that are read whole: collected aside, named, and swapped in, all at once wherever that is quick enough."""
+"""Snapshots of fully read objects: collected in a temporary table, given unique keys, and swapped in."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gainsight_pipelines.store.tables import LINK_COLUMNS, Table
 
 
 def prepare(connection: psycopg.Connection, table: Table) -> None:
-    """Makes the table that a snapshot is collected in; it is this connection's own and goes with it."""
+    """Creates the temporary table that a snapshot is collected in."""
     connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(_snapshot(table)))
     connection.execute(
         sql.SQL("CREATE TEMP TABLE {} AS SELECT {} FROM {} WITH NO DATA").format(
@@ -27,7 +27,7 @@ def prepare(connection: psycopg.Connection, table: Table) -> None:
 
 
 def restart(connection: psycopg.Connection, table: Table) -> None:
-    """Throws away what was collected: the read begins anew."""
+    """Discards the collected rows, since the read restarted."""
     connection.execute(sql.SQL("TRUNCATE {}").format(_snapshot(table)))
 
 
@@ -41,9 +41,9 @@ def add(connection: psycopg.Connection, table: Table, rows: Iterable[Sequence[An
 def compare(
     connection: psycopg.Connection, table: Table, gainsight_object: str, refused: Collection[str] = ()
 ) -> tuple[int, int]:
-    """Rows of the snapshot, and live stored rows that it would take the place of: those within its dates.
+    """The number of rows in the snapshot, and of live stored rows that it would replace: those within its dates.
 
-    `refused`: fields that the tenant refuses by now, in lower case; rows that they made are not among them.
+    `refused`: fields that the tenant now refuses, in lower case; rows that come from them are not counted.
     """
     row = connection.execute(
         sql.SQL(
@@ -66,14 +66,14 @@ def swap(
     finish: Callable[[], None],
     refused: Collection[str] = (),
 ) -> tuple[Written, int]:
-    """Puts the snapshot in the place of the stored rows that `compare` counts.
+    """Replaces the stored rows that `compare` counts with the snapshot.
 
-    In one transaction, with what `finish` writes: readers never see a part of it. Where that would take too long for
-    readers of changes, in batches.
+    In one transaction, together with what `finish` writes, so that readers never see a part of it. In batches if that
+    would take too long for readers of changes.
 
     Returns:
-        What was written, and how many rows are gone. Rows outside the snapshot's dates stay: the object may show the
-        last weeks alone.
+        The result of the write, and the number of rows marked deleted. Rows outside the snapshot's dates are kept: the
+        object may only show the last weeks.
     """
     rows = _name(connection, table)
 
@@ -118,9 +118,9 @@ def swap(
 
 
 def _name(connection: psycopg.Connection, table: Table) -> int:
-    """Makes the keys of the snapshot unique, and numbers its rows; returns how many there are.
+    """Makes the snapshot's keys unique and numbers its rows; returns their number.
 
-    Rows that nothing tells apart get an ordinal, in the order of what they hold: the same whatever order they come in.
+    Rows that can't be distinguished get an ordinal, ordered by their content, so it doesn't depend on the read order.
     """
     columns = (*table.columns, *LINK_COLUMNS)
     shown = [
@@ -148,9 +148,9 @@ def _name(connection: psycopg.Connection, table: Table) -> int:
 
 
 def _within(table: Table, gainsight_object: str, refused: Collection[str]) -> dict[str, sql.Composable]:
-    """The parts of a statement that bound the stored rows to what a snapshot covers.
+    """SQL fragments that limit the stored rows to what a snapshot covers.
 
-    To its dates, if the table has any; and not to parts of records that the tenant refused to show.
+    To its dates, if the table has a date; and without the parts of records that the tenant refused.
     """
     parts: dict[str, sql.Composable] = {
         "table": sql.Identifier(table.name),

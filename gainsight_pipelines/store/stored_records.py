@@ -1,4 +1,4 @@
-"""Which records are stored, for reads that go by them; what of them; and under which name of their object."""
+"""Queries on stored records: their ids by date, their rows, and renaming their object."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def dated_before(
     after: str | None,
     at_most: int,
 ) -> list[str]:
-    """Gsids of an object's stored records, in their order.
+    """The GSIDs of an object's stored records, in order.
 
     Args:
-        connection: where they are stored.
-        table: in which table; it has a date.
-        gainsight_object: whose.
-        before: only those that happened before this, or at no known time; None: all.
-        after: only Gsids after this one.
-        at_most: how many.
+        connection: to the store.
+        table: the table, which has a date.
+        gainsight_object: the object.
+        before: only records from before this time, or without a date; None: all.
+        after: only GSIDs after this one.
+        at_most: the maximum number.
     """
     assert table.date_column is not None
     rows = connection.execute(
@@ -59,7 +59,7 @@ def dated_before(
 def stored_rows(
     connection: psycopg.Connection, table: Table, gainsight_object: str, ids: Collection[str]
 ) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """The rows of records of an object, by key and column; JSON as Python has it."""
+    """The rows of an object's records, by key and column; JSON as Python objects."""
     with connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute(
             sql.SQL("SELECT {columns} FROM {table} t WHERE {mine} AND {id} = ANY(%s)").format(
@@ -76,7 +76,7 @@ def stored_rows(
 def completed(
     table: Table, row: tuple[Any, ...], former: Mapping[str, Any], columns: Iterable[str], keys: Collection[str]
 ) -> tuple[Any, ...]:
-    """A row with what is stored of the columns that nothing is said of, and of such keys in its columns of JSON."""
+    """The row, completed with the stored values of omitted columns, and of omitted keys in JSON columns."""
     assert isinstance(row, table.row)
     changes: dict[str, Any] = {column: former[column] for column in columns}
     for column in table.json_columns:
@@ -91,9 +91,9 @@ def completed(
 def rename_object(
     connection: psycopg.Connection, lease: Lease, table: Table, former: str, now: str, run_id: str
 ) -> int:
-    """Puts an object's rows under another spelling of its name; returns how many there are.
+    """Changes the spelling of an object's name on its rows; returns their number.
 
-    Rows of both spellings: where they are of the same record, the live one stays.
+    If both spellings have a row of the same record, the live one is kept.
     """
     if table.object_column is None:
         return 0

@@ -1,6 +1,6 @@
-"""What the functions of this folder need to know of a data table. The tables themselves stand with their objects.
+"""`Table`: what this package needs to know of a data table. Each table is defined with its object.
 
-The migrations make the tables; a test holds the two against each other.
+The migrations create the tables; a test compares the two.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ Json = NewType("Json", str)
 """JSON text for a jsonb column."""
 
 LINK_COLUMNS = ("account_id", "match_method", "unmatched_reason", "match_candidates")
-"""Filled by matching, the same in every data table."""
+"""Filled by matching; the same in every data table."""
 
 LINK_TYPES = ("text", "text", "text", "text[]")
 """Their types."""
 
 _TYPES = {"Json": "jsonb", "datetime": "timestamptz", "Decimal": "numeric", "list": "text[]"}
-"""PostgreSQL's types of those that rows have, by a word that occurs in the annotation of no other; the rest is text."""
+"""PostgreSQL types by a word that identifies a row's annotation; all others are text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A data table of the product's schema.
+    """A data table.
 
     Attributes:
         name: its name.
-        row: the type of what a record fills, its fields in the order of the columns, keys first.
+        row: the type of a record's columns, in the order of the columns, keys first.
         key: its primary key.
-        sample: the columns that a sample shows. Dagster keeps it for good: no free text, which may be private.
-        company_column: names the company.
-        key_column: the row's own key to its account, used in the company's place.
-        id_column: names the Gainsight record.
-        object_column: tells which pull a row belongs to, where several share the table.
-        part_column: tells the rows of one record apart, where a record makes several; those that a record no longer
-            makes are marked deleted when it is read again.
-        date_column: when the record happened, for reads by age.
-        kept_columns: what a row leaves out (null) stays as it was stored before.
+        sample: the columns of a sample. Dagster keeps samples forever: no free text, which may be private.
+        company_column: the company's GSID.
+        key_column: the row's own key to its account, used instead of the company.
+        id_column: the id of the Gainsight record.
+        object_column: the object of a row, where several objects share the table.
+        part_column: distinguishes the rows of one record, if a record makes several; rows that a record no longer makes
+            are marked deleted when it is read again.
+        date_column: the date of the record, for reads by age.
+        kept_columns: a NULL in these keeps the stored value.
     """
 
     name: str
@@ -62,29 +62,29 @@ class Table:
 
     @property
     def types(self) -> tuple[str, ...]:
-        """The PostgreSQL types of these columns, and of the link columns behind them."""
+        """The PostgreSQL types of these columns, then of the link columns."""
         kinds = map(str, self.row.__annotations__.values())
         own = (next((name for word, name in _TYPES.items() if word in kind), "text") for kind in kinds)
         return (*own, *LINK_TYPES)
 
     @property
     def json_columns(self) -> tuple[str, ...]:
-        """Those of them that hold JSON."""
+        """Those of the columns that hold JSON."""
         return tuple(name for name, kind in self.row.__annotations__.items() if "Json" in str(kind))
 
     @property
     def holds_companies(self) -> bool:
-        """Whether its records are the companies that other records name."""
+        """Whether its records are the companies that other records refer to."""
         return self.id_column == self.company_column
 
     def keys(self, alias: str = "t") -> sql.Composable:
-        """The key columns, as a SELECT names them."""
+        """The key columns, for a SELECT."""
         from psycopg import sql
 
         return sql.SQL(", ").join(sql.Identifier(alias, column) for column in self.key)
 
     def mine(self, gainsight_object: str, alias: str = "t") -> sql.Composable:
-        """The condition for the rows of one Gainsight object, where several share the table."""
+        """The condition for one Gainsight object's rows, where several share the table."""
         from psycopg import sql
 
         if self.object_column is None:

@@ -1,4 +1,4 @@
-"""Whose data a store holds. A run for anybody else is refused before it reads or writes anything."""
+"""Whose data a store holds. A run for another tenant is refused before it reads or writes anything."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ TABLES = (
     "usage_metric",
     "watched_object",
 )
-"""The product's tables that a reset empties. The store keeps its version and its id, and Gainsight's pause holds."""
+"""The tables that a reset empties. The store's version and id and Gainsight's pause are kept."""
 
 
 def claim(connection: psycopg.Connection, gainsight_host: str, crm: str, crm_organisation: str) -> None:
-    """Makes the database this tenant's if it is nobody's yet.
+    """Claims an unclaimed database for this tenant.
 
     Raises:
         SettingsError: it holds the data of another Gainsight tenant, or of another CRM's accounts.
@@ -61,24 +61,24 @@ def claim(connection: psycopg.Connection, gainsight_host: str, crm: str, crm_org
 
 
 def holder(connection: psycopg.Connection) -> tuple[str, str, str] | None:
-    """Gainsight host, CRM and the CRM's organisation whose data the database holds; None: nobody's yet."""
+    """The Gainsight host, CRM and CRM organisation whose data the database holds; None: unclaimed."""
     row = connection.execute("SELECT gainsight_host, crm, crm_organisation FROM tenant").fetchone()
     return (str(row[0]), str(row[1]), str(row[2])) if row else None
 
 
 def store_id(connection: psycopg.Connection) -> str:
-    """The store's id (a UUID), made with its tables: the same in every process, whatever the URL that leads to it."""
+    """The store's id (a UUID), created with its tables: the same for every process and URL."""
     row = connection.execute("SELECT store_id FROM store").fetchone()
     assert row is not None
     return str(row[0])
 
 
 def empty(connection: psycopg.Connection) -> None:
-    """Empties every table of the product, so that the database is nobody's again.
+    """Empties every table of the product, so that the database is unclaimed again.
 
     Raises:
         ObjectBusy: something is being pulled.
-        PermanentError: a table of somebody else's refers to one of them.
+        PermanentError: another program's table refers to one of them.
     """
     with connection.transaction():
         for name, holder in leases.held(connection).items():

@@ -1,8 +1,8 @@
-"""Typed views: each field of an object as a column of its own, over the JSON in which its records are kept.
+"""Typed views: each field of an object as a column, over the JSON in which its records are stored.
 
-A view is changed only in ways that leave readers' queries, dependent views and grants alone: new columns come last, a
-field that is gone leaves a column of NULLs, a field of another type gets a new column. What a view's columns are called
-is kept, so that names stay. `drop_gone_columns` makes a view anew without the gone ones, where nothing depends on it.
+A view only changes in ways that don't break readers' queries, dependent views and grants: new columns are appended, the
+column of a removed field becomes NULL, a field with a new type gets a new column. Column names are stored, so that they
+never change. `drop_gone_columns` recreates a view without the removed columns, if nothing depends on it.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ NUMBER, TIME = "numeric(38,9)", "timestamp with time zone"
 
 LOCK_TIMEOUT = milliseconds(IN_THE_WAY)
 LONGEST_NAME = 63
-KEPT: LiteralString = """, unreadable = coalesce(t.unreadable, '{{}}')
-                               || jsonb_build_object(p.field_key, t.{json} -> p.field_key)"""
-"""Keeps a value that fails its cast, as it came."""
+KEPT: LiteralString = """unreadable = coalesce(t.unreadable, '{{}}')
+                               || jsonb_build_object(%(key)s::text, t.{json} -> %(key)s),"""
+"""Keeps the original of a value that fails its cast."""
 
 MOST_COLUMNS = 1500
-"""PostgreSQL takes 1,600 columns."""
+"""PostgreSQL allows 1,600 columns."""
 
 FIXED = ("account_id", "gsid", "company_gsid", "unmatched_reason", "modified_at", "deleted_at", "changed_at")
-"""What each view begins with, as far as the table has it; `gsid` is the record's id under whatever name."""
+"""The first columns of each view, as far as the table has them; `gsid`: the record's id, whatever its name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A field as a column: its key in the JSON, its PostgreSQL type, what people call it."""
+    """A field as a column: its key in the JSON, its PostgreSQL type, its label."""
 
     key: str
     kind: str
@@ -50,7 +50,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a view shows: the rows of one object, and where their fields are kept."""
+    """What a view shows: the rows of one object, and the column with their fields."""
 
     view: str
     table: Table
@@ -60,13 +60,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class ViewOfObject:
-    """A view as it stands in the database.
+    """A view in the database.
 
     Attributes:
-        name: what it is called there.
-        pull: what it was asked for as: mostly the name of its pull.
-        table: where its rows lie.
-        gainsight_object: whose records they are.
+        name: its name in the database.
+        pull: the requested name, mostly that of its pull.
+        table: the table of its rows.
+        gainsight_object: the object of the records.
         columns: name, type, meaning.
     """
 
@@ -79,7 +79,7 @@ class ViewOfObject:
 
 @dataclass(slots=True)
 class Changed:
-    """What came of bringing a view up to date. `gone`: columns whose fields are no longer there, all that there are."""
+    """The result of updating a view. `gone`: all columns whose fields no longer exist."""
 
     view: str
     columns: int = 0
@@ -90,7 +90,7 @@ class Changed:
 
 @dataclass(slots=True)
 class _Kept:
-    """A column of a view as it is kept."""
+    """A view's column as stored in `object_column`."""
 
     name: str
     key: str
@@ -107,20 +107,20 @@ def bring_up_to_date(
     fits: Callable[[str, Any], bool],
     run_id: str,
 ) -> Changed:
-    """Makes the view, or changes it where the fields are others by now.
+    """Creates the view, or updates it if the fields have changed.
 
-    Stored values that would fail their cast are put right first, in batches: the view itself changes in a moment.
+    Stored values that would fail their cast are corrected first, in batches; the view itself changes in a moment.
 
     Args:
-        connection: in no transaction.
-        lease: of the object, so that nobody else writes its rows or changes its view meanwhile.
+        connection: outside a transaction.
+        lease: of the object, so that no other process writes its rows or changes its view meanwhile.
         source: what it shows.
-        columns: the fields as they are now.
-        fits: whether a stored value survives the cast to a type.
-        run_id: whose rows are known to fit; left on rows that are repaired.
+        columns: the current fields.
+        fits: whether a stored value can be cast to a type.
+        run_id: the run whose rows are known to fit; stored on repaired rows.
 
     Raises:
-        psycopg.errors.LockNotAvailable: somebody reads the view all the time; the view was not changed.
+        psycopg.errors.LockNotAvailable: the view is being read all the time, and was not changed.
     """
     kept = _kept(connection, source.view)
     before = [(each.name, each.is_gone, each.label) for each in kept]
@@ -145,7 +145,7 @@ def view_names(connection: psycopg.Connection) -> list[str]:
 
 
 def views_by_object(connection: psycopg.Connection) -> dict[str, str]:
-    """The typed views that there are: by the name that was wanted, the one that they have."""
+    """The existing typed views: requested name → name in the database."""
     rows = connection.execute(
         "SELECT view, name FROM object_view WHERE to_regclass(quote_ident(name)) IS NOT NULL ORDER BY name"
     )
@@ -153,7 +153,7 @@ def views_by_object(connection: psycopg.Connection) -> dict[str, str]:
 
 
 def typed_views(connection: psycopg.Connection) -> list[ViewOfObject]:
-    """The typed views that there are, with their columns."""
+    """The existing typed views, with their columns."""
     rows = connection.execute(
         """SELECT name, view, definition ->> 0, definition ->> 1 FROM object_view
            WHERE to_regclass(quote_ident(name)) IS NOT NULL ORDER BY name"""
@@ -165,7 +165,7 @@ def typed_views(connection: psycopg.Connection) -> list[ViewOfObject]:
 
 
 def view_name(connection: psycopg.Connection, view: str | None) -> str | None:
-    """What the view that was made for this name is called; None: no pull has made it yet."""
+    """The database name of the view created for this name; None: no pull has created it yet."""
     row = connection.execute(
         "SELECT name FROM object_view WHERE view = %s AND to_regclass(quote_ident(name)) IS NOT NULL", (view,)
     ).fetchone()
@@ -173,7 +173,7 @@ def view_name(connection: psycopg.Connection, view: str | None) -> str | None:
 
 
 def typed_columns(connection: psycopg.Connection, name: str) -> list[tuple[str, str, str]]:
-    """The columns of a view: name, type, meaning. None of them: there is no such view."""
+    """The columns of a view: name, type, meaning. Empty: there is no such view."""
     return connection.execute(
         """SELECT attname, format_type(atttypid, atttypmod), coalesce(col_description(attrelid, attnum), '')
            FROM pg_attribute WHERE attrelid = to_regclass(quote_ident(%s)) AND attnum > 0 AND NOT attisdropped
@@ -183,11 +183,11 @@ def typed_columns(connection: psycopg.Connection, name: str) -> list[tuple[str, 
 
 
 def drop_gone_columns(connection: psycopg.Connection, tables: Iterable[Table]) -> dict[str, list[str]]:
-    """Makes the views anew that have columns whose fields are gone; returns those columns by view.
+    """Recreates the views that have columns of removed fields; returns those columns by view.
 
     Args:
-        connection: in no transaction.
-        tables: the data tables that views are made of.
+        connection: outside a transaction.
+        tables: the data tables of the views.
 
     Raises:
         PermanentError: something depends on such a view. Nothing was changed.
@@ -225,14 +225,14 @@ def drop_gone_columns(connection: psycopg.Connection, tables: Iterable[Table]) -
 
 
 def snake_case(name: str) -> str:
-    """A field's API name as a column: without Gainsight's prefix and suffixes, words apart, lower case."""
+    """A field's API name as a column name: without Gainsight's prefix and suffixes, in snake case."""
     bare = re.sub(r"(__gc|__c)(?=__name$|$)", "", re.sub(r"^Ant__", "", name, flags=re.IGNORECASE), flags=re.IGNORECASE)
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", bare)
     return re.sub(r"_+", "_", parted).strip("_").lower() or "field"
 
 
 def _merge(connection: psycopg.Connection, kept: list[_Kept], columns: Sequence[Column]) -> list[str]:
-    """Brings the kept columns to the fields as they are; returns the names of new ones."""
+    """Updates the stored columns to the current fields; returns the names of new ones."""
     reserved = _reserved_words(connection)
     taken = {*FIXED, *(each.name for each in kept)}
     by_field = {(each.key, each.kind): each for each in kept}
@@ -253,7 +253,7 @@ def _merge(connection: psycopg.Connection, kept: list[_Kept], columns: Sequence[
 
 
 def _free_name(wanted: str, taken: Iterable[str], reserved: Iterable[str]) -> str:
-    """A name that nothing has yet: with a number where it is taken, an underscore where SQL has another use for it."""
+    """A free name: numbered if taken, with an underscore if it is reserved in SQL."""
     wanted = f"{wanted}_" if wanted in reserved else wanted
     name, number = wanted[:LONGEST_NAME], 1
     while name in taken:
@@ -267,7 +267,7 @@ def _reserved_words(connection: psycopg.Connection) -> set[str]:
 
 
 def _view_name(connection: psycopg.Connection, source: Source) -> tuple[str, bool]:
-    """The view's name in the database, and whether it has to be made. Another's table or view is never replaced."""
+    """The view's name in the database, and whether it must be created. Never replaces another table or view."""
     definition = [source.table.name, source.gainsight_object, source.json_column]
     row = connection.execute(
         "SELECT name, to_regclass(quote_ident(name)) IS NULL FROM object_view WHERE view = %s", (source.view,)
@@ -309,7 +309,7 @@ def _keep(connection: psycopg.Connection, view: str, kept: Sequence[_Kept]) -> N
 
 
 def _fixed(table: Table) -> list[tuple[str, str]]:
-    """The columns that a view begins with: name, and the table's name for it."""
+    """The first columns of a view: name, and the table's name for it."""
     known = {*table.columns, "account_id", "unmatched_reason", "deleted_at", "changed_at"}
     named = [(name, table.id_column if name == "gsid" else name) for name in FIXED]
     return [(name, column) for name, column in named if column in known]
@@ -328,7 +328,7 @@ def _definition(source: Source, name: str, kept: Sequence[_Kept]) -> sql.Compose
             shown.append(sql.SQL("NULL::{} AS {}").format(kind, column))
         elif each in typed:
             shown.append(sql.SQL("x.{} AS {}").format(sql.Identifier(each.key), column))
-        else:  # longer than a name of PostgreSQL's can be
+        else:  # longer than PostgreSQL's names can be
             shown.append(_by_itself(source, each, kind, column))
     lateral = (
         sql.SQL("LEFT JOIN LATERAL jsonb_to_record(t.{}) AS x ({}) ON true").format(
@@ -371,9 +371,9 @@ def _repair(
     fits: Callable[[str, Any], bool],
     run_id: str,
 ) -> int:
-    """Sees that no stored value fails its cast: those of earlier types go into `unreadable`, as they came.
+    """Makes every stored value castable: values of earlier types are moved to `unreadable`.
 
-    Rows of this run were typed just now; of others a look at all tells whether there is anything to repair.
+    Rows of this run were just typed; for others one query shows whether there is anything to repair.
     """
     live = [each for each in kept if not each.is_gone and each.kind not in (TEXT, JSONB)]
     if not live or _are_castable(connection, source, live, run_id):
@@ -450,7 +450,7 @@ def _comment(connection: psycopg.Connection, name: str, kept: Sequence[_Kept], s
 
 
 def _dependents(connection: psycopg.Connection, name: str) -> list[str]:
-    """The views and materialized views that are made of a view."""
+    """The views and materialized views that depend on a view."""
     rows = connection.execute(
         """SELECT DISTINCT c.oid::regclass::text
            FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class c ON c.oid = r.ev_class
@@ -463,7 +463,7 @@ def _dependents(connection: psycopg.Connection, name: str) -> list[str]:
 
 
 def _grants(connection: psycopg.Connection, name: str) -> list[tuple[str, sql.Composable]]:
-    """Who may do what with a view, besides its owner."""
+    """The privileges on a view, except its owner's."""
     rows = connection.execute(
         """SELECT privilege_type, CASE WHEN grantee = 0 THEN NULL ELSE pg_get_userbyid(grantee) END
            FROM pg_class c, aclexplode(c.relacl) WHERE c.oid = to_regclass(quote_ident(%s)) AND grantee <> relowner""",

@@ -1,4 +1,4 @@
-"""How long a statement waits for a lock, and who holds what it waited for."""
+"""Lock timeouts, and who holds the lock that a statement waited for."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 import psycopg
 
 LONGEST = timedelta(minutes=5)
-"""A lock of our own ends within the four minutes that a transaction may take; whoever holds one longer is named."""
+"""Our own locks end within the four minutes that a transaction may take; the holder of a longer one is named."""
 
 OF_LOOKING = timedelta(seconds=10)
-"""Of commands that only look: somebody sits in front of them."""
+"""For interactive commands that only read."""
 
 IN_THE_WAY = timedelta(seconds=5)
-"""For a lock that nobody else may hold: meanwhile everybody else queues up behind it."""
+"""For an exclusive lock: while we wait for it, everybody else queues behind us."""
 
 SHOWN = 3
 
@@ -39,15 +39,15 @@ ORDER BY strength DESC, a.xact_start NULLS LAST, a.pid
 
 
 def milliseconds(wait: timedelta) -> str:
-    """A time as PostgreSQL's settings take it."""
+    """A duration as PostgreSQL's settings take it."""
     return f"{wait // timedelta(milliseconds=1)}ms"
 
 
 def holders(connection: psycopg.Connection, *, advisory: int | None = None) -> str:
-    """Who holds locks at this moment that a statement may have waited for, as a sentence; empty: nobody any more.
+    """Who currently holds locks that a statement may have waited for, as a sentence; "" if nobody does any more.
 
     Args:
-        connection: one that waits for nothing.
+        connection: a connection that isn't waiting.
         advisory: the key of an advisory lock; None: locks on the tables of the connection's schema.
     """
     found = connection.execute(HOLDERS, {"advisory": advisory}).fetchall()

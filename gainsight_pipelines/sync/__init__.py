@@ -1,9 +1,9 @@
-"""One pull is one loop: read a page, map its records to rows, match them to accounts, write rows and cursor together.
+"""A pull is one loop: read a page, map its records to rows, match them to accounts, write rows and cursor together.
 
-Everything else (Dagster, the command line, the settings page) only starts that loop or shows its result.
+Dagster, the command line and the settings page only start that loop or show its result.
 
-`run` takes a pull from its lease to its record, `reads` decides what is read, `pages` writes it, `days` reads days
-again; `context` is what they share and `report` what comes of it.
+`run` takes a pull from its lease to its record, `reads` decides what is read, `page_writer` writes it, `day_backfill`
+reads days again; `context` is shared by all, and `report` is the result.
 """
 
 from gainsight_pipelines.sync.context import Prepared, Services

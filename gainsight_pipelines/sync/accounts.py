@@ -1,7 +1,7 @@
-"""Keeps the account table as the primary CRM has it. This refresh is also the gate of every pull.
+"""Refreshes the account table from the primary CRM. The refresh is also the gate of every pull.
 
-It runs at the start of each pull, under a lease of its own, and before any call to Gainsight: when the CRM doesn't
-answer, nothing is pulled.
+It runs at the start of each pull, under its own lease, before any call to Gainsight: if the CRM doesn't respond,
+nothing is pulled.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from gainsight_pipelines.store.scopes import AccountChanges, AccountSweep, Scope
 logger = logging.getLogger("gainsight_pipelines")
 OBJECT = "account"
 MAY_VANISH_AT_LEAST, MAY_VANISH_SHARE = 100, 0.1
-"""A sweep that misses more rows than the larger of these is taken for incomplete, not for deletions."""
+"""If a sweep misses more rows than the larger of these, it counts as incomplete, not as deletions."""
 
 
 def most_that_may_vanish(live: int) -> int:
-    """How many of so many stored rows a sweep may mark deleted without being told so."""
+    """How many of this many stored rows a sweep may mark deleted without a person's consent."""
     return max(MAY_VANISH_AT_LEAST, int(live * MAY_VANISH_SHARE))
 
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """What a refresh did: rows that changed, live accounts by now, and what people should know of it."""
+    """The result of a refresh: changed rows, live accounts, and notes for people."""
 
     changed: int
     live: int
@@ -45,12 +45,11 @@ class Refreshed:
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """One refresh: where from, where to, for whom.
+    """One refresh of the account table.
 
-    `fingerprint` stands for the account fields that the settings ask for: when it changes, all accounts are read again.
-    `gsid_field` is the one that the pull matches by, if it is for a pull that does.
-    `is_full`: a person said to read everything again. `is_vanishing_accepted`: that a sweep may mark any number of
-    accounts deleted.
+    `fingerprint`: of the configured account fields; if it changes, all accounts are read again. `gsid_field`: the field
+    that the pull matches by, if it uses one. `is_full`: a person asked to read everything again.
+    `is_vanishing_accepted`: a sweep may mark any number of accounts deleted.
     """
 
     store: Store
@@ -64,12 +63,12 @@ class Refresh:
     is_vanishing_accepted: bool = False
 
     def run(self, since: datetime) -> Refreshed:
-        """Refreshes the account table, unless another run began to do so after `since` and finished.
+        """Refreshes the account table, unless another run has done so since `since`.
 
         Raises:
-            GateClosed: the CRM doesn't answer, or has no accounts.
+            GateClosed: the CRM doesn't respond, or has no accounts.
             CredentialsRejected: it refuses the credentials.
-            SettingsError: the database holds another tenant's data, or a CRM field isn't there that is needed.
+            SettingsError: the database holds another tenant's data, or a required CRM field doesn't exist.
         """
         organisation = self.crm.organisation()
         missing = self.crm.missing_gsid_fields()
@@ -82,7 +81,7 @@ class Refresh:
             tenant.claim(connection, self.gainsight_host, self.crm.kind, organisation)
             scopes = Scopes(connection, OBJECT, self.run_id)
             changes = scopes.take(AccountChanges)
-            # A field that comes into being, or into sight, has to be read of all accounts.
+            # A field that is new, or newly visible, must be read from all accounts.
             fingerprint = f"{self.fingerprint} {_digest(self.crm.fields_read())}"
             is_same = changes.fingerprint == fingerprint
             read_at = changes.read_started_at if changes.completed_at is not None and is_same else None
@@ -109,11 +108,11 @@ class Refresh:
             changed += self._write(connection, lease, page.accounts, is_seen=is_complete)
             scopes.save(changes)
         if is_complete:
-            # Before anything is remembered: what the CRM's user may see from the next run on has to be read then.
+            # Before the cursor is saved: what the CRM's user may see from the next run on must be read then.
             self._live(connection)
         surplus = _surplus(sweep)
         if shown is not None and shown != self._live(connection) + surplus:
-            # Accounts that came or went since they were counted are among the changes; the others are not.
+            # Accounts added or removed since the count are among the changes; others are not.
             shown = self._shown()
             is_sweep_due = shown is not None and shown != self._live(connection) + surplus
         notes: tuple[str, ...] = ()
@@ -130,19 +129,18 @@ class Refresh:
         return Refreshed(changed=changed, live=self._live(connection), notes=notes)
 
     def _is_sweep_due(self, sweep: AccountSweep, now: datetime) -> bool:
-        """Whether all live accounts have to be read, whatever changed.
+        """Whether all live accounts must be read, whatever changed.
 
-        By calendar days: pulls never start at quite the same second.
+        By calendar days, since pulls never start at exactly the same second.
         """
         if self.is_full or self.is_vanishing_accepted or sweep.completed_at is None:
             return True
         return (now.astimezone(UTC).date() - sweep.completed_at.astimezone(UTC).date()) >= self.crm.sweep_every
 
     def _shown(self) -> int | None:
-        """How many live accounts the CRM counts; None where it doesn't manage to.
+        """The number of live accounts by the CRM; None if it can't count them.
 
-        Increments tell neither of accounts that come into the user's sight without being changed nor of those that
-        leave it: a count that isn't ours does.
+        Incremental reads don't show accounts that the user gained or lost sight of without a change; a count does.
         """
         shown = self.crm.count_accounts()
         if shown == 0:
@@ -150,7 +148,7 @@ class Refresh:
         return shown
 
     def _sweep(self, connection: psycopg.Connection, lease: Lease) -> int:
-        """Reads every live account; how many rows changed."""
+        """Reads every live account; returns the number of changed rows."""
         changed, seen = 0, 0
         for page in self.crm.live_accounts():
             changed += self._write(connection, lease, page.accounts, is_seen=True)
@@ -162,7 +160,7 @@ class Refresh:
     def _write(
         self, connection: psycopg.Connection, lease: Lease, accounts: Sequence[Account], *, is_seen: bool
     ) -> int:
-        """Writes a page of accounts; one that takes too long in halves."""
+        """Writes a page of accounts; in halves if it takes too long."""
         try:
             with lease.writing(connection):
                 if is_seen:
@@ -187,8 +185,8 @@ class Refresh:
         unseen, live = table.count_unseen(connection, started_at)
         if unseen > most_that_may_vanish(live) and not self.is_vanishing_accepted:
             note = (
-                f"The CRM showed {live - unseen} of {live} accounts that it had before; so many are not taken for"
-                " deleted. If they are, run once with --accept-deletions; else see what the CRM's user may read."
+                f"The CRM showed {live - unseen} of {live} accounts that it had before; so many don't count as"
+                " deleted. If they are, run once with --accept-deletions; otherwise check what the CRM's user may read."
             )
             return 0, (note,)
         return table.mark_unseen(connection, lease, started_at, self.run_id, self.clock.now()), ()
@@ -201,13 +199,13 @@ class Refresh:
 
     def _no_accounts(self) -> NoAccounts:
         return NoAccounts(
-            f"{CRM_NAMES[self.crm.kind]} answers but shows no accounts, so nothing is pulled.",
-            "See that the CRM's user may read its accounts, then run again.",
+            f"{CRM_NAMES[self.crm.kind]} responds but shows no accounts, so nothing is pulled.",
+            "Check that the CRM's user may read its accounts, then run again.",
         )
 
 
 def _surplus(sweep: AccountSweep) -> int:
-    """How many accounts more than we store the CRM counted right after the last sweep: what a sweep doesn't mend."""
+    """By how many accounts the CRM's count exceeded ours right after the last sweep: a sweep doesn't change that."""
     return int(sweep.surplus or 0)
 
 

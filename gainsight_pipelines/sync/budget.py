@@ -1,4 +1,4 @@
-"""How many records a run may still read, where its object has a limit."""
+"""The number of records that a run may still read, if its object has a limit."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Budget:
-    """What is left of a limit; `left` is None where there is none."""
+    """What remains of a limit; `left` is None without one."""
 
     limit: int | None
     spent: int = 0
 
     @property
     def left(self) -> int | None:
-        """How many records may still be read; None: any number."""
+        """The number of records that may still be read; None: unlimited."""
         return None if self.limit is None else max(0, self.limit - self.spent)
 
     def spend(self, records: int) -> None:
-        """Takes note of records that were read."""
+        """Subtracts records that were read."""
         self.spent += records
 
     def share(self, most: int) -> int:
-        """How many of at most so many records may still be read."""
+        """The number of records that may still be read, up to `most`."""
         return most if self.left is None else min(self.left, most)

@@ -1,4 +1,4 @@
-"""Settings and secrets made into the things that a pull talks to. Secrets are read here, at the start of each run."""
+"""Creates the clients of a pull from settings and secrets. Secrets are read here, at the start of each run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from gainsight_pipelines.sync.accounts import Refresh
 
 
 def connect_gainsight(settings: Settings, secrets: Secrets, clock: Clock, store: Store) -> GainsightClient:
-    """A client for the tenant of the settings, within our share of its quota. Nothing is called yet.
+    """A client for the configured tenant, within our share of its quota. Makes no call yet.
 
     Raises:
         SettingsError: no tenant is set, or neither a key nor an OAuth client.
@@ -40,10 +40,10 @@ def connect_gainsight(settings: Settings, secrets: Secrets, clock: Clock, store:
 
 
 def tenant_of(settings: Settings) -> GainsightSettings:
-    """The tenant of the settings.
+    """The configured tenant.
 
     Raises:
-        SettingsError: none is set, or its section is broken.
+        SettingsError: none is set, or its section is invalid.
     """
     if settings.gainsight is None:
         raise SettingsError(
@@ -61,19 +61,19 @@ def connect_crm(
     *,
     answer_seconds: float | None = None,
 ) -> PrimaryCRM:
-    """The primary CRM of the settings. Nothing is called yet.
+    """The configured primary CRM. Makes no call yet.
 
     Args:
-        settings: what names it.
+        settings: name the CRM.
         secrets: its credentials.
         clock: the source of time.
         fields_with_gsids: account fields that may hold a GSID, with the settings that name them; None: all that
             `gsid_fields` finds.
-        answer_seconds: how long the CRM may take to answer; None: as long as a pull lets it.
+        answer_seconds: read timeout; None: the one for pulls.
 
     Raises:
         NoPrimaryCRM: none is configured.
-        SettingsError: its section is broken, or its credentials are missing.
+        SettingsError: its section is invalid, or its credentials are missing.
     """
     primary = settings.primary_crm
     if primary is None:
@@ -89,7 +89,7 @@ def connect_crm(
 
 
 def gsid_fields(settings: Settings) -> Mapping[str, str]:
-    """CRM account fields that may hold a GSID, each with the setting that names it. Broken sections name none."""
+    """CRM account fields that may hold a GSID, each with the setting that names it. Invalid sections name none."""
     found: dict[str, str] = {}
     for section in ("common", *DEFINITIONS):
         model = settings.section(section) if section not in settings.errors else None
@@ -113,9 +113,9 @@ def account_refresh(
     is_full: bool = False,
     is_vanishing_accepted: bool = False,
 ) -> Refresh:
-    """The refresh of the account table from this CRM, ready to run. The settings name a CRM and a tenant.
+    """The refresh of the account table from this CRM, ready to run. The settings must name a CRM and a tenant.
 
-    `gsid_field`: the account field that the pull it is for matches by.
+    `gsid_field`: the account field that the pull matches by.
     """
     primary, tenant = settings.primary_crm, tenant_of(settings)
     assert primary is not None
@@ -144,10 +144,10 @@ def prepare(  # noqa: PLR0913 - what a pull is made of
     is_vanishing_accepted: bool = False,
     is_full: bool = False,
 ) -> Prepared:
-    """A pull with everything that it talks to; the CRM comes first, as without it nothing is pulled.
+    """A pull with its clients. The CRM comes first, since nothing is pulled without it.
 
     Raises:
-        SettingsError: its section, or one that it needs, is broken; a secret is missing.
+        SettingsError: the pull's section, or one that it needs, is invalid, or a secret is missing.
         NoPrimaryCRM: no primary CRM is configured.
     """
     pull = find_pull(settings, name)
@@ -182,7 +182,7 @@ def prepare(  # noqa: PLR0913 - what a pull is made of
 
 
 def _timezone(settings: Settings) -> tzinfo:
-    """Where days begin; a broken section of schedules stops no pull."""
+    """The time zone of days; an invalid `schedules` section stops no pull."""
     return UTC if "schedules" in settings.errors else ZoneInfo(settings.schedules.timezone)
 
 
@@ -191,5 +191,5 @@ def _fingerprint(value: object) -> str:
 
 
 def read_secrets(settings: Settings, prefix: str = "") -> Secrets:
-    """The secrets as they are now; `prefix` stands before the names of their variables."""
+    """The current secrets; `prefix`: of their variables' names."""
     return Secrets.read(settings.path, os.environ, prefix)

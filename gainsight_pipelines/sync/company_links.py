@@ -1,6 +1,6 @@
-"""Which CRM id Gainsight keeps for each company: the field that holds it, and what is known of it kept up to date.
+"""Keeps the companies' CRM ids up to date: finds the field that holds them, and reads changed ones.
 
-All pulls share this (`company_link`), whether or not the settings have companies pulled.
+All pulls share them (table `company_link`), whether or not companies are pulled.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gainsight_pipelines.gainsight.reader import (
     read_full,
     start_of_pull,
 )
-from gainsight_pipelines.objects.fields import MODIFIED_NAMES, first_named, spelt
+from gainsight_pipelines.objects.fields import MODIFIED_NAMES, first_named, spelled
 from gainsight_pipelines.objects.pull import COMPANY_OBJECT, company_crm_id_field, crm_ids_of
 from gainsight_pipelines.objects.registry import COMPANIES
 from gainsight_pipelines.store import links
@@ -25,7 +25,7 @@ from gainsight_pipelines.sync.strategy import strategy_of
 from gainsight_pipelines.text import name_key
 
 COMPANY_LINKS = "company_link"
-"""Stands in `sync_cursor` for the table of companies' CRM ids."""
+"""The object in `sync_cursor` for the table of companies' CRM ids."""
 
 NO_FIELD = "(none)"
 
@@ -33,8 +33,8 @@ NO_FIELD = "(none)"
 def crm_id_field(context: PullContext) -> str | None:
     """The company's field with the CRM id, as `company_crm_id_field` finds it.
 
-    A broken `company` section must not move other objects' rows: where it doesn't tell the field, the one that the last
-    pull went by holds, and where there was none, no company leads to an account by its CRM id.
+    An invalid `company` section must not change other objects' matches: if it hides the setting, the field of the last
+    pull is used; if there was none, companies are not matched by CRM id.
 
     Raises:
         SettingsError: the company has no such field.
@@ -44,7 +44,7 @@ def crm_id_field(context: PullContext) -> str | None:
         known = context.scopes.of(COMPANY_LINKS).peek(CrmIdField).name
         configured = None if known in (None, NO_FIELD) else known
         context.note(
-            "The section `company` of the settings is broken, so its `crm_id_field` can't be told: companies are"
+            "The section `company` of the settings is invalid, so its `crm_id_field` is unknown: companies are"
             f" matched by {f'`{configured}`, as before' if configured else 'the GSID field alone'}."
         )
         if configured is None:
@@ -53,14 +53,14 @@ def crm_id_field(context: PullContext) -> str | None:
 
 
 def company_gsid_field(context: PullContext) -> str:
-    """The company's Gsid as this tenant spells it."""
-    return spelt(context.schema(COMPANY_OBJECT), "Gsid")
+    """The company's GSID field in this tenant's spelling."""
+    return spelled(context.schema(COMPANY_OBJECT), "Gsid")
 
 
 def keep_crm_ids(context: PullContext, field: str | None) -> None:
-    """Brings what is known up to date: of all companies when another field has the CRM id, else of changed ones."""
+    """Updates the stored CRM ids: of all companies if another field holds them now, otherwise of changed ones."""
     if field is None and (refused := _refused_field(context)) is not None:
-        context.note(f"Gainsight refuses `{refused}` of `{COMPANY_OBJECT}`: companies keep the CRM ids that are known.")
+        context.note(f"Gainsight refuses `{refused}` of `{COMPANY_OBJECT}`: companies keep their stored CRM ids.")
         return
     _follow_field(context, field)
     if field is not None:
@@ -69,11 +69,11 @@ def keep_crm_ids(context: PullContext, field: str | None) -> None:
         except UnknownField:
             raise
         except PermanentError as error:
-            context.note(f"Whether CRM ids of companies changed can't be found out. {error}")
+            context.note(f"Changed CRM ids of companies can't be read. {error}")
 
 
 def _refused_field(context: PullContext) -> str | None:
-    """The field that the known CRM ids came from, if the tenant refuses it by now."""
+    """The field that the stored CRM ids came from, if the tenant now refuses it."""
     known = context.scopes.of(COMPANY_LINKS).peek(CrmIdField).name
     if known is None or known == NO_FIELD:
         return None
@@ -106,9 +106,9 @@ def _follow_field(context: PullContext, field: str | None) -> None:
 
 
 def _look_at_changes(context: PullContext, field: str) -> None:
-    """Once a day one call, if few companies changed: a correction in Gainsight moves no record that names the company.
+    """Once a day, one call if few companies changed: a correction changes no record that names the company.
 
-    A pull of companies that came to its end is such a look as well.
+    A completed pull of companies counts too.
     """
     connection, scopes, now = context.connection, context.scopes.of(COMPANY_LINKS), context.started_at
     if context.pull.table.holds_companies:
@@ -118,7 +118,7 @@ def _look_at_changes(context: PullContext, field: str) -> None:
         if pulled.completed_at and (last.completed_at is None or pulled.completed_at > last.completed_at):
             last = CompanyCheck(pulled.modified_at, pulled.gsid, pulled.read_started_at, pulled.completed_at)
         if last.completed_at is None:
-            # Nobody has looked yet: what is known is as old as its oldest part.
+            # Never read yet: the stored ids are as old as the oldest of them.
             oldest = links.oldest_check(connection)
             last = CompanyCheck(modified_at=oldest.replace(microsecond=0) if oldest else None, completed_at=oldest)
         is_due = last.completed_at is not None and context.is_due(last.completed_at)
@@ -128,7 +128,7 @@ def _look_at_changes(context: PullContext, field: str) -> None:
 
 
 def _read_changes(context: PullContext, scopes: Scopes, field: str, last: CompanyCheck) -> CompanyCheck:
-    """Corrects the CRM ids of known companies that changed since the last look (all of them in a full run)."""
+    """Corrects the CRM ids of companies that changed since the last read (of all companies in a full run)."""
     overlap = context.prepared.overlap
     modified = first_named(context.schema(COMPANY_OBJECT), MODIFIED_NAMES)
     position = Position(last.modified_at, last.gsid) if last.modified_at else None

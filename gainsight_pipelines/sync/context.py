@@ -1,4 +1,4 @@
-"""What the parts of one pull share: whom it talks to, where it writes, what it reports."""
+"""What the parts of one pull share: its clients, the store, the report."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from gainsight_pipelines.sync.report import SyncReport
 from gainsight_pipelines.text import name_key
 
 MOST_REFUSED = 10
-"""Fields that are looked for at a time, some seven calls each among a hundred; another try finds further ones."""
+"""Refused fields searched for at a time, some seven calls each among a hundred; further attempts find further ones."""
 
 logger = logging.getLogger("gainsight_pipelines")
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What a pull talks to."""
+    """The clients of a pull."""
 
     store: Store
     gainsight: GainsightClient
@@ -42,20 +42,20 @@ class Services:
     clock: Clock
 
     def close(self) -> None:
-        """Gives connections to Gainsight and the CRM back."""
+        """Closes the connections to Gainsight and the CRM."""
         self.gainsight.close()
         self.crm.close()
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A pull with all that it needs, ready to begin.
+    """A pull with everything it needs, ready to begin.
 
-    `refresh` brings the account table up to date first; `gsid_field`: the CRM field that matching falls back to;
-    `crm_id_field`: the company's field with the CRM id, None where none is set; `is_crm_id_field_told`: whether the
-    settings tell that at all; `overlap`: how far before its last read a read begins again; `timezone`: by which days
-    are told, that of the schedules; `is_full`: a person said to read everything again; `is_vanishing_accepted`: a
-    person said that any number of rows may be gone.
+    `refresh`: updates the account table first. `gsid_field`: the CRM field that matching falls back to. `crm_id_field`:
+    the company's field with the CRM id; None: none is set. `is_crm_id_field_told`: whether the settings could be read
+    for it. `overlap`: how far before its last read a read begins. `timezone`: of the schedules, for calendar days.
+    `is_full`: a person asked to read everything again. `is_vanishing_accepted`: a person accepted that any number of
+    rows is gone.
     """
 
     pull: ObjectPull
@@ -72,10 +72,10 @@ class Prepared:
 
 @dataclass(slots=True)
 class LinkedRows:
-    """With what the rows of this run were linked to accounts.
+    """The inputs used to link this run's rows.
 
-    `accounts`: the fingerprint of the accounts; None where rows may be stored that another run linked. `crm_ids`: of
-    each company that a row names. `is_certain`: all rows were linked with just these.
+    `accounts`: the fingerprint of the accounts; None if rows may be stored that another run linked. `crm_ids`: of each
+    company that a row names. `is_certain`: all rows were linked with exactly these inputs.
     """
 
     accounts: str | None = None
@@ -85,7 +85,7 @@ class LinkedRows:
 
 @dataclass(frozen=True, slots=True)
 class PullContext:
-    """One pull under way: it holds the object's lease. `budget`: what is left of the object's limit."""
+    """One running pull, which holds the object's lease. `budget`: what remains of the object's limit."""
 
     prepared: Prepared
     connection: psycopg.Connection
@@ -99,58 +99,58 @@ class PullContext:
 
     @property
     def pull(self) -> ObjectPull:
-        """The object that is pulled."""
+        """The object being pulled."""
         return self.prepared.pull
 
     def moved(self, rows: int) -> None:
-        """Notes, in the open transaction, that rows of the object have changed: its data have another version now."""
+        """Records in the open transaction that rows of the object changed, which gives its data a new version."""
         if rows:
             data_versions.bump(self.connection, self.pull.name)
 
     @property
     def services(self) -> Services:
-        """Whom it talks to."""
+        """The pull's clients."""
         return self.prepared.services
 
     @property
     def scopes(self) -> Scopes:
-        """How far the object has been read."""
+        """The object's cursors."""
         return Scopes(self.connection, self.pull.name, self.report.run_id)
 
     def day_began(self, ago: int = 0) -> datetime:
-        """When the day of this run began, or so many days before it.
+        """The start of this run's day, or of an earlier day.
 
-        What is daily goes by calendar days: by 24 hours it would be left out whenever a run starts a second earlier
-        than the day before.
+        Daily work follows calendar days: with 24 hours it would be skipped whenever a run starts a second earlier than
+        the day before.
         """
         now = self.started_at.astimezone(self.prepared.timezone)
         day = now.date() - timedelta(days=ago)
         return datetime(day.year, day.month, day.day, tzinfo=self.prepared.timezone).astimezone(UTC)
 
     def is_due(self, last: datetime | None, *, days: int = 1) -> bool:
-        """Whether something that is done every so many days is due, by the day on which it was done last."""
+        """Whether work that is done every `days` days is due, given the time it was last done."""
         return last is None or last < self.day_began(days - 1)
 
     def note(self, text: str) -> None:
-        """Something that people should know of this run: shown with its result."""
+        """Adds a note for people, shown with the run's result."""
         logger.info("%s: %s", self.pull.name, text)
-        if text not in self.report.notes:  # said before, by a try that lost its connection
+        if text not in self.report.notes:  # already noted by an attempt that lost its connection
             self.report.notes.append(text)
 
     def count_calls(self) -> None:
-        """Brings the report's counts of calls up to date."""
+        """Updates the report's counts of calls."""
         self.report.calls = dict(self.services.gainsight.calls) | {"crm": self.services.crm.calls}
         self.report.bytes_received = self.services.gainsight.bytes_received
 
     def schema(self, object_name: str) -> ObjectSchema:
-        """An object as the tenant describes it, asked for once a day."""
+        """An object's schema, requested once a day."""
         now = self.services.clock.now()
         kept = schema_cache.find_schema(self.connection, object_name, self.day_began())
         if kept is not None:
             description, unreadable = kept
             try:
                 schema = ObjectSchema.from_json(description).without(unreadable)
-            except ValueError:  # another version of this program kept it
+            except ValueError:  # cached by another version of this program
                 pass
             else:
                 self.remembered.add(name_key(object_name))
@@ -161,7 +161,7 @@ class PullContext:
         return schema
 
     def _with_options(self, schema: ObjectSchema) -> ObjectSchema:
-        """The schema with the options of picklists that describe left out; a category that can't be had keeps ids."""
+        """The schema with picklist options that describe left out. If a category can't be read, its ids are kept."""
         found: dict[str, tuple[PicklistOption, ...]] = {}
         fields = dict(schema.fields)
         for name, field_ in schema.fields.items():
@@ -178,10 +178,10 @@ class PullContext:
         return replace(schema, fields=fields)
 
     def forget_schemas(self) -> bool:
-        """Has the objects described anew that this run knows by a description of an earlier one.
+        """Drops the schemas that this run took from an earlier run's cache.
 
         Returns:
-            Whether there are any; each is asked for once in a run.
+            Whether there were any; each is requested once per run.
         """
         stale = self.remembered - self.described
         for name in stale:
@@ -189,13 +189,13 @@ class PullContext:
         return bool(stale)
 
     def leave_out(self, refused: UnknownField) -> bool:
-        """Takes note of fields that the tenant refused, so that another try can do without them.
+        """Records fields that the tenant refused, so that another attempt leaves them out.
 
-        The object is described anew first, once in a run: a field may just be gone. Where the refusal names none, small
-        calls find out which it is.
+        The object is described again first, once per run, since a field may just be gone. If the refusal names no
+        field, small calls find it.
 
         Returns:
-            Whether another try is worth it.
+            Whether another attempt is worthwhile.
         """
         object_name = refused.object_name or self.pull.gainsight_object
         if is_new := name_key(object_name) not in self.described:
@@ -219,9 +219,9 @@ class PullContext:
         return bool(still) or is_new
 
     def _refused_among(self, object_name: str, select: Sequence[str]) -> tuple[str, ...]:
-        """Those of these fields that the tenant refuses: halved again and again, a call for each half.
+        """The refused ones of these fields, found by repeated halving, one call per half.
 
-        None, if it takes them all: then the refusal was of something else.
+        None if the tenant accepts them all: the refusal was about something else.
         """
         found: list[str] = []
         halves = [tuple(select)]

@@ -1,6 +1,6 @@
-"""Reads days again, each by the responses' own dates in UTC: what a backfill of survey windows does (requirement S8).
+"""Backfills by day: reads days again, each by the responses' own dates in UTC (requirement S8).
 
-Beside the pull: into the same table and under the same lease, but without its cursor, and with a record of its own.
+Beside the regular pull: same table, same lease, but without its cursor, and with its own row in `sync_run`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from gainsight_pipelines.sync.run import locked, read_mapped, refresh_accounts, 
 
 @dataclass(frozen=True, slots=True)
 class DayRead:
-    """What came of one day: records, and rows with and without an account."""
+    """The result of one day: records, and rows with and without an account."""
 
     day: date
     read: int
@@ -42,12 +42,12 @@ class DayMapper(Mapper, Protocol):
     """A mapper whose records belong to days."""
 
     def day(self, day: date) -> tuple[tuple[Condition, ...], tuple[Condition, ...]]:
-        """The conditions for the records of a day in UTC: the dated ones, and those that count otherwise."""
+        """The conditions for one day's records, in UTC: the dated ones, and those that count by another date."""
         ...
 
 
 def recorded_as(name: str) -> str:
-    """The name in `sync_run` of the by-day reads of a pull."""
+    """The name in `sync_run` of a pull's by-day reads."""
     return f"{name}_by_day"
 
 
@@ -62,21 +62,21 @@ def sync_days(
     *,
     limit: int | None = None,
 ) -> SyncReport:
-    """Reads exactly these days, in their order. A page is stored as it comes; a day is reported once it is complete.
+    """Reads exactly these days, in order. Each page is stored as it comes; a day is reported once it is complete.
 
     Args:
-        store: where everything lands.
+        store: the store.
         clock: the source of time.
         name: the pull's name.
-        run_id: names this run.
-        prepare: makes the pull out of settings and secrets.
-        days: in UTC, the first one first.
-        report_day: told of each day that was read to its end.
-        limit: the most records of this run; None: the pull's own limit.
+        run_id: of this run.
+        prepare: creates the pull from settings and secrets.
+        days: in UTC, in ascending order.
+        report_day: called for each completed day.
+        limit: the maximum number of records in this run; None: the pull's own limit.
 
     Raises:
-        PermanentError: the limit was reached before the last day's end.
-        PipelineError: what a pull raises.
+        PermanentError: the limit was reached before the end of the last day.
+        PipelineError: as for a pull.
     """
     done: set[date] = set()
     """Reported; a run that goes on with another connection, or without a refused field, reads none of them again."""
@@ -111,11 +111,11 @@ def _read_day(
         plan = ReadPlan(
             object_name=context.pull.gainsight_object,
             select=mapper.select,
-            # By Gsid, so that responses without a modification date are among them.
+            # By GSID, which includes responses without a modification date.
             cursor_field=None,
             id_field=mapper.id_field,
             filters=filters,
-            # With nothing left, one record shows whether there is more.
+            # With nothing left, one record shows whether there are more.
             limit=None if remaining is None else max(remaining, 1),
             kind="backfill",
         )

@@ -1,7 +1,7 @@
-"""Finds out which stored records Gainsight no longer has: rows of deleted ones just don't come any more.
+"""Finds stored records that Gainsight no longer has, since deleted records simply stop coming.
 
-Once a day by the tenant's log of deletions, which it keeps for 15 days; where it has none, or the last look is too long
-ago, once a week by a sweep over all Gsids. Once a month there is a sweep whatever the log says: it need not cover the
+Once a day from the tenant's log of deletions, which it keeps for 15 days. If there is no log, or the last check is too
+long ago, once a week with a sweep over all GSIDs. Once a month there is a sweep anyway, since the log may not cover the
 object.
 """
 
@@ -13,7 +13,7 @@ from gainsight_pipelines.gainsight.errors import UnknownObject
 from gainsight_pipelines.gainsight.metadata import ObjectSchema
 from gainsight_pipelines.gainsight.query import Condition, Operator
 from gainsight_pipelines.gainsight.reader import ReadPlan, read_full
-from gainsight_pipelines.objects.fields import normal_name, spelt, text
+from gainsight_pipelines.objects.fields import normal_name, spelled, text
 from gainsight_pipelines.objects.pull import Mapper
 from gainsight_pipelines.store import deletions
 from gainsight_pipelines.store.scopes import Deletions
@@ -23,19 +23,19 @@ from gainsight_pipelines.text import canonical_gsid, visible
 from gainsight_pipelines.values import parse_datetime
 
 LOGS = ("record_delete_log", "record_delete_log_high_volume")
-"""The second may be absent where the first is there."""
+"""The second may be missing even if the first exists."""
 
 SWEEP_EVERY, SWEEP_BESIDE_LOG_EVERY = 7, 30
 """Days."""
 
 LOG_KEPT_FOR, LOG_OVERLAP = timedelta(days=14), timedelta(days=1)
-"""A day less than Gainsight keeps it; entries may show up late."""
+"""A day less than Gainsight keeps the log; entries may appear late."""
 
 
 def note_beginning(context: PullContext) -> None:
-    """Remembers when the first read of an object began: what is deleted from then on is looked for.
+    """Records when the first read of an object began: deletions are searched for from then on.
 
-    Before anything is read, as that run may be killed and leave rows behind.
+    Called before anything is read, since that run may be killed and leave rows behind.
     """
     with context.connection.transaction():
         if context.scopes.take(Deletions).looked_at is None:
@@ -43,12 +43,12 @@ def note_beginning(context: PullContext) -> None:
 
 
 def find_deletions(context: PullContext, mapper: Mapper) -> None:
-    """Marks the rows of deleted records, if it is time to look."""
+    """Marks the rows of deleted records, if a check is due."""
     if mapper.cursor_field is None:
-        return  # read whole: what is gone is seen there
+        return  # full reads notice deletions themselves
     state, now = context.scopes.take(Deletions), context.started_at
     looked_at, swept_at = state.looked_at, state.swept_at
-    assert looked_at is not None  # by note_beginning
+    assert looked_at is not None  # set by note_beginning
     is_asked_for = context.prepared.is_vanishing_accepted
     if not context.is_due(looked_at) and not is_asked_for:
         return
@@ -62,7 +62,7 @@ def find_deletions(context: PullContext, mapper: Mapper) -> None:
 
 
 def _read_logs(context: PullContext, looked_at: datetime) -> bool:
-    """Marks what the logs name; False if the tenant has no log."""
+    """Marks what the logs list; False if the tenant has no log."""
     deleted: dict[str, datetime | None] = {}
     has_log = False
     for log in LOGS:
@@ -72,7 +72,7 @@ def _read_logs(context: PullContext, looked_at: datetime) -> bool:
             continue
         try:
             deleted |= _logged(context, schema, looked_at - LOG_OVERLAP)
-        except UnknownObject:  # described from what was kept, and gone since
+        except UnknownObject:  # from a cached schema; the log no longer exists
             continue
         has_log = True
     if deleted:
@@ -89,7 +89,7 @@ def _read_logs(context: PullContext, looked_at: datetime) -> bool:
 
 
 def _logged(context: PullContext, schema: ObjectSchema, since: datetime) -> dict[str, datetime | None]:
-    record_id, object_name, deleted_on = (spelt(schema, name) for name in ("RecordId", "ObjectName", "DeletedOn"))
+    record_id, object_name, deleted_on = (spelled(schema, name) for name in ("RecordId", "ObjectName", "DeletedOn"))
     own_id = schema.field("Gsid")
     plan = ReadPlan(
         schema.name,
@@ -99,7 +99,7 @@ def _logged(context: PullContext, schema: ObjectSchema, since: datetime) -> dict
         id_field=own_id.name if own_id else None,
         kind="deletions",
     )
-    # The log may write `Company` or `Activity Timeline` where the object's name is `company` or `activity_timeline`.
+    # The log may say `Company` or `Activity Timeline` for the objects `company` and `activity_timeline`.
     label = context.schema(context.pull.gainsight_object).label
     names = {normal_name(context.pull.gainsight_object), normal_name(label)}
     found: dict[str, datetime | None] = {}
@@ -119,8 +119,8 @@ def _moment(value: object) -> datetime | None:
 
 
 def _sweep(context: PullContext, id_field: str | None) -> None:
-    """Reads all Gsids and marks the rows that none of them names."""
-    assert id_field is not None  # with a cursor there is one
+    """Reads all GSIDs and marks the rows that are not among them."""
+    assert id_field is not None  # an object with a cursor has one
     connection, table, name = context.connection, context.pull.table, context.pull.gainsight_object
     plan = ReadPlan(name, (id_field,), cursor_field=None, id_field=id_field, kind="sweep")
     deletions.prepare_sweep(connection)
@@ -131,8 +131,8 @@ def _sweep(context: PullContext, id_field: str | None) -> None:
     if unseen > most_that_may_vanish(live) and not context.prepared.is_vanishing_accepted:
         context.report.details["vanished"] = unseen
         context.note(
-            f"Gainsight showed {live - unseen:,} of {live:,} stored rows of `{name}`; so many are not taken for"
-            " deleted. If they are, run once with --accept-deletions; else see what the API key may read."
+            f"Gainsight showed {live - unseen:,} of {live:,} stored rows of `{name}`; so many don't count as"
+            " deleted. If they are, run once with --accept-deletions; otherwise check what the API key may read."
         )
         return
     marked = deletions.mark_unseen(connection, context.lease, table, name, context.started_at, context.report.run_id)
@@ -140,11 +140,11 @@ def _sweep(context: PullContext, id_field: str | None) -> None:
 
 
 def _as_stored(context: PullContext, gsid: str) -> str:
-    """A record's Gsid as its row has it: companies' are in upper case."""
+    """A record's GSID as stored: companies' are in upper case."""
     return canonical_gsid(gsid) or "" if context.pull.table.holds_companies else visible(gsid)
 
 
 def _report(context: PullContext, marked: int) -> None:
     if marked:
         context.report.details["deleted"] = context.report.details.get("deleted", 0) + marked
-        context.note(f"{marked:,} rows are marked deleted: Gainsight no longer has their records.")
+        context.note(f"{marked:,} rows were marked deleted: Gainsight no longer has their records.")

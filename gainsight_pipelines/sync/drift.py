@@ -1,8 +1,8 @@
-"""What a pull has to do beyond reading what is new, because settings or the tenant's schema changed since the last one.
+"""Detects changes of settings and schema since the last pull, and what they require beyond reading what is new.
 
-What stored rows depend on (`Basis`) is kept with the cursor. While a change is being applied, rows of both kinds are
-stored, so all bases that rows may have are kept until it is done: a run that is killed, or settings that are changed
-back half-way, leave nothing mixed up.
+What stored rows depend on (`Basis`) is saved with the cursor. While a change is being applied, rows of both kinds are
+stored, so all bases that rows may have are kept until it is done. A killed run, or settings that are changed back
+midway, leave no inconsistent rows.
 """
 
 from __future__ import annotations
@@ -47,19 +47,19 @@ OF_ONE_OBJECT = (
     ReadStrategy,
     PageSize,
 )
-"""What is known of a Gainsight object, which another one in its place knows nothing of."""
+"""The scopes that concern one Gainsight object, and are reset when another object takes its place."""
 
 SHOWN = 5
 
 
 @dataclass(slots=True)
 class Changes:
-    """What is to be done after the normal pull.
+    """What to do after the regular pull.
 
-    `rereads`: why records are to be read again; none: they need not. `start`, `until`: only those last changed since
-    and before. `is_of_stored`: what is stored is to be made anew, not only more to be read. `is_first`: the pull's own
-    read begins at its window's start, so that only what is stored besides is to be read again. `remaps`: columns of
-    stored rows that follow from others, and why.
+    `rereads`: the reasons for reading records again; empty: none. `start`, `until`: only those last changed within.
+    `is_of_stored`: stored rows must be recreated, not only more be read. `is_first`: the pull's own read starts at the
+    beginning of its window, so only other stored records must be read again. `remaps`: derived columns to recompute,
+    with the reasons.
     """
 
     basis: Basis
@@ -73,7 +73,7 @@ class Changes:
 
     @property
     def target(self) -> str:
-        """Names this reread, so that one that was cut off is taken up and no other."""
+        """Identifies this reread, so that only the same one resumes an interrupted one."""
         document = [asdict(self.basis), self.until.isoformat() if self.until else None]
         return hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
@@ -85,7 +85,7 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What the scope `settings` keeps: bases of stored rows (None: unknown, so read again), and the types of fields."""
+    """The content of the scope `settings`: bases of stored rows (None: unknown, so read again), and field types."""
 
     bases: tuple[Basis | None, ...] = ()
     types: Mapping[str, str] = field(default_factory=dict)
@@ -109,7 +109,7 @@ def _basis(document: dict[str, Any] | None) -> Basis | None:
 
 
 def begin(context: PullContext, mapper: Mapper, schema: ObjectSchema) -> Changes:
-    """Compares what stored rows depend on with what new ones will, and remembers both until `finish`."""
+    """Compares what stored rows depend on with what new ones will, and saves both until `finish`."""
     connection, scopes = context.connection, context.scopes
     gone = _bring_over(context, mapper)
     with connection.transaction():
@@ -126,14 +126,12 @@ def begin(context: PullContext, mapper: Mapper, schema: ObjectSchema) -> Changes
         if former is None and is_untouched and not has_rows:
             bases = ()
         elif former is None and not bases and has_rows:
-            bases = (Basis(basis.object_name),)  # a former version's backfill brought them
+            bases = (Basis(basis.object_name),)  # stored by a backfill of a former version
         if context.prepared.is_full and bases and former is None:
             bases = (*(each for each in bases if each is not None), None)
             _forget_reread(context)
         if former is not None:
-            context.note(
-                f"`{basis.object_name}` takes the place of `{former}`, whose {gone:,} rows are marked deleted."
-            )
+            context.note(f"`{basis.object_name}` replaces `{former}`, whose {gone:,} rows are marked deleted.")
             bases, is_untouched = (), True
             scopes.forget(*OF_ONE_OBJECT)
         starts_at = kept.starts_at
@@ -153,7 +151,7 @@ def begin(context: PullContext, mapper: Mapper, schema: ObjectSchema) -> Changes
 
 
 def remember(context: PullContext, mapper: Mapper) -> None:
-    """Remembers what the rows depend on that are about to be stored beside the pull, by a backfill."""
+    """Saves what the rows of a backfill, about to be stored beside the pull, depend on."""
     with context.connection.transaction():
         kept = context.scopes.take(Bases)
         remembered = Remembered.from_text(kept.document)
@@ -164,7 +162,7 @@ def remember(context: PullContext, mapper: Mapper) -> None:
 
 
 def _basis_of(mapper: Mapper) -> Basis:
-    """The mapper's basis as JSON gives it back, and in one order, so that equal ones are equal."""
+    """The mapper's basis after a JSON round trip, in a fixed order, so that equal ones are equal."""
     asked = mapper.basis()
     basis = _basis(orjson.loads(orjson.dumps(asdict(replace(asked, fields=tuple(sorted(asked.fields)))))))
     assert basis is not None
@@ -172,10 +170,10 @@ def _basis_of(mapper: Mapper) -> Basis:
 
 
 def _bring_over(context: PullContext, mapper: Mapper) -> int:
-    """Renames the rows of an object whose name is spelt otherwise now; marks those of another one deleted: how many.
+    """Renames the rows of an object whose spelling changed; marks those of another object deleted and returns how many.
 
-    Before anything new is stored: a run that is killed here must not leave both objects' rows in the views. The former
-    one's reads are forgotten first, so who goes back to it reads it anew.
+    Before anything new is stored, so that a killed run doesn't leave both objects' rows in the views. The former
+    object's cursors are reset first, so that going back to it reads it again.
     """
     connection, lease, run_id, table = context.connection, context.lease, context.report.run_id, context.pull.table
     now, gone = _basis_of(mapper).object_name, 0
@@ -192,7 +190,7 @@ def _bring_over(context: PullContext, mapper: Mapper) -> int:
 
 
 def _respelt(bases: tuple[Basis | None, ...], now: str) -> tuple[Basis | None, ...]:
-    """The bases with the object's name as the settings spell it now: case makes no other object of it."""
+    """The bases with the object's name in its current spelling, since case doesn't make it another object."""
     respelt: list[Basis | None] = []
     for each in bases:
         if each is None or each.object_name == now or name_key(each.object_name) != name_key(now):
@@ -203,7 +201,7 @@ def _respelt(bases: tuple[Basis | None, ...], now: str) -> tuple[Basis | None, .
 
 
 def finish(context: PullContext, changes: Changes) -> None:
-    """Remembers that all stored rows have this basis by now, and where the earliest read of them began."""
+    """Records that all stored rows now have this basis, and where the earliest read of them began."""
     with context.connection.transaction():
         kept = context.scopes.take(Bases)
         remembered = replace(Remembered.from_text(kept.document), bases=(changes.basis,))
@@ -214,22 +212,22 @@ def finish(context: PullContext, changes: Changes) -> None:
 
 
 def _forget_reread(context: PullContext) -> None:
-    """So that the next one begins anew, whatever it is for. The daily reads stay as they are, but count for none."""
+    """Resets the reread, so that the next one starts fresh. Daily reads are kept, but count for no reread."""
     context.scopes.forget(Reread, RereadStored)
     for kind in (WithoutModification, WithoutDate):
         context.scopes.save(context.scopes.take(kind).moved_to(target=None))
 
 
 def _compare(changes: Changes, mapper: Mapper, former: Basis | None) -> None:
-    """Adds what it takes to bring rows of a former basis to this one."""
+    """Adds what it takes to update rows of a former basis to this one."""
     basis = changes.basis
     if former is None:
-        changes.rereads.append("reading everything again was asked for")
+        changes.rereads.append("reading everything again was requested")
         return
     asked_before = {name_key(name) for name in former.fields}
     if new := [name for name in basis.fields if name_key(name) not in asked_before]:
         more = f" and {len(new) - SHOWN} more" if len(new) > SHOWN else ""
-        changes.rereads.append(f"fields are asked for that were not before: {', '.join(new[:SHOWN])}{more}")
+        changes.rereads.append(f"new fields are requested: {', '.join(new[:SHOWN])}{more}")
     for name in sorted({*former.choice, *basis.choice}):
         if former.choice.get(name) != basis.choice.get(name):
             changes.rereads.append(f"`{name}` changed")
@@ -246,14 +244,14 @@ def _compare(changes: Changes, mapper: Mapper, former: Basis | None) -> None:
         named = ", ".join(f"`{name}`" for name in different)
         remaps = mapper.remaps(former)
         if remaps is None:
-            changes.rereads.append(f"{named} changed, and stored rows don't hold what that takes")
+            changes.rereads.append(f"{named} changed, and the stored rows lack what that takes")
         else:
             changes.remaps = remaps
             changes.remap_reasons.append(f"{named} changed")
 
 
 def _field_changes(former: object, now: object) -> str:
-    """The fields whose values are stored as another type by now, and those that are gone. New ones are told as such."""
+    """Fields now stored with another type, and removed ones. New fields are reported separately."""
     before, after = (value if isinstance(value, dict) else {} for value in (former, now))
     found = [
         f"{name} ({before[name]}, now {after[name]})" for name in after if before.get(name, after[name]) != after[name]
@@ -267,7 +265,7 @@ def _is_same(former: object, now: object, *, is_name: bool) -> bool:
 
 
 def _folded(value: object) -> object:
-    """A setting's value with all names in it as they are compared."""
+    """A setting's value with all names normalised for comparison."""
     match value:
         case str():
             return name_key(value)
@@ -281,7 +279,7 @@ def _folded(value: object) -> object:
 def _bound(
     changes: Changes, bases: tuple[Basis | None, ...], starts_at: datetime | None, start: datetime | None
 ) -> None:
-    """Where a reread begins and ends: over all that is stored, or before it if only that is to be added."""
+    """Start and end of a reread: over everything stored, or before it if only older records are to be added."""
     days = changes.basis.lookback_days
     changes.start = None if starts_at is None or start is None else min(starts_at, start)
     if not changes.is_first and any(
@@ -293,11 +291,11 @@ def _bound(
 
 
 def _note_drift(context: PullContext, former: Mapping[str, str], schema: ObjectSchema) -> None:
-    """Notices fields that are new, gone or of another type since the last pull."""
+    """Reports schema drift: fields that were added, removed or changed their type since the last pull."""
     now = {each.name: each.data_type for each in schema.fields.values()}
     if not former or former == now:
         return
-    # A field that is only spelt in another way is the same.
+    # Another spelling is not another field.
     before, after = ({name_key(name): name for name in names} for names in (former, now))
     drift: dict[str, Any] = {
         "new": sorted(after[key] for key in after.keys() - before.keys()),

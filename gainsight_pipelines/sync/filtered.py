@@ -1,11 +1,11 @@
-"""The read of a filter of the settings: sent as it stands, newest first, by offset up to the limit, without a cursor.
+"""Reads with a filter from the settings: sent unchanged, newest first, by offset up to the limit, without a cursor.
 
-What the filter means is its author's business (requirement S6), so nothing is known of what a later read has to bring:
-each run asks for it anew, and unchanged rows write nothing.
+What the filter selects is up to its author (requirement S6), so nothing is known of what a later read must bring: each
+run reads it again, and unchanged rows write nothing.
 
-Newest first by the modification date, then by Gsid. A tenant may put records without that date first (PostgreSQL does),
-so that they fill the limit: no order is known that every tenant sorts otherwise, and a condition added to the filter
-would need parentheses, which aren't documented to work. So it is said where it happens.
+Newest first by modification date, then by GSID. A tenant may put records without that date first (PostgreSQL does), and
+they may fill the limit: no order is known to work in every tenant, and adding a condition to the filter would need
+parentheses, which aren't documented to work. Where that happens, a note says so.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ from gainsight_pipelines.sync.strategy import strategy_of
 
 
 def read_filtered(context: PullContext, mapper: Mapper, where: Mapping[str, Any], write: PageWriter) -> None:
-    """Reads what the filter asks for, up to the limit.
+    """Reads what the filter matches, up to the limit.
 
     Raises:
-        PermanentError: the tenant ignores offsets, so only its first page can be had.
+        PermanentError: the tenant ignores offsets, so only the first page can be read.
     """
     context.scopes.take(Filtered)
-    # Each try reads from the newest one on, with the whole limit.
+    # Each attempt starts from the newest record, with the full limit.
     budget, seen, offset, undated = Budget(context.pull.limit), set[str](), 0, 0
     strategy = strategy_of(context, context.scopes)
     name = context.pull.gainsight_object
     id_field = mapper.id_field
     assert id_field is not None
-    assert mapper.cursor_field is not None  # else the object is read whole
+    assert mapper.cursor_field is not None  # otherwise the object is read in full
     plan = ReadPlan(name, mapper.select, mapper.cursor_field, page_size=strategy.page_size, id_field=id_field)
     pages = Pages(context.services.gainsight, plan, Columns(plan), PAGE_SIZE, context.note)
-    # Newest first: by the date of modification, then by Gsid.
+    # Newest first: by modification date, then by GSID.
     order = (mapper.cursor_field, id_field)
     while True:
-        # One more than what is left shows whether there is more.
+        # One record more than the limit leaves shows whether there are more.
         at_most = None if budget.left is None else budget.left + 1
         page = pages.ask((), order, direction="desc", offset=offset, at_most=at_most, raw_where=where)
         fresh = [record for record in page.records if str(record.get(id_field)) not in seen]
         if page.records and not fresh:
             raise PermanentError(
-                f"Gainsight gives the same page of `{name}` again and again: this tenant"
+                f"Gainsight returns the same page of `{name}` again and again: this tenant"
                 " ignores offsets, so a filter can't be read beyond its first page.",
                 f"Narrow `{context.pull.section}.filter` so that its result fits one page, or remove it.",
             )
@@ -64,14 +64,9 @@ def read_filtered(context: PullContext, mapper: Mapper, where: Mapping[str, Any]
         seen.update(str(record.get(id_field)) for record in fresh)
         offset += len(page.records)
         if context.report.is_truncated:
-            note = (
-                f"The limit of {context.pull.limit:,} records was reached: older ones that the filter matches are left"
-                " out."
-            )
+            note = f"The limit of {context.pull.limit:,} records was reached: older matches of the filter are left out."
             if undated:
-                note += (
-                    f" Of those that were read, {undated:,} have no {mapper.cursor_field}: this tenant puts them first."
-                )
+                note += f" Of the records read, {undated:,} have no {mapper.cursor_field}: this tenant puts them first."
             context.note(note)
         if context.report.is_truncated or is_short(page):
             return

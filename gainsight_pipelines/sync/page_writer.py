@@ -1,4 +1,4 @@
-"""One page on its way into the database: mapped, matched and written together with the cursor."""
+"""Writes one page to the database: mapped, matched and stored together with the cursor."""
 
 from __future__ import annotations
 
@@ -27,34 +27,34 @@ from gainsight_pipelines.sync.read_ahead import read_ahead
 from gainsight_pipelines.text import visible
 
 KEPT_COMPANIES = 50_000
-"""CRM ids of so many companies are kept in memory, some 10 MB; the database has them all."""
+"""CRM ids of this many companies are cached in memory, some 10 MB; the database has them all."""
 
 ROWS_AT_ONCE = 50_000
 """Rows that are held and written at once, some 25 MB: a record with hundreds of metrics makes as many rows."""
 
 MAX_TRIES = 3
-"""Of a page's transaction that PostgreSQL gives up in favour of another one."""
+"""For a page's transaction that PostgreSQL aborts in favour of another one."""
 
 REFUSED = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded)
-"""PostgreSQL can't hold a value: a number out of its range, a key too long for an index."""
+"""PostgreSQL can't store a value: a number out of range, a key too long for an index."""
 
 Record = dict[str, Any]
 Rejected = tuple[Record, str]
-"""A record that can't be stored, and why."""
+"""A record that can't be stored, and the reason."""
 
 
 class MappedPage(NamedTuple):
-    """The rows of a page, what of it can't be stored, and what there is to count of the rest."""
+    """The rows of a page, the rejected records, and the counts of the rest."""
 
     rows: list[Row]
     rejected: list[Rejected]
     counts: Counter[Count]
     omitted: dict[int, OmittedFields]
-    """By the row's place: what its record says nothing of."""
+    """By the row's position: what its record omits."""
 
 
 Store = Callable[[Sequence[Record], Sequence[Row]], None]
-"""Puts the rows of records where they belong, in the open transaction."""
+"""Writes the rows of records in the open transaction."""
 
 
 class PageWriter:
@@ -71,16 +71,16 @@ class PageWriter:
         self._key_of = attrgetter(table.key_column) if table.key_column else _no_key
         self._key_kind = mapper.company.key_kind
         if crm_id_field is None or context.linked.crm_ids:
-            context.linked.is_certain = False  # a second writer of one run may link with other ids than the first
+            context.linked.is_certain = False  # a second writer of one run may use other ids than the first
         self._crm_ids = context.linked.crm_ids
         self._links: dict[tuple[Any, Any, Any], tuple[Link, LinkColumns]] = {}
         rows_of_a_record = len(mapper.select) if table.part_column is not None else 1
         self._records_at_once = max(1, ROWS_AT_ONCE // rows_of_a_record)
 
     def mapped_ahead(self, pages: Iterator[ReadPage]) -> Iterator[tuple[ReadPage, MappedPage | None]]:
-        """The pages with their rows, read and mapped while the ones before are being written.
+        """The pages with their rows, read and mapped while the previous pages are being written.
 
-        While PostgreSQL works, this process has nothing else to do. Pages with too many rows to hold come without.
+        While PostgreSQL works, this process would otherwise be idle. Pages with too many rows for memory have none.
         """
         return read_ahead(
             (page, self._map(page.records) if len(page.records) <= self._records_at_once else None) for page in pages
@@ -93,13 +93,13 @@ class PageWriter:
         mapped: MappedPage | None = None,
         also: Callable[[], None] | None = None,
     ) -> None:
-        """Writes a page, with the scope that it moves.
+        """Writes a page and moves its scope.
 
         Args:
             records: of the page.
             state: the scope once they are stored.
-            mapped: their rows, where that is done.
-            also: what else belongs into the transaction; it may be called more than once.
+            mapped: their rows, if already mapped.
+            also: further work for the transaction; may be called more than once.
         """
         context, report = self._context, self._context.report
 
@@ -112,7 +112,7 @@ class PageWriter:
         logger.info("%s: %s read, %s written", context.pull.name, f"{report.read:,}", f"{report.written:,}")
 
     def stage(self, records: Sequence[Record], *, is_restart: bool) -> None:
-        """Maps and matches a page of a snapshot, and puts it aside. Its rows may have keys in common."""
+        """Maps and matches a page of a snapshot, and stages it. Keys may repeat among its rows."""
         report, connection = self._context.report, self._context.connection
         if is_restart:
             snapshot.restart(connection, self._context.pull.table)
@@ -133,9 +133,9 @@ class PageWriter:
         mapped: MappedPage | None = None,
         move: Callable[[], None] = lambda: None,
     ) -> None:
-        """Writes a page, and moves the cursor with it; in parts where it has too many rows to hold.
+        """Writes a page and moves the cursor with it; in parts if it has too many rows for memory.
 
-        The cursor moves with the last part: who is cut off in between reads the first ones again.
+        The cursor moves with the last part: an interrupted run reads the first parts again.
         """
         size, first = self._records_at_once, 0
         while len(records) - first > size:
@@ -152,8 +152,8 @@ class PageWriter:
     ) -> None:
         """Writes records in one transaction.
 
-        Where PostgreSQL refuses a value, without the records that hold such, which are kept aside. What takes too long
-        goes in halves, the cursor with the last one.
+        Records with values that PostgreSQL refuses are rejected. What takes too long is written in halves, and the
+        cursor moves with the last one.
         """
         try:
             self._write_records(records, mapped or self._map(records), store, move, len(records))
@@ -161,14 +161,14 @@ class PageWriter:
             half = len(records) // 2
             if not half:
                 raise
-            self._forget_crm_ids()  # what the page told of them was rolled back with it
+            self._forget_crm_ids()  # what the page brought was rolled back with it
             self._write_part(records[:half], store)
             self._write_part(records[half:], store, move=move)
         except REFUSED:
             taken, refused = self._sort_out(records)
             if not refused:
                 raise
-            self._forget_crm_ids()  # what the page told of them was rolled back with it
+            self._forget_crm_ids()  # what the page brought was rolled back with it
             mapped = self._map(taken)
             mapped.rejected.extend((record, "PostgreSQL can't hold one of its values") for record in refused)
             self._write_records(taken, mapped, store, move, len(records))
@@ -199,7 +199,7 @@ class PageWriter:
                     runs.update_run(connection, report.run_id, report.object, report.columns())
                 return
             except GIVEN_UP:
-                # PostgreSQL has rolled this page back so that another pull's could go on: by now that is done.
+                # PostgreSQL rolled this page back so that another pull's could commit, which is done by now.
                 report.back_to(counted)
                 if is_last:
                     raise
@@ -210,7 +210,7 @@ class PageWriter:
 
     def _upsert(self, records: Sequence[Record], rows: Sequence[Row]) -> None:
         context, report, connection = self._context, self._context.report, self._context.connection
-        latest = {self._identity_of(row): row for row in rows}  # the last of a key is the newest
+        latest = {self._identity_of(row): row for row in rows}  # of equal keys, the last is the newest
         written = bulk.upsert(connection, context.pull.table, self._linked(latest.values()), report.run_id)
         id_field = self._mapper.id_field
         if context.pull.table.part_column is not None and id_field is not None:
@@ -227,7 +227,7 @@ class PageWriter:
         report.unchanged += written.unchanged
 
     def _sort_out(self, records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
-        """The records whose rows PostgreSQL takes, and those that it refuses: found by halving."""
+        """The records whose rows PostgreSQL accepts, and those that it refuses; found by halving."""
         if self._is_taken(records):
             return list(records), []
         if len(records) == 1:
@@ -248,7 +248,7 @@ class PageWriter:
         return True
 
     def _map(self, records: Sequence[Record]) -> MappedPage:
-        """The page's rows, what can't be stored, with the reason, and what there is to count."""
+        """The page's rows, the rejected records with reasons, and the counts."""
         rows: list[Row] = []
         rejected: list[Rejected] = []
         counts: list[Count] = []
@@ -266,7 +266,7 @@ class PageWriter:
         return MappedPage(rows, rejected, Counter(counts), omitted)
 
     def _completed(self, mapped: MappedPage) -> list[Row]:
-        """The page's rows, each with what is stored of that which its record says nothing of."""
+        """The page's rows, completed with stored values where their records omit fields."""
         if not mapped.omitted:
             return mapped.rows
         context, table = self._context, self._context.pull.table
@@ -280,7 +280,7 @@ class PageWriter:
         return rows
 
     def _companies_that_count(self, rows: Iterable[Row]) -> set[str | None]:
-        """The companies by which rows are matched: all, or those of rows whose own key leads nowhere."""
+        """The companies by which rows are matched: all, or those of rows whose own key finds no account."""
         if self._key_kind is None:
             return set(map(self._company_of, rows))
         pairs = {(self._company_of(row), self._key_of(row)) for row in rows}
@@ -293,7 +293,7 @@ class PageWriter:
         return found is None or found.account_id is None
 
     def _make_room(self) -> None:
-        """Before a page: CRM ids are kept for those to come, but an object may name any number of companies."""
+        """Limits the cache of CRM ids before a page: an object may name any number of companies."""
         if len(self._crm_ids) > KEPT_COMPANIES:
             self._forget_crm_ids()
         if len(self._links) > KEPT_COMPANIES:
@@ -304,7 +304,7 @@ class PageWriter:
         self._context.linked.is_certain = False
 
     def _crm_ids_of_page(self, records: Sequence[Record]) -> dict[str, str | None]:
-        """The companies' CRM ids that came with the page. A key that isn't there says nothing about them."""
+        """The companies' CRM ids in the page. An omitted key says nothing about them."""
         company = self._mapper.company
         if company.crm_id is None or company.key_kind is not None:
             return {}
@@ -314,14 +314,14 @@ class PageWriter:
                 found[gsid] = company.crm_id_of(record)
         learnt = {gsid: crm_id for gsid, crm_id in found.items() if self._crm_ids.get(gsid, "") != crm_id}
         if not self._crm_ids.keys().isdisjoint(learnt):
-            self._context.linked.is_certain = False  # earlier pages were linked with other ones
+            self._context.linked.is_certain = False  # earlier pages used other ids
         return learnt
 
     def _look_up(self, gsids: set[str | None]) -> dict[str, str | None]:
-        """Finds the CRM ids of companies that nothing is known of yet: in the database, else by asking Gainsight.
+        """Finds the CRM ids of unknown companies: in the database, otherwise from Gainsight.
 
         Returns:
-            Those that Gainsight does not have, or shows without that field.
+            Those that Gainsight doesn't have, or returns without that field.
         """
         company = self._mapper.company
         missing = {gsid for gsid in gsids if gsid is not None and gsid not in self._crm_ids}
@@ -346,7 +346,7 @@ class PageWriter:
         return unknown
 
     def _linked(self, rows: Iterable[Row]) -> list[tuple[Any, ...]]:
-        """The rows with their accounts, counted."""
+        """The rows with their link columns, counted."""
         if self._mapper.company.is_nobody:
             return [row + UNLINKED for row in rows]
         report, made, crm_ids = self._context.report, self._links, self._crm_ids
@@ -376,4 +376,4 @@ def _as_key(identity: Any) -> tuple[Any, ...]:
 
 
 def _no_key(_row: Row) -> None:
-    """Rows of this table have no key of their own to an account."""
+    """For tables whose rows have no key of their own to an account."""

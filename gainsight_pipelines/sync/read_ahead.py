@@ -1,4 +1,4 @@
-"""Reads one item ahead of its consumer, so that the network and the database work at the same time."""
+"""Prefetches one item, so that the network and the database work at the same time."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 
 def read_ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same items, each fetched while the one before is being used.
+    """Yields the same items, each fetched while the previous one is being used.
 
-    The threads are daemons: a consumer that gives up (an error, Ctrl-C) never waits for an answer from the network.
-    Whoever closes the client then ends the call that is under way.
+    The threads are daemons, so a consumer that gives up (an error, Ctrl-C) never waits for a response. Closing the
+    client ends a call in progress.
     """
     end = object()
     upcoming = _later(lambda: next(items, end))
@@ -33,6 +33,6 @@ def _later(call: Callable[[], T]) -> Future[T]:
         except BaseException as error:  # noqa: BLE001 - raised again where the result is asked for
             future.set_exception(error)
 
-    # With its context: what is logged there is about the same run.
+    # With its context, so that log lines there belong to the same run.
     Thread(target=copy_context().run, args=(run,), name="read-ahead", daemon=True).start()
     return future

@@ -1,4 +1,4 @@
-"""Which reads a pull makes, from where to where, and how its scopes move with their pages."""
+"""The reads of a pull: which ones, their start and end, and how its cursors move with their pages."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def read_changes(context: PullContext, mapper: Mapper, write: PageWriter) -> Non
         return
     context.report.since = window.since
     if context.budget.left == 0:
-        context.report.is_truncated = True  # spent by a try before this one, which the tenant refused half-way
+        context.report.is_truncated = True  # used up by an earlier attempt that the tenant refused midway
         return
     strategy = strategy_of(context, context.scopes)
     plan = _plan(
@@ -62,7 +62,7 @@ def read_changes(context: PullContext, mapper: Mapper, write: PageWriter) -> Non
         limit=context.budget.left,
         is_first_read=pull.modified_at is None or strategy.is_retry,
     )
-    # While the read is under way completed_at is empty, so that a run that is killed goes on at its last page.
+    # During the read completed_at is empty, so that after a kill the next run goes on at the last page.
     pull = pull.moved_to(
         window_from=window.since,
         read_started_at=pull.read_started_at if pull.completed_at is None else None,
@@ -88,12 +88,12 @@ def read_changes(context: PullContext, mapper: Mapper, write: PageWriter) -> Non
 
 
 def read_again(context: PullContext, mapper: Mapper, write: PageWriter, changes: Changes) -> bool:
-    """A second read, beside the pull's own, for what changed settings affect. Taken up where it was cut off.
+    """A second read, beside the pull's own, for records that changed settings affect. Resumes an interrupted one.
 
-    It has the pull's limit for itself.
+    It has the pull's full limit.
 
     Returns:
-        Whether it came to its end; else the next run goes on with it.
+        Whether it was completed; otherwise the next run goes on with it.
     """
     budget = Budget(context.pull.limit)
     return _read_window_again(context, mapper, write, changes, budget) and _read_stored_again(
@@ -108,7 +108,7 @@ def _read_window_again(
     window = mapper.window(context.started_at, None)
     is_done = reread.target == changes.target and reread.completed_at is not None
     if is_done or changes.is_first or window.where is not None:
-        return True  # the pull has just read it, or does with each run
+        return True  # the pull has just read it, or does in each run
     if reread.target != changes.target:
         reread = Reread(changes.target)
     if changes.until is not None and mapper.cursor_field is not None:
@@ -131,7 +131,7 @@ def _read_window_again(
 def _read_stored_again(
     context: PullContext, mapper: Mapper, write: PageWriter, changes: Changes, budget: Budget
 ) -> bool:
-    """Asks by their Gsids for stored records that the window or filter of a read leaves out."""
+    """Requests by GSID the stored records that a read's window or filter excludes."""
     window = mapper.window(context.started_at, None)
     is_all_read = not window.filters and window.where is None
     id_field = mapper.id_field
@@ -170,10 +170,10 @@ def _read_stored_again(
 
 
 def read_daily(context: PullContext, mapper: Mapper, write: PageWriter, changes: Changes) -> None:
-    """Once a day, or when everything is read again: records that comparisons of dates leave out, having none."""
+    """Once a day, or when everything is read again: records without a date, which date comparisons exclude."""
     window = mapper.window(context.started_at, None)
     if window.where is not None:
-        return  # a filter of the settings says itself what is read
+        return  # a filter from the settings decides what is read
     target = changes.target if changes.is_from_the_beginning else None
     _read_undated(context, mapper, write, WithoutModification, target)
     if window.undated_filters:
@@ -183,9 +183,9 @@ def read_daily(context: PullContext, mapper: Mapper, write: PageWriter, changes:
 def _read_undated(
     context: PullContext, mapper: Mapper, write: PageWriter, kind: type[Undated], target: str | None
 ) -> None:
-    """One such read, within what the run's limit leaves; cut off, the next run goes on with it.
+    """One such read, within the rest of the run's limit; if interrupted, the next run goes on with it.
 
-    `target` names the reread that this is a part of, if it is one.
+    `target`: the reread that this belongs to, if any.
     """
     state = context.scopes.take(kind)
     is_asked_for = target is not None and state.target != target
@@ -199,20 +199,20 @@ def _read_undated(
     state = state.moved_to(window_from=window.since)
     left = context.budget.left
     if left == 0:
-        write([], state)  # under way from now on, so that the next run does it
+        write([], state)  # marked as started, so that the next run resumes it
         return
     id_field = mapper.id_field
-    assert id_field is not None  # with a cursor there is one
+    assert id_field is not None  # an object with a cursor has one
     if state.gsid is not None:
         filters = (*filters, Condition(id_field, Operator.GT, (state.gsid,)))
     plan = _plan(context, mapper, Window(filters=filters), None, limit=left, kind="daily")
     if kind is WithoutModification:
         pages = read_without_modified(context.services.gainsight, plan, report=context.note)
     else:
-        # By Gsid too: some may have neither date.
+        # By GSID too: some may have neither date.
         pages = read_full(context.services.gainsight, replace(plan, cursor_field=None), report=context.note)
     for page in pages:
-        # Where the order isn't to be trusted there is no place to go on at: then the next day begins anew.
+        # If the order can't be trusted there is no place to resume at: the next day starts over.
         if page.is_last and (not page.is_truncated or page.is_whole):
             state = state.moved_to(gsid=None, window_from=None, completed_at=context.started_at)
         elif page.records and not page.is_whole:
@@ -227,9 +227,9 @@ def _read_undated(
 
 
 def _kept_since(context: PullContext, state: Pull | Undated) -> datetime | None:
-    """What a window has to reach back to: the window of a read that was cut off, else the last read.
+    """How far a window must reach back: to the window of an interrupted read, otherwise to the last read.
 
-    After an outage that is longer than the lookback, what came in between is read all the same.
+    After an outage longer than the lookback, what came in between is still read.
     """
     if state.window_from is not None or state.completed_at is None:
         return state.window_from
@@ -239,8 +239,8 @@ def _kept_since(context: PullContext, state: Pull | Undated) -> datetime | None:
 def _at(state: Placed, page: ReadPage) -> Placed:
     """The scope once this page is stored.
 
-    Until a whole read has come to its end there is no place to go on at but its start, whatever an abandoned read by
-    the cursor had come to.
+    Until a full read is complete, it can only be resumed at its start, however far an abandoned read by cursor had
+    come.
     """
     if page.position is None and not page.is_whole:
         return state
@@ -249,7 +249,7 @@ def _at(state: Placed, page: ReadPage) -> Placed:
 
 
 def _start(context: PullContext, pull: Pull, window: Window) -> Position | None:
-    """Where the read begins: at the cursor, with an overlap where it is a new read and not the rest of the last."""
+    """Where the read begins: at the cursor; for a new read, with an overlap."""
     if pull.modified_at is None:
         return None if window.start is None else Position(window.start.replace(microsecond=0))
     position = Position(pull.modified_at, pull.gsid)

@@ -1,4 +1,4 @@
-"""What a pull did: counted while it runs, kept in `sync_run`, shown by Dagster and by the command line."""
+"""The report of a pull: counted while it runs, stored in `sync_run`, shown by Dagster and the command line."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from gainsight_pipelines.objects.pull import Count
 from gainsight_pipelines.store.scopes import Pull
 
 SHOWN = 50
-"""Names of a topic that are kept of what was counted."""
+"""Names stored per topic of counts."""
 
 
 @dataclass(slots=True)
 class SyncReport:
-    """What a pull did.
+    """The result of a pull.
 
-    Counts are records (`read`, `rejected`) or rows (the others) of this run; `accounts` are the CRM's live ones.
-    `calls` are API calls by kind; `cleaned` counts strings that PostgreSQL would not have taken as they were; `counts`
-    what the object's mapper counted of the records; `details` what else there is to tell; `notes` what people should
-    know.
+    Counts are records (`read`, `rejected`) or rows (the others) of this run; `accounts`: the CRM's live ones. `calls`:
+    API calls by kind. `cleaned`: strings changed because PostgreSQL would refuse them. `counts`: the mapper's counts.
+    `details`: further facts. `notes`: for people.
     """
 
     object: str
@@ -49,26 +48,26 @@ class SyncReport:
     cursor_before: Pull | None = None
     cursor_after: Pull | None = None
     undecided: SyncReport | None = None
-    """The counts with a page whose commit got no answer: whether it took effect, the database knows."""
+    """The counts including a page whose commit got no response; only the database knows whether it took effect."""
 
     @property
     def unreadable(self) -> int:
-        """Values that could not be read."""
+        """The number of unreadable values."""
         return sum(count for (topic, _), count in self.counts.items() if topic == UNREADABLE)
 
     def kept(self) -> SyncReport:
-        """A copy of the counts as they stand, for `back_to`."""
+        """A copy of the current counts, for `back_to`."""
         return replace(self, unmatched=Counter(self.unmatched), counts=Counter(self.counts))
 
     def back_to(self, kept: SyncReport) -> None:
-        """Takes back what was counted since, because the page that was counted has been rolled back."""
+        """Restores the counts after a counted page was rolled back."""
         for name in ("read", "written", "unchanged", "matched", "contradicted", "rejected"):
             setattr(self, name, getattr(kept, name))
         self.unmatched = Counter(kept.unmatched)
         self.counts = Counter(kept.counts)
 
     def counted(self) -> dict[str, dict[str, int]]:
-        """What was counted, by topic and name, the most frequent first."""
+        """The counts by topic and name, most frequent first."""
         found: dict[str, dict[str, int]] = {}
         for (topic, name), count in self.counts.most_common():
             names = found.setdefault(topic, {})

@@ -1,4 +1,4 @@
-"""One pull from its lease to its record in `sync_run`."""
+"""Runs one pull, from its lease to its record in `sync_run`."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ SHOWN_FIELDS = 5
 OBJECTS_BEFORE_COLLECTION = 200_000
 
 PAUSES = (0.0, 1.0, 3.0, 6.0, 10.0)
-"""Seconds before another connection is tried where one is lost: long enough for a database that fails over."""
+"""Seconds before each new attempt to connect after a lost connection: enough for a failover."""
 
 
 def sync(store: Store, clock: Clock, name: str, run_id: str, prepare: Callable[[], Prepared]) -> SyncReport:
-    """Pulls one object, from where the last pull of it came to, and leaves a row in `sync_run` whatever happens.
+    """Pulls one object from where its last pull ended, and always leaves a row in `sync_run`.
 
-    Arguments and errors are those of `locked`.
+    Arguments and errors as for `locked`.
     """
     return locked(store, clock, name, run_id, prepare, _pull_all)
 
@@ -76,21 +76,21 @@ def locked(
     *,
     recorded_as: str | None = None,
 ) -> SyncReport:
-    """Does some work on one object under its lease, and leaves a row in `sync_run` whatever happens.
+    """Does some work on one object under its lease, and always leaves a row in `sync_run`.
 
     Args:
-        store: where everything lands.
+        store: the store.
         clock: the source of time.
         name: the pull's name.
-        run_id: names this run; the same one as Dagster's.
-        prepare: makes the pull out of settings and secrets. What it raises fails this run like any other error.
-        work: what is done while nobody else can pull the object.
-        recorded_as: the object's name in `sync_run` where it isn't the pull's.
+        run_id: of this run; the same as Dagster's.
+        prepare: creates the pull from settings and secrets. Its errors fail the run like any other.
+        work: what to do while holding the lease.
+        recorded_as: the object's name in `sync_run`, if not the pull's.
 
     Raises:
         ObjectBusy: another run pulls the object.
-        GateClosed: the primary CRM isn't there; no call was made to Gainsight.
-        PipelineError: whatever else a person can act on. What was written before stays, and the next run goes on there.
+        GateClosed: the primary CRM is unavailable; no call was made to Gainsight.
+        PipelineError: any other failure. What was written is kept, and the next run goes on there.
     """
     recorded = recorded_as or name
     report = SyncReport(recorded, run_id)
@@ -105,7 +105,7 @@ def locked(
         runs.start_run(connection, run_id, recorded, started_at)
         context: PullContext | None = None
         try:
-            # Here as well, not only where the connection ends: the run's record is written before that.
+            # Here too, not only where the connection is closed: the run's record is written before that.
             with variables_named(store.prefix), store.translated(), beside_migrations(store), _collected_rarely():
                 prepared = prepare()
                 with object_lease(store, name, run_id, clock) as lease:
@@ -135,9 +135,9 @@ def locked(
 def _done(
     context: PullContext, work: Callable[[PullContext], None], connect: Callable[[], psycopg.Connection]
 ) -> PullContext:
-    """Does the work; where its connection is lost, from its last page on with another one.
+    """Does the work; if its connection is lost, goes on from the last page with a new one.
 
-    A database that fails over or is restarted, and a password that is rotated, cost no run: the URL is read anew.
+    A failover or restart of the database and a rotated password fail no run: the URL is read again.
 
     Returns:
         The context at the end.
@@ -152,7 +152,7 @@ def _done(
             try:
                 context = _on_another_connection(context, connect())
             except (ConnectionLost, LoginRefused):
-                continue  # the lost one says so again at once
+                continue  # a lost connection fails again at once
             context.note(f"{error.message} The run went on from its last page.")
         else:
             return context
@@ -161,7 +161,7 @@ def _done(
 
 
 def _on_another_connection(context: PullContext, connection: psycopg.Connection) -> PullContext:
-    """The pull with its counts as they were committed; what a connection holds for itself is gone with it."""
+    """The pull with its committed counts; the session's state was lost with the connection."""
     report = context.report
     recorded = runs.find_run(connection, report.run_id, report.object)
     if report.undecided is not None and recorded is not None and recorded.records_read == report.undecided.read:
@@ -172,9 +172,9 @@ def _on_another_connection(context: PullContext, connection: psycopg.Connection)
 
 @contextmanager
 def _collected_rarely() -> Iterator[None]:
-    """Has Python look for circles of objects only now and then: a page is a hundred thousand objects and holds none.
+    """Collects garbage rarely: a page has a hundred thousand objects and no cycles.
 
-    At the usual threshold that look takes a seventh of the CPU of a first load.
+    At the default threshold, the garbage collector takes a seventh of the CPU time of a first load.
     """
     usual = gc.get_threshold()
     gc.set_threshold(OBJECTS_BEFORE_COLLECTION, *usual[1:])
@@ -185,7 +185,7 @@ def _collected_rarely() -> Iterator[None]:
 
 
 def _note_unreadable(context: PullContext) -> None:
-    """Says which fields hold values that stay empty, since nothing else of the result shows it."""
+    """Notes the fields with unreadable values, since nothing else in the result shows them."""
     fields = context.report.counted().get(UNREADABLE)
     if fields:
         named = ", ".join(f"{name} ({count:,})" for name, count in list(fields.items())[:SHOWN_FIELDS])
@@ -198,16 +198,16 @@ def _note_unreadable(context: PullContext) -> None:
 
 
 def _told(error: BaseException) -> str:
-    """What `sync_run` keeps of an error. The text of one that nobody foresaw may quote a record, so it is left out."""
+    """The text of an error for `sync_run`. An unexpected error's message may quote a record, so it is left out."""
     if isinstance(error, PipelineError):
         return str(error)
-    if not isinstance(error, Exception):  # Ctrl-C, TERM, Dagster's own word for a run that a person terminates
+    if not isinstance(error, Exception):  # Ctrl-C, TERM, or Dagster's exception for a terminated run
         return "The run was stopped. The next run goes on from its last page."
-    return f"An error that nobody has foreseen ({type(error).__name__}): the run's log has the rest."
+    return f"An unexpected error ({type(error).__name__}): see the run's log."
 
 
 def _failed_as(error: BaseException) -> str:
-    """The kind of an error, as `sync_run` keeps it for alerts."""
+    """The kind of an error, stored in `sync_run` for alerts."""
     if isinstance(error, PipelineError):
         return error.section
     return "unforeseen" if isinstance(error, Exception) else "stopped"
@@ -222,7 +222,7 @@ def _status_after(error: BaseException) -> str:
 def _leave_record(
     store: Store, connection: psycopg.Connection, report: SyncReport, finished_at: datetime, error: str | None
 ) -> None:
-    """Writes the outcome into `sync_run`, on a connection of its own if the run's is gone."""
+    """Writes the outcome to `sync_run`, on a new connection if the run's is lost."""
     values = report.columns() | {
         "status": report.status,
         "finished_at": finished_at,
@@ -237,12 +237,12 @@ def _leave_record(
         else:
             runs.update_run(connection, report.run_id, report.object, values)
     except (psycopg.Error, PipelineError):
-        # The database itself is gone: the error that is under way already says so, and must not be replaced.
+        # The database itself is gone. The current error already says so, and must not be replaced.
         logger.warning("%s: the outcome of the run could not be written to sync_run", report.object)
 
 
 def _pull_all(context: PullContext) -> None:
-    """Everything that a pull does."""
+    """Does everything that a pull does."""
     index = refresh_accounts(context)
     bulk.prepare(context.connection, context.pull.table)
     if context.prepared.is_full:
@@ -258,10 +258,9 @@ def _pull_all(context: PullContext) -> None:
 def read_mapped(
     context: PullContext, index: AccountIndex, read: Callable[[PullContext, Mapper, ObjectSchema, PageWriter], None]
 ) -> Mapper:
-    """Reads and writes; again without them where the tenant refuses fields that it describes.
+    """Reads and writes; if the tenant refuses fields that it describes, does so again without them.
 
-    Settings that don't fit a description of earlier today are held against a new one first: a field may just have been
-    added.
+    Settings that don't fit a cached schema are checked against a fresh one first: a field may just have been added.
     """
     while True:
         try:
@@ -282,7 +281,7 @@ def read_mapped(
 
 
 def _read_all(context: PullContext, mapper: Mapper, schema: ObjectSchema, write: PageWriter) -> None:
-    """Everything that this mapper reads: what is new, what changed settings affect, what is gone."""
+    """Reads everything for this mapper: what is new, what changed settings affect, what was deleted."""
     changes = begin(context, mapper, schema)
     if mapper.cursor_field is None:
         read_snapshot(context, mapper, write)
@@ -298,29 +297,29 @@ def _read_all(context: PullContext, mapper: Mapper, schema: ObjectSchema, write:
         context.report.details["reread"] = changes.rereads
         context.note(f"Reading {which} again: {'; '.join(changes.rereads)}.")
         if not read_again(context, mapper, write, changes):
-            context.note("The limit was reached meanwhile: the next run goes on with reading again.")
+            context.note("The limit was reached meanwhile: the next run goes on with the reread.")
             return
     finish(context, changes)
     try:
         find_deletions(context, mapper)
     except PermanentError as error:
-        # What was read is good all the same.
-        context.note(f"Which records were deleted can't be found out. {error}")
+        # What was read is valid anyway.
+        context.note(f"Deleted records can't be determined. {error}")
 
 
 def _remap(context: PullContext, changes: Changes) -> None:
-    """Applies changed mappings to what is stored; Gainsight isn't asked for it."""
+    """Applies changed mappings to stored rows, without calls to Gainsight."""
     why = "; ".join(changes.remap_reasons)
     table, name = context.pull.table, context.pull.gainsight_object
     changed = sum(
         remap(context.connection, context.lease, table, name, how, context.report.run_id) for how in changes.remaps
     )
     context.report.details["remapped"] = changed
-    context.note(f"{changed:,} stored rows were mapped anew, without calling Gainsight: {why}.")
+    context.note(f"{changed:,} stored rows were mapped again, without calling Gainsight: {why}.")
 
 
 def _look_at_rows(context: PullContext) -> None:
-    """What people want to know of the stored rows, whichever run wrote them."""
+    """Adds facts about all stored rows to the report, whichever run wrote them."""
     context.report.details["gainsight_calls_today"] = calls_of_day(context.connection, context.services.clock.now())
     examples = unmatched_examples(context.connection, context.pull.gainsight_object)
     if examples:
@@ -332,7 +331,7 @@ def _look_at_rows(context: PullContext) -> None:
 
 
 def refresh_accounts(context: PullContext) -> AccountIndex:
-    """Brings the accounts up to date, which is also the gate, and makes the index that matching asks."""
+    """Refreshes the accounts, which is also the gate, and builds the account index."""
     refreshed = context.prepared.refresh.run(since=context.started_at)
     context.report.accounts = refreshed.live
     for sentence in refreshed.notes:
@@ -353,14 +352,14 @@ def _account_index(context: PullContext) -> AccountIndex:
 
 
 def _relink(context: PullContext, mapper: Mapper) -> None:
-    """Heals and corrects the links of what is stored already, if anything that they depend on has changed."""
+    """Rematches stored rows if anything that their matches depend on has changed."""
     if mapper.company.is_nobody:
         return
     connection, table, name = context.connection, context.pull.table, context.pull.gainsight_object
     before = context.scopes.take(Linked)
     with connection.transaction():
-        # One view of accounts and companies for fingerprint and index: other pulls may refresh them meanwhile. What
-        # they change after it is another fingerprint, for the next run.
+        # One snapshot of accounts and companies for fingerprint and index, since other pulls may refresh them
+        # meanwhile. Later changes give another fingerprint, for the next run.
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         now = links.fingerprint(connection, context.prepared.gsid_field)
         if before.fingerprint == now:
@@ -381,7 +380,7 @@ def _relink(context: PullContext, mapper: Mapper) -> None:
 
 
 def _bring_view_up_to_date(context: PullContext, mapper: Mapper) -> None:
-    """Has the object's typed view show the fields as they are. Where that can't be done, the pull is good anyway."""
+    """Updates the object's typed view to the current fields. If that fails, the pull still succeeds."""
     found = context.pull.typed_view(mapper)
     if found is None:
         return
@@ -400,7 +399,7 @@ def _bring_view_up_to_date(context: PullContext, mapper: Mapper) -> None:
 
 
 def _is_all_just_linked(context: PullContext) -> bool:
-    """Whether every row is this run's own, linked with what still holds: a first load need not look at all again."""
+    """Whether every row is from this run, with still valid inputs: a first load need not be checked again."""
     linked = context.linked
     return (
         linked.accounts is not None
@@ -411,6 +410,6 @@ def _is_all_just_linked(context: PullContext) -> bool:
 
 
 def register_custom_fields(context: PullContext, mapper: Mapper) -> None:
-    """Registers the fields whose values go into `custom_fields`, with label and type."""
+    """Registers the fields stored in `custom_fields`, with label and type."""
     fields = [(found.name, found.label, found.data_type) for found in mapper.custom_fields]
     register_fields(context.connection, context.pull.table.name, context.pull.gainsight_object, fields)

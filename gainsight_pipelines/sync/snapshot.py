@@ -1,4 +1,4 @@
-"""Objects that have nothing by which changes can be followed: read whole by each run, and swapped in at the end."""
+"""Objects without a cursor: each run is a full read, swapped in at the end."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gainsight_pipelines.sync.page_writer import PageWriter
 from gainsight_pipelines.sync.read_ahead import read_ahead
 
 LEAST_SHARE = 0.5
-"""Of the rows that are stored: a read with fewer is taken for a mistake of the tenant's."""
+"""Of the stored rows: a read with fewer counts as a mistake of the tenant."""
 
 
 def read_snapshot(context: PullContext, mapper: Mapper, write: PageWriter) -> None:
-    """Reads the whole object aside, and puts it in the place of what is stored if it can be trusted.
+    """Reads the whole object into a snapshot, and replaces the stored rows with it if it is plausible.
 
     Raises:
-        PermanentError: it has so few rows that it is not taken over; nothing was changed.
+        PermanentError: it has so few rows that it was not swapped in; nothing was changed.
     """
     connection, run_id = context.connection, context.report.run_id
     context.report.cursor_before = context.scopes.take(Pull)
@@ -35,9 +35,9 @@ def read_snapshot(context: PullContext, mapper: Mapper, write: PageWriter) -> No
     rows, stored = snapshot.compare(connection, table, name, refused)
     if rows < stored * LEAST_SHARE and not context.prepared.is_vanishing_accepted:
         raise PermanentError(
-            f"`{context.pull.gainsight_object}` came with {rows:,} rows in the place of {stored:,}, so they were not"
-            " taken over and the stored ones stay.",
-            "If the others are really gone, run once with --accept-deletions; else see what the API key may read.",
+            f"`{context.pull.gainsight_object}` came with {rows:,} rows in place of {stored:,}, so they were not"
+            " swapped in, and the stored ones are kept.",
+            "If the others are really gone, run once with --accept-deletions; or check what the API key may read.",
         )
     pull = Pull(completed_at=context.started_at)
     written, gone = snapshot.swap(

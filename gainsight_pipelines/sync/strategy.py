@@ -1,6 +1,7 @@
-"""How an object of this tenant is read: by what changed, or whole; and how many records at a time.
+"""How an object of this tenant is read: incrementally or in full, and with which page size.
 
-What a run finds out holds for the next ones, but not for good: a week later the usual way is tried again, with proof.
+What a run finds out applies to the next ones, but not forever: after a week incremental reading is tried again, with
+proof.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ TRY_AGAIN_AFTER = 7
 
 @dataclass(slots=True)
 class Strategy:
-    """The strategy of one read, and what its pages teach.
+    """The strategy of one read, updated from its pages.
 
-    `is_whole`: read whole. `is_retry`: the usual way is tried again, which has to be proved. `page_size`: records at a
-    time; None: as many as Gainsight gives.
+    `is_whole`: full read. `is_retry`: incremental reading is tried again and must be proved. `page_size`: records per
+    page; None: the maximum.
     """
 
     scopes: Scopes
@@ -31,7 +32,7 @@ class Strategy:
     page_size: int | None
 
     def learn(self, page: ReadPage) -> None:
-        """Keeps what a page shows, in the transaction that stores it; that may be tried more than once."""
+        """Saves what a page shows, in the transaction that stores it, which may be repeated."""
         if page.is_whole and not self.is_whole:
             self._keep(ReadStrategy(whole_since=self.now, finding=page.finding))
         elif self.is_retry and page.is_last and not page.is_whole:
@@ -39,7 +40,7 @@ class Strategy:
         self.keep_size(page.page_size)
 
     def keep_size(self, records: int | None) -> None:
-        """Keeps how many records at a time are asked for by now, where that has changed."""
+        """Saves the current page size, if it has changed."""
         if records != self.page_size:
             self._keep(PageSize(str(records), self.now) if records else PageSize())
 
@@ -49,7 +50,7 @@ class Strategy:
 
 
 def strategy_of(context: PullContext, scopes: Scopes) -> Strategy:
-    """How these scopes are read now; that they are read whole is noted."""
+    """The current strategy for these scopes; notes a full read."""
     known, size = scopes.peek(ReadStrategy), scopes.peek(PageSize)
     is_known = known.whole_since is not None
     is_whole = is_known and not context.is_due(known.whole_since, days=TRY_AGAIN_AFTER)
@@ -58,8 +59,8 @@ def strategy_of(context: PullContext, scopes: Scopes) -> Strategy:
     if is_whole and known.whole_since is not None:
         again = known.whole_since + timedelta(days=TRY_AGAIN_AFTER)
         context.note(
-            f"All of it is read by each run, as {known.finding or 'it was found to be needed'} on"
-            f" {known.whole_since:%Y-%m-%d}; reading what changed alone is tried again on {again:%Y-%m-%d}."
+            f"Each run reads all of it, as {known.finding or 'it was found to be needed'} on"
+            f" {known.whole_since:%Y-%m-%d}; incremental reading is tried again on {again:%Y-%m-%d}."
         )
     page_size = None if context.is_due(size.noted_at, days=TRY_AGAIN_AFTER) else size.records
     return Strategy(scopes, context.started_at, is_whole, is_known and not is_whole, page_size)

@@ -29,7 +29,7 @@ def test_a_message_to_each_target(product: Product) -> None:
         done = product.command("alerts", "test", **env)
         assert (done.status, done.out.splitlines()) == (
             1,
-            ["Target 1 (JSON): delivered.", "Target 2 (JSON): it answered with HTTP 403."],
+            ["Target 1 (JSON): delivered.", "Target 2 (JSON): it responded with HTTP 403."],
         )
         assert "no section `alerts` yet" in done.err
         other.statuses = []

@@ -52,7 +52,7 @@ def test_what_is_wrong_and_what_to_do(product: Product) -> None:
         number for number, line in enumerate(lines) if line.startswith("✗ gainsight: The API key was rejected")
     )
     assert lines[place + 1].startswith("  → Put the tenant's key into GAINSIGHT_API_KEY")
-    assert any(line.startswith("✓ primary_crm: Salesforce answers") for line in lines)
+    assert any(line.startswith("✓ primary_crm: Salesforce responds") for line in lines)
     assert any(line.startswith("- company: ") for line in lines)
     assert "1 of " in done.err and "Traceback" not in done.err
     assert "key-of-nobody" not in done.out + done.err

@@ -129,7 +129,7 @@ def test_gainsight_as_primary_crm(product: Product) -> None:
     object_failed(product.run("company"), "company", "primary_crm.kind", "salesforce or hubspot")
 
 
-def test_no_key(product: Product) -> None:
+def test_a_missing_key_is_reported(product: Product) -> None:
     object_failed(product.run("company", GAINSIGHT_API_KEY=None), "company", "GAINSIGHT_API_KEY", ".env")
 
 

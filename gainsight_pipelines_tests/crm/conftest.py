@@ -1,4 +1,4 @@
-"""What the tests of the CRMs share: a clock that doesn't wait, a certificate authority of their own."""
+"""Shared by the CRM tests: a clock that doesn't wait, and a certificate authority."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import trustme
 
 
 class TestClock:
-    """A clock that only moves when someone sleeps."""
+    """A clock that advances only when someone sleeps."""
 
     __test__ = False
 
@@ -41,7 +41,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture
 def tls(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
-    """The TLS side of a local server that clients trust. The variable may be set on the machine, and then it wins."""
+    """The TLS side of a local server that clients trust. Replaces a REQUESTS_CA_BUNDLE of this machine."""
     bundle = tmp_path / "authorities.pem"
     authority.cert_pem.write_to_path(str(bundle))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))

@@ -1,4 +1,4 @@
-"""A server over real sockets that answers as a test tells it: for protocol details that no sandbox has a switch for."""
+"""A scripted server over real sockets, for protocol details that the sandbox has no switch for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 
 @dataclass(frozen=True)
 class Request:
-    """A request as the test sees it; `query` and `form` hold the last value of each name."""
+    """A request as received; `query` and `form` hold the last value of each name."""
 
     method: str
     path: str
@@ -36,9 +36,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What to send back. `body` is sent as JSON unless it is bytes; `date` None sends no Date header.
+    """A response to send. `body` is sent as JSON unless it is bytes; without `date`, there is no Date header.
 
-    `sent`: how much of it comes before the connection ends: "all", "half" of the body, or "nothing" at all.
+    `sent`: how much is sent before the connection ends: "all", "half" of the body, or "nothing".
     """
 
     body: Any = None
@@ -55,12 +55,12 @@ BLIPS = [
     pytest.param(Answer({}, sent="nothing"), id="reset"),
     pytest.param(Answer({"some": "thing"}, sent="half"), id="truncated"),
 ]
-"""What goes wrong once in a while, and is over a second later."""
+"""Failures that are over a second later."""
 
 
 @dataclass
 class Server:
-    """A running server: its address, and the requests that came."""
+    """A running server: its address, and the requests received."""
 
     address: str
     requests: list[Request]

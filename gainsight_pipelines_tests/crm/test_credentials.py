@@ -98,8 +98,8 @@ def test_secrets_from_files(tmp_path: Path) -> None:
         ("hubspot", {}, "HUBSPOT_ACCESS_TOKEN is not set."),
         ("hubspot", {"HUBSPOT_ACCESS_TOKEN": " "}, "HUBSPOT_ACCESS_TOKEN is not set."),
         ("hubspot", {"HUBSPOT_ACCESS_TOKEN": "s3cr3t\nx"}, "line break"),
-        ("hubspot", {"HUBSPOT_ACCESS_TOKEN": "t", "HUBSPOT_BASE_URL": "http://hub.example"}, "has to be https"),
-        ("hubspot", {"HUBSPOT_ACCESS_TOKEN": "t", "HUBSPOT_BASE_URL": "ftp://127.0.0.1"}, "has to be https"),
+        ("hubspot", {"HUBSPOT_ACCESS_TOKEN": "t", "HUBSPOT_BASE_URL": "http://hub.example"}, "must be https"),
+        ("hubspot", {"HUBSPOT_ACCESS_TOKEN": "t", "HUBSPOT_BASE_URL": "ftp://127.0.0.1"}, "must be https"),
         ("salesforce", {}, "No credentials for Salesforce are set. Set SALESFORCE_INSTANCE_URL"),
         (
             "salesforce",
@@ -109,7 +109,7 @@ def test_secrets_from_files(tmp_path: Path) -> None:
         ("salesforce", CLIENT | {"SALESFORCE_CLIENT_SECRET": ""}, "SALESFORCE_CLIENT_SECRET is not set."),
         ("salesforce", {"SALESFORCE_USERNAME": "a"}, "SALESFORCE_PASSWORD, SALESFORCE_SECURITY_TOKEN are not set."),
         ("salesforce", {"SALESFORCE_JWT_KEY_FILE": "k"}, "SALESFORCE_CLIENT_ID, SALESFORCE_USERNAME are not set."),
-        ("salesforce", CLIENT | {"SALESFORCE_INSTANCE_URL": "http://127.0.0.1"}, "it has to be https."),
+        ("salesforce", CLIENT | {"SALESFORCE_INSTANCE_URL": "http://127.0.0.1"}, "it must be https."),
         ("salesforce", CLIENT | {"SALESFORCE_INSTANCE_URL": "https://u:s3cr3t@x.com"}, "user name or password"),
         ("salesforce", CLIENT | {"SALESFORCE_INSTANCE_URL": "https://"}, "is not an address"),
         ("salesforce", CLIENT | {"SALESFORCE_INSTANCE_URL": "https://x:port"}, "is not an address"),
@@ -120,12 +120,12 @@ def test_secrets_from_files(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_missing_or_wrong_is_named(kind: str, environ: Mapping[str, str], text: str) -> None:
+def test_missing_and_wrong_variables_are_named(kind: str, environ: Mapping[str, str], text: str) -> None:
     assert text in refusal(kind, environ)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost:8080", "[::1]:8080", "crm.localhost"])
-def test_plain_http_on_this_machine(host: str) -> None:
+def test_http_is_allowed_on_this_machine(host: str) -> None:
     assert Variables({"A": f"http://{host}/x"}).address("A") == f"http://{host}"
 
 
@@ -145,8 +145,8 @@ def test_importing_loads_no_vendor_library() -> None:
         ('"pat-s3cr3t"', "quotes around it"),
     ],
 )
-def test_what_an_editor_makes_of_a_secret_names_the_variable(token: str, found: str) -> None:
-    """Else it ends in UnicodeEncodeError, or as rejected."""
+def test_an_unusable_character_in_a_secret_is_reported_with_its_variable(token: str, found: str) -> None:
+    """Otherwise it would end in UnicodeEncodeError, or in a rejected login."""
     text = refusal("hubspot", {"HUBSPOT_ACCESS_TOKEN": token})
     assert text.startswith(f"HUBSPOT_ACCESS_TOKEN holds {found}, which no key or token has.")
     text = refusal("salesforce", CLIENT | {"SALESFORCE_CLIENT_SECRET": token})

@@ -15,7 +15,7 @@ SCHEMA = [
 USUAL = AccountFieldMap(domain="Website", parent="ParentId", owner="OwnerId")
 
 
-def test_usual_fields_are_left_out_where_hidden_and_configured_ones_take_the_crms_spelling() -> None:
+def test_hidden_usual_fields_are_left_out_and_configured_ones_get_the_crms_spelling() -> None:
     wanted = AccountFieldMap(arr="annual_recurring_revenue__c")
     found = live_fields(wanted, USUAL, [" gainsight_gsid__C "], SCHEMA, "Account")
     assert found == LiveFields(
@@ -39,7 +39,7 @@ def test_every_missing_field_is_named_with_its_setting() -> None:
     assert "primary_crm.fields.renewal_date: Salesforce's Account has no field 'zzz'." in message
 
 
-def test_a_missing_field_for_gsids_stops_only_who_asks_for_it() -> None:
+def test_a_missing_gsid_field_stops_only_pulls_that_use_it() -> None:
     gsids = {"Gainsight_GSID": "surveys.gsid_field", "gainsight_gsid__c": "common.gsid_field"}
     found = live_fields(AccountFieldMap(), USUAL, gsids, SCHEMA, "Salesforce's Account")
     assert found.gsid("gainsight_gsid__c") == "Gainsight_GSID__c"

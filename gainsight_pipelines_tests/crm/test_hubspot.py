@@ -1,4 +1,4 @@
-"""HubSpot against a server that answers as HubSpot's documents say; its search is a small one of the test's own."""
+"""HubSpot against a scripted server that follows HubSpot's documentation, with its own small search."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _milliseconds(value: str) -> int:
 
 
 class Portal:
-    """A scripted HubSpot: companies, and the errors to give first."""
+    """A scripted HubSpot: companies, and the errors to return first."""
 
     def __init__(self) -> None:
         self.companies: list[dict[str, Any]] = []
@@ -160,7 +160,7 @@ def searches(server: Server) -> list[Any]:
     return [request.json for request in server.requests if request.path.endswith("/search")]
 
 
-def test_it_is_a_primary_crm(crm: HubSpot, portal: Portal) -> None:
+def test_implements_the_primary_crm_protocol(crm: HubSpot, portal: Portal) -> None:
     as_protocol: PrimaryCRM = crm
     assert (as_protocol.kind, as_protocol.sweep_every, as_protocol.calls) == ("hubspot", timedelta(days=1), 0)
     portal.companies = [company(1, START)]
@@ -172,7 +172,9 @@ def test_it_is_a_primary_crm(crm: HubSpot, portal: Portal) -> None:
 
 
 @pytest.mark.parametrize("since", [None, START])
-def test_an_account_with_all_its_fields(crm: HubSpot, portal: Portal, server: Server, since: datetime | None) -> None:
+def test_reads_an_account_with_all_its_fields(
+    crm: HubSpot, portal: Portal, server: Server, since: datetime | None
+) -> None:
     portal.companies = [
         company(
             7, START, domain="Acme.com", hs_parent_company_id="12", hubspot_owner_id="1", arr="120000.50",
@@ -197,7 +199,7 @@ def test_an_account_with_all_its_fields(crm: HubSpot, portal: Portal, server: Se
     assert list(crm.changed_accounts(page.bookmark)) == []
 
 
-def test_another_owner_property(server: Server, portal: Portal, clock: TestClock) -> None:
+def test_reads_another_owner_property(server: Server, portal: Portal, clock: TestClock) -> None:
     portal.companies = [company(1, START, csm="1", csm_text="Grace")]
     with connected(server, clock, AccountFieldMap(owner="csm")) as crm:
         account = next(crm.live_accounts()).accounts[0]
@@ -207,7 +209,9 @@ def test_another_owner_property(server: Server, portal: Portal, clock: TestClock
         assert (account.owner_id, account.owner_name) == (None, "Grace")
 
 
-def test_a_full_read_lists_by_id_and_has_its_bookmark_at_the_end(crm: HubSpot, portal: Portal, server: Server) -> None:
+def test_a_full_read_lists_by_id_and_gives_its_bookmark_at_the_end(
+    crm: HubSpot, portal: Portal, server: Server
+) -> None:
     portal.companies = [company(n, START + timedelta(seconds=n % 7)) for n in range(1, 251)]
     pages = list(crm.changed_accounts(None))
     assert names(pages) == [f"Company {n}" for n in range(1, 251)]
@@ -220,13 +224,13 @@ def test_a_full_read_lists_by_id_and_has_its_bookmark_at_the_end(crm: HubSpot, p
 def test_changes_during_a_full_read_are_read_again(crm: HubSpot, portal: Portal) -> None:
     portal.companies = [company(1, START), company(2, datetime(2026, 3, 3, 12, 0, 30, tzinfo=UTC))]
     (page,) = crm.changed_accounts(None)
-    assert page.bookmark == datetime(2026, 3, 3, 12, tzinfo=UTC)  # the beginning of the read, by the server's clock
+    assert page.bookmark == datetime(2026, 3, 3, 12, tzinfo=UTC)  # the start of the read, by the server's clock
 
 
-def test_more_than_ten_thousand_changes(
+def test_reads_more_than_ten_thousand_changes(
     crm: HubSpot, portal: Portal, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Spread, in ties across page borders, and 10,450 in one millisecond."""
+    """Spread out, in ties across page borders, and 10,450 in one millisecond."""
     moments = [START + timedelta(milliseconds=n // 3) for n in range(1, 700)]
     moments += [START + timedelta(seconds=5)] * 10_450
     moments += [START + timedelta(seconds=6, milliseconds=n) for n in range(250)]
@@ -247,7 +251,7 @@ def test_more_than_ten_thousand_changes(
     assert all("after" not in search for search in searches(server))
 
 
-def test_increments_overlap(crm: HubSpot, portal: Portal, server: Server) -> None:
+def test_incremental_reads_overlap(crm: HubSpot, portal: Portal, server: Server) -> None:
     portal.companies = [company(1, START), company(2, START + OVERLAP), company(3, START - timedelta(milliseconds=1))]
     assert names(crm.changed_accounts(START + OVERLAP)) == ["Company 1", "Company 2"]
     assert searches(server)[0]["filterGroups"] == [
@@ -255,25 +259,25 @@ def test_increments_overlap(crm: HubSpot, portal: Portal, server: Server) -> Non
     ]
 
 
-def test_edits_while_paging_lose_nothing(crm: HubSpot, portal: Portal) -> None:
+def test_edits_during_paging_lose_nothing(crm: HubSpot, portal: Portal) -> None:
     portal.companies = [company(n, START + timedelta(seconds=n)) for n in range(1, 500)]
     read: list[str] = []
     for page in crm.changed_accounts(START):
         read += names([page])
-        if len(read) == 200:  # the first company moves to the end, and all others one place forward
+        if len(read) == 200:  # the first company moves to the end, and all others move up by one
             portal.companies[0] = company(1, START + timedelta(hours=1))
     assert set(read) == {f"Company {n}" for n in range(1, 500)}
     assert read[-1] == "Company 1"
 
 
-def test_a_search_that_ignores_its_question_is_noticed(crm: HubSpot, portal: Portal) -> None:
+def test_a_search_that_ignores_its_filter_is_detected(crm: HubSpot, portal: Portal) -> None:
     late = {"total": 9, "results": [company(1, START - timedelta(days=9))], "paging": {"next": {"after": "1"}}}
     portal.before = lambda request: Answer(late) if "search" in request.path else None
     with pytest.raises(TransientError, match="does not search by hs_lastmodifieddate"):
         list(crm.changed_accounts(START))
 
 
-def test_waits_when_told_to(crm: HubSpot, portal: Portal, clock: TestClock) -> None:
+def test_waits_as_long_as_hubspot_asks(crm: HubSpot, portal: Portal, clock: TestClock) -> None:
     portal.companies = [company(1, START)]
     answers = [Answer({"policyName": "SECONDLY"}, 429), Answer({}, 429, {"Retry-After": "7"})]
     answers += [Answer({}, 429, {"Retry-After": "Tue, 03 Mar 2026 12:00:12 GMT"})]
@@ -290,7 +294,7 @@ def test_waits_when_told_to(crm: HubSpot, portal: Portal, clock: TestClock) -> N
         (Answer({}, 429, {"Retry-After": "3600"}), 0),
     ],
 )
-def test_waits_have_an_end(crm: HubSpot, portal: Portal, clock: TestClock, answer: Answer, slept: float) -> None:
+def test_waits_are_limited(crm: HubSpot, portal: Portal, clock: TestClock, answer: Answer, slept: float) -> None:
     portal.before = lambda request: answer if "search" in request.path else None
     with pytest.raises(RateLimited):
         list(crm.changed_accounts(START))
@@ -327,7 +331,9 @@ SCOPES = {"status": "error", "category": "MISSING_SCOPES", "message": "secret 42
         (Answer({"category": "VALIDATION_ERROR", "message": "secret 42"}, 400), PermanentError, "VALIDATION_ERROR"),
     ],
 )
-def test_errors_in_words(crm: HubSpot, portal: Portal, answer: Answer, error: type[PipelineError], text: str) -> None:
+def test_errors_are_translated(
+    crm: HubSpot, portal: Portal, answer: Answer, error: type[PipelineError], text: str
+) -> None:
     portal.before = lambda request: answer
     with pytest.raises(PipelineError, match=text) as caught:
         crm.probe()
@@ -337,7 +343,7 @@ def test_errors_in_words(crm: HubSpot, portal: Portal, answer: Answer, error: ty
     assert TOKEN not in str(caught.value)
 
 
-def test_wrong_token(server: Server, clock: TestClock) -> None:
+def test_a_wrong_token_is_rejected(server: Server, clock: TestClock) -> None:
     crm = HubSpot(HubSpotCredentials("pat-wrong", server.address), AccountFieldMap(), [], clock)
     with pytest.raises(CredentialsRejected) as caught:
         crm.organisation()
@@ -346,12 +352,12 @@ def test_wrong_token(server: Server, clock: TestClock) -> None:
     crm.close()
 
 
-def test_no_companies_close_the_gate(crm: HubSpot) -> None:
+def test_a_crm_without_companies_closes_the_gate(crm: HubSpot) -> None:
     with pytest.raises(GateClosed, match="shows no companies"):
         crm.probe()
 
 
-def test_a_page_that_fails_is_waited_for_but_the_first_is_not(crm: HubSpot, portal: Portal, clock: TestClock) -> None:
+def test_a_failing_page_is_retried_patiently_but_not_the_first(crm: HubSpot, portal: Portal, clock: TestClock) -> None:
     portal.companies = [company(n, START) for n in range(1, 150)]
     failures = iter([502, 502, 502])
     portal.before = lambda request: _failing(request, failures)
@@ -366,7 +372,7 @@ def test_a_page_that_fails_is_waited_for_but_the_first_is_not(crm: HubSpot, port
 
 @pytest.mark.parametrize("blip", BLIPS)
 @pytest.mark.parametrize("call", ["details", "properties/companies", "companies"])
-def test_one_blip_is_no_outage(crm: HubSpot, portal: Portal, clock: TestClock, blip: Answer, call: str) -> None:
+def test_a_blip_is_retried(crm: HubSpot, portal: Portal, clock: TestClock, blip: Answer, call: str) -> None:
     portal.companies = [company(1, START)]
     blips = iter([blip, blip])
     portal.before = lambda request: next(blips, None) if request.path.rstrip("/").endswith(call) else None
@@ -375,7 +381,7 @@ def test_one_blip_is_no_outage(crm: HubSpot, portal: Portal, clock: TestClock, b
     assert clock.slept == [*BLIP_WAITS]
 
 
-def test_a_rejected_log_in_fails_at_once(crm: HubSpot, portal: Portal, clock: TestClock, server: Server) -> None:
+def test_a_rejected_login_fails_at_once(crm: HubSpot, portal: Portal, clock: TestClock, server: Server) -> None:
     portal.before = lambda request: Answer({"category": "INVALID_AUTHENTICATION"}, 401)
     with pytest.raises(CredentialsRejected):
         crm.organisation()
@@ -412,7 +418,7 @@ def test_tls_with_the_bundle_of_the_environment(
             crm.probe()
 
 
-def test_not_answering(clock: TestClock) -> None:
+def test_an_unreachable_crm_says_why(clock: TestClock) -> None:
     for address, text in (
         ("https://no-such-host.invalid", "host name is not known"),
         ("http://127.0.0.1:9", "refused"),

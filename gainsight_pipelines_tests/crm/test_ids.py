@@ -34,12 +34,12 @@ SHORT = st.text(string.ascii_letters + string.digits, min_size=15, max_size=15)
         ("001A0000006VM9RI5C", None),
     ],
 )
-def test_salesforce_id(value: str, expected: str | None) -> None:
+def test_canonical_salesforce_ids(value: str, expected: str | None) -> None:
     assert salesforce_id_18(value) == expected
 
 
 @given(SHORT)
-def test_every_spelling_of_an_id_is_the_same_account(short: str) -> None:
+def test_every_form_of_an_id_is_the_same_account(short: str) -> None:
     full = salesforce_id_18(short)
     assert full is not None
     assert full.startswith(short)
@@ -47,7 +47,7 @@ def test_every_spelling_of_an_id_is_the_same_account(short: str) -> None:
 
 
 @given(SHORT, SHORT)
-def test_ids_that_differ_by_case_alone_stay_apart(one: str, other: str) -> None:
+def test_ids_that_differ_only_by_case_stay_different(one: str, other: str) -> None:
     assert (salesforce_id_18(one) == salesforce_id_18(other)) == (one == other)
     swapped = one.swapcase()
     assert (salesforce_id_18(swapped) == salesforce_id_18(one)) == (swapped == one)
@@ -64,7 +64,7 @@ def test_salesforce_id_never_fails_and_is_stable(value: str) -> None:
     [(" 9100000037 ", "9100000037"), ("0042", "42"), ("9100000037.0", "9100000037"), ("9100000037.5", None)]
     + [(value, None) for value in ("", "0", "-1", "1e9", "abc", "12 34", "٣٤", "1" * 30)],
 )
-def test_hubspot_id(value: str, expected: str | None) -> None:
+def test_canonical_hubspot_ids(value: str, expected: str | None) -> None:
     assert hubspot_id(value) == expected
 
 

@@ -1,4 +1,4 @@
-"""Salesforce over TLS against a server that answers as Salesforce's documents say."""
+"""Salesforce over TLS against a scripted server that follows Salesforce's documentation."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def record(number: int, stamp: str, **more: Any) -> dict[str, Any]:
 
 
 class Organisation:
-    """A scripted Salesforce: `pages` by query locator, and the errors to give first."""
+    """A scripted Salesforce: `pages` by query locator, and the errors to return first."""
 
     def __init__(self) -> None:
         self.token = "token-1"
@@ -135,7 +135,7 @@ def queries(server: Server) -> list[str]:
     return [request.query["q"] for request in server.requests if "q" in request.query]
 
 
-def test_it_is_a_primary_crm(crm: Salesforce) -> None:
+def test_implements_the_primary_crm_protocol(crm: Salesforce) -> None:
     as_protocol: PrimaryCRM = crm
     assert as_protocol.kind == "salesforce"
     assert crm.calls == 0
@@ -147,7 +147,7 @@ def test_it_is_a_primary_crm(crm: Salesforce) -> None:
     assert {field.name for field in crm.account_fields()} >= {"ARR__c", "Website"}
 
 
-def test_an_account_with_all_its_fields(crm: Salesforce, organisation: Organisation, server: Server) -> None:
+def test_reads_an_account_with_all_its_fields(crm: Salesforce, organisation: Organisation, server: Server) -> None:
     master = record(
         1, "2026-03-01T10:00:00",
         Website="https://www.Acme.com/", ParentId="0015g0000000007", OwnerId="0055g0000000001",
@@ -196,7 +196,7 @@ def test_arr_is_never_guessed(server: Server, organisation: Organisation, clock:
     assert server.requests[-1].path == "/services/data/v59.0/query/"
 
 
-def test_increments_overlap_and_end_behind_what_was_read(
+def test_incremental_reads_overlap_and_end_after_the_last_change(
     crm: Salesforce, organisation: Organisation, server: Server
 ) -> None:
     since = datetime(2026, 3, 1, 10, 15, tzinfo=UTC)
@@ -208,7 +208,7 @@ def test_increments_overlap_and_end_behind_what_was_read(
     assert "WHERE SystemModstamp >= 2026-03-01T10:00:00Z ORDER BY SystemModstamp, Id" in queries(server)[0]
     assert [len(page.accounts) for page in pages] == [2, 2]
     assert pages[0].bookmark == datetime(2026, 3, 1, 10, 20, tzinfo=UTC)
-    # The last change is two days old: the next read starts a second after it, and finds nothing.
+    # The last change is two days old: the next read starts a second after it and finds nothing.
     assert pages[1].bookmark == datetime(2026, 3, 1, 10, 30, 1, tzinfo=UTC) + OVERLAP
 
     organisation.pages = {"any": [[]]}
@@ -222,7 +222,7 @@ def test_recent_changes_are_read_again(crm: Salesforce, organisation: Organisati
     (page,) = crm.changed_accounts(None)
     assert page.bookmark == datetime(2026, 3, 3, 11, 55, tzinfo=UTC)
     (page,) = crm.changed_accounts(since)
-    assert page.bookmark == since  # never behind what was read before
+    assert page.bookmark == since  # never before what was already read
 
 
 def test_an_edit_while_paging_does_not_move_the_bookmark_past_unread_accounts(
@@ -250,9 +250,7 @@ def test_a_token_that_expires_while_paging_is_renewed(
     assert paths == ["token", "describe", "", "0r80-1", "token", "0r80-1", "0r80-2", "0r80-3"]
 
 
-def test_a_forgotten_query_starts_again_at_the_bookmark(
-    crm: Salesforce, organisation: Organisation, server: Server
-) -> None:
+def test_a_dropped_query_restarts_at_the_bookmark(crm: Salesforce, organisation: Organisation, server: Server) -> None:
     organisation.pages["first"] = [[record(1, "2026-03-01T10:00:00"), record(2, "2026-03-01T10:00:07")], []]
     again = [[record(2, "2026-03-01T10:00:07"), record(3, "2026-03-01T10:00:09")]]
     expired = [{"message": "invalid query locator", "errorCode": "INVALID_QUERY_LOCATOR"}]
@@ -271,7 +269,9 @@ def test_a_forgotten_query_starts_again_at_the_bookmark(
     assert "WHERE SystemModstamp >= 2026-03-01T10:00:07Z" in queries(server)[-1]
 
 
-def test_a_sweep_goes_on_behind_the_last_id(crm: Salesforce, organisation: Organisation, server: Server) -> None:
+def test_an_interrupted_sweep_resumes_after_the_last_id(
+    crm: Salesforce, organisation: Organisation, server: Server
+) -> None:
     organisation.pages["first"] = [[record(1, "2026-03-01T10:00:00")], []]
 
     def before(request: Request) -> Answer | None:
@@ -287,17 +287,17 @@ def test_a_sweep_goes_on_behind_the_last_id(crm: Salesforce, organisation: Organ
     assert "WHERE Id > '0015g0000000001AAA' ORDER BY Id" in queries(server)[-1]
 
 
-def test_queries_that_are_forgotten_at_once_end_the_read(crm: Salesforce, organisation: Organisation) -> None:
+def test_a_read_ends_if_its_queries_are_dropped_at_once(crm: Salesforce, organisation: Organisation) -> None:
     organisation.pages["first"] = [[record(1, "2026-03-01T10:00:00")], []]
     forgotten = Answer([{"errorCode": "INVALID_QUERY_LOCATOR"}], 400)
     organisation.before = lambda request: forgotten if request.path.endswith("-1") else None
-    with pytest.raises(TransientError, match="forgets its queries"):
+    with pytest.raises(TransientError, match="drops query results"):
         list(crm.changed_accounts(None))
-    with pytest.raises(TransientError, match="forgets its queries"):
+    with pytest.raises(TransientError, match="drops query results"):
         list(crm.live_accounts())
 
 
-def test_a_page_that_fails_is_waited_for_but_the_first_is_not(
+def test_a_failing_page_is_retried_patiently_but_not_the_first(
     crm: Salesforce, organisation: Organisation, clock: TestClock
 ) -> None:
     organisation.pages["any"] = [[record(1, "2026-03-01T10:00:00")], [record(2, "2026-03-01T10:00:01")]]
@@ -319,7 +319,7 @@ def test_a_page_that_fails_is_waited_for_but_the_first_is_not(
 
 @pytest.mark.parametrize("blip", BLIPS)
 @pytest.mark.parametrize("call", ["oauth2/token", "query", "describe"])
-def test_one_blip_is_no_outage(
+def test_a_blip_is_retried(
     crm: Salesforce, organisation: Organisation, clock: TestClock, blip: Answer, call: str
 ) -> None:
     organisation.pages["any"] = [[record(1, "2026-03-01T10:00:00")]]
@@ -331,7 +331,7 @@ def test_one_blip_is_no_outage(
     assert sum(clock.slept) < 5
 
 
-def test_a_rejected_log_in_fails_at_once(
+def test_a_rejected_login_fails_at_once(
     crm: Salesforce, organisation: Organisation, clock: TestClock, server: Server
 ) -> None:
     refused = Answer({"error": "invalid_client", "error_description": "invalid client credentials"}, 400)
@@ -342,13 +342,13 @@ def test_a_rejected_log_in_fails_at_once(
     assert clock.slept == []
 
 
-def test_an_outage_is_told_within_seconds(
+def test_an_outage_is_reported_within_seconds(
     crm: Salesforce, organisation: Organisation, clock: TestClock, server: Server
 ) -> None:
-    """A server that takes seconds for each of its errors gets no further try once five seconds are over."""
+    """A server that takes seconds for each error is not retried once five seconds have passed."""
 
     def before(request: Request) -> Answer | None:
-        clock.slept.append(4.0)  # what the answer takes
+        clock.slept.append(4.0)  # the duration of the response
         return Answer(b"", 503)
 
     organisation.before = before
@@ -377,7 +377,7 @@ SAYINGS = [
 
 
 @pytest.mark.parametrize(("answer", "error", "text"), SAYINGS)
-def test_errors_in_words(
+def test_errors_are_translated(
     crm: Salesforce, organisation: Organisation, answer: Answer, error: type[PipelineError], text: str
 ) -> None:
     organisation.before = lambda request: None if "oauth2" in request.path else answer
@@ -411,7 +411,7 @@ def test_errors_in_words(
         (Answer({"access_token": "t", "instance_url": "http://x"}), GateClosed, "without https"),
     ],
 )
-def test_refused_log_ins(
+def test_a_refused_login_says_why(
     crm: Salesforce, organisation: Organisation, answer: Answer, error: type[PipelineError], text: str
 ) -> None:
     organisation.before = lambda request: answer
@@ -421,14 +421,14 @@ def test_refused_log_ins(
     assert SECRET not in str(caught.value)
 
 
-def test_no_accounts_closes_the_gate(crm: Salesforce, organisation: Organisation) -> None:
+def test_a_crm_without_accounts_closes_the_gate(crm: Salesforce, organisation: Organisation) -> None:
     organisation.count = 0
     with pytest.raises(GateClosed, match="shows no accounts"):
         crm.probe()
 
 
 def test_the_probe_counts_nothing(crm: Salesforce, organisation: Organisation, server: Server) -> None:
-    """Salesforce takes minutes to count millions of accounts; a count that it gives up is no error."""
+    """Salesforce takes minutes to count millions of accounts; an aborted count is no error."""
     crm.probe()
     assert queries(server) == ["SELECT Id FROM Account LIMIT 1"]
     gives_up = Answer([{"errorCode": "QUERY_TIMEOUT"}], 400)
@@ -460,7 +460,7 @@ def test_jwt_bearer(server: Server, organisation: Organisation, tmp_path: Path) 
     }
 
 
-def test_jwt_key_that_is_none(server: Server, clock: TestClock, tmp_path: Path) -> None:
+def test_an_invalid_jwt_key_is_reported(server: Server, clock: TestClock, tmp_path: Path) -> None:
     file = tmp_path / "key.pem"
     file.write_text("no key")
     jwt_connection = partial(connected, server, clock, credentials=JwtBearer(file, "c", "u", server.address))
@@ -479,7 +479,7 @@ SOAP = (
 )
 
 
-def test_password_log_in(server: Server, organisation: Organisation, clock: TestClock) -> None:
+def test_password_login(server: Server, organisation: Organisation, clock: TestClock) -> None:
     result = (
         f"<loginResponse><result><serverUrl>{server.address}/services/Soap/u/59.0/00D</serverUrl>"
         f"<sessionId>{organisation.token}</sessionId></result></loginResponse>"
@@ -520,7 +520,9 @@ def test_missing_fields_are_named_with_their_settings(server: Server, clock: Tes
     assert str(missing["Gainsight_GSID"]).startswith("activity.gsid_field: ")
 
 
-def test_not_answering(server: Server, clock: TestClock, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_crm_says_why(
+    server: Server, clock: TestClock, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def reason(address: str) -> str:
         crm = Salesforce(ClientCredentials(address, "client", SECRET), AccountFieldMap(), [], clock)
         with pytest.raises(GateClosed) as caught:

@@ -1,4 +1,4 @@
-"""HubSpot against the sandbox's, which was written from HubSpot's documents by somebody else."""
+"""HubSpot against the sandbox, which was written independently from HubSpot's documentation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GSID = "gainsight_gsid"
 
 @dataclass
 class Sandbox:
-    """A running HubSpot, and the environment with which to call it."""
+    """A running HubSpot, and the environment variables to call it."""
 
     world: World
     switches: Switches
@@ -76,7 +76,7 @@ def live_truth(world: World) -> dict[str, dict[str, object]]:
     return live
 
 
-def test_every_account_as_it_is(sandbox: Sandbox) -> None:
+def test_reads_every_account_unchanged(sandbox: Sandbox) -> None:
     """Requirement G4."""
     merged = {
         key: row["merged_into"] for key, row in account_truth(sandbox.world)["hubspot"].items() if row["merged_into"]
@@ -112,7 +112,7 @@ def test_increments(sandbox: Sandbox) -> None:
         ]
 
 
-def test_the_gate(sandbox: Sandbox) -> None:
+def test_metrics_of_the_gate(sandbox: Sandbox) -> None:
     with connected(sandbox) as crm:
         sandbox.switches.crm_empty = True
         with pytest.raises(GateClosed, match="shows no companies"):

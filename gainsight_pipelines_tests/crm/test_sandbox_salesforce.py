@@ -1,4 +1,4 @@
-"""Salesforce against the sandbox's, which was written from Salesforce's documents by somebody else."""
+"""Salesforce against the sandbox, which was written independently from Salesforce's documentation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GSID = "Gainsight_GSID__c"
 
 @dataclass
 class Sandbox:
-    """A running Salesforce, and the environments with which to log in to it."""
+    """A running Salesforce, and the environment variables to log in to it."""
 
     address: str
     world: World
@@ -65,7 +65,7 @@ def sandbox(tls: ssl.SSLContext, authority: trustme.CA, secrets: SandboxSecrets,
         }
         yield Sandbox(address, world, switches, counters, environments)
     with warnings.catch_warnings():
-        # uvicorn ends its loop without waiting for the last TLS connections: their warnings would hit another test.
+        # uvicorn ends without waiting for the last TLS connections; their warnings would hit another test.
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
 
@@ -103,8 +103,8 @@ def truth(world: World) -> dict[str, dict[str, object]]:
 
 
 @pytest.mark.parametrize("way", ["client credentials", "jwt", "password"])
-def test_every_account_as_it_is(sandbox: Sandbox, way: str) -> None:
-    """Requirement G4: by each way to log in."""
+def test_reads_every_account_unchanged(sandbox: Sandbox, way: str) -> None:
+    """Requirement G4: with each kind of credentials."""
     with connected(sandbox, way) as crm:
         assert crm.organisation() == SALESFORCE_ORGANISATION
         live = sum(not row["deleted"] for row in truth(sandbox.world).values())
@@ -138,7 +138,7 @@ def test_increments(sandbox: Sandbox) -> None:
         }
 
 
-def test_tokens_that_expire_all_the_time(sandbox: Sandbox) -> None:
+def test_survives_constantly_expiring_tokens(sandbox: Sandbox) -> None:
     with connected(sandbox) as crm:
         sandbox.switches.token_lifetime_calls = 2
         read = {account.account_id for page in crm.changed_accounts(None) for account in page.accounts}
@@ -146,7 +146,7 @@ def test_tokens_that_expire_all_the_time(sandbox: Sandbox) -> None:
     assert sandbox.counters.calls["salesforce"]["token"] > 2
 
 
-def test_the_gate(sandbox: Sandbox) -> None:
+def test_metrics_of_the_gate(sandbox: Sandbox) -> None:
     with connected(sandbox) as crm:
         sandbox.switches.crm_empty = True
         with pytest.raises(GateClosed, match="shows no accounts"):
@@ -195,7 +195,7 @@ def test_the_gate(sandbox: Sandbox) -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("way", ["client credentials", "jwt"])
-def test_what_salesforce_says_to_a_log_in_is_said(
+def test_a_login_error_of_salesforce_is_explained(
     sandbox: Sandbox, way: str, said: tuple[str, str], error: type[PipelineError], words: str, todo: str
 ) -> None:
     sandbox.switches.crm_login_error = list(said)
@@ -221,7 +221,7 @@ def test_what_salesforce_says_to_a_log_in_is_said(
         ("SERVER_UNAVAILABLE", GateClosed, "is not available", "wait"),
     ],
 )
-def test_what_salesforce_says_to_a_password_is_said(
+def test_a_password_error_of_salesforce_is_explained(
     sandbox: Sandbox, code: str, error: type[PipelineError], words: str, todo: str
 ) -> None:
     sandbox.switches.crm_login_error = [code, "what it is"]
@@ -232,8 +232,8 @@ def test_what_salesforce_says_to_a_password_is_said(
     assert todo in caught.value.todo
 
 
-def test_all_credentials_that_are_set_are_proven(sandbox: Sandbox) -> None:
-    """One kind is used, and said; a wrong secret of another is not reported as working."""
+def test_every_kind_of_credentials_that_is_set_is_checked(sandbox: Sandbox) -> None:
+    """One kind is used and reported; a wrong secret of another is not reported as working."""
     every = sandbox.environments["client credentials"] | sandbox.environments["password"]
     with connected(sandbox, "jwt", **every) as crm:
         assert crm.login.startswith("the JWT key (SALESFORCE_JWT_KEY_FILE")

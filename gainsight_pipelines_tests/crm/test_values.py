@@ -55,7 +55,7 @@ def test_normalise_domain(website: str | None, domain: str | None) -> None:
 
 
 @given(st.text(max_size=60) | ADDRESSES)
-def test_a_domain_is_plain_and_stable(website: str) -> None:
+def test_a_normalised_domain_stays_the_same(website: str) -> None:
     domain = normalise_domain(website)
     if domain is not None:
         assert domain.isascii()
@@ -66,7 +66,7 @@ def test_a_domain_is_plain_and_stable(website: str) -> None:
         assert normalise_domain(f"https://www.{domain.upper()}:443/") == domain
 
 
-def test_values_are_read_as_gainsights_are() -> None:
+def test_values_are_parsed_as_gainsight_values_are() -> None:
     values = UnreadableValues()
     assert values.number("ARR__c", "1,200,300.5") == Decimal("1200300.5")
     assert values.day("Renewal__c", "1777593600000") == values.day("Renewal__c", "2026-05-01") == date(2026, 5, 1)
@@ -88,7 +88,7 @@ def test_text_or_none() -> None:
     assert text_or_none({"a": 1}) is None
 
 
-def test_unreadable_values_are_counted_and_told_once_without_the_value(caplog: pytest.LogCaptureFixture) -> None:
+def test_unreadable_values_are_counted_and_reported_once_without_the_value(caplog: pytest.LogCaptureFixture) -> None:
     values = UnreadableValues()
     with caplog.at_level(logging.WARNING):
         assert values.number("ARR__c", "12") == 12

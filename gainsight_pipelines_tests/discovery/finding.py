@@ -1,4 +1,4 @@
-"""Discovery on a sandbox, in this process: settings as a mapping, the sandbox's credentials, a moving clock."""
+"""Discovery on a sandbox, in this process: settings as a mapping, the sandbox's credentials, a movable clock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 
 @dataclass(slots=True)
 class Finding:
-    """Whom discovery talks to. `content` is the settings file, `environ` the environment; change both as you like."""
+    """The services that discovery calls. `content` (settings file) and `environ` (environment) can be changed."""
 
     sandbox: RunningSandbox
     folder: Path
@@ -39,7 +39,7 @@ class Finding:
 
     @property
     def catalog(self) -> Catalog:
-        """A new one, as another process has it: what is kept is on disk."""
+        """A new catalog, as in another process: only the disk cache is shared."""
         return Catalog(self.connections, DiskCache(self.folder / "discovery", self.clock))
 
     def gainsight_calls(self) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The catalog of pickers: names, types, fill; at most one call each, kept for minutes (M3, P3, W2)."""
+"""The catalog behind pickers: names, types, fill rates; at most one call each, cached for minutes (M3, P3, W2)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def finding(small_sandbox: RunningSandbox, tmp_path: Path) -> Iterator[Finding]:
         yield found
 
 
-def test_objects_by_one_call_and_kept_for_minutes(finding: Finding) -> None:
+def test_objects_cost_one_call_and_are_cached(finding: Finding) -> None:
     """Requirement W2."""
     objects = {one.name: one for one in finding.catalog.objects().objects}
     assert objects["product_usage__gc"].object_type == "CUSTOM"
@@ -39,7 +39,7 @@ def test_objects_by_one_call_and_kept_for_minutes(finding: Finding) -> None:
     assert finding.gainsight_calls() == {"list": 3}
 
 
-def test_fields_with_lookups_and_options(finding: Finding) -> None:
+def test_describes_fields_with_lookups_and_options(finding: Finding) -> None:
     schema = finding.catalog.fields("Company").schema
     assert schema.field("csm") == schema.fields["Csm"]
     assert schema.fields["Csm"].lookup_object == "gsuser"
@@ -49,7 +49,7 @@ def test_fields_with_lookups_and_options(finding: Finding) -> None:
 
 
 @pytest.mark.parametrize(("kind", "field"), [("salesforce", "Gainsight_GSID__c"), ("hubspot", "gainsight_gsid")])
-def test_crm_fields_and_their_fill(small_sandbox: RunningSandbox, tmp_path: Path, kind: str, field: str) -> None:
+def test_crm_fields_and_their_fill_rates(small_sandbox: RunningSandbox, tmp_path: Path, kind: str, field: str) -> None:
     with finding_on(small_sandbox, tmp_path, kind) as finding:
         found = finding.catalog.crm_fields()
         assert found.crm == kind
@@ -66,7 +66,7 @@ def test_crm_fields_and_their_fill(small_sandbox: RunningSandbox, tmp_path: Path
         assert small_sandbox.calls()["totals"].get("gainsight", 0) == 0
 
 
-def test_fill_of_an_object_is_one_query(finding: Finding) -> None:
+def test_fill_rates_of_an_object_cost_one_query(finding: Finding) -> None:
     fill = finding.catalog.fill("product_usage__gc")
     assert fill.sample > 50
     assert fill.share("Gsid") == 1
@@ -93,10 +93,10 @@ def test_a_large_tenant_costs_no_more_calls(finding: Finding) -> None:
         assert len({len(found.objects) for found in pool.map(lambda _: catalog.objects(is_fresh=True), range(8))}) == 1
     calls = finding.gainsight_calls()
     assert (calls["describe"], calls["query"]) == (1, 1)
-    assert calls["list"] <= 3  # those who waited for the lock take what the others were told
+    assert calls["list"] <= 3  # threads that waited for the lock use the others' result
 
 
-def test_nothing_is_waited_for(finding: Finding) -> None:
+def test_discovery_never_waits(finding: Finding) -> None:
     finding.sandbox.switch(rate_limit_next=1)
     with pytest.raises(RateLimited, match="API limit is used up"):
         finding.catalog.objects()
@@ -110,7 +110,7 @@ def test_nothing_is_waited_for(finding: Finding) -> None:
     assert finding.catalog.objects().objects
 
 
-def test_a_rejected_key_is_not_kept(finding: Finding) -> None:
+def test_a_rejected_key_is_not_cached(finding: Finding) -> None:
     good = finding.environ["GAINSIGHT_API_KEY"]
     finding.environ["GAINSIGHT_API_KEY"] = "no-key-of-anybody"
     catalog = finding.catalog
@@ -120,19 +120,19 @@ def test_a_rejected_key_is_not_kept(finding: Finding) -> None:
     assert catalog.objects().objects
 
 
-def test_an_object_that_is_not_there(finding: Finding) -> None:
+def test_an_unknown_object_is_reported(finding: Finding) -> None:
     with pytest.raises(UnknownObject, match="gainsight-pipelines objects"):
         finding.catalog.fields("survey_respons")
 
 
-def test_no_crm_is_needed_for_gainsights_names(finding: Finding) -> None:
+def test_gainsight_names_need_no_crm(finding: Finding) -> None:
     del finding.content["primary_crm"]
     assert finding.catalog.objects().objects
     with pytest.raises(GateClosed, match=r"primary_crm\.kind"):
         finding.catalog.crm_fields()
 
 
-def test_what_is_kept_is_private_and_holds_no_secret(finding: Finding) -> None:
+def test_the_cache_is_private_and_contains_no_secret(finding: Finding) -> None:
     finding.catalog.objects()
     finding.catalog.fill("company")
     finding.catalog.crm_fill()
@@ -149,7 +149,7 @@ def test_what_is_kept_is_private_and_holds_no_secret(finding: Finding) -> None:
     assert not list(folder.iterdir())
 
 
-def test_a_damaged_cache_is_asked_anew(finding: Finding) -> None:
+def test_a_damaged_cache_entry_is_read_again(finding: Finding) -> None:
     finding.catalog.objects()
     for file in (finding.folder / "discovery").iterdir():
         file.write_text("{")
@@ -166,14 +166,14 @@ def test_a_damaged_cache_is_asked_anew(finding: Finding) -> None:
         ("*usage?_gc", "product_usage__gc"),
     ],
 )
-def test_patterns(finding: Finding, pattern: str, expected: str) -> None:
+def test_names_match_patterns(finding: Finding, pattern: str, expected: str) -> None:
     found = [one.name for one in matching_names(finding.catalog.objects().objects, pattern)]
     assert expected in found
     assert "company" not in found
 
 
 @pytest.mark.parametrize("kind", ["salesforce", "hubspot"])
-def test_a_slow_crm_is_not_waited_for(small_sandbox: RunningSandbox, tmp_path: Path, kind: str) -> None:
+def test_a_slow_crm_ends_at_the_timeout(small_sandbox: RunningSandbox, tmp_path: Path, kind: str) -> None:
     with finding_on(small_sandbox, tmp_path, kind) as finding:
         catalog = finding.catalog
         catalog.connections = replace(catalog.connections, answer_seconds=0.5)
@@ -184,8 +184,8 @@ def test_a_slow_crm_is_not_waited_for(small_sandbox: RunningSandbox, tmp_path: P
         assert catalog.crm_fields().fields
 
 
-def test_a_question_under_way_keeps_its_tenant(finding: Finding) -> None:
-    """Other settings that come while it is asked must not put their answer in its place."""
+def test_a_running_call_keeps_its_tenant(finding: Finding) -> None:
+    """If the settings change during a call, its result must not be stored for the new ones."""
     catalog = finding.catalog
     finding.sandbox.switch(gainsight_delay=1)
     with ThreadPoolExecutor(1) as pool:

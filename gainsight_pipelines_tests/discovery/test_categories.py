@@ -24,16 +24,16 @@ def finding(small_sandbox: RunningSandbox, tmp_path: Path) -> Iterator[Finding]:
 
 
 def impatient(finding: Finding, **options: Any) -> CategorySample:
-    """A sample that waits a second, not 25."""
+    """A sample with a time limit of one second instead of 25."""
     return sample_categories(finding.catalog, answer_seconds=1.0, **options)
 
 
 def targets(finding: Finding) -> list[int]:
-    """How many activities were asked for, call by call."""
+    """The number of activities requested by each call."""
     return [one["body"]["limit"] for one in finding.sandbox.gainsight_requests() if "/query/" in one["path"]]
 
 
-def test_categories_of_the_sample_with_types(finding: Finding) -> None:
+def test_a_sample_gives_categories_with_types(finding: Finding) -> None:
     """Requirement T4."""
     sample = impatient(finding)
     assert (sample.sampled, sample.target, sample.smaller_target, sample.slow) == (300, 1000, 800, ())
@@ -50,7 +50,7 @@ def test_categories_of_the_sample_with_types(finding: Finding) -> None:
     assert {category_key(one.name): one.count for one in sample.categories} == dict(truth)
 
 
-def test_kept_for_minutes_and_mapped_by_the_settings_as_they_are(finding: Finding) -> None:
+def test_samples_are_cached_and_mapped_by_the_current_settings(finding: Finding) -> None:
     assert "Onboarding Call" in [one.name for one in impatient(finding).unmapped]
     finding.content["activity"]["reporting_categories"] = {"onboarding  CALL": "MEETING"}
     again = impatient(finding)
@@ -61,20 +61,20 @@ def test_kept_for_minutes_and_mapped_by_the_settings_as_they_are(finding: Findin
     assert len(targets(finding)) == 2
 
 
-def test_a_slow_tenant_is_asked_for_less(finding: Finding) -> None:
+def test_a_slow_tenant_gets_smaller_samples(finding: Finding) -> None:
     """Requirement T3."""
     finding.sandbox.switch(slow_above=500)
     said: list[str] = []
     sample = impatient(finding, say=said.append)
     assert (sample.target, sample.slow, sample.smaller_target) == (500, (1000, 800), 250)
     assert targets(finding)[-1] == 500
-    assert any("No answer within 1 s" in sentence for sentence in said)
+    assert any("No response within 1 s" in sentence for sentence in said)
 
 
-def test_resample_steps_down_further(finding: Finding) -> None:
+def test_resample_uses_smaller_samples(finding: Finding) -> None:
     """Requirement T3."""
     finding.sandbox.switch(slow_above=100)
-    with pytest.raises(SlowAnswer, match=r"samples of 1,000, 800, 500 activities .* goes on with 250"):
+    with pytest.raises(SlowAnswer, match=r"samples of 1,000, 800, 500 activities .* continues with 250"):
         impatient(finding)
     sample = impatient(finding, resample=True)
     assert (sample.target, sample.sampled, sample.slow, sample.smaller_target) == (100, 100, (250,), 50)
@@ -94,7 +94,7 @@ def test_categories_behind_a_picklist(finding: Finding) -> None:
     assert {one.name for one in impatient(finding).categories} == {"Email", "Board Dinner"}
 
 
-def test_no_such_field(finding: Finding) -> None:
+def test_a_timeline_without_categories_is_reported(finding: Finding) -> None:
     gone = {"fieldName": "ReportingCategory", "gone": True}
     finding.sandbox.edit({"object": "activity_timeline", "action": "describe", "field": gone})
     with pytest.raises(PermanentError, match="no field ReportingCategory"):
@@ -118,7 +118,7 @@ def test_no_such_field(finding: Finding) -> None:
         ("Übergabe", "TYPE_MANUAL"),
     ],
 )
-def test_suggestions(category: str, kind: str) -> None:
+def test_types_are_suggested_by_name(category: str, kind: str) -> None:
     suggested, why = suggested_type(category)
     assert suggested == kind
     assert why

@@ -34,10 +34,8 @@ def accounts_by_number(sandbox: RunningSandbox, kind: str) -> dict[int, str]:
 
 
 @pytest.mark.parametrize("kind", ["salesforce", "hubspot"])
-def test_every_company_leads_where_a_pull_would_put_it(
-    small_sandbox: RunningSandbox, tmp_path: Path, kind: str
-) -> None:
-    """Deleted and merged accounts, ids of 15 characters, ambiguous GSIDs: all of it asked of the CRM by few calls."""
+def test_every_company_matches_as_in_a_pull(small_sandbox: RunningSandbox, tmp_path: Path, kind: str) -> None:
+    """Deleted and merged accounts, ids of 15 characters, ambiguous GSIDs: all found with few CRM calls."""
     with finding_on(small_sandbox, tmp_path, kind) as finding:
         field = crm_id_field(finding.catalog, finding.settings)
         assert field is not None
@@ -49,7 +47,7 @@ def test_every_company_leads_where_a_pull_would_put_it(
             records = client.query("company", Query(("Gsid", field))).records
             keys = keys_of(records, CompanyFields("Gsid", field), field, client)
             found = find_links(crm, gsid_field, keys)
-            # Only a pull, which reads all accounts, finds a GSID with blanks around it.
+            # Only a pull, which reads all accounts, finds a GSID with surrounding blanks.
             values = [str(one[gsid_field] or "") for one in crm.sample_accounts(200)]
         blank = {value.strip() for value in values if value != value.strip()}
         assert len(blank) < 5
@@ -65,7 +63,7 @@ def test_every_company_leads_where_a_pull_would_put_it(
         assert finding.gainsight_calls()["query"] == 1
 
 
-def test_surveys_side_by_side(finding: Finding) -> None:
+def test_previews_surveys_with_their_field_mappings(finding: Finding) -> None:
     """Requirement W4: how many a filter matches, and samples."""
     found = preview(finding.catalog, "survey_survey_response", document=HIGH_SCORES, size=50)
     assert (found.object_name, found.pull, found.filter) == ("survey_response", "survey_survey_response", HIGH_SCORES)
@@ -81,7 +79,7 @@ def test_surveys_side_by_side(finding: Finding) -> None:
         assert (record.account_name is None) == (account is None)
 
 
-def test_a_pulls_own_window(finding: Finding) -> None:
+def test_a_preview_uses_the_pulls_own_window(finding: Finding) -> None:
     found = preview(finding.catalog, "survey_survey_response")
     assert found.since is not None and found.filter is not None
     assert found.filter["conditions"][0]["name"] == "RespondedDate"
@@ -106,21 +104,21 @@ def test_rows_have_the_types_that_a_downstream_asset_gets(finding: Finding) -> N
     assert preview(finding.catalog, "gsuser", size=1).frame().empty
 
 
-def test_an_object_of_no_pull_is_shown_raw(finding: Finding) -> None:
+def test_an_object_without_a_pull_is_shown_raw(finding: Finding) -> None:
     found = preview(finding.catalog, "gsuser", size=2)
     assert found.pull is None
     assert len(found.records) == 2
     assert all(record.raw["Email"] and not record.rows for record in found.records)
 
 
-def test_without_a_crm_there_is_a_note_in_place_of_accounts(finding: Finding) -> None:
+def test_without_a_crm_a_note_replaces_the_accounts(finding: Finding) -> None:
     finding.sandbox.switch(crm_down=True)
     found = preview(finding.catalog, "company", size=2)
     assert all(record.rows and record.link is None for record in found.records)
     assert "Salesforce" in found.notes[0]
 
 
-def test_pages_that_a_tenant_caps_are_no_exact_count(finding: Finding) -> None:
+def test_capped_pages_give_no_exact_count(finding: Finding) -> None:
     schema = finding.catalog.fields("activity_timeline").schema
     with closing(finding.connections.gainsight()) as client:
         assert str(count_matches(client, schema)) == "300"
@@ -143,19 +141,19 @@ def test_pages_that_a_tenant_caps_are_no_exact_count(finding: Finding) -> None:
         ),
     ],
 )
-def test_a_wrong_filter_is_told_where(finding: Finding, document: Any, parts: str) -> None:
+def test_an_invalid_filter_is_reported_with_its_place(finding: Finding, document: Any, parts: str) -> None:
     with pytest.raises(SettingsError, match=parts):
         preview(finding.catalog, "survey_response", document=document)
     assert finding.gainsight_calls().get("query", 0) == 0
 
 
-def test_nothing_is_kept_of_records(finding: Finding) -> None:
+def test_previews_cache_no_records(finding: Finding) -> None:
     found = preview(finding.catalog, "company", size=5)
     kept = "".join(file.read_text() for file in (finding.folder / "discovery").iterdir())
     assert not [record for record in found.records if record.raw["Name"] in kept]
 
 
-def test_fields_that_the_tenant_refuses_are_left_out(finding: Finding) -> None:
+def test_refused_fields_are_left_out_of_previews(finding: Finding) -> None:
     finding.sandbox.switch(unreadable_fields=["company.Region__gc", "company.Seats__gc"])
     found = preview(finding.catalog, "company", size=1)
     assert len(found.notes) == 2

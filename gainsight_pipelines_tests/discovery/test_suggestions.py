@@ -1,4 +1,4 @@
-"""Ready answers: which name a setting most likely means, and which it never does."""
+"""Suggested answers: the name that a setting most likely means, and names that are never suggested."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_gsid_fields_by_name_and_label_of_fitting_type() -> None:
     assert suggestions.gsid_fields(fields) == ["GS__c", "Ext_Id__c"]
 
 
-def test_arr_is_never_the_accounts_own_revenue() -> None:
+def test_arr_is_never_the_accounts_own_annual_revenue() -> None:
     fields = account_fields(
         ("AnnualRevenue", "Annual Revenue", "currency"),
         ("Carrier__c", "Carrier", "currency"),
@@ -38,7 +38,7 @@ def test_arr_is_never_the_accounts_own_revenue() -> None:
     assert suggestions.arr_fields(fields) == ["ARR__c", "annual_recurring_revenue"]
 
 
-def test_renewal_dates_are_those_to_come() -> None:
+def test_renewal_dates_are_future_ones() -> None:
     fields = account_fields(
         ("Last_Renewal_Date__c", "Last Renewal Date", "date"),
         ("Contract_Renewal__c", "Contract Renewal", "date"),
@@ -48,7 +48,7 @@ def test_renewal_dates_are_those_to_come() -> None:
     assert suggestions.renewal_date_fields(fields) == ["Renewal_Date__c", "Contract_Renewal__c"]
 
 
-def test_the_company_field_is_asked_for_only_where_the_usual_one_is_missing() -> None:
+def test_a_company_field_is_suggested_only_if_the_usual_one_is_missing() -> None:
     usual = Field("SfdcAccountId", "SFDC Account Id", "SFDCID")
     other = Field("Account__gc", "Account", "SFDCID")
     hubspot = Field("HubSpot_Company_ID__gc", "HubSpot Company ID", "STRING")
@@ -57,7 +57,7 @@ def test_the_company_field_is_asked_for_only_where_the_usual_one_is_missing() ->
     assert suggestions.crm_id_fields(schema(usual, other, hubspot), "hubspot") == ["HubSpot_Company_ID__gc"]
 
 
-def test_survey_objects_are_those_with_responses() -> None:
+def test_survey_objects_are_those_that_hold_responses() -> None:
     names = ("nps_survey__gc", "survey_question__gc", "survey_participant", "csat__gc", "company")
     custom = [ObjectInfo(name, name, "CUSTOM") for name in names]
     assert suggestions.survey_objects(custom) == ["nps_survey__gc", "csat__gc"]
@@ -99,6 +99,6 @@ def test_wide_usage_rows_have_no_aggregate() -> None:
     )
 
 
-def test_dates_of_observation_come_first() -> None:
+def test_observation_dates_come_first() -> None:
     fields = [Field("Created__gc", "x", "DATE"), Field("Week_Timestamp__gc", "x", "DATETIME")]
     assert suggestions.observed_at_fields(schema(*fields)) == ["Week_Timestamp__gc", "Created__gc"]

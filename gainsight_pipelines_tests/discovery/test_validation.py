@@ -56,11 +56,12 @@ def find(found: list[Check], section: str, name: str) -> Check:
     return next(check for check in found if (check.section, check.name) == (section, name))
 
 
-# -- all is well ------------------------------------------------------------------------------------------------------
+# -- a healthy tenant
+# ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["salesforce", "hubspot"])
-def test_everything_passes(sandbox: RunningSandbox, tmp_path: Path, kind: str) -> None:
+def test_a_healthy_tenant_passes_every_check(sandbox: RunningSandbox, tmp_path: Path, kind: str) -> None:
     with finding_on(sandbox, tmp_path, kind) as finding:
         found = checks(finding)
         assert passed(found), [check for check in found if check.outcome is not Outcome.PASSED]
@@ -73,15 +74,15 @@ def test_everything_passes(sandbox: RunningSandbox, tmp_path: Path, kind: str) -
         links = find(found, "matching", "sample").facts["links"]
         truth = sandbox.truth()["records"]["company"].values()
         by_method = [one["method"][kind] if one["account"] is not None else one["reason"] for one in truth]
-        # A GSID with blanks around it is found by a pull alone.
+        # Only a pull finds a GSID with surrounding blanks.
         assert links["direct"] == by_method.count("direct")
         assert by_method.count("gsid_field") - 2 <= links["gsid_field"] <= by_method.count("gsid_field")
         assert "read only what has changed" in find(found, "habits", "meaning").text
-        # A few small calls, and no record is stored or kept anywhere.
+        # A few small calls, and no record is stored or cached.
         assert sandbox.calls()["totals"]["gainsight"] < 32
 
 
-def test_the_cache_has_afterwards_what_was_found(finding: Finding) -> None:
+def test_validation_updates_the_cache(finding: Finding) -> None:
     checks(finding)
     before = finding.sandbox.calls()["totals"]
     assert finding.catalog.objects().objects
@@ -105,39 +106,39 @@ def test_the_cache_has_afterwards_what_was_found(finding: Finding) -> None:
         ("other_api", "is another service"),
     ],
 )
-def test_what_answers_in_gainsights_place(finding: Finding, front: str, words: str) -> None:
+def test_other_servers_at_the_base_url_are_recognised(finding: Finding, front: str, words: str) -> None:
     finding.sandbox.switch(front=front)
     found = checks(finding)
     failed = [check for check in found if check.outcome is Outcome.FAILED]
     assert [(check.section, check.name) for check in failed] == [("gainsight", "address")]
     assert words in failed[0].text
     assert failed[0].todo
-    # The CRM is looked at all the same, what needs Gainsight isn't; and the key went nowhere.
+    # The CRM is still checked, what needs Gainsight is not; and the key was sent nowhere.
     assert find(found, "primary_crm", "accounts").outcome is Outcome.PASSED
     assert find(found, "company", "company").outcome is Outcome.SKIPPED
     assert finding.sandbox.calls()["totals"]["gainsight"] == 1
 
 
-def test_gainsight_behind_its_gateway_is_down(finding: Finding) -> None:
+def test_a_gateway_without_gainsight_is_reported(finding: Finding) -> None:
     finding.sandbox.switch(gainsight_down=True)
     assert "Gainsight behind it doesn't (HTTP 503)" in only_failure(finding, "gainsight").text
 
 
-def test_a_host_that_does_not_exist(finding: Finding) -> None:
+def test_an_unknown_host_is_reported(finding: Finding) -> None:
     finding.content["gainsight"]["base_url"] = "https://no-such-tenant.invalid"
     found = only_failure(finding, "gainsight")
     assert "no-such-tenant.invalid" in found.text
     assert "Check" in found.todo
 
 
-def test_nothing_listens_there(finding: Finding) -> None:
+def test_a_refused_connection_is_reported(finding: Finding) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         finding.content["gainsight"]["base_url"] = f"http://127.0.0.1:{taken.getsockname()[1]}"
         assert "refuses connections" in only_failure(finding, "gainsight").text
 
 
-def test_a_certificate_that_nobody_knows(finding: Finding, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_untrusted_certificate_is_reported(finding: Finding, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     finding.content["gainsight"]["base_url"] = finding.sandbox.urls["salesforce"]
     found = only_failure(finding, "gainsight")
@@ -148,7 +149,7 @@ def test_a_certificate_that_nobody_knows(finding: Finding, monkeypatch: pytest.M
 # -- the key ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_wrong_key(finding: Finding) -> None:
+def test_a_wrong_key_is_reported(finding: Finding) -> None:
     finding.environ["GAINSIGHT_API_KEY"] = "key-of-nobody"
     found = only_failure(finding)
     assert (found.section, found.name) == ("gainsight", "key")
@@ -156,7 +157,7 @@ def test_a_wrong_key(finding: Finding) -> None:
     assert "key-of-nobody" not in str(found)
 
 
-def test_no_key(finding: Finding) -> None:
+def test_a_missing_key_is_reported(finding: Finding) -> None:
     del finding.environ["GAINSIGHT_API_KEY"]
     assert "GAINSIGHT_API_KEY is not set" in only_failure(finding).text
 
@@ -168,7 +169,7 @@ def test_an_ip_address_that_is_not_on_the_allow_list_is_reported(finding: Findin
     assert "allow-list" in found.todo
 
 
-def test_the_minutes_calls_are_used_up(finding: Finding) -> None:
+def test_a_used_up_minute_quota_is_reported(finding: Finding) -> None:
     finding.sandbox.switch(rate_limit_next=2)
     assert "limit is used up" in only_failure(finding, "gainsight").text
 
@@ -176,7 +177,7 @@ def test_the_minutes_calls_are_used_up(finding: Finding) -> None:
 # -- the CRM ----------------------------------------------------------------------------------------------------------
 
 
-def test_no_crm(finding: Finding) -> None:
+def test_a_missing_crm_is_reported(finding: Finding) -> None:
     del finding.content["primary_crm"]
     found = only_failure(finding, *FIRST_TWO)
     assert (found.section, "No primary CRM is connected" in found.text) == ("primary_crm", True)
@@ -190,7 +191,7 @@ def test_no_crm(finding: Finding) -> None:
         ({"crm_empty": True}, "shows no accounts"),
     ],
 )
-def test_a_crm_that_does_not_serve(finding: Finding, switch: dict[str, Any], words: str) -> None:
+def test_an_unavailable_crm_is_reported(finding: Finding, switch: dict[str, Any], words: str) -> None:
     finding.sandbox.switch(**switch)
     found = checks(finding)
     failed = [check for check in found if check.outcome is Outcome.FAILED]
@@ -200,12 +201,12 @@ def test_a_crm_that_does_not_serve(finding: Finding, switch: dict[str, Any], wor
     assert find(found, "matching", "sample").outcome is Outcome.SKIPPED
 
 
-def test_a_wrong_client_secret_beside_a_working_key(finding: Finding) -> None:
-    """The JWT key is used; what doesn't work is said all the same, so that nobody keeps it for working."""
+def test_a_wrong_client_secret_beside_a_working_key_is_reported(finding: Finding) -> None:
+    """The JWT key is used; credentials that do not work are reported even if unused."""
     finding.environ |= finding.sandbox.env_of("jwt")
     found = checks(finding, ("primary_crm",))
     assert passed(found), found
-    assert "Logged in by the JWT key" in find(found, "primary_crm", "accounts").text
+    assert "Logged in with the JWT key" in find(found, "primary_crm", "accounts").text
     finding.environ["SALESFORCE_CLIENT_SECRET"] = "wrong"
     wrong = only_failure(finding, "primary_crm")
     assert (wrong.name, "wrong client secret" in wrong.text) == ("client_credentials", True)
@@ -213,8 +214,8 @@ def test_a_wrong_client_secret_beside_a_working_key(finding: Finding) -> None:
     assert "unset" in wrong.todo
 
 
-def test_a_token_without_the_scope_for_owners(sandbox: RunningSandbox, tmp_path: Path) -> None:
-    """A pull fails on it, as soon as there is an account."""
+def test_a_token_without_the_scope_for_owners_is_reported(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    """A pull fails on it as soon as there is an account."""
     with finding_on(sandbox, tmp_path, "hubspot") as finding:
         assert find(checks(finding, ("primary_crm",)), "primary_crm", "owners").outcome is Outcome.PASSED
         sandbox.switch(hubspot_owners_scope=False)
@@ -223,7 +224,7 @@ def test_a_token_without_the_scope_for_owners(sandbox: RunningSandbox, tmp_path:
         assert "crm.objects.owners.read" in found.text
 
 
-def test_a_gsid_field_that_is_not_there(finding: Finding) -> None:
+def test_a_missing_gsid_field_is_reported(finding: Finding) -> None:
     finding.content["activity"]["gsid_field"] = "Gainsight_GSDI__c"
     found = only_failure(finding)
     assert (found.section, found.name) == ("activity", "gsid_field")
@@ -240,7 +241,9 @@ def test_a_gsid_field_that_is_not_there(finding: Finding) -> None:
         (("primary_crm", "fields", "domain"), "Webpage__c", "doesn't have"),
     ],
 )
-def test_account_fields_that_do_not_fit(finding: Finding, place: tuple[str, ...], field: str, words: str) -> None:
+def test_account_fields_of_the_wrong_type_are_reported(
+    finding: Finding, place: tuple[str, ...], field: str, words: str
+) -> None:
     inner = finding.content
     for key in place[:-1]:
         inner = inner[key]
@@ -250,15 +253,15 @@ def test_account_fields_that_do_not_fit(finding: Finding, place: tuple[str, ...]
     assert ".".join(place) in found.text
 
 
-def test_a_gsid_field_that_nobody_has_filled(finding: Finding) -> None:
+def test_an_empty_gsid_field_is_reported(finding: Finding) -> None:
     finding.content["common"]["gsid_field"] = "AccountSource"
     found = find(checks(finding, FIRST_TWO), "common", "gsid_field")
     assert found.outcome is Outcome.WARNING
     assert "is filled for 0 of" in found.text
 
 
-def test_a_gsid_field_that_is_a_long_text_area(finding: Finding) -> None:
-    """Salesforce filters by none; a pull reads it all the same, so a sample is read here too."""
+def test_a_long_text_area_works_as_gsid_field(finding: Finding) -> None:
+    """Salesforce cannot filter by long text areas, but a pull reads them; so a sample is read here too."""
     truth = finding.sandbox.truth()["records"]["company"].values()
     by_field = sum(one["account"] is not None and one["method"]["salesforce"] == "gsid_field" for one in truth)
     finding.sandbox.switch(crm_long_texts=["Gainsight_GSID__c"])
@@ -268,13 +271,13 @@ def test_a_gsid_field_that_is_a_long_text_area(finding: Finding) -> None:
     live = find(found, "primary_crm", "accounts").facts["accounts"]
     assert field.facts["accounts"] == live
     assert 0 < field.facts["filled"] < live
-    assert "that were looked at" in field.text
+    assert "sampled accounts" in field.text
     matched = find(found, "matching", "sample")
     assert matched.facts["links"]["gsid_field"] == by_field
-    assert "newest were looked at" in matched.text
+    assert "newest were searched" in matched.text
 
 
-def test_no_gsid_field_at_all(finding: Finding) -> None:
+def test_no_gsid_field_is_a_warning(finding: Finding) -> None:
     finding.content["common"]["gsid_field"] = None
     found = find(checks(finding, FIRST_TWO), "common", "gsid_field")
     assert found.outcome is Outcome.WARNING
@@ -284,31 +287,31 @@ def test_no_gsid_field_at_all(finding: Finding) -> None:
 # -- objects, fields and filters --------------------------------------------------------------------------------------
 
 
-def test_a_broken_section_leaves_the_others_alone(finding: Finding) -> None:
+def test_an_invalid_section_does_not_affect_others(finding: Finding) -> None:
     finding.content["surveys"]["lookback_days"] = 90
     found = only_failure(finding)
     assert (found.section, found.name) == ("surveys", "settings")
     assert "90" in found.text
 
 
-def test_an_object_that_is_not_there(finding: Finding) -> None:
+def test_an_unknown_object_is_reported(finding: Finding) -> None:
     finding.content["product_usage"]["object"] = "product_usages__gc"
     found = only_failure(finding, *PULLS)
     assert "no object `product_usages__gc`" in found.text
     assert "Did you mean product_usage__gc" in found.todo
 
 
-def test_an_object_that_may_not_be_read(finding: Finding) -> None:
+def test_an_object_without_read_permission_is_reported(finding: Finding) -> None:
     finding.content["product_usage"]["object"] = "email_raw_events"
     assert "not readable" in only_failure(finding, *PULLS).text
 
 
-def test_an_object_that_the_tenant_cannot_read(finding: Finding) -> None:
+def test_an_object_listed_as_unreadable_is_reported(finding: Finding) -> None:
     finding.sandbox.switch(broken_objects=["survey_response"])
     assert "HTTP 500" in only_failure(finding, *PULLS).text
 
 
-def test_a_field_that_is_not_there(finding: Finding) -> None:
+def test_a_missing_field_is_reported(finding: Finding) -> None:
     finding.content["product_usage"]["aggregate"]["metric_name_field"] = "MetricNam__gc"
     found = only_failure(finding, *PULLS)
     assert "product_usage.aggregate.metric_name_field" in found.text
@@ -322,20 +325,20 @@ def test_a_field_that_is_not_there(finding: Finding) -> None:
         ({"company_field": "MetricValue__gc"}, "`product_usage.company_field`.*lookup on company"),
     ],
 )
-def test_fields_of_another_type(finding: Finding, values: dict[str, Any], words: str) -> None:
+def test_fields_of_the_wrong_type_are_reported(finding: Finding, values: dict[str, Any], words: str) -> None:
     finding.content["product_usage"] |= values
     found = only_failure(finding, *PULLS)
     assert re.search(words, found.text), found
 
 
-def test_a_field_that_the_tenant_refuses_is_left_out(finding: Finding) -> None:
+def test_a_refused_field_is_left_out_with_a_warning(finding: Finding) -> None:
     finding.sandbox.switch(unreadable_fields=["survey_response.Region__gc", "survey_response.Channel__gc"])
     found = [check for check in checks(finding, PULLS) if check.section == "surveys"]
     assert [check.outcome for check in found] == [Outcome.WARNING, Outcome.PASSED]
     assert set(found[0].facts["refused"]) == {"Region__gc", "Channel__gc"}
 
 
-def test_records_that_name_no_company(finding: Finding) -> None:
+def test_records_without_a_company_are_reported(finding: Finding) -> None:
     blank = {"fieldName": "Blank__gc", "dataType": "STRING"}
     finding.sandbox.edit({"object": "survey_response", "action": "describe", "field": blank})
     finding.content["surveys"]["objects"][0]["company_field"] = "Blank__gc"
@@ -352,7 +355,7 @@ def with_filter(finding: Finding, expression: str, *names: str) -> None:
     finding.content["surveys"]["filter"] = {"conditions": conditions, "expression": expression}
 
 
-def test_a_filter_with_its_match_count(finding: Finding) -> None:
+def test_a_filter_is_checked_with_its_match_count(finding: Finding) -> None:
     with_filter(finding, "A", "NPSScore")
     found = find(checks(finding, PULLS), "surveys", "survey_survey_response")
     assert found.outcome is Outcome.PASSED
@@ -360,21 +363,21 @@ def test_a_filter_with_its_match_count(finding: Finding) -> None:
     assert f"the filter matches {found.facts['matches']['count']} records" in found.text
 
 
-def test_a_filter_on_a_field_that_is_not_there(finding: Finding) -> None:
+def test_a_filter_on_a_missing_field_is_reported(finding: Finding) -> None:
     with_filter(finding, "A", "NPSScor")
     found = only_failure(finding, *PULLS)
     assert "surveys.filter.conditions[0].name" in found.text
     assert "NPSScore" in found.todo
 
 
-def test_a_filter_that_the_tenant_refuses(finding: Finding) -> None:
+def test_a_refused_filter_is_reported(finding: Finding) -> None:
     finding.sandbox.switch(parentheses_refused=True)
     with_filter(finding, "(A OR B) AND C", "NPSScore", "CSATScore", "Answered_Questions__gc")
     found = [check for check in checks(finding, PULLS) if check.outcome is Outcome.FAILED]
     assert [check.section for check in found] == ["surveys"]
 
 
-def test_a_filter_that_matches_nothing(finding: Finding) -> None:
+def test_a_filter_that_matches_nothing_is_a_warning(finding: Finding) -> None:
     with_filter(finding, "A", "NPSScore")
     finding.content["surveys"]["filter"]["conditions"][0]["value"] = [999]
     found = find(checks(finding, PULLS), "surveys", "survey_survey_response")
@@ -382,14 +385,14 @@ def test_a_filter_that_matches_nothing(finding: Finding) -> None:
     assert "the filter matches none" in found.text
 
 
-def test_nothing_would_be_matched(finding: Finding) -> None:
+def test_a_sample_without_matches_is_a_warning(finding: Finding) -> None:
     finding.content["company"]["crm_id_field"] = "Region__gc"
     finding.content["common"]["gsid_field"] = "AccountNumber"
     found = only_failure(finding, "gainsight", "primary_crm", "matching")
     assert (found.section, "100% not" in found.text) == ("matching", True)
 
 
-def test_a_company_field_that_is_not_there_for_matching(finding: Finding) -> None:
+def test_a_missing_crm_id_field_is_reported(finding: Finding) -> None:
     finding.content["company"]["crm_id_field"] = "SfdcAcountId"
     found = checks(finding, ("gainsight", "primary_crm", "pulls", "matching"))
     failed = [check for check in found if check.outcome is Outcome.FAILED]
@@ -417,7 +420,7 @@ def test_a_new_database_is_migrated_and_calls_are_counted(finding: Finding, data
     assert find(again, "gainsight", "quota").facts["used_today"] == 1
 
 
-def test_the_minutes_share_is_waited_for_and_said(finding: Finding, database_url: str) -> None:
+def test_waiting_for_the_minute_quota_is_reported(finding: Finding, database_url: str) -> None:
     finding.content["gainsight"]["quota_share"] = 0.02
     said: list[str] = []
     found = list(
@@ -429,7 +432,7 @@ def test_the_minutes_share_is_waited_for_and_said(finding: Finding, database_url
     assert "this minute's share of Gainsight's API quota is used up" in said[0]
 
 
-def test_the_days_share_is_used_up(finding: Finding, database_url: str) -> None:
+def test_a_used_up_daily_share_is_reported(finding: Finding, database_url: str) -> None:
     finding.content["gainsight"]["quota_share"] = 0.00002
     database_checks(finding, database_url, "gainsight")
     found = database_checks(finding, database_url, "gainsight")
@@ -439,7 +442,7 @@ def test_the_days_share_is_used_up(finding: Finding, database_url: str) -> None:
     assert passed(database_checks(finding, database_url))
 
 
-def test_a_database_that_is_not_there(finding: Finding) -> None:
+def test_an_unreachable_database_is_reported(finding: Finding) -> None:
     found = database_checks(finding, "postgresql://nobody:hidden@127.0.0.1:1/none", "gainsight")
     failed = find(found, "database", "reachable")
     assert failed.outcome is Outcome.FAILED
@@ -448,14 +451,14 @@ def test_a_database_that_is_not_there(finding: Finding) -> None:
     assert find(found, "gainsight", "key").outcome is Outcome.PASSED
 
 
-def test_a_newer_database(finding: Finding, database_url: str) -> None:
+def test_a_newer_database_is_reported(finding: Finding, database_url: str) -> None:
     database_checks(finding, database_url)
     with Store(database_url).connect("test") as connection:
         connection.execute("UPDATE schema_version SET version_num = '9999'")
     assert "newer" in find(database_checks(finding, database_url), "database", "reachable").text
 
 
-def test_a_role_that_may_not_migrate(finding: Finding, postgres_server: EmbeddedServer) -> None:
+def test_a_role_without_migration_rights_is_reported(finding: Finding, postgres_server: EmbeddedServer) -> None:
     with fresh_database(postgres_server) as name:
         url = postgres_server.url(name)
         role = f"reader_{name}"
@@ -479,7 +482,7 @@ def test_a_role_that_may_not_migrate(finding: Finding, postgres_server: Embedded
         (("127.0.0.1", "hubspot", "17"), "primary_crm", "hubspot 17"),
     ],
 )
-def test_another_tenants_database(
+def test_another_tenants_database_is_reported(
     finding: Finding, database_url: str, holder: tuple[str, str, str], part: str, words: str
 ) -> None:
     database_checks(finding, database_url)
@@ -494,7 +497,7 @@ def test_another_tenants_database(
 # -- the docs ---------------------------------------------------------------------------------------------------------
 
 
-def test_each_check_has_its_row_in_the_docs() -> None:
+def test_each_check_is_documented() -> None:
     root = Path(__file__).parents[2]
     source = (root / "gainsight_pipelines" / "discovery" / "validation.py").read_text("utf-8")
     places = set(re.findall(r'(?:Check|_failed)\(\s*"(\w+)",\s*"(\w+)"', source))

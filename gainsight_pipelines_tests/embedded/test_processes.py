@@ -1,4 +1,4 @@
-"""Groups of real processes: whatever ends, nothing stays behind."""
+"""Process groups with real processes: whatever ends first, no process is left."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from gainsight_pipelines.embedded.processes import ProcessGroup
 from gainsight_pipelines_tests.waiting import is_alive, wait_until
 
-# A child that starts a grandchild in a session of its own, with TERM ignored or an empty environment where asked for.
+# A child that starts a grandchild in its own session, on request with TERM ignored or an empty environment.
 CHILD = """
 import os, pathlib, signal, subprocess, sys, time
 folder, manners = pathlib.Path(sys.argv[1]), sys.argv[2]
@@ -50,7 +50,7 @@ with ProcessGroup(grace_seconds=float(sys.argv[3])) as group:
 
 @pytest.fixture
 def parents() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Whatever a failed test leaves."""
+    """Processes left by a failed test."""
     started: list[subprocess.Popen[bytes]] = []
     yield started
     for parent in started:
@@ -81,19 +81,19 @@ def all_gone(pids: list[int]) -> bool:
 
 
 @pytest.mark.parametrize("manners", ["polite", "orphaning", "stripped"])
-def test_stop_ends_children_and_what_they_started(tmp_path: Path, manners: str) -> None:
+def test_stop_ends_children_and_their_descendants(tmp_path: Path, manners: str) -> None:
     with ProcessGroup() as group:
         child = group.start([sys.executable, "-c", CHILD, str(tmp_path), manners])
         pids = read_pids(tmp_path)
         assert is_alive(pids[1])
-        if manners == "stripped":  # who empties the environment and loses its parent can't be found
+        if manners == "stripped":  # a process without environment and parent cannot be found
             os.kill(child.pid, signal.SIGSTOP)
             group.stop(grace_seconds=0.1)
     assert all_gone(pids)
     assert child.returncode is not None
 
 
-def test_a_child_gets_time_to_end_by_itself(tmp_path: Path) -> None:
+def test_a_child_gets_time_to_end(tmp_path: Path) -> None:
     with ProcessGroup() as group:
         child = group.start([sys.executable, "-c", CHILD, str(tmp_path), "polite"])
         read_pids(tmp_path)
@@ -101,7 +101,7 @@ def test_a_child_gets_time_to_end_by_itself(tmp_path: Path) -> None:
     assert child.returncode == 0
 
 
-def test_a_child_that_ignores_term_is_killed_after_its_time(tmp_path: Path) -> None:
+def test_a_child_that_ignores_term_is_killed_after_the_grace_period(tmp_path: Path) -> None:
     with ProcessGroup(grace_seconds=0.3) as group:
         child = group.start([sys.executable, "-c", CHILD, str(tmp_path), "rude"])
         pids = read_pids(tmp_path)
@@ -136,7 +136,7 @@ def test_a_missing_program_is_an_error_and_leaves_nothing() -> None:
         group.start(["no-such-program"])
 
 
-def test_output_and_environment_are_the_callers(tmp_path: Path) -> None:
+def test_output_and_environment_come_from_the_caller(tmp_path: Path) -> None:
     with ProcessGroup() as group:
         code = "import os; print(os.environ['COLOUR'], os.getcwd(), 'HOME' in os.environ)"
         child = group.start([sys.executable, "-c", code], {"COLOUR": "green"}, stdout=subprocess.PIPE, cwd=tmp_path)
@@ -158,7 +158,7 @@ def test_a_signal_ends_the_parent_and_all_of_the_group(
     assert (tmp_path / "term").exists()
 
 
-def test_a_second_signal_waits_no_longer(tmp_path: Path, parents: list[subprocess.Popen[bytes]]) -> None:
+def test_a_second_signal_ends_the_grace_period(tmp_path: Path, parents: list[subprocess.Popen[bytes]]) -> None:
     parent, pids = start_parent(tmp_path, grace=600, manners="rude")
     parents.append(parent)
     parent.send_signal(signal.SIGINT)
@@ -171,7 +171,9 @@ def test_a_second_signal_waits_no_longer(tmp_path: Path, parents: list[subproces
 
 
 @pytest.mark.parametrize("manners", ["polite", "rude", "hanging"])
-def test_a_killed_parent_leaves_nothing(tmp_path: Path, parents: list[subprocess.Popen[bytes]], manners: str) -> None:
+def test_a_killed_parent_leaves_no_process(
+    tmp_path: Path, parents: list[subprocess.Popen[bytes]], manners: str
+) -> None:
     parent, pids = start_parent(tmp_path, manners="polite" if manners == "hanging" else manners)
     parents.append(parent)
     if manners == "hanging":
@@ -181,7 +183,7 @@ def test_a_killed_parent_leaves_nothing(tmp_path: Path, parents: list[subprocess
     wait_until(lambda: all_gone(pids), seconds=6)
 
 
-def test_groups_within_groups_end_together(tmp_path: Path) -> None:
+def test_nested_groups_end_together(tmp_path: Path) -> None:
     root = Path(__file__).parent.parent.parent
     with ProcessGroup() as group:
         inner = group.start([sys.executable, "-c", PARENT, CHILD, str(tmp_path), "5", "polite"], cwd=root)

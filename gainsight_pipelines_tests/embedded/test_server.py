@@ -27,7 +27,7 @@ from gainsight_pipelines_tests.waiting import is_alive, wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 
-# A command that uses the server: says so with the server's URL, then waits to be ended, or for the end of its input.
+# A command that uses the server: prints the server's URL, then waits for a signal or the end of its input.
 USER = """
 import sys
 from pathlib import Path
@@ -66,7 +66,7 @@ class User:
 
 @contextlib.contextmanager
 def place() -> Iterator[Path]:
-    """A folder for a server, not yet made. At the end nobody may use it any more."""
+    """A folder for a server, not yet created. At the end no process may use it."""
     base = Path(tempfile.mkdtemp(prefix="gp-"))
     yield base / "pg"
     wait_until(lambda: not server_processes(base))
@@ -85,14 +85,14 @@ def initialised() -> Iterator[Path]:
 
 @pytest.fixture
 def new_folder() -> Iterator[Path]:
-    """Not yet made."""
+    """A folder that does not exist yet."""
     with place() as folder:
         yield folder
 
 
 @pytest.fixture
 def folder(new_folder: Path, initialised: Path) -> Path:
-    """As a server left it that has run once: making a new one takes initdb seconds."""
+    """A copy of a folder whose server has run once: initdb takes seconds."""
     shutil.copytree(initialised, new_folder)
     return new_folder
 
@@ -154,7 +154,7 @@ def keep_a_row(url: str) -> None:
         connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
 
 
-def test_the_server_is_what_it_should_be(new_folder: Path) -> None:
+def test_the_server_has_the_expected_version_and_settings(new_folder: Path) -> None:
     with embedded_server(new_folder) as server:
         url = server.url("gainsight")
         shown = {
@@ -184,7 +184,7 @@ def test_the_server_is_what_it_should_be(new_folder: Path) -> None:
         engine.dispose()
 
 
-def test_nobody_else_gets_in(new_folder: Path) -> None:
+def test_other_users_have_no_access(new_folder: Path) -> None:
     with embedded_server(new_folder):
         assert stat.S_IMODE(new_folder.stat().st_mode) == 0o700
         assert stat.S_IMODE((new_folder / "data").stat().st_mode) == 0o700
@@ -199,7 +199,7 @@ def test_nobody_else_gets_in(new_folder: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="about root on Linux")
-def test_under_root_the_server_has_no_powers(folder: Path) -> None:
+def test_under_root_the_server_has_no_root_powers(folder: Path) -> None:
     with embedded_server(folder):
         status = Path(f"/proc/{postmaster(folder)}/status").read_text()
         own = Path("/proc/self/ns/user").readlink()
@@ -208,28 +208,28 @@ def test_under_root_the_server_has_no_powers(folder: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="about root on Linux")
-def test_under_root_without_namespaces_it_is_a_system_users(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_under_root_without_namespaces_it_runs_as_a_system_user(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.parent.chmod(0o711)
     with embedded_server(folder) as server:
         keep_a_row(server.url("gainsight"))
     wait_until(lambda: not server_processes(folder))
     with monkeypatch.context() as changed:
         changed.setattr(keeper, "probe_user_namespace", lambda: False)
-        changed.setattr(embedded_module, "_SYSTEM_USER", "nobody")  # stands in for one that would have to be made
+        changed.setattr(embedded_module, "_SYSTEM_USER", "nobody")  # in place of one that would have to be created
         try:
             with embedded_server(folder) as server:
                 assert count(server.url("gainsight")) == 1
                 assert psutil.Process(postmaster(folder)).username() == "nobody"
                 assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         except PermanentError as error:
-            assert "can't reach" in error.message  # noqa: PT017  # this checkout lies where only root gets in
+            assert "can't reach" in error.message  # noqa: PT017  # this checkout is in a folder that only root can enter
     wait_until(lambda: not server_processes(folder))
     with embedded_server(folder) as server:  # and back
         assert count(server.url("gainsight")) == 1
         assert folder.stat().st_uid == 0
 
 
-def test_two_processes_share_it_and_the_last_one_ends_it(folder: Path, user: Callable[..., User]) -> None:
+def test_two_processes_share_the_server_and_the_last_one_ends_it(folder: Path, user: Callable[..., User]) -> None:
     first, second = user(folder), user(folder)
     url = first.url()
     assert second.url() == url
@@ -242,14 +242,14 @@ def test_two_processes_share_it_and_the_last_one_ends_it(folder: Path, user: Cal
     assert not (folder / "data" / "postmaster.pid").exists()
 
 
-def test_what_was_written_is_there_again(folder: Path) -> None:
+def test_data_survive_a_restart(folder: Path) -> None:
     with embedded_server(folder) as server:
         keep_a_row(server.url("gainsight"))
     with embedded_server(folder) as server:
         assert count(server.url("gainsight")) == 1
 
 
-def test_one_process_may_use_it_twice(folder: Path) -> None:
+def test_one_process_may_use_the_server_twice(folder: Path) -> None:
     outer = EmbeddedServer(folder)
     outer.open()
     with embedded_server(folder) as inner:
@@ -260,14 +260,14 @@ def test_one_process_may_use_it_twice(folder: Path) -> None:
         outer.url("gainsight")
 
 
-def test_quick_users_one_after_the_other(folder: Path) -> None:
-    """Each comes while the server of the one before is being ended."""
+def test_quick_successive_users_get_a_server(folder: Path) -> None:
+    """Each starts while the previous one's server is stopping."""
     for _ in range(8):
         with embedded_server(folder) as server:
             assert value(server.url("gainsight"), "SELECT 1") == 1
 
 
-def test_all_users_killed_and_the_server_goes(folder: Path, user: Callable[..., User]) -> None:
+def test_the_server_ends_when_all_users_are_killed(folder: Path, user: Callable[..., User]) -> None:
     users = [user(folder) for _ in range(3)]
     for one in users:
         one.url()
@@ -276,7 +276,7 @@ def test_all_users_killed_and_the_server_goes(folder: Path, user: Callable[..., 
     assert wait_until(lambda: not server_processes(folder)) < 3
 
 
-def test_six_first_users_at_once(new_folder: Path, user: Callable[..., User]) -> None:
+def test_six_concurrent_first_users_share_one_server(new_folder: Path, user: Callable[..., User]) -> None:
     users = [user(new_folder) for _ in range(6)]
     urls = {one.url() for one in users}
     assert len(urls) == 1
@@ -285,7 +285,7 @@ def test_six_first_users_at_once(new_folder: Path, user: Callable[..., User]) ->
 
 
 @pytest.mark.parametrize("victim", ["postmaster", "keeper", "both", "everything"])
-def test_a_killed_server_starts_clean_again(folder: Path, user: Callable[..., User], victim: str) -> None:
+def test_a_killed_server_restarts_cleanly(folder: Path, user: Callable[..., User], victim: str) -> None:
     left = user(folder)
     keep_a_row(left.url())
     with embedded_server(folder) as server:
@@ -294,16 +294,16 @@ def test_a_killed_server_starts_clean_again(folder: Path, user: Callable[..., Us
         assert server.is_running()
         victims = {"postmaster": [pid], "keeper": [guard], "both": [guard, pid]}.get(victim)
         for number in victims or [p.pid for p in server_processes(folder)]:
-            with contextlib.suppress(ProcessLookupError):  # the first one's end may be another one's
+            with contextlib.suppress(ProcessLookupError):  # ending the first may have ended another
                 os.kill(number, signal.SIGKILL)
         wait_until(lambda: not server.is_running())
-        with embedded_server(folder) as again:  # while others still believe in the old one
+        with embedded_server(folder) as again:  # while others still use the old one
             assert count(again.url("gainsight")) == 1
             assert postmaster(folder) != pid
         assert server.is_running()
 
 
-def test_a_keeper_that_is_killed_takes_its_server_along(folder: Path, user: Callable[..., User]) -> None:
+def test_a_killed_keeper_takes_its_server_along(folder: Path, user: Callable[..., User]) -> None:
     one = user(folder)
     one.url()
     pid = postmaster(folder)
@@ -312,7 +312,7 @@ def test_a_keeper_that_is_killed_takes_its_server_along(folder: Path, user: Call
 
 
 @pytest.mark.parametrize("owner", ["sleep", "us"])
-def test_a_stale_pid_file_that_names_a_stranger(folder: Path, owner: str) -> None:
+def test_a_stale_pid_file_of_another_process_is_ignored(folder: Path, owner: str) -> None:
     with embedded_server(folder) as server:
         keep_a_row(server.url("gainsight"))
         lines = (folder / "data" / "postmaster.pid").read_text().splitlines()
@@ -332,7 +332,7 @@ def test_a_stale_pid_file_that_names_a_stranger(folder: Path, owner: str) -> Non
         stranger.wait()
 
 
-def test_a_server_that_somebody_started_by_hand_is_let_be(folder: Path) -> None:
+def test_a_server_started_by_hand_is_left_alone(folder: Path) -> None:
     with embedded_server(folder):
         command = psutil.Process(postmaster(folder)).cmdline()
     wait_until(lambda: not server_processes(folder))
@@ -346,7 +346,7 @@ def test_a_server_that_somebody_started_by_hand_is_let_be(folder: Path) -> None:
     )
     try:
         wait_until(lambda: keeper.read_socket_folder(str(folder)))
-        with pytest.raises(PermanentError, match="Somebody else runs"):
+        with pytest.raises(PermanentError, match="Another PostgreSQL server runs"):
             EmbeddedServer(folder).open()
         assert by_hand.poll() is None
     finally:
@@ -355,7 +355,7 @@ def test_a_server_that_somebody_started_by_hand_is_let_be(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["with blanks in it", "a" * 150, "комма, 'quote' & \"more\"", "per%20cent"])
-def test_unusual_paths(new_folder: Path, name: str) -> None:
+def test_unusual_paths_work(new_folder: Path, name: str) -> None:
     with embedded_server(new_folder / name) as server:
         url = server.url("gainsight")
         keep_a_row(url)
@@ -371,7 +371,7 @@ def test_unusual_paths(new_folder: Path, name: str) -> None:
     wait_until(lambda: not place.exists())
 
 
-def test_a_private_socket_folder_that_somebody_else_prepared(new_folder: Path, tmp_path: Path) -> None:
+def test_a_socket_folder_prepared_by_another_user_is_not_used(new_folder: Path, tmp_path: Path) -> None:
     link, open_to_all, file = (new_folder.parent / name for name in ("link", "open", "file"))
     link.symlink_to(tmp_path)
     open_to_all.mkdir(mode=0o755)
@@ -380,7 +380,7 @@ def test_a_private_socket_folder_that_somebody_else_prepared(new_folder: Path, t
     assert embedded_module._make_private(new_folder.parent / "fresh")
 
 
-def test_ctrl_c_in_one_terminal_is_not_the_servers_end(folder: Path, user: Callable[..., User]) -> None:
+def test_ctrl_c_in_one_terminal_does_not_end_the_server(folder: Path, user: Callable[..., User]) -> None:
     starter = user(folder)
     url = starter.url()
     other = user(folder)
@@ -390,7 +390,7 @@ def test_ctrl_c_in_one_terminal_is_not_the_servers_end(folder: Path, user: Calla
     assert value(url, "SELECT 1") == 1
 
 
-def test_a_term_to_the_keeper_ends_the_server_in_good_order(folder: Path) -> None:
+def test_a_term_to_the_keeper_stops_the_server_cleanly(folder: Path) -> None:
     with embedded_server(folder) as server:
         pid = postmaster(folder)
         os.kill(psutil.Process(pid).ppid(), signal.SIGTERM)
@@ -398,7 +398,7 @@ def test_a_term_to_the_keeper_ends_the_server_in_good_order(folder: Path) -> Non
         assert "database system is shut down" in (folder / keeper.SERVER_LOG).read_text()
 
 
-def test_the_server_outlives_a_command_that_is_ended_with_its_tree(folder: Path, user: Callable[..., User]) -> None:
+def test_the_server_outlives_a_command_killed_with_its_process_tree(folder: Path, user: Callable[..., User]) -> None:
     starter = user(folder)
     url = starter.url()
     other = user(folder)
@@ -409,7 +409,7 @@ def test_the_server_outlives_a_command_that_is_ended_with_its_tree(folder: Path,
     assert value(url, "SELECT 1") == 1
 
 
-def test_a_temporary_folder_goes_with_its_server(new_folder: Path) -> None:
+def test_a_temporary_folder_is_removed_with_its_server(new_folder: Path) -> None:
     with embedded_server(new_folder, {"fsync": "off"}, temporary=True) as server:
         assert value(server.url("gainsight"), "SHOW fsync") == "off"
     wait_until(lambda: not new_folder.exists())
@@ -417,7 +417,7 @@ def test_a_temporary_folder_goes_with_its_server(new_folder: Path) -> None:
         assert value(server.url("gainsight"), "SHOW fsync") == "on"
 
 
-def test_a_killed_initdb_leaves_nothing_half_made(new_folder: Path) -> None:
+def test_a_killed_initdb_leaves_no_partial_folder(new_folder: Path) -> None:
     (new_folder / "data.new" / "base").mkdir(parents=True)
     (new_folder / keeper.USERS_LOCK).touch()
     with embedded_server(new_folder) as server:
@@ -429,7 +429,7 @@ def test_data_of_another_version_is_refused(new_folder: Path) -> None:
     (new_folder / "data").mkdir(parents=True)
     (new_folder / keeper.USERS_LOCK).touch()
     (new_folder / "data" / "PG_VERSION").write_text("16\n")
-    with pytest.raises(PermanentError, match="made by PostgreSQL 16") as caught:
+    with pytest.raises(PermanentError, match="created by PostgreSQL 16") as caught:
         EmbeddedServer(new_folder).open()
     assert "Dump" in caught.value.todo
 
@@ -437,18 +437,18 @@ def test_data_of_another_version_is_refused(new_folder: Path) -> None:
 def test_a_folder_with_other_files_is_refused_and_left_alone(new_folder: Path) -> None:
     new_folder.mkdir(mode=0o755)
     (new_folder / "thesis.txt").touch()
-    with pytest.raises(PermanentError, match="holds other files"):
+    with pytest.raises(PermanentError, match="contains other files"):
         EmbeddedServer(new_folder).open()
     assert stat.S_IMODE(new_folder.stat().st_mode) == 0o755
 
 
-def test_a_file_in_place_of_the_folder(new_folder: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_reported(new_folder: Path) -> None:
     new_folder.touch()
     with pytest.raises(PermanentError, match="can't be used"):
         EmbeddedServer(new_folder).open()
 
 
-def test_a_server_that_cannot_start_says_why_and_lets_go(folder: Path) -> None:
+def test_a_failed_start_says_why_and_releases_its_locks(folder: Path) -> None:
     with embedded_server(folder):
         pass
     wait_until(lambda: not server_processes(folder))
@@ -462,7 +462,7 @@ def test_a_server_that_cannot_start_says_why_and_lets_go(folder: Path) -> None:
         assert value(server.url("gainsight"), "SELECT 1") == 1
 
 
-def test_a_full_disk_is_told_as_such() -> None:
+def test_a_full_disk_is_reported_as_such() -> None:
     error = embedded_module._start_error(
         Path("/d"), {"failed": "initdb", "detail": "initdb: No space left on device"}, 0
     )
@@ -470,7 +470,7 @@ def test_a_full_disk_is_told_as_such() -> None:
     assert isinstance(error, PermanentError)
 
 
-def test_the_keeper_knows_no_secrets(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_keeper_has_no_secrets(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GAINSIGHT_API_KEY", "sesame-open")
     monkeypatch.setenv("PGOPTIONS", "-c search_path=nowhere")
     with embedded_server(folder):
@@ -486,15 +486,15 @@ def test_the_keeper_knows_no_secrets(folder: Path, monkeypatch: pytest.MonkeyPat
         assert looked_at >= 2
 
 
-def test_a_port_in_the_environment_does_not_mislead(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_in_the_environment_is_ignored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGPORT", "5999")
     monkeypatch.setenv("PGHOST", "nowhere.invalid")
     with embedded_server(folder) as server:
         assert value(server.url("gainsight"), "SELECT 1") == 1
 
 
-def test_the_lock_files_are_not_passed_on_to_children(folder: Path) -> None:
-    """Else a forgotten child would keep the server alive."""
+def test_children_do_not_inherit_the_lock_files(folder: Path) -> None:
+    """Otherwise a forgotten child would keep the server alive."""
     with embedded_server(folder):
         child = subprocess.Popen(["sleep", "600"], close_fds=False)
     try:

@@ -76,7 +76,7 @@ class Tenant:
         return 200, {"result": True, "data": {"records": records} if self.shape == "records" else records}
 
     def misspelt(self, name: str, body: dict[str, Any]) -> str | None:
-        """A field of a query that isn't spelt as describe does, where that counts."""
+        """A field of a query that isn't spelled as describe does, where that counts."""
         known = {each["fieldName"] for each in self.describes.get(name, [])}
         conditions = [condition["name"] for condition in body.get("where", {}).get("conditions", [])]
         names = [*body["select"], *conditions, *body.get("orderBy", {})]

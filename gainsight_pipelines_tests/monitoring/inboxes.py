@@ -1,4 +1,4 @@
-"""Where alerts arrive in tests: a web hook and a mail server of this process, on ports of their own, over sockets."""
+"""Servers that receive alerts in tests: a web hook and a mail server in this process, over sockets."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 TOKEN = "T0PSECRETT0KEN"
-"""In each URL, where services have their tokens."""
+"""Part of each URL, in place of a token."""
 
 
 @dataclass
 class Hook:
-    """A web hook. `statuses`: what it answers next, in place of 200; the last one stays."""
+    """A web hook. `statuses`: its next responses instead of 200; the last one repeats."""
 
     port: int = 0
     host: str = "127.0.0.1"

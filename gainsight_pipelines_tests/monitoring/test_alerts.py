@@ -1,4 +1,4 @@
-"""Alerts: each rule tells once that it began and once that it is over, to real servers, whoever evaluates it."""
+"""Alerts: each rule sends one message at its start and one at its end, to real servers, from any process."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PASSING = {"failed_as": "try-again", runs.WORTH_RETRYING: True}
 
 @dataclass
 class Watched:
-    """A store whose alerts go to these targets, on a clock that the test moves."""
+    """A store with alerts to these targets, and a movable clock."""
 
     store: Store
     hook: Hook
@@ -55,7 +55,7 @@ class Watched:
         return parse_settings(yaml.safe_dump(self.content))
 
     def look(self) -> Evaluated:
-        """What a tick does, in a process that knows nothing of the ones before it."""
+        """One tick, as in a fresh process."""
         secrets = Secrets.read(Path("/nowhere/gainsight.yaml"), {ALERTS_VARIABLE: self.urls or self.hook.url})
         return evaluate(self.store, self.settings, targets(secrets), self.clock, "https://dagster.example.com")
 
@@ -63,7 +63,7 @@ class Watched:
         self.clock.ahead += timedelta(**span)
 
     def run(self, name: str = "activity", status: str = "completed", **columns: Any) -> str:
-        """A run of a second that ended now, later than those before it."""
+        """A run of one second that ended now, after all earlier ones."""
         self.later(minutes=1)
         self.count += 1
         values = {"records_read": 50, "rows_matched": 50} if status == "completed" else {"error": "It failed. Act."}
@@ -75,7 +75,7 @@ class Watched:
         return run_id
 
     def gate(self, *, is_open: bool, reason: str = "not_answering") -> None:
-        """A look at the CRM."""
+        """A gate check."""
         now = self.clock.now()
         with self.store.connect("test") as connection:
             save_gate(connection, Gate(is_open, "open" if is_open else reason, "It is away.", None, now, now))
@@ -132,7 +132,7 @@ def matches_less(watched: Watched) -> None:
 
 
 def noted(**columns: Any) -> Callable[[Watched], None]:
-    """A run notes something that the check shows for a week, so it warns for the one after it as well."""
+    """The check shows what a run noted for a week, so it also warns for the run after it."""
 
     def make(watched: Watched) -> None:
         watched.run(**columns)
@@ -195,7 +195,7 @@ CASES: list[tuple[str, str, Callable[[Watched], object], Callable[[Watched], obj
 @pytest.mark.parametrize(
     ("rule", "name", "break_it", "mend_it"), CASES, ids=[f"{case[0]}-{n}" for n, case in enumerate(CASES)]
 )
-def test_a_rule_tells_once_that_it_began_and_once_that_it_is_over(
+def test_a_rule_alerts_once_at_its_start_and_once_at_its_end(
     watched: Watched, rule: str, name: str, break_it: Callable[[Watched], object], mend_it: Callable[[Watched], object]
 ) -> None:
     assert watched.look().firing == ()
@@ -224,7 +224,7 @@ def test_every_rule_is_among_the_cases() -> None:
     assert {case[0] for case in CASES} == set(RULES)
 
 
-def test_a_mail_says_object_since_when_what_to_do_and_links_to_the_run(watched: Watched) -> None:
+def test_an_email_names_object_start_and_remedy_and_links_to_the_run(watched: Watched) -> None:
     with mailbox() as post:
         watched.urls = post.url
         run_id = watched.run(status="failed", details=FINAL)
@@ -246,7 +246,7 @@ def test_a_mail_says_object_since_when_what_to_do_and_links_to_the_run(watched: 
             assert part in text
 
 
-def test_several_at_once_send_one_message(watched: Watched) -> None:
+def test_concurrent_evaluations_send_one_message(watched: Watched) -> None:
     watched.run(status="failed", details=FINAL)
     together = threading.Barrier(6)
 
@@ -263,9 +263,7 @@ def test_several_at_once_send_one_message(watched: Watched) -> None:
     assert len(watched.hook.received) == 1
 
 
-def test_a_message_of_one_who_died_while_sending_is_sent_by_another(
-    watched: Watched, connection: psycopg.Connection
-) -> None:
+def test_a_message_of_a_killed_sender_is_sent_by_another(watched: Watched, connection: psycopg.Connection) -> None:
     watched.hook.statuses = [500, 200]
     watched.run(status="failed", details=FINAL)
     watched.look()
@@ -279,7 +277,7 @@ def test_a_message_of_one_who_died_while_sending_is_sent_by_another(
     assert len(watched.hook.received) == 1
 
 
-def test_a_target_that_fails_is_tried_again_then_counted_and_keeps_nobody_waiting(
+def test_a_failing_target_is_retried_then_counted_and_delays_no_other(
     watched: Watched, connection: psycopg.Connection
 ) -> None:
     with mailbox() as post:
@@ -287,10 +285,10 @@ def test_a_target_that_fails_is_tried_again_then_counted_and_keeps_nobody_waitin
         watched.hook.statuses = [503]
         watched.run(status="failed", details=FINAL)
         found = watched.look()
-        assert found.problems == ("Target 1 (JSON): it answered with HTTP 503.",)
+        assert found.problems == ("Target 1 (JSON): it responded with HTTP 503.",)
         assert len(post.mails) == 1
         (one,) = store_alerts.waiting(connection)
-        assert (one.target, one.attempts, one.problem) == (1, 1, "Target 1 (JSON): it answered with HTTP 503.")
+        assert (one.target, one.attempts, one.problem) == (1, 1, "Target 1 (JSON): it responded with HTTP 503.")
         watched.look()
         assert len(watched.hook.paths) == 1, "not before its time"
         for number, wait in enumerate(WAITS, start=2):
@@ -305,7 +303,7 @@ def test_a_target_that_fails_is_tried_again_then_counted_and_keeps_nobody_waitin
         assert len(post.mails) == 1
 
 
-def test_the_end_is_never_told_before_the_beginning(watched: Watched) -> None:
+def test_the_end_of_an_alert_is_never_sent_before_its_start(watched: Watched) -> None:
     watched.hook.statuses = [500, 500, 200]
     watched.run(status="failed", details=FINAL)
     watched.look()
@@ -319,7 +317,7 @@ def test_the_end_is_never_told_before_the_beginning(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("is_there", [True, False])
-def test_no_secret_is_logged_kept_or_shown(
+def test_no_secret_is_logged_stored_or_shown(
     watched: Watched, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture, *, is_there: bool
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -341,7 +339,7 @@ def test_no_secret_is_logged_kept_or_shown(
     assert TOKEN not in f"{secrets} {targets(secrets)}"
 
 
-def test_targets_that_are_missing_or_wrong(tmp_path: Path) -> None:
+def test_missing_and_invalid_targets_are_reported(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=f"{ALERTS_VARIABLE} is not set"):
         targets(Secrets.read(tmp_path / "gainsight.yaml", {}))
     wrong = {ALERTS_VARIABLE: f"json://127.0.0.1/a nonsense://{TOKEN}"}
@@ -353,13 +351,13 @@ def test_targets_that_are_missing_or_wrong(tmp_path: Path) -> None:
     assert [str(each) for each in found] == ["Target 1 (JSON)", "Target 2 (JSON)"]
 
 
-def test_without_apprise_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "apprise", None)  # as Python sees a package that isn't there
+def test_without_apprise_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "apprise", None)  # as if the package were not installed
     with pytest.raises(PermanentError, match=r'pip install "gainsight_pipelines\[alerts\]"'):
         targets(Secrets.read(tmp_path / "gainsight.yaml", {ALERTS_VARIABLE: f"json://127.0.0.1/{TOKEN}"}))
 
 
-def test_rules_are_off_and_other_per_object_and_for_all(watched: Watched) -> None:
+def test_rules_can_differ_or_be_off_per_object_and_for_all(watched: Watched) -> None:
     watched.content["alerts"] = {
         "failed_runs": 3,
         "objects": [
@@ -388,7 +386,7 @@ def test_rules_are_off_and_other_per_object_and_for_all(watched: Watched) -> Non
     assert [title for title in watched.hook.titles() if title.startswith("Resolved")] != []
 
 
-def test_while_the_crm_is_away_and_for_an_hour_after_nothing_is_called_late(watched: Watched) -> None:
+def test_no_pull_is_late_while_the_crm_is_unavailable_and_for_an_hour_after(watched: Watched) -> None:
     watched.run("activity")
     watched.look()
     watched.gate(is_open=False)
@@ -400,7 +398,7 @@ def test_while_the_crm_is_away_and_for_an_hour_after_nothing_is_called_late(watc
     assert {each.rule for each in watched.look().firing} == {"late"}
 
 
-def test_what_is_over_is_told_only_where_it_is(watched: Watched) -> None:
+def test_a_recovery_is_sent_only_if_the_problem_is_over(watched: Watched) -> None:
     watched.gate(is_open=False)
     watched.later(minutes=16)
     watched.look()
@@ -413,7 +411,7 @@ def test_what_is_over_is_told_only_where_it_is(watched: Watched) -> None:
     assert watched.look().ended == 2
 
 
-def test_a_rule_that_is_turned_off_claims_no_recovery(watched: Watched) -> None:
+def test_turning_a_rule_off_claims_no_recovery(watched: Watched) -> None:
     watched.run(status="failed", details=FINAL)
     watched.look()
     watched.content["alerts"] = {"failed_runs": 0}
@@ -421,21 +419,19 @@ def test_a_rule_that_is_turned_off_claims_no_recovery(watched: Watched) -> None:
     assert "no longer ask for this alert" in watched.hook.received[-1]["message"]
 
 
-def test_an_object_whose_schedule_a_person_stopped_is_not_late(
-    watched: Watched, connection: psycopg.Connection
-) -> None:
+def test_an_object_with_a_stopped_schedule_is_not_late(watched: Watched, connection: psycopg.Connection) -> None:
     watched.look()
     runs.note_stopped(connection, ["activity", "company", "survey_nps"])
     watched.later(days=9)
     assert watched.look().firing == ()
 
 
-def test_a_run_that_a_person_stops_is_no_failure_for_good(watched: Watched) -> None:
+def test_a_run_stopped_by_a_person_is_no_permanent_failure(watched: Watched) -> None:
     watched.run(status="failed", details={"failed_as": "stopped"})
     assert watched.look().firing == ()
 
 
-def test_what_is_listed_is_what_is_wrong_and_when_it_was_told(watched: Watched, connection: psycopg.Connection) -> None:
+def test_the_list_shows_each_problem_and_when_it_was_sent(watched: Watched, connection: psycopg.Connection) -> None:
     watched.run(status="failed", details=FINAL)
     connection.execute("SET default_transaction_read_only = on")
     ((finding, told_at),) = firing_now(connection, watched.settings, watched.clock.now())
@@ -446,7 +442,7 @@ def test_what_is_listed_is_what_is_wrong_and_when_it_was_told(watched: Watched, 
     assert watched.hook.titles() == ["[Gainsight acme.gainsightcloud.com] activity: pull fails"]
 
 
-def test_an_evaluation_is_cheap_on_years_of_runs(watched: Watched, connection: psycopg.Connection) -> None:
+def test_an_evaluation_is_quick_on_years_of_runs(watched: Watched, connection: psycopg.Connection) -> None:
     connection.execute(
         """INSERT INTO sync_run (run_id, object, status, started_at, finished_at, product_version, details)
            SELECT 'old' || n, 'activity', 'completed', now() - n * interval '1 hour', now(), '0',
@@ -460,7 +456,7 @@ def test_an_evaluation_is_cheap_on_years_of_runs(watched: Watched, connection: p
     assert watched.clock.monotonic() - before < 1.0
 
 
-def test_a_rejected_key_of_real_pulls_is_told_once(pulling: Pulling, inbox: Hook) -> None:
+def test_a_rejected_key_in_real_pulls_alerts_once(pulling: Pulling, inbox: Hook) -> None:
     watched = Watched(pulling.store, inbox, pulling.content | {"alerts": {}}, clock=pulling.clock)
     pulling.pull("company")
     assert watched.look().firing == ()
@@ -476,7 +472,7 @@ def test_a_rejected_key_of_real_pulls_is_told_once(pulling: Pulling, inbox: Hook
     assert [title.partition("] ")[2] for title in watched.hook.titles()] == ["key rejected", "key rejected"]
 
 
-def test_times_are_kept_over_reasons_of_a_closed_gate(connection: psycopg.Connection) -> None:
+def test_a_closed_gate_keeps_its_start_when_the_reason_changes(connection: psycopg.Connection) -> None:
     began = datetime(2026, 1, 1, tzinfo=UTC)
     for minutes, reason in ((0, "not_answering"), (5, "not_evaluated"), (10, "not_answering")):
         at = began + timedelta(minutes=minutes)

@@ -61,7 +61,7 @@ def value(samples: Samples, name: str, **labels: str) -> float | None:
 
 @pytest.fixture
 def runs_of(connection: psycopg.Connection) -> datetime:
-    """Three runs of activity and one that is under way; the time at which the last completed one began."""
+    """Three ended runs of activity and a running one; returns the start of the last completed one."""
     now = datetime.now(UTC).replace(microsecond=0)
     for number, (status, hours) in enumerate([("completed", 300), ("failed", 250), ("completed", 2)]):
         started = now - timedelta(hours=hours)
@@ -111,7 +111,7 @@ def test_the_quota_and_our_share_of_it(store: Store) -> None:
     assert value(samples, "quota_limit_calls", window="minute") == 50
 
 
-def test_the_gate(store: Store, connection: psycopg.Connection) -> None:
+def test_metrics_of_the_gate(store: Store, connection: psycopg.Connection) -> None:
     assert value(scrape(store), "gate_open") is None
     connection.execute(
         """INSERT INTO crm_gate (is_open, reason, message, since, checked_at)
@@ -123,7 +123,7 @@ def test_the_gate(store: Store, connection: psycopg.Connection) -> None:
     assert value(samples, "gate_checked_timestamp_seconds") == 2000
 
 
-def test_after_pulls_they_match_the_tables(pulling: Pulling) -> None:
+def test_metrics_match_the_tables_after_pulls(pulling: Pulling) -> None:
     for name in ("company", "activity"):
         pulling.pull(name)
     with pulling.store.connect("test") as connection:
@@ -166,7 +166,7 @@ def port(store: Store) -> Iterator[int]:
         yield port
 
 
-def test_the_server_s_pages(port: int) -> None:
+def test_the_server_serves_its_pages(port: int) -> None:
     assert ask(port, "/healthz") == (200, "alive\n")
     assert ask(port, "/readyz") == (200, "ready\n")
     status, text = ask(port, "/metrics")
@@ -175,7 +175,7 @@ def test_the_server_s_pages(port: int) -> None:
     assert ask(port, "/other")[0] == 404
 
 
-def test_without_its_database_the_process_is_alive_and_not_ready() -> None:
+def test_without_its_database_the_server_is_alive_but_not_ready() -> None:
     gone = Store("postgresql://nobody@127.0.0.1:1/none")
 
     def ready() -> None:
@@ -196,7 +196,7 @@ def metric_names(text: str) -> set[str]:
     return set(re.findall(r"\bgainsight_pipelines_([a-z_]+)", text))
 
 
-def test_the_dashboard_and_the_docs_name_metrics_that_exist(pulling: Pulling) -> None:
+def test_dashboard_and_docs_name_existing_metrics(pulling: Pulling) -> None:
     pulling.pull("company")
     now = datetime.now(UTC)
     with pulling.store.connect("test") as connection:

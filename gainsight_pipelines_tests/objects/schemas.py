@@ -1,4 +1,4 @@
-"""Small schemas for tests of mappers."""
+"""Small schemas for the mappers' tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Types of activities (requirement T2): the defaults, how categories are compared, and what each type means."""
+"""Activity types (requirement T2): the defaults, comparison of categories, and the meanings."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ DOCS = Path(__file__).parents[2] / "docs"
         ("\uff23all\u200b", "MEETING"),
     ],
 )
-def test_t2_categories_have_their_default_type(category: str | None, kind: str) -> None:
+def test_t2_default_types_of_categories(category: str | None, kind: str) -> None:
     """Requirement T2."""
     assert CategoryMapping(DEFAULT_CATEGORIES).activity_type(category) == kind
 
 
-def test_t2_categories_that_look_the_same_are_the_same() -> None:
+def test_t2_categories_that_look_the_same_get_the_same_type() -> None:
     """Requirement T2."""
     types = CategoryMapping({"Réunion client": "MEETING"})
     for spelling in ("Réunion client", "Re\u0301union client", "\u200bRéunion\u00a0client\ufeff"):
@@ -39,7 +39,7 @@ def test_t2_categories_that_look_the_same_are_the_same() -> None:
     assert types.counts("Re\u0301union\u200b") == (("categories", "Réunion"), ("unmapped_categories", "Réunion"))
 
 
-def test_t2_each_type_has_a_description_that_the_docs_give_as_well() -> None:
+def test_t2_each_type_has_a_description_also_in_the_docs() -> None:
     """Requirement T2."""
     page = " ".join((DOCS / "objects.md").read_text("utf-8").split())
     for kind in ActivityType:

@@ -1,4 +1,4 @@
-"""From which fields a row's columns come, and what a record that leaves some out says nothing of."""
+"""Which record fields fill which columns, and which columns a record omits."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ DATES = Sources({"occurred_at": ("ActivityDate", "CreatedDate"), "subject": ("Su
         ({}, ("occurred_at", "subject"), {"activitydate", "createddate", "subject", "region", "region__gc"}),
     ],
 )
-def test_what_a_record_says_nothing_of(record: dict[str, Any], columns: tuple[str, ...], keys: set[str]) -> None:
-    """The first field that isn't blank gives a value: one that is left out before it might have."""
+def test_omitted_fields_are_found(record: dict[str, Any], columns: tuple[str, ...], keys: set[str]) -> None:
+    """The first non-blank field gives the value, so an omitted field before it leaves the value unknown."""
     assert DATES.omitted(record) == OmittedFields(columns, frozenset(keys))
 
 
-def test_a_record_that_shows_every_field_is_taken_as_it_is() -> None:
+def test_a_complete_record_omits_nothing() -> None:
     assert DATES.omitted(dict.fromkeys(("ActivityDate", "CreatedDate", "Subject", "Region__gc", "More"))) is None
 
 
-def test_fields_that_the_object_does_not_have_count_for_none_and_refused_ones_do() -> None:
+def test_missing_fields_are_no_source_but_refused_ones_are() -> None:
     schema = replace(
         schema_of("activity_timeline", plain("Subject"), plain("Notes")), unreadable=frozenset({"duration"})
     )
@@ -43,11 +43,11 @@ def test_fields_that_the_object_does_not_have_count_for_none_and_refused_ones_do
     assert found.omitted({"Subject": "x"}) == OmittedFields(("duration",), frozenset({"duration", "duration__name"}))
 
 
-def test_an_object_without_a_company_and_without_a_setting_for_it_names_no_setting() -> None:
+def test_an_object_without_company_or_setting_names_no_setting() -> None:
     schema = schema_of("activity_timeline", plain("Gsid", "GSID"), plain("Subject"))
     with pytest.raises(SettingsError) as raised:
         company_fields(schema, None, None, "SfdcAccountId")
     assert "Set `" not in str(raised.value)
-    assert "See that the API key may read it" in str(raised.value)
+    assert "Check that the API key may read it" in str(raised.value)
     with pytest.raises(SettingsError, match=r"Set `surveys\.objects"):
         company_fields(schema, None, "surveys.objects[0].company_field", None)

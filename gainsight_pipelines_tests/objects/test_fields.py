@@ -1,4 +1,4 @@
-"""Values by the type that describe gives them: nothing is lost, nothing raises."""
+"""Values are read by the type in the schema: nothing is lost, nothing raises."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ JSON_VALUES = st.recursive(
 
 
 @given(st.sampled_from(TYPES), JSON_VALUES)
-def test_any_value_of_any_type_has_a_json_form_or_is_kept_as_it_came(data_type: str, value: Any) -> None:
+def test_any_value_of_any_type_is_json_or_kept_as_unreadable(data_type: str, value: Any) -> None:
     values = Values({"X": value})
     to_json(values.read("X", typed_reader(plain("X", data_type))))
     assert values.unreadable in ({}, {"X": value})
@@ -43,7 +43,7 @@ def test_any_value_of_any_type_has_a_json_form_or_is_kept_as_it_came(data_type: 
 
 
 @given(JSON_VALUES)
-def test_any_value_of_a_picklist_has_a_json_form(value: Any) -> None:
+def test_any_picklist_value_is_json(value: Any) -> None:
     to_json(typed_reader(picklist("X", a="A"))(value))
     to_json(typed_reader(picklist("X", multiple=True, a="A"))(value))
 
@@ -73,7 +73,7 @@ def test_a_number_has_one_json_form_whether_or_not_it_was_parsed(value: Any) -> 
     assert len({str(values.unreadable) for values in read.values()}) == 1
 
 
-def test_picklists_show_labels_and_ids_that_have_none() -> None:
+def test_picklists_give_labels_and_keep_unknown_ids() -> None:
     assert typed_reader(picklist("X", i1="One"))("i1") == "One"
     assert typed_reader(picklist("X", i1="One"))("i9") == "i9"
     several = typed_reader(picklist("X", multiple=True, i1="One", i2="Two"))
@@ -82,7 +82,7 @@ def test_picklists_show_labels_and_ids_that_have_none() -> None:
     assert several("") is None
 
 
-def test_a_picklist_that_holds_a_list_shows_labels() -> None:
+def test_a_picklist_with_a_list_gives_labels() -> None:
     one = typed_reader(picklist("X", i1="One", i2="Two"))
     assert (one(["i1"]), one(["i1", "i2", None]), one([]), one("")) == ("One", "One; Two", None, None)
     assert one("\u200bi1") == "One"
@@ -104,7 +104,7 @@ def test_a_picklist_that_holds_a_list_shows_labels() -> None:
         ([], None),
     ],
 )
-def test_a_separator_within_a_label_does_not_separate(value: Any, expected: list[str] | None) -> None:
+def test_a_separator_inside_a_label_does_not_split(value: Any, expected: list[str] | None) -> None:
     read = typed_reader(picklist("X", multiple=True, b="Banking, Insurance", r="Retail", ab="A;B"))
     assert read(value) == expected
 
@@ -114,19 +114,19 @@ def test_a_separator_within_a_label_does_not_separate(value: Any, expected: list
     [("9 - very likely", 9), ("10 – Extremely", 10), ("7", 7), (8, 8), ("3. Neutral", 3), ("4 (good)", 4),
      ("5 ★★★★★", 5), ("2: bad", 2), ("0 stars", 0), ("4.5 of five", Decimal("4.5")), ("", None), (None, None)],
 )  # fmt: skip
-def test_a_label_that_begins_with_its_number_is_that_number(value: Any, number: Decimal | None) -> None:
+def test_a_label_that_begins_with_a_number_is_that_number(value: Any, number: Decimal | None) -> None:
     assert leading_number(value) == number
 
 
 @pytest.mark.parametrize(
     "value", ["N/A", "very likely", "9/10", "2026-01-31", "20%", "1st choice", "3-4", "9,5 good", [9]]
 )
-def test_other_labels_are_no_numbers(value: Any) -> None:
+def test_other_labels_are_not_numbers(value: Any) -> None:
     with pytest.raises(ValueError, match="number"):
         leading_number(value)
 
 
-def test_what_is_nested_too_deeply_is_left_out_alone() -> None:
+def test_only_a_value_nested_too_deeply_is_left_out() -> None:
     deep: Any = "bottom"
     for _ in range(100_000):
         deep = [deep]
@@ -137,18 +137,18 @@ def test_what_is_nested_too_deeply_is_left_out_alone() -> None:
 
 
 @given(st.lists(st.text(st.characters(exclude_characters=";,", codec="utf-8"))))
-def test_texts_are_the_same_however_they_are_joined(parts: list[str]) -> None:
+def test_texts_are_split_however_they_are_joined(parts: list[str]) -> None:
     expected = [part.strip() for part in parts if part.strip()] or None
     assert texts(parts) == texts(";".join(parts)) == texts(",".join(parts)) == expected
 
 
-def test_names_are_compared_without_suffixes() -> None:
+def test_field_names_are_compared_without_suffixes() -> None:
     names = ("MetricName__gc", "metric_name", "Metric Name")
     assert {normal_name(name) for name in names} == {"metricname"}
     assert normal_name("Ant__Next_Step__c") == normal_name("ANT__NEXT_STEP__C") == "nextstep"
 
 
-def test_what_the_tenant_refused_is_left_out() -> None:
+def test_refused_fields_are_left_out() -> None:
     schema = schema_of("company", plain("Gsid", "GSID"), plain("Arr"), lookup("Csm", "gsuser"))
     assert selected(schema, "gsid", "Arr", "Nope", "Csm__gr.Name", None) == ("Gsid", "Arr", "Csm__gr.Name")
     without = schema.without(["arr", "Csm__gr.Name"])

@@ -1,4 +1,4 @@
-"""Text out of HTML: a line for each block, nothing for what is inline, in time that grows with the length alone."""
+"""Text from HTML: a line per block, nothing for inline markup, in linear time."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ ATTRIBUTES = ["", " class=x", ' style="color: rgb(0, 0, 0); a>b"', " title='it\"
         (None, None),
     ],
 )
-def test_text_of(html: str | None, text: str | None) -> None:
+def test_text_of_html(html: str | None, text: str | None) -> None:
     assert html_text(html) == text
 
 
 @given(LINES, st.randoms(use_true_random=False))
-def test_a_line_for_each_block_whatever_is_inline(lines: list[list[str]], draw: random.Random) -> None:
+def test_each_block_is_a_line(lines: list[list[str]], draw: random.Random) -> None:
     def tag(name: str, content: str) -> str:
         return f"<{name}{draw.choice(ATTRIBUTES)}>{content}</{name}{draw.choice(['', ' '])}>"
 
@@ -69,7 +69,7 @@ def test_a_line_for_each_block_whatever_is_inline(lines: list[list[str]], draw: 
 
 
 @given(st.lists(st.sampled_from([*"<>/!-='\"ab &;#x\n", "<script", "<p", "</p>", "<!--", "-->", "</script>"])))
-def test_anything_is_text(pieces: list[str]) -> None:
+def test_any_input_gives_text(pieces: list[str]) -> None:
     text = html_text("".join(pieces))
     assert text is None or (text == text.strip() and "\n\n" not in text)
 
@@ -86,7 +86,7 @@ def test_references_become_characters_once_however_many_there_are(pieces: list[s
     ["<div>", "<b>", "<p>", "<span>", "<i><b>", "<table><td>", "<a href='", "<div a=\"", "<", "<a", "</", "<!--", "<!",
      "<script>", "<style a='", "<p =", "&", "&#", "=", "<title", "<a b='c'"],
 )  # fmt: skip
-def test_time_grows_with_the_length_alone(piece: str) -> None:
+def test_time_is_linear_in_the_length(piece: str) -> None:
     began = time.process_time()
     html_text(piece * 200_000)
     html_text("<p>" + piece * 200_000 + "x")

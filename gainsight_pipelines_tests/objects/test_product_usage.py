@@ -1,4 +1,4 @@
-"""How usage objects are understood: keys, dates, names of rows that have no Gsid."""
+"""Usage objects: kinds of keys, dates, ids of rows without a GSID."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ def value(row: tuple[Any, ...], column: str) -> Any:
         (plain("GsCompanyId"), None),
     ],
 )
-def test_what_a_key_holds_is_detected(field: Field, kind: str | None) -> None:
+def test_the_kind_of_a_key_is_detected(field: Field, kind: str | None) -> None:
     found = flat(*SYSTEM, field, key=field.name).company
     assert found.key_kind == kind
     assert (found.gsid == field.name) == (kind is None)
 
 
-def test_a_key_that_says_nothing_has_to_be_set() -> None:
+def test_an_undecidable_kind_of_key_must_be_set() -> None:
     with pytest.raises(SettingsError, match="crm_id, gsid or domain"):
         flat(*SYSTEM, plain("Key__gc"), key="Key__gc")
     assert flat(*SYSTEM, plain("Key__gc"), key="Key__gc", key_kind="domain").company.key_kind == "domain"
 
 
-def test_rows_without_gsid_are_named_by_what_they_hold() -> None:
+def test_rows_without_gsid_are_identified_by_their_content() -> None:
     pulls = flat(plain("AccountId", "SFDCID"), plain("Area"), key="AccountId", dimension_field="Area")
     assert pulls.cursor_field is None
     record = {"AccountId": "001", "Metric": "Logins", "Amount": 1, "Day": "2026-01-31", "Area": "EU"}
@@ -66,14 +66,14 @@ def test_rows_without_gsid_are_named_by_what_they_hold() -> None:
         assert value(pulls.map({**record, **other}).rows[0], "record_id") != value(first, "record_id")
 
 
-def test_a_flat_row_without_metric_is_kept_aside() -> None:
+def test_a_flat_row_without_metric_is_rejected() -> None:
     pulls = flat(*SYSTEM, plain("AccountId", "SFDCID"), key="AccountId")
     for metric in (" ", "\u200b", None):
         with pytest.raises(BadRecord, match="Metric is blank"):
             pulls.map({"Gsid": "g", "AccountId": "1", "Metric": metric, "Amount": 1})
 
 
-def test_names_behind_ids_and_lookups_are_shown() -> None:
+def test_ids_and_lookups_give_their_names() -> None:
     pulls = mapper(
         *SYSTEM,
         plain("AccountId", "SFDCID"),
@@ -92,12 +92,12 @@ def test_names_behind_ids_and_lookups_are_shown() -> None:
     assert (value(row, "metric"), value(row, "dimension")) == ("Logins", "North")
 
 
-def test_a_key_of_its_own_is_kept_beside_the_company() -> None:
+def test_a_rows_own_key_is_kept_beside_the_company() -> None:
     company = flat(*SYSTEM, plain("AccountId", "SFDCID"), lookup("Customer", "company"), key="AccountId").company
     assert (company.gsid, company.crm_id, company.key_kind) == ("Customer", "AccountId", "crm_id")
 
 
-def test_several_dates_have_to_be_told_apart() -> None:
+def test_several_dates_are_an_error() -> None:
     dates = (plain("Opened", "DATE"), plain("Closed", "DATE"))
     with pytest.raises(SettingsError, match="observed_at_field"):
         mapper(*SYSTEM, *dates, lookup("GsCompanyId", "company"), plain("A", "NUMBER"))

@@ -1,4 +1,4 @@
-"""Records of any object as rows: typed, with odd values kept aside and absent keys left alone."""
+"""Records of any object as typed rows; unreadable values are kept aside, omitted keys change nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def row_of(record: dict[str, Any], *fields: Field, **settings: Any) -> RecordRow
     return row
 
 
-def test_an_odd_value_costs_no_record_and_is_kept_as_it_came() -> None:
+def test_an_unreadable_value_is_kept_and_rejects_no_record() -> None:
     row = row_of({"Gsid": "1", "Name": 7, "Size": "about three", "ModifiedDate": "2026-01-31T10:00:00Z"})
     assert json.loads(row.attributes) | {"ModifiedDate": None} == {
         "Gsid": "1",
@@ -31,11 +31,11 @@ def test_an_odd_value_costs_no_record_and_is_kept_as_it_came() -> None:
     assert json.loads(row_of({"Gsid": "1", "Size": "9" * 40}).unreadable or "") == {"Size": "9" * 40}
 
 
-def test_a_key_that_is_left_out_says_nothing() -> None:
+def test_an_omitted_key_changes_nothing() -> None:
     assert json.loads(row_of({"Gsid": "1", "Size": 3}).attributes) == {"Gsid": "1", "Size": 3}
 
 
-def test_the_company_is_found_by_the_usual_field_or_the_lookup_or_through_something() -> None:
+def test_the_company_is_found_by_the_usual_field_a_lookup_or_through_another_object() -> None:
     record = {"Gsid": "1", "CompanyId": " 1p02a ", "Account": "1P02B", "Rel__gr.CompanyId": "1P02C"}
     assert row_of(record, plain("CompanyId", "STRING")).company_gsid == "1P02A"
     assert row_of(record, lookup("Account", "company")).company_gsid == "1P02B"

@@ -1,4 +1,4 @@
-"""Nobody but the registry's own folder knows which objects there are."""
+"""Only the objects package knows which objects exist."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gainsight_pipelines.objects.registry import DEFINITIONS, TABLES
 PACKAGE = Path(__file__).parents[2] / "gainsight_pipelines"
 
 GENERAL = {"objects", "record"}
-"""Names of a section and a table that are words like any other."""
+"""Names of a section and a table that are also ordinary words."""
 
 NAMES = {
     *DEFINITIONS,
@@ -54,13 +54,13 @@ def hasattr_definition(module: str) -> bool:
     )
 
 
-def test_each_exception_is_still_one() -> None:
+def test_each_exception_is_still_needed() -> None:
     for place in EXCEPTED:
         files = [PACKAGE / place] if place.endswith(".py") else (PACKAGE / place).rglob("*.*")
         assert any(name in path.read_text("utf-8", "ignore") for path in files for name in NAMES - GENERAL), place
 
 
-def test_every_definition_says_what_people_see() -> None:
+def test_every_definition_has_its_display_texts() -> None:
     for name, each in DEFINITIONS.items():
         assert name == each.section
         assert all((each.title, each.summary, each.cadence, each.icon))

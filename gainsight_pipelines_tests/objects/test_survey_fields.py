@@ -1,4 +1,4 @@
-"""Which field of a response object is taken for what, and why (requirement S7)."""
+"""Detection of the fields of a response object, with reasons (requirement S7)."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ def detected(overrides: dict[str, Any] | None = None, pinned: str | None = None,
         (None, None),
     ],
 )
-def test_types_are_known_however_spelled(written: str | None, kind: str | None) -> None:
+def test_survey_types_are_recognised_in_any_spelling(written: str | None, kind: str | None) -> None:
     assert survey_kind(written) == kind
 
 
-def test_usual_names_with_their_reason() -> None:
+def test_fields_with_usual_names_are_detected_with_the_reason() -> None:
     found = detected(RespondedDate="DATETIME", NPSScore="NUMBER", Comments__gc="STRING")
     assert found.choices["responded_at"].reason == "usual name RespondedDate"
     assert found.choices["comment"].path == "Comments__gc"
     assert [(score.choice.path, score.survey_type) for score in found.scores] == [("NPSScore", "NPS")]
 
 
-def test_the_only_date_is_taken_and_said() -> None:
+def test_the_only_date_is_used_and_reported() -> None:
     found = detected(When__gc="DATETIME", Rating__gc="NUMBER")
     assert found.choices["responded_at"].as_json() == {"field": "When__gc", "reason": "the only DATETIME field"}
 
@@ -65,10 +65,10 @@ def test_several_unnamed_numbers_are_an_error_and_null_says_there_is_no_score() 
         detected(**fields)
     found = detected({"score": None}, **fields)
     assert found.scores == ()
-    assert found.absent["score"] == "none, says the settings file"
+    assert found.absent["score"] == "none, by the settings"
 
 
-def test_an_override_holds_and_has_to_fit() -> None:
+def test_an_override_wins_and_must_fit() -> None:
     fields = {"RespondedDate": "DATETIME", "Closed__gc": "DATETIME", "Score__gc": "NUMBER"}
     found = detected({"responded_at": "closed__gc"}, **fields)
     assert found.choices["responded_at"].as_json() == {"field": "Closed__gc", "reason": "override"}
@@ -78,7 +78,7 @@ def test_an_override_holds_and_has_to_fit() -> None:
         detected({"comment": "Remark__gc"}, **fields)
 
 
-def test_a_pinned_type_takes_its_own_score_alone() -> None:
+def test_a_pinned_type_uses_only_its_own_score() -> None:
     fields = {"RespondedDate": "DATETIME", "NPSScore": "NUMBER", "CSATScore": "NUMBER"}
     assert {score.survey_type for score in detected(**fields).scores} == {"NPS", "CSAT"}
     assert [score.choice.path for score in detected(pinned="CSAT", **fields).scores] == ["CSATScore"]

@@ -1,4 +1,4 @@
-"""An odd value of an optional field costs no record: the field is empty, the value is kept as it came, and counted."""
+"""An unreadable optional value rejects no record: the column is NULL, the value is kept and counted."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def usage(*fields: Field, **settings: Any) -> Mapper:
 
 
 def unreadable(mapped: Mapped) -> list[dict[str, Any]]:
-    """What the rows keep; the counts have to be the same fields."""
+    """The unreadable values that the rows keep; the counts must name the same fields."""
     kept = [json.loads(row.unreadable) if row.unreadable else {} for row in mapped.rows]  # type: ignore[attr-defined]
     counted = [name for topic, name in mapped.counts if topic == "unreadable"]
     assert sorted(counted) == sorted({name for each in kept for name in each})
@@ -74,21 +74,21 @@ def row_of(mapped: Mapped) -> Any:
         ("GsCompanyId", "x" * (MAX_ID + 1), "company_gsid"),
     ],
 )
-def test_an_odd_value_costs_no_record(field: str, value: Any, column: str) -> None:
+def test_an_unreadable_value_rejects_no_record(field: str, value: Any, column: str) -> None:
     mapped = timeline().map(USUAL | {"Subject": "Kick-off", field: value})
     row = row_of(mapped)
     assert (row.activity_id, row.subject, getattr(row, column)) == ("G1", "Kick-off", None)
     assert unreadable(mapped) == [{field: value}]
 
 
-def test_a_date_that_is_empty_is_that_of_the_creation_and_one_that_is_odd_is_none() -> None:
+def test_an_empty_date_is_the_creation_date_and_an_unreadable_one_is_null() -> None:
     assert row_of(timeline().map(USUAL | {"ActivityDate": ""})).occurred_at == CREATED
     assert row_of(timeline().map(USUAL | {"ActivityDate": "soon"})).occurred_at is None
     assert row_of(survey().map(USUAL)).occurred_at == CREATED
     assert row_of(survey().map(USUAL | {"RespondedDate": "soon"})).occurred_at is None
 
 
-def test_custom_fields_and_attributes_hold_what_their_type_says_or_nothing() -> None:
+def test_custom_fields_and_attributes_have_values_of_their_type_or_none() -> None:
     mapped = timeline().map(USUAL | {"Ant__Amount__c": "a lot"})
     assert (row_of(mapped).custom_fields, unreadable(mapped)) == ("{}", [{"Ant__Amount__c": "a lot"}])
     fields = (plain("Name"), plain("Arr", "CURRENCY"), plain("Live", "BOOLEAN"))
@@ -107,7 +107,7 @@ def test_custom_fields_and_attributes_hold_what_their_type_says_or_nothing() -> 
         ("N/A", None, None, {"NPS_Score": "N/A"}),
     ],
 )
-def test_scores_of_labels(value: str, score: int | None, group: str | None, kept: dict[str, Any]) -> None:
+def test_scores_from_labels(value: str, score: int | None, group: str | None, kept: dict[str, Any]) -> None:
     numbers = survey(plain("NPS_Score", "NUMBER"))
     labels = survey(picklist("NPS_Score", i3="3 - hardly", i0="no answer"), field_mappings={"score": "NPS_Score"})
     for each in (labels,) if value.startswith("i") else (numbers, labels):
@@ -117,14 +117,14 @@ def test_scores_of_labels(value: str, score: int | None, group: str | None, kept
         assert unreadable(mapped) == [kept]
 
 
-def test_another_score_is_taken_where_one_is_odd() -> None:
+def test_another_score_is_used_if_one_is_unreadable() -> None:
     fields = (plain("NPS_Score", "NUMBER"), plain("CSAT_Score", "NUMBER"))
     mapped = survey(*fields).map(USUAL | {"NPS_Score": "n/a", "CSAT_Score": "4"})
     assert (row_of(mapped).survey_type, row_of(mapped).score) == ("CSAT", 4)
     assert unreadable(mapped) == [{"NPS_Score": "n/a"}]
 
 
-def test_a_metric_that_is_odd_has_a_row_without_a_value() -> None:
+def test_an_unreadable_metric_has_a_row_without_value() -> None:
     wide = usage(COMPANY, plain("A", "NUMBER"), plain("B", "NUMBER"), plain("C", "NUMBER"))
     mapped = wide.map(USUAL | {"A": "1,200.5", "B": "many", "Day": "someday"})
     assert [(row.metric, row.value) for row in mapped.rows] == [("A", Decimal("1200.5")), ("B", None)]  # type: ignore[attr-defined]
@@ -132,7 +132,7 @@ def test_a_metric_that_is_odd_has_a_row_without_a_value() -> None:
     assert ("blank_values", "C") in mapped.counts
 
 
-def test_flat_rows_with_odd_values() -> None:
+def test_flat_rows_with_unreadable_values() -> None:
     aggregate = AggregateSettings(
         key="GsCompanyId", metric_name_field="Metric", metric_value_field="Value", additional_value_fields=("More",)
     )
@@ -145,7 +145,7 @@ def test_flat_rows_with_odd_values() -> None:
     assert unreadable(mapped) == [{"Value": "n/a", "More": "1 000"}]
 
 
-def test_rows_without_gsid_are_told_apart_by_odd_dates_too() -> None:
+def test_rows_without_gsid_are_distinguished_by_unreadable_dates_too() -> None:
     aggregate = AggregateSettings(key="GsCompanyId", metric_name_field="Metric", metric_value_field="Value")
     fields = (COMPANY, plain("Metric"), plain("Value", "NUMBER"), plain("Day", "DATE"))
     pull = ProductUsagePull(ProductUsageSettings(object="usage__gc", aggregate=aggregate))
@@ -156,7 +156,7 @@ def test_rows_without_gsid_are_told_apart_by_odd_dates_too() -> None:
 
 
 @pytest.mark.parametrize("spell", [str.lower, str.upper])
-def test_standard_fields_are_found_however_the_tenant_spells_them(spell: Any) -> None:
+def test_standard_fields_are_found_in_any_spelling(spell: Any) -> None:
     names = ("Gsid", "Subject", "Notes", "ActivityDate", "CreatedDate", "LastModifiedDate", "Duration",
              "InternalAttendees", "ExternalAttendees", "NotesPlainText")  # fmt: skip
     record = dict(

@@ -1,4 +1,4 @@
-"""A code location of the test's own."""
+"""A code location for tests."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SECTIONS = ("company", "activity", "surveys", "product_usage")
 
 @pytest.fixture
 def located(pulling: Pulling, tmp_path: Path) -> Iterator[Located]:
-    """A code location on the small world, with a Dagster instance of its own."""
+    """A code location on the small world, with its own Dagster instance."""
     with dg.instance_for_test() as instance:
         yield Located(pulling, tmp_path, instance)
 
 
 @pytest.fixture
 def hours_from_a_tick(pulling: Pulling) -> None:
-    """No cadence ticks while the test runs, or has just ticked."""
+    """No tick is due during the test or just before it."""
     pulling.content["schedules"] = own_cadences(SECTIONS)

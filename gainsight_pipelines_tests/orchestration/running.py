@@ -1,4 +1,4 @@
-"""Definitions on the settings of a test, evaluated as Dagster's daemon evaluates them, in this process."""
+"""Definitions on a test's settings, evaluated in this process as Dagster's daemon evaluates them."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ NAMES = Names()
 
 
 class Located:
-    """A code location on the test's settings, with a Dagster instance of its own."""
+    """A code location on the test's settings, with its own Dagster instance."""
 
     def __init__(self, pulling: Pulling, folder: Path, instance: dg.DagsterInstance) -> None:
         self.pulling, self.folder, self.instance = pulling, folder, instance
         self.cursor: str | None = None
         self.alert_cursor: str | None = None
         self.shown: list[dg.AssetCheckEvaluation] = []
-        """What the alert sensor has left at the check `alerts`."""
+        """The evaluations that the alert sensor added to the check `alerts`."""
         self.origin: CodeLocationOrigin | None = None
-        """The code location as the daemon knows it."""
+        """The code location, as the daemon sees it."""
 
     @property
     def definitions(self) -> dg.Definitions:
-        """As they load from the settings by now."""
+        """The definitions, loaded from the current settings."""
         path = self.folder / "gainsight.yaml"
         path.write_text(yaml.safe_dump(self.pulling.content))
         return build_gainsight_definitions(path)
@@ -47,7 +47,7 @@ class Located:
         )
 
     def tick(self, name: str, at: datetime | None = None) -> dg.RunRequest | str:
-        """Evaluates the schedule of a pull: the run it asks for, or why it asks for none."""
+        """Evaluates the schedule of a pull: the requested run, or the reason for none."""
         definitions = self.definitions
         repository = definitions.get_repository_def()
         with dg.build_schedule_context(
@@ -62,7 +62,7 @@ class Located:
         return data.skip_message or ""
 
     def alert(self) -> str:
-        """Evaluates the alert sensor, as the daemon does, with the cursor that it left: what its tick says."""
+        """Evaluates the alert sensor with its last cursor, as the daemon does; returns the tick's message."""
         definitions = self.definitions
         repository = definitions.get_repository_def()
         with dg.build_sensor_context(
@@ -78,7 +78,7 @@ class Located:
         return data.skip_message or ""
 
     def sense(self) -> dg.SensorResult:
-        """Evaluates the gate sensor, as the daemon does: with the cursor that it left."""
+        """Evaluates the gate sensor with its last cursor, as the daemon does."""
         definitions = self.definitions
         repository = definitions.get_repository_def()
         with dg.build_sensor_context(

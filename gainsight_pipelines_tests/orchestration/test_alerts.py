@@ -1,4 +1,4 @@
-"""The alert sensor: there where the settings ask for it, and what its ticks do and say."""
+"""The alert sensor: when it exists, what its ticks do and say."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SETTINGS = {"gainsight": {"base_url": "https://tenant.gainsightcloud.com"}, "com
 
 @pytest.mark.parametrize("alerts", [None, {}, {"failed_runs": "many"}])
 @pytest.mark.parametrize("schedules", ["running", "stopped", "none"])
-def test_it_is_there_where_the_settings_have_the_section(alerts: object, schedules: Running) -> None:
+def test_the_alert_sensor_exists_if_the_settings_have_alerts(alerts: object, schedules: Running) -> None:
     settings = SETTINGS if alerts is None else SETTINGS | {"alerts": alerts}
     definitions = build_gainsight_definitions(settings, prefix="acme", schedules=schedules)
     checks = {key.name for each in definitions.asset_checks or () for key in each.check_keys}  # type: ignore[union-attr]
@@ -29,7 +29,7 @@ def test_it_is_there_where_the_settings_have_the_section(alerts: object, schedul
         assert sensor.default_status == repository.get_sensor_def("acme_gate").default_status
 
 
-def test_a_tick_tells_what_began_and_what_is_over(located: Located, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tick_reports_started_and_ended_problems(located: Located, monkeypatch: pytest.MonkeyPatch) -> None:
     located.pulling.content["alerts"] = {"dagster_url": "https://dagster.example.com"}
     with hook() as inbox:
         monkeypatch.setenv(ALERTS_VARIABLE, inbox.url)
@@ -52,7 +52,7 @@ def test_a_tick_tells_what_began_and_what_is_over(located: Located, monkeypatch:
     assert row.data["object"] == "all" and "rejected" in str(row.data["what"])
 
 
-def test_the_check_looks_and_sends_nothing(located: Located, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_alert_check_sends_nothing(located: Located, monkeypatch: pytest.MonkeyPatch) -> None:
     located.pulling.content["alerts"] = {}
     with hook() as inbox:
         monkeypatch.setenv(ALERTS_VARIABLE, inbox.url)
@@ -67,7 +67,7 @@ def test_the_check_looks_and_sends_nothing(located: Located, monkeypatch: pytest
         assert inbox.received == []
 
 
-def test_a_tick_says_what_is_missing_or_wrong(located: Located, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tick_reports_missing_and_invalid_settings(located: Located, monkeypatch: pytest.MonkeyPatch) -> None:
     located.pulling.content["alerts"] = {}
     assert f"{ALERTS_VARIABLE} is not set" in located.alert()
     with hook() as inbox:
@@ -75,7 +75,7 @@ def test_a_tick_says_what_is_missing_or_wrong(located: Located, monkeypatch: pyt
         monkeypatch.setenv(ALERTS_VARIABLE, inbox.url)
         located.pulling.sandbox.switch(reject_key=True)
         assert not located.run("company").success
-        assert "Target 1 (JSON): it answered with HTTP 500" in located.alert()
+        assert "Target 1 (JSON): it responded with HTTP 500" in located.alert()
         located.pulling.content["alerts"] = {"dagster_url": f"https://user:{TOKEN}@dagster.example.com"}
         said = located.alert()
         assert "alerts.dagster_url holds a user name" in said

@@ -1,4 +1,4 @@
-"""What assets say of themselves and of each materialization: table, columns, lineage, numbers, unmatched records."""
+"""Metadata of assets and materializations: table, columns, lineage, numbers, unmatched records."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_each_asset_has_table_columns_and_lineage_from_the_data_contract(pulling
         assert upstream == (set() if key == "crm/account" else {"crm/account"})
 
 
-def test_a_materialization_shows_numbers_lineage_and_what_has_no_account(pulling: Pulling, tmp_path: Path) -> None:
+def test_a_materialization_shows_numbers_lineage_and_unmatched_records(pulling: Pulling, tmp_path: Path) -> None:
     """Requirements M4 and S3 as the UI shows them."""
     pulling.content["surveys"]["response_limit"] = 20
     job = definitions_of(pulling, tmp_path).resolve_job_def("gainsight_pull_survey_survey_response")
@@ -82,7 +82,7 @@ def test_a_materialization_shows_the_columns_of_the_typed_view(located: Located)
     assert (columns["email"].type, columns["email"].description) == ("text", "Email (Email).")
 
 
-def test_a_run_keeps_its_events_and_does_not_print_each(located: Located, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_run_stores_its_events_without_printing_each(located: Located, capfd: pytest.CaptureFixture[str]) -> None:
     """Neither the terminal of `dev` nor the compute log, where the progress is, has a line of Dagster's per event."""
     ours = yaml.safe_load(CONFIGURATION.read_text())
     job = located.definitions.resolve_job_def("gainsight_pull_company")
@@ -93,7 +93,7 @@ def test_a_run_keeps_its_events_and_does_not_print_each(located: Located, capfd:
     assert " DEBUG " not in capfd.readouterr().err
 
 
-def test_settings_that_were_mended_after_the_load_hold_for_the_next_run(located: Located) -> None:
+def test_settings_corrected_after_the_load_apply_to_the_next_run(located: Located) -> None:
     good = located.pulling.content["company"]
     located.pulling.content["company"] = good | {"attributes": 7}
     job = located.definitions.resolve_job_def("gainsight_pull_company")

@@ -1,4 +1,4 @@
-"""Backfills of survey windows as Dagster runs them: a range of days in one run, each day with its own numbers (S8)."""
+"""Backfills of survey windows in Dagster: a range of days in one run, each day with its own numbers (S8)."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def materialized(instance: dg.DagsterInstance) -> dict[str, int]:
     return found
 
 
-def test_a_range_is_one_run_with_a_materialization_per_day(
+def test_a_range_of_days_is_one_run_with_a_materialization_per_day(
     pulling: Pulling, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     expected = responses_by_day(pulling)
@@ -89,7 +89,7 @@ def test_days_after_the_limit_stay_missing(pulling: Pulling, tmp_path: Path, ins
     assert days[-1] in materialized(instance)
 
 
-def test_the_gate_holds_backfills_too(pulling: Pulling, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_a_closed_gate_stops_backfills_too(pulling: Pulling, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     pulling.sandbox.switch(crm_down=True)
     days = sorted(responses_by_day(pulling))[-2:]
     assert not backfill(pulling, tmp_path, instance, days[0], days[-1]).success
@@ -113,7 +113,7 @@ def test_a_backfill_waits_until_another_run_has_pulled_the_object(
     assert materialized(instance) == {day: expected[day]}
 
 
-def test_a_backfill_waits_for_no_longer_than_it_was_told(
+def test_a_backfill_waits_no_longer_than_configured(
     pulling: Pulling, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     day = max(responses_by_day(pulling))

@@ -1,4 +1,4 @@
-"""What `build_gainsight_definitions` gives a host: nothing that clashes, and all that a team has its own ways for."""
+"""`build_gainsight_definitions` in a shared code location: nothing clashes, and teams can customise the assets."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ HOST = dg.Definitions(
 )
 
 
-def test_two_tenants_merge_with_a_host_that_has_its_own_executor_resources_and_jobs() -> None:
+def test_two_tenants_merge_with_other_definitions() -> None:
     both = [build_gainsight_definitions(SETTINGS, prefix=prefix) for prefix in ("gainsight", "acme")]
     merged = dg.Definitions.merge(HOST, *both)
     assert merged.executor is dg.multiprocess_executor
@@ -61,7 +61,7 @@ class Ours(DagsterGainsightTranslator):
         )
 
 
-def test_the_translator_decides_on_keys_and_what_the_definitions_rely_on_stays() -> None:
+def test_the_translator_decides_keys_but_required_attributes_are_kept() -> None:
     definitions = build_gainsight_definitions(SETTINGS, translator=Ours())
     specs = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
     assert all(key.startswith("raw/") for key in specs)
@@ -77,7 +77,7 @@ def test_the_translator_decides_on_keys_and_what_the_definitions_rely_on_stays()
 
 
 @pytest.mark.filterwarnings("ignore::dagster.PreviewWarning")
-def test_specs_can_be_mapped_the_accounts_included() -> None:
+def test_all_specs_can_be_mapped() -> None:
     definitions = build_gainsight_definitions(SETTINGS).map_asset_specs(
         func=lambda spec: spec.replace_attributes(owners=["team:cs"])
     )
@@ -92,7 +92,7 @@ def test_specs_can_be_mapped_the_accounts_included() -> None:
         ("none", set(), dg.DefaultSensorStatus.RUNNING),
     ],
 )
-def test_schedules_run_or_are_stopped_or_absent_and_the_cadence_stays_as_metadata(
+def test_schedules_can_be_running_stopped_or_absent(
     schedules: Any, statuses: set[dg.DefaultScheduleStatus], sensor: dg.DefaultSensorStatus
 ) -> None:
     definitions = build_gainsight_definitions(SETTINGS, schedules=schedules)
@@ -104,7 +104,7 @@ def test_schedules_run_or_are_stopped_or_absent_and_the_cadence_stays_as_metadat
     assert company.metadata["gainsight_pipelines/timezone"] == "UTC"
 
 
-def test_what_is_selected_is_there_and_what_is_not_enabled_is_told() -> None:
+def test_selected_pulls_exist_and_unknown_ones_are_reported() -> None:
     definitions = build_gainsight_definitions(SETTINGS, select=["company", "surveys", "activity"])
     assert keys(definitions) == {
         "crm/account",
@@ -119,7 +119,7 @@ def test_what_is_selected_is_there_and_what_is_not_enabled_is_told() -> None:
     assert "`select` names compnay" in str(account.description)
 
 
-def test_specs_alone_for_a_location_that_reads_what_another_one_pulls(tmp_path: Path) -> None:
+def test_specs_can_be_loaded_for_a_location_that_only_reads(tmp_path: Path) -> None:
     specs = load_gainsight_asset_specs(SETTINGS, translator=Ours(), io_manager_key="frames")
     assert {spec.key.to_user_string() for spec in specs} == keys(
         build_gainsight_definitions(SETTINGS, translator=Ours())
@@ -128,12 +128,12 @@ def test_specs_alone_for_a_location_that_reads_what_another_one_pulls(tmp_path: 
     dg.Definitions(assets=[*specs, scores], resources={"frames": dg.mem_io_manager}).get_repository_def()
 
 
-def test_settings_that_are_missing_or_broken_break_no_host(tmp_path: Path) -> None:
+def test_missing_and_invalid_settings_break_no_code_location(tmp_path: Path) -> None:
     for settings in (tmp_path / "none.yaml", {"gainsight": 7, "company": {"attributes": 7}, "primary_crm": "x"}):
         merged = dg.Definitions.merge(HOST, build_gainsight_definitions(settings))
         assert {"mart/scores", "crm/account"} <= keys(merged)
 
 
-def test_a_prefix_that_can_be_none_says_what_it_takes() -> None:
+def test_an_invalid_prefix_says_what_it_takes() -> None:
     with pytest.raises(ValueError, match="letters, digits"):
         build_gainsight_definitions(SETTINGS, prefix="my-tenant")

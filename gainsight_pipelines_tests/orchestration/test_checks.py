@@ -1,4 +1,4 @@
-"""What a pull leaves to be looked at: one step of checks after it, out of what the store keeps."""
+"""The asset checks of a pull: one step after it, evaluated from the store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def checked(result: dg.ExecuteInProcessResult) -> dict[str, tuple[bool, str]]:
 
 
 def run_checks(located: Located, name: str, *only: str) -> dict[str, tuple[bool, str]]:
-    """The checks of an object by themselves, without a pull: all of them, or some."""
+    """Executes the checks of an object without a pull: all of them, or some."""
     key = dg.AssetKey(["gainsight", name])
     some = dg.AssetSelection.checks(*(dg.AssetCheckKey(key, check) for check in only))
     selection = some if only else dg.AssetSelection.checks_for_assets(key)
@@ -24,7 +24,7 @@ def run_checks(located: Located, name: str, *only: str) -> dict[str, tuple[bool,
     return checked(definitions.resolve_job_def("checks").execute_in_process(instance=located.instance))
 
 
-def test_each_object_has_the_checks_that_make_sense_for_it(located: Located) -> None:
+def test_each_object_has_the_checks_that_apply_to_it(located: Located) -> None:
     every = {"match_rate", "schema_drift", "data_age", "unreadable_values"}
     company, activity = checked(located.run("company")), checked(located.run("activity"))
     assert set(company) == every
@@ -34,8 +34,8 @@ def test_each_object_has_the_checks_that_make_sense_for_it(located: Located) -> 
     assert "rows have an account" in company["match_rate"][1]
 
 
-def test_each_check_can_be_executed_by_itself(located: Located) -> None:
-    """Else the UI leaves Execute grey: it takes checks that can't be told apart for a part of the pull."""
+def test_each_check_can_be_executed_alone(located: Located) -> None:
+    """Otherwise the UI disables Execute, since it takes the checks for a part of the pull."""
     assert set(run_checks(located, "company", "data_age")) == {"data_age"}
 
 
@@ -53,7 +53,7 @@ def test_unmapped_categories_are_named_until_they_are_mapped(located: Located) -
     assert run_checks(located, "activity")["unmapped_categories"] == (True, "Every category of the week is mapped.")
 
 
-def test_values_that_cannot_be_read_are_named_until_they_are_corrected(located: Located) -> None:
+def test_unreadable_values_are_named_until_they_are_corrected(located: Located) -> None:
     gsid = next(iter(located.pulling.truth("activity_timeline")))
     edit = {"object": "activity_timeline", "gsid": gsid}
     located.pulling.sandbox.edit(edit | {"values": {"Duration": "45 min"}})
@@ -69,7 +69,7 @@ def test_values_that_cannot_be_read_are_named_until_they_are_corrected(located: 
     assert checked(located.run("activity"))["unreadable_values"][0]
 
 
-def test_a_response_limit_that_was_reached_says_how_far_the_run_came(located: Located) -> None:
+def test_a_reached_response_limit_says_how_far_the_run_read(located: Located) -> None:
     """Requirement S3: never silent."""
     located.pulling.content["surveys"]["response_limit"] = 7
     passed, sentence = checked(located.run("survey_survey_response"))["response_limit"]
@@ -92,7 +92,7 @@ def test_a_match_rate_far_below_the_trailing_runs_warns(located: Located) -> Non
     assert sentence.startswith("20.0% of 100 rows have an account, ")
 
 
-def test_a_changed_schema_is_shown_for_a_week(located: Located) -> None:
+def test_schema_drift_is_shown_for_a_week(located: Located) -> None:
     assert checked(located.run("company"))["schema_drift"][0]
     located.pulling.query_and_commit(
         """UPDATE sync_run SET details = details || '{"schema_drift": {"new": ["Region__gc"]}}'"""
@@ -104,7 +104,7 @@ def test_a_changed_schema_is_shown_for_a_week(located: Located) -> None:
     assert run_checks(located, "company")["schema_drift"][0]
 
 
-def test_data_that_stopped_changing_is_told_from_a_pull_that_stopped(located: Located) -> None:
+def test_data_that_stopped_changing_are_distinguished_from_a_stopped_pull(located: Located) -> None:
     assert checked(located.run("activity"))["data_age"][0]
     located.pulling.query_and_commit(
         "UPDATE sync_cursor SET modified_at = now() - %s WHERE object = 'activity' AND scope = 'pull'",

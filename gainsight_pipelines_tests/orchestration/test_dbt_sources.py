@@ -1,4 +1,4 @@
-"""dbt's sources: each meets its asset, also where several assets share a table; and the typed views' staging models."""
+"""dbt's sources, each mapped to its asset, even where several share a table; staging models of typed views."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def keys_of(source: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def test_each_asset_is_a_source_table_of_its_own(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_asset_is_a_source_table(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = printed(path, capsys)
     assert (source["name"], source["schema"]) == ("raw", "{{ var('gainsight_schema', 'cs') }}")
     tables = {table["name"]: table for table in source["tables"]}
@@ -68,7 +68,7 @@ def test_each_asset_is_a_source_table_of_its_own(path: Path, capsys: pytest.Capt
     assert [column["name"] for column in nps["columns"]] == list(RELATIONS["activity"].columns)
 
 
-def test_each_table_of_the_contract_is_a_source_table_and_meets_its_own_asset(
+def test_each_table_of_the_contract_is_a_source_table_mapped_to_its_asset(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = printed(path, capsys)
@@ -79,7 +79,7 @@ def test_each_table_of_the_contract_is_a_source_table_and_meets_its_own_asset(
     assert not keys.keys() & {"record", "sync_run", "product_usage", "account_360"}
 
 
-def test_freshness_is_when_the_asset_was_last_pulled_and_late_when_dagster_says_so(
+def test_dbt_freshness_follows_the_last_pull_and_the_dagster_policy(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configs = {table["name"]: table.get("config", {}) for table in printed(path, capsys)["tables"]}
@@ -98,7 +98,7 @@ def hours(window: Any) -> int:
     return int(window.to_timedelta() / timedelta(hours=1))
 
 
-def test_keys_are_those_of_the_project_that_the_assets_are_in(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_keys_are_those_of_the_own_project(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert keys_of(printed(path, capsys, key_prefix="cs/raw"))["company"] == ("cs", "raw", "gainsight", "company")
     assert keys_of(printed(path, capsys, prefix="acme"))["account"] == ("acme", "crm", "account")
     with pytest.raises(UsageError, match="letters, digits and _"):

@@ -1,4 +1,4 @@
-"""The code location: loads anywhere, holds what the settings ask for, and stays when settings are broken."""
+"""The code location: loads anywhere, has what the settings configure, and survives invalid settings."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_loads_without_settings_environment_network_or_database(tmp_path: Path) 
     assert "Warning" not in done.stderr
 
 
-def test_an_asset_a_job_and_a_schedule_for_each_enabled_object(tmp_path: Path) -> None:
+def test_each_enabled_object_has_an_asset_a_job_and_a_schedule(tmp_path: Path) -> None:
     """Requirement B1: what is not enabled does not appear."""
     definitions = built(tmp_path, SETTINGS)
     names = {"company", "survey_survey_response", "product_usage"}
@@ -83,15 +83,15 @@ def test_cron_and_time_zone_can_be_set(tmp_path: Path) -> None:
     assert [each.cron_schedule for each in schedules if each.job_name == "gainsight_pull_company"] == ["0 7 * * *"]
 
 
-def test_a_schedule_says_why_it_is_not_as_set(tmp_path: Path) -> None:
+def test_a_schedule_says_why_it_ignores_the_settings(tmp_path: Path) -> None:
     broken = {"schedules": {"timezone": "Mars", "company": "0 7 * * *"}}
     for each in built(tmp_path, SETTINGS | broken).get_repository_def().schedule_defs:
         assert "timezone" in str(each.description)
         assert "documented cadence" in str(each.description)
 
 
-def test_definitions_are_the_same_in_every_process_on_every_day(tmp_path: Path) -> None:
-    """A code server runs for weeks; the runs that it starts load the definitions anew."""
+def test_definitions_are_the_same_in_every_process_and_on_every_day(tmp_path: Path) -> None:
+    """A code server runs for weeks, while each run reloads the definitions."""
     (tmp_path / "gainsight.yaml").write_text(yaml.safe_dump(SETTINGS))
     load = (
         LOAD + "\nfor asset in defs.resolve_all_asset_specs():\n    print(asset.partitions_def, asset.freshness_policy)"
@@ -105,15 +105,15 @@ def test_definitions_are_the_same_in_every_process_on_every_day(tmp_path: Path) 
     assert any("2020-01-01" in line for line in shown)
 
 
-def test_a_first_day_of_the_settings_is_the_first_that_can_be_backfilled(tmp_path: Path) -> None:
+def test_the_configured_first_day_is_the_first_partition(tmp_path: Path) -> None:
     surveys = {"objects": [{"object": "survey_response"}], "first_day": "2024-02-29"}
     specs = built(tmp_path, SETTINGS | {"surveys": surveys}).resolve_all_asset_specs()
     (days,) = [each.partitions_def for each in specs if each.partitions_def is not None]
     assert days.get_first_partition_key() == "2024-02-29"
 
 
-def test_an_object_may_have_the_longest_name_that_gainsight_gives(tmp_path: Path) -> None:
-    """Dagster takes no tag of 64 characters; two such names that begin alike stay apart."""
+def test_an_object_may_have_the_longest_possible_name(tmp_path: Path) -> None:
+    """Dagster refuses tags of 64 characters; two such names with the same beginning stay different."""
     names = [f"usage_{'x' * 60}_{end}" for end in "ab"]
     surveys = {"mode": "multiple", "objects": [{"object": name} for name in names]}
     definitions = built(tmp_path, SETTINGS | {"surveys": surveys})
@@ -123,7 +123,7 @@ def test_an_object_may_have_the_longest_name_that_gainsight_gives(tmp_path: Path
     assert len(tags) == 2
 
 
-def test_a_section_that_nothing_reads_is_told_where_people_look(tmp_path: Path) -> None:
+def test_a_misspelled_section_is_reported_on_the_assets(tmp_path: Path) -> None:
     definitions = built(tmp_path, SETTINGS | {"compnay": {}})
     (account,) = [each for each in definitions.resolve_all_asset_specs() if each.key.path == ["crm", "account"]]
     assert "compnay" in str(account.description)
@@ -133,7 +133,7 @@ def test_a_section_that_nothing_reads_is_told_where_people_look(tmp_path: Path) 
     "broken",
     [{"surveys": {"lookback_days": 90}}, {"schedules": {"timezone": "Mars"}}, {"common": {"owners": ["a'b@x.co"]}}],
 )
-def test_a_broken_section_stops_nothing_else(tmp_path: Path, broken: dict[str, Any]) -> None:
+def test_an_invalid_section_affects_no_other_asset(tmp_path: Path, broken: dict[str, Any]) -> None:
     """Requirement W5."""
     definitions = built(tmp_path, SETTINGS | broken)
     assert {"gainsight/company", "gainsight/product_usage"} <= keys(definitions)

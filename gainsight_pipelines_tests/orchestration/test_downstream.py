@@ -1,4 +1,4 @@
-"""What a team builds downstream: assets that take DataFrames, and that run when data have changed and not otherwise."""
+"""Downstream assets: they load DataFrames, and run only when data have changed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SURVEY = ["gainsight", "survey_survey_response"]
 
 
 def load(located: Located, key: list[str], *, partition: str | None = None, **narrowed: Any) -> pd.DataFrame:
-    """What an asset downstream gets, in a run of its own."""
+    """The value that a downstream asset gets, in its own run."""
     given: list[pd.DataFrame] = []
 
     @dg.asset(
@@ -48,7 +48,7 @@ def pulled(located: Located) -> Located:
     return located
 
 
-def test_a_frame_has_the_rows_of_its_asset_with_the_types_of_the_columns(pulled: Located) -> None:
+def test_a_frame_has_the_rows_of_its_asset_with_their_types(pulled: Located) -> None:
     frame = load(pulled, ACTIVITY)
     truth = pulled.pulling.truth("activity_timeline")
     assert set(frame["activity_id"]) == set(truth), "and none of the survey's, which lie in the same table"
@@ -63,7 +63,7 @@ def test_a_frame_has_the_rows_of_its_asset_with_the_types_of_the_columns(pulled:
     assert {type(score) for score in survey["score"].dropna()} == {Decimal}
 
 
-def test_columns_times_and_what_is_deleted_narrow_it(pulled: Located) -> None:
+def test_a_frame_can_be_narrowed_by_columns_times_and_deletion(pulled: Located) -> None:
     everything = load(pulled, ACTIVITY)
     middle = everything["occurred_at"].median().to_pydatetime()
     since = load(pulled, ACTIVITY, columns=["occurred_at"], since=middle.isoformat())
@@ -78,14 +78,14 @@ def test_columns_times_and_what_is_deleted_narrow_it(pulled: Located) -> None:
     assert len(load(pulled, ACTIVITY, with_deleted=True)) == len(everything)
 
 
-def test_a_partition_gets_its_own_days(pulled: Located) -> None:
+def test_a_partition_gets_the_rows_of_its_days(pulled: Located) -> None:
     everything = load(pulled, ACTIVITY)["occurred_at"].dropna()
     day = everything.max().date()
     frame = load(pulled, ACTIVITY, partition=day.isoformat())
     assert 0 < len(frame) == sum(everything.dt.date == day)
 
 
-def test_keys_of_jsonb_become_columns_on_request(pulled: Located) -> None:
+def test_jsonb_keys_become_columns_on_request(pulled: Located) -> None:
     fields = '{"Region": "EMEA", "Seats": 3}'
     pulled.pulling.query_and_commit(
         "UPDATE activity SET custom_fields = %s WHERE source_object = 'survey_response'", (fields,)
@@ -96,14 +96,14 @@ def test_keys_of_jsonb_become_columns_on_request(pulled: Located) -> None:
     assert str(frame.dtypes["custom_fields.Seats"]) == "int64"
 
 
-def test_what_is_not_there_is_said_with_what_is(pulled: Located) -> None:
+def test_a_missing_column_is_reported_with_the_existing_ones(pulled: Located) -> None:
     with pytest.raises(dg.Failure, match=r"activity has no column acount_id.*It has: .*account_id"):
         load(pulled, ACTIVITY, columns=["acount_id"])
     with pytest.raises(dg.Failure, match="'soon' is no time"):
         load(pulled, ACTIVITY, since="soon")
 
 
-def test_an_object_without_a_table_of_its_own_comes_as_its_typed_view(located: Located) -> None:
+def test_an_object_without_its_own_table_is_loaded_from_its_typed_view(located: Located) -> None:
     located.pulling.content["objects"] = [{"object": "call_to_action"}]
     assert located.run("call_to_action").success
     key = ["gainsight", "call_to_action"]
@@ -124,7 +124,7 @@ def test_an_object_without_a_table_of_its_own_comes_as_its_typed_view(located: L
     assert list(recent["gsid"]) == list(frame.loc[frame["modified_at"] == latest, "gsid"])
 
 
-def test_another_location_reads_it_by_the_specs_alone(pulled: Located) -> None:
+def test_another_location_reads_a_frame_by_the_specs_alone(pulled: Located) -> None:
     path = pulled.folder / "gainsight.yaml"
     given: list[pd.DataFrame] = []
 
@@ -141,7 +141,7 @@ def test_another_location_reads_it_by_the_specs_alone(pulled: Located) -> None:
     assert len(given[0]) == len(pulled.pulling.truth("activity_timeline"))
 
 
-def test_downstream_runs_when_data_have_changed_and_not_after_a_pull_that_found_nothing(located: Located) -> None:
+def test_downstream_assets_run_only_if_data_have_changed(located: Located) -> None:
     @dg.asset(deps=[ACTIVITY], automation_condition=on_changed_data())
     def careful() -> None: ...
 

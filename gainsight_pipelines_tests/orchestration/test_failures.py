@@ -1,4 +1,4 @@
-"""Failures as people meet them on a run's page, what is tried again, and runs that end as skipped."""
+"""Failures as shown on a run's page, what is retried, and runs that end as skipped."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def tries(result: dg.ExecuteInProcessResult) -> int:
         ),
     ],
 )
-def test_a_permanent_failure_says_what_to_do_and_where_to_read_on_and_is_not_retried(
+def test_a_permanent_failure_says_what_to_do_and_is_not_retried(
     located: Located, switches: dict[str, Any], settings: dict[str, Any], name: str, sentence: str, section: str
 ) -> None:
     located.pulling.sandbox.switch(**switches)
@@ -57,7 +57,7 @@ def test_a_permanent_failure_says_what_to_do_and_where_to_read_on_and_is_not_ret
         assert str(failure.metadata["what to do"].value) in str(failure.description)
 
 
-def test_a_transient_failure_is_tried_again_within_the_run(located: Located, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transient_failure_is_retried_within_the_run(located: Located, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DATABASE_VARIABLE, "postgresql:///nowhere?host=/nonexistent")
     result = located.run("company")
     assert not result.success
@@ -77,13 +77,13 @@ def test_a_transient_failure_is_tried_again_within_the_run(located: Located, mon
         (errors.GateClosed("No."), 0, None),
     ],
 )
-def test_what_may_mend_is_tried_twice_more_and_nobody_waits_for_an_hour(
+def test_a_transient_failure_is_retried_twice_and_long_waits_are_left_to_later_runs(
     error: errors.PipelineError, retry_number: int, wait: float | None
 ) -> None:
     assert wait_before_retry(error, retry_number) == wait
 
 
-def test_each_error_has_its_heading_in_the_docs() -> None:
+def test_each_error_has_a_heading_in_the_docs() -> None:
     headings = {
         re.sub(r"[^\w -]", "", title.strip().lower()).replace(" ", "-")
         for title in re.findall(r"^#+ (.+)$", TROUBLESHOOTING.read_text(encoding="utf-8"), re.MULTILINE)
@@ -97,14 +97,14 @@ def test_each_error_has_its_heading_in_the_docs() -> None:
     assert set(re.findall(r'"([a-z]+(?:-[a-z]+)*)"(?=\)|,\s*\))', checks)) - headings == set()
 
 
-def test_docs_that_a_team_publishes_become_links(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_published_docs_become_links(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DOCS_VARIABLE, "https://wiki.example.com/gainsight/")
     value = as_failure(errors.GateClosed("Down.")).metadata["documentation"]
     assert isinstance(value, dg.UrlMetadataValue)
     assert value.url == "https://wiki.example.com/gainsight/troubleshooting.md#primary-crm-not-answering"
 
 
-def test_a_run_of_an_object_that_was_switched_off_meanwhile_ends_as_skipped(located: Located) -> None:
+def test_a_run_of_an_object_disabled_meanwhile_ends_as_skipped(located: Located) -> None:
     definitions = located.definitions
     located.pulling.content["company"] = {"enabled": False}
     assert "gainsight/company" not in {

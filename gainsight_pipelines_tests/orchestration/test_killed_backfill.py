@@ -1,4 +1,4 @@
-"""A backfill by day that is killed between two days (requirement S8): what is done stays done, the rest can be run."""
+"""A backfill killed between two days (requirement S8): completed days are kept, the rest can be run again."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ with dg.DagsterInstance.get() as instance:
     )
 sys.exit(not result.success)
 """
-"""What the UI's daemon starts for a range of days."""
+"""The command that Dagster's daemon starts for a range of days."""
 
 STORED = """
 SELECT activity_id, account_id, match_method, unmatched_reason, survey_type, score, nps_group, occurred_at, body_text
@@ -74,7 +74,7 @@ def start(product: Product, days: list[str]) -> subprocess.Popen[bytes]:
 
 
 def done_days(product: Product) -> list[str]:
-    """The days that Dagster knows as materialized, in the order in which they were."""
+    """The materialized days, in order of materialization."""
     url = "postgresql://" + product.env["DAGSTER_POSTGRES_URL"].partition("://")[2]
     with psycopg.connect(url) as connection:
         rows = connection.execute(
@@ -87,7 +87,7 @@ def by_day(rows: list[tuple[Any, ...]]) -> Counter[str]:
     return Counter(row[7].astimezone(UTC).date().isoformat() for row in rows)
 
 
-def test_a_killed_run_leaves_its_days_done_and_the_range_can_be_run_again(
+def test_a_killed_backfill_keeps_completed_days_and_can_be_run_again(
     tmp_path: Path, postgres_server: EmbeddedServer, sandbox: RunningSandbox
 ) -> None:
     truth = Counter(

@@ -1,4 +1,4 @@
-"""A pull's progress among its run's events: soon the first, then ever fewer, and none of another run."""
+"""A pull's progress as events of its run: frequent at first, then rarer, and none of another run."""
 
 from __future__ import annotations
 

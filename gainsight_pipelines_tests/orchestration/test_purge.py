@@ -1,4 +1,4 @@
-"""Old runs go, with their events; what the UI and the catch-up rely on stays."""
+"""Old runs are purged with their events, except those that the UI and the catch-up need."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gainsight_pipelines.orchestration.purge import Limits, Purged, purge
 from gainsight_pipelines_tests.orchestration.running import NAMES, Located
 
 
-def test_old_runs_go_and_the_last_successful_one_of_each_object_stays(located: Located) -> None:
+def test_old_runs_are_deleted_except_the_last_successful_one_of_each_object(located: Located) -> None:
     ids = [located.run("company").run_id for _ in range(2)]
     located.pulling.sandbox.switch(crm_down=True)
     ids.append(located.run("company").run_id)
@@ -30,8 +30,8 @@ def test_old_runs_go_and_the_last_successful_one_of_each_object_stays(located: L
     assert located.pulling.query("SELECT run_id FROM sync_run ORDER BY started_at") == [(ids[1],), (ids[2],)]
 
 
-def test_days_that_were_read_stay_marked_and_hide_no_regular_run(located: Located) -> None:
-    """A day is marked by its event: with it gone the UI would have the day as missing, and read it again."""
+def test_materialized_days_stay_materialized_and_hide_no_regular_run(located: Located) -> None:
+    """Without its event, a day would count as missing and be read again."""
     name = "survey_survey_response"
     regular = located.run(name).run_id
     key = dg.AssetKey(["gainsight", f"{name}_by_day"])
@@ -50,7 +50,7 @@ def test_days_that_were_read_stay_marked_and_hide_no_regular_run(located: Locate
     assert not located.instance.has_run(gated)
 
 
-def test_what_is_young_or_under_way_stays(located: Located) -> None:
+def test_recent_and_running_runs_are_kept(located: Located) -> None:
     located.run("company")
     located.instance.create_run_for_job(located.definitions.resolve_job_def("gainsight_pull_company"))
     week_ago = Limits(datetime.now(UTC) - timedelta(days=8))

@@ -18,14 +18,14 @@ def latest(located: Located, name: str) -> datetime:
     return cadence_of(located.pulling.settings, name).latest(datetime.now(UTC))
 
 
-def test_a_tick_asks_for_one_run_of_its_own(located: Located) -> None:
+def test_a_tick_requests_one_run(located: Located) -> None:
     at = latest(located, "company")
     request = located.tick("company", at)
     assert isinstance(request, dg.RunRequest)
     assert request.run_key == f"company {at:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def test_while_the_gate_is_closed_a_tick_is_skipped_with_the_reason(located: Located) -> None:
+def test_a_tick_is_skipped_with_the_reason_while_the_gate_is_closed(located: Located) -> None:
     located.pulling.sandbox.switch(crm_down=True)
     reason = located.tick("company", latest(located, "company"))
     assert str(reason).startswith("The gate is closed: Salesforce")
@@ -37,14 +37,14 @@ def test_a_gate_that_cannot_be_evaluated_is_closed(located: Located) -> None:
     assert "No primary CRM is connected" in str(located.tick("company", latest(located, "company")))
 
 
-def test_a_tick_while_the_object_is_pulled_is_skipped(located: Located) -> None:
+def test_a_tick_is_skipped_while_the_object_is_pulled(located: Located) -> None:
     with object_lease(located.pulling.store, "company", "somebody"):
         assert located.tick("company", latest(located, "company")) == "`company` is still being pulled by another run."
     assert isinstance(located.tick("company", latest(located, "company")), dg.RunRequest)
 
 
-def test_ticks_that_were_missed_do_not_pile_up(located: Located) -> None:
+def test_missed_ticks_do_not_pile_up(located: Located) -> None:
     at = latest(located, "activity")
     for missed in (at - timedelta(days=3), at - timedelta(days=1)):
-        assert located.tick("activity", missed) == "A later tick has taken the place of this one."
+        assert located.tick("activity", missed) == "A later tick has replaced this one."
     assert isinstance(located.tick("activity", at), dg.RunRequest)

@@ -1,4 +1,4 @@
-"""The gate sensor: the history of the gate, what it catches up, the dead runs it clears away (requirement G3)."""
+"""The gate sensor: the history of the gate, the catch-up, and the dead runs that it ends (requirement G3)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("hours_from_a_tick")
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look at the CRM with every tick of a second, a hold of five."""
+    """A gate check with every tick of a second, and a hold of five."""
     monkeypatch.setenv(gate.SECONDS_VARIABLE, "1")
 
 
@@ -35,7 +35,7 @@ def evaluations(result: dg.SensorResult) -> list[tuple[bool, str]]:
 
 
 def age_gate(located: Located, span: timedelta) -> None:
-    """Makes the gate's last look, and the beginning of its state, older."""
+    """Makes the gate's last check, and the start of its state, older."""
     with located.pulling.store.connect("test") as connection:
         connection.execute(
             "UPDATE crm_gate SET since = since - %(span)s, checked_at = checked_at - %(span)s", {"span": span}
@@ -52,7 +52,7 @@ def requested(result: dg.SensorResult) -> set[str]:
     return {str(request.job_name) for request in result.run_requests or ()}
 
 
-def test_the_history_has_one_evaluation_per_change(located: Located) -> None:
+def test_the_gate_check_has_one_evaluation_per_change(located: Located) -> None:
     assert evaluations(located.sense()) == [(True, "open")]
     assert evaluations(located.sense()) == []
     located.pulling.sandbox.switch(crm_down=True)
@@ -69,14 +69,14 @@ def test_the_history_has_one_evaluation_per_change(located: Located) -> None:
     assert evaluations(located.sense()) == [(True, "open")]
 
 
-def test_a_run_that_was_gated_makes_it_look_at_once(located: Located) -> None:
+def test_a_gated_run_triggers_a_check_at_once(located: Located) -> None:
     located.sense()
     located.pulling.sandbox.switch(crm_down=True)
     assert not located.run("company").success
     assert evaluations(located.sense()) == [(False, "not_answering")]
 
 
-def test_what_was_due_is_asked_for_once_the_gate_has_held(located: Located) -> None:
+def test_missed_pulls_are_requested_once_the_gate_has_stayed_open(located: Located) -> None:
     watch_since(located, timedelta(days=9))
     located.pulling.sandbox.switch(crm_down=True)
     assert requested(located.sense()) == set()
@@ -90,7 +90,7 @@ def test_what_was_due_is_asked_for_once_the_gate_has_held(located: Located) -> N
     assert requested(located.sense()) == expected - {"gainsight_pull_company"}
 
 
-def test_nothing_is_asked_for_that_is_under_way_or_that_a_person_stopped(located: Located) -> None:
+def test_running_and_stopped_pulls_are_not_requested(located: Located) -> None:
     watch_since(located, timedelta(days=9))
     located.sense()
     age_gate(located, timedelta(minutes=6))
@@ -103,8 +103,8 @@ def test_nothing_is_asked_for_that_is_under_way_or_that_a_person_stopped(located
         assert runs.stopped_objects(connection) == {"product_usage"}
 
 
-def test_a_run_that_was_made_and_never_launched_holds_nothing_up(located: Located) -> None:
-    """Whoever made it was killed before it told Dagster to launch it: nobody looks after such a run."""
+def test_a_run_that_was_never_launched_blocks_nothing(located: Located) -> None:
+    """Its creator was killed before launching it: nothing will ever launch such a run."""
     watch_since(located, timedelta(days=9))
     located.sense()
     age_gate(located, timedelta(minutes=6))
@@ -120,7 +120,7 @@ def test_a_run_that_was_made_and_never_launched_holds_nothing_up(located: Locate
 def stop_schedule(
     instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, name: str, *, location: str = "test"
 ) -> None:
-    """What the switch in the UI leaves."""
+    """The state that the switch in the UI stores."""
     from dagster._core.definitions.run_request import InstigatorType
     from dagster._core.remote_origin import (
         RegisteredCodeLocationOrigin,
@@ -138,7 +138,7 @@ def stop_schedule(
 
 
 def made_run(located: Located, name: str, tags: Mapping[str, str] | None = None) -> dg.DagsterRun:
-    """A run of a pull's job as Dagster makes it: with the job's tags, and those of the request."""
+    """A run of a pull's job as Dagster creates it: with the tags of the job and the request."""
     job = located.definitions.resolve_job_def(NAMES.job(name))
     return located.instance.create_run_for_job(job, tags={**job.run_tags, **(tags or {})})
 
@@ -169,7 +169,7 @@ def test_a_dead_run_is_reported_as_failed(located: Located) -> None:
     assert status_of(located, run) == (dg.DagsterRunStatus.FAILURE, "failed")
 
 
-def test_a_run_is_not_declared_dead_while_its_object_is_pulled_or_it_has_only_begun(located: Located) -> None:
+def test_a_running_or_new_run_is_not_declared_dead(located: Located) -> None:
     alive, young = started_run(located, minutes_ago=300), started_run(located, minutes_ago=0.5, name="activity")
     with object_lease(located.pulling.store, "company", alive.run_id):
         located.sense()
@@ -177,8 +177,8 @@ def test_a_run_is_not_declared_dead_while_its_object_is_pulled_or_it_has_only_be
     assert status_of(located, young) == (dg.DagsterRunStatus.STARTED, "running")
 
 
-def test_the_record_of_a_run_that_dagster_itself_found_dead_is_ended(located: Located) -> None:
-    """Else it says running until the next tick: nothing is caught up, and `status` goes on reporting it."""
+def test_the_record_of_a_run_that_dagster_found_dead_is_ended(located: Located) -> None:
+    """Otherwise it would say running until the next tick: no catch-up, and `status` would keep reporting it."""
     run, days = started_run(located, minutes_ago=3), started_run(located, minutes_ago=3, name="survey_survey_response")
     located.pulling.query_and_commit(
         "UPDATE sync_run SET object = %s WHERE run_id = %s", ("survey_survey_response_by_day", days.run_id)
@@ -205,15 +205,15 @@ def test_a_dead_run_is_caught_up(located: Located) -> None:
 
 
 def failed_before_its_record(located: Located, request: dg.RunRequest, minutes_ago: float) -> None:
-    """The run that the daemon made of a request, whose process never came to the pull."""
+    """A requested run whose process never reached the pull."""
     run = made_run(located, str(request.job_name).removeprefix("gainsight_pull_"), request.tags)
     at = datetime.now(UTC) - timedelta(minutes=minutes_ago)
     event = DagsterEvent(event_type_value=DagsterEventType.RUN_FAILURE.value, job_name=run.job_name)
     located.instance.report_dagster_event(event, run.run_id, timestamp=at.timestamp())
 
 
-def test_a_run_that_failed_before_it_left_a_record_is_asked_for_again(located: Located) -> None:
-    """Dagster takes a run key once, whatever becomes of the run."""
+def test_a_run_that_failed_without_a_record_is_requested_again(located: Located) -> None:
+    """Dagster accepts a run key once, whatever happens to the run."""
     watch_since(located, timedelta(days=9))
     located.sense()
     age_gate(located, timedelta(minutes=60))

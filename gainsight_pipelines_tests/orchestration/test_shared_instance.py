@@ -1,4 +1,4 @@
-"""An instance that others use too: what a second code location, or a second tenant, runs there is never touched."""
+"""A shared Dagster instance: runs of another code location or tenant are never touched."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def joined(located: Located) -> dg.Definitions:
     )
 
 
-def test_a_run_that_has_done_its_pull_and_goes_on_with_other_assets_is_alive(located: Located) -> None:
+def test_a_run_that_goes_on_with_other_assets_is_alive(located: Located) -> None:
     run = begun(located.instance, joined(located).resolve_job_def("scored"))
     with located.pulling.store.connect("test") as connection:
         runs.start_run(connection, run.run_id, "company", datetime.now(UTC) - timedelta(minutes=9))
@@ -92,8 +92,8 @@ def test_a_run_that_has_done_its_pull_and_goes_on_with_other_assets_is_alive(loc
     assert status(located, run) == dg.DagsterRunStatus.STARTED
 
 
-def test_a_step_whose_end_its_executor_has_noticed_fails_no_run_that_goes_on(located: Located) -> None:
-    """The multiprocess executor outlives the process of a step, and goes on with other people's."""
+def test_a_step_ended_in_sight_of_its_executor_does_not_fail_the_run(located: Located) -> None:
+    """The multiprocess executor outlives a step's process, and goes on with other people's steps."""
     run = begun(located.instance, joined(located).resolve_job_def("scored"))
     with located.pulling.store.connect("test") as connection:
         runs.start_run(connection, run.run_id, "company", datetime.now(UTC) - timedelta(minutes=9))
@@ -113,15 +113,13 @@ def test_a_step_whose_end_its_executor_has_noticed_fails_no_run_that_goes_on(loc
 
 @pytest.fixture
 def other_tenant(located: Located, postgres_server: EmbeddedServer) -> Iterator[Pulling]:
-    """The same objects of somebody else, with the same names, in another database."""
+    """Another tenant's objects with the same names, in another database."""
     with pulling_on(postgres_server, located.pulling.sandbox) as other:
         yield other
 
 
-def test_runs_of_another_tenant_are_neither_dead_nor_in_the_way_nor_purged(
-    located: Located, other_tenant: Pulling, tmp_path: Any
-) -> None:
-    """`pulling_on` has put the other's database into the environment; ours is put back."""
+def test_runs_of_another_tenant_are_left_alone(located: Located, other_tenant: Pulling, tmp_path: Any) -> None:
+    """`pulling_on` has set the other database in the environment; this restores ours."""
     theirs = Located(other_tenant, tmp_path / "other", located.instance)
     theirs.folder.mkdir()
     done = theirs.run("company").dagster_run
@@ -146,7 +144,7 @@ def tags_of(located: Located, run: dg.DagsterRun) -> Mapping[str, str]:
     return {name: found.tags[name] for name in (PULL_TAG, STORE_TAG)}
 
 
-def test_purge_leaves_the_runs_of_others_and_those_that_they_share(located: Located) -> None:
+def test_purge_keeps_other_runs_and_shared_ones(located: Located) -> None:
     every = FOREIGN.resolve_implicit_global_asset_job_def()
     kept = {
         FOREIGN.resolve_job_def("pull_orders").execute_in_process(instance=located.instance).run_id,
@@ -161,7 +159,7 @@ def test_purge_leaves_the_runs_of_others_and_those_that_they_share(located: Loca
     assert set(located.instance.get_run_ids()) == kept | {last}
 
 
-def test_a_run_that_fails_before_its_first_step_is_purged_all_the_same(located: Located) -> None:
+def test_a_run_that_fails_before_its_first_step_is_purged_too(located: Located) -> None:
     """Started by hand, in our location and in another one with jobs of the same name."""
     located.origin = RegisteredCodeLocationOrigin("ours")
     repository = located.definitions.get_repository_def().name
@@ -180,7 +178,7 @@ def test_a_run_that_fails_before_its_first_step_is_purged_all_the_same(located: 
     assert located.instance.get_run_ids() == [made["theirs"]]
 
 
-def test_an_asset_that_is_materialized_by_itself_is_known_too(located: Located) -> None:
+def test_an_asset_materialized_without_its_job_is_recognised(located: Located) -> None:
     """Materialize in the UI runs no job of ours."""
     job = located.definitions.resolve_implicit_global_asset_job_def()
     keys = [dg.AssetKey(["gainsight", name]) for name in ("company", "activity")]
@@ -191,7 +189,7 @@ def test_an_asset_that_is_materialized_by_itself_is_known_too(located: Located) 
     assert run.tags[STORE_TAG]
 
 
-def test_a_schedule_that_was_stopped_in_another_location_silences_nothing_here(located: Located) -> None:
+def test_a_schedule_stopped_in_another_location_has_no_effect_here(located: Located) -> None:
     watch_since(located, timedelta(days=9))
     located.origin = RegisteredCodeLocationOrigin("ours")
     located.sense()

@@ -1,4 +1,4 @@
-"""The dagster.yaml at the root: a plain `dagster` or `dg` in this folder works, or says what is in the way."""
+"""The root dagster.yaml: plain `dagster` and `dg` commands work in this folder, or say what is missing."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ with dg.DagsterInstance.from_ref(InstanceRef.from_dir(sys.argv[1])) as instance:
 """
 
 
-def test_it_is_the_project_s_but_for_the_storage() -> None:
+def test_the_root_dagster_yaml_is_the_projects_except_for_the_storage() -> None:
     root = yaml.safe_load((ROOT / "dagster.yaml").read_text("utf-8"))
     ours = yaml.safe_load((ROOT / "gainsight_pipelines/orchestration/dagster.yaml").read_text("utf-8"))
     assert {**root, "storage": None} == {**ours, "storage": None}
 
 
 def without_addresses(folder: Path, **env: str) -> dict[str, str]:
-    """The environment of somebody who has set nothing, with the settings file in this folder."""
+    """An environment without any variable of ours, with the settings file in this folder."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(REAL_PREFIXES)}
     return {**kept, **env, "GAINSIGHT_PIPELINES_SETTINGS": str(folder / "gainsight.yaml")}
 
@@ -53,14 +53,14 @@ def run_dg(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
 
-def test_where_no_database_is_to_be_had_it_says_so_in_a_sentence(tmp_path: Path) -> None:
+def test_without_a_database_the_error_is_one_sentence(tmp_path: Path) -> None:
     taken = tmp_path / ".gainsight_pipelines" / "postgres"
     taken.mkdir(parents=True)
     (taken / "somebody's").touch()
     done = run_dg(without_addresses(tmp_path), "check", "defs")
     said = done.stdout + done.stderr
     assert done.returncode == 1
-    assert "it isn't a data folder of ours" in " ".join(said.split()) and "Traceback" not in said
+    assert "it isn't one of our data folders" in " ".join(said.split()) and "Traceback" not in said
 
 
 @contextmanager
@@ -100,9 +100,7 @@ def test_dg_works_with_nothing_set_on_the_embedded_server(
     assert found == set(small_sandbox.truth("company"))
 
 
-def test_with_an_address_it_is_dagster_s_storage_and_keeps_the_address_to_itself(
-    postgres_server: EmbeddedServer, tmp_path: Path
-) -> None:
+def test_with_a_url_the_storage_uses_it_without_showing_it(postgres_server: EmbeddedServer, tmp_path: Path) -> None:
     with dagster_database(postgres_server) as database:
         (tmp_path / "url").write_text(f"{postgres_server.url(database)}\n")  # as a mounted secret has it
         environ = os.environ | {"DAGSTER_POSTGRES_URL_FILE": str(tmp_path / "url")}

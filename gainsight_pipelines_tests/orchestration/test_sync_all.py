@@ -1,4 +1,4 @@
-"""Run all (requirement B4) up to the runs that it asks for; those themselves are seen in the browser test."""
+"""Run all (requirement B4) up to the requested runs; the browser test covers the runs themselves."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def sync_all(located: Located) -> dg.ExecuteInProcessResult:
 
 @pytest.fixture
 def daemon(located: Located) -> None:
-    """A daemon that has just given a sign of life."""
+    """A daemon with a recent heartbeat."""
     located.instance.add_daemon_heartbeat(DaemonHeartbeat(time.time(), SENSOR_DAEMON, "a daemon", []))
 
 
 @pytest.mark.usefixtures("daemon")
-def test_it_says_what_will_start_and_asks_for_one_run_per_object(located: Located) -> None:
+def test_sync_all_requests_one_run_per_object(located: Located) -> None:
     result = sync_all(located)
     assert result.success
     names = located.pulling.settings.object_names()
@@ -40,14 +40,14 @@ def test_it_says_what_will_start_and_asks_for_one_run_per_object(located: Locate
     assert len({request.run_key for request in requests}) == len(names)
 
 
-def test_without_a_daemon_it_fails_and_names_the_other_way(located: Located) -> None:
+def test_sync_all_fails_without_a_daemon_and_names_the_alternative(located: Located) -> None:
     result = sync_all(located)
     assert not result.success
     assert "gainsight-pipelines run --all" in str(failure_of(result).description)
 
 
 @pytest.mark.usefixtures("daemon")
-def test_while_the_gate_is_closed_it_starts_nothing(located: Located) -> None:
+def test_sync_all_starts_nothing_while_the_gate_is_closed(located: Located) -> None:
     located.pulling.sandbox.switch(crm_down=True)
     result = sync_all(located)
     assert not result.success

@@ -1,4 +1,4 @@
-"""Settings that change outside of Dagster, where Dagster is somebody's own: other names, a separate code server."""
+"""Reloading changed settings in a foreign Dagster setup: other names, a separate code server."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def gainsight_pull_company():
 
 defs = dg.Definitions(jobs=[gainsight_pull_company])
 """
-"""Somebody else's code location, with a job that is called like ours."""
+"""Another team's code location, with a job of the same name as ours."""
 
 RUN = """query ($id: ID!) { runOrError(runId: $id) { ... on Run {
     jobName repositoryOrigin { repositoryLocationName } tags { key value } } } }"""
@@ -43,7 +43,7 @@ RUN = """query ($id: ID!) { runOrError(runId: $id) { ... on Run {
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A webserver with a code server of its own behind it, which loads its code once."""
+    """A webserver with a separate code server, which loads its code only once."""
 
     url: str
     path: Path
@@ -105,7 +105,7 @@ def has_loaded(url: str) -> bool:
     return False
 
 
-def test_a_pull_is_started_in_its_own_location_whatever_that_is_called(host: Host) -> None:
+def test_a_pull_is_started_in_its_own_location(host: Host) -> None:
     run_id = Webserver(host.url).start("company", host.settings)
     asked = {"query": RUN, "variables": {"id": run_id}}
     run = requests.post(f"{host.url}/graphql", json=asked, timeout=10).json()["data"]["runOrError"]
@@ -115,20 +115,20 @@ def test_a_pull_is_started_in_its_own_location_whatever_that_is_called(host: Hos
     assert run["repositoryOrigin"]["repositoryLocationName"] == "elsewhere"
 
 
-def test_a_pull_that_is_not_there_says_what_to_do(host: Host) -> None:
+def test_starting_an_unknown_pull_says_what_to_do(host: Host) -> None:
     with pytest.raises(PermanentError, match=r"elsewhere has no pull `activity`.*Save the settings"):
         Webserver(host.url).start("activity", host.settings)
 
 
-def test_a_code_server_that_loads_nothing_anew_is_told_from_one_that_does(host: Host) -> None:
+def test_a_code_server_that_does_not_reload_is_reported(host: Host) -> None:
     Webserver(host.url).reload(host.settings)
     host.path.write_text(yaml.safe_dump(SETTINGS | {"activity": {}}))
     with pytest.raises(PermanentError, match=r"(?s)elsewhere still has the former ones.*Restart that code server"):
         Webserver(host.url).reload(host.settings)
 
 
-def test_settings_that_no_location_has_are_none_of_its(host: Host, tmp_path: Path) -> None:
+def test_settings_without_a_location_are_reported(host: Host, tmp_path: Path) -> None:
     other = tmp_path / "gainsight.yaml"
     other.write_text(yaml.safe_dump(SETTINGS))
-    with pytest.raises(PermanentError, match="goes by other settings"):
+    with pytest.raises(PermanentError, match="uses other settings"):
         Webserver(host.url).reload(load_settings(other))

@@ -1,4 +1,4 @@
-"""When objects are due: the documented cadences, cron expressions of the settings, time zones."""
+"""Cadences: the documented ones, cron expressions from the settings, time zones."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def test_no_two_objects_start_in_the_same_minute() -> None:
     text = f"company: {{}}\nactivity: {{}}\nsurveys: {{mode: multiple, objects: [{rows}]}}\nproduct_usage: {{}}"
     settings = parse_settings(text)
     minutes = [cadence_of(settings, name).cron.split()[0] for name in settings.object_names()]
-    assert len(set(minutes)) >= len(minutes) - 1  # survey objects are spread by name: two may meet, not all
+    assert len(set(minutes)) >= len(minutes) - 1  # survey objects are spread by name: two may meet, but not all
     assert len({each.cron.split()[0] for each in DEFINITIONS.values()}) == len(DEFINITIONS)
 
 
-def test_no_section_ticks_when_another_does() -> None:
-    """However its objects are spread: nobody has to wait for another's share of the quota."""
+def test_no_two_sections_tick_at_the_same_time() -> None:
+    """However its objects are spread, so that sections don't compete for the quota."""
     ticks: dict[tuple[str, str], str] = {}
     for name, definition in DEFINITIONS.items():
         minute, hours, rest = definition.cron.split(" ", 2)
@@ -49,7 +49,7 @@ def test_no_section_ticks_when_another_does() -> None:
 
 
 def field(least: int, most: int) -> st.SearchStrategy[str]:
-    """A field of a cron expression of digits and signs, often just out of range."""
+    """A field of a cron expression made of digits and signs, often slightly out of range."""
     number = st.integers(max(0, least - 1), most + 1).map(str)
     base = st.one_of(st.just("*"), number, st.tuples(number, number).map("-".join))
     step = st.sampled_from(["", "", "/0", "/1", "/5", "/13", "/59", "/60", "/90"])
@@ -59,8 +59,8 @@ def field(least: int, most: int) -> st.SearchStrategy[str]:
 @given(st.tuples(field(0, 59), field(0, 23), field(1, 31), field(1, 12), field(0, 7)).map(" ".join))
 @example("0 0 31 2 *")
 @example("5 5 * * 7")
-def test_of_plain_expressions_dagster_takes_those_that_cronsim_takes(cron: str) -> None:
-    """So Dagster need not be imported to check one."""
+def test_dagster_and_cronsim_accept_the_same_plain_expressions(cron: str) -> None:
+    """So that an expression can be checked without importing Dagster."""
     assert PLAIN_CRON.fullmatch(cron)
     try:
         CronSim(cron, NOW)
@@ -69,7 +69,7 @@ def test_of_plain_expressions_dagster_takes_those_that_cronsim_takes(cron: str) 
     assert is_valid_cron_schedule(cron)
 
 
-def test_settings_come_first_and_a_broken_section_leaves_the_documented_ones() -> None:
+def test_settings_override_the_documented_cadences_unless_invalid() -> None:
     settings = parse_settings("company: {}\nschedules: {timezone: Europe/Berlin, company: '0 7 * * *'}")
     assert cadence_of(settings, "company") == Cadence("0 7 * * *", "Europe/Berlin")
     broken = parse_settings("company: {}\nschedules: {timezone: Mars}")
@@ -78,7 +78,7 @@ def test_settings_come_first_and_a_broken_section_leaves_the_documented_ones() -
 
 @pytest.mark.parametrize("cron", ["5 5 * * *", "20 */4 * * *", "50 5 * * 1", "0 7 * * 1-5", "*/7 3,4 1 * *"])
 @pytest.mark.parametrize("timezone", ["UTC", "America/New_York"])
-def test_ticks_are_those_of_dagster(cron: str, timezone: str) -> None:
+def test_ticks_equal_those_of_dagster(cron: str, timezone: str) -> None:
     cadence = Cadence(cron, timezone)
     dagster = schedule_execution_time_iterator(NOW.timestamp(), cron, timezone)
     at = NOW
@@ -102,8 +102,8 @@ def test_ticks_are_those_of_dagster(cron: str, timezone: str) -> None:
         ("Pacific/Auckland", datetime(2026, 4, 4, 14, tzinfo=UTC)),
     ],
 )
-def test_ticks_are_those_of_dagster_where_the_clocks_change(cron: str, timezone: str, change: datetime) -> None:
-    """A tick that only one of the two knows would be taken for missed, and run twice."""
+def test_ticks_equal_those_of_dagster_at_clock_changes(cron: str, timezone: str, change: datetime) -> None:
+    """A tick that only one of the two knows would count as missed, and run twice."""
     cadence, start = Cadence(cron, timezone), change - timedelta(hours=5)
     dagster = schedule_execution_time_iterator(start.timestamp(), cron, timezone)
     expected = [next(dagster).astimezone(UTC) for _ in range(12)]
@@ -124,5 +124,5 @@ def test_ticks_are_those_of_dagster_where_the_clocks_change(cron: str, timezone:
         ("0 5 1 1 *", timedelta(days=366)),
     ],
 )
-def test_the_longest_interval_spans_what_the_cron_leaves_out(cron: str, longest: timedelta) -> None:
+def test_the_longest_interval_includes_the_days_without_ticks(cron: str, longest: timedelta) -> None:
     assert Cadence(cron, "UTC").longest_interval == longest

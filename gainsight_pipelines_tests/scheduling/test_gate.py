@@ -1,4 +1,4 @@
-"""The gate: what a look at the CRM finds, over sockets, and what is kept of it (requirements G2 and G3)."""
+"""The gate: the result of a CRM check, over sockets, and what is stored of it (requirements G2 and G3)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def look(pulling: Pulling) -> Gate:
     return gate.check(pulling.store, lambda: connected(pulling), pulling.clock)
 
 
-def test_open_with_the_number_of_accounts(pulling: Pulling) -> None:
-    """That of the last refresh: a look counts nothing, since millions take minutes."""
+def test_an_open_gate_shows_the_number_of_accounts(pulling: Pulling) -> None:
+    """From the last refresh: a check counts nothing, since counting millions takes minutes."""
     found = look(pulling)
     assert (found.is_open, found.reason, found.accounts) == (True, "open", None)
     assert "shows accounts" in found.message
@@ -44,7 +44,7 @@ def test_open_with_the_number_of_accounts(pulling: Pulling) -> None:
         ({"crm_empty": True}, "no_accounts", "no accounts"),
     ],
 )
-def test_each_way_to_be_closed_is_told_apart(
+def test_each_reason_for_a_closed_gate_is_distinguished(
     pulling: Pulling, switches: dict[str, Any], reason: str, words: str
 ) -> None:
     pulling.sandbox.switch(**switches)
@@ -53,7 +53,7 @@ def test_each_way_to_be_closed_is_told_apart(
     assert words in found.message
 
 
-def test_without_a_crm_or_with_a_broken_section_it_is_closed(pulling: Pulling) -> None:
+def test_the_gate_is_closed_without_a_crm_or_with_an_invalid_section(pulling: Pulling) -> None:
     primary = pulling.content.pop("primary_crm")
     assert look(pulling).reason == "not_configured"
     pulling.content["primary_crm"] = primary | {"kind": "gainsight"}
@@ -62,7 +62,7 @@ def test_without_a_crm_or_with_a_broken_section_it_is_closed(pulling: Pulling) -
     assert "owned by Salesforce or HubSpot" in found.message
 
 
-def test_since_is_when_the_reason_began(pulling: Pulling) -> None:
+def test_the_gate_says_since_when_its_reason_holds(pulling: Pulling) -> None:
     first = look(pulling)
     pulling.clock.ahead += timedelta(minutes=5)
     assert look(pulling).since == first.since
@@ -75,7 +75,7 @@ def test_since_is_when_the_reason_began(pulling: Pulling) -> None:
     assert again.checked_at > closed.checked_at
 
 
-def test_a_fresh_look_is_relied_on_and_a_stale_one_is_not(pulling: Pulling) -> None:
+def test_a_fresh_check_is_reused_and_a_stale_one_is_repeated(pulling: Pulling) -> None:
     pace = Pace()
 
     def current() -> Gate:
@@ -88,8 +88,8 @@ def test_a_fresh_look_is_relied_on_and_a_stale_one_is_not(pulling: Pulling) -> N
     assert not current().is_open
 
 
-def test_a_clock_that_was_put_back_stops_nobody_from_looking(pulling: Pulling) -> None:
-    """Else nobody would look, and nothing be caught up, until the clock is where it was."""
+def test_a_clock_set_back_does_not_prevent_checks(pulling: Pulling) -> None:
+    """Otherwise nothing would be checked or caught up until the clock has passed the stored time."""
     pulling.clock.ahead = timedelta(hours=3)
     wrong = look(pulling)
     pulling.clock.ahead = timedelta(0)
@@ -104,7 +104,7 @@ def test_no_call_goes_to_gainsight(pulling: Pulling) -> None:
     assert pulling.sandbox.calls()["totals"].get("gainsight", 0) == 0
 
 
-def test_the_pace_is_that_of_the_environment() -> None:
+def test_the_pace_comes_from_the_environment() -> None:
     assert Pace.of({}) == Pace(60)
     assert Pace.of({gate.SECONDS_VARIABLE: "2"}).hold == timedelta(seconds=10)
     for wrong in ("0", "1.5", "soon", "4000"):

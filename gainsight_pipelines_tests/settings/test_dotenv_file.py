@@ -23,7 +23,7 @@ export GAINSIGHT_API_KEY='older'
 LAST=1"""
 
 
-def test_the_other_lines_stay(tmp_path: Path) -> None:
+def test_other_lines_of_dotenv_are_kept(tmp_path: Path) -> None:
     settings = tmp_path / "gainsight.yaml"
     (tmp_path / ".env").write_text(BEFORE)
     (tmp_path / ".env").chmod(0o644)
@@ -36,7 +36,7 @@ def test_the_other_lines_stay(tmp_path: Path) -> None:
     assert Secrets.read(settings, {}).get("GAINSIGHT_API_KEY") == "new $key"
 
 
-def test_a_file_is_made(tmp_path: Path) -> None:
+def test_a_missing_dotenv_is_created(tmp_path: Path) -> None:
     path = write_secrets(tmp_path / "gainsight.yaml", {"GAINSIGHT_API_KEY": "k"})
     assert path.read_text() == "GAINSIGHT_API_KEY=k\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -53,10 +53,10 @@ def test_any_key_is_read_as_it_was_written(value: str) -> None:
         assert (secrets.get("SALESFORCE_PASSWORD") or "") == value.strip()
 
 
-def test_what_no_line_can_hold_is_refused_and_not_shown(tmp_path: Path) -> None:
+def test_values_with_line_breaks_are_refused_and_hidden(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="GAINSIGHT_API_KEY_FILE") as caught:
         write_secrets(tmp_path / "gainsight.yaml", {"GAINSIGHT_API_KEY": "first\nsecond"})
     assert "first" not in str(caught.value)
     assert not (tmp_path / ".env").exists()
-    with pytest.raises(SettingsError, match="no name"):
+    with pytest.raises(SettingsError, match="not a valid variable name"):
         write_secrets(tmp_path / "gainsight.yaml", {"GAINSIGHT KEY": "x"})

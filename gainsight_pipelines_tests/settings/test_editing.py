@@ -42,7 +42,7 @@ STYLES = {
 
 
 class At:
-    """A clock that stands."""
+    """A clock that stands still."""
 
     def __init__(self, minute: int = 0) -> None:
         self.minute = minute
@@ -107,12 +107,12 @@ def changed_lines(file: SettingsFile, text: str) -> list[str]:
         ),
     ],
 )
-def test_one_value_changes_its_own_line(place: str, value: str, lines: list[str]) -> None:
+def test_setting_a_value_changes_only_its_line(place: str, value: str, lines: list[str]) -> None:
     file = in_memory(EXAMPLE)
     assert changed_lines(file, file.with_value(place, value)) == lines
 
 
-def test_a_text_that_yaml_would_take_for_something_else_gets_quotes() -> None:
+def test_text_that_yaml_would_read_as_another_type_gets_quotes() -> None:
     for text in ("yes", "null", "1:30", "0x10", "2026-01-31", "~", "- x", "a: b", "# no", "  ", "é\u0085"):
         file = in_memory(EXAMPLE)
         row = {**file.data("surveys")["objects"][0], "survey_type": text}
@@ -168,13 +168,13 @@ SECTION_DATA: dict[str, st.SearchStrategy[dict[str, Any]]] = {
 
 
 def everything(file: SettingsFile) -> dict[str, Any]:
-    """What the sections say."""
+    """The data of all sections."""
     settings = parse_settings("common:") if file.settings.file_error else file.settings
     return settings.effective()
 
 
 def elsewhere(file: SettingsFile, section: str) -> str:
-    """The text without the section, if it is there."""
+    """The text without the section, if it has it."""
     written = file.written(section)
     return (file.text.replace(written, "", 1) if written in file.text else file.text).rstrip()
 
@@ -182,8 +182,8 @@ def elsewhere(file: SettingsFile, section: str) -> str:
 @pytest.mark.parametrize("style", STYLES)
 @hypothesis.settings(max_examples=12, phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink])
 @given(data=st.data())
-def test_what_is_written_is_what_was_meant_and_nothing_else_moves(style: str, data: st.DataObject) -> None:
-    """Any section in any style of YAML, twice: the second change works on what the first one has written."""
+def test_an_edit_says_what_was_meant_and_changes_nothing_else(style: str, data: st.DataObject) -> None:
+    """Any section in any YAML style, twice: the second change edits the output of the first."""
     file = in_memory(STYLES[style])
     for _ in range(2):
         section = data.draw(st.sampled_from(list(SECTION_DATA)))
@@ -203,7 +203,7 @@ def test_what_is_written_is_what_was_meant_and_nothing_else_moves(style: str, da
         file = new
 
 
-def test_rows_keep_their_comments_when_others_come_and_go() -> None:
+def test_rows_keep_their_comments_when_others_change() -> None:
     file = in_memory(STYLES["lists at the margin"])
     data = file.data("surveys")
     first, second = data["objects"]
@@ -255,7 +255,7 @@ activity:
     ],
 )
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_a_row_goes_with_its_comments_and_takes_no_others(number: int, gone: str, newline: str) -> None:
+def test_a_row_is_removed_with_its_own_comments_only(number: int, gone: str, newline: str) -> None:
     assert gone in COMMENTED
     file = in_memory(COMMENTED.replace("\n", newline))
     expected = COMMENTED.replace(gone, "").replace("\n", newline)
@@ -266,7 +266,7 @@ def test_a_row_goes_with_its_comments_and_takes_no_others(number: int, gone: str
 
 
 @pytest.mark.parametrize("key", ["a", "b", "c"])
-def test_an_entry_goes_with_its_comments_and_takes_no_others(key: str) -> None:
+def test_an_entry_is_removed_with_its_own_comments_only(key: str) -> None:
     gone = {"a": "    # mail\n    a: EMAIL\n", "b": "    # calls\n    b: MEETING  # bb\n", "c": "    c: MEETING\n"}[key]
     file = in_memory(COMMENTED)
     data = file.data("activity")
@@ -290,7 +290,7 @@ def test_an_entry_goes_with_its_comments_and_takes_no_others(key: str) -> None:
         ("# nothing yet\n", "surveys.lookback_days", "# nothing yet\n"),
     ],
 )  # fmt: skip
-def test_a_setting_is_taken_out_so_that_its_default_holds(text: str, place: str, left: str) -> None:
+def test_removing_a_setting_restores_its_default(text: str, place: str, left: str) -> None:
     assert in_memory(text).without_value(place) == left
 
 
@@ -303,7 +303,7 @@ def test_a_setting_is_taken_out_so_that_its_default_holds(text: str, place: str,
         ("gainsight.base_url", "base_url is missing"),
     ],
 )
-def test_what_cannot_be_taken_out_says_so(place: str, words: str) -> None:
+def test_a_value_that_cannot_be_removed_is_reported(place: str, words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         in_memory(EXAMPLE).without_value(place)
 
@@ -311,7 +311,7 @@ def test_what_cannot_be_taken_out_says_so(place: str, words: str) -> None:
 @pytest.mark.parametrize(
     "text", ["NPS #1", "yes", "on", "a: b", "- x", "#1", "'", "NPS: 1 #2", "2026-01-31", "é", "[x"]
 )
-def test_a_text_is_set_letter_by_letter(text: str) -> None:
+def test_text_is_set_literally(text: str) -> None:
     file = in_memory(EXAMPLE)
     new = in_memory(file.with_value("surveys.objects[0].survey_type", text))
     assert new.data("surveys")["objects"][0]["survey_type"] == text
@@ -331,7 +331,7 @@ def test_a_category_may_have_any_name() -> None:
 @pytest.mark.parametrize(
     "place", ["surveys.objects[0].survey_type", "surveys.objects[1].object", "surveys.lookback_days"]
 )
-def test_flow_style_stays_flow_style(place: str) -> None:
+def test_flow_style_is_kept(place: str) -> None:
     text = "surveys:\n  mode: multiple\n  objects: [{object: x}, {object: z}]  # both\n"
     value = "7" if place.endswith("days") else "T"
     new = in_memory(text).with_value(place, value)
@@ -343,13 +343,13 @@ def test_flow_style_stays_flow_style(place: str) -> None:
     assert f"  objects: {written}" in new and " # both\n" in new
 
 
-def test_a_byte_order_mark_stays(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_kept(tmp_path: Path) -> None:
     file = settings_file(tmp_path, "\ufeffcompany:\n  enabled: true  # on\n")
     file.write(file.with_value("company.enabled", "false"), At(), "")
     assert file.path.read_bytes() == "\ufeffcompany:\n  enabled: false # on\n".encode()
 
 
-def test_a_setting_that_is_left_out_has_its_default_again() -> None:
+def test_a_missing_setting_has_its_default() -> None:
     file = in_memory(EXAMPLE.replace("response_limit: 500", "response_limit: 7"))
     data = file.data("surveys")
     del data["response_limit"], data["filter"]
@@ -358,7 +358,7 @@ def test_a_setting_that_is_left_out_has_its_default_again() -> None:
     assert "\nproduct_usage:                    # weekly\n" in new
 
 
-def test_a_pull_that_is_not_there_is_not_switched_on_by_one_of_its_knobs() -> None:
+def test_changing_a_setting_of_an_unconfigured_pull_does_not_enable_it() -> None:
     file = in_memory("common: {}\n")
     assert file.data("activity")["enabled"] is False
     new = in_memory(file.with_value("activity.initial_lookback_days", "90"))
@@ -377,12 +377,12 @@ def test_a_pull_that_is_not_there_is_not_switched_on_by_one_of_its_knobs() -> No
         ("survey.lookback_days", "3", ["Did you mean surveys"]),
         ("surveys.mode.deep", "3", ["no place surveys.mode.deep"]),
         ("surveys", "3", ["a mapping"]),
-        ("surveys..x", "3", ["names no place"]),
+        ("surveys..x", "3", ["is not a place"]),
         ("", "3", ["No place"]),
         ("primary_crm.kind", "gainsight", ["salesforce or hubspot"]),
     ],
 )
-def test_what_will_not_do_says_so(place: str, value: str, words: list[str]) -> None:
+def test_an_invalid_change_is_reported(place: str, value: str, words: list[str]) -> None:
     file = in_memory(EXAMPLE)
     with pytest.raises(SettingsError) as caught:
         file.with_value(place, value)
@@ -391,17 +391,17 @@ def test_what_will_not_do_says_so(place: str, value: str, words: list[str]) -> N
     assert "abcdef-secret" not in str(caught.value)
 
 
-def test_places_are_those_that_mistakes_name() -> None:
+def test_places_are_written_as_in_error_messages() -> None:
     assert parse_place("surveys.objects[1].survey_type") == ("surveys", "objects", 1, "survey_type")
     assert parse_place('activity.reporting_categories."a.b"') == ("activity", "reporting_categories", "a.b")
     assert parse_place("activity.reporting_categories['a b']") == ("activity", "reporting_categories", "a b")
 
 
-def test_mistakes_in_json_are_told_by_line_and_place() -> None:
+def test_mistakes_in_json_have_line_and_place() -> None:
     file = in_memory(EXAMPLE)
     with pytest.raises(SettingsError, match=r"line 2, column 11"):
         file.with_json("surveys", '{\n  "mode": }')
-    with pytest.raises(SettingsError, match="mode is there twice"):
+    with pytest.raises(SettingsError, match="mode occurs twice"):
         file.with_json("surveys", '{"mode": "single", "mode": "single"}')
     with pytest.raises(SettingsError, match="NaN is no JSON"):
         file.with_json("surveys", '{"lookback_days": NaN}')
@@ -417,7 +417,7 @@ def test_mistakes_in_json_are_told_by_line_and_place() -> None:
     ]
 
 
-def test_shown_json_is_taken_back_without_a_change() -> None:
+def test_json_as_shown_changes_nothing() -> None:
     file = in_memory(EXAMPLE)
     for section in SECTIONS:
         assert file.with_json(section, json.dumps(file.data(section), indent=2)) == EXAMPLE
@@ -433,7 +433,7 @@ def test_a_section_written_by_hand_keeps_its_comments() -> None:
             file.with_written("common", wrong)
 
 
-def test_writing_keeps_each_version_with_time_and_who(tmp_path: Path) -> None:
+def test_each_written_version_is_kept_with_time_and_author(tmp_path: Path) -> None:
     file = settings_file(tmp_path)
     file.path.chmod(0o640)
     second = file.write(file.with_value("surveys.lookback_days", "7"), At(1), "settings set")
@@ -466,7 +466,7 @@ def test_no_change_writes_nothing(tmp_path: Path) -> None:
     assert file.history.versions() == []
 
 
-def test_a_change_by_somebody_else_is_not_written_over(tmp_path: Path) -> None:
+def test_a_concurrent_change_is_not_overwritten(tmp_path: Path) -> None:
     file = settings_file(tmp_path)
     new = file.with_value("surveys.lookback_days", "7")
     file.path.write_text(EXAMPLE + "# mine\n")
@@ -482,7 +482,7 @@ def test_a_change_by_somebody_else_is_not_written_over(tmp_path: Path) -> None:
         nothing.write("company: {}\n", At(), "")
 
 
-def test_a_file_is_made_where_there_is_none(tmp_path: Path) -> None:
+def test_a_missing_settings_file_is_created(tmp_path: Path) -> None:
     file = SettingsFile.read(tmp_path / "new" / "gainsight.yaml")
     file.path.parent.mkdir()
     assert not file.is_there
@@ -493,7 +493,7 @@ def test_a_file_is_made_where_there_is_none(tmp_path: Path) -> None:
     assert two.text == made.text + "\ncompany:\n  enabled: true\n"
 
 
-def test_a_broken_section_stops_only_itself(tmp_path: Path) -> None:
+def test_an_invalid_section_prevents_no_other_change(tmp_path: Path) -> None:
     file = settings_file(tmp_path, "surveys: {lookback_days: 99}\nactivty: {}\ncompany: {enabled: false}\n")
     new = file.write(file.with_value("company.enabled", "true"), At(), "")
     assert set(new.settings.errors) == {"surveys", "activity"}
@@ -506,7 +506,7 @@ def test_a_broken_section_stops_only_itself(tmp_path: Path) -> None:
     assert set(mended.settings.errors) == {"activity"}
 
 
-def test_a_secret_gets_neither_into_the_file_nor_into_history_nor_into_a_diff(tmp_path: Path) -> None:
+def test_a_secret_never_gets_into_file_history_or_diff(tmp_path: Path) -> None:
     file = settings_file(tmp_path, "company: {}\ngainsight:\n  api_key: oh-no-a-key\n")
     with pytest.raises(SettingsError, match="GAINSIGHT_API_KEY"):
         file.write(file.text.replace("oh-no-a-key", "another-key"), At(), "")
@@ -518,14 +518,14 @@ def test_a_secret_gets_neither_into_the_file_nor_into_history_nor_into_a_diff(tm
 
 
 @pytest.mark.parametrize("text", ["a: [", "- a\n", "a: 1\n---\nb: 2\n"])
-def test_a_file_that_cannot_be_read_is_left_alone(tmp_path: Path, text: str) -> None:
+def test_an_unreadable_file_is_left_unchanged(tmp_path: Path, text: str) -> None:
     file = settings_file(tmp_path, text)
     with pytest.raises(SettingsError):
         file.write(file.with_value("company.enabled", "true"), At(), "")
     assert file.path.read_text() == text
 
 
-def test_a_link_stays_a_link(tmp_path: Path) -> None:
+def test_a_symbolic_link_is_kept(tmp_path: Path) -> None:
     real = tmp_path / "config" / "real.yaml"
     real.parent.mkdir()
     real.write_text("company: {}\n")
@@ -537,7 +537,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert yaml.safe_load(real.read_text()) == {"company": {"enabled": False}}
 
 
-def test_what_two_sections_share_is_left_to_its_author(tmp_path: Path) -> None:
+def test_an_anchor_shared_by_two_sections_is_not_edited(tmp_path: Path) -> None:
     text = "company: &x {gsid_field: A}\nactivity: *x\n"
     file = settings_file(tmp_path, text)
     for place in ("company.gsid_field", "activity.gsid_field"):
@@ -545,7 +545,7 @@ def test_what_two_sections_share_is_left_to_its_author(tmp_path: Path) -> None:
             file.with_value(place, "B")
 
 
-def test_a_disk_that_takes_nothing_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_file_unchanged(tmp_path: Path) -> None:
     file = settings_file(tmp_path)
     (tmp_path / ".gainsight_pipelines").write_text("in the way")
     with pytest.raises(SettingsError, match="can't be written"):
@@ -563,7 +563,7 @@ def _set(path: Path, place: str, value: str) -> None:
             continue
 
 
-def test_writers_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
+def test_concurrent_writers_lose_nothing(tmp_path: Path) -> None:
     file = settings_file(tmp_path)
     changes = {f"activity.reporting_categories.c{number}": "EMAIL" for number in range(6)}
     context = multiprocessing.get_context("fork" if os.name == "posix" else "spawn")

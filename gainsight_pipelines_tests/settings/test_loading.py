@@ -35,7 +35,7 @@ product_usage: {aggregate: {key: AccountId, metric_name_field: Name, metric_valu
 """
 
 
-def test_a_whole_file_gives_every_section_with_its_defaults() -> None:
+def test_a_complete_file_gives_every_section_with_its_defaults() -> None:
     settings = parse_settings(WHOLE)
     assert settings.errors == {}
     assert settings.gainsight is not None
@@ -96,11 +96,11 @@ def test_a_crm_without_a_kind_is_not_connected(text: str) -> None:
         ("surveys: {enabled: false, objects: 1}", ()),
     ],
 )
-def test_object_names_are_the_pulls_that_are_not_disabled(text: str, names: tuple[str, ...]) -> None:
+def test_object_names_are_the_enabled_pulls(text: str, names: tuple[str, ...]) -> None:
     assert parse_settings(text).object_names() == names
 
 
-def test_names_of_pulls_lead_back_to_their_section() -> None:
+def test_a_pull_name_gives_its_section() -> None:
     settings = parse_settings(WHOLE)
     assert [settings.section_of(name) for name in settings.object_names()] == [
         "company",
@@ -110,7 +110,7 @@ def test_names_of_pulls_lead_back_to_their_section() -> None:
     ]
 
 
-def test_a_broken_section_leaves_the_others_alone() -> None:
+def test_an_invalid_section_does_not_affect_others() -> None:
     settings = parse_settings(WHOLE + "schedules: {timezone: Nowhere}\nunknown: 1\n")
     assert set(settings.errors) == {"schedules", "unknown"}
     assert settings.of(CompanySettings) is not None
@@ -118,7 +118,7 @@ def test_a_broken_section_leaves_the_others_alone() -> None:
         _ = settings.schedules
 
 
-def test_a_date_in_a_section_that_is_none_breaks_that_section_only() -> None:
+def test_an_impossible_date_breaks_only_its_section() -> None:
     settings = parse_settings("company: {}\nsurveys: {first_day: 2026-13-45}\n")
     assert settings.of(CompanySettings) is not None
     assert "2026-13-45" in str(settings.errors["surveys"])
@@ -131,9 +131,7 @@ def test_the_first_day_is_a_date_with_or_without_quotes(day: str) -> None:
     assert settings.of(SurveysSettings).first_day == date(2026, 1, 31)
 
 
-def test_the_path_is_given_or_named_by_the_environment_or_the_usual_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_path_is_given_from_the_environment_or_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("given", "named", "gainsight"):
         (tmp_path / f"{name}.yaml").write_text(f"common: {{gsid_field: {name}}}")
     monkeypatch.chdir(tmp_path)
@@ -151,8 +149,8 @@ def test_the_path_is_given_or_named_by_the_environment_or_the_usual_one(
         (None, "There is no settings file"),
         (b"", "is empty"),
         (b"# only a comment\n", "is empty"),
-        (b"- a\n- list\n", "isn't a mapping of sections"),
-        (b"text", "isn't a mapping of sections"),
+        (b"- a\n- list\n", "is not a mapping of sections"),
+        (b"text", "is not a mapping of sections"),
         (b"a: [1", "line 1"),
         (b"a: 1\n---\nb: 2\n", "line 2"),
         (b"\xff\xfe\x00", "isn't UTF-8"),
@@ -162,11 +160,11 @@ def test_the_path_is_given_or_named_by_the_environment_or_the_usual_one(
         (
             b"a: &a [x,x]\n"
             + b"".join(b"%c: &%c [*%c,*%c,*%c,*%c,*%c]\n" % (c, c, *([c - 1] * 5)) for c in range(98, 112)),
-            "too big",
+            "too large",
         ),
     ],
 )
-def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, content: bytes | None, words: str) -> None:
+def test_an_unusable_file_says_why(tmp_path: Path, content: bytes | None, words: str) -> None:
     path = tmp_path / "gainsight.yaml"
     if content is not None:
         path.write_bytes(content)
@@ -180,11 +178,11 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, content: bytes | No
         settings.effective(None)
 
 
-def test_a_folder_is_no_settings_file(tmp_path: Path) -> None:
+def test_a_folder_is_not_a_settings_file(tmp_path: Path) -> None:
     assert "isn't a file" in str(load_settings(tmp_path, {}).file_error)
 
 
-def test_a_file_that_may_not_be_read_says_so() -> None:
+def test_a_file_without_read_permission_is_reported() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "gainsight.yaml"
         path.write_text("common: {}")
@@ -200,13 +198,13 @@ def test_a_file_that_may_not_be_read_says_so() -> None:
     assert "can't be read" in str(error)
 
 
-def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_not_a_mistake(tmp_path: Path) -> None:
     path = tmp_path / "gainsight.yaml"
     path.write_bytes(b"\xef\xbb\xbfcommon: {gsid_field: X}")
     assert load_settings(path, {}).common.gsid_field == "X"
 
 
-def test_names_come_without_what_cannot_be_seen_and_texts_without_what_cannot_be_stored() -> None:
+def test_names_lose_invisible_characters_and_texts_lose_what_cannot_be_stored() -> None:
     settings = parse_settings(
         'common: {gsid_field: "GSID__c\\u200b"}\n'
         'product_usage: {object: "\\uFEFFusage__gc", product_name: "a\\0b"}\n'
@@ -230,7 +228,7 @@ def test_effective_settings_are_json_with_defaults_and_errors() -> None:
     assert "schedules.timezone" in data["errors"]["schedules"]
 
 
-def test_effective_of_one_section() -> None:
+def test_effective_settings_of_one_section() -> None:
     settings = parse_settings(WHOLE)
     assert settings.effective("company")["attributes"] == "all"
     assert settings.effective("schedules")["timezone"] == "UTC"
@@ -278,7 +276,7 @@ def test_the_schema_knows_every_section_and_refuses_others() -> None:
 
 
 def _use(settings: Settings) -> None:
-    """All that a program asks of settings; nothing but SettingsError may come."""
+    """Everything a program asks of settings; only SettingsError may be raised."""
     settings.object_names()
     for name in SECTIONS:
         try:
@@ -291,7 +289,7 @@ def _use(settings: Settings) -> None:
 
 
 @given(st.text())
-def test_no_text_raises(text: str) -> None:
+def test_loading_any_text_never_raises(text: str) -> None:
     _use(parse_settings(text))
 
 
@@ -310,13 +308,13 @@ LIKELY = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(list(SECTIONS)) | st.text(max_size=5), LIKELY, max_size=5))
-def test_no_document_raises(document: dict[str, object]) -> None:
+def test_loading_any_document_never_raises(document: dict[str, object]) -> None:
     _use(parse_settings(yaml.dump(document, allow_unicode=True)))
     _use(parse_settings(yaml.safe_dump(document)))
 
 
 @given(st.binary(max_size=60))
-def test_no_bytes_raise(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_loading_any_bytes_never_raises(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "odd.yaml"
     path.write_bytes(content)
     _use(load_settings(path, {}))
@@ -334,7 +332,7 @@ def test_no_bytes_raise(tmp_path_factory: pytest.TempPathFactory, content: bytes
         ("[A__c]", SettingsError),
     ],
 )
-def test_the_field_of_the_crm_id_is_told_by_a_section_that_is_broken_elsewhere(
+def test_the_crm_id_field_is_known_despite_other_mistakes_in_its_section(
     company: str, told: str | type[SettingsError] | None
 ) -> None:
     settings = parse_settings(f"company: {company}")
@@ -346,6 +344,6 @@ def test_the_field_of_the_crm_id_is_told_by_a_section_that_is_broken_elsewhere(
             settings.crm_id_field()
 
 
-def test_the_field_of_the_crm_id_where_nothing_is_wrong() -> None:
+def test_the_crm_id_field_of_a_valid_section() -> None:
     assert parse_settings("company: {crm_id_field: A__c}").crm_id_field() == "A__c"
     assert parse_settings("common: {}").crm_id_field() is None

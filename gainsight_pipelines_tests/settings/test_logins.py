@@ -30,7 +30,7 @@ def test_the_login_in_use_is_the_first_that_is_set(service: str, names: Abstract
     assert (found.key if found else None) == login
 
 
-def test_to_use_another_login_those_before_it_have_to_go() -> None:
+def test_another_login_requires_unsetting_those_before_it() -> None:
     password = next(login for login in LOGINS["salesforce"] if login.key == "password")
     assert in_the_way("salesforce", password) == (
         "SALESFORCE_JWT_KEY_FILE",
@@ -42,8 +42,8 @@ def test_to_use_another_login_those_before_it_have_to_go() -> None:
 
 
 @pytest.mark.parametrize("login", LOGINS["salesforce"], ids=lambda login: login.key)
-def test_each_login_is_what_the_connection_reads(login, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    """With all of its variables the CRM is made; with one that it needs missing, the sentence names it."""
+def test_each_login_has_the_variables_that_the_client_reads(login, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    """With all its variables the client is created; if a required one is missing, the error names it."""
     key = tmp_path / "key.pem"
     key.write_text("a key")
     values = {variable.name: "https://acme.my.salesforce.com" for variable in login.variables}

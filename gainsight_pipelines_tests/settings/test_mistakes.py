@@ -89,8 +89,8 @@ CASES = [
         ["activity.reporting_categories.true", "in quotes"],
     ),
     ("activity: {reporting_categories: {7: EMAIL}}", "activity", ["reporting_categories.7", "a number", "in quotes"]),
-    ("activity: {enabled: true, enabled: false}", "activity", ["activity.enabled is there twice"]),
-    ("company: {}\ncompany: {}", "company", ["company is there twice (line 2)"]),
+    ("activity: {enabled: true, enabled: false}", "activity", ["activity.enabled occurs twice"]),
+    ("company: {}\ncompany: {}", "company", ["company occurs twice (line 2)"]),
     ("company: {enabled: !!python/name:os.system x}", "company", ["company.enabled", "tag"]),
     ("surveys: {mode: multi}", "surveys", ["surveys.mode is 'multi'", "single or multiple"]),
     ("surveys: {objects: [{object: a}, {object: b}]}", "surveys", ["surveys.objects has 2 rows", "exactly one"]),
@@ -118,7 +118,7 @@ CASES = [
     ("surveys: {first_day: yesterday}", "surveys", ["surveys.first_day is 'yesterday'", "2026-01-31"]),
     ("surveys: {first_day: 2026-01-31T10:00:00}", "surveys", ["surveys.first_day is", "2026-01-31"]),
     ("surveys: {filter: [1]}", "surveys", ["surveys.filter is a list", "where-clause"]),
-    ("surveys: {filter: {value: 2026-01-31}}", "surveys", ["surveys.filter holds", "in quotes"]),
+    ("surveys: {filter: {value: 2026-01-31}}", "surveys", ["surveys.filter contains", "in quotes"]),
     (
         "product_usage: {aggregate: {key: A}}",
         "product_usage",
@@ -142,7 +142,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("text", "section", "words"), CASES, ids=[case[0][:60] for case in CASES])
-def test_a_mistake_is_named_with_place_value_and_what_would_do(text: str, section: str, words: list[str]) -> None:
+def test_a_mistake_names_place_value_and_what_is_expected(text: str, section: str, words: list[str]) -> None:
     """Requirement W1."""
     settings = parse_settings(text)
     assert set(settings.errors) == {section}
@@ -164,11 +164,11 @@ def test_a_mistake_is_named_with_place_value_and_what_would_do(text: str, sectio
         "company: {attributes: [Name, GsCompanyId__gr.Name]}",
     ],
 )
-def test_what_is_right_is_taken(text: str) -> None:
+def test_valid_settings_are_accepted(text: str) -> None:
     assert dict(parse_settings(text).errors) == {}
 
 
-def test_all_mistakes_of_a_section_come_at_once_one_a_line() -> None:
+def test_all_mistakes_of_a_section_are_reported_one_per_line() -> None:
     message = str(parse_settings("surveys:\n  mode: x\n  lookback_days: 99\n  responses: 5\n").errors["surveys"])
     assert "3 mistakes in surveys" in message
     lines = message.splitlines()
@@ -190,7 +190,7 @@ def test_all_mistakes_of_a_section_come_at_once_one_a_line() -> None:
         (f"activity: {{reporting_categories: {{api_key: {SECRET}}}}}", "GAINSIGHT_API_KEY"),
     ],
 )
-def test_a_secret_is_sent_to_the_environment_and_not_shown(text: str, variable: str) -> None:
+def test_a_misplaced_secret_is_hidden_and_its_variable_named(text: str, variable: str) -> None:
     (error,) = parse_settings(text).errors.values()
     assert SECRET not in str(error)
     assert f"environment variable {variable} " in str(error)
@@ -220,7 +220,7 @@ def test_a_secret_is_sent_to_the_environment_and_not_shown(text: str, variable: 
         f"{SECRET}",
     ],
 )
-def test_no_message_holds_what_may_be_a_secret(text: str) -> None:
+def test_no_message_contains_a_possible_secret(text: str) -> None:
     settings = parse_settings(text)
     messages = [str(settings.file_error or ""), *map(str, settings.errors.values()), repr(settings.errors)]
     assert any(messages[:2])

@@ -14,7 +14,7 @@ from gainsight_pipelines.settings.pulls import find_pull
 ROWS = "objects:\n  - object: Call_To_Action  # the Cockpit\n  - object: person\n    fields: [Email]\n"
 
 
-def test_each_row_is_a_pull_named_after_its_object() -> None:
+def test_each_row_gives_a_pull_named_after_its_object() -> None:
     settings = parse_settings(ROWS)
     assert settings.errors == {}
     assert settings.object_names() == ("call_to_action", "person")
@@ -29,8 +29,8 @@ def test_each_row_is_a_pull_named_after_its_object() -> None:
         ("[{object: person}, {object: Activity_Timeline}]", "objects[1].object is activity_timeline"),
         ("[{object: nps__gc}]", "which the section surveys pulls"),
         ("[{object: usage__gc}]", "which the section product_usage pulls"),
-        ("[{object: activity}]", "a name that the section activity has already"),
-        ("[{object: survey_nps__gc_by_day}]", "a name that the section surveys has already"),
+        ("[{object: activity}]", "a name that the section activity already has"),
+        ("[{object: survey_nps__gc_by_day}]", "a name that the section surveys already has"),
         ("[{object: person}, {object: PERSON}]", "the object name of each row must be unique"),
         ("[{objekt: person}]", "probably object was meant"),
         ("[{object: person, fields: some}]", "objects[0].fields"),
@@ -38,7 +38,7 @@ def test_each_row_is_a_pull_named_after_its_object() -> None:
         ("person", "it takes a list of rows like {object: call_to_action}"),
     ],
 )
-def test_a_row_that_will_not_do_says_which_and_why(rows: str, words: str) -> None:
+def test_an_invalid_row_is_reported_with_its_reason(rows: str, words: str) -> None:
     settings = parse_settings(
         f"objects: {rows}\nsurveys: {{objects: [{{object: nps__gc}}]}}\nproduct_usage: {{object: usage__gc}}\n"
     )
@@ -47,12 +47,12 @@ def test_a_row_that_will_not_do_says_which_and_why(rows: str, words: str) -> Non
     assert "survey_nps__gc" in settings.object_names()
 
 
-def test_a_broken_row_leaves_its_pulls_visible() -> None:
+def test_an_invalid_row_leaves_its_pulls_visible() -> None:
     settings = parse_settings("objects: [{object: person}, {object: gsuser, fields: 7}]")
     assert settings.object_names() == ("person", "gsuser")
 
 
-def test_each_object_can_have_a_cadence_of_its_own() -> None:
+def test_each_object_can_have_its_own_cadence() -> None:
     settings = parse_settings(ROWS + "schedules: {objects: {Call_To_Action: '0 * * * *'}}")
     assert settings.errors == {}
     assert cadence_of(settings, "call_to_action").cron == "0 * * * *"
@@ -60,7 +60,7 @@ def test_each_object_can_have_a_cadence_of_its_own() -> None:
     assert "objects" in str(parse_settings("schedules: {objects: {person: often}}").errors["schedules"])
 
 
-def test_rows_are_changed_in_place_and_comments_stay(tmp_path: Path) -> None:
+def test_rows_are_changed_in_place_and_keep_their_comments(tmp_path: Path) -> None:
     path = tmp_path / "gainsight.yaml"
     path.write_text(ROWS)
     text = SettingsFile.read(path).with_value("objects[1].fields", "all")
@@ -77,13 +77,13 @@ def test_rows_are_changed_in_place_and_comments_stay(tmp_path: Path) -> None:
     assert parse_settings(text).object_names() == ("gsuser",)
 
 
-def test_rows_are_added_where_none_were(tmp_path: Path) -> None:
+def test_rows_are_added_to_an_empty_list(tmp_path: Path) -> None:
     path = tmp_path / "gainsight.yaml"
     path.write_text("common: {}\n")
     text = SettingsFile.read(path).with_value("objects[0].object", "person")
     assert text == "common: {}\n\nobjects:\n  - object: person\n"
 
 
-def test_the_json_schema_takes_a_list() -> None:
+def test_the_json_schema_accepts_a_list() -> None:
     taken = settings_schema()["properties"]["objects"]["anyOf"]
     assert [each["type"] for each in taken] == ["array", "null"]

@@ -11,13 +11,13 @@ from gainsight_pipelines.settings import SECTIONS, reference
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_page_is_current() -> None:
+def test_the_settings_reference_is_current() -> None:
     assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == reference.page(), (
         "run: python -m gainsight_pipelines.settings.reference > docs/settings.md"
     )
 
 
-def test_every_setting_of_the_example_is_on_the_page() -> None:
+def test_every_setting_of_the_example_is_in_the_reference() -> None:
     page = reference.page()
     for section, data in yaml.safe_load((ROOT / "gainsight.example.yaml").read_text("utf-8")).items():
         described = page.partition(f"\n## {section}\n")[2].partition("\n## ")[0]

@@ -37,7 +37,9 @@ def test_the_environment_wins_over_the_file_beside_the_settings(settings_path: P
     assert NAME not in os.environ
 
 
-def test_without_a_settings_path_the_working_directory_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_settings_path_dotenv_is_read_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path / ".env", f"{NAME}=here\n")
     monkeypatch.chdir(tmp_path)
     assert Secrets.read(None, {}).require(NAME) == "here"
@@ -84,7 +86,7 @@ def test_the_environment_wins_over_a_file_named_in_dotenv(settings_path: Path, t
     assert Secrets.read(settings_path, {}).require(NAME) == "from-file"
 
 
-def test_a_rotated_key_is_seen_by_the_next_reading(settings_path: Path, tmp_path: Path) -> None:
+def test_a_rotated_key_is_seen_by_the_next_read(settings_path: Path, tmp_path: Path) -> None:
     file = write(tmp_path / "key", "old")
     environ = {f"{NAME}_FILE": str(file)}
     assert Secrets.read(settings_path, environ).require(NAME) == "old"
@@ -96,7 +98,7 @@ def test_a_rotated_key_is_seen_by_the_next_reading(settings_path: Path, tmp_path
     assert Secrets.read(settings_path, {}).require(NAME) == "two"
 
 
-def test_what_is_not_set_is_named_with_what_to_do(settings_path: Path, tmp_path: Path) -> None:
+def test_a_missing_variable_is_named_with_what_to_do(settings_path: Path, tmp_path: Path) -> None:
     secrets = Secrets.read(settings_path, {NAME: ""})
     assert secrets.get(NAME) is None
     with pytest.raises(SettingsError) as caught:
@@ -115,7 +117,7 @@ def test_what_is_not_set_is_named_with_what_to_do(settings_path: Path, tmp_path:
         (b"k" * 100_001, "too large"),
     ],
 )
-def test_a_named_file_that_will_not_do_says_so(settings_path: Path, content: bytes | None, words: str) -> None:
+def test_an_unusable_secret_file_is_reported(settings_path: Path, content: bytes | None, words: str) -> None:
     file = settings_path.with_name("key")
     if content is not None:
         file.write_bytes(content)
@@ -127,18 +129,18 @@ def test_a_named_file_that_will_not_do_says_so(settings_path: Path, content: byt
     assert f"{NAME}_FILE" in str(caught.value)
 
 
-def test_a_folder_is_no_secret(settings_path: Path, tmp_path: Path) -> None:
+def test_a_folder_is_not_a_secret(settings_path: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="can't be read"):
         Secrets.read(settings_path, {f"{NAME}_FILE": str(tmp_path)}).require(NAME)
 
 
-def test_a_dotenv_that_cannot_be_read_says_so(settings_path: Path, tmp_path: Path) -> None:
+def test_an_unreadable_dotenv_is_reported(settings_path: Path, tmp_path: Path) -> None:
     (tmp_path / ".env").mkdir()
     with pytest.raises(SettingsError, match=r"\.env can't be read"):
         Secrets.read(settings_path, {})
 
 
-def test_the_environment_for_the_crm_is_a_mapping_of_all(settings_path: Path, tmp_path: Path) -> None:
+def test_the_environment_mapping_contains_all_variables(settings_path: Path, tmp_path: Path) -> None:
     write(tmp_path / "secret", "from-file")
     write(tmp_path / ".env", "SALESFORCE_CLIENT_SECRET_FILE=secret\nSALESFORCE_SECURITY_TOKEN=\nSSL_CERT_FILE=none\n")
     environment = Secrets.read(settings_path, {"SALESFORCE_CLIENT_ID": "id"}).environment()
@@ -154,7 +156,7 @@ def test_the_environment_for_the_crm_is_a_mapping_of_all(settings_path: Path, tm
     assert len(environment) == len(list(environment))
 
 
-def test_a_missing_file_of_the_other_crm_stops_nobody(settings_path: Path) -> None:
+def test_a_missing_file_for_the_other_crm_is_no_error(settings_path: Path) -> None:
     environment = Secrets.read(
         settings_path, {"HUBSPOT_ACCESS_TOKEN_FILE": "nowhere", "SALESFORCE_CLIENT_ID": "id"}
     ).environment()
@@ -163,7 +165,7 @@ def test_a_missing_file_of_the_other_crm_stops_nobody(settings_path: Path) -> No
         environment.get("HUBSPOT_ACCESS_TOKEN")
 
 
-def test_nothing_shows_a_value(settings_path: Path, tmp_path: Path) -> None:
+def test_no_repr_or_error_contains_a_value(settings_path: Path, tmp_path: Path) -> None:
     write(tmp_path / ".env", "SALESFORCE_PASSWORD=hunter2\n")
     secrets = Secrets.read(settings_path, {NAME: "hunter2"})
     shown = [repr(secrets), str(secrets), f"{secrets.environment()!r}", repr(copy.copy(secrets)), repr(secrets._layers)]
@@ -171,7 +173,7 @@ def test_nothing_shows_a_value(settings_path: Path, tmp_path: Path) -> None:
     assert NAME in repr(secrets)
 
 
-def test_a_tenants_prefix_reads_its_own_variables_and_nobody_elses(tmp_path: Path) -> None:
+def test_a_prefix_reads_only_that_tenants_variables(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("from a file")
     (tmp_path / ".env").write_text("ACME_SALESFORCE_USERNAME=of acme\nSALESFORCE_PASSWORD=of the other\n")
     environ = {

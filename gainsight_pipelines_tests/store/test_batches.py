@@ -32,7 +32,7 @@ LATE = "SELECT count(*), max(pg_xact_commit_timestamp(xmin) - changed_at) FROM {
 
 
 def slow(connection: psycopg.Connection, table: str, milliseconds: float = 5) -> None:
-    """Has each written row of a table take its time."""
+    """Makes writing each row of a table slow."""
     connection.execute(
         f"""CREATE FUNCTION slow_{table}() RETURNS trigger LANGUAGE plpgsql AS
             $$ BEGIN PERFORM pg_sleep({milliseconds / 1000}); RETURN NULL; END $$;
@@ -42,7 +42,7 @@ def slow(connection: psycopg.Connection, table: str, milliseconds: float = 5) ->
 
 
 def assert_seen_soon(connection: psycopg.Connection, table: str, run_id: str, rows: int = ROWS) -> None:
-    """Each row of that run became visible within the limit, and a second for the commit on a busy machine."""
+    """Each row of the run became visible within the limit, plus a second for the commit on a busy machine."""
     found = connection.execute(LATE.format(table).encode(), (run_id,)).fetchone()
     assert found is not None
     assert found[0] == rows
@@ -115,7 +115,7 @@ def rename(connection: psycopg.Connection, lease: Lease) -> Any:
 
 
 def swap(connection: psycopg.Connection, lease: Lease) -> Any:
-    """All rows are gone, and as many are new."""
+    """All rows are removed, and as many are new."""
     bulk.prepare(connection, USAGE_METRIC)
     snapshot.prepare(connection, USAGE_METRIC)
     made = dict.fromkeys(USAGE_METRIC.columns) | {"object": "u", "metric": "m", "product_name": "p", "secondary": "{}"}
@@ -154,14 +154,14 @@ WRITERS: dict[Callable[[psycopg.Connection, Lease], Any], tuple[str, int]] = {
 
 
 @pytest.mark.parametrize("write", WRITERS)
-def test_what_changes_many_rows_does_so_in_batches(store: Store, write: Callable[..., Any]) -> None:
+def test_every_writer_of_many_rows_commits_in_batches(store: Store, write: Callable[..., Any]) -> None:
     table, rows = WRITERS[write]
     with many_rows(store) as (connection, lease):
         assert write(connection, lease) == rows
         assert_seen_soon(connection, table, "later", rows)
 
 
-def test_a_row_that_takes_too_long_by_itself_is_said(store: Store) -> None:
+def test_a_single_row_that_takes_too_long_is_reported(store: Store) -> None:
     with many_rows(store) as (connection, lease):
         connection.execute("DROP TRIGGER slow ON activity; DROP FUNCTION slow_activity; DELETE FROM activity")
         connection.execute(
@@ -175,7 +175,7 @@ def test_a_row_that_takes_too_long_by_itself_is_said(store: Store) -> None:
 
 
 @pytest.mark.parametrize(("name", "table"), [("activity", "activity"), ("company", "account")])
-def test_a_page_goes_in_halves(pulling: Pulling, name: str, table: str) -> None:
+def test_a_slow_page_is_written_in_halves(pulling: Pulling, name: str, table: str) -> None:
     pulling.store = Store(pulling.store.url, longest_transaction=LIMIT)
     with pulling.store.connect("test") as connection:
         slow(connection, table)

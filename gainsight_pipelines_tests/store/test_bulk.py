@@ -1,4 +1,4 @@
-"""Bulk writing: what changed is written, what didn't is left alone, and what was gone may come back."""
+"""Bulk upserts: changed rows are written, unchanged ones left alone, and deleted ones may come back."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def test_only_changed_rows_are_touched(prepared: psycopg.Connection) -> None:
     assert rows == [("1", "A", "r1"), ("2", "B", "r2"), ("3", "A", "r2")]
 
 
-def test_nothing_is_left_staged_by_a_page_that_was_rolled_back(prepared: psycopg.Connection) -> None:
+def test_a_rolled_back_page_leaves_nothing_staged(prepared: psycopg.Connection) -> None:
     with pytest.raises(psycopg.errors.CheckViolation), prepared.transaction():
         bulk.upsert(prepared, COMPANY, [(*company("1")[:-4], None, None, None, None)], "r1")
     assert write(prepared, [company("2")]) == Written(1, 0)
     assert prepared.execute("SELECT array_agg(gsid) FROM company").fetchone() == (["2"],)
 
 
-def test_rows_that_are_gone_are_marked_and_come_back(prepared: psycopg.Connection, lease: Lease) -> None:
+def test_removed_rows_are_marked_and_can_come_back(prepared: psycopg.Connection, lease: Lease) -> None:
     write(prepared, [company("1"), company("2")])
     later = prepared.execute("SELECT now() + interval '1 hour'").fetchone()
     assert later is not None
@@ -86,7 +86,7 @@ def live(connection: psycopg.Connection) -> list[tuple[Any, ...]]:
     ).fetchall()
 
 
-def test_a_snapshot_takes_the_place_of_rows_within_its_dates(prepared: psycopg.Connection, lease: Lease) -> None:
+def test_a_snapshot_replaces_rows_within_its_dates(prepared: psycopg.Connection, lease: Lease) -> None:
     assert swap(prepared, lease, [usage("a", 1, day=1), usage("b", 2, day=5), usage("c", 3, day=6)]) == (
         Written(3, 0),
         0,
@@ -99,13 +99,13 @@ def test_a_snapshot_takes_the_place_of_rows_within_its_dates(prepared: psycopg.C
     assert prepared.execute("SELECT count(*) FROM usage_metric WHERE object = 'another'").fetchone() == (1,)
 
 
-def test_identical_rows_have_the_same_names_in_any_order(prepared: psycopg.Connection, lease: Lease) -> None:
+def test_identical_rows_get_the_same_keys_in_any_order(prepared: psycopg.Connection, lease: Lease) -> None:
     swap(prepared, lease, [usage("a", 2), usage("a", 1), usage("a", 1)])
     assert live(prepared) == [("a", 1), ("a-2", 1), ("a-3", 2)]
     assert swap(prepared, lease, [usage("a", 1), usage("a", 2), usage("a", 1)]) == (Written(0, 3), 0)
 
 
-def test_a_restart_throws_away_what_was_collected(prepared: psycopg.Connection) -> None:
+def test_a_restart_discards_collected_rows(prepared: psycopg.Connection) -> None:
     snapshot.prepare(prepared, USAGE_METRIC)
     snapshot.add(prepared, USAGE_METRIC, [usage("a", 1)])
     snapshot.restart(prepared, USAGE_METRIC)
@@ -113,7 +113,7 @@ def test_a_restart_throws_away_what_was_collected(prepared: psycopg.Connection) 
     assert snapshot.compare(prepared, USAGE_METRIC, "u") == (1, 0)
 
 
-def test_columns_follow_others_once_for_each_combination(prepared: psycopg.Connection, lease: Lease) -> None:
+def test_derived_columns_are_computed_once_per_combination(prepared: psycopg.Connection, lease: Lease) -> None:
     swap(prepared, lease, [usage("a", 1), usage("b", 2), usage("c", 2)])
     asked: list[Any] = []
 
@@ -143,7 +143,7 @@ def write_activities(connection: psycopg.Connection, rows: list[tuple[Any, ...]]
         return bulk.upsert(connection, ACTIVITY, rows, run_id)
 
 
-def test_a_page_of_new_rows_goes_straight_into_its_table(prepared: psycopg.Connection) -> None:
+def test_a_page_of_new_rows_is_copied_directly_into_its_table(prepared: psycopg.Connection) -> None:
     rows = [activity(number) for number in range(300)]
     with prepared.transaction():
         assert bulk._insert(prepared, ACTIVITY, rows, "r1")
@@ -156,15 +156,15 @@ def test_a_page_of_new_rows_goes_straight_into_its_table(prepared: psycopg.Conne
 
 
 @pytest.mark.parametrize("stored", [0, 1, 7, 299])
-def test_a_page_of_new_rows_with_an_old_one_among_them(prepared: psycopg.Connection, stored: int) -> None:
-    """Whether the look sees it or the index does: the page is written, and the old row too where it changed."""
+def test_a_page_of_new_rows_with_one_old_row_is_upserted(prepared: psycopg.Connection, stored: int) -> None:
+    """Whether the lookup or the index finds it: the page is written, and the old row updated if it changed."""
     write_activities(prepared, [activity(stored)])
     assert write_activities(prepared, [activity(number, "B") for number in range(300)], "r2") == Written(300, 0)
     assert prepared.execute("SELECT subject, count(*) FROM activity GROUP BY 1").fetchall() == [("B", 300)]
 
 
 @pytest.mark.parametrize("count", [1, 300])
-def test_texts_in_arrays_come_back_as_they_were(prepared: psycopg.Connection, count: int) -> None:
+def test_texts_in_arrays_are_stored_unchanged(prepared: psycopg.Connection, count: int) -> None:
     odd = ['say "hi"', "back\\slash", "{a,b}", "tab\there", "line\nend", "NULL", " blank ", "é😀", "'"]
     write_activities(prepared, [activity(number, attendees=odd[number % 3 :]) for number in range(count)])
     write_activities(prepared, [activity(1000, attendees=[])])

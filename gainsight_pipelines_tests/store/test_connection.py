@@ -1,4 +1,4 @@
-"""PostgreSQL's errors in our words, each out of a real one."""
+"""Translation of PostgreSQL's errors, each provoked on a real server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gainsight_pipelines_tests.waiting import wait_until
 
 @contextmanager
 def full_disk(connection: psycopg.Connection, table: str) -> Iterator[None]:
-    """No room for an empty table: its file is the device that is always full, so the kernel itself says so."""
+    """A full disk for an empty table: its file is /dev/full, so the error comes from the kernel."""
     row = connection.execute(
         "SELECT current_setting('data_directory') || '/' || pg_relation_filepath(%s), pg_relation_size(%s)",
         (table, table),
@@ -57,12 +57,12 @@ def waits(store: Store, purpose: str) -> list[str | None]:
         return [kind for (kind,) in found]
 
 
-def test_a_deadlock(store: Store) -> None:
-    """Two transactions wait for each other's row: the one that gives way is worth another try."""
+def test_a_deadlock_is_reported(store: Store) -> None:
+    """Two transactions wait for each other's row: the aborted one can be retried."""
     row = "SELECT * FROM pair WHERE id = %s FOR UPDATE"
     with store.connect("other") as other, ThreadPoolExecutor(1) as pool:
         other.autocommit = False
-        other.execute("SET deadlock_timeout = '1min'")  # this one doesn't find the deadlock
+        other.execute("SET deadlock_timeout = '1min'")  # so that the other session detects the deadlock
         other.execute("CREATE TABLE pair (id int PRIMARY KEY); INSERT INTO pair VALUES (1), (2)")
         other.commit()
         other.execute(row, (2,))
@@ -82,7 +82,7 @@ def test_a_deadlock(store: Store) -> None:
 
 
 @pytest.mark.parametrize("setting", ["statement_timeout", "idle_in_transaction_session_timeout"])
-def test_time_outs_of_the_server(store: Store, setting: str) -> None:
+def test_timeouts_of_the_server_are_reported(store: Store, setting: str) -> None:
     with store.connect("holder") as other:
         other.autocommit = False
         other.execute("CREATE TABLE held (id int)")
@@ -117,9 +117,7 @@ def locked(store: Store, statement: str) -> Iterator[psycopg.Connection]:
 @pytest.mark.parametrize(
     "lock", ["LOCK TABLE company", "UPDATE api_pause SET until = now()", "LOCK TABLE company IN SHARE MODE"]
 )
-def test_a_lock_is_waited_for_a_while_and_its_holder_named(
-    store: Store, connection: psycopg.Connection, lock: str
-) -> None:
+def test_waiting_for_a_lock_ends_and_names_its_holder(store: Store, connection: psycopg.Connection, lock: str) -> None:
     connection.execute("INSERT INTO api_pause (until) VALUES (now())")
     quick = Store(store.url, longest_wait=timedelta(milliseconds=30))
     change = "DELETE FROM company; DELETE FROM api_pause"
@@ -134,7 +132,7 @@ def test_a_lock_is_waited_for_a_while_and_its_holder_named(
         waiting.execute(change.encode())
 
 
-def test_every_session_has_an_end_of_waiting(store: Store) -> None:
+def test_every_session_has_a_lock_timeout(store: Store) -> None:
     """Five minutes for pulls, unless the URL, the role or the database says how long."""
     shown = "SELECT current_setting('lock_timeout')"
     with store.connect("x") as session:
@@ -143,21 +141,21 @@ def test_every_session_has_an_end_of_waiting(store: Store) -> None:
         assert session.execute(shown).fetchone() == ("7s",)
 
 
-def test_a_full_disk(store: Store, connection: psycopg.Connection) -> None:
+def test_a_full_disk_is_reported(store: Store, connection: psycopg.Connection) -> None:
     connection.execute("CREATE TABLE large (content text)")
     with full_disk(connection, "large"):
-        with pytest.raises(PermanentError, match="no room left") as caught, store.connect("full") as another:
+        with pytest.raises(PermanentError, match="is full") as caught, store.connect("full") as another:
             another.execute("INSERT INTO large VALUES ('x')")
         assert "Free disk space" in caught.value.todo
     connection.execute("INSERT INTO large VALUES ('x')")
 
 
-def test_a_database_that_may_only_be_read(store: Store) -> None:
+def test_a_read_only_database_is_reported(store: Store) -> None:
     with pytest.raises(PermanentError, match="read-only"), store.connect("reader") as reader, reader.transaction():
         reader.execute("SET TRANSACTION READ ONLY; UPDATE sync_cursor SET gsid = ''")
 
 
-def test_a_role_without_rights(store: Store, connection: psycopg.Connection) -> None:
+def test_a_role_without_rights_is_reported(store: Store, connection: psycopg.Connection) -> None:
     connection.execute("CREATE ROLE nobody_here; GRANT USAGE ON SCHEMA gainsight TO nobody_here")
     try:
         with pytest.raises(PermanentError, match="permission denied"), store.connect("nobody") as another:
@@ -166,7 +164,7 @@ def test_a_role_without_rights(store: Store, connection: psycopg.Connection) -> 
         connection.execute("DROP OWNED BY nobody_here; DROP ROLE nobody_here")
 
 
-def test_a_connection_that_is_lost(store: Store, connection: psycopg.Connection) -> None:
+def test_a_lost_connection_is_reported(store: Store, connection: psycopg.Connection) -> None:
     def lose() -> None:
         with store.connect("lost") as another:
             connection.execute("SELECT pg_terminate_backend(%s)", (another.info.backend_pid,))
@@ -184,13 +182,13 @@ def test_a_connection_that_is_lost(store: Store, connection: psycopg.Connection)
         ("ALTER ROLE {role} CONNECTION LIMIT 0", TransientError, "no connection left"),
     ],
 )
-def test_why_a_role_gets_no_connection(store: Store, right: str, error: type[Exception], words: str) -> None:
+def test_a_refused_connection_says_why(store: Store, right: str, error: type[Exception], words: str) -> None:
     with role_in(store, right) as refused, pytest.raises(error, match=words), refused.connect("x"):
         pass
 
 
-def test_a_password_that_was_rotated(store: Store) -> None:
-    """Here the role: the socket of the tests' server asks for no password."""
+def test_a_rotated_password_is_read_again(store: Store) -> None:
+    """The role stands in for it: the tests' server asks for no password on its socket."""
     with role_in(store) as new:
         old = Store(make_conninfo(store.url, user="rotated_away"), renewed_url=lambda: new.url)
         with old.connect("pull") as connection:
@@ -233,7 +231,7 @@ def test_a_server_that_is_too_old_is_refused() -> None:
     server.join(10)
 
 
-def test_nobody_listens(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_reported(tmp_path: Path) -> None:
     with (
         pytest.raises(TransientError, match="can't be reached"),
         Store(f"postgresql:///x?host={tmp_path}").connect("x"),
@@ -241,8 +239,8 @@ def test_nobody_listens(tmp_path: Path) -> None:
         pass
 
 
-def test_the_session_is_ours_whatever_the_database_sets(store: Store, connection: psycopg.Connection) -> None:
-    """What our statements rely on: dates in ISO, UTC, UTF-8, our schema; also for the next one and after a rollback."""
+def test_session_settings_override_those_of_the_database(store: Store, connection: psycopg.Connection) -> None:
+    """ISO dates, UTC, UTF-8 and our schema; also for the next statement and after a rollback."""
     database = connection.info.dbname
     for setting in ("DateStyle = German", "IntervalStyle = sql_standard", "TimeZone = 'Asia/Kolkata'"):
         connection.execute(f"ALTER DATABASE {database} SET {setting}".encode())
@@ -265,8 +263,8 @@ def test_the_session_is_ours_whatever_the_database_sets(store: Store, connection
         assert session.info.parameter_status("TimeZone") == "UTC"
 
 
-def test_the_urls_own_options_hold(store: Store, connection: psycopg.Connection) -> None:
-    """For pulls as for migrations: here a role that owns the tables."""
+def test_options_of_the_url_are_kept(store: Store, connection: psycopg.Connection) -> None:
+    """For pulls as for migrations, tried with a role that owns the tables."""
     connection.execute("CREATE ROLE the_owner")
     try:
         url = make_conninfo(store.url, options="-c role=the_owner -c statement_timeout=77s")
@@ -278,7 +276,7 @@ def test_the_urls_own_options_hold(store: Store, connection: psycopg.Connection)
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
-def test_a_database_that_cannot_hold_every_text(postgres_server: EmbeddedServer, encoding: str) -> None:
+def test_a_database_in_another_encoding_is_refused(postgres_server: EmbeddedServer, encoding: str) -> None:
     name = f"test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(postgres_server.url("postgres"), autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'".encode())
@@ -293,20 +291,20 @@ def test_a_database_that_cannot_hold_every_text(postgres_server: EmbeddedServer,
 
 
 @pytest.mark.parametrize("url", ["postgres//nobody:hidden@host/x", "mysql://nobody:hidden@host/x", "host=x nonsense=1"])
-def test_what_is_no_url(url: str) -> None:
-    with pytest.raises(PermanentError, match="is no PostgreSQL URL") as caught, Store(url).connect("x"):
+def test_an_invalid_url_is_reported_without_its_password(url: str) -> None:
+    with pytest.raises(PermanentError, match="is not a PostgreSQL URL") as caught, Store(url).connect("x"):
         pass
     assert "hidden" not in str(caught.value)
     assert caught.value.__cause__ is None
 
 
-def test_a_database_that_is_not_there(store: Store) -> None:
+def test_an_unreachable_database_is_reported(store: Store) -> None:
     url = store.url.replace("/test_", "/gone_")
     with pytest.raises(PermanentError, match="no such role or database"), Store(url).connect("x"):
         pass
 
 
-def test_errors_of_our_own_sql_are_not_dressed_up(store: Store) -> None:
+def test_errors_in_our_own_sql_are_not_translated(store: Store) -> None:
     with pytest.raises(psycopg.errors.UndefinedTable), store.connect("x") as connection:
         connection.execute("SELECT * FROM nothing")
     with pytest.raises(ZeroDivisionError), translated_errors():

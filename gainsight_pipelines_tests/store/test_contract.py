@@ -1,4 +1,4 @@
-"""The data contract: database, comments and the bulk writer's tables say the same."""
+"""The data contract: database, comments, page and bulk writer agree."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ INTERNAL = {"run_total", "tenant", "company_link", "object_schema", "api_quota",
     "alert_message",
     "alert_total",
 }
-"""Tables that are no part of the contract."""
+"""Tables that are not part of the contract."""
 
 
-def test_the_database_has_what_the_contract_says(connection: psycopg.Connection) -> None:
+def test_the_database_matches_the_contract(connection: psycopg.Connection) -> None:
     rows = connection.execute(
         """SELECT c.relname, c.relkind, obj_description(c.oid), a.attname, format_type(a.atttypid, a.atttypmod),
                   col_description(c.oid, a.attnum)
@@ -50,8 +50,8 @@ def test_the_database_has_what_the_contract_says(connection: psycopg.Connection)
 TYPES = {"text": str, "numeric": Decimal, "timestamp with time zone": datetime, "jsonb": Json, "text[]": list[str]}
 
 
-def test_row_types_are_those_of_the_tables(connection: psycopg.Connection) -> None:
-    """A field for each column that a record fills, of its type, and optional where the column takes nulls."""
+def test_row_types_match_the_tables(connection: psycopg.Connection) -> None:
+    """A field for each column of a record, of its type, and optional if the column is nullable."""
     for table in TABLES:
         found = connection.execute(
             """SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute
@@ -63,7 +63,7 @@ def test_row_types_are_those_of_the_tables(connection: psycopg.Connection) -> No
         assert get_type_hints(table.row) == {name: kind for name, kind in expected.items() if name not in made}
 
 
-def test_the_bulk_writer_knows_columns_that_exist() -> None:
+def test_the_bulk_writer_uses_existing_columns() -> None:
     for table in TABLES:
         columns = contract.RELATIONS[table.name].columns
         assert set(table.columns) | set(LINK_COLUMNS) <= set(columns)

@@ -1,4 +1,4 @@
-"""Leases: who holds an object, who waits for it, who takes it over, and that who lost it can't write."""
+"""Leases: who holds an object, who waits, who takes over, and that a run that lost its lease can't write."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from gainsight_pipelines.store.leases import (
 from gainsight_pipelines_tests.waiting import wait_until
 
 ELSEWHERE = "UPDATE lease SET machine = 'another machine', host = 'another'"
-"""As if another machine's process held it: whether that lives can't be asked."""
+"""Held as if by another machine's process, whose life can't be checked."""
 
 HOLD = """
 import sys, time
@@ -64,7 +64,7 @@ def another_process(store: Store) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def test_one_pull_of_an_object_at_a_time(store: Store, connection: psycopg.Connection) -> None:
+def test_only_one_run_pulls_an_object(store: Store, connection: psycopg.Connection) -> None:
     with object_lease(store, "company", "r1"):
         assert is_held(connection, "company")
         with (
@@ -93,10 +93,10 @@ def test_a_killed_process_of_this_machine_is_not_waited_for(store: Store, connec
             assert is_held(connection, "company")
 
 
-def test_one_that_this_process_could_not_give_back_is_taken_at_once(
+def test_a_lease_that_this_process_failed_to_release_is_taken_at_once(
     store: Store, connection: psycopg.Connection
 ) -> None:
-    """As after a database that went down in the middle: the next try is a moment later, in the same process."""
+    """As after a lost database: the next attempt is a moment later, in the same process."""
     with object_lease(store, "company", "r1"):
         connection.execute("CREATE TABLE kept AS SELECT * FROM lease")
     connection.execute("INSERT INTO lease SELECT * FROM kept")
@@ -105,14 +105,12 @@ def test_one_that_this_process_could_not_give_back_is_taken_at_once(
         assert is_held(connection, "company")
 
 
-def test_a_machine_that_is_lost_is_waited_for_until_its_lease_ends(
-    store: Store, connection: psycopg.Connection
-) -> None:
+def test_the_lease_of_a_lost_machine_is_taken_when_it_expires(store: Store, connection: psycopg.Connection) -> None:
     with object_lease(store, "company", "lost"):
         connection.execute(ELSEWHERE)
         with pytest.raises(ObjectBusy, match="run lost on another"), object_lease(store, "company", "r2"):
             pass
-        end_in(connection, 0.3)  # nobody renews it
+        end_in(connection, 0.3)  # not renewed
         started = time.monotonic()
         with object_lease(store, "company", "r2"):
             assert time.monotonic() - started > 0.2
@@ -120,7 +118,7 @@ def test_a_machine_that_is_lost_is_waited_for_until_its_lease_ends(
             assert holder is not None and holder.run_id == "r2"
 
 
-def test_one_that_is_overdue_and_renewed_after_all_is_alive(store: Store, connection: psycopg.Connection) -> None:
+def test_an_overdue_lease_that_is_renewed_is_alive(store: Store, connection: psycopg.Connection) -> None:
     with object_lease(store, "company", "late"), ThreadPoolExecutor(1) as pool:
         connection.execute(ELSEWHERE)
         connection.execute(
@@ -170,7 +168,7 @@ def test_a_refresh_of_the_accounts_and_a_delivery_are_waited_for_by_name(
     assert f"{words} by run first on" in said[0]
 
 
-def test_who_lost_it_writes_nothing(store: Store, connection: psycopg.Connection) -> None:
+def test_a_run_that_lost_its_lease_writes_nothing(store: Store, connection: psycopg.Connection) -> None:
     with object_lease(store, "company", "r1") as lease:
         with lease.writing(connection):
             connection.execute("INSERT INTO api_pause (until) VALUES (now())")
@@ -190,10 +188,8 @@ def test_a_session_that_lost_its_schema_writes_nothing(store: Store, connection:
     assert connection.execute("SELECT count(*) FROM api_pause").fetchone() == (0,)
 
 
-def test_a_holder_is_not_taken_from_between_its_proof_and_its_commit(
-    store: Store, connection: psycopg.Connection
-) -> None:
-    """Who takes it over waits for the commit, and finds it renewed."""
+def test_a_lease_cannot_be_taken_between_proof_and_commit(store: Store, connection: psycopg.Connection) -> None:
+    """A taker waits for the commit, and finds the lease renewed."""
     with (
         object_lease(store, "company", "r1") as lease,
         ThreadPoolExecutor(1) as pool,
@@ -209,7 +205,7 @@ def test_a_holder_is_not_taken_from_between_its_proof_and_its_commit(
         end_in(connection, 0.01)
         connection.commit()
         with lease.writing(connection):
-            connection.execute("UPDATE lease SET expires_at = expires_at")  # as the proof does, a moment earlier
+            connection.execute("UPDATE lease SET expires_at = expires_at")  # as the proof does
             asking = pool.submit(ask)
             waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE %s"
             wait_until(lambda: watch.execute(waits, ("%lease company r2",)).fetchone() is not None)

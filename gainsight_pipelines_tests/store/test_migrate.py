@@ -1,4 +1,4 @@
-"""Migrations: what they make, where, and that released ones never change."""
+"""Migrations: what they create, where, and that released ones never change."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ NOISE = ("--", "SET ", "SELECT pg_catalog.set_config", "\\")
 
 
 def dump(url: str) -> str:
-    """The definitions that a database holds, without what differs from one pg_dump to the next."""
+    """The definitions in a database, without what differs between pg_dump versions."""
     options = ["--schema-only", "--no-owner", "--no-privileges", "--no-comments", "--dbname", url]
     done = subprocess.run([programs() / "pg_dump", *options], check=True, capture_output=True, text=True)
     return "".join(f"{line}\n" for line in done.stdout.splitlines() if line and not line.startswith(NOISE))
 
 
 @pytest.mark.parametrize("revision", ["0001", "0002"])
-def test_released_migrations_make_what_they_always_made(database_url: str, revision: str) -> None:
+def test_released_migrations_never_change(database_url: str, revision: str) -> None:
     """The dumps were made when the migrations still named the schema themselves."""
     upgrade(Store(database_url), revision)
     assert dump(database_url) == (DUMPS / f"{revision}.sql").read_text("utf-8")
 
 
 def test_a_database_of_the_first_release_is_upgraded_without_loss(database_url: str) -> None:
-    """At 0002 with rows in every table, as that version wrote them."""
+    """A database at 0002 with rows in every table, as that version wrote them."""
     store = Store(database_url)
     upgrade(store, "0002")
     with store.connect("test") as connection:
@@ -80,7 +80,7 @@ EXAMPLES = {
 """A value for each type or column."""
 
 
-def test_looking_at_an_empty_database_makes_nothing(database_url: str) -> None:
+def test_reading_an_empty_database_creates_nothing(database_url: str) -> None:
     store = Store(database_url)
     with pytest.raises(PermanentError, match="no tables of this program yet"):
         check_version(store)

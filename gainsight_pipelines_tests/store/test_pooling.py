@@ -1,4 +1,4 @@
-"""A real PgBouncer in front of the database: sessions work, pooled transactions are refused, no wait is endless."""
+"""A real PgBouncer in front of the database: sessions work, transaction pooling is refused, waits are limited."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def pooled(url: str, mode: str, size: int = 20, **more: str) -> Iterator[str]:
         lines = [SETTINGS.format(host=host, port=port, mode=mode, size=size, folder=folder)]
         file.write_text("\n".join([*lines, *(f"{name} = {value}" for name, value in more.items())]))
         command = [program, str(file)]
-        if os.geteuid() == 0:  # it won't run as root, and has to reach the server's socket: as the server does
+        if os.geteuid() == 0:  # PgBouncer refuses root, and must reach the server's socket
             command = ["unshare", "--user", "--map-user=1000", "--map-group=1000", *command]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
@@ -71,7 +71,7 @@ def pooled(url: str, mode: str, size: int = 20, **more: str) -> Iterator[str]:
             process.wait()
 
 
-def test_pulls_work_where_sessions_are_pooled(pulling: Pulling) -> None:
+def test_pulls_work_behind_a_session_pooler(pulling: Pulling) -> None:
     direct = pulling.store
     with pooled(direct.url, "session", size=4) as url:
         pulling.store = Store(url)
@@ -110,19 +110,17 @@ def test_more_pulls_than_the_pool_holds_end_soon_and_say_why(pulling: Pulling, m
 
 
 @pytest.mark.parametrize("mode", ["transaction", "statement"])
-def test_where_transactions_are_pooled_it_is_said(store: Store, mode: str) -> None:
+def test_a_transaction_pooler_is_refused(store: Store, mode: str) -> None:
     with pooled(store.url, mode) as url, pytest.raises(PermanentError, match="pools transactions") as refused:
         check_pooling(Store(url))
     assert "pool_mode" in refused.value.todo
 
 
-def test_directly_at_the_server_nothing_more_is_asked(store: Store) -> None:
+def test_without_a_pooler_no_further_check_is_made(store: Store) -> None:
     check_pooling(store)
 
 
-def test_a_pool_that_has_no_connection_left_is_waited_for_and_named(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_exhausted_pool_is_waited_for_and_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "CONNECT_TIMEOUT_SECONDS", 2)
     with pooled(store.url, "session", size=2) as url, ExitStack() as stack:
         for _ in range(2):
@@ -131,7 +129,7 @@ def test_a_pool_that_has_no_connection_left_is_waited_for_and_named(
             stack.enter_context(Store(url).connect("one more"))
 
 
-def test_options_of_the_url_that_a_pooler_refuses_are_named(store: Store) -> None:
+def test_url_options_refused_by_a_pooler_are_named(store: Store) -> None:
     with (
         pooled(store.url, "session") as url,
         pytest.raises(PermanentError, match=r"pooler .* refuses a parameter"),

@@ -40,7 +40,7 @@ def test_waits_for_the_next_minute_of_the_wall_clock(store: Store) -> None:
     assert quota.used_today() == 6
 
 
-def test_is_shared_by_everybody_on_the_database(store: Store) -> None:
+def test_the_quota_is_shared_by_all_clients_of_the_database(store: Store) -> None:
     clock = StandingClock(datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC))
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: Quota(store, clock, share=0.8)("query"), range(80)))
@@ -49,7 +49,7 @@ def test_is_shared_by_everybody_on_the_database(store: Store) -> None:
     assert clock.slept == [60.0]
 
 
-def test_a_used_up_day_is_an_error_that_says_until_when(store: Store) -> None:
+def test_a_used_up_day_says_until_when(store: Store) -> None:
     clock = StandingClock(datetime(2026, 11, 23, 18, 0, 0, tzinfo=UTC))
     quota = Quota(store, clock, share=0.00004)
     quota("query")
@@ -65,8 +65,8 @@ def test_a_used_up_day_is_an_error_that_says_until_when(store: Store) -> None:
     assert quota.used_today() == 1
 
 
-def test_nobody_is_left_behind_when_the_quota_is_short(store: Store) -> None:
-    """Each pull makes one call at a time, so a large object can't take all of a minute from the others."""
+def test_a_scarce_quota_is_shared_fairly(store: Store) -> None:
+    """Each pull makes one call at a time, so a large object can't use up a whole minute."""
     clock, made = StandingClock(datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)), Counter[str]()
 
     def pull(name: str) -> None:
@@ -80,8 +80,8 @@ def test_nobody_is_left_behind_when_the_quota_is_short(store: Store) -> None:
     assert min(made[name] for name in ("company", "activity", "product_usage")) >= 5, made
 
 
-def test_processes_share_it(store: Store) -> None:
-    """Not only threads: here each caller is a process of its own, as pulls are."""
+def test_processes_share_the_quota(store: Store) -> None:
+    """With processes instead of threads, as in pulls."""
     program = f"""if True:
         from gainsight_pipelines.clock import SystemClock
         from gainsight_pipelines.store.connection import Store
@@ -98,8 +98,8 @@ def test_processes_share_it(store: Store) -> None:
     assert windows == [(60, 45), (86_400, 45)]
 
 
-def test_what_one_is_told_by_a_refusal_holds_everybody(store: Store) -> None:
-    """Nobody calls before that time; then one goes first, and the others once its call was answered."""
+def test_a_refusal_pauses_all_clients(store: Store) -> None:
+    """No client calls before that time; then one goes first, and the others after its call succeeded."""
     clock = StandingClock(datetime(2026, 11, 23, 12, 0, 10, tzinfo=UTC))
     told, other = Quota(store, clock, 1.0), Quota(store, clock, 1.0)
     told.refused(20)
@@ -114,7 +114,7 @@ def test_what_one_is_told_by_a_refusal_holds_everybody(store: Store) -> None:
     assert clock.slept == []
 
 
-def test_a_first_call_that_is_refused_again_holds_everybody_again(store: Store) -> None:
+def test_a_second_refusal_pauses_all_clients_again(store: Store) -> None:
     clock = StandingClock(datetime(2026, 11, 23, 12, 0, 10, tzinfo=UTC))
     told, other = Quota(store, clock, 1.0), Quota(store, clock, 1.0)
     told.refused(1)
@@ -124,7 +124,7 @@ def test_a_first_call_that_is_refused_again_holds_everybody_again(store: Store) 
     assert clock.slept == [1.0, 30.0]
 
 
-def test_a_long_pause_is_an_error_that_says_until_when(store: Store) -> None:
+def test_a_long_pause_says_until_when(store: Store) -> None:
     clock = StandingClock(datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC))
     Quota(store, clock, 1.0).refused(3600)
     with pytest.raises(RateLimited, match="no calls until 2026-11-23 13:00:00 UTC") as raised:
@@ -140,8 +140,8 @@ def used(store: Store) -> int:
     return int(row[0])
 
 
-def test_four_that_call_at_once_meet_two_refusals(small_sandbox: RunningSandbox, store: Store) -> None:
-    """The first one's, and that of the one call that goes first when the time is over: no call in between."""
+def test_four_concurrent_clients_cause_only_two_refusals(small_sandbox: RunningSandbox, store: Store) -> None:
+    """The first one, and that of the single call after the pause: no call in between."""
     small_sandbox.reset()
     small_sandbox.switch(rate_limit_next=2, rate_limit_retry_after="2")
     starts: list[float] = []
@@ -174,5 +174,5 @@ def test_four_that_call_at_once_meet_two_refusals(small_sandbox: RunningSandbox,
     assert len(refusals) == 2
     assert len(starts) == 4 * 3 + 2
     for moment in refusals:
-        # Half a second is for those that were let through just before.
+        # Half a second for calls that were let through just before.
         assert not [start for start in starts if moment + 0.5 < start < moment + 1.9]

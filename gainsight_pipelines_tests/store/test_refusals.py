@@ -78,7 +78,7 @@ def at(address: str, role: str, database: str = "postgres", **options: str) -> S
         ("not_connected", {"dbname": "closed"}, PermanentError, "may not connect", "GRANT CONNECT"),
         ("unheard_of", {}, PermanentError, "by TLS alone, or none from this machine", "pg_hba.conf"),
         ("turned_away", {}, PermanentError, "by TLS alone, or none from this machine", "pg_hba.conf"),
-        ("let_in", {"sslmode": "require"}, PermanentError, "has no TLS, which the URL asks for", "sslmode"),
+        ("let_in", {"sslmode": "require"}, PermanentError, "has no TLS, which the URL requires", "sslmode"),
         ("by_password", {"password": "wrong"}, LoginRefused, "refused the login", "Correct"),
         ("by_password", {}, LoginRefused, "refused the login", "Correct"),
         ("let_in", {"dbname": "nowhere"}, LoginRefused, "no such role or database", "Correct"),

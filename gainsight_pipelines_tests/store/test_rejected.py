@@ -1,4 +1,4 @@
-"""JSON for jsonb columns: whatever number a tenant keeps."""
+"""JSON for jsonb columns, with numbers of any size."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ from gainsight_pipelines.store.rejected import to_json
         (-Decimal(2**64), "-1.8446744073709552e+19"),
     ],
 )
-def test_numbers_of_any_size(value: Decimal, text: str) -> None:
+def test_numbers_of_any_size_are_json(value: Decimal, text: str) -> None:
     assert to_json(value) == text

@@ -18,7 +18,7 @@ from gainsight_pipelines_tests.waiting import wait_until
 NOW = datetime(2026, 1, 31, 10, tzinfo=UTC)
 
 
-def test_runs_that_never_ended_are_failed_by_who_holds_the_lease(connection: psycopg.Connection) -> None:
+def test_the_holder_of_the_lease_marks_unfinished_runs_as_failed(connection: psycopg.Connection) -> None:
     start_run(connection, "r1", "company", NOW)
     start_run(connection, "r2", "company", NOW)
     update_run(connection, "r2", "company", {"records_read": 5, "details": {"a": 1}})
@@ -28,7 +28,7 @@ def test_runs_that_never_ended_are_failed_by_who_holds_the_lease(connection: psy
     assert second is not None and (second.status, second.records_read, second.details) == ("running", 5, {"a": 1})
 
 
-def test_companies_are_remembered_as_known_and_unknown(connection: psycopg.Connection) -> None:
+def test_known_and_unknown_companies_are_stored(connection: psycopg.Connection) -> None:
     links.write_companies(connection, {"A": "1", "B": None}, is_known=True, checked_at=NOW)
     links.write_companies(connection, {"C": None}, is_known=False, checked_at=NOW)
     before, after = datetime(2026, 1, 31, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
@@ -53,8 +53,8 @@ def test_a_newer_database_is_left_alone(store: Store, connection: psycopg.Connec
         migrate(store)
 
 
-def test_a_database_that_goes_away_while_its_tables_are_made(database_url: str) -> None:
-    """Somebody holds what the migration needs, and ends it; nothing half made is left, and the next one makes all."""
+def test_a_database_that_goes_away_during_a_migration_is_left_clean(database_url: str) -> None:
+    """Another session blocks the migration and terminates it: nothing half made is left, and the next one succeeds."""
     store = Store(database_url)
     with psycopg.connect(database_url) as other, ThreadPoolExecutor(1) as pool:
         other.execute("CREATE SCHEMA gainsight")  # not committed: the migration waits for it

@@ -1,4 +1,4 @@
-"""The scopes of `sync_cursor`: each comes back as it was saved, and belongs to the run that took it last."""
+"""The scopes of `sync_cursor`: each is loaded as it was saved, and belongs to the run that took it last."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_scope_comes_back_as_it_was_saved(connection: psycopg.Connection, kind: type[Scope]) -> None:
+def test_a_scope_is_loaded_as_it_was_saved(connection: psycopg.Connection, kind: type[Scope]) -> None:
     first, second = (Scopes(connection, "company", run_id) for run_id in ("r1", "r2"))
     assert peek(connection, "company", kind) == kind()
     assert first.take(kind) == kind()
@@ -42,12 +42,12 @@ def test_a_scope_comes_back_as_it_was_saved(connection: psycopg.Connection, kind
 
 
 def test_no_two_scopes_of_an_object_share_a_row() -> None:
-    """Those of a pull; companies and accounts, which no pull is called, have scopes of their own."""
+    """The scopes of a pull; companies and accounts, whose names no pull has, have their own."""
     own = [each.scope for each in KINDS if not each.__name__.startswith(("Company", "Account", "CrmId"))]
     assert len(own) == len(set(own)) > 10
 
 
-def test_a_run_that_lost_the_object_can_not_move_its_scope(connection: psycopg.Connection) -> None:
+def test_a_run_that_lost_the_object_cannot_move_its_scope(connection: psycopg.Connection) -> None:
     first = Scopes(connection, "company", "r1")
     first.take(Pull)
     Scopes(connection, "company", "r2").take(Pull)

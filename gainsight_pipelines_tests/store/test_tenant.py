@@ -1,4 +1,4 @@
-"""Stores: several in one database, each with its id, tenant and tables; nothing of anybody else's is touched."""
+"""Several stores in one database, each with its id, tenant and tables; nothing of another program is touched."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gainsight_pipelines_tests.databases import role_in
 from gainsight_pipelines_tests.pulling import Pulling
 
 KEPT = {"schema_version", "store", "lease", "api_pause", "object_view", "object_column"}
-"""Tables that a reset leaves alone: they hold nothing that was pulled."""
+"""Tables that a reset keeps: they hold no pulled data."""
 
 ODD = "Acme-1$eu"
 
@@ -54,13 +54,13 @@ def test_a_reset_empties_our_tables_and_no_others(connection: psycopg.Connection
     assert connection.execute("SELECT kept FROM theirs").fetchall() == [(1,)]
 
 
-def test_a_table_of_others_that_refers_to_ours_is_named(connection: psycopg.Connection) -> None:
+def test_a_foreign_table_that_refers_to_ours_is_named(connection: psycopg.Connection) -> None:
     connection.execute("CREATE TABLE theirs (account_id text REFERENCES account)")
     with pytest.raises(PermanentError, match='"theirs" references "account"'):
         tenant.empty(connection)
 
 
-def test_who_reads_a_table_that_a_reset_empties_is_named(store: Store) -> None:
+def test_a_reader_that_blocks_a_reset_is_named(store: Store) -> None:
     with (
         store.connect("their report") as other,
         other.transaction(),
@@ -75,7 +75,7 @@ def test_who_reads_a_table_that_a_reset_empties_is_named(store: Store) -> None:
             tenant.empty(connection)
 
 
-def test_pulls_go_to_the_schema_of_the_settings(pulling: Pulling) -> None:
+def test_pulls_write_to_the_schema_in_the_settings(pulling: Pulling) -> None:
     pulling.content["store"] = {"schema": ODD}
     pulling.store = Store(pulling.store.url, schema=pulling.settings.store.schema)
     migrate(pulling.store)
@@ -86,14 +86,14 @@ def test_pulls_go_to_the_schema_of_the_settings(pulling: Pulling) -> None:
 
 
 @pytest.mark.parametrize("schema", ["pg_mine", "information_schema", "", "a b", "x" * 64, "ä"])
-def test_what_can_be_no_schema_of_ours(schema: str) -> None:
+def test_invalid_schema_names_are_refused(schema: str) -> None:
     settings = parse_settings(f"store: {{schema: '{schema}'}}")
-    with pytest.raises(SettingsError, match=r"a schema of PostgreSQL"):
+    with pytest.raises(SettingsError, match=r"a PostgreSQL schema"):
         _ = settings.store
 
 
-def test_a_schema_made_for_a_role_that_may_make_none(database_url: str) -> None:
-    """It may neither create a schema in the database nor a table in `public`."""
+def test_an_existing_schema_works_for_a_role_without_create_rights(database_url: str) -> None:
+    """The role may create neither a schema in the database nor a table in `public`."""
     rights = (
         "REVOKE CREATE ON DATABASE {database} FROM PUBLIC",
         "REVOKE ALL ON SCHEMA public FROM PUBLIC",

@@ -1,4 +1,4 @@
-"""Typed views: what their columns are called and hold, and that a change leaves readers alone."""
+"""Typed views: names and contents of their columns, and updates that leave readers alone."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ def shown(connection: psycopg.Connection, view: str = "thing__gc") -> list[str]:
         ("__gc", "field"),
     ],
 )
-def test_columns_are_in_snake_case(name: str, column: str) -> None:
+def test_view_columns_are_in_snake_case(name: str, column: str) -> None:
     assert snake_case(name).replace("__", "_") == column.replace("__", "_")
 
 
-def test_each_field_is_a_column_of_its_type(connection: psycopg.Connection, lease: Lease) -> None:
+def test_each_field_is_a_view_column_of_its_type(connection: psycopg.Connection, lease: Lease) -> None:
     kinds = {"Name": TEXT, "Score": NUMBER, "IsDone": BOOLEAN, "DueDate": DATE, "SeenAt": TIME, "Roles": TEXTS}
     add(
         connection,
@@ -89,7 +89,7 @@ def test_each_field_is_a_column_of_its_type(connection: psycopg.Connection, leas
     assert connection.execute("SELECT name, roles FROM thing__gc WHERE gsid = '2'").fetchone() == (None, None)
 
 
-def test_names_that_clash_are_told_apart_and_stay(connection: psycopg.Connection, lease: Lease) -> None:
+def test_clashing_names_are_numbered_and_stable(connection: psycopg.Connection, lease: Lease) -> None:
     first = [Column("Snooze__gc", NUMBER, ""), Column("snooze__GC", TEXT, ""), Column("Order", NUMBER, "")]
     make(lease, connection, *first, Column("Account_Id", TEXT, ""))
     assert shown(connection) == ["snooze", "snooze_2", "order_", "account_id_2"]
@@ -97,7 +97,7 @@ def test_names_that_clash_are_told_apart_and_stay(connection: psycopg.Connection
     assert shown(connection) == ["snooze", "snooze_2", "order_", "account_id_2", "snooze_3"]
 
 
-def test_names_longer_than_postgresql_takes(connection: psycopg.Connection, lease: Lease) -> None:
+def test_names_longer_than_postgresql_allows(connection: psycopg.Connection, lease: Lease) -> None:
     long = "Field_" * 20
     add(connection, "1", {f"{long}{number}": number for number in (1, 2)})
     make(lease, connection, *(Column(f"{long}{number}", NUMBER, "") for number in (1, 2)))
@@ -107,13 +107,13 @@ def test_names_longer_than_postgresql_takes(connection: psycopg.Connection, leas
     assert connection.execute(f"SELECT {names[0]}::int, {names[1]}::int FROM thing__gc").fetchone() == (1, 2)
 
 
-def test_eight_hundred_fields(connection: psycopg.Connection, lease: Lease) -> None:
+def test_a_view_of_eight_hundred_fields(connection: psycopg.Connection, lease: Lease) -> None:
     add(connection, "1", {f"F{number}": number for number in range(800)})
     make(lease, connection, *(Column(f"F{number}", NUMBER, "") for number in range(800)))
     assert connection.execute("SELECT f799::int FROM thing__gc").fetchone() == (799,)
 
 
-def test_a_table_or_view_of_anybody_is_never_replaced(connection: psycopg.Connection, lease: Lease) -> None:
+def test_existing_tables_and_views_are_never_replaced(connection: psycopg.Connection, lease: Lease) -> None:
     connection.execute("CREATE VIEW person AS SELECT 1 AS mine")
     person = Source("person", RECORD, "person", "attributes")
     assert make(lease, connection, Column("Name", TEXT, ""), source=person).view == "person_2"
@@ -123,7 +123,7 @@ def test_a_table_or_view_of_anybody_is_never_replaced(connection: psycopg.Connec
     assert connection.execute("SELECT mine FROM person").fetchone() == (1,)
 
 
-def test_a_change_leaves_dependent_views_and_grants_alone(connection: psycopg.Connection, lease: Lease) -> None:
+def test_an_update_keeps_dependent_views_and_grants(connection: psycopg.Connection, lease: Lease) -> None:
     add(connection, "1", {"Name": "A", "Size": 3})
     make(lease, connection, Column("Name", TEXT, ""), Column("Size", NUMBER, ""))
     connection.execute("CREATE VIEW mine AS SELECT gsid, size FROM thing__gc")
@@ -138,9 +138,7 @@ def test_a_change_leaves_dependent_views_and_grants_alone(connection: psycopg.Co
     assert connection.execute("SELECT size::int FROM mine").fetchone() == (3,)
 
 
-def test_a_field_of_another_type_gets_another_column_that_no_old_value_fails(
-    connection: psycopg.Connection, lease: Lease
-) -> None:
+def test_a_changed_type_gets_a_new_column_that_old_values_fit(connection: psycopg.Connection, lease: Lease) -> None:
     add(connection, "1", {"Size": "about three"}, run_id="old")
     make(lease, connection, Column("Size", TEXT, ""), run_id="old")
     add(connection, "2", {"Size": 4}, run_id="new")
@@ -151,14 +149,16 @@ def test_a_field_of_another_type_gets_another_column_that_no_old_value_fails(
     assert connection.execute("SELECT unreadable FROM record WHERE gsid = '1'").fetchone() == ({"Size": "about three"},)
 
 
-def test_nothing_is_changed_while_the_fields_are_the_same(connection: psycopg.Connection, lease: Lease) -> None:
+def test_a_view_is_not_changed_if_its_fields_are_the_same(connection: psycopg.Connection, lease: Lease) -> None:
     make(lease, connection, Column("Name", TEXT, "Name"))
     before = connection.execute("SELECT xmin FROM pg_class WHERE relname = 'thing__gc'").fetchone()
     assert make(lease, connection, Column("Name", TEXT, "Name")).added == []
     assert connection.execute("SELECT xmin FROM pg_class WHERE relname = 'thing__gc'").fetchone() == before
 
 
-def test_gone_columns_are_dropped_where_nothing_depends_on_them(connection: psycopg.Connection, lease: Lease) -> None:
+def test_columns_of_removed_fields_are_dropped_if_nothing_depends_on_them(
+    connection: psycopg.Connection, lease: Lease
+) -> None:
     add(connection, "1", {"Name": "A"})
     make(lease, connection, Column("Size", NUMBER, ""), Column("Name", TEXT, "Its name"))
     connection.execute("GRANT SELECT ON thing__gc TO pg_monitor")
@@ -176,9 +176,7 @@ def test_gone_columns_are_dropped_where_nothing_depends_on_them(connection: psyc
     assert shown(connection) == ["name", "size"]
 
 
-def test_a_view_that_is_being_read_is_waited_for_a_while_only(
-    store: Store, connection: psycopg.Connection, lease: Lease
-) -> None:
+def test_waiting_for_readers_of_a_view_is_limited(store: Store, connection: psycopg.Connection, lease: Lease) -> None:
     make(lease, connection, Column("Name", TEXT, ""))
     with store.connect("reader") as reader, reader.transaction():
         reader.execute("SELECT * FROM thing__gc")

@@ -57,7 +57,7 @@ def change_unseen(pulling: Pulling) -> tuple[str, Decimal]:
     return account_id, Decimal(arr)
 
 
-def test_characters_that_postgresql_has_no_place_for(either: Pulling) -> None:
+def test_characters_that_postgresql_cannot_store_are_replaced(either: Pulling) -> None:
     """Names with U+0000 are stored without it, those with half an emoji with U+FFFD in its place; the rest as it is."""
     either.sandbox.switch(dirty_text=True)
     assert either.pull("company").status == "completed"
@@ -71,7 +71,7 @@ def test_characters_that_postgresql_has_no_place_for(either: Pulling) -> None:
     assert 1 < sum(name.endswith("\ufffd") for name in names.values()) < len(names) / 7
 
 
-def test_a_crm_that_showed_no_accounts_is_forgotten(either: Pulling) -> None:
+def test_accounts_that_become_visible_later_are_all_read(either: Pulling) -> None:
     """The user was allowed to read accounts a minute later: the next run has them all."""
     either.sandbox.switch(crm_empty=True)
     with pytest.raises(NoAccounts):
@@ -82,7 +82,7 @@ def test_a_crm_that_showed_no_accounts_is_forgotten(either: Pulling) -> None:
     assert stored(either) == {key: each["name"] for key, each in truth(either).items()}
 
 
-def test_a_crm_that_shows_no_accounts_any_more_takes_nothing_away(either: Pulling) -> None:
+def test_a_crm_that_stops_showing_accounts_deletes_nothing(either: Pulling) -> None:
     """Not even where a sweep is due: the gate is closed, and what is stored stays until the user may read again."""
     either.pull("company")
     before = stored(either)
@@ -96,7 +96,7 @@ def test_a_crm_that_shows_no_accounts_any_more_takes_nothing_away(either: Pullin
     assert either.pull("company").accounts == len(before)
 
 
-def test_an_account_that_comes_into_sight_is_read(either: Pulling) -> None:
+def test_an_account_that_becomes_visible_is_read(either: Pulling) -> None:
     """A sharing rule changes no SystemModstamp; the count differs, so all accounts are read, once."""
     either.pull("company")
     values = {"name": "Shared now", "modified_at": "2020-02-02T00:00:00+00:00"}
@@ -112,7 +112,7 @@ def test_an_account_that_comes_into_sight_is_read(either: Pulling) -> None:
     assert "Renamed" in stored(either).values()
 
 
-def test_a_count_that_is_always_off_sweeps_once(either: Pulling) -> None:
+def test_a_count_that_always_differs_causes_one_sweep(either: Pulling) -> None:
     """Where reading all of them doesn't mend the difference, it is remembered instead of read again and again."""
     either.pull("company")
     either.pull("company")
@@ -137,7 +137,7 @@ def test_a_full_pull_reads_all_accounts(either: Pulling) -> None:
     assert stored(either, "arr")[account_id] == arr
 
 
-def test_formulas_are_read_of_all_accounts_every_day(pulling: Pulling) -> None:
+def test_formulas_are_read_from_all_accounts_every_day(pulling: Pulling) -> None:
     """By calendar day: a pull that starts a second earlier than yesterday's is no reason to wait for the next."""
     pulling.clock.ahead = noon = until_noon()
     pulling.pull("company")
@@ -150,7 +150,7 @@ def test_formulas_are_read_of_all_accounts_every_day(pulling: Pulling) -> None:
     assert stored(pulling, "arr")[account_id] == arr
 
 
-def test_amounts_say_their_currency(either: Pulling) -> None:
+def test_amounts_have_their_currency(either: Pulling) -> None:
     """Only where the CRM has several: Salesforce by CurrencyIsoCode, HubSpot by the property that ARR's names."""
     either.pull("company")
     assert set(stored(either, "currency").values()) == {None}

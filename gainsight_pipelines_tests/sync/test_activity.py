@@ -30,7 +30,7 @@ def test_t1_t2_entries_are_typed_by_their_category(pulling: Pulling) -> None:
     assert set(report.details["unmapped_categories"]) <= set(counted)
 
 
-def test_t1_an_entry_without_a_date_of_its_own_has_that_of_its_creation(pulling: Pulling) -> None:
+def test_t1_an_entry_without_a_date_has_its_creation_date(pulling: Pulling) -> None:
     """Requirement T1."""
     everything(pulling)
     gsid = next(iter(pulling.truth("activity_timeline")))
@@ -92,7 +92,7 @@ def test_t1_authors_attendees_duration_and_text(pulling: Pulling) -> None:
         assert row[8].get("Ant__Sentiment__c") in (None, "Positive", "Neutral", "Negative")
 
 
-def test_t1_plain_text_is_made_of_the_notes_where_the_tenant_has_none(pulling: Pulling) -> None:
+def test_t1_plain_text_is_derived_from_the_notes_if_missing(pulling: Pulling) -> None:
     """Requirement T1."""
     pulling.sandbox.edit(
         {"object": "activity_timeline", "action": "describe", "field": {"fieldName": "NotesPlainText", "gone": True}}
@@ -102,7 +102,7 @@ def test_t1_plain_text_is_made_of_the_notes_where_the_tenant_has_none(pulling: P
     assert texts and all(text and "<p" not in text and "<div" not in text for text in texts.values())
 
 
-def test_t1_entries_of_a_relationship_reach_the_account_through_its_company(pulling: Pulling) -> None:
+def test_t1_entries_of_a_relationship_are_matched_through_its_company(pulling: Pulling) -> None:
     """Requirement T1."""
     everything(pulling)
     relationships = {gsid: each for gsid, each in pulling.truth("relationship").items() if each["reason"] is None}
@@ -125,7 +125,7 @@ def test_t1_entries_of_a_relationship_reach_the_account_through_its_company(pull
     assert rows[records[1]] == (None, None, "no_company")
 
 
-def test_t1_the_first_read_goes_back_as_far_as_the_settings_say(pulling: Pulling) -> None:
+def test_t1_the_first_read_goes_back_as_far_as_configured(pulling: Pulling) -> None:
     """Requirement T1."""
     pulling.content["activity"]["initial_lookback_days"] = 60
     report = pulling.pull("activity")
@@ -142,7 +142,7 @@ LEFT_OUT += ["InternalAttendees", "ExternalAttendees", "AuthorId__gr.Name", "Aut
 
 
 @pytest.mark.parametrize("missing", [LEFT_OUT, ["CreatedDate", "Subject"]])
-def test_what_a_record_leaves_out_stays_as_it_was_stored(pulling: Pulling, missing: list[str]) -> None:
+def test_omitted_fields_keep_their_stored_values(pulling: Pulling, missing: list[str]) -> None:
     """A selected key that doesn't come says nothing; one that comes does."""
     pulling.content["activity"]["initial_lookback_days"] = None
     pulling.pull("activity")

@@ -30,7 +30,7 @@ def pull_all_but(pulling: Pulling, rejected: int, stored: int) -> SyncReport:
     return report
 
 
-def test_characters_that_postgresql_has_no_place_for(odd: Pulling, tenant: Tenant) -> None:
+def test_characters_that_postgresql_cannot_store_are_replaced(odd: Pulling, tenant: Tenant) -> None:
     tenant.rows += [
         entry(500, Subject="a\x00b", Ant__Anything__c={"k\x00": ["\ud800"]}),
         entry(501, Subject="lone \ud83d here"),
@@ -41,14 +41,14 @@ def test_characters_that_postgresql_has_no_place_for(odd: Pulling, tenant: Tenan
     assert one(odd, 501, "subject") == ("lone \ufffd here",)
 
 
-def test_notes_of_a_megabyte(odd: Pulling, tenant: Tenant) -> None:
+def test_notes_of_a_megabyte_are_stored(odd: Pulling, tenant: Tenant) -> None:
     words = " ".join(f"word{number}" for number in range(120_000))
     tenant.rows.append(entry(500, Notes=f"<p>{words}</p>"))
     pull_all_but(odd, 0, GOOD + 1)
     assert one(odd, 500, "length(body), body_text") == (len(words) + 7, words)
 
 
-def test_notes_and_texts_of_another_type(odd: Pulling, tenant: Tenant) -> None:
+def test_notes_and_texts_of_another_type_are_converted(odd: Pulling, tenant: Tenant) -> None:
     tenant.rows += [
         entry(500, Notes={"html": "<p>x</p>"}, Subject=12),
         entry(501, Notes=["a"], ReportingCategory=["Call"], InternalAttendees=[1, {"a": 2}]),
@@ -58,7 +58,7 @@ def test_notes_and_texts_of_another_type(odd: Pulling, tenant: Tenant) -> None:
     assert one(odd, 500, "subject") == ("12",)
 
 
-def test_numbers_as_strings_and_beyond_all_measure(odd: Pulling, tenant: Tenant) -> None:
+def test_numbers_as_strings_and_out_of_range(odd: Pulling, tenant: Tenant) -> None:
     tenant.rows += [
         entry(500, Duration="45", Ant__Score__c="1,234.50"),
         entry(501, Duration="1e200000"),  # more digits than a numeric has
@@ -81,7 +81,7 @@ def test_numbers_as_strings_and_beyond_all_measure(odd: Pulling, tenant: Tenant)
     assert odd.query("SELECT values_unreadable FROM sync_run WHERE object = 'activity'") == [(3,)]
 
 
-def test_impossible_dates(odd: Pulling, tenant: Tenant) -> None:
+def test_impossible_dates_are_unreadable_values(odd: Pulling, tenant: Tenant) -> None:
     tenant.rows += [
         entry(500, ActivityDate="2026-02-30T10:00:00Z"),
         entry(501, ActivityDate="soon"),
@@ -98,7 +98,7 @@ def test_impossible_dates(odd: Pulling, tenant: Tenant) -> None:
     assert report.details["unreadable"] == {"ActivityDate": 3}
 
 
-def test_a_gsid_twice_in_a_page_and_one_that_is_missing(odd: Pulling, tenant: Tenant) -> None:
+def test_duplicate_and_missing_gsids_in_a_page(odd: Pulling, tenant: Tenant) -> None:
     tenant.rows += [
         entry(500, Subject="first"),
         entry(501) | {"Gsid": f"1T01{500:032d}", "Subject": "second"},
@@ -110,7 +110,7 @@ def test_a_gsid_twice_in_a_page_and_one_that_is_missing(odd: Pulling, tenant: Te
     assert one(odd, 500, "subject") == ("second",)
 
 
-def test_ids_and_names_that_no_index_can_hold(odd: Pulling, tenant: Tenant) -> None:
+def test_oversized_ids_and_names_are_rejected(odd: Pulling, tenant: Tenant) -> None:
     endless = "".join(random.Random(1).choices("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", k=9000))
     tenant.rows += [entry(500, Gsid=endless), entry(501, GsCompanyId=endless), entry(502, Subject=endless)]
     pull_all_but(odd, 1, GOOD + 2)
@@ -118,7 +118,7 @@ def test_ids_and_names_that_no_index_can_hold(odd: Pulling, tenant: Tenant) -> N
     assert one(odd, 501, "unmatched_reason, unreadable") == ("no_company", {"GsCompanyId": endless})
 
 
-def test_what_cannot_be_seen_around_ids_and_names(odd: Pulling, tenant: Tenant) -> None:
+def test_invisible_characters_around_ids_and_names_are_ignored(odd: Pulling, tenant: Tenant) -> None:
     pasted = {"GsCompanyId": "\u200b1p02company\ufeff", "ReportingCategory": "\uff23all\u200b"}
     tenant.rows.append(entry(500, **pasted))
     report = pull_all_but(odd, 0, GOOD + 1)
@@ -127,7 +127,7 @@ def test_what_cannot_be_seen_around_ids_and_names(odd: Pulling, tenant: Tenant) 
 
 
 @pytest.mark.parametrize("spell", [str.upper, str.lower])
-def test_standard_fields_in_the_spelling_of_the_tenant(odd: Pulling, tenant: Tenant, spell: Any) -> None:
+def test_standard_fields_are_read_in_the_tenants_spelling(odd: Pulling, tenant: Tenant, spell: Any) -> None:
     tenant.describes["activity_timeline"] = [
         each | {"fieldName": spell(each["fieldName"])} for each in tenant.describes["activity_timeline"]
     ]
@@ -139,14 +139,14 @@ def test_standard_fields_in_the_spelling_of_the_tenant(odd: Pulling, tenant: Ten
     )  # fmt: skip
 
 
-def test_keys_that_differ_by_case(odd: Pulling, tenant: Tenant) -> None:
+def test_keys_in_another_case_are_read(odd: Pulling, tenant: Tenant) -> None:
     tenant.lower_keys = True
     pull_all_but(odd, 0, GOOD)
     assert one(odd, 7, "subject, duration_minutes") == ("entry 7", 30)
 
 
 @pytest.mark.parametrize("depth", [200, 260, 700])
-def test_deep_nesting(odd: Pulling, tenant: Tenant, depth: int) -> None:
+def test_deeply_nested_values_are_handled(odd: Pulling, tenant: Tenant, depth: int) -> None:
     nested: Any = "bottom"
     for _ in range(depth):
         nested = {"in": nested}
@@ -159,7 +159,7 @@ def test_deep_nesting(odd: Pulling, tenant: Tenant, depth: int) -> None:
         assert one(odd, 500, f"custom_fields #>> '{{Ant__Anything__c,{','.join(['in'] * depth)}}}'") == ("bottom",)
 
 
-def test_ten_thousand_custom_fields(odd: Pulling, tenant: Tenant) -> None:
+def test_ten_thousand_custom_fields_are_stored(odd: Pulling, tenant: Tenant) -> None:
     names = [f"Ant__Field_{number}__c" for number in range(10_000)]
     tenant.describes["activity_timeline"] += [field(name, "STRING") for name in names]
     tenant.rows[0] |= {name: f"value of {name}" for name in names}
@@ -168,7 +168,7 @@ def test_ten_thousand_custom_fields(odd: Pulling, tenant: Tenant) -> None:
     assert odd.query("SELECT count(*) FROM custom_field") == [(10_002,)]
 
 
-def test_items_that_a_picklist_does_not_list(odd: Pulling, tenant: Tenant) -> None:
+def test_unknown_picklist_ids_are_kept(odd: Pulling, tenant: Tenant) -> None:
     known = {"value": "1I00A", "label": "Meeting"}
     nodes = [each for each in tenant.describes["activity_timeline"] if each["fieldName"] != "ReportingCategory"]
     nodes.append(field("ReportingCategory", "PICKLIST", options=[known]))
@@ -181,7 +181,7 @@ def test_items_that_a_picklist_does_not_list(odd: Pulling, tenant: Tenant) -> No
     assert report.details["unmapped_categories"] == {"1I00GONE": 1}
 
 
-def test_what_was_kept_aside_is_there_once_however_often_it_comes(odd: Pulling, tenant: Tenant) -> None:
+def test_a_rejected_record_is_stored_once_however_often_it_comes(odd: Pulling, tenant: Tenant) -> None:
     tenant.rows.append(entry(500, Gsid=" ", Subject="nobody's", LastModifiedDate=NOW))
     odd.pull("activity")
     odd.pull("activity")
@@ -199,7 +199,7 @@ def test_an_unreadable_value_that_is_corrected_is_read_with_the_next_change(odd:
 
 
 @pytest.mark.parametrize("name", ["activity", "product_usage"])
-def test_a_value_that_only_postgresql_refuses_keeps_its_record_aside(odd: Pulling, tenant: Tenant, name: str) -> None:
+def test_a_value_that_only_postgresql_refuses_rejects_its_record(odd: Pulling, tenant: Tenant, name: str) -> None:
     """Whatever nobody has foreseen: a constraint of one's own stands for it here."""
     if name == "product_usage":
         nodes = [("Gsid", "GSID"), ("ModifiedDate", "DATETIME"), ("GsCompanyId", "LOOKUP"), ("Logins__gc", "NUMBER")]

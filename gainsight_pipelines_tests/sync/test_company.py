@@ -43,7 +43,7 @@ def test_a1_companies_bring_typed_attributes_and_labels(pulling: Pulling) -> Non
     assert not {"Internal_Code__gc", "Old_Segment__gc"} & {name for own in stored.values() for name in own}
 
 
-def test_a1_nothing_of_the_crms_account_is_changed(pulling: Pulling) -> None:
+def test_a1_the_crms_account_is_not_changed(pulling: Pulling) -> None:
     """Requirements A1 and G1."""
     pulling.pull("activity")
     columns = "SELECT account_id, name, domain, arr, renewal_date, owner_id, changed_at FROM account ORDER BY 1"
@@ -53,7 +53,7 @@ def test_a1_nothing_of_the_crms_account_is_changed(pulling: Pulling) -> None:
     assert pulling.sandbox.calls()["crm_writes"] == 0
 
 
-def test_a2_a_list_of_attributes_is_all_that_is_asked_for(pulling: Pulling) -> None:
+def test_a2_only_listed_attributes_are_requested(pulling: Pulling) -> None:
     """Requirement A2."""
     pulling.content["company"] = {"enabled": True, "attributes": ["industry", "Csm"]}
     pulling.pull("company")
@@ -62,7 +62,7 @@ def test_a2_a_list_of_attributes_is_all_that_is_asked_for(pulling: Pulling) -> N
     assert "Arr" not in asked[-1]["body"]["select"]
 
 
-def test_options_that_describe_leaves_out_are_asked_for(pulling: Pulling) -> None:
+def test_options_missing_in_describe_are_requested(pulling: Pulling) -> None:
     pulling.sandbox.edit({"object": "company", "action": "describe", "field": {"fieldName": "Industry", "options": []}})
     pulling.pull("company")
     labels = {"Software", "Health Care", "Logistics", "Retail", "Energy", "Education"}

@@ -31,7 +31,7 @@ def shown(tenant: Tenant) -> dict[str, str]:
     return {row["Gsid"]: row["Subject"] for row in tenant.rows}
 
 
-def test_twelve_thousand_records_with_one_timestamp(odd: Pulling, tenant: Tenant) -> None:
+def test_twelve_thousand_records_with_one_timestamp_are_read(odd: Pulling, tenant: Tenant) -> None:
     """A bulk job stamps them all alike: more than two pages of one second."""
     moment = NOW - timedelta(hours=1)
     tenant.rows = [entry(number, LastModifiedDate=moment, Notes=None) for number in range(12_000)]
@@ -45,7 +45,7 @@ def test_twelve_thousand_records_with_one_timestamp(odd: Pulling, tenant: Tenant
     assert odd.pull("activity").read == 0
 
 
-def test_a_record_that_is_edited_while_its_page_is_read(odd: Pulling, tenant: Tenant) -> None:
+def test_records_edited_during_the_read_end_in_their_newest_version(odd: Pulling, tenant: Tenant) -> None:
     """Each answer is followed by edits of what it holds, of what lies before it and of what comes behind."""
     tenant.rows, tenant.cap = [entry(number) for number in range(450)], 150
     edits = count()
@@ -63,7 +63,7 @@ def test_a_record_that_is_edited_while_its_page_is_read(odd: Pulling, tenant: Te
     assert "edit 8" in subjects(odd).values()
 
 
-def test_a_whole_read_that_is_interrupted_begins_again(odd: Pulling, tenant: Tenant) -> None:
+def test_an_interrupted_full_read_restarts(odd: Pulling, tenant: Tenant) -> None:
     """Not at the place that the abandoned read by the date had come to: what lies before it was never read."""
     tenant.rows, tenant.cap = [entry(number) for number in range(350)], 100
     kept = list(tenant.rows)
@@ -86,7 +86,7 @@ def test_a_whole_read_that_is_interrupted_begins_again(odd: Pulling, tenant: Ten
 
 
 @pytest.mark.parametrize("hours", [-26, -3, 5])
-def test_clocks_that_differ(pulling: Pulling, hours: int) -> None:
+def test_differing_clocks_lose_nothing(pulling: Pulling, hours: int) -> None:
     """The tenant's clock counts for the tenant's dates, ours for our cadence."""
     pulling.sandbox.switch(now_offset_seconds=hours * 3600)
     pulling.pull("activity")
@@ -101,7 +101,7 @@ def test_clocks_that_differ(pulling: Pulling, hours: int) -> None:
 
 @pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/Los_Angeles"])
 @pytest.mark.parametrize("form", ["iso_ms", "epoch_ms"])
-def test_time_zones(pulling: Pulling, zone: str, form: str) -> None:
+def test_time_zones_change_nothing(pulling: Pulling, zone: str, form: str) -> None:
     """Dates go out with their zone and come in as instants, whatever zone the tenant is set to."""
     assert datetime.now(ZoneInfo(zone)).utcoffset()
     pulling.sandbox.switch(timezone=zone, date_format=form, date_fraction_hidden=True)
@@ -198,7 +198,7 @@ def edit_of(sandbox: RunningSandbox, kind: str, one: int, other: int) -> dict[st
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
 )
 @given(steps=st.lists(STEP, min_size=5, max_size=25))
-def test_any_history_of_edits_ends_as_if_it_had_been_read_at_once(
+def test_any_history_of_edits_ends_like_a_single_first_pull(
     small_sandbox: RunningSandbox, postgres_server: EmbeddedServer, steps: list[tuple[str, int, int]]
 ) -> None:
     """The tables are equal to those of a first pull of what the tenant has by then, and to what the tenant answers."""
@@ -239,7 +239,9 @@ def live(pulling: Pulling) -> dict[str, dict[str, tuple[Any, ...]]]:
 
 
 @pytest.mark.parametrize("is_changed", [False, True])
-def test_a_first_load_in_which_a_company_gets_another_crm_id(odd: Pulling, tenant: Tenant, is_changed: bool) -> None:
+def test_a_first_load_during_which_a_company_gets_another_crm_id(
+    odd: Pulling, tenant: Tenant, is_changed: bool
+) -> None:
     """A first load need not look at its rows again, unless what they were linked with changed on the way."""
     accounts = odd.sandbox.truth()["accounts"]["salesforce"]
     first, second = sorted(key for key, each in accounts.items() if not each["deleted"] and not each["gsid"])[:2]

@@ -22,7 +22,7 @@ def moves(pulling: Pulling, name: str = "activity") -> bool:
     return version(pulling, name) != before
 
 
-def test_it_moves_with_rows_that_are_new_changed_deleted_or_matched_anew(pulling: Pulling) -> None:
+def test_the_version_changes_with_new_changed_deleted_and_rematched_rows(pulling: Pulling) -> None:
     pulling.content["activity"]["initial_lookback_days"] = None
     assert moves(pulling)
     assert not moves(pulling), "nothing has changed"
@@ -40,7 +40,7 @@ def test_it_moves_with_rows_that_are_new_changed_deleted_or_matched_anew(pulling
     assert not moves(pulling)
 
 
-def test_it_moves_where_an_object_is_swapped_whole_and_with_a_mapping_of_the_settings(pulling: Pulling) -> None:
+def test_the_version_changes_with_a_swap_and_with_changed_mappings(pulling: Pulling) -> None:
     assert moves(pulling, "product_usage")
     assert not moves(pulling, "product_usage")
     assert moves(pulling, "activity")
@@ -48,7 +48,7 @@ def test_it_moves_where_an_object_is_swapped_whole_and_with_a_mapping_of_the_set
     assert moves(pulling, "activity")
 
 
-def test_a_reset_brings_no_version_back(pulling: Pulling) -> None:
+def test_a_reset_never_repeats_a_version(pulling: Pulling) -> None:
     pulling.pull("company")
     before = version(pulling, "company")
     with pulling.store.connect("test") as connection:

@@ -82,7 +82,7 @@ def logged(pulling: Pulling, gsids: set[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["Activity Timeline", "ACTIVITY_TIMELINE", "Timeline"])
-def test_a_log_that_calls_an_object_by_its_label(pulling: Pulling, name: str) -> None:
+def test_a_log_with_object_labels_is_understood(pulling: Pulling, name: str) -> None:
     pulling.pull("activity")
     stored = {row[0] for row in pulling.query("SELECT activity_id FROM activity")}
     deleted = delete(pulling, "activity_timeline", 3)
@@ -96,7 +96,7 @@ def test_a_log_that_calls_an_object_by_its_label(pulling: Pulling, name: str) ->
     assert gone(pulling, "activity", "activity_id") == (set() if name == "Timeline" else deleted & stored)
 
 
-def test_a_log_that_does_not_cover_an_object_gives_place_to_a_monthly_sweep(pulling: Pulling) -> None:
+def test_an_object_missing_in_the_log_gets_a_monthly_sweep(pulling: Pulling) -> None:
     pulling.pull("activity")
     stored = {row[0] for row in pulling.query("SELECT activity_id FROM activity")}
     deleted = delete(pulling, "activity_timeline", 3)
@@ -112,7 +112,7 @@ def test_a_log_that_does_not_cover_an_object_gives_place_to_a_monthly_sweep(pull
     assert gone(pulling, "activity", "activity_id") == deleted & stored
 
 
-def test_what_is_daily_is_done_by_a_run_that_starts_a_second_earlier(pulling: Pulling) -> None:
+def test_daily_work_is_done_by_a_run_that_starts_a_second_earlier(pulling: Pulling) -> None:
     """Undated records, deletions and corrected CRM ids are looked for on each day, not once in 24 hours."""
     later(pulling, until_noon())
     pulling.pull("activity")
@@ -126,7 +126,7 @@ def test_what_is_daily_is_done_by_a_run_that_starts_a_second_earlier(pulling: Pu
     assert not calls.keys() & {"daily", "deletions", "links"}
 
 
-def test_without_a_log_a_weekly_sweep_finds_them(pulling: Pulling) -> None:
+def test_without_a_log_a_weekly_sweep_finds_deletions(pulling: Pulling) -> None:
     pulling.sandbox.switch(delete_log=False)
     pulling.pull("company")
     deleted = delete(pulling, "company", 2)
@@ -139,7 +139,7 @@ def test_without_a_log_a_weekly_sweep_finds_them(pulling: Pulling) -> None:
     assert gone(pulling, "company", "gsid") == deleted
 
 
-def test_a_log_that_has_forgotten_gives_place_to_a_sweep(pulling: Pulling) -> None:
+def test_a_log_that_does_not_reach_back_far_enough_causes_a_sweep(pulling: Pulling) -> None:
     pulling.pull("company")
     deleted = delete(pulling, "company", 1)
     later(pulling, timedelta(days=20))
@@ -147,7 +147,7 @@ def test_a_log_that_has_forgotten_gives_place_to_a_sweep(pulling: Pulling) -> No
     assert gone(pulling, "company", "gsid") == deleted
 
 
-def test_a_sweep_that_misses_too_much_marks_nothing_until_told_so(pulling: Pulling) -> None:
+def test_a_sweep_that_misses_too_much_marks_nothing_without_consent(pulling: Pulling) -> None:
     pulling.sandbox.switch(delete_log=False)
     pulling.content["activity"]["initial_lookback_days"] = None
     pulling.pull("activity")
@@ -161,7 +161,7 @@ def test_a_sweep_that_misses_too_much_marks_nothing_until_told_so(pulling: Pulli
     assert gone(pulling, "activity", "activity_id") == deleted
 
 
-def test_a_record_that_comes_back_is_live_again(pulling: Pulling) -> None:
+def test_a_restored_record_is_live_again(pulling: Pulling) -> None:
     pulling.pull("company")
     gsid = next(iter(pulling.truth("company")))
     with pulling.store.connect("test") as connection:
@@ -171,7 +171,7 @@ def test_a_record_that_comes_back_is_live_again(pulling: Pulling) -> None:
     assert gone(pulling, "company", "gsid") == set()
 
 
-def test_what_is_deleted_between_a_first_run_that_failed_and_the_next_one_is_found(
+def test_deletions_between_a_failed_first_run_and_the_next_are_found(
     tmp_path: Path, postgres_server: EmbeddedServer
 ) -> None:
     with (

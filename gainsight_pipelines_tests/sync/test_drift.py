@@ -56,7 +56,7 @@ def test_a_changed_mapping_is_applied_to_stored_rows_without_calling_gainsight(p
     assert pulling.pull("activity").details.get("remapped") is None
 
 
-def test_attributes_that_are_asked_for_later_are_read_for_all_companies(pulling: Pulling) -> None:
+def test_attributes_added_later_are_read_for_all_companies(pulling: Pulling) -> None:
     pulling.content["company"] = {"enabled": True, "attributes": ["Name", "Region__gc"]}
     pulling.pull("company")
     assert {
@@ -73,7 +73,7 @@ def test_attributes_that_are_asked_for_later_are_read_for_all_companies(pulling:
     assert queries(pulling, "company") == 1
 
 
-def test_a_longer_look_back_reads_what_lies_before_and_nothing_twice(pulling: Pulling) -> None:
+def test_a_longer_lookback_reads_older_records_and_nothing_twice(pulling: Pulling) -> None:
     pulling.content["activity"]["initial_lookback_days"] = 20
     first = pulling.pull("activity")
     truth = pulling.truth("activity_timeline")
@@ -87,7 +87,7 @@ def test_a_longer_look_back_reads_what_lies_before_and_nothing_twice(pulling: Pu
     assert second.unchanged <= 20
 
 
-def test_full_reads_everything_again_and_is_taken_up_when_it_was_cut_off(pulling: Pulling) -> None:
+def test_a_full_run_reads_everything_again_and_resumes_after_an_interruption(pulling: Pulling) -> None:
     everything = pulling.pull("company").read
     pulling.sandbox.edit(
         {"object": "company", "action": "describe", "field": {"fieldName": "Region__gc", "values": ["Moon"]}}
@@ -99,13 +99,13 @@ def test_full_reads_everything_again_and_is_taken_up_when_it_was_cut_off(pulling
     pulling.sandbox.reset()
     report = pulling.pull("company")
     assert report.written == everything
-    assert "asked for" in notes(report)
+    assert "are requested" in notes(report)
     assert {row[0] for row in pulling.query("SELECT attributes ->> 'Region__gc' FROM company")} == {"Moon"}
     assert pull_full(pulling, "company").unchanged >= everything
     assert pulling.pull("company").read == 0
 
 
-def test_settings_that_are_changed_back_half_way_leave_nothing_mixed_up(pulling: Pulling) -> None:
+def test_settings_changed_back_midway_leave_consistent_rows(pulling: Pulling) -> None:
     pulling.pull("activity")
     before = types(pulling)
     mapping = dict(pulling.content["activity"])
@@ -121,7 +121,7 @@ def test_settings_that_are_changed_back_half_way_leave_nothing_mixed_up(pulling:
     assert types(pulling) == before
 
 
-def test_another_usage_object_takes_the_place_of_the_former(pulling: Pulling) -> None:
+def test_another_usage_object_replaces_the_former(pulling: Pulling) -> None:
     pulling.pull("product_usage")
     assert pulling.query("SELECT count(*) FROM product_usage")[0][0] > 0
     usage = pulling.content["product_usage"]
@@ -137,7 +137,7 @@ def test_another_usage_object_takes_the_place_of_the_former(pulling: Pulling) ->
     ]
 
 
-def test_a_usage_object_is_the_same_however_its_name_is_spelled(pulling: Pulling) -> None:
+def test_a_usage_object_is_the_same_in_any_spelling(pulling: Pulling) -> None:
     """Also where a former version took the other spelling for another object: the live row of each record stays."""
     pulling.pull("product_usage")
     rows = "SELECT record_id, metric FROM usage_metric WHERE deleted_at IS NULL"
@@ -153,7 +153,7 @@ def test_a_usage_object_is_the_same_however_its_name_is_spelled(pulling: Pulling
     assert pulling.query("SELECT DISTINCT object, deleted_at FROM usage_metric") == [("Product_Usage__gc", None)]
 
 
-def test_fields_that_are_only_spelled_in_another_way_are_no_change(pulling: Pulling) -> None:
+def test_another_spelling_of_a_field_is_no_change(pulling: Pulling) -> None:
     """By the tenant or by the settings."""
     pulling.content["company"]["attributes"] = ["Name", "Region__gc"]
     pulling.pull("company")
@@ -175,7 +175,7 @@ def test_another_product_name_is_applied_to_stored_rows(pulling: Pulling) -> Non
     assert pulling.query("SELECT DISTINCT product_name FROM usage_metric") == [("Rocket",)]
 
 
-def test_another_crm_id_field_leads_to_other_accounts(pulling: Pulling) -> None:
+def test_another_crm_id_field_rematches_rows(pulling: Pulling) -> None:
     pulling.pull("activity")
     pulling.content["company"]["crm_id_field"] = "HubSpot_Company_ID__gc"  # no account of Salesforce has such an id
     report = pulling.pull("activity")
@@ -188,7 +188,7 @@ def change_schema(pulling: Pulling, object_name: str, **field: Any) -> None:
     pulling.clock.ahead += timedelta(days=1, hours=1)
 
 
-def test_drift_of_the_schema_is_noticed_and_stops_nothing_else(pulling: Pulling) -> None:
+def test_schema_drift_is_reported_and_stops_nothing_else(pulling: Pulling) -> None:
     pulling.pull("company")
     change_schema(pulling, "company", fieldName="Moons__gc", dataType="NUMBER", values=[3])
     change_schema(pulling, "company", fieldName="Employees", gone=True)
@@ -206,7 +206,7 @@ def test_drift_of_the_schema_is_noticed_and_stops_nothing_else(pulling: Pulling)
     assert "schema_drift" not in pulling.pull("company").details
 
 
-def test_a_field_that_is_gone_stops_only_what_names_it(pulling: Pulling) -> None:
+def test_a_removed_field_stops_only_pulls_that_name_it(pulling: Pulling) -> None:
     pulling.content["company"]["attributes"] = ["Name", "Lost__gc"]
     change_schema(pulling, "company", fieldName="Lost__gc", dataType="STRING")
     pulling.pull("company")
@@ -240,7 +240,7 @@ def test_unreadable_fields_are_left_out_and_named(pulling: Pulling) -> None:
 
 
 @pytest.mark.parametrize("name", ["Duration", "AuthorId__gr.Name", "GsCompanyId__gr.SfdcAccountId"])
-def test_a_refusal_that_names_no_field_costs_that_field_alone(pulling: Pulling, name: str) -> None:
+def test_a_refusal_without_field_name_costs_only_that_field(pulling: Pulling, name: str) -> None:
     """Small calls find out which it is; everything else is read on."""
     columns = """SELECT activity_id, author, author_email, duration_minutes, match_method, custom_fields, activity_type
                  FROM activity ORDER BY activity_id"""
@@ -292,7 +292,7 @@ def test_a_field_that_was_just_added_can_be_named_at_once(pulling: Pulling) -> N
     assert pulling.pull("activity").status == "completed"
 
 
-def test_a_field_that_the_settings_name_and_the_key_may_not_read_is_an_error(pulling: Pulling) -> None:
+def test_a_configured_field_that_the_key_may_not_read_is_an_error(pulling: Pulling) -> None:
     pulling.content["company"]["attributes"] = ["Name", "Arr"]
     pulling.sandbox.switch(unreadable_fields=["company.Arr"])
     with pytest.raises(SettingsError, match="API key may not read"):

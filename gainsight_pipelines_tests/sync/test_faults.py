@@ -102,7 +102,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield found
 
 
-def test_a_lease_that_is_lost_ends_the_run_before_its_next_page(pulling: Pulling, pool: ThreadPoolExecutor) -> None:
+def test_a_lost_lease_ends_the_run_before_its_next_page(pulling: Pulling, pool: ThreadPoolExecutor) -> None:
     pulling.pull("company")
     slow = Slow(pulling, pool)
     slow.wait_for_a_page()
@@ -115,7 +115,7 @@ def test_a_lease_that_is_lost_ends_the_run_before_its_next_page(pulling: Pulling
     goes_on(pulling, before)
 
 
-def test_a_run_that_lost_its_lease_writes_nothing_over_the_next_one(pulling: Pulling, pool: ThreadPoolExecutor) -> None:
+def test_a_run_that_lost_its_lease_overwrites_nothing(pulling: Pulling, pool: ThreadPoolExecutor) -> None:
     slow = Slow(pulling, pool)
     slow.wait_for_a_page()
     pulling.query_and_commit("DELETE FROM lease")
@@ -127,8 +127,8 @@ def test_a_run_that_lost_its_lease_writes_nothing_over_the_next_one(pulling: Pul
     assert pulling.query("SELECT DISTINCT run_id FROM sync_cursor WHERE object = 'activity'") == [("second",)]
 
 
-def test_a_connection_that_is_lost_in_the_middle(pulling: Pulling, pool: ThreadPoolExecutor) -> None:
-    """As by a database that fails over: the run goes on from its last page with another one."""
+def test_a_connection_lost_during_a_pull(pulling: Pulling, pool: ThreadPoolExecutor) -> None:
+    """As in a failover of the database: the run goes on from its last page with a new connection."""
     slow = Slow(pulling, pool)
     slow.wait_for_a_page()
     slow.end_connection("sync")
@@ -230,8 +230,8 @@ def test_a_commit_whose_answer_is_lost_counts_once(pulling: Pulling) -> None:
     assert last_run(pulling)[3] == len(truth)
 
 
-def test_what_is_read_whole_begins_again_where_the_connection_is_lost(pulling: Pulling) -> None:
-    """What was put aside is gone with it, and counts once."""
+def test_a_full_read_restarts_after_a_lost_connection(pulling: Pulling) -> None:
+    """Its staged rows are lost with the connection, and are counted once."""
     pulling.content["product_usage"] = FACTS
     report = pull_over_a_forgetful_network(pulling, "product_usage")
     assert report.read == report.written == 40
@@ -239,7 +239,7 @@ def test_what_is_read_whole_begins_again_where_the_connection_is_lost(pulling: P
     assert pulling.query("SELECT count(*) FROM usage_metric WHERE deleted_at IS NULL") == [(40,)]
 
 
-def test_postgresql_is_killed_in_the_middle(small_sandbox: RunningSandbox, pool: ThreadPoolExecutor) -> None:
+def test_postgresql_killed_during_a_pull(small_sandbox: RunningSandbox, pool: ThreadPoolExecutor) -> None:
     """What was committed is there again when the server is."""
     small_sandbox.reset()
     folder = Path(tempfile.mkdtemp(prefix="gp-")) / "pg"
@@ -264,12 +264,12 @@ def test_postgresql_is_killed_in_the_middle(small_sandbox: RunningSandbox, pool:
 def test_a_full_disk_rolls_the_page_back(pulling: Pulling) -> None:
     # A page's transaction writes there too; it has no rows yet, and gets its room block by block.
     with pulling.store.connect("test") as connection, full_disk(connection, "company_link"):
-        with pytest.raises(PermanentError, match="no room left"):
+        with pytest.raises(PermanentError, match="is full"):
             pulling.pull("activity")
         # What had room is as it was: nothing is read, no cursor has moved.
         status, error, read, written = last_run(pulling)
         assert (status, read, written) == ("failed", 0, 0)
-        assert error == "The database has no room left: the page was rolled back. Free disk space, then run again."
+        assert error == "The database is full: the page was rolled back. Free disk space, then run again."
         cursors = connection.execute(
             "SELECT modified_at FROM sync_cursor WHERE object = 'activity' AND scope = 'pull'"
         ).fetchall()
@@ -277,7 +277,7 @@ def test_a_full_disk_rolls_the_page_back(pulling: Pulling) -> None:
     goes_on(pulling, 0)
 
 
-def test_a_deadlock_costs_the_page_another_try(pulling: Pulling, pool: ThreadPoolExecutor) -> None:
+def test_a_deadlock_repeats_the_page(pulling: Pulling, pool: ThreadPoolExecutor) -> None:
     """Another transaction and the page's wait for each other's rows; PostgreSQL gives the page up: it comes again."""
     pulling.pull("company")
     (first,), (last,) = pulling.query(
@@ -305,7 +305,7 @@ def lose_the_crm(pulling: Pulling, calls: int | None = None) -> None:
     pulling.sandbox.switch(crm_page_cap=PAGE, crm_down_after=before, crm_down_calls=calls)
 
 
-def test_the_crm_goes_down_in_the_middle_and_comes_back(wide: Pulling) -> None:
+def test_a_crm_that_goes_down_during_a_refresh_and_comes_back(wide: Pulling) -> None:
     """More tries within half a minute: a short absence costs nothing but time."""
     lose_the_crm(wide, calls=6)
     start = wide.clock.now()
@@ -314,14 +314,14 @@ def test_the_crm_goes_down_in_the_middle_and_comes_back(wide: Pulling) -> None:
     assert timedelta(seconds=20) < wide.clock.now() - start < timedelta(seconds=90)
 
 
-def test_one_blip_at_the_first_call_is_no_outage(wide: Pulling) -> None:
+def test_a_blip_at_the_first_call_is_retried(wide: Pulling) -> None:
     """Two quick tries: the run that starts in that second completes, and doesn't wait for the next."""
     wide.sandbox.switch(crm_down_after=0, crm_down_calls=2)
     assert wide.pull("company").status == "completed"
     assert timedelta(seconds=2) < wide.clock.ahead < timedelta(seconds=5)
 
 
-def test_the_crm_goes_down_in_the_middle_and_stays_down(wide: Pulling) -> None:
+def test_a_crm_that_goes_down_during_a_refresh_and_stays_down(wide: Pulling) -> None:
     """The gate's error, no call to Gainsight, no row; and when it is back, all is as if nothing had been."""
     lose_the_crm(wide)
     with pytest.raises(GateClosed, match="not available"):
@@ -339,7 +339,7 @@ def test_the_crm_goes_down_in_the_middle_and_stays_down(wide: Pulling) -> None:
     assert stored(wide) == set(wide.truth("activity_timeline"))
 
 
-def test_a_crm_token_that_expires_in_the_middle(wide: Pulling) -> None:
+def test_a_crm_token_that_expires_during_a_refresh(wide: Pulling) -> None:
     """Salesforce's is renewed without a word; HubSpot's can't be, which needs a person."""
     if wide.content["primary_crm"]["kind"] == "salesforce":
         wide.sandbox.switch(token_lifetime_calls=2)

@@ -65,13 +65,13 @@ def free_account(pulling: Pulling) -> tuple[int, str]:
     return made["account"], pulling.account_ids()[made["account"]]
 
 
-def test_m1_both_ways_lead_to_the_account(pulled: Pulling) -> None:
+def test_m1_both_methods_find_the_account(pulled: Pulling) -> None:
     """Requirement M1."""
     methods = {method for _, method, _ in links(pulled).values()}
     assert methods == {"direct", "gsid_field", None}
 
 
-def test_m4_unmatched_rows_heal_once_the_account_exists(pulled: Pulling) -> None:
+def test_m4_unmatched_rows_are_rematched_once_the_account_exists(pulled: Pulling) -> None:
     """Requirement M4."""
     gsid = company(pulled, reason="no_account")
     rows = [record for record, each in pulled.truth("activity_timeline").items() if each["company"] == gsid]
@@ -136,7 +136,7 @@ def test_rows_follow_an_account_that_is_merged_and_leave_one_that_is_deleted(pul
     assert lost_id not in {account for account, _, _ in links(pulled).values()}
 
 
-def test_m2_an_objects_own_field_takes_the_place_of_the_common_one(pulling: Pulling) -> None:
+def test_m2_an_objects_own_field_replaces_the_common_one(pulling: Pulling) -> None:
     """Requirement M2."""
     common = pulling.content["common"]["gsid_field"]
     pulling.content["activity"] |= {"gsid_field": common, "initial_lookback_days": None}
@@ -147,7 +147,7 @@ def test_m2_an_objects_own_field_takes_the_place_of_the_common_one(pulling: Pull
     assert pulling.query("SELECT count(*) FROM company WHERE match_method = 'gsid_field'") == [(0,)]
 
 
-def test_m4_rows_of_a_company_that_gainsight_deleted_lead_nowhere(pulled: Pulling) -> None:
+def test_m4_rows_of_a_deleted_company_are_unmatched(pulled: Pulling) -> None:
     """Requirement M4: what was known of it goes with it."""
     gsid = direct(pulled)
     pulled.pull("company")
@@ -166,7 +166,7 @@ PULLS = {
 
 
 @pytest.mark.parametrize("name", PULLS)
-def test_m2_each_object_can_have_its_own(pulling: Pulling, name: str) -> None:
+def test_m2_each_object_can_have_its_own_gsid_field(pulling: Pulling, name: str) -> None:
     """Requirement M2."""
     section, table = PULLS[name]
     by_field = f"SELECT count(*) FROM {table} WHERE match_method = 'gsid_field'"
@@ -186,7 +186,7 @@ def test_m3_a_field_that_the_crm_does_not_have_is_an_error(pulling: Pulling) -> 
         pulling.pull("activity")
 
 
-def test_m3_a_field_that_is_not_there_stops_only_the_object_that_names_it(pulling: Pulling) -> None:
+def test_m3_a_missing_field_stops_only_the_object_that_names_it(pulling: Pulling) -> None:
     """Requirements M3 and W5; once the field is right, all accounts are read with it."""
     common = pulling.content["common"]["gsid_field"]
     pulling.content["common"]["gsid_field"] = None
@@ -246,7 +246,7 @@ def test_a_corrected_crm_id_reaches_other_objects_within_a_day_without_a_company
     assert (again.relinked, again.calls["query"], again.calls.get("links", 0)) == (0, 1, 0)
 
 
-def test_a_daily_pull_of_companies_is_look_enough(pulled: Pulling) -> None:
+def test_a_daily_pull_of_companies_needs_no_extra_read_of_crm_ids(pulled: Pulling) -> None:
     pulled.clock.ahead += timedelta(days=1, minutes=1)
     pulled.pull("company")
     assert pulled.pull("activity").calls.get("links", 0) == 0
@@ -279,7 +279,7 @@ OTHER_FIELD = "HubSpot_Company_ID__gc"
 
 
 @pytest.mark.parametrize("field", [OTHER_FIELD, 5])
-def test_a_broken_company_section_changes_no_match_of_other_objects(pulling: Pulling, field: Any) -> None:
+def test_an_invalid_company_section_changes_no_match_of_other_objects(pulling: Pulling, field: Any) -> None:
     """What `crm_id_field` says where it can be told, else what held before (requirement W5)."""
     pulling.content["company"] = {"crm_id_field": OTHER_FIELD}
     pulling.pull("activity")
@@ -293,7 +293,7 @@ def test_a_broken_company_section_changes_no_match_of_other_objects(pulling: Pul
     assert any("company" in note for note in report.notes) == (field == 5)
 
 
-def test_a_company_section_that_was_always_broken_links_nobody_wrongly(pulling: Pulling) -> None:
+def test_an_always_invalid_company_section_matches_nothing_wrongly(pulling: Pulling) -> None:
     pulling.content["activity"]["initial_lookback_days"] = None
     pulling.content["company"] = {"crm_id_feld": "SfdcAccountId"}
     pulling.pull("activity")
@@ -303,7 +303,7 @@ def test_a_company_section_that_was_always_broken_links_nobody_wrongly(pulling: 
     assert links(pulling) == expected(pulling)
 
 
-def test_a_key_that_is_left_out_says_nothing_about_a_company(pulling: Pulling) -> None:
+def test_an_omitted_key_says_nothing_about_a_company(pulling: Pulling) -> None:
     """Gainsight's own samples leave selected keys out. What is known of companies stays known, rows stay matched."""
     pulling.pull("activity")
     matches = "SELECT activity_id, account_id, match_method FROM activity ORDER BY activity_id"
@@ -317,7 +317,7 @@ def test_a_key_that_is_left_out_says_nothing_about_a_company(pulling: Pulling) -
     assert pulling.query(matches) == before
 
 
-def test_companies_whose_crm_id_never_comes_along_are_looked_up(pulling: Pulling) -> None:
+def test_missing_crm_ids_of_companies_are_looked_up(pulling: Pulling) -> None:
     pulling.sandbox.switch(case_drift=True, missing_keys=["GsCompanyId__gr.SfdcAccountId"])
     report = pulling.pull("activity")
     assert report.calls["links"] >= 1
@@ -327,7 +327,7 @@ def test_companies_whose_crm_id_never_comes_along_are_looked_up(pulling: Pulling
     )
 
 
-def test_a_crm_id_that_is_refused_for_a_day_is_not_forgotten(pulling: Pulling) -> None:
+def test_a_temporarily_refused_crm_id_is_kept(pulling: Pulling) -> None:
     """Companies keep theirs, and new rows are matched by what is known."""
     pulling.pull("company")
     pulling.pull("activity")
@@ -341,7 +341,7 @@ def test_a_crm_id_that_is_refused_for_a_day_is_not_forgotten(pulling: Pulling) -
         pulling.sandbox.edit({"object": object_name, "action": "touch", "count": 60})
     pulling.sandbox.switch(unreadable_fields=["company.SfdcAccountId"])
     report = pulling.pull("company")
-    assert "companies keep the CRM ids that are known" in " ".join(report.notes)
+    assert "companies keep their stored CRM ids" in " ".join(report.notes)
     assert pulling.pull("activity").read >= 60
     assert pulling.query(links) == known
     assert {name: pulling.query(query) for name, query in rows.items()} == before

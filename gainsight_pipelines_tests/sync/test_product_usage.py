@@ -158,7 +158,7 @@ def test_p4_each_numeric_field_of_wide_rows_is_a_metric(pulling: Pulling) -> Non
     assert {row[3] for row in stored} == {"rockets"}
 
 
-def test_p4_a_metric_that_a_row_no_longer_has_is_gone(pulling: Pulling) -> None:
+def test_p4_a_removed_metric_is_marked_deleted(pulling: Pulling) -> None:
     """Requirement P4: the row's other metrics stay."""
     pulling.content["product_usage"] = WIDE
     pulling.pull("product_usage")
@@ -205,7 +205,7 @@ def live(pulling: Pulling) -> list[tuple[Any, ...]]:
     )
 
 
-def test_an_object_without_gsid_and_modified_date_is_read_whole(pulling: Pulling) -> None:
+def test_an_object_without_gsid_and_modified_date_is_read_in_full(pulling: Pulling) -> None:
     pulling.content["product_usage"] = FACTS
     first = pulling.pull("product_usage")
     assert first.read == first.written == 40
@@ -265,7 +265,7 @@ def test_identical_rows_are_all_kept(pulling: Pulling) -> None:
     assert (again.written, again.unchanged) == (0, 40)
 
 
-def test_a_read_with_few_rows_is_not_swapped_in_unless_told_so(pulling: Pulling) -> None:
+def test_a_read_with_few_rows_is_not_swapped_in_without_consent(pulling: Pulling) -> None:
     pulling.content["product_usage"] = {"enabled": True, "object": "product_usage_wide__gc"}
     pulling.sandbox.edit(
         {"object": "product_usage_wide__gc", "action": "describe", "field": {"fieldName": "ModifiedDate", "gone": True}}
@@ -295,7 +295,7 @@ def test_a_read_with_few_rows_is_not_swapped_in_unless_told_so(pulling: Pulling)
 
 
 @pytest.mark.parametrize("is_followed", [True, False])
-def test_a_metric_that_is_refused_for_a_day_is_not_gone(pulling: Pulling, is_followed: bool) -> None:
+def test_a_temporarily_refused_metric_is_kept(pulling: Pulling, is_followed: bool) -> None:
     """Neither where changes are followed, nor where the object is read whole."""
     change = {"fieldName": "ModifiedDate"} | ({"dataType": "DATETIME"} if is_followed else {"gone": True})
     pulling.sandbox.edit({"object": "product_usage_wide__gc", "action": "describe", "field": change})

@@ -81,7 +81,7 @@ def agree(pulling: Pulling, name: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("name", OBJECTS)
-def test_an_object_lands_as_the_tenant_has_it(records: Pulling, name: str) -> None:
+def test_a_further_object_is_stored_as_the_tenant_has_it(records: Pulling, name: str) -> None:
     report = records.pull(name)
     assert report.status == "completed"
     agree(records, name, "salesforce")
@@ -90,12 +90,12 @@ def test_an_object_lands_as_the_tenant_has_it(records: Pulling, name: str) -> No
 
 
 @pytest.mark.parametrize("name", OBJECTS)
-def test_with_hubspot_too(hubspot: Pulling, name: str) -> None:
+def test_further_objects_are_matched_with_hubspot_too(hubspot: Pulling, name: str) -> None:
     hubspot.pull(name)
     agree(hubspot, name, "hubspot")
 
 
-def test_a_record_finds_its_account_once_there_is_one_and_without_a_call(records: Pulling) -> None:
+def test_a_record_is_rematched_without_a_call_once_its_account_exists(records: Pulling) -> None:
     records.pull("call_to_action")
     gsid, where = next(
         (gsid, where) for gsid, where in records.truth("call_to_action").items() if where["reason"] == "no_account"
@@ -109,7 +109,7 @@ def test_a_record_finds_its_account_once_there_is_one_and_without_a_call(records
     assert records.sandbox.calls()["calls"]["gainsight"]["query:call_to_action"] - before <= 2
 
 
-def test_a_deleted_record_is_marked_and_its_row_stays(records: Pulling) -> None:
+def test_a_deleted_record_is_marked_and_its_row_kept(records: Pulling) -> None:
     records.pull("company_person")
     gsid = next(iter(records.truth("company_person")))
     records.sandbox.edit({"object": "company_person", "action": "delete", "gsid": gsid})
@@ -120,7 +120,7 @@ def test_a_deleted_record_is_marked_and_its_row_stays(records: Pulling) -> None:
     assert records.query("SELECT deleted_at IS NOT NULL FROM record WHERE gsid = %s", (gsid,)) == [(True,)]
 
 
-def test_a_change_is_brought_by_the_next_pull_alone(records: Pulling) -> None:
+def test_the_next_pull_reads_only_the_change(records: Pulling) -> None:
     records.pull("call_to_action")
     gsid = next(iter(records.truth("call_to_action")))
     records.sandbox.edit({"object": "call_to_action", "gsid": gsid, "values": {"Name": "Another name"}})
@@ -129,7 +129,7 @@ def test_a_change_is_brought_by_the_next_pull_alone(records: Pulling) -> None:
     assert stored(records, "call_to_action")[gsid][2]["Name"] == "Another name"
 
 
-def test_fields_that_are_named_later_reach_what_is_stored(records: Pulling) -> None:
+def test_fields_added_later_are_read_for_stored_records(records: Pulling) -> None:
     records.content["objects"] = [{"object": "Call_To_Action", "fields": ["Name"]}]
     records.pull("call_to_action")
     assert {key for _, _, kept in stored(records, "call_to_action").values() for key in kept} == {"Name"}
@@ -140,12 +140,12 @@ def test_fields_that_are_named_later_reach_what_is_stored(records: Pulling) -> N
         assert agrees[gsid][2]["StatusId"] == where["shown"]["StatusId"]
 
 
-def test_a_way_to_the_company_can_be_named(records: Pulling) -> None:
+def test_a_path_to_the_company_can_be_configured(records: Pulling) -> None:
     records.content["objects"] = [{"object": "cs_task", "company_field": "CtaId__gr.CompanyId"}]
     records.pull("cs_task")
     agree(records, "cs_task", "salesforce")
     records.content["objects"] = [{"object": "cs_task", "company_field": "PlanId__gr.CompanyId"}]
-    with pytest.raises(SettingsError, match="no lookup"):
+    with pytest.raises(SettingsError, match="not a lookup"):
         records.pull("cs_task")
 
 
@@ -160,7 +160,7 @@ def test_the_account_shows_how_many_records_it_has(records: Pulling) -> None:
     }
 
 
-def test_an_object_without_an_id_is_read_whole_and_its_gone_rows_are_marked(records: Pulling) -> None:
+def test_an_object_without_an_id_is_read_in_full_and_removed_rows_are_marked(records: Pulling) -> None:
     records.pull("health_scorecard_fact")
     records.query_and_commit(
         """INSERT INTO record (object, gsid, unmatched_reason, changed_at, run_id)
@@ -207,7 +207,7 @@ def test_companies_and_survey_fields_have_views_too(records: Pulling) -> None:
     assert row[0] >= row[1] >= row[2] > 0
 
 
-def test_a_field_that_is_gone_leaves_its_column(records: Pulling) -> None:
+def test_a_removed_field_keeps_its_column(records: Pulling) -> None:
     records.pull("cta_group")
     field = {"fieldName": "OpenCtas", "gone": True}
     records.sandbox.edit({"object": "cta_group", "action": "describe", "field": field})

@@ -36,11 +36,11 @@ def at_noon(pulling: Pulling, tenant: Tenant) -> timedelta:
 
 
 def whole(notes: list[str]) -> list[str]:
-    return [note for note in notes if "All of it is read by each run" in note]
+    return [note for note in notes if "Each run reads all of it" in note]
 
 
 @pytest.mark.parametrize("habit", ["ignores_where", "ignores_order"])
-def test_one_odd_pull_has_an_object_read_whole_for_a_week(odd: Pulling, tenant: Tenant, habit: str) -> None:
+def test_a_tenant_that_ignores_the_query_is_read_in_full_for_a_week(odd: Pulling, tenant: Tenant, habit: str) -> None:
     """Each run says so; then the usual way is tried again, and one call is enough as before."""
     noon = at_noon(odd, tenant)
     tenant.rows = [entry(number) for number in range(450)]
@@ -76,7 +76,9 @@ def test_one_odd_pull_has_an_object_read_whole_for_a_week(odd: Pulling, tenant: 
 
 
 @pytest.mark.parametrize("habit", ["ignores_where", "ignores_order", "orders_pages_alone"])
-def test_a_tenant_that_stays_odd_is_found_out_by_few_calls(odd: Pulling, tenant: Tenant, habit: str) -> None:
+def test_a_tenant_that_still_ignores_the_query_is_detected_with_few_calls(
+    odd: Pulling, tenant: Tenant, habit: str
+) -> None:
     """Also where there is nothing new, so that no page would show it."""
     noon = at_noon(odd, tenant)
     tenant.rows, tenant.cap = [entry(number) for number in range(450)][::-1], 100
@@ -93,7 +95,7 @@ def test_a_tenant_that_stays_odd_is_found_out_by_few_calls(odd: Pulling, tenant:
     assert subjects(odd) == shown(tenant)
 
 
-def test_a_page_size_that_worked_is_what_the_next_run_begins_with(odd: Pulling, tenant: Tenant) -> None:
+def test_the_next_run_starts_with_the_page_size_that_worked(odd: Pulling, tenant: Tenant) -> None:
     tenant.rows, tenant.fails_above = [entry(number) for number in range(300)], 200
     odd.pull("activity")
     assert [body["limit"] for body in tenant.asked[:6]] == [5000, 2500, 1250, 625, 312, 156]
@@ -136,7 +138,7 @@ def test_a_filter_is_read_in_pages_that_work_too(odd: Pulling, tenant: Tenant, s
 
 
 @pytest.mark.parametrize("spell", [str, str.lower, str.upper])
-def test_undated_responses_are_read_however_the_tenant_spells_its_fields(
+def test_undated_responses_are_read_in_any_spelling_of_the_fields(
     odd: Pulling, tenant: Tenant, spell: Callable[[str], str]
 ) -> None:
     """Within the limit, run after run: by the tenant's own name of the Gsid."""

@@ -66,7 +66,7 @@ def test_s1_responses_become_activities_with_type_score_and_nps_group(pulling: P
         assert group == (expected if survey_type == "NPS" else None)
 
 
-def test_s2_a_row_names_the_field_with_its_company(pulling: Pulling) -> None:
+def test_s2_a_survey_object_names_its_company_field(pulling: Pulling) -> None:
     """Requirement S2: where an object has several lookups to company; stored responses follow a changed choice."""
     name, other = "csat_survey__gc", next(iter(pulling.truth("company")))
     pulling.sandbox.edit(
@@ -112,7 +112,7 @@ def test_s3_the_limit_is_shown_and_the_next_run_goes_on(pulling: Pulling) -> Non
     assert stored(pulling) == expected
 
 
-def test_s3_nothing_ages_out_while_the_limit_holds_a_read_back(pulling: Pulling) -> None:
+def test_s3_nothing_ages_out_while_the_limit_delays_a_read(pulling: Pulling) -> None:
     """Requirement S3."""
     expected = in_lookback(pulling)
     pulling.content["surveys"]["response_limit"] = 20
@@ -123,7 +123,7 @@ def test_s3_nothing_ages_out_while_the_limit_holds_a_read_back(pulling: Pulling)
     assert expected <= stored(pulling)
 
 
-def test_s4_responses_within_the_lookback_alone(pulling: Pulling) -> None:
+def test_s4_only_responses_within_the_lookback_are_read(pulling: Pulling) -> None:
     """Requirement S4: what was given within the lookback window, undated responses by the time they were created."""
     report = pulling.pull(NAME)
     assert stored(pulling) == in_lookback(pulling)
@@ -204,7 +204,7 @@ def test_s6_a_filter_reads_the_newest_up_to_the_limit(pulling: Pulling) -> None:
     assert len(stored(pulling)) == 10
 
 
-def test_s6_records_without_a_date_at_the_head_of_a_filter_are_named(pulling: Pulling) -> None:
+def test_s6_undated_records_that_fill_the_limit_of_a_filter_are_noted(pulling: Pulling) -> None:
     """Requirement S6: a tenant may put them first, as PostgreSQL does when it sorts descending."""
     scored = sorted(gsid for gsid, each in pulling.truth(OBJECT).items() if each["survey_type"] == "NPS")[:4]
     pulling.sandbox.edit(*({"object": OBJECT, "gsid": gsid, "values": {"ModifiedDate": None}} for gsid in scored))
@@ -217,7 +217,7 @@ def test_s6_records_without_a_date_at_the_head_of_a_filter_are_named(pulling: Pu
     }
     report = pulling.pull(NAME)
     assert set(scored) <= stored(pulling)
-    said = "Of those that were read, 4 have no ModifiedDate: this tenant puts them first"
+    said = "Of the records read, 4 have no ModifiedDate: this tenant puts them first"
     assert any(said in note for note in report.notes)
 
 
@@ -236,7 +236,9 @@ def test_s6_records_without_a_date_at_the_head_of_a_filter_are_named(pulling: Pu
         ({"name": "NPSScore", "alias": "A", "value": [9], "operator": "GREATER"}, "surveys.filter.conditions[0]"),
     ],
 )
-def test_s6_a_wrong_filter_is_named_before_it_is_sent(pulling: Pulling, condition: dict[str, Any], place: str) -> None:
+def test_s6_an_invalid_filter_is_reported_before_it_is_sent(
+    pulling: Pulling, condition: dict[str, Any], place: str
+) -> None:
     """Requirement S6."""
     pulling.content["surveys"]["filter"] = {"conditions": [condition], "expression": "A"}
     with pytest.raises(SettingsError) as raised:
@@ -252,14 +254,14 @@ def test_s7_the_mapping_is_shown_with_its_reasons(pulling: Pulling) -> None:
     assert {score["survey_type"] for score in shown["score"]} == {"NPS", "CSAT"}
 
 
-def test_s7_an_override_holds(pulling: Pulling) -> None:
+def test_s7_an_override_wins(pulling: Pulling) -> None:
     """Requirement S7."""
     pulling.content["surveys"]["objects"][0]["field_mappings"] = {"responded_at": "CreatedDate"}
     shown = pulling.pull(NAME).details["field_mappings"]
     assert shown["responded_at"] == {"field": "CreatedDate", "reason": "override"}
 
 
-def test_s8_days_are_read_exactly_and_the_pull_s_cursor_stays(pulling: Pulling) -> None:
+def test_s8_days_are_read_exactly_and_the_cursor_does_not_move(pulling: Pulling) -> None:
     """Requirement S8."""
     pulling.pull(NAME)
     cursor = pulling.query("SELECT modified_at, gsid, completed_at FROM sync_cursor WHERE scope = 'pull'")
@@ -275,7 +277,7 @@ def test_s8_days_are_read_exactly_and_the_pull_s_cursor_stays(pulling: Pulling) 
     assert pulling.query("SELECT status FROM sync_run WHERE object = %s", (f"{NAME}_by_day",)) == [("completed",)]
 
 
-def test_s8_at_the_limit_it_says_where_and_the_rest_can_be_run(pulling: Pulling) -> None:
+def test_s8_a_backfill_stopped_by_the_limit_says_where_and_can_be_continued(pulling: Pulling) -> None:
     """Requirement S8."""
     pulling.content["surveys"]["response_limit"] = 4
     by_day = days_of(pulling)
@@ -290,7 +292,7 @@ def test_s8_at_the_limit_it_says_where_and_the_rest_can_be_run(pulling: Pulling)
     assert stored(pulling) == set(by_day)
 
 
-def test_s8_a_connection_that_is_lost_between_days_reports_none_of_them_twice(pulling: Pulling) -> None:
+def test_s8_a_connection_lost_between_days_reports_no_day_twice(pulling: Pulling) -> None:
     days = sorted(set(days_of(pulling).values()))[-4:]
     run_id, read = uuid.uuid4().hex, list[DayRead]()
 
@@ -309,7 +311,7 @@ def test_s8_a_connection_that_is_lost_between_days_reports_none_of_them_twice(pu
     assert report.written == sum(day.written for day in read) == len(stored(pulling))
 
 
-def test_s5_a_backfill_registers_the_fields_whose_values_it_keeps(pulling: Pulling) -> None:
+def test_s5_a_backfill_registers_the_custom_fields_that_it_stores(pulling: Pulling) -> None:
     """Requirement S5."""
     pulling.content["surveys"]["register_custom_fields"] = True
     read_days(pulling, [max(days_of(pulling).values())])
@@ -318,7 +320,7 @@ def test_s5_a_backfill_registers_the_fields_whose_values_it_keeps(pulling: Pulli
     assert kept and kept <= registered
 
 
-def test_s8_a_day_has_its_responses_without_a_modification_date_too(pulling: Pulling) -> None:
+def test_s8_a_day_includes_responses_without_a_modification_date(pulling: Pulling) -> None:
     """Requirement S8."""
     gsid, day = min(days_of(pulling).items(), key=lambda item: item[1])
     pulling.sandbox.edit({"object": OBJECT, "gsid": gsid, "values": {"ModifiedDate": None}})
@@ -348,7 +350,7 @@ def test_s3_responses_without_a_date_count_towards_the_limit(pulling: Pulling, m
     assert pulling.pull(NAME).calls["daily"] >= 1
 
 
-def test_another_pinned_type_reaches_responses_outside_the_window_too(pulling: Pulling) -> None:
+def test_another_pinned_type_applies_to_responses_outside_the_window(pulling: Pulling) -> None:
     """A score that is of another field by now, also of responses that a backfill brought."""
     survey = pulling.content["surveys"]["objects"][0]
     survey["survey_type"] = "NPS"
@@ -370,7 +372,7 @@ def test_another_pinned_type_reaches_responses_outside_the_window_too(pulling: P
     assert {row[0]: row[1:] for row in rows} == {gsid: ("CSAT", scores[gsid], None) for gsid in before}
 
 
-def test_another_pinned_type_reaches_what_a_filter_brought(pulling: Pulling) -> None:
+def test_another_pinned_type_applies_to_responses_of_a_filter(pulling: Pulling) -> None:
     survey = pulling.content["surveys"]["objects"][0]
     survey["survey_type"] = "NPS"
     pulling.pull(NAME)
@@ -385,7 +387,7 @@ def test_another_pinned_type_reaches_what_a_filter_brought(pulling: Pulling) -> 
     assert {types[gsid] for gsid in before} == {"CSAT"}
 
 
-def test_a_longer_look_back_reads_its_window_and_nothing_that_is_stored_besides(pulling: Pulling) -> None:
+def test_a_longer_lookback_reads_its_window_and_no_other_stored_responses(pulling: Pulling) -> None:
     read_days(pulling, sorted(set(days_of(pulling).values())))
     pulling.content["surveys"]["lookback_days"] = 10
     pulling.pull(NAME)
@@ -400,7 +402,7 @@ def full(prepare: Callable[[], Prepared]) -> Callable[[], Prepared]:
     return lambda: replace(prepare(), is_full=True)
 
 
-def test_each_full_run_reads_all_that_is_stored_again(pulling: Pulling) -> None:
+def test_each_full_run_reads_all_stored_responses_again(pulling: Pulling) -> None:
     pulling.pull(NAME)
     read_days(pulling, sorted(set(days_of(pulling).values())))
     everything = stored(pulling)
@@ -412,7 +414,7 @@ def test_each_full_run_reads_all_that_is_stored_again(pulling: Pulling) -> None:
     assert pulling.pull(NAME).details.get("reread") is None
 
 
-def test_settings_that_are_changed_back_after_a_reread_leave_nothing_mixed_up(pulling: Pulling) -> None:
+def test_settings_changed_back_after_a_reread_leave_consistent_rows(pulling: Pulling) -> None:
     survey = pulling.content["surveys"]["objects"][0]
     survey["survey_type"] = "CSAT"
     pulling.pull(NAME)
@@ -434,7 +436,7 @@ def days_later(pulling: Pulling, days: float) -> None:
 
 
 @pytest.mark.parametrize("dates", [["RespondedDate"], [], ["RespondedDate", "ModifiedDate"]])
-def test_an_outage_that_is_longer_than_the_look_back_loses_nothing(pulling: Pulling, dates: list[str]) -> None:
+def test_an_outage_longer_than_the_lookback_loses_nothing(pulling: Pulling, dates: list[str]) -> None:
     """What was given meanwhile is read, also where it shows no date."""
     company = next(iter(pulling.truth("company")))
     pulling.content["surveys"]["lookback_days"] = 7
@@ -464,7 +466,7 @@ def test_an_outage_that_is_longer_than_the_look_back_loses_nothing(pulling: Pull
     assert timedelta(days=6) < pulling.clock.now() - since < timedelta(days=8)
 
 
-def test_a_filter_that_was_always_set_keeps_no_change_from_stored_rows(pulling: Pulling) -> None:
+def test_changed_settings_apply_to_rows_of_a_filter_too(pulling: Pulling) -> None:
     """Neither a changed mapping, nor a full run."""
     survey = pulling.content["surveys"]["objects"][0]
     survey["survey_type"] = "NPS"
@@ -484,7 +486,7 @@ def test_a_filter_that_was_always_set_keeps_no_change_from_stored_rows(pulling: 
     assert pulling.pull(NAME).details.get("reread") is None
 
 
-def test_what_a_backfill_brought_before_the_first_pull_follows_the_settings(pulling: Pulling) -> None:
+def test_changed_settings_apply_to_backfilled_rows_too(pulling: Pulling) -> None:
     survey = pulling.content["surveys"]["objects"][0]
     survey["survey_type"] = "NPS"
     pulling.content["surveys"]["lookback_days"] = 10
@@ -501,7 +503,7 @@ def test_what_a_backfill_brought_before_the_first_pull_follows_the_settings(pull
     assert pulling.pull(NAME).details.get("reread") is None
 
 
-def test_an_object_is_the_same_however_its_name_is_spelled(pulling: Pulling) -> None:
+def test_a_survey_object_is_the_same_in_any_spelling(pulling: Pulling) -> None:
     """The rows follow the settings' spelling, live as they were; nothing is read again."""
     pulling.content["surveys"]["register_custom_fields"] = True
     pulling.pull(NAME)
