@@ -15,6 +15,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.constructor import RoundTripConstructor
 from ruamel.yaml.error import CommentMark, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode
 from ruamel.yaml.representer import RoundTripRepresenter
@@ -219,20 +220,45 @@ def _changed(head: str, body: str, section: str, before: Data, after: Data, shor
     return ("" if head.endswith("\n") else "\n") + "\n" + written
 
 
+class _Float(float):
+    """A number with its text: ruamel.yaml writes some large ones with another last digit."""
+
+    text: str
+
+
+class _Constructor(RoundTripConstructor):
+    """Reads numbers with their text."""
+
+
+def _float_with_text(constructor: RoundTripConstructor, node: ScalarNode) -> _Float:
+    number = _Float(constructor.construct_yaml_float(node))
+    number.text = node.value
+    return number
+
+
+_Constructor.add_constructor("tag:yaml.org,2002:float", _float_with_text)
+
+
 class _Representer(RoundTripRepresenter):
-    """Writes null as null, not as an empty value."""
+    """Writes null as null, not as an empty value, and numbers as they were read."""
 
 
 def _null(representer: RoundTripRepresenter, _value: None) -> Any:
     return representer.represent_scalar("tag:yaml.org,2002:null", "null")
 
 
+def _text_of_float(representer: RoundTripRepresenter, number: _Float) -> Any:
+    return representer.represent_scalar("tag:yaml.org,2002:float", number.text)
+
+
 _Representer.add_representer(type(None), _null)
+_Representer.add_representer(_Float, _text_of_float)
 
 
 def _round_trip(text: str) -> YAML:
     """A reader and writer with the text's indentation."""
     round_trip = YAML()
+    round_trip.Constructor = _Constructor
     round_trip.Representer = _Representer
     round_trip.preserve_quotes = True
     round_trip.width = WIDE

@@ -343,6 +343,13 @@ def test_flow_style_is_kept(place: str) -> None:
     assert f"  objects: {written}" in new and " # both\n" in new
 
 
+@pytest.mark.parametrize("number", ["6.264664164894897e+16", "1.50", "1e300", "-0.0"])
+def test_a_number_is_written_as_it_was_read(number: str) -> None:
+    """ruamel.yaml alone makes 6.264664164894896e+16 of the first."""
+    file = in_memory(f"{{company: {{enabled: true}}, surveys: {{filter: {{a: [{number}]}}}}}}\n")
+    assert f"[{number}]" in file.with_value("company.enabled", "false")
+
+
 def test_a_byte_order_mark_is_kept(tmp_path: Path) -> None:
     file = settings_file(tmp_path, "\ufeffcompany:\n  enabled: true  # on\n")
     file.write(file.with_value("company.enabled", "false"), At(), "")
@@ -403,7 +410,7 @@ def test_mistakes_in_json_have_line_and_place() -> None:
         file.with_json("surveys", '{\n  "mode": }')
     with pytest.raises(SettingsError, match="mode occurs twice"):
         file.with_json("surveys", '{"mode": "single", "mode": "single"}')
-    with pytest.raises(SettingsError, match="NaN is no JSON"):
+    with pytest.raises(SettingsError, match="NaN is not JSON"):
         file.with_json("surveys", '{"lookback_days": NaN}')
     with pytest.raises(SettingsError, match="in braces"):
         file.with_json("surveys", "[]")
