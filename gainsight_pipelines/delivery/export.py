@@ -67,7 +67,7 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What came of it. `cut`: texts that were too long for a cell of Excel's."""
+    """The result. `cut`: texts that were too long for a cell of Excel's."""
 
     rows: int
     bytes: int

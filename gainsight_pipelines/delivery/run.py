@@ -1,4 +1,4 @@
-"""One delivery, whoever asks for it: one at a time, with the tenant's own credentials, and noted for `status`."""
+"""A delivery, from a command or from Dagster: one at a time, with the tenant's credentials, and noted for `status`."""
 
 from __future__ import annotations
 

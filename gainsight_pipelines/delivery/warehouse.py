@@ -99,7 +99,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What came of it.
+    """The result.
 
     Attributes:
         table: what was delivered.

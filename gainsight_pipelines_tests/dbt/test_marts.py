@@ -219,7 +219,7 @@ def comparable(value: Any) -> Any:
 
 
 def test_after_edits_and_further_pulls_the_next_build_is_green_and_right(modelled: Modelled) -> None:
-    """A link that heals, and records that are gone."""
+    """A row that is rematched, and records that are gone."""
     pulling = modelled.pulling
     before = len(modelled.ask("SELECT 1 FROM analytics.gainsight__unmatched"))
     lost = next(gsid for gsid, each in pulling.truth("company").items() if each["reason"] == "no_account")

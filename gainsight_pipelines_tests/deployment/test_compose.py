@@ -316,7 +316,7 @@ def test_a_run_that_is_terminated_ends_at_its_page_and_the_next_goes_on_there(sl
     run_id = launched_and_reading(slow)
     slow.ask(TERMINATE, r=run_id)
     assert slow.wait_for(run_id) == "CANCELED"
-    # By itself, within the grace period: a container that is killed leaves no such record.
+    # Within the grace period: a container that is killed leaves no such record.
     ((error,),) = slow.query(f"SELECT error FROM sync_run WHERE run_id = '{run_id}'")
     assert error == "The run was stopped. The next run goes on from its last page."
     wait_until(lambda: not slow.stack.run_containers(), PATIENCE)  # auto_remove

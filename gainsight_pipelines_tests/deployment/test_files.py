@@ -102,7 +102,7 @@ def test_every_instance_is_the_project_s() -> None:
     """compose.yaml's instance and the chart's keep what this project's promises depend on."""
     ours = read(ROOT / "gainsight_pipelines/orchestration/dagster.yaml")
     compose = read(DEPLOY / "dagster.yaml")
-    del compose["run_monitoring"]["poll_interval_seconds"]  # only a launcher that looks after its runs goes by it
+    del compose["run_monitoring"]["poll_interval_seconds"]  # only a launcher that looks after its runs uses it
     assert {name: compose[name] for name in ours} | {"storage": None} == ours | {"storage": None}
     assert compose["storage"] == read(ROOT / "dagster.yaml")["storage"]
     chart = read(DEPLOY / "helm/values.yaml")

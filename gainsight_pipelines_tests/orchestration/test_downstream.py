@@ -51,7 +51,7 @@ def pulled(located: Located) -> Located:
 def test_a_frame_has_the_rows_of_its_asset_with_their_types(pulled: Located) -> None:
     frame = load(pulled, ACTIVITY)
     truth = pulled.pulling.truth("activity_timeline")
-    assert set(frame["activity_id"]) == set(truth), "and none of the survey's, which lie in the same table"
+    assert set(frame["activity_id"]) == set(truth), "and none of the survey's, which are in the same table"
     dtypes = {
         name: str(frame.dtypes[name]) for name in ("activity_id", "occurred_at", "changed_at", "duration_minutes")
     }

@@ -92,7 +92,7 @@ def retain(located: Located, *, is_dry: bool = False) -> dict[str, Any]:
     return {name: value.value for name, value in event.step_output_data.metadata.items()}
 
 
-def test_nothing_goes_by_itself_unless_the_settings_say_so(located: Located) -> None:
+def test_nothing_is_deleted_unless_the_settings_enable_it(located: Located) -> None:
     repository = located.definitions.get_repository_def()
     assert not repository.has_job(NAMES.retention)
     located.pulling.content["retention"] = {}

@@ -35,7 +35,7 @@ def test_ticks_are_those_of_the_scheduler(cron: str, timezone: str, change: date
     assert [cadence.latest(tick - timedelta(seconds=1)) for tick in expected[1:]] == expected[:-1]
 
 
-def test_a_tenants_definitions_go_by_them() -> None:
+def test_a_tenants_definitions_use_them() -> None:
     """On Lord Howe, when clocks go back by half an hour, other iterators leave out the morning's tick."""
     settings = settings_of(SETTINGS | {"schedules": {"timezone": "Australia/Lord_Howe", "company": "20 */4 * * *"}})
     tick = datetime(2026, 4, 4, 17, 50, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Secrets: where they come from, which source wins, that they are read anew and never shown."""
+"""Secrets: where they come from, which source wins, that they are read again and never shown."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def every_secret() -> list[str]:
 
 
 @pytest.mark.parametrize("name", every_secret())
-def test_each_secret_can_lie_in_a_file(settings_path: Path, tmp_path: Path, name: str) -> None:
+def test_each_secret_can_come_from_a_file(settings_path: Path, tmp_path: Path, name: str) -> None:
     file = write(tmp_path / "mounted", "from-file\n")
     assert Secrets.read(settings_path, {f"{name}_FILE": str(file)}).require(name) == "from-file"
     write(tmp_path / ".env", f"{name}_FILE=mounted\n")

@@ -50,7 +50,7 @@ def answers(port: int) -> bool:
 
 @contextmanager
 def pooled(url: str, mode: str, size: int = 20, **more: str) -> Iterator[str]:
-    """The URL of the same database behind a PgBouncer, set up as Debian does but for mode and size."""
+    """The URL of the same database behind a PgBouncer, set up as Debian does, except for mode and size."""
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     assert program is not None, "PgBouncer is needed: make pooler"
     parts, port = urlsplit(url), free_port()

@@ -113,7 +113,7 @@ def test_an_account_that_becomes_visible_is_read(either: Pulling) -> None:
 
 
 def test_a_count_that_always_differs_causes_one_sweep(either: Pulling) -> None:
-    """Where reading all of them doesn't mend the difference, it is remembered instead of read again and again."""
+    """Where reading all of them leaves the difference, it is remembered instead of read again and again."""
     either.pull("company")
     either.pull("company")
     calls(either)

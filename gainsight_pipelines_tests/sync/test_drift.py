@@ -1,4 +1,4 @@
-"""Settings and schemas that change between two pulls: what is read again or mapped anew, and what the run says."""
+"""Settings and schemas that change between two pulls: what is read or mapped again, and what the run says."""
 
 from __future__ import annotations
 

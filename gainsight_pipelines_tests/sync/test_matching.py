@@ -1,4 +1,4 @@
-"""Matching over the life of a tenant (requirements M1 to M4): what heals, what moves, what is said about the rest."""
+"""Matching over the life of a tenant (requirements M1 to M4): what is rematched, what moves, what the run reports."""
 
 from __future__ import annotations
 
@@ -348,7 +348,7 @@ def test_a_temporarily_refused_crm_id_is_kept(pulling: Pulling) -> None:
 
 
 def test_ids_that_an_earlier_version_took_for_empty_are_read_again_once(pulling: Pulling) -> None:
-    """It learnt from records that left the id out; the migration that follows has them doubted."""
+    """It remembered ids from records that left them out; the next migration marks these as doubtful."""
     pulling.pull("company")
     pulling.pull("activity")
     matched = "SELECT count(*) FROM activity WHERE match_method = 'direct'"

@@ -296,7 +296,7 @@ def test_a_read_with_few_rows_is_not_swapped_in_without_consent(pulling: Pulling
 
 @pytest.mark.parametrize("is_followed", [True, False])
 def test_a_temporarily_refused_metric_is_kept(pulling: Pulling, is_followed: bool) -> None:
-    """Neither where changes are followed, nor where the object is read whole."""
+    """Neither where changes are followed, nor in a full read."""
     change = {"fieldName": "ModifiedDate"} | ({"dataType": "DATETIME"} if is_followed else {"gone": True})
     pulling.sandbox.edit({"object": "product_usage_wide__gc", "action": "describe", "field": change})
     pulling.content["product_usage"] = {"enabled": True, "object": "product_usage_wide__gc"}

@@ -1,4 +1,4 @@
-"""Any further object with nothing but its name in the settings: pulled, matched, healed, deleted, held against the
+"""Any further object with nothing but its name in the settings: pulled, matched, rematched, deleted, held against the
 sandbox's truth on both CRMs."""
 
 from __future__ import annotations

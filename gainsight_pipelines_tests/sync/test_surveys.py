@@ -117,7 +117,7 @@ def test_s3_nothing_ages_out_while_the_limit_delays_a_read(pulling: Pulling) -> 
     expected = in_lookback(pulling)
     pulling.content["surveys"]["response_limit"] = 20
     assert pulling.pull(NAME).is_truncated
-    pulling.clock.ahead = timedelta(days=20)  # most responses would lie before a window that begins anew
+    pulling.clock.ahead = timedelta(days=20)  # most responses would lie before a new window
     pulling.content["surveys"]["response_limit"] = 4000
     pulling.pull(NAME)
     assert expected <= stored(pulling)
@@ -330,7 +330,7 @@ def test_s8_a_day_includes_responses_without_a_modification_date(pulling: Pullin
 
 @pytest.mark.parametrize("missing", [["RespondedDate"], ["ModifiedDate"], ["RespondedDate", "ModifiedDate"]])
 def test_s3_responses_without_a_date_count_towards_the_limit(pulling: Pulling, missing: list[str]) -> None:
-    """Requirement S3: they are read once a day by themselves; cut off, the next run goes on with them."""
+    """Requirement S3: they are read once a day in a read of their own; cut off, the next run goes on with them."""
     edited = sorted(in_lookback(pulling))[:24]
     pulling.sandbox.edit(*({"object": OBJECT, "gsid": gsid, "values": dict.fromkeys(missing, None)} for gsid in edited))
     asked = ask(pulling, OBJECT, "RespondedDate", "CreatedDate")
