@@ -46,7 +46,7 @@ def run_command(
     """Runs the pulls, waits and prints the results. Returns 1 if a pull failed."""
     if bool(names) == everything:
         raise UsageError("Name the objects to run, or use --all.", "For example: gainsight-pipelines run company.")
-    with open_workspace(path, is_looking=True) as workspace:
+    with open_workspace(path) as workspace:
         wanted = chosen(workspace, names, everything=everything)
         errors = workspace.settings.errors
         say_mistakes(workspace.settings)
