@@ -136,6 +136,6 @@ def test_migrate_waits_for_a_database_that_starts(product: Product, tmp_path: Pa
             (Path(short) / socket.name).symlink_to(socket)
         _, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
-        assert "at this program's version" in err
+        assert "at the program's version" in err
         away = product.command("migrate", "--wait", "0.1", GAINSIGHT_PIPELINES_DATABASE_URL=f"host={tmp_path} dbname=x")
         assert away.status == 1 and "can't be reached" in away.err and "Traceback" not in away.err
