@@ -46,7 +46,7 @@ def test_a_message_to_each_target(product: Product) -> None:
 def test_what_is_firing(product: Product) -> None:
     done = product.command("alerts", "list")
     assert done.status == 1
-    assert "no section `alerts`" in done.err
+    assert "no section alerts, or turn it off" in done.err
     product.write_settings(product.settings() | {"alerts": {"objects": [{"object": "activities", "failed_runs": 1}]}})
     done = product.command("alerts", "list")
     assert (done.status, done.out) == (0, "Nothing is firing.\n")

@@ -71,7 +71,7 @@ def test_what_looks_works_and_a_server_of_its_own_does_not(folder: Path) -> None
         folder, "settings show", "settings history", "settings set surveys.lookback_days 7 --dry-run", "status"
     )
     assert [each[0] for each in (show, history, dry)] == [0, 0, 0]
-    assert "no earlier versions yet" in history[1] and "dry run" in dry[1]
+    assert "no earlier versions yet" in history[1] and "Dry run" in dry[1]
     assert status[0] == 1
     assert "is on a read-only file system. Name databases of your own by GAINSIGHT_PIPELINES_DATABASE_URL" in status[1]
 
