@@ -19,15 +19,15 @@ def installed(
     small_sandbox: RunningSandbox, tmp_path_factory: pytest.TempPathFactory, postgres_server: EmbeddedServer
 ) -> Iterator[Product]:
     with product_on(tmp_path_factory.mktemp("project"), postgres_server, small_sandbox) as product:
+        assert product.command("migrate").status == 0
         yield product
 
 
 @pytest.fixture
 def product(installed: Product, small_sandbox: RunningSandbox) -> Iterator[Product]:
     small_sandbox.reset()
-    if installed.query("SELECT to_regclass('api_quota')") != [(None,)]:
-        # A minute's calls of the tests before: nobody shall wait for them.
-        installed.query_and_commit("DELETE FROM api_quota")
+    # A minute's calls of the tests before: nobody shall wait for them.
+    installed.query_and_commit("DELETE FROM api_quota")
     yield installed
     small_sandbox.reset()
 
