@@ -25,6 +25,7 @@ ALLOWED: dict[tuple[str, str], str] = {
     (GLOSSARY, "*"): "lists the words",
     ("gainsight_pipelines_tests/test_words.py", "*"): "tests them",
     ("gainsight_pipelines/sandbox/gainsight.py", "lie in"): "a response of Gainsight's",
+    ("docs/validation.md", "habits"): "a part's name in the report",
     ("gainsight_pipelines_tests/gainsight/test_client.py", "lie in"): "the same",
     ("gainsight_pipelines_tests/gainsight/test_tenant_profile.py", "habits"): "a key of the report",
     ("gainsight_pipelines_tests/words.py", "lie in"): "the exceptions themselves",

@@ -28,8 +28,8 @@ NUMBER, TIME = "numeric(38,9)", "timestamp with time zone"
 
 LOCK_TIMEOUT = milliseconds(IN_THE_WAY)
 LONGEST_NAME = 63
-KEPT: LiteralString = """unreadable = coalesce(t.unreadable, '{{}}')
-                               || jsonb_build_object(%(key)s::text, t.{json} -> %(key)s),"""
+KEPT: LiteralString = """, unreadable = coalesce(t.unreadable, '{{}}')
+                               || jsonb_build_object(p.field_key, t.{json} -> p.field_key)"""
 """Keeps the original of a value that fails its cast."""
 
 MOST_COLUMNS = 1500

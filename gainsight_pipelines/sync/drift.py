@@ -222,7 +222,7 @@ def _compare(changes: Changes, mapper: Mapper, former: Basis | None) -> None:
     """Adds what it takes to update rows of a former basis to this one."""
     basis = changes.basis
     if former is None:
-        changes.rereads.append("reading everything again was requested")
+        changes.rereads.append("a full run was requested")
         return
     asked_before = {name_key(name) for name in former.fields}
     if new := [name for name in basis.fields if name_key(name) not in asked_before]:

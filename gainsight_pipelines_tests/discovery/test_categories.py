@@ -74,7 +74,7 @@ def test_a_slow_tenant_gets_smaller_samples(finding: Finding) -> None:
 def test_resample_uses_smaller_samples(finding: Finding) -> None:
     """Requirement T3."""
     finding.sandbox.switch(slow_above=100)
-    with pytest.raises(SlowAnswer, match=r"samples of 1,000, 800, 500 activities .* continues with 250"):
+    with pytest.raises(SlowAnswer, match=r"samples of 1,000, 800, 500 activities\. .* continues with 250"):
         impatient(finding)
     sample = impatient(finding, resample=True)
     assert (sample.target, sample.sampled, sample.slow, sample.smaller_target) == (100, 100, (250,), 50)

@@ -45,7 +45,8 @@ def test_every_company_matches_as_in_a_pull(small_sandbox: RunningSandbox, tmp_p
             closing(finding.connections.crm(gsid_field)) as crm,
         ):
             records = client.query("company", Query(("Gsid", field))).records
-            keys = keys_of(records, CompanyFields("Gsid", field), field, client)
+            schema = finding.catalog.fields("company").schema
+            keys = keys_of(records, CompanyFields("Gsid", field), field, client, lambda: schema)
             found = find_links(crm, gsid_field, keys)
             # Only a pull, which reads all accounts, finds a GSID with surrounding blanks.
             values = [str(one[gsid_field] or "") for one in crm.sample_accounts(200)]

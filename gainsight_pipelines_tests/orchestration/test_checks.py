@@ -75,7 +75,7 @@ def test_a_reached_response_limit_says_how_far_the_run_read(located: Located) ->
     passed, sentence = checked(located.run("survey_survey_response"))["response_limit"]
     assert not passed
     assert "limit of 7 responses" in sentence
-    assert "It came to 20" in sentence
+    assert "It read to 20" in sentence
     located.pulling.content["surveys"]["response_limit"] = 5000
     assert checked(located.run("survey_survey_response"))["response_limit"][0]
 

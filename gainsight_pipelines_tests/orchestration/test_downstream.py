@@ -99,7 +99,7 @@ def test_jsonb_keys_become_columns_on_request(pulled: Located) -> None:
 def test_a_missing_column_is_reported_with_the_existing_ones(pulled: Located) -> None:
     with pytest.raises(dg.Failure, match=r"activity has no column acount_id.*It has: .*account_id"):
         load(pulled, ACTIVITY, columns=["acount_id"])
-    with pytest.raises(dg.Failure, match="'soon' is no time"):
+    with pytest.raises(dg.Failure, match="'soon' is not a time"):
         load(pulled, ACTIVITY, since="soon")
 
 

@@ -99,7 +99,7 @@ def test_a_full_run_reads_everything_again_and_resumes_after_an_interruption(pul
     pulling.sandbox.reset()
     report = pulling.pull("company")
     assert report.written == everything
-    assert "are requested" in notes(report)
+    assert "a full run was requested" in notes(report)
     assert {row[0] for row in pulling.query("SELECT attributes ->> 'Region__gc' FROM company")} == {"Moon"}
     assert pull_full(pulling, "company").unchanged >= everything
     assert pulling.pull("company").read == 0
@@ -127,7 +127,7 @@ def test_another_usage_object_replaces_the_former(pulling: Pulling) -> None:
     usage = pulling.content["product_usage"]
     pulling.content["product_usage"] = {"enabled": True, "object": "product_usage_wide__gc"}
     report = pulling.pull("product_usage")
-    assert "takes the place of `product_usage__gc`" in notes(report)
+    assert "replaces `product_usage__gc`" in notes(report)
     live = pulling.query("SELECT DISTINCT object FROM usage_metric WHERE deleted_at IS NULL")
     assert live == [("product_usage_wide__gc",)]
     pulling.content["product_usage"] = usage
