@@ -231,11 +231,11 @@ def _leave_record(
         | {"cleaned_strings": report.cleaned, "contradicted_links": report.contradicted, "notes": report.notes},
     }
     try:
-        if connection.broken:
+        try:
+            runs.update_run(connection, report.run_id, report.object, values)
+        except psycopg.OperationalError:  # lost, perhaps before this statement and unnoticed until now
             with store.connect(f"record {report.object}") as another:
                 runs.update_run(another, report.run_id, report.object, values)
-        else:
-            runs.update_run(connection, report.run_id, report.object, values)
     except (psycopg.Error, PipelineError):
         # The database itself is gone. The current error already says so, and must not be replaced.
         logger.warning("%s: the outcome of the run could not be written to sync_run", report.object)

@@ -24,6 +24,8 @@ from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.leases import LeaseLost
 from gainsight_pipelines.store.migrate import check_version
 from gainsight_pipelines.sync import SyncReport
+from gainsight_pipelines.sync.context import PullContext
+from gainsight_pipelines.sync.run import locked
 from gainsight_pipelines_tests.pulling import Pulling, pulling_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 from gainsight_pipelines_tests.store.test_connection import full_disk, is_waiting
@@ -138,6 +140,17 @@ def test_a_connection_lost_during_a_pull(pulling: Pulling, pool: ThreadPoolExecu
     assert report.written == len(truth), "each once"
     assert last_run(pulling)[0] == "completed"
     assert [note for note in report.notes if "connection to it was lost. The run went on from its last page" in note]
+
+
+def test_a_connection_lost_after_the_last_statement_leaves_the_outcome_all_the_same(pulling: Pulling) -> None:
+    def work(context: PullContext) -> None:
+        pid = context.connection.info.backend_pid
+        pulling.query("SELECT pg_terminate_backend(%s)", (pid,))
+        wait_until(lambda: pulling.query("SELECT 1 FROM pg_stat_activity WHERE pid = %s", (pid,)) == [])
+        assert not context.connection.broken, "nobody has noticed"
+
+    run = locked(pulling.store, pulling.clock, "company", "lost", pulling.prepared("company", "lost"), work)
+    assert run.status == last_run(pulling)[0] == "completed"
 
 
 NEXT_VERSION = "UPDATE schema_version SET version_num = '9999'"
