@@ -149,7 +149,7 @@ def test_a_connection_lost_after_the_last_statement_leaves_the_outcome_all_the_s
         wait_until(lambda: pulling.query("SELECT 1 FROM pg_stat_activity WHERE pid = %s", (pid,)) == [])
         assert not context.connection.broken, "nobody has noticed"
 
-    run = locked(pulling.store, pulling.clock, "company", "lost", pulling.prepared("company", "lost"), work)
+    run = locked(pulling.store, pulling.clock, "activity", "lost", pulling.prepared("activity", "lost"), work)
     assert run.status == last_run(pulling)[0] == "completed"
 
 
