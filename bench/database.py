@@ -135,10 +135,9 @@ def sizes(connection: psycopg.Connection) -> None:
         say(f"| {name} | {size} | {f'{live:,}' if live else ''} | {f'{dead:,}' if live else ''} |")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="bench.database", description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    rows: int = parser.parse_args().rows
+@contextmanager
+def new_store() -> Iterator[tuple[Store, Path]]:
+    """An empty store in an embedded server of its own, and the server's folder."""
     # The server's keeper removes its own folder, once all is written.
     with (
         tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder,
@@ -146,37 +145,49 @@ def main() -> None:
     ):
         store = Store(server.url("gainsight"))
         migrate(store)
-        with store.connect("bench") as connection:
-            say(f"{rows:,} activities\n\n| | seconds |\n|---|---:|")
-            with timed("made"), connection.transaction():
-                for statement in FILL.split(";\n"):
-                    if statement.strip():
-                        connection.execute(statement.encode(), (rows,) if "%s" in statement else None)
-            with timed("VACUUM ANALYZE"):
-                connection.execute("VACUUM (ANALYZE) activity, account")
-            say()
-            for what, query in QUERIES.items():
-                nodes = plan_of(connection, query)
-                say(f"- {what}: {'; '.join(nodes)}")
-            say("\n| | seconds |\n|---|---:|")
-            with timed("nothing changed: the fingerprint alone"):
-                links.fingerprint(connection, FIELD)
-            with timed(f"{UNMATCHED:,} records are rematched"):
-                healed = heal(store, connection)
-            with timed(f"({healed:,} rows moved) and nothing is left to move"):
-                heal_nothing(connection)
-            say()
-            sizes(connection)
-            say()
-            for number in range(TEN):
-                load_again(connection, rows, number)
-            say("after ten loads, each of a tenth of the rows, half of them changed\n")
-            connection.execute("SELECT pg_stat_force_next_flush()")
-            sizes(connection)
-            say()
-            with timed("until autovacuum has been there"):
-                wait_for_autovacuum(connection)
-            sizes(connection)
+        yield store, Path(folder) / "pg"
+
+
+def fill(connection: psycopg.Connection, rows: int) -> None:
+    """Accounts, and that many activities."""
+    for statement in FILL.split(";\n"):
+        if statement.strip():
+            connection.execute(statement.encode(), (rows,) if "%s" in statement else None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench.database", description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    rows: int = parser.parse_args().rows
+    with new_store() as (store, _), store.connect("bench") as connection:
+        say(f"{rows:,} activities\n\n| | seconds |\n|---|---:|")
+        with timed("made"), connection.transaction():
+            fill(connection, rows)
+        with timed("VACUUM ANALYZE"):
+            connection.execute("VACUUM (ANALYZE) activity, account")
+        say()
+        for what, query in QUERIES.items():
+            nodes = plan_of(connection, query)
+            say(f"- {what}: {'; '.join(nodes)}")
+        say("\n| | seconds |\n|---|---:|")
+        with timed("nothing changed: the fingerprint alone"):
+            links.fingerprint(connection, FIELD)
+        with timed(f"{UNMATCHED:,} records are rematched"):
+            healed = heal(store, connection)
+        with timed(f"({healed:,} rows moved) and nothing is left to move"):
+            heal_nothing(connection)
+        say()
+        sizes(connection)
+        say()
+        for number in range(TEN):
+            load_again(connection, rows, number)
+        say("after ten loads, each of a tenth of the rows, half of them changed\n")
+        connection.execute("SELECT pg_stat_force_next_flush()")
+        sizes(connection)
+        say()
+        with timed("until autovacuum has been there"):
+            wait_for_autovacuum(connection)
+        sizes(connection)
 
 
 def wait_for_autovacuum(connection: psycopg.Connection) -> None:

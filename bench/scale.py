@@ -9,18 +9,13 @@ change it.
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import psycopg
 
-from bench.database import FILL, say
+from bench.database import fill, new_store, say
 from bench.measure import ServerCPU
-from gainsight_pipelines.embedded.server import embedded_server
-from gainsight_pipelines.store.connection import Store
-from gainsight_pipelines.store.migrate import migrate
 
 MONTHS = 36
 DAY = 10_000
@@ -139,17 +134,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.scale", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     rows: int = parser.parse_args().rows
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder,
-        embedded_server(Path(folder) / "pg", temporary=True) as server,
-    ):
-        store = Store(server.url("gainsight"))
-        migrate(store)
-        cpu = ServerCPU(Path(folder) / "pg")
+    with new_store() as (store, folder):
+        cpu = ServerCPU(folder)
         with store.connect("bench") as connection:
-            for statement in FILL.split(";\n"):
-                if statement.strip():
-                    connection.execute(statement.encode(), (rows,) if "%s" in statement else None)
+            fill(connection, rows)
             run(connection, SPREAD.replace("%%", "%"))
             run(connection, COPIED)
             for statement in PARTITIONED.split(";\n"):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from dagster._utils.schedules import schedule_execution_time_iterator
 
 from gainsight_pipelines.orchestration.resources import GainsightResource
 from gainsight_pipelines.orchestration.tenant import Tenant
 from gainsight_pipelines.orchestration.ticks import DagsterCadence
 from gainsight_pipelines.settings import settings_of
 from gainsight_pipelines_tests.orchestration.test_definitions import SETTINGS
+from gainsight_pipelines_tests.scheduling.ticking import assert_ticks_of_dagster
 
 CHANGES = [
     ("Australia/Lord_Howe", datetime(2026, 4, 4, 15, tzinfo=UTC)),
@@ -24,15 +24,7 @@ CHANGES = [
 @pytest.mark.parametrize(("timezone", "change"), CHANGES)
 def test_ticks_are_those_of_the_scheduler(cron: str, timezone: str, change: datetime) -> None:
     """Half an hour, as on Lord Howe, is where another iterator has other ticks."""
-    cadence, start = DagsterCadence(cron, timezone), change - timedelta(hours=5)
-    scheduler = schedule_execution_time_iterator(start.timestamp(), cron, timezone)
-    expected = [next(scheduler).astimezone(UTC) for _ in range(12)]
-    found = [cadence.next(start - timedelta(seconds=1))]
-    while len(found) < 12:
-        found.append(cadence.next(found[-1]))
-    assert found == expected
-    assert [cadence.latest(tick) for tick in expected] == expected
-    assert [cadence.latest(tick - timedelta(seconds=1)) for tick in expected[1:]] == expected[:-1]
+    assert_ticks_of_dagster(DagsterCadence(cron, timezone), cron, timezone, change)
 
 
 def test_a_tenants_definitions_use_them() -> None:

@@ -14,6 +14,7 @@ from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.scheduling.cadence import Cadence, cadence_of
 from gainsight_pipelines.settings import parse_settings
 from gainsight_pipelines.settings.validators import PLAIN_CRON
+from gainsight_pipelines_tests.scheduling.ticking import assert_ticks_of_dagster
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)  # the day before clocks go forward in Europe
 
@@ -104,15 +105,7 @@ def test_ticks_equal_those_of_dagster(cron: str, timezone: str) -> None:
 )
 def test_ticks_equal_those_of_dagster_at_clock_changes(cron: str, timezone: str, change: datetime) -> None:
     """A tick that only one of the two knows would count as missed, and run twice."""
-    cadence, start = Cadence(cron, timezone), change - timedelta(hours=5)
-    dagster = schedule_execution_time_iterator(start.timestamp(), cron, timezone)
-    expected = [next(dagster).astimezone(UTC) for _ in range(12)]
-    found = [cadence.next(start - timedelta(seconds=1))]
-    while len(found) < 12:
-        found.append(cadence.next(found[-1]))
-    assert found == expected
-    assert [cadence.latest(tick) for tick in expected] == expected
-    assert [cadence.latest(tick - timedelta(seconds=1)) for tick in expected[1:]] == expected[:-1]
+    assert_ticks_of_dagster(Cadence(cron, timezone), cron, timezone, change)
 
 
 @pytest.mark.parametrize(
