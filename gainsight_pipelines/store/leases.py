@@ -111,6 +111,16 @@ class Holder:
         """Whether it should have been renewed by now."""
         return self.left < (LENGTH - OVERDUE).total_seconds()
 
+    def is_at_work(self, before: Holder | None) -> bool:
+        """Whether the holder is known to be running: a process of this machine, or one that has renewed its lease.
+
+        Args:
+            before: the holder as seen a moment ago; None: this is the first look.
+        """
+        if before is not None and (self.token != before.token or self.left > before.left):
+            return True
+        return self.machine == this_machine() and not self.is_gone and not self.is_overdue
+
     def __str__(self) -> str:
         return f"run {self.run_id} on {self.host} since {self.taken_at:%Y-%m-%d %H:%M:%S} UTC"
 
@@ -167,16 +177,20 @@ class Lease:
 def object_lease(store: Store, name: str, run_id: str, clock: Clock = CLOCK) -> Iterator[Lease]:
     """Holds the lease of an object for the duration of the block.
 
-    Waits for an overdue lease to expire, half a minute at most. The lease of a dead process of this machine is taken at
-    once.
+    The lease of a dead process of this machine is taken at once. A holder on another machine may be dead as well: the
+    block waits until it renews its lease, ten seconds at most, or until the lease expires, half a minute at most.
 
     Raises:
         ObjectBusy: another run holds it.
     """
     with _kept(Lease(store, name, run_id, uuid.uuid4())) as lease:
+        before = None
         while (holder := _take(lease)) is not None:
-            if not holder.is_overdue:
+            if holder.is_at_work(before):
                 raise ObjectBusy(f"`{name}` is being pulled by {holder}.", "Wait for it to end.")
+            if before is None:
+                logger.info("%s: held by %s, perhaps no longer running: waiting to see.", name, holder)
+            before = holder
             clock.sleep(min(max(holder.left, 0.05), 1.0))
         with _renewed(lease):
             yield lease
