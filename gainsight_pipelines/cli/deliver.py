@@ -52,23 +52,24 @@ def _one(delivery: Delivery, table: Deliverable, *, is_full: bool, is_dry: bool)
     try:
         if is_dry:
             plan = delivery.plan(table, is_full=is_full)
-            return result | {"how": plan.how, "rows": plan.rows} | _unfit(table, plan.unfit)
+            return result | {"how": plan.how, "rows": plan.rows} | _inexact(table, plan.inexact)
         done = delivery.deliver(table, is_full=is_full, say=output.say)
     except PipelineError as error:
         output.say(str(error))
         return result | {"error": str(error)}
     output.say(f"{table.name}: {_count(done.rows)} rows sent ({HOW[done.how]})")
-    return result | {"how": done.how, "rows": done.rows, "bytes": done.bytes} | _unfit(table, done.unfit)
+    return result | {"how": done.how, "rows": done.rows, "bytes": done.bytes} | _inexact(table, done.inexact)
 
 
-def _unfit(table: Deliverable, unfit: Mapping[str, int]) -> dict[str, Any]:
-    """What is told of values that aren't delivered as they are."""
-    for column, number in unfit.items():
+def _inexact(table: Deliverable, inexact: Mapping[str, int]) -> dict[str, Any]:
+    """Warns of values that the warehouse's types can't hold."""
+    for column, number in inexact.items():
+        values = "1 value is" if number == 1 else f"{number:,} values are"
         output.say(
-            f"{table.name}.{column}: {number:,} {'value' if number == 1 else 'values'} out of what warehouses hold,"
-            " so rounded there, or empty (docs/delivery.md)"
+            f"{table.name}.{column}: {values} rounded or empty in the warehouse, and exact in _exact_values"
+            " (docs/delivery.md)"
         )
-    return {"unfit": dict(unfit)} if unfit else {}
+    return {"inexact": dict(inexact)} if inexact else {}
 
 
 def _count(rows: int | None) -> str:

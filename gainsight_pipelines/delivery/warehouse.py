@@ -7,7 +7,6 @@ warehouse's credentials in the environment: `environment.py` has what belongs th
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +26,8 @@ from dlt.sources.sql_database.arrow_helpers import row_tuples_to_arrow
 from psycopg import sql
 from sqlalchemy.dialects import postgresql
 
+from gainsight_pipelines.delivery.exact_values import EXACT_VALUES, PRECISION, SCALE, exact_values, is_inexact, sent
+from gainsight_pipelines.delivery.work_folder import work_folder
 from gainsight_pipelines.errors import PermanentError, PipelineError, SettingsError, TransientError
 from gainsight_pipelines.store.frames import columns_of
 from gainsight_pipelines.store.tenant import store_id
@@ -44,19 +45,6 @@ LAG = timedelta(minutes=5)
 
 ROWS = 1_000
 """In memory at once as Python's objects: a body of an activity can have 100,000 characters."""
-
-PRECISION, SCALE = 38, 9
-"""Of numbers that have none of their own, as dlt would have it."""
-
-MOST = f"1e{PRECISION - SCALE}::numeric"
-FIRST_TIME, LAST_TIME = "0001-01-01 00:00:00+00", "9999-12-31 23:59:59.999999+00"
-"""What times can be elsewhere. PostgreSQL knows earlier and later ones, and infinite ones."""
-
-BOUNDS = {
-    "numeric": f"abs({{0}}) < {MOST} AND {{0}} = round({{0}}, {SCALE})",
-    **dict.fromkeys(("timestamptz", "timestamp", "date"), f"{{0}} BETWEEN '{FIRST_TIME}' AND '{LAST_TIME}'"),
-}
-"""By PostgreSQL's type: what a warehouse holds as it is."""
 
 READ_AT, STORE_ID = "read_at", "store"
 """In dlt's state of a table, which is loaded with its rows: when the last read of it began, and of which store."""
@@ -78,7 +66,8 @@ class Plan:
     Attributes:
         since: rows that changed later are sent and merged; None: all rows, in place of those that are there.
         rows: how many rows that is.
-        unfit: by column, how many values the warehouse's type doesn't hold: they are rounded there, or empty.
+        kinds: the PostgreSQL type of each column.
+        inexact: by column, how many values the warehouse's type can't hold (exact_values.py); no column with none.
         read_at: when the read begins, by the database's clock.
         store_id: whose rows they are.
         is_first: nothing was delivered before.
@@ -86,7 +75,8 @@ class Plan:
 
     since: datetime | None
     rows: int
-    unfit: Mapping[str, int]
+    kinds: Mapping[str, str]
+    inexact: Mapping[str, int]
     read_at: datetime
     store_id: str
     is_first: bool
@@ -106,14 +96,14 @@ class Delivered:
         rows: that were sent, new ones or not.
         bytes: size of the files in which they travelled.
         how: `changes` or `whole`.
-        unfit: as in `Plan`.
+        inexact: as in `Plan`.
     """
 
     table: str
     rows: int
     bytes: int
     how: str
-    unfit: Mapping[str, int]
+    inexact: Mapping[str, int]
 
 
 def deliver(store: Store, table: Deliverable, target: DeliverySettings, *, is_full: bool = False) -> Delivered:
@@ -132,7 +122,7 @@ def deliver(store: Store, table: Deliverable, target: DeliverySettings, *, is_fu
     with _working(table, target) as folder:
         plan = _plan(store, table, target, folder, is_full=is_full)
         if not plan.rows and not plan.is_first and table.key:
-            return Delivered(table.name, 0, 0, plan.how, plan.unfit)
+            return Delivered(table.name, 0, 0, plan.how, plan.inexact)
         pipeline = _pipeline(table, target, folder, **_replace_strategy(target, plan))
         info = pipeline.run(
             _resource(store, table, target, plan), schema_contract=cast("TSchemaContract", target.contract)
@@ -147,7 +137,7 @@ def deliver(store: Store, table: Deliverable, target: DeliverySettings, *, is_fu
             trace.last_normalize_info.row_counts.get(table.name, 0),
             sum(job.file_size for job in jobs if job.job_file_info.table_name == table.name),
             plan.how,
-            plan.unfit,
+            plan.inexact,
         )
 
 
@@ -165,7 +155,7 @@ def plan_of(store: Store, table: Deliverable, target: DeliverySettings, *, is_fu
 @contextmanager
 def _working(table: Deliverable, target: DeliverySettings) -> Iterator[str]:
     """A folder for what dlt keeps while it works; its errors in our words."""
-    with tempfile.TemporaryDirectory(prefix="gainsight-delivery-") as folder:
+    with work_folder() as folder:
         try:
             yield folder
         except (DltException, OSError, sa.exc.SQLAlchemyError, psycopg.Error) as error:
@@ -202,11 +192,12 @@ def _plan(store: Store, table: Deliverable, target: DeliverySettings, folder: st
             )
         is_known = READ_AT in state and bool(table.key) and not is_full
         since = datetime.fromisoformat(state[READ_AT]) - LAG if is_known else None
-        count, unfit = _count(connection, table, since)
+        kinds = columns_of(connection, table.name)
+        count, inexact = _count(connection, table, kinds, since)
         if count and since is not None and not is_merged(table, target):
             since = None
-            count, unfit = _count(connection, table, since)
-    return Plan(since, count, unfit, row[0], own, is_first=READ_AT not in state)
+            count, inexact = _count(connection, table, kinds, since)
+    return Plan(since, count, kinds, inexact, row[0], own, is_first=READ_AT not in state)
 
 
 def is_merged(table: Deliverable, target: DeliverySettings) -> bool:
@@ -214,23 +205,20 @@ def is_merged(table: Deliverable, target: DeliverySettings) -> bool:
     return bool(table.key) and target.destination != FILES
 
 
-def _count(connection: psycopg.Connection, table: Deliverable, since: datetime | None) -> tuple[int, dict[str, int]]:
-    """Rows that changed since then, and what of them the types of a warehouse don't hold, by column."""
-    bounds = {name: bound for name, kind in columns_of(connection, table.name).items() if (bound := BOUNDS.get(kind))}
-    counted = [
-        sql.SQL("count({0}) FILTER (WHERE NOT ({1}))").format(
-            sql.Identifier(name), sql.SQL(bound).format(sql.Identifier(name))
-        )
-        for name, bound in bounds.items()
-    ]
+def _count(
+    connection: psycopg.Connection, table: Deliverable, kinds: Mapping[str, str], since: datetime | None
+) -> tuple[int, dict[str, int]]:
+    """Rows that changed since then, and how many of their values are sent inexactly, by column."""
+    tests = {name: test for name, kind in kinds.items() if (test := is_inexact(name, kind))}
+    counts = [sql.SQL("count(*) FILTER (WHERE {})").format(sql.SQL(test)) for test in tests.values()]
     query = sql.SQL("SELECT {} FROM {} WHERE {}").format(
-        sql.SQL(", ").join([sql.SQL("count(*)"), *counted]),
+        sql.SQL(", ").join([sql.SQL("count(*)"), *counts]),
         sql.Identifier(table.name),
         sql.SQL("changed_at > {}").format(since) if since is not None else sql.SQL("true"),
     )
     row = connection.execute(query).fetchone()
     assert row is not None
-    return row[0], {name: number for name, number in zip(bounds, row[1:], strict=True) if number}
+    return row[0], {name: number for name, number in zip(tests, row[1:], strict=True) if number}
 
 
 def _replace_strategy(target: DeliverySettings, plan: Plan) -> dict[str, str]:
@@ -250,7 +238,8 @@ def _resource(store: Store, table: Deliverable, target: DeliverySettings, plan: 
 
     def query(query: sa.Select[Any], reflected: sa.Table) -> sa.Select[Any]:
         remember()
-        shown = query.with_only_columns(*(_shown(column) for column in reflected.columns))
+        columns = (_sent(column, plan.kinds) for column in reflected.columns)
+        shown = query.with_only_columns(*columns).select_from(reflected)
         return shown if plan.since is None else shown.where(reflected.c.changed_at > plan.since)
 
     resource = sql_table(
@@ -260,7 +249,7 @@ def _resource(store: Store, table: Deliverable, target: DeliverySettings, plan: 
         backend="pyarrow",
         chunk_size=ROWS,
         reflection_level="full_with_precision",
-        table_adapter_callback=_declare_numbers,
+        table_adapter_callback=_prepare,
         query_adapter_callback=query,
         primary_key=list(table.key),
         write_disposition=_disposition(plan),
@@ -299,29 +288,29 @@ def _engine(store: Store) -> sa.Engine:
     return sa.create_engine("postgresql+psycopg://", creator=connect, poolclass=sa.NullPool)
 
 
-def _declare_numbers(table: sa.Table) -> None:
-    """Without a precision dlt takes one of its own."""
+def _prepare(table: sa.Table) -> None:
+    """Adapts the columns for a warehouse, and adds `_exact_values`.
+
+    A number without a precision would get one of dlt's. A column that is NOT NULL couldn't be added to a table that
+    has rows, so only keys are.
+    """
     for column in table.columns:
+        column.nullable = not column.primary_key
         if isinstance(column.type, sa.Numeric) and column.type.precision is None:
             column.type = sa.Numeric(PRECISION, SCALE)
+    table.append_column(sa.Column(EXACT_VALUES, postgresql.JSONB))
 
 
-def _shown(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
-    """A column as it is sent.
-
-    JSON and lists as PostgreSQL writes them, with all digits. Values that no warehouse holds rounded, or empty.
-    """
+def _sent(column: sa.Column[Any], kinds: Mapping[str, str]) -> sa.ColumnElement[Any]:
+    """A column as it is sent: JSON and lists as PostgreSQL writes them, with all digits."""
+    if column.name == EXACT_VALUES:
+        return sa.literal_column(exact_values(kinds), sa.Text).label(column.name)
     if isinstance(column.type, postgresql.ARRAY):
         return sa.cast(sa.func.to_jsonb(column), sa.Text).label(column.name)
     if isinstance(column.type, (postgresql.JSONB, postgresql.JSON)):
         return sa.cast(column, sa.Text).label(column.name)
-    if isinstance(column.type, (sa.DateTime, sa.Date)):
-        is_held = column.between(sa.literal_column(f"'{FIRST_TIME}'"), sa.literal_column(f"'{LAST_TIME}'"))
-        return sa.case((is_held, column)).label(column.name)
-    if isinstance(column.type, sa.Numeric) and column.type.scale is not None:
-        rounded = sa.func.round(column, column.type.scale, type_=column.type)
-        return sa.case((sa.func.abs(column) < sa.literal_column(MOST), rounded)).label(column.name)
-    return column
+    expression = sent(column.name, kinds.get(column.name))
+    return column if expression is None else sa.literal_column(expression, column.type).label(column.name)
 
 
 def refused(table: str, destination: str, error: BaseException) -> PipelineError:

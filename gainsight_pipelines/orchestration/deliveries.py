@@ -92,7 +92,7 @@ def _metadata(done: "Delivered", target: DeliverySettings) -> dict[str, Any]:
         "destination": target.destination,
         "dagster/table_name": f"{target.dataset}.{done.table}",
     }
-    return metadata | ({"values_unfit": dg.MetadataValue.json(dict(done.unfit))} if done.unfit else {})
+    return metadata | ({"values_inexact": dg.MetadataValue.json(dict(done.inexact))} if done.inexact else {})
 
 
 def delivery_job(tenant: Tenant) -> "UnresolvedAssetJobDefinition | None":

@@ -117,8 +117,8 @@ def test_deliver_brings_a_warehouse_up_to_date(product: Product) -> None:
     assert done.status == 0, done.err
     [found] = done.document["tables"]
     assert found.pop("bytes") > 0
-    assert found == {"table": "activity", "how": "whole", "rows": COUNT, "error": None, "unfit": {"score": 1}}
-    assert "activity.score: 1 value" in done.err
+    assert found == {"table": "activity", "how": "whole", "rows": COUNT, "error": None, "inexact": {"score": 1}}
+    assert "activity.score: 1 value is rounded or empty in the warehouse" in done.err
     with duckdb.connect(str(product.folder / "w.duckdb")) as there:
         assert there.execute("SELECT count(*) FROM cs.activity").fetchone() == (COUNT,)
     shown = product.command("status")

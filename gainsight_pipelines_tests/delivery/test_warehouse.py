@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import dlt
 import psycopg
 import pytest
+from dlt.sources.sql_database import sql_table
 
+from gainsight_pipelines.delivery.environment import dlt_environment
 from gainsight_pipelines.delivery.tables import Deliverable, deliverables
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.errors import PermanentError, PipelineError, SettingsError, UsageError
 from gainsight_pipelines.objects.columns import fits
 from gainsight_pipelines.objects.record import RECORD
-from gainsight_pipelines.settings.models import SchemaContract
+from gainsight_pipelines.settings import Secrets
+from gainsight_pipelines.settings.models import DeliverySettings, SchemaContract
 from gainsight_pipelines.store import deliveries
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.leases import Lease
+from gainsight_pipelines.store.tenant import store_id
 from gainsight_pipelines.store.views import NUMBER, TEXT, Column, Source, bring_up_to_date
 from gainsight_pipelines_tests.delivery.rows import add_activities
-from gainsight_pipelines_tests.delivery.warehouses import KINDS, Warehouse, plain, rows_of, warehouse_of
+from gainsight_pipelines_tests.delivery.warehouses import KINDS, Rows, Warehouse, plain, rows_of, warehouse_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # dlt's and its libraries' own
 
@@ -72,7 +83,7 @@ def test_the_warehouse_follows_the_table(store: Store, connection: psycopg.Conne
     add_activities(connection, 1_000)
     change(connection, 1, "score = -12345678901234567890123456789.123456789, subject = '', author = E'a\\tb\"c\\n,'")
     first = warehouse.deliver(store, "activity")
-    assert (first.rows, first.how, dict(first.unfit)) == (1_000, "whole", {})
+    assert (first.rows, first.how, dict(first.inexact)) == (1_000, "whole", {})
     assert first.bytes > 0
     assert is_same(f"{COLUMNS}, author")
     # What was written within five minutes before the last read is sent again; after a read of nothing new, nothing is.
@@ -134,6 +145,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from gainsight_pipelines.delivery.run import Delivery
+from gainsight_pipelines.delivery.environment import dlt_environment
 from gainsight_pipelines.delivery.tables import Deliverable
 from gainsight_pipelines.settings import Secrets
 from gainsight_pipelines.settings.models import DeliverySettings
@@ -205,27 +217,112 @@ def test_what_is_missing_is_said_with_what_to_do(
         deliverables(connection, ["activty"])
 
 
-def test_values_that_no_warehouse_holds_fail_nothing_and_are_counted(
+ODD = (
+    "score = 'NaN'",
+    "score = '-Infinity'",
+    "score = 1e29",
+    "score = 99999999999999999999999999999.9999999999",
+    "score = -12345678901234567890.1234567890123, duration_minutes = 1e-40",
+    "score = 99999999999999999999999999999.999999999",
+    "occurred_at = 'infinity'",
+    "occurred_at = '0044-03-15 12:00+00 BC', modified_at = '-infinity'",
+    "occurred_at = '10000-01-01 00:00+00'",
+    "occurred_at = '9999-12-31 23:59:59.999999+00', deleted_at = '0001-01-01 00:00:00+00'",
+)
+"""Each at a limit of what warehouses hold, or beyond."""
+
+
+def exact(rows: Rows) -> Rows:
+    """Rows of an id and texts, sorted; numbers as fractions, so that 1.0 equals 1."""
+
+    def value(text: str) -> Any:
+        return Fraction(text) if re.fullmatch(r"[-+]?[\d.]+(e[-+]\d+)?", text, re.IGNORECASE) else text
+
+    return sorted(((key, *(None if one is None else value(one) for one in rest)) for key, *rest in rows))
+
+
+def test_no_digit_of_a_number_and_no_time_is_lost(
     store: Store, connection: psycopg.Connection, warehouse: Warehouse
 ) -> None:
-    add_activities(connection, 8)
-    connection.execute("UPDATE activity SET score = 1, deleted_at = NULL")
-    for number, value in enumerate(
-        ("score = 'NaN'", "score = '-Infinity'", "score = 1e30", "score = 0.12345678915"), 1
-    ):
-        change(connection, number, value)
-    for number, value in enumerate(("infinity", "0044-03-15 12:00+00 BC", "10000-01-01 00:00+00"), 5):
-        change(connection, number, f"occurred_at = '{value}'")
-    change(connection, 8, "occurred_at = '9999-12-31 23:59:59.999999+00', deleted_at = '0001-01-01 00:00:00+00'")
+    columns = ("score", "duration_minutes", "occurred_at", "modified_at", "deleted_at")
+
+    def is_all_there() -> bool:
+        """In its column or, where its type can't hold it, in `_exact_values`."""
+        shown = [f"coalesce(_exact_values ->> '{name}', {name}::text)" for name in columns]
+        there = warehouse.ask(", ".join(["activity_id", *shown]), "activity")
+        here = rows_of(connection, ", ".join(["activity_id", *(f"{name}::text" for name in columns)]), "activity")
+        return exact(there) == exact(here)
+
+    add_activities(connection, len(ODD) + 5)
+    for number, assignments in enumerate(ODD, 1):
+        change(connection, number, assignments)
     done = warehouse.deliver(store, "activity")
-    assert dict(done.unfit) == {"score": 4, "occurred_at": 3}
-    found = warehouse.ask("activity_id, score::float8, occurred_at IS NULL", "activity")
-    assert sorted(found) == [
-        *((f"a000000{number}", None, False) for number in (1, 2, 3)),
-        ("a0000004", pytest.approx(0.123456789), False),
-        *((f"a000000{number}", 1, True) for number in (5, 6, 7)),
-        ("a0000008", 1, False),
+    assert dict(done.inexact) == {"score": 5, "duration_minutes": 1, "occurred_at": 3, "modified_at": 1}
+    assert is_all_there()
+    [(kept,)] = [
+        row[1:] for row in warehouse.ask("activity_id, _exact_values::text", "activity") if row[0] == "a0000005"
     ]
+    assert json.loads(kept) == {
+        "score": "-12345678901234567890.1234567890123",
+        "duration_minutes": "0.0000000000000000000000000000000000000001",
+    }
+    rounded: dict[str, Decimal] = dict(warehouse.ask("activity_id, score", "activity"))
+    assert rounded["a0000005"] == Decimal("-12345678901234567890.123456789")
+    assert [key for key in sorted(rounded) if rounded[key] is None] == [
+        "a0000001",
+        "a0000002",
+        "a0000003",
+        "a0000004",
+        "a0000010",
+        "a0000015",
+    ]
+    change(connection, 5, "score = 7, duration_minutes = NULL")
+    change(connection, 6, "score = 0.12345678915")
+    warehouse.deliver(store, "activity")
+    assert is_all_there(), "after edits"
+    texts: dict[str, str] = dict(warehouse.ask("activity_id, _exact_values::text", "activity"))
+    assert {key for key in texts if texts[key] is not None} == {
+        f"a000000{number}" for number in (1, 2, 3, 4, 6, 7, 8, 9)
+    }
+
+
+def deliver_without_exact_values(store: Store, target: DeliverySettings, folder: Path) -> None:
+    """Delivers some columns of the activities, with the cursor, as a version did that knew no `_exact_values`."""
+
+    def remember(query: Any, _: Any) -> Any:
+        with store.connect("test") as own:
+            cursor = {"read_at": datetime.now(UTC).isoformat(), "store": store_id(own)}
+        dlt.current.resource_state("activity").update(cursor)
+        return query
+
+    with dlt_environment(Secrets.read()):
+        dlt.pipeline("gainsight_pipelines_activity", destination=target.destination, dataset_name=target.dataset).run(
+            sql_table(
+                store.url.replace("postgresql:", "postgresql+psycopg:"),
+                "activity",
+                store.schema,
+                included_columns=["activity_id", "subject", "changed_at"],
+                backend="pyarrow",
+                query_adapter_callback=remember,
+                primary_key="activity_id",
+                write_disposition="replace",
+            )
+        )
+
+
+def test_a_table_of_an_older_version_gets_the_columns_that_it_lacks(
+    store: Store, connection: psycopg.Connection, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    add_fitting(connection, 5)
+    deliver_without_exact_values(store, warehouse.target, tmp_path)
+    change(connection, 2, "score = 1e40, subject = NULL")
+    how = warehouse.deliver(store, "activity").how
+    assert how == ("whole" if warehouse.target.destination == "filesystem" else "changes")
+    shown = "activity_id, _exact_values ->> 'score'"
+    assert ("a0000002", "1" + 40 * "0") in warehouse.ask(shown, "activity")
+    change(connection, 2, "score = 1")
+    warehouse.deliver(store, "activity", is_full=True)
+    assert plain(warehouse.ask(COLUMNS, "activity")) == plain(rows_of(connection, COLUMNS, "activity"))
 
 
 def test_typed_views_empty_tables_and_views_without_changes(
