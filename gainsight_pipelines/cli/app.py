@@ -281,12 +281,17 @@ def dbt_sources(
     name: Annotated[str, Parameter(help="Name of the source. The dbt package reads `gainsight`.")] = "gainsight",
     prefix: Annotated[str | None, Parameter(help="The tenant's `prefix` in Dagster, where it has one.")] = None,
     key_prefix: Annotated[str, Parameter(help="What the assets' keys begin with in your project, as in cs/raw.")] = "",
+    delivered: Annotated[
+        bool, Parameter(help="dbt reads the tables in the warehouse: the sources are the assets of their deliveries.")
+    ] = False,
     settings: SettingsPath = None,
 ) -> int:
     """Print dbt's sources.yml for the assets. dagster-dbt maps its tables to the same assets."""
     from gainsight_pipelines.cli.dbt import dbt_sources_command
 
-    return dbt_sources_command(name=name, prefix=prefix, key_prefix=key_prefix, into=into, path=settings)
+    return dbt_sources_command(
+        name=name, prefix=prefix, key_prefix=key_prefix, is_delivered=delivered, into=into, path=settings
+    )
 
 
 @app.command

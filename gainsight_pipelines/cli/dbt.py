@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gainsight_pipelines.cli import output
-from gainsight_pipelines.errors import UsageError
+from gainsight_pipelines.errors import SettingsError, UsageError
 from gainsight_pipelines.settings import load_settings, settings_path
+from gainsight_pipelines.settings.models import DeliverySettings
 
 if TYPE_CHECKING:
     from gainsight_pipelines.store.views import ViewOfObject
@@ -16,15 +17,22 @@ if TYPE_CHECKING:
 SOURCES = "gainsight_sources.yml"
 
 
-def dbt_sources_command(*, name: str, prefix: str | None, key_prefix: str, into: Path | None, path: Path | None) -> int:
+def dbt_sources_command(
+    *, name: str, prefix: str | None, key_prefix: str, into: Path | None, path: Path | None, is_delivered: bool = False
+) -> int:
     """Prints the sources, which needs no database; or writes them into a folder, beside the typed views' models.
 
     Args:
         name: of the source.
         prefix: of the tenant's definitions, where it has one of its own.
         key_prefix: what the assets' keys begin with in the user's project, with slashes between the parts.
+        is_delivered: the sources are the tables in the warehouse, downstream of their deliveries.
         into: the folder; None: print.
         path: of the settings file.
+
+    Raises:
+        SettingsError: the settings can't be read, or name no warehouse to deliver to.
+        UsageError: the prefix is no name; or a file in the folder isn't this command's own.
     """
     from gainsight_pipelines.orchestration.build import load_gainsight_asset_specs
     from gainsight_pipelines.orchestration.dbt_models import view_files
@@ -35,16 +43,22 @@ def dbt_sources_command(*, name: str, prefix: str | None, key_prefix: str, into:
     settings = load_settings(file)
     if settings.file_error is not None:
         raise settings.file_error
+    schema = settings.store.schema
+    if is_delivered:
+        target = settings.of(DeliverySettings)
+        if target is None:
+            raise SettingsError("The settings name no warehouse.", "Add a section `delivery` with a destination.")
+        schema = target.dataset
     try:
         specs = load_gainsight_asset_specs(file, prefix=prefix or DEFAULT_PREFIX)
     except ValueError as error:
         raise UsageError(f"--{error}.") from None
     specs = prefixed(specs, [part for part in key_prefix.split("/") if part])
-    sources = dbt_sources(specs, settings.store.schema, name)
+    sources = dbt_sources(specs, schema, name, is_delivered=is_delivered)
     if into is None:
         sys.stdout.write(sources)
         return 0
-    files = {SOURCES: sources, **view_files(specs, _views(path), name)}
+    files = {SOURCES: sources, **view_files(specs, _views(path), name, is_delivered=is_delivered)}
     _write(into, files)
     output.say(f"{len(files)} files are in {into}: the sources, and a staging model for each typed view.")
     return 0

@@ -19,6 +19,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "dbt-sources": (
         "dbt-sources > models/gainsight_sources.yml",
         "dbt-sources --into models/gainsight",
+        "dbt-sources --delivered --into models/gainsight",
         "dbt-sources --key-prefix cs --name raw_gainsight",
     ),
     "alerts": ("alerts list", "alerts test"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from gainsight_pipelines.orchestration.dbt_sources import as_yaml, source_table_of
+from gainsight_pipelines.orchestration.dbt_sources import as_yaml, delivered, source_table_of
 from gainsight_pipelines.store.views import ViewOfObject
 
 Columns = Mapping[str, tuple[str, str]]
@@ -64,17 +64,22 @@ def staging_properties(
     }
 
 
-def view_files(specs: Sequence[dg.AssetSpec], views: Sequence[ViewOfObject], source: str) -> dict[str, str]:
+def view_files(
+    specs: Sequence[dg.AssetSpec], views: Sequence[ViewOfObject], source: str, *, is_delivered: bool = False
+) -> dict[str, str]:
     """The staging models of typed views: file name → text.
 
     Args:
         specs: of the assets.
         views: the typed views.
         source: the name of the source.
+        is_delivered: only the delivered ones, which are source tables themselves.
     """
-    files, properties = {}, []
+    files, properties, deliveries = {}, [], delivered(specs)
     for view in views:
-        table = source_table_of(specs, view.pull, view.table)
+        if is_delivered and view.pull not in deliveries:
+            continue
+        table = view.pull if is_delivered else source_table_of(specs, view.pull, view.table)
         relation = f"{{{{ gainsight_pipelines.beside(source('{source}', '{table}'), '{view.name}') }}}}"
         columns = {name: (kind, meaning) for name, kind, meaning in view.columns}
         model = f"stg_gainsight__{view.name}"

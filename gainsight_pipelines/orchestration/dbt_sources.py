@@ -14,7 +14,7 @@ import dagster as dg
 from ruamel.yaml import YAML
 
 from gainsight_pipelines.objects.registry import DEFINITIONS
-from gainsight_pipelines.orchestration.tenant import OBJECT, OBJECT_COLUMN, TABLE
+from gainsight_pipelines.orchestration.tenant import DELIVERED, OBJECT, OBJECT_COLUMN, TABLE
 from gainsight_pipelines.store.contract import RELATIONS
 
 HEADER = """\
@@ -22,30 +22,46 @@ HEADER = """\
 # asset. Where several assets share a table, `meta.rows` says which rows are whose.
 """
 
+TYPED_VIEW = "A typed view of the store, with a column per field."
+
+RUNS = "sync_run"
+"""The table that freshness is computed from."""
+
 OF_A_TABLE = {definition.table.name: name for name, definition in DEFINITIONS.items() if definition.rows is None}
 """The only pull of a table, by table."""
 
 
-def dbt_sources(specs: Sequence[dg.AssetSpec], schema: str, name: str) -> str:
+def dbt_sources(specs: Sequence[dg.AssetSpec], schema: str, name: str, *, is_delivered: bool = False) -> str:
     """The text of a `sources.yml`.
 
     Args:
         specs: of the assets, from `load_gainsight_asset_specs`.
         schema: the schema of the tables, unless dbt's variable `gainsight_schema` overrides it.
         name: of the source.
+        is_delivered: the tables are those in the warehouse, and their assets the deliveries.
     """
     main, others = _by_table(specs)
     policies = [policy for spec in (*main.values(), *others.values()) if (policy := _policy(spec)) is not None]
     often = min(policies, key=lambda policy: policy.fail_window.to_timedelta(), default=None)
-    tables = []
-    for table in RELATIONS:
-        spec = main.get(table)
+    configs = {
         # The accounts have no pull of their own: every pull refreshes them.
-        config = None if spec is None else _config(spec, name, None if _policy(spec) else often)
-        tables.append(_table(table, table, config))
-    for source_table, spec in others.items():
-        rows = f"{spec.metadata[OBJECT_COLUMN]} = '{spec.metadata[OBJECT]}'"
-        tables.append(_table(source_table, str(spec.metadata[TABLE]), _config(spec, name), rows))
+        table: _config(spec, name, None if _policy(spec) else often)
+        for table, spec in main.items()
+    }
+    if is_delivered:
+        deliveries = delivered(specs)
+        configs = {
+            table: (configs.get(table, {}) if RUNS in deliveries else {}) | _meta(spec)
+            for table, spec in deliveries.items()
+        }
+    tables = [_table(table, table, configs.get(table)) for table in RELATIONS]
+    if is_delivered:
+        views = [view for view in configs if view not in RELATIONS]
+        tables += [{"name": view, "description": TYPED_VIEW, "config": configs[view]} for view in views]
+    else:
+        for source_table, spec in others.items():
+            rows = f"{spec.metadata[OBJECT_COLUMN]} = '{spec.metadata[OBJECT]}'"
+            tables.append(_table(source_table, str(spec.metadata[TABLE]), _config(spec, name), rows))
     source = {
         "name": name,
         "database": "{{ var('gainsight_database', target.database) }}",
@@ -53,6 +69,11 @@ def dbt_sources(specs: Sequence[dg.AssetSpec], schema: str, name: str) -> str:
         "tables": tables,
     }
     return HEADER + as_yaml({"version": 2, "sources": [source]})
+
+
+def delivered(specs: Sequence[dg.AssetSpec]) -> dict[str, dg.AssetSpec]:
+    """The deliveries, by the table or typed view that they deliver."""
+    return {str(spec.metadata[DELIVERED]): spec for spec in specs if DELIVERED in spec.metadata}
 
 
 def prefixed(specs: Sequence[dg.AssetSpec], parts: Sequence[str]) -> list[dg.AssetSpec]:
@@ -113,15 +134,19 @@ def columns_of(columns: Mapping[str, tuple[str, str]]) -> list[dict[str, str]]:
 
 def _config(spec: dg.AssetSpec, source: str, borrowed: Any = None) -> dict[str, Any]:
     """Key and freshness. `borrowed`: the policy of other assets, whose runs bring this one's rows."""
-    config: dict[str, Any] = {"meta": {"dagster": {"asset_key": list(spec.key.path)}}}
+    config = _meta(spec)
     policy = borrowed or _policy(spec)
     if policy is None:
         return config
     whose = "" if borrowed else f" and object = '{spec.key.path[-1]}'"
     config["freshness"] = {"warn_after": _hours(policy.warn_window), "error_after": _hours(policy.fail_window)}
-    runs = f"{{{{ source('{source}', 'sync_run') }}}} where status = 'completed'{whose}"
+    runs = f"{{{{ source('{source}', '{RUNS}') }}}} where status = 'completed'{whose}"
     config["loaded_at_query"] = f"select max(finished_at) from {runs}"  # noqa: S608 - of names that are ours
     return config
+
+
+def _meta(spec: dg.AssetSpec) -> dict[str, Any]:
+    return {"meta": {"dagster": {"asset_key": list(spec.key.path)}}}
 
 
 def _policy(spec: dg.AssetSpec) -> Any:

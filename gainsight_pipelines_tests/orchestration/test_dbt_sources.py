@@ -12,7 +12,7 @@ import yaml
 from dagster_dbt import DagsterDbtTranslator
 
 from gainsight_pipelines.cli.dbt import dbt_sources_command
-from gainsight_pipelines.errors import UsageError
+from gainsight_pipelines.errors import SettingsError, UsageError
 from gainsight_pipelines.objects.columns import fits
 from gainsight_pipelines.objects.company import COMPANY
 from gainsight_pipelines.objects.record import RECORD
@@ -36,7 +36,13 @@ def path(tmp_path: Path) -> Path:
 
 
 def printed(path: Path, capsys: pytest.CaptureFixture[str], **options: Any) -> dict[str, Any]:
-    given: dict[str, Any] = {"name": "raw", "prefix": None, "key_prefix": "", "into": None} | options
+    given: dict[str, Any] = {
+        "name": "raw",
+        "prefix": None,
+        "key_prefix": "",
+        "is_delivered": False,
+        "into": None,
+    } | options
     assert dbt_sources_command(**given, path=path) == 0
     (source,) = yaml.safe_load(capsys.readouterr().out)["sources"]
     assert isinstance(source, dict)
@@ -103,6 +109,25 @@ def test_keys_are_those_of_the_own_project(path: Path, capsys: pytest.CaptureFix
     assert keys_of(printed(path, capsys, prefix="acme"))["account"] == ("acme", "crm", "account")
     with pytest.raises(UsageError, match="letters, digits and _"):
         printed(path, capsys, prefix="a-b")
+
+
+def test_delivered_tables_are_source_tables_of_their_deliveries(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SettingsError, match="name no warehouse"):
+        printed(path, capsys, is_delivered=True)
+    settings = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump(settings | {"delivery": {"destination": "duckdb", "dataset": "crm_data"}}))
+    source = printed(path, capsys, is_delivered=True, key_prefix="cs")
+    assert source["schema"] == "{{ var('gainsight_schema', 'crm_data') }}"
+    delivered = ("account", "company", "activity", "usage_metric", "record", "company_attributes", "thing__gc")
+    assert keys_of(source) == {name: ("cs", "delivery", name) for name in delivered}
+    assert [table["name"] for table in source["tables"]] == [*RELATIONS, "company_attributes", "thing__gc"]
+    assert all(set(table.get("config", {})) <= {"meta"} for table in source["tables"]), "sync_run isn't there"
+    tables = ["activity", "sync_run"]
+    path.write_text(yaml.safe_dump(settings | {"delivery": {"destination": "duckdb", "tables": tables}}))
+    source = printed(path, capsys, is_delivered=True)
+    assert keys_of(source) == {name: ("delivery", name) for name in tables}
+    [fresh] = [table["name"] for table in source["tables"] if "freshness" in table.get("config", {})]
+    assert fresh == "activity"
 
 
 def test_typed_views_become_staging_models_beside_the_sources(
