@@ -49,9 +49,8 @@ def small_world() -> World:
     return world
 
 
-def renew(world: World) -> None:
-    """Puts a world that a server holds back to the small world."""
-    fresh = small_world()
+def renew(world: World, fresh: World) -> None:
+    """Puts the content of another world into one that a server holds."""
     for each in fields(World):
         setattr(world, each.name, getattr(fresh, each.name))
 

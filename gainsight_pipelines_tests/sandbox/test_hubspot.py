@@ -67,7 +67,7 @@ def running() -> Iterator[Served]:
 
 @pytest.fixture
 def sandbox(running: Served) -> Served:
-    renew(running.world)
+    renew(running.world, small_world())
     running.switches.reset()
     running.counters.reset()
     return running

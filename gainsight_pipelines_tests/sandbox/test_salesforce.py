@@ -101,7 +101,7 @@ def running(authority: trustme.CA) -> Iterator[Served]:
 def sandbox(running: Served, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Served:
     # requests prefers this to session.verify, and it may be set on the machine already.
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority_file(authority, tmp_path)))
-    renew(running.world)
+    renew(running.world, small_world())
     running.switches.reset()
     running.counters.reset()
     return running
