@@ -23,6 +23,7 @@ from gainsight_pipelines_tests.dbt.environment import dbt_program, of_postgres
 from gainsight_pipelines_tests.dbt.generated import EXAMPLE as PROJECT
 from gainsight_pipelines_tests.dbt.generated import PACKAGE
 from gainsight_pipelines_tests.page.browsing import free_port
+from gainsight_pipelines_tests.preloaded import python
 from gainsight_pipelines_tests.product import REAL_PREFIXES
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 from gainsight_pipelines_tests.waiting import wait_until
@@ -175,10 +176,10 @@ class Hosted:
 
     def dg(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs `dg` in the project's folder."""
-        program = Path(sys.executable).with_name("dg")
+        command = [python(), str(Path(sys.executable).with_name("dg")), *arguments]
         env = {name: value for name, value in self.env.items() if name != "DAGSTER_HOME"}
         return subprocess.run(
-            [program, *arguments], cwd=self.folder, env=env, capture_output=True, text=True, timeout=120, check=False
+            command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=120, check=False
         )
 
 
@@ -270,7 +271,7 @@ def _running(commands: Sequence[Sequence[str]], folder: Path, env: Mapping[str, 
     with (folder / "processes.log").open("wb") as log:
         processes = [
             subprocess.Popen(
-                [sys.executable, "-m", *command], cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [python(), "-m", *command], cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
             for command in commands
         ]

@@ -1,40 +1,74 @@
-"""`gainsight-pipelines` in processes of their own that are forked from one that has made its imports.
+"""A Python that has made its imports: `python()` is a program that is called like `python -m MODULE …`.
 
-Half of what a short command costs is its imports, and the tests run hundreds of commands. The child has the folder,
-environment, arguments and streams of a command that somebody types, runs `python -m gainsight_pipelines.cli` and ends
-as that does. What looks at start-up itself, at the command line of the process or at Python's own variables starts
-Python instead.
+Half of what a short command costs is its imports, and the tests run hundreds of commands. The program
+(preloaded_python.py) has the module run in a fork of a process that imported what such a module needs: with the
+caller's folder, environment, arguments and open files, and until the caller ends. The process is in a session of its
+own, below another parent. Modules that nobody prepares for start Python, and so does `-c`, except where a process of
+Dagster's starts the next. What looks at start-up itself, at the processes below a command or at Python's own variables
+starts Python instead.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import json
+import fcntl
+import gc
+import importlib
+import marshal
+import multiprocessing
 import os
 import runpy
+import select
+import shlex
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 COMMANDS = "gainsight_pipelines.cli"
-IMPORTED = (
-    "gainsight_pipelines.cli.app",
-    "gainsight_pipelines.cli.commands",
-    "gainsight_pipelines.cli.status",
-    "gainsight_pipelines.cli.validate",
-    "gainsight_pipelines.cli.settings_file",
-    "rich.table",
-)
-"""Nothing here reads the environment, opens a file or starts a thread."""
 
-ROOT = Path(__file__).parents[1]
-STREAMS = ("stdin", "stdout", "stderr")
+IMPORTED = {
+    "commands": (
+        "gainsight_pipelines.cli.app",
+        "gainsight_pipelines.cli.commands",
+        "gainsight_pipelines.cli.status",
+        "gainsight_pipelines.cli.validate",
+        "gainsight_pipelines.cli.settings_file",
+        "rich.table",
+    ),
+    "sandbox": (
+        "gainsight_pipelines.sandbox.server",
+        "gainsight_pipelines.sandbox.tenant_report",
+        "uvicorn.loops.asyncio",
+        "uvicorn.protocols.http.h11_impl",
+    ),
+    "dagster": (
+        "dagster_dbt",
+        "dagster_dg_cli.cli",
+        "dagster_postgres",
+        "dagster_webserver.cli",
+        "dagster._cli.api",
+        "dagster._daemon.cli",
+        "gainsight_pipelines.orchestration.build",
+        "gainsight_pipelines.orchestration.component",
+        "gainsight_pipelines.orchestration.run_object",
+        "gainsight_pipelines.sync.clients",
+        "hubspot",
+        "simple_salesforce",
+        "sqlalchemy.dialects.postgresql.psycopg2",
+    ),
+}
+"""What each kind of process imports. Nothing here reads the environment, opens a file or starts a thread."""
+
+LAUNCHER = Path(__file__).with_name("preloaded_python.py")
+HIGH = 512
+"""A number that no file of a command has."""
 
 
 def run_command(
@@ -45,96 +79,181 @@ def run_command(
     Raises:
         subprocess.TimeoutExpired: it took longer than `seconds`; it has been killed.
     """
-    with tempfile.TemporaryDirectory() as streams:
-        paths = {name: Path(streams) / name for name in STREAMS}
-        paths["stdin"].write_text(stdin, "utf-8")
-        request = {"arguments": list(arguments), "folder": str(folder), "env": dict(env)}
-        status = _server.run(request | {name: str(path) for name, path in paths.items()}, seconds)
-        out, err = (paths[name].read_text("utf-8") for name in STREAMS[1:])
-        return subprocess.CompletedProcess([COMMANDS, *arguments], status, out, err)
+    return subprocess.run(
+        [python(), "-m", COMMANDS, *arguments], cwd=folder, env=dict(env), input=stdin, capture_output=True, text=True,
+        timeout=seconds, check=False,
+    )  # fmt: skip
 
 
-class _Server:
-    """The process with the imports, begun with the first command and over with this one."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[str] | None = None
-        self._lock = threading.Lock()
-        self.used = 0.0
-
-    def run(self, request: Mapping[str, object], seconds: float) -> int:
-        """Exit status of the command."""
-        with self._lock:
-            process = self._process = self._process or self._started()
-            assert process.stdin is not None and process.stdout is not None
-            process.stdin.write(json.dumps(request) + "\n")
-            process.stdin.flush()
-            overdue = threading.Timer(seconds, os.killpg, (process.pid, signal.SIGKILL))
-            overdue.start()
-            answer = process.stdout.readline()
-            overdue.cancel()
-            if not answer:
-                process.wait()
-                self._process = None
-                raise subprocess.TimeoutExpired([COMMANDS, str(request["arguments"])], seconds)
-            status, used = answer.split()
-            self.used += float(used)
-            return int(status)
-
-    def end(self) -> None:
-        """Waits for the end of the process."""
-        if self._process is not None:
-            self._process.communicate()
-
-    @staticmethod
-    def _started() -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", __name__],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-
-_server = _Server()
-atexit.register(_server.end)
+def python() -> str:
+    """The path of the program."""
+    global _started  # noqa: PLW0603 - one for this process
+    with _lock:
+        _started = _started or _Started()
+        return str(_started.program)
 
 
 def cpu_seconds() -> float:
-    """What the commands of this process have used; they are no children of it."""
-    return _server.used
+    """What its processes have used that are over; they are no children of this process."""
+    return _started.used() if _started else 0.0
 
 
-def serve() -> None:
-    """Forks a command for each request on stdin, one after the other."""
-    for name in IMPORTED:
-        __import__(name)
-    for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            become(json.loads(line))
-        _, status, usage = os.wait4(child, 0)
-        used = usage.ru_utime + usage.ru_stime
-        print(os.waitstatus_to_exitcode(status), used, flush=True)  # noqa: T201 - the answer
+class _Started:
+    """The process that the others are forked from, begun with the first use and over with this one."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        folder = Path(self._folder.name)
+        self._ledger = folder / "used"
+        self._ledger.touch()
+        self.program = folder / "python"
+        start = shlex.join([sys.executable, "-I", "-S", str(LAUNCHER), str(folder)])
+        self.program.write_text(f'#!/bin/sh\nexec {start} "$@"\n')
+        self.program.chmod(0o700)
+        (folder / "gainsight-pipelines").symlink_to(Path(sys.executable).with_name("gainsight-pipelines"))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(folder)],
+            cwd=Path(__file__).parents[1],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self._process.stdout is not None
+        self._process.stdout.readline()  # it listens
+        atexit.register(self._end)
+
+    def used(self) -> float:
+        return sum(map(float, self._ledger.read_text().split()))
+
+    def _end(self) -> None:
+        self._process.communicate()
+        self._folder.cleanup()
 
 
-def become(request: Mapping[str, object]) -> NoReturn:
-    """Is that command from here on."""
-    os.environ.clear()
-    os.environ.update(request["env"])  # type: ignore[call-overload]
-    os.chdir(str(request["folder"]))
-    for at, name in enumerate(STREAMS):
-        opened = os.open(str(request[name]), os.O_RDONLY if at == 0 else os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.dup2(opened, at)
-        os.close(opened)
-        setattr(sys, name, open(at, "r" if at == 0 else "w", encoding="utf-8", closefd=False))  # noqa: SIM115
-    sys.argv = [COMMANDS, *request["arguments"]]  # type: ignore[misc]
-    runpy.run_module(COMMANDS, run_name="__main__", alter_sys=True)
+_started: _Started | None = None
+_lock = threading.Lock()
+
+
+def oversee(folder: Path) -> None:
+    """Listens for each kind of process, and makes the one with its imports when the first is asked for."""
+    listening = {kind: socket.socket(socket.AF_UNIX) for kind in IMPORTED}
+    for kind, listener in listening.items():
+        listener.bind(str(folder / kind))
+        listener.listen(64)
+    print(flush=True)  # noqa: T201 - the answer
+    while (asked := _next_of([0, *listening.values()])) != 0:
+        kind = next(each for each, listener in listening.items() if listener is asked)
+        listener = listening.pop(kind)
+        if os.fork() == 0:
+            for other in listening.values():
+                other.close()
+            serve(kind, listener, folder)
+            return
+        listener.close()
+
+
+def serve(kind: str, listener: socket.socket, folder: Path) -> None:
+    """Makes the imports and forks a process for each request, until the tests are over."""
+    for name in IMPORTED[kind]:
+        importlib.import_module(name)
+    if threading.active_count() > 1:
+        raise RuntimeError(f"A fork has no threads, and the imports of {kind} started some.")
+    gc.freeze()  # a collection would write to the memory that all of them share
+    while _next_of([0, listener]) != 0:
+        _reap()
+        connection, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            answer(connection, folder)
+        connection.close()
+
+
+def _next_of(sources: Sequence[int | socket.socket]) -> int | socket.socket:
+    """The first one that has something to read; standard input (0), which is given first, once it is closed."""
+    found: int | socket.socket = select.select(sources, [], [])[0][0]
+    return found
+
+
+def _reap() -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def answer(connection: socket.socket, folder: Path) -> NoReturn:
+    """Runs what is asked for, passes on the caller's signals, and answers with the exit status."""
+    request, files = _received(connection)
+    child = os.fork()
+    if child == 0:
+        connection.close()
+        become(request, files)
+    for file in files:
+        os.close(file)
+    ended = os.pidfd_open(child)
+    while (asked := _next_of([0, ended, connection])) != ended:
+        number = b"" if asked == 0 else connection.recv(1)
+        os.kill(child, number[0] if number else signal.SIGKILL)
+        if not number:  # the caller is gone, or the tests are over
+            break
+    _, status, usage = os.wait4(child, 0)
+    with (folder / "used").open("a") as ledger:
+        ledger.write(f"{usage.ru_utime + usage.ru_stime:.3f}\n")
+    with contextlib.suppress(BrokenPipeError):  # the caller was killed
+        connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+    os._exit(0)
+
+
+def _received(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """A request, and the files that came with it."""
+    start, files, *_ = socket.recv_fds(connection, 4, 250)
+    size = int.from_bytes(start, "little")
+    with connection.makefile("rb") as stream:
+        return marshal.loads(stream.read(size)), files
+
+
+def become(request: Mapping[str, Any], files: Sequence[int]) -> NoReturn:
+    """Is that process from here on."""
+    os.setsid()
+    program, words = os.fsdecode(request["program"]), [os.fsdecode(each) for each in request["arguments"]]
+    os.environb.clear()
+    os.environb.update(request["env"])
+    os.chdir(request["folder"])
+    _open(dict(zip(request["files"], files, strict=True)))
+    multiprocessing.set_executable(program)
+    sys.executable = program
+    search = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+    if words[0] == "-m":
+        sys.path[:1], sys.argv = [os.getcwd(), *search], words[1:]  # noqa: PTH109 - as Python does
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+    elif words[0] == "-c":
+        sys.path[:1], sys.argv = ["", *search], ["-c", *words[2:]]
+        exec(compile(words[1], "<string>", "exec"), sys.modules["__main__"].__dict__)
+    else:
+        sys.path[:1], sys.argv = [str(Path(words[0]).parent), *search], words
+        runpy.run_path(words[0], run_name="__main__")
     sys.exit(0)
 
 
+def _open(files: Mapping[int, int]) -> None:
+    """Gives files the numbers that they have at the caller, and opens the streams."""
+    apart = {number: _moved(file) for number, file in files.items()}
+    for number, file in apart.items():
+        os.dup2(file, number)
+        os.close(file)
+    for at, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = open(  # noqa: SIM115 - open as long as the process is
+            at, "r" if at == 0 else "w", -1 if at < 2 else 1, "utf-8", "backslashreplace" if at == 2 else None,
+            closefd=False,
+        )  # fmt: skip
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+
+
+def _moved(file: int) -> int:
+    moved = fcntl.fcntl(file, fcntl.F_DUPFD, HIGH)
+    os.close(file)
+    return moved
+
+
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        serve()
+    oversee(Path(sys.argv[1]))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import requests
+
+from gainsight_pipelines_tests.preloaded import python
 
 START_SECONDS = 30.0
 SECRET_NAMES = ("GAINSIGHT_API_KEY", "GAINSIGHT_CLIENT_SECRET", "SALESFORCE_CLIENT_SECRET", "HUBSPOT_ACCESS_TOKEN")
@@ -119,10 +119,9 @@ def start_sandbox(folder: Path, **options: Any) -> RunningSandbox:
     """
     arguments = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))]
     process = subprocess.Popen(
-        [sys.executable, "-m", "gainsight_pipelines.sandbox", "--folder", str(folder), *arguments],
+        [python(), "-m", "gainsight_pipelines.sandbox", "--folder", str(folder), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     started = time.monotonic()
     assert process.stdout is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import stat
 import subprocess
@@ -400,16 +399,12 @@ def test_a_second_start_makes_the_same_world_at_the_same_ports(tmp_path: Path) -
 
 def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     """The parent is killed, so nobody can tell the sandbox to stop."""
+    command = [sys.executable, "-m", "gainsight_pipelines.sandbox", "--folder", str(tmp_path)]
     code = (
-        "import sys, time; from pathlib import Path; "
-        "from gainsight_pipelines_tests.sandbox_process import start_sandbox; "
-        "s = start_sandbox(Path(sys.argv[1]), activities=60, accounts=40); "
-        "print(s.process.pid, flush=True); time.sleep(60)"
+        f"import subprocess, time; s = subprocess.Popen({command}, stdout=subprocess.PIPE); "
+        "s.stdout.readline(); print(s.pid, flush=True); time.sleep(60)"
     )
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, env=environment, text=True
-    ) as parent:
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         parent.send_signal(signal.SIGKILL)

@@ -1,0 +1,74 @@
+"""The program that `preloaded.python()` names: its first argument is that one's folder, the others are Python's.
+
+Has to be quick itself, so it makes as few imports as it can do with and starts without Python's site-packages.
+"""
+
+import _signal
+import _socket
+import array
+import marshal
+import os
+import sys
+
+KINDS = {
+    "gainsight_pipelines.cli": "commands",
+    "gainsight_pipelines.sandbox": "sandbox",
+    "gainsight_pipelines.orchestration.dead_runs": "dagster",
+    "gainsight_pipelines.orchestration.purge": "dagster",
+    "gainsight_pipelines.orchestration.run_object": "dagster",
+    "dagster": "dagster",
+    "dagster._daemon": "dagster",
+    "dagster_webserver": "dagster",
+}
+SPAWNED = "from multiprocessing.spawn import spawn_main;"
+"""How a process of Dagster's begins that another one starts."""
+
+
+def main(folder, *arguments):
+    """Has a prepared process run this, or runs Python."""
+    kind = _kind_of(arguments)
+    if kind is None:
+        os.execv(sys.executable, [sys.executable, *arguments])
+    connection = _socket.socket(_socket.AF_UNIX)
+    connection.connect(f"{folder}/{kind}")
+    files = [file for file in map(int, os.listdir("/proc/self/fd")) if _is_inherited(file)]
+    request = marshal.dumps(
+        {
+            "program": os.fsencode(f"{folder}/python"),
+            "arguments": [os.fsencode(each) for each in arguments],
+            "folder": os.getcwdb(),
+            "env": dict(os.environb),
+            "files": files,
+        }
+    )
+    numbers = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", files))]
+    connection.sendmsg([len(request).to_bytes(4, "little")], numbers)
+    connection.sendall(request)
+    for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
+        if _signal.getsignal(number) != _signal.SIG_IGN:
+            _signal.signal(number, lambda number, _frame: connection.send(bytes([number])))
+    status = connection.recv(16)
+    if not status:
+        sys.exit("The process that runs this is gone.")
+    if int(status) < 0:
+        _signal.signal(-int(status), _signal.SIG_DFL)
+        os.kill(os.getpid(), -int(status))
+    os._exit(int(status))
+
+
+def _kind_of(arguments):
+    """The kind of process that is prepared for this; None: none is."""
+    if arguments[:1] == ("-m",):
+        return KINDS.get(arguments[1])
+    is_dagsters = arguments[:1] == ("-c",) and arguments[1].startswith(SPAWNED)
+    return "dagster" if is_dagsters or (arguments and arguments[0].endswith("/dg")) else None
+
+
+def _is_inherited(file):
+    try:
+        return os.get_inheritable(file)
+    except OSError:  # that of the list
+        return False
+
+
+main(*sys.argv[1:])
