@@ -3,3 +3,8 @@
 `server` simulates Gainsight, `data` generates its records, `contenders/` holds the programs to measure (each in its own
 process), `measure` measures such a process, and `report` writes docs/benchmarks.md. Run it with `make bench`.
 """
+
+import os
+
+# An installed package has its bytecode, so what is measured has it as well.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -85,8 +85,8 @@ class GainsightPull:
             assert prepared is not None
             # With the run's own settings: those of the load may have been invalid or different.
             table, gainsight_object = prepared.pull.table, prepared.pull.gainsight_object
-            metadata = materialization_metadata(report, database, table, gainsight_object)
-            with database.connect(f"version {self.name}") as connection:
+            with database.connect(f"metadata {self.name}") as connection:
+                metadata = materialization_metadata(report, database, connection, table, gainsight_object)
                 version = f"{store_id(connection)} {version_of(connection, self.name) or 0}"
                 accounts = f"{store_id(connection)} {version_of(connection, ACCOUNT) or 0}"
         except (ObjectBusy, NotEnabled) as error:

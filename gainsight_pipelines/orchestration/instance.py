@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -14,6 +14,9 @@ from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.settings.files import write_whole
 from gainsight_pipelines.store import waits
 from gainsight_pipelines.store.connection import open_connection, translated_errors
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 HOME_VARIABLE = "DAGSTER_HOME"
 STORAGE_VARIABLE = "DAGSTER_POSTGRES_URL"
@@ -25,6 +28,9 @@ REPOSITORY_TAG = {".dagster/repository": f"__repository__@{LOCATION}"}
 
 LOCK = 7_104_202
 CONFIGURATION = Path(__file__).with_name("dagster.yaml")
+HELD_SECONDS = 60
+"""Age at which a held connection is replaced: no firewall between us and the database has dropped it by then."""
+
 ENVIRONMENT_STORAGE = {
     "custom": {"module": "gainsight_pipelines.orchestration.storage", "class": "EnvironmentStorage", "config": {}}
 }
@@ -82,6 +88,8 @@ def check_home(folder: Path) -> str | None:
         )
     found = folder / "dagster.yaml"
     try:
+        if found.read_bytes() == CONFIGURATION.read_bytes():
+            return None
         theirs, ours = _read(found), _read(CONFIGURATION)
         different = [name for name in NEEDED if not _keeps(theirs, ours, name)]
         what = f"has a dagster.yaml that isn't this project's in {', '.join(different)}" if different else None
@@ -143,3 +151,37 @@ def create_storage(environ: Mapping[str, str]) -> None:
             from dagster_postgres import DagsterPostgresStorage
 
             DagsterPostgresStorage(storage_url(url))
+
+
+@contextmanager
+def held_connection(instance: dg.DagsterInstance) -> Iterator[None]:
+    """Holds a connection to Dagster's storage, where that is in PostgreSQL, for the duration of the block.
+
+    Otherwise Dagster connects for each of the hundred statements of a run, which takes longer than the statements. A
+    connection that the database has closed meanwhile is replaced before it is used.
+    """
+    from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
+    from dagster_postgres.utils import create_pg_engine
+
+    events = instance.event_log_storage
+    if not isinstance(events, PostgresEventLogStorage):
+        yield
+        return
+    engine = create_pg_engine(
+        events.postgres_url,
+        events._token_provider,  # noqa: SLF001 - no public name, nor for the engines
+        isolation_level="AUTOCOMMIT",
+        pool_size=1,
+        pool_pre_ping=True,
+        pool_recycle=HELD_SECONDS,
+    )
+    for part in (events, instance.run_storage, instance.schedule_storage):
+        if (
+            isinstance(part, (PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage))
+            and part.postgres_url == events.postgres_url
+        ):
+            part._engine = engine  # noqa: SLF001
+    try:
+        yield
+    finally:
+        engine.dispose()

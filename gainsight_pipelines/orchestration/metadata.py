@@ -7,6 +7,8 @@ import dagster as dg
 from gainsight_pipelines.store.contract import LINKS_TO_ACCOUNT, RELATIONS, SCHEMA
 
 if TYPE_CHECKING:
+    import psycopg
+
     from gainsight_pipelines.settings import Settings
     from gainsight_pipelines.store.connection import Store
     from gainsight_pipelines.store.tables import Table
@@ -35,17 +37,16 @@ def column_lineage(table: str, account: dg.AssetKey) -> dict[str, Any]:
 
 
 def materialization_metadata(
-    report: "SyncReport", store: "Store", table: "Table", gainsight_object: str
+    report: "SyncReport", store: "Store", connection: "psycopg.Connection", table: "Table", gainsight_object: str
 ) -> dict[str, Any]:
     """The metadata of one pull's materialization."""
     from gainsight_pipelines.store.samples import sample_rows, unmatched_totals
     from gainsight_pipelines.store.views import typed_columns
 
     view = report.details.get("view", {}).get("view")
-    with store.connect(f"metadata {report.object}") as connection:
-        totals = unmatched_totals(connection, gainsight_object)
-        typed = typed_columns(connection, view) if view else ()
-        rows = sample_rows(connection, table, gainsight_object)
+    totals = unmatched_totals(connection, gainsight_object)
+    typed = typed_columns(connection, view) if view else ()
+    rows = sample_rows(connection, table, gainsight_object)
     calls = sum(report.calls.values()) - report.calls.get("crm", 0)
     metadata: dict[str, Any] = {
         "rows_read": report.read,

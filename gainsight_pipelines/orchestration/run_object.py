@@ -31,7 +31,7 @@ import dagster as dg
 from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import PipelineError
 from gainsight_pipelines.orchestration.dead_runs import end_dead_runs
-from gainsight_pipelines.orchestration.instance import REPOSITORY_TAG
+from gainsight_pipelines.orchestration.instance import REPOSITORY_TAG, held_connection
 from gainsight_pipelines.orchestration.names import Names
 from gainsight_pipelines.orchestration.resources import GainsightResource
 from gainsight_pipelines.orchestration.run_files import exit_of, log_of
@@ -61,7 +61,7 @@ def pull(name: str, run_id: str, flags: Sequence[str] = ()) -> int:
     job = defs.resolve_job_def(Names().job(name))
     said = {FLAGS[flag]: True for flag in flags}
     config = {"ops": {f"gainsight__{name}": {"config": said}}} if said else None
-    with dg.DagsterInstance.get() as instance:
+    with dg.DagsterInstance.get() as instance, held_connection(instance):
         gc.freeze()  # exempts the imported objects from garbage collection, even at exit
         gc.enable()
         _end_dead_runs(instance)

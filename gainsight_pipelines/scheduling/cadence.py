@@ -19,6 +19,9 @@ LOOKED_FROM = datetime(2021, 1, 1)  # noqa: DTZ001 - a Friday on the wall clock:
 LOOKED_FOR, LEAST_TICKS, MOST_TICKS = timedelta(days=400), 10, 1500
 """The search for the longest interval: its length, and the number of ticks it covers."""
 
+LOOKED_FOR_ALIKE = timedelta(days=2)
+"""Its length if all days are alike."""
+
 AMBIGUOUS = timedelta(hours=2)
 """Clocks never change by more."""
 
@@ -67,12 +70,14 @@ class Cadence:
 def _longest_interval(cron: str) -> timedelta:
     from cronsim import CronSim
 
+    are_days_alike = cron.split()[2:] == ["*", "*", "*"]
+    length = LOOKED_FOR_ALIKE if are_days_alike else LOOKED_FOR
     longest, last, count = timedelta(0), None, 0
     for tick in CronSim(cron, LOOKED_FROM):
         if last is not None:
             longest = max(longest, tick - last)
         last, count = tick, count + 1
-        if count > MOST_TICKS or (count > LEAST_TICKS and tick - LOOKED_FROM > LOOKED_FOR):
+        if count > MOST_TICKS or (count > LEAST_TICKS and tick - LOOKED_FROM > length):
             break
     return longest
 

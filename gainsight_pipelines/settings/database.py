@@ -8,7 +8,7 @@ from gainsight_pipelines.errors import SettingsError, variables_named
 from gainsight_pipelines.settings.loading import Settings
 from gainsight_pipelines.settings.secrets import Secrets
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
-from gainsight_pipelines.store.migrate import check_version, migrate
+from gainsight_pipelines.store.migrate import check_version, is_current, migrate
 from gainsight_pipelines.store.pooling import check_pooling
 from gainsight_pipelines.store.waits import LONGEST, OF_LOOKING
 
@@ -42,7 +42,10 @@ def open_store(settings: Settings, secrets: Secrets, *, is_looking: bool = False
     longest_wait = OF_LOOKING if is_looking else LONGEST
     store = Store(url, variable, settings.store.schema, longest_wait=longest_wait, renewed_url=renewed_url)
     with variables_named(secrets.prefix):
-        check_pooling(store)
+        with store.connect("opening") as connection:
+            check_pooling(store, connection)
+            if is_current(connection, store.schema):
+                return store
         if is_looking or secrets.get(MIGRATE_VARIABLE) == "never":
             check_version(store)
         else:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -73,8 +74,11 @@ def parse(text: str) -> Document:
     return document
 
 
+@lru_cache(maxsize=2)
 def compose(text: str) -> Node | None:
-    """The nodes of one YAML document, with their lines; None for an empty one.
+    """The nodes of one YAML document, with their lines; None for an empty one. Nobody may change them.
+
+    Remembered, as a run reads the same settings several times, and this is what that costs.
 
     Raises:
         DocumentError: not YAML, several documents, or too deep.

@@ -49,7 +49,7 @@ def migrate(store: Store) -> None:
         PermanentError: the database is of a newer version, or the role may not change the schema.
     """
     with store.connect("migrate") as connection:
-        if _is_current(connection, store.schema):
+        if is_current(connection, store.schema):
             return
     upgrade(store)
 
@@ -62,7 +62,7 @@ def check_version(store: Store) -> None:
         PermanentError: it is at a later one, or may not be used.
     """
     with store.connect("version") as connection:
-        if _is_current(connection, store.schema):
+        if is_current(connection, store.schema):
             return
         version = database_version(connection)
     what = "has no tables of this program yet" if version is None else f"is at version {version}"
@@ -84,13 +84,18 @@ def beside_migrations(store: Store) -> Iterator[None]:
     except (psycopg.ProgrammingError, psycopg.IntegrityError) as error:
         try:
             with store.connect("version") as connection:
-                _is_current(connection, store.schema)
+                is_current(connection, store.schema)
         except PermanentError as newer:
             raise newer from error
         raise
 
 
-def _is_current(connection: psycopg.Connection, schema: str) -> bool:
+def is_current(connection: psycopg.Connection, schema: str) -> bool:
+    """Whether the store is at this program's version.
+
+    Raises:
+        PermanentError: it is at a later one, or may not be used.
+    """
     _check_usage(connection, schema)
     version, head = database_version(connection), head_version()
     if version is not None and version > head:

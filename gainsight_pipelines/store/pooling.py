@@ -15,8 +15,8 @@ LOOKS = 3
 PID = sql.SQL("SELECT pg_backend_pid()")
 
 
-def check_pooling(store: Store) -> None:
-    """Checks that a connection keeps its server process.
+def check_pooling(store: Store, first: psycopg.Connection) -> None:
+    """Checks that this connection to the store keeps its server process.
 
     Without a pooler, the process is the one announced when connecting, and no further check is needed.
 
@@ -24,16 +24,15 @@ def check_pooling(store: Store) -> None:
         PermanentError: the pooler pools transactions or statements.
         TransientError: it has no second connection.
     """
-    with store.connect("pooling") as first:
-        kept = ask(first, PID, variable=store.variable)
-        if kept == str(first.info.backend_pid):
-            return
-        with store.connect("pooling") as second:
-            if not all(_keeps(kept, first, second, store.variable) for _ in range(LOOKS)):
-                raise PermanentError(
-                    "The pooler in front of the database pools transactions, and a pull needs a session.",
-                    f"Set pool_mode to session for it, or point {store.variable} at PostgreSQL directly.",
-                )
+    kept = ask(first, PID, variable=store.variable)
+    if kept == str(first.info.backend_pid):
+        return
+    with store.connect("pooling") as second:
+        if not all(_keeps(kept, first, second, store.variable) for _ in range(LOOKS)):
+            raise PermanentError(
+                "The pooler in front of the database pools transactions, and a pull needs a session.",
+                f"Set pool_mode to session for it, or point {store.variable} at PostgreSQL directly.",
+            )
 
 
 def _keeps(process: str, first: psycopg.Connection, second: psycopg.Connection, variable: str) -> bool:

@@ -11,11 +11,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import dagster as dg
 import psycopg
 import pytest
 import yaml
+from dagster._core.instance.ref import InstanceRef
 
 from gainsight_pipelines.embedded.server import EmbeddedServer
+from gainsight_pipelines.orchestration.instance import (
+    STORAGE_VARIABLE,
+    create_storage,
+    held_connection,
+    prepare_home,
+    storage_url,
+)
 from gainsight_pipelines_tests.databases import dagster_database
 from gainsight_pipelines_tests.hosting import LONGEST_START, Hosted
 from gainsight_pipelines_tests.page.browsing import free_port
@@ -110,3 +119,35 @@ def test_with_a_url_the_storage_uses_it_without_showing_it(postgres_server: Embe
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("0 ")
     assert database not in done.stdout
+
+
+SESSIONS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+
+
+def test_a_run_holds_one_connection_and_replaces_a_lost_one(
+    postgres_server: EmbeddedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        dagster_database(postgres_server) as database,
+        psycopg.connect(postgres_server.url(database), autocommit=True) as another,
+    ):
+        monkeypatch.setenv(STORAGE_VARIABLE, storage_url(postgres_server.url(database)))
+        create_storage(os.environ)
+
+        def sessions() -> list[int]:
+            return [pid for (pid,) in another.execute(SESSIONS)]
+
+        home = InstanceRef.from_dir(str(prepare_home(tmp_path / "dagster")))
+        with dg.DagsterInstance.from_ref(home) as instance, held_connection(instance):
+            wait_until(lambda: not sessions())  # those of the instance's start
+            before = []
+            for _ in range(3):
+                assert instance.get_runs_count() == 0 and not instance.all_asset_keys()
+                instance.all_instigator_state()
+                before.append(sessions())
+            assert before == [before[0]] * 3 and len(before[0]) == 1
+            another.execute("SELECT pg_terminate_backend(%s)", before[0])
+            wait_until(lambda: not sessions())
+            assert instance.get_runs_count() == 0 and not instance.all_asset_keys()
+            assert len(sessions()) == 1
+        wait_until(lambda: not sessions())

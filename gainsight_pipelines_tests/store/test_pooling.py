@@ -71,11 +71,16 @@ def pooled(url: str, mode: str, size: int = 20, **more: str) -> Iterator[str]:
             process.wait()
 
 
+def check(store: Store) -> None:
+    with store.connect("pooling") as connection:
+        check_pooling(store, connection)
+
+
 def test_pulls_work_behind_a_session_pooler(pulling: Pulling) -> None:
     direct = pulling.store
     with pooled(direct.url, "session", size=4) as url:
         pulling.store = Store(url)
-        check_pooling(pulling.store)
+        check(pulling.store)
         with ThreadPoolExecutor(2) as pool:
             reports = list(pool.map(pulling.pull, ["company", "activity"]))
         assert [report.status for report in reports] == ["completed", "completed"]
@@ -112,12 +117,12 @@ def test_more_pulls_than_the_pool_holds_end_soon_and_say_why(pulling: Pulling, m
 @pytest.mark.parametrize("mode", ["transaction", "statement"])
 def test_a_transaction_pooler_is_refused(store: Store, mode: str) -> None:
     with pooled(store.url, mode) as url, pytest.raises(PermanentError, match="pools transactions") as refused:
-        check_pooling(Store(url))
+        check(Store(url))
     assert "pool_mode" in refused.value.todo
 
 
 def test_without_a_pooler_no_further_check_is_made(store: Store) -> None:
-    check_pooling(store)
+    check(store)
 
 
 def test_an_exhausted_pool_is_waited_for_and_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
