@@ -1,4 +1,4 @@
-"""`deliver`: tables into the warehouse that the settings name."""
+"""`deliver`: copies tables to the warehouse in the settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HOW = {"changes": "changes, merged", "whole": "all rows"}
 
 
 def deliver_command(names: Sequence[str], *, is_full: bool, is_dry: bool, path: Path | None, as_json: bool) -> int:
-    """Delivers one table after the other; 1 if one was refused, which leaves the others alone."""
+    """Delivers one table after the other. Returns 1 if one failed; the others are still delivered."""
     require("warehouse", "`deliver`")
     with ProcessGroup(), open_workspace(path, is_looking=True) as workspace:  # TERM raises as well, as Ctrl-C does
         target = workspace.settings.of(DeliverySettings)

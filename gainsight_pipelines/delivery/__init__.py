@@ -1,1 +1,1 @@
-"""What is stored, on its way out: into files and warehouses. Nothing here calls Gainsight or changes a pulled row."""
+"""Copies stored tables to warehouses and files. Nothing here calls Gainsight or changes a pulled row."""

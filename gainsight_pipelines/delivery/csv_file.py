@@ -1,4 +1,4 @@
-"""CSV: for people with spreadsheets. No cell of it is one that a spreadsheet would run as a formula."""
+"""CSV files. Texts that a spreadsheet would run as a formula get an apostrophe."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""How a text begins that Excel, LibreOffice or Google Sheets may take for a formula."""
+"""First characters of texts that Excel, LibreOffice or Google Sheets may run as a formula."""
 
 
 class CsvFile:
-    """A CSV file in UTF-8 with a line of column names. An empty cell is NULL or an empty text."""
+    """A CSV file in UTF-8 with a header line. An empty cell is NULL or an empty text."""
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self._stream = path.open("w", newline="", encoding="utf-8")
@@ -30,7 +30,7 @@ class CsvFile:
 
 
 def as_text(value: object) -> str:
-    """A value as a cell shows it: lists with `; ` between, numbers with all their digits, times with their zone."""
+    """A value as text: lists separated by `; `, numbers with all digits, times with their zone; NULL is empty."""
     if isinstance(value, list):
         return "; ".join("" if each is None else str(each) for each in value)
     if isinstance(value, Decimal):
@@ -40,5 +40,5 @@ def as_text(value: object) -> str:
 
 def _cell(value: object) -> str:
     text = as_text(value)
-    is_text = isinstance(value, (str, list))  # a negative number stays one
+    is_text = isinstance(value, (str, list))  # a negative number is no formula
     return f"'{text}" if is_text and text.startswith(RUN_BY_SPREADSHEETS) else text

@@ -1,4 +1,4 @@
-"""What dlt finds in the environment while it works: the warehouse's credentials, and what we ask of it."""
+"""The environment variables for dlt during a delivery: the warehouse's credentials and our defaults."""
 
 from __future__ import annotations
 
@@ -12,27 +12,29 @@ if TYPE_CHECKING:
     from gainsight_pipelines.settings import Secrets
 
 CREDENTIALS = "DESTINATION__"
-"""How dlt's variables with a destination's credentials begin."""
+"""Prefix of dlt's variables for a destination."""
 
 WITHIN = {"memory_limit": "192MB", "threads": 1, "preserve_insertion_order": False}
-"""DuckDB works in our process, and would take most of the machine."""
+"""DuckDB runs in this process, and would otherwise use most of the machine's memory."""
 
 USUAL = {
     "RUNTIME__DLTHUB_TELEMETRY": "false",
-    "RUNTIME__LOG_LEVEL": "CRITICAL",  # what fails is an error of ours, and it warns of what is meant
-    "LOAD__WORKERS": "1",  # files of one table: more would only wait for each other, each with its memory
+    "RUNTIME__LOG_LEVEL": "CRITICAL",  # failures become our errors, and the warnings are about what we do on purpose
+    "LOAD__WORKERS": "1",  # the files of one table wait for each other; more workers would only use memory
     "LOAD__TRUNCATE_STAGING_DATASET": "true",
     "DESTINATION__DUCKDB__CREDENTIALS__GLOBAL_CONFIG": json.dumps(WITHIN),
 }
-"""Unless the environment says otherwise."""
+"""Defaults; the environment overrides them."""
 
 
 @contextmanager
 def dlt_environment(secrets: Secrets) -> Iterator[None]:
-    """The environment as dlt is to find it, for the length of the block: it looks nowhere else.
+    """Sets the variables for dlt, and restores the environment at the end.
+
+    Variables of a destination that are not this tenant's are unset meanwhile.
 
     Args:
-        secrets: of the tenant, which may stand in `.env` or in files alone. Another tenant's aren't to be found.
+        secrets: of the tenant, from the environment, `.env` or files.
 
     Raises:
         SettingsError: a variable names a file that can't be read.

@@ -1,4 +1,4 @@
-"""Tables and views into files, a chunk of rows at a time: memory stays flat however many there are."""
+"""Writes tables and views to files in chunks, so that memory does not grow with the rows."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from gainsight_pipelines.store.frames import Wanted, columns_of, query_of, read_
 from gainsight_pipelines.store.views import typed_columns, view_names
 
 ROWS = 2_000
-"""In memory at once as Python's objects: a body of an activity can have 100,000 characters."""
+"""Rows in memory at once as Python objects: the body of an activity can have 100,000 characters."""
 
 ENDINGS = (".parquet", ".csv", ".xlsx")
 CHANGED = "changed_at"
 USUAL_SCALE = 9
-"""Digits after the point that a decimal has at least, so that most files of a table have the same type."""
+"""Decimal places that a column has at least, so that most files of a table have the same type."""
 
 AS_THEY_ARE = (
     "bool", "int2", "int4", "int8", "float4", "float8", "numeric", "timestamptz", "timestamp", "date", "text",
     "varchar", "_text",
 )  # fmt: skip
-"""PostgreSQL's types whose values the writers know; all others come as PostgreSQL writes them."""
+"""PostgreSQL types that the writers handle; values of other types are exported as PostgreSQL's text."""
 
 
 class RowFile(Protocol):
-    """A file that rows are written into."""
+    """A file being written: `close` completes it, `abandon` gives it up after an error."""
 
     def write(self, rows: Sequence[Sequence[Any]], /) -> None: ...
 
@@ -46,15 +46,15 @@ class RowFile(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What a person wants in a file.
+    """What to write to a file.
 
     Attributes:
         table: a table or view of the data contract, or a typed view.
-        columns: in this order; none: all.
-        where: columns and the value that each has; None: it is empty.
-        since: rows whose `since_column` has this time or a later one.
-        since_column: None: `changed_at`.
-        with_deleted: with the rows of records that Gainsight or the CRM no longer has.
+        columns: in this order; empty: all.
+        where: columns with their required values, as text; None: NULL.
+        since: only rows whose `since_column` is at this time or later; None: all rows.
+        since_column: a column with times or dates; None: `changed_at`.
+        with_deleted: include records that Gainsight or the CRM no longer has.
     """
 
     table: str
@@ -67,7 +67,13 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The result. `cut`: texts that were too long for a cell of Excel's."""
+    """The result.
+
+    Attributes:
+        rows: rows written.
+        bytes: size of the file.
+        cut: texts that were too long for an Excel cell.
+    """
 
     rows: int
     bytes: int
@@ -75,10 +81,10 @@ class Exported:
 
 
 def ending_of(file: Path) -> str:
-    """The ending that says the format.
+    """The ending of the file's name, in lower case: its format.
 
     Raises:
-        UsageError: it is none of them.
+        UsageError: the ending is none of `ENDINGS`.
     """
     ending = file.suffix.casefold()
     if ending not in ENDINGS:
@@ -91,16 +97,16 @@ def ending_of(file: Path) -> str:
 def export(
     connection: psycopg.Connection, wanted: Export, file: Path, progress: Callable[[int], None] = lambda rows: None
 ) -> Exported:
-    """Writes the file, as a whole or not at all, as the tables are at one moment.
+    """Writes the rows of one moment to a file, completely or not at all.
 
     Args:
-        connection: in no transaction.
+        connection: outside a transaction.
         wanted: what to write.
-        file: where to; one that is there is replaced.
-        progress: told how many rows are written so far.
+        file: an existing file is replaced.
+        progress: called with the number of rows written so far.
 
     Raises:
-        UsageError: there is no such table, column or format, or a value isn't of its column's type.
+        UsageError: the table, column or format does not exist, or a value does not have its column's type.
         PermanentError: the file can't be written.
     """
     ending = ending_of(file)
@@ -147,7 +153,7 @@ def _file(ending: str, path: Path, types: Mapping[str, str], digits: Mapping[str
 
 
 def _checked(connection: psycopg.Connection, wanted: Export) -> tuple[Wanted, dict[str, str]]:
-    """What to read, and PostgreSQL's type of each column of the file."""
+    """What to read, and the PostgreSQL type of each column of the file."""
     known = [*RELATIONS, *view_names(connection)]
     if wanted.table not in known:
         near = did_you_mean(wanted.table, known) or f"There are: {', '.join(known)}."
@@ -198,7 +204,7 @@ def _check_values(connection: psycopg.Connection, wanted: Export) -> None:
 
 
 def _digits(connection: psycopg.Connection, asked: Wanted, types: Mapping[str, str]) -> dict[str, tuple[int, int]]:
-    """How many digits each numeric column needs before and after the point: Parquet wants to know it first."""
+    """Digits that each numeric column needs before and after the point: a Parquet file begins with its types."""
     columns = [name for name, kind in types.items() if kind == "numeric"]
     if not columns:
         return {}

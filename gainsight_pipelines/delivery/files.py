@@ -1,4 +1,4 @@
-"""Files that are written as a whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from gainsight_pipelines.errors import PermanentError
 
 @contextmanager
 def whole_file(file: Path) -> Iterator[Path]:
-    """A path to write to, beside the file; at the end it takes the file's place, and on any error it is gone.
+    """Yields a path beside the file to write to. It replaces the file at the end, and is deleted after an error.
 
     Raises:
         PermanentError: the file is a folder, or can't be written.
     """
     if file.is_dir():
         raise PermanentError(f"{file} is a folder.", "Name a file in it.")
-    target = file.resolve()  # of a link, what it points at
+    target = file.resolve()  # the file that a link points to
     unfinished = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         yield unfinished
         unfinished.replace(target)
     except OSError as error:
-        # The standard library says `strerror`, pyarrow only that it failed.
+        # pyarrow's errors have no `strerror`.
         raise PermanentError(f"{file} can't be written: {error.strerror or error}.", "Name another file.") from error
     finally:
         unfinished.unlink(missing_ok=True)

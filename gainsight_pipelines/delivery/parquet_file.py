@@ -1,4 +1,4 @@
-"""Parquet: for programs. Every value is exact: numbers are decimals, times have their zone, JSON is its text."""
+"""Parquet files. Every value is exact: numbers are decimals, times have a zone, JSON is text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from gainsight_pipelines.delivery.csv_file import as_text
 
 GROUP_BYTES = 32 * 2**20
-"""What is gathered before it is written as a row group: the memory that a file takes."""
+"""Size of a row group in memory. It is written once it is this large."""
 
 TYPES = {
     "bool": pa.bool_(),
@@ -26,19 +26,19 @@ TYPES = {
     "date": pa.date32(),
     "_text": pa.list_(pa.string()),
 }
-"""By PostgreSQL's type, besides `numeric`; all others are text."""
+"""By PostgreSQL type. `numeric` depends on the digits; all other types are text."""
 
 WIDEST, WIDEST_OF_ALL = 38, 76
-"""Digits of a decimal that every reader takes, and of one that some do."""
+"""Most digits of a decimal128, which every reader knows, and of a decimal256, which some know."""
 
 
 class ParquetFile:
     """A Parquet file, compressed with zstd.
 
     Args:
-        path: where to.
-        types: PostgreSQL's type of each column.
-        digits: of each numeric column, how many are needed before and after the point.
+        path: the file.
+        types: the PostgreSQL type of each column.
+        digits: by numeric column, the digits that it needs before and after the point.
     """
 
     def __init__(self, path: Path, types: Mapping[str, str], digits: Mapping[str, tuple[int, int]]) -> None:

@@ -1,4 +1,4 @@
-"""A delivery, from a command or from Dagster: one at a time, with the tenant's credentials, and noted for `status`."""
+"""Runs deliveries for the command and Dagster: one at a time, with the tenant's credentials, recorded for `status`."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ logger = logging.getLogger("gainsight_pipelines")
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Deliveries of one run.
+    """The deliveries of one run.
 
     Attributes:
-        store: what is delivered.
-        target: where to.
-        secrets: of the tenant; among them the warehouse's credentials.
-        run_id: of Dagster's run, or of the command.
+        store: the store to read.
+        target: the warehouse.
+        secrets: of the tenant, with the warehouse's credentials.
+        run_id: of the Dagster run or the command.
     """
 
     store: Store
@@ -43,16 +43,18 @@ class Delivery:
     def deliver(
         self, table: Deliverable, *, is_full: bool = False, say: Callable[[str], None] = logger.info
     ) -> Delivered:
-        """Brings one table in the warehouse up to date, after a delivery that is running.
+        """Updates one table in the warehouse. Waits for a running delivery first.
 
         Args:
-            table: what to deliver.
-            is_full: all rows, in place of what is there.
-            say: is told what is waited for.
+            table: the table or view.
+            is_full: replace the table with all rows.
+            say: called with what it waits for.
 
         Raises:
-            PermanentError: dlt isn't installed; or dlt, the warehouse or its credentials refuse.
-            TransientError: the warehouse doesn't answer, or another delivery takes too long.
+            PermanentError: dlt isn't installed, the credentials are missing or wrong, or dlt or the warehouse refuses
+                the data.
+            SettingsError: the destination is unknown, or the dataset belongs to another store.
+            TransientError: the warehouse doesn't answer, another delivery takes too long, or another run took over.
         """
         place = deliveries.Place(self.target.destination, self.target.dataset, table.name)
         with self._dlt(), delivery_lease(self.store, self.run_id, say) as lease, self._noted(place):
@@ -69,10 +71,11 @@ class Delivery:
         return done
 
     def plan(self, table: Deliverable, *, is_full: bool = False) -> Plan:
-        """What `deliver` would do now. Nothing is written anywhere.
+        """What `deliver` would do now. Writes nothing.
 
         Raises:
-            PermanentError: dlt isn't installed; or dlt, the warehouse or its credentials refuse.
+            PermanentError: dlt isn't installed, or the credentials are missing or wrong.
+            SettingsError: the destination is unknown, or the dataset belongs to another store.
             TransientError: the warehouse doesn't answer.
         """
         with self._dlt():

@@ -1,4 +1,4 @@
-"""What can be delivered to a warehouse, and how a row is known again there."""
+"""The tables and views that can be delivered, with the keys to merge them on."""
 
 from __future__ import annotations
 
@@ -17,24 +17,32 @@ from gainsight_pipelines.store.views import views_by_object
 CHANGED = "changed_at"
 ACCOUNT = "account"
 DATA = tuple(table.name for table in TABLES)
-"""The tables that pulls fill."""
+"""The tables that the pulls fill."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deliverable:
-    """A table or view. `key`: what tells its rows apart; none: nothing says what changed, so all rows are sent."""
+    """A table or view.
+
+    Attributes:
+        name: its name in the database.
+        key: the columns to merge on; empty: it has no `changed_at`, so all rows are sent each time.
+    """
 
     name: str
     key: tuple[str, ...] = ()
 
 
 def deliverables(connection: psycopg.Connection, names: Sequence[str] = ()) -> list[Deliverable]:
-    """The named tables and views; none named: the accounts, the data tables and the typed views.
+    """The tables and views to deliver.
 
-    A typed view has the name that its object would give it, or the one that it has where that was taken.
+    Args:
+        connection: to the store.
+        names: tables and views; a typed view by its name in the database or the name requested for it. Empty: the
+            accounts, the data tables and the typed views.
 
     Raises:
-        UsageError: there is no such table or view.
+        UsageError: a table or view does not exist.
     """
     by_object = views_by_object(connection)
     views = list(by_object.values())

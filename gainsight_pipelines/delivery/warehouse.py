@@ -1,8 +1,8 @@
-"""Tables into a warehouse, by dlt: its `sql_database` source reads ours, its destinations write.
+"""Loads tables into a warehouse with dlt: its `sql_database` source reads them, its destinations write them.
 
-How far a table was delivered is kept in the warehouse itself, in the load that it belongs to. Nothing is kept on this
-machine: what a failed or killed delivery left is read again, and merging it twice changes nothing. dlt finds the
-warehouse's credentials in the environment: `environment.py` has what belongs there.
+The cursor of a table is in the warehouse, loaded together with the rows, and nothing is kept on this machine. After a
+failed or killed delivery, the rows are read again; merging them twice changes nothing. dlt reads the warehouse's
+credentials from the environment (environment.py).
 """
 
 from __future__ import annotations
@@ -41,36 +41,36 @@ if TYPE_CHECKING:
     from gainsight_pipelines.store.connection import Store
 
 LAG = timedelta(minutes=5)
-"""How far before the beginning of the last read the next one begins: whatever writes rows commits within four."""
+"""A read starts this long before the previous read began. Whatever writes rows commits within four minutes."""
 
 ROWS = 1_000
-"""In memory at once as Python's objects: a body of an activity can have 100,000 characters."""
+"""Rows in memory at once as Python objects: the body of an activity can have 100,000 characters."""
 
 READ_AT, STORE_ID = "read_at", "store"
-"""In dlt's state of a table, which is loaded with its rows: when the last read of it began, and of which store."""
+"""The cursor in dlt's state of a table, loaded with its rows: when the last read began, and the id of the store."""
 
 FILES = "filesystem"
-"""dlt's destination that is a folder or a bucket."""
+"""dlt's destination for files in a folder or bucket."""
 
 DUCKDB = "DESTINATION__DUCKDB__CREDENTIALS"
 HOW_TO_SET = "Set it in the environment or in .env, or fill .dlt/secrets.toml"
 
 REPLACED = "insert-from-staging"
-"""dlt's way to replace a table that is a single transaction."""
+"""dlt's strategy that replaces a table in a single transaction."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a delivery of a table does.
+    """What the delivery of a table does.
 
     Attributes:
-        since: rows that changed later are sent and merged; None: all rows, in place of those that are there.
-        rows: how many rows that is.
+        since: send and merge the rows that changed after this time; None: replace the table with all rows.
+        rows: the number of rows to send.
         kinds: the PostgreSQL type of each column.
-        inexact: by column, how many values the warehouse's type can't hold (exact_values.py); no column with none.
-        read_at: when the read begins, by the database's clock.
-        store_id: whose rows they are.
-        is_first: nothing was delivered before.
+        inexact: by column, the number of values that the warehouse's type can't hold (exact_values.py), if any.
+        read_at: when the read began, by the database's clock.
+        store_id: id of the store.
+        is_first: the table was never delivered.
     """
 
     since: datetime | None
@@ -83,7 +83,7 @@ class Plan:
 
     @property
     def how(self) -> str:
-        """In a word: `changes` or `whole`."""
+        """`changes` or `whole`."""
         return "whole" if self.since is None else "changes"
 
 
@@ -92,9 +92,9 @@ class Delivered:
     """The result.
 
     Attributes:
-        table: what was delivered.
-        rows: that were sent, new ones or not.
-        bytes: size of the files in which they travelled.
+        table: the table or view.
+        rows: rows sent, new or not.
+        bytes: size of the files that dlt loaded.
         how: `changes` or `whole`.
         inexact: as in `Plan`.
     """
@@ -107,16 +107,17 @@ class Delivered:
 
 
 def deliver(store: Store, table: Deliverable, target: DeliverySettings, *, is_full: bool = False) -> Delivered:
-    """Brings one table in the warehouse up to date.
+    """Updates one table in the warehouse.
 
     Args:
-        store: where it is.
-        table: what to deliver.
-        target: where to.
-        is_full: everything again, in place of what is there.
+        store: the store to read.
+        table: the table or view.
+        target: the warehouse.
+        is_full: replace the table with all rows.
 
     Raises:
-        PermanentError: dlt, the warehouse or its credentials refuse.
+        PermanentError: the credentials are missing or wrong, or dlt or the warehouse refuses the data.
+        SettingsError: the destination is unknown, or the dataset belongs to another store.
         TransientError: the warehouse doesn't answer.
     """
     with _working(table, target) as folder:
@@ -142,10 +143,11 @@ def deliver(store: Store, table: Deliverable, target: DeliverySettings, *, is_fu
 
 
 def plan_of(store: Store, table: Deliverable, target: DeliverySettings, *, is_full: bool = False) -> Plan:
-    """What `deliver` would do now. Nothing is written anywhere.
+    """What `deliver` would do now. Writes nothing. Arguments as in `deliver`.
 
     Raises:
-        PermanentError: dlt, the warehouse or its credentials refuse.
+        PermanentError: the credentials are missing or wrong.
+        SettingsError: the destination is unknown, or the dataset belongs to another store.
         TransientError: the warehouse doesn't answer.
     """
     with _working(table, target) as folder:
@@ -154,7 +156,7 @@ def plan_of(store: Store, table: Deliverable, target: DeliverySettings, *, is_fu
 
 @contextmanager
 def _working(table: Deliverable, target: DeliverySettings) -> Iterator[str]:
-    """A folder for what dlt keeps while it works; its errors in our words."""
+    """Yields a folder for dlt's working files, and turns dlt's errors into ours."""
     with work_folder() as folder:
         try:
             yield folder
@@ -173,7 +175,7 @@ def _pipeline(table: Deliverable, target: DeliverySettings, folder: str, **optio
 
 def _plan(store: Store, table: Deliverable, target: DeliverySettings, folder: str, *, is_full: bool) -> Plan:
     if target.destination == "duckdb" and not dlt.secrets.get("destination.duckdb.credentials"):
-        # dlt would make a file for each table, in the working directory of the moment.
+        # dlt would create a file per table in the current directory.
         raise PermanentError(f"{table.name} was not delivered to duckdb: {DUCKDB} isn't set.", f"{HOW_TO_SET}: a path.")
     pipeline = _pipeline(table, target, folder)
     pipeline.sync_destination()
@@ -201,14 +203,14 @@ def _plan(store: Store, table: Deliverable, target: DeliverySettings, folder: st
 
 
 def is_merged(table: Deliverable, target: DeliverySettings) -> bool:
-    """Whether single rows can be replaced there; else all are sent again once one has changed."""
+    """Whether changed rows can be merged; otherwise one changed row sends all rows again."""
     return bool(table.key) and target.destination != FILES
 
 
 def _count(
     connection: psycopg.Connection, table: Deliverable, kinds: Mapping[str, str], since: datetime | None
 ) -> tuple[int, dict[str, int]]:
-    """Rows that changed since then, and how many of their values are sent inexactly, by column."""
+    """The number of rows that changed since then and, by column, of their values that are sent inexactly."""
     tests = {name: test for name, kind in kinds.items() if (test := is_inexact(name, kind))}
     counts = [sql.SQL("count(*) FILTER (WHERE {})").format(sql.SQL(test)) for test in tests.values()]
     query = sql.SQL("SELECT {} FROM {} WHERE {}").format(
@@ -222,7 +224,7 @@ def _count(
 
 
 def _replace_strategy(target: DeliverySettings, plan: Plan) -> dict[str, str]:
-    """What is there is replaced in one transaction, where the warehouse can do that: nobody finds an empty table."""
+    """Replaces a table in one transaction if the warehouse can do that, so that no reader finds it empty."""
     if plan.is_first or target.destination == FILES:
         return {}
     destination = Destination.from_reference(target.destination)
@@ -233,7 +235,7 @@ def _replace_strategy(target: DeliverySettings, plan: Plan) -> dict[str, str]:
 
 def _resource(store: Store, table: Deliverable, target: DeliverySettings, plan: Plan) -> Any:
     def remember() -> None:
-        # Called while rows are read: what is remembered is loaded with them, or not at all.
+        # Called while dlt extracts the rows, so the cursor is loaded with them or not at all.
         dlt.current.resource_state(table.name).update({READ_AT: plan.read_at.isoformat(), STORE_ID: plan.store_id})
 
     def query(query: sa.Select[Any], reflected: sa.Table) -> sa.Select[Any]:
@@ -258,14 +260,14 @@ def _resource(store: Store, table: Deliverable, target: DeliverySettings, plan: 
 
         def nothing() -> Iterator[Any]:
             remember()
-            yield row_tuples_to_arrow([], columns, tz="UTC")  # an empty table, where readers would miss one
+            yield row_tuples_to_arrow([], columns, tz="UTC")  # dlt creates an empty table
 
         columns = resource.compute_table_schema()["columns"]
         resource = dlt.resource(
             nothing, table.name, columns=columns, primary_key=table.key, write_disposition=_disposition(plan)
         )
     if target.destination == "postgres":
-        # dlt's CSV can't tell an empty text from none.
+        # In dlt's CSV, an empty text would become NULL.
         resource.apply_hints(file_format="insert_values")
     if target.destination == FILES:
         resource.apply_hints(file_format="parquet")
@@ -275,14 +277,14 @@ def _resource(store: Store, table: Deliverable, target: DeliverySettings, plan: 
 def _disposition(plan: Plan) -> Any:
     if plan.since is None:
         return "replace"
-    # A read gives each key once, so nothing has to be sorted out there.
+    # Each key is read once, so dlt need not remove duplicates.
     return {"disposition": "merge", "strategy": "delete-insert", "deduplicated": True}
 
 
 def _engine(store: Store) -> sa.Engine:
     def connect() -> psycopg.Connection:
         connection = store.open("deliver")
-        connection.autocommit = False  # rows come through a cursor, which lives in a transaction
+        connection.autocommit = False  # a server-side cursor needs a transaction
         return connection
 
     return sa.create_engine("postgresql+psycopg://", creator=connect, poolclass=sa.NullPool)
@@ -314,7 +316,7 @@ def _sent(column: sa.Column[Any], kinds: Mapping[str, str]) -> sa.ColumnElement[
 
 
 def refused(table: str, destination: str, error: BaseException) -> PipelineError:
-    """An error of dlt's, of the warehouse's or of its driver's, which dlt wraps several times, in our words."""
+    """Our error for one of dlt, the warehouse or its driver, which dlt may have wrapped several times."""
     causes = list(_causes(error))
     what = f"{table} was not delivered to {destination}"
     again = "the next delivery continues from the last one."
@@ -344,7 +346,7 @@ def refused(table: str, destination: str, error: BaseException) -> PipelineError
 
 
 def _variables(start: str, traces: Mapping[str, Any]) -> Iterator[str]:
-    """The variables that dlt looked for."""
+    """The names of the variables that dlt looked for."""
     for name, found in traces.items():
         inner = next((each for each in found if isinstance(each, LookupTraces)), None)
         if inner is None:

@@ -1,4 +1,4 @@
-"""XLSX: for people with Excel. Dates and numbers are real ones, texts are never formulas."""
+"""Excel files. Dates and numbers have Excel's types; texts are never formulas."""
 
 from __future__ import annotations
 
@@ -16,26 +16,29 @@ from gainsight_pipelines.delivery.csv_file import as_text
 from gainsight_pipelines.errors import PermanentError
 
 MOST_ROWS = 1_048_575
-"""Of a sheet, without the one of column names."""
+"""Rows of a sheet, without the header."""
 
 LONGEST_TEXT = 32_767
 DIGITS = 15
-"""What a number of Excel's holds."""
+"""Significant digits of an Excel number."""
 
 FIRST_DAY = date(1900, 3, 1)
-"""The day before it is one that Excel alone has."""
+"""Excel counts a day before it that never was: 1900-02-29."""
 
 
 class XlsxFile:
-    """A workbook with one sheet. It has no time zones: times are UTC, and say so.
+    """A workbook with one sheet. Excel has no time zones, so the format of times adds UTC.
 
-    Numbers with more digits than Excel's have stay whole, as texts. `cut`: texts that were too long for a cell.
+    Numbers with more than 15 digits become text.
+
+    Attributes:
+        cut: texts that were too long for a cell.
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self.cut = 0
-        path.touch()  # where that fails it fails now, not after all rows
-        self._folder = tempfile.TemporaryDirectory()  # rows wait in files of it, not in memory
+        path.touch()  # if the file can't be written, fail before reading any rows
+        self._folder = tempfile.TemporaryDirectory()  # for the rows, instead of memory
         options = {"constant_memory": True, "tmpdir": self._folder.name}
         self._book = xlsxwriter.Workbook(str(path), options)
         self._sheet = self._book.add_worksheet()
@@ -67,9 +70,9 @@ class XlsxFile:
             self._folder.cleanup()
 
     def abandon(self) -> None:
-        """Lets go of what was written so far."""
+        """Closes the temporary file, and writes no workbook."""
         self._book.fileclosed = True
-        self._sheet._opt_close()  # noqa: SLF001 - what closing the book would do with its temporary file
+        self._sheet._opt_close()  # noqa: SLF001 - closes its temporary file; closing the book would write it
         self._folder.cleanup()
 
     def _write(self, row: int, column: int, value: object) -> None:

@@ -1,7 +1,8 @@
 """Deliveries to a warehouse: an asset per table, downstream of its pulls, run when those have brought changes.
 
-A delivery has runs of its own, so one that fails never fails a pull. dlt is imported by a run alone: definitions are
-the same without it.
+A delivery has a run of its own, so that it never fails a pull. Only runs import dlt: the definitions are the same
+without it, and loading them needs neither credentials nor a database. That rules out dagster-dlt, whose decorator takes
+a built dlt source; ours depends on the cursor in the warehouse.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,14 +27,14 @@ EVALUATED_EVERY_SECONDS = 30
 
 
 class DeliveryConfig(dg.Config):
-    """What a person can say for one run."""
+    """The config of one run."""
 
     full: bool = False
-    """Send all rows again, in place of what is there, as `deliver --full` does."""
+    """Replace the table with all rows, as `deliver --full` does."""
 
 
 def delivery_assets(tenant: Tenant) -> list[dg.AssetsDefinition]:
-    """An asset for each table and typed view that is delivered; none where the settings name no warehouse."""
+    """An asset for each delivered table and typed view; none if the settings name no warehouse."""
     return [_delivery_asset(tenant, relation) for relation in tenant.delivered]
 
 
@@ -96,22 +97,22 @@ def _metadata(done: "Delivered", target: DeliverySettings) -> dict[str, Any]:
 
 
 def delivery_job(tenant: Tenant) -> "UnresolvedAssetJobDefinition | None":
-    """The job that delivers all tables; None where the settings name no warehouse."""
+    """The job that delivers all tables; None if the settings name no warehouse."""
     if not tenant.delivered:
         return None
     return dg.define_asset_job(
         tenant.names.deliver,
         selection=dg.AssetSelection.assets(*_keys(tenant)),
-        description="Brings all tables in the warehouse up to date. Each is delivered after its pulls anyway.",
+        description="Updates all tables in the warehouse. Each is also delivered after its pulls.",
         tags=step_tags(DELIVERY),
         metadata={TENANT: tenant.names.prefix},
     )
 
 
 def delivery_sensor(tenant: Tenant) -> dg.AutomationConditionSensorDefinition | None:
-    """What evaluates the conditions of the delivery assets, and of no others; None where there is nothing to evaluate.
+    """The sensor that evaluates the conditions of the delivery assets only.
 
-    Without schedules of ours it is the host's own sensor that does.
+    None if there are none, or with `schedules: none`, where the host's own sensor does it.
     """
     if not tenant.delivered or tenant.schedules == "none":
         return None
@@ -122,7 +123,7 @@ def delivery_sensor(tenant: Tenant) -> dg.AutomationConditionSensorDefinition | 
         default_status=dg.DefaultSensorStatus.RUNNING if is_running else dg.DefaultSensorStatus.STOPPED,
         minimum_interval_seconds=EVALUATED_EVERY_SECONDS,
         run_tags=step_tags(DELIVERY),
-        description="Delivers a table to the warehouse when its pulls have brought changes, and hourly what failed.",
+        description="Delivers a table when its pulls have brought changes, and again an hour after a failure.",
     )
 
 
