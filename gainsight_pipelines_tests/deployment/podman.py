@@ -42,10 +42,11 @@ set -eu
 export PGDATA=/var/lib/postgresql/data/cluster
 if [ ! -f "$PGDATA/PG_VERSION" ]; then
     printf '%s' "$POSTGRES_PASSWORD" > /tmp/password
-    initdb -U "$POSTGRES_USER" --pwfile=/tmp/password -A scram-sha-256 -E UTF8 --locale=C.UTF-8 > /dev/null
+    initdb -U "$POSTGRES_USER" --pwfile=/tmp/password --auth-local=trust --auth-host=scram-sha-256 \\
+        -E UTF8 --locale=C.UTF-8 > /dev/null
     echo "host all all all scram-sha-256" >> "$PGDATA/pg_hba.conf"
     pg_ctl -w -o "-c listen_addresses='' -k /tmp" start > /dev/null
-    PGPASSWORD=$POSTGRES_PASSWORD createdb -h /tmp -U "$POSTGRES_USER" "$POSTGRES_DB"
+    createdb -h /tmp -U "$POSTGRES_USER" "$POSTGRES_DB"
     pg_ctl -w stop > /dev/null
 fi
 exec postgres -c listen_addresses='*' -k /tmp

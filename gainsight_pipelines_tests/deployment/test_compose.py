@@ -205,7 +205,7 @@ def write_settings(stack: Stack, sandbox: RunningSandbox) -> None:
     (etc / "gainsight.yaml").write_text(yaml.safe_dump(content))
     shutil.copy(sandbox.folder / "ca-bundle.pem", etc)
     for file in etc.iterdir():
-        file.chmod(0o644)
+        file.chmod(0o600)  # as with a strict umask
 
 
 def test_the_image_is_slim_and_nobody_s(deployed: Deployed) -> None:
