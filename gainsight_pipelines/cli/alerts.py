@@ -11,6 +11,7 @@ from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.monitoring.alerts import alerts_of, firing_now, test_message
 from gainsight_pipelines.monitoring.rules import RULES, unknown_objects
 from gainsight_pipelines.monitoring.targets import targets
+from gainsight_pipelines.scheduling.wording import ago
 from gainsight_pipelines.settings import Secrets, load_settings, settings_path
 from gainsight_pipelines.store import alerts as store_alerts
 
@@ -62,8 +63,8 @@ def list_command(*, path: Path | None, as_json: bool) -> int:
             (
                 each.object or "all",
                 RULES[each.rule],
-                output.ago(each.since, now),
-                output.ago(told_at, now) if told_at else "not yet",
+                ago(each.since, now),
+                ago(told_at, now) if told_at else "not yet",
                 f"{each.sentence} {each.todo}".strip(),
             )
             for each, told_at in firing

@@ -20,6 +20,7 @@ from gainsight_pipelines.extras import require
 from gainsight_pipelines.orchestration.instance import LOCATION, create_storage
 from gainsight_pipelines.scheduling import gate
 from gainsight_pipelines.scheduling.banner import read_banner
+from gainsight_pipelines.scheduling.wording import until
 from gainsight_pipelines.settings import Secrets
 from gainsight_pipelines.sync.clients import connect_crm
 
@@ -85,7 +86,7 @@ def _announce(workspace: Workspace, clock: Clock) -> None:
     output.say(gate_line(banner, clock.now()))
     planned = sorted((row.next_due, row.name) for row in banner.rows if row.next_due is not None)
     if planned:
-        output.say("Next: " + ", ".join(f"{name} {output.until(due, clock.now())}" for due, name in planned))
+        output.say("Next: " + ", ".join(f"{name} {until(due, clock.now())}" for due, name in planned))
 
 
 @contextmanager

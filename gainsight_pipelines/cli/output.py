@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from gainsight_pipelines import logs
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from gainsight_pipelines.scheduling.banner import Row
     from gainsight_pipelines.store.runs import Run
 
 WIDE = 10_000
@@ -325,35 +324,3 @@ def seconds(run: Run) -> float | None:
 def reasons(counts: Mapping[str, int]) -> str:
     """Counts by reason, as text."""
     return ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items())) or "0"
-
-
-def ago(moment: datetime, now: datetime) -> str:
-    """Time since a moment: `5 min ago`."""
-    minutes = _minutes(now - moment)
-    return "less than a minute ago" if minutes < 1 else f"{_span(minutes)} ago"
-
-
-def when(row: Row, now: datetime) -> str:
-    """State of an object's last run and its age: `Completed 5 min ago`; empty if it never ran."""
-    if row.since is None:
-        return ""
-    word = {"running": "Started", "completed": "Completed"}.get(row.status, "Failed")
-    return f"{word} {ago(row.since, now)}"
-
-
-def until(moment: datetime, now: datetime) -> str:
-    """Time until a moment: `in 5 min`."""
-    minutes = _minutes(moment - now)
-    return "in less than a minute" if minutes < 1 else f"in {_span(minutes)}"
-
-
-def _minutes(span: timedelta) -> int:
-    return max(0, int(span.total_seconds() // 60))
-
-
-def _span(minutes: int) -> str:
-    if minutes < 60:
-        return f"{minutes} min"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h"
-    return f"{minutes // (24 * 60)} days"

@@ -17,6 +17,7 @@ from gainsight_pipelines.extras import require
 from gainsight_pipelines.orchestration.webserver import Webserver
 from gainsight_pipelines.scheduling.banner import NEVER, Row, read_banner
 from gainsight_pipelines.scheduling.gate import Pace
+from gainsight_pipelines.scheduling.wording import ago, until
 from gainsight_pipelines.settings import Secrets, Settings, load_settings, settings_path
 from gainsight_pipelines.settings.pulls import find_pull
 from gainsight_pipelines.store.gate import Gate
@@ -63,7 +64,7 @@ def _runs(workspace: Workspace | PipelineError, webserver: Webserver | None, fil
             banner = read_banner(connection, settings, now)
         rows = [_row(row, settings, webserver, now) for row in banner.rows]
         ends = [row.since for row in banner.rows if row.status == "completed" and row.since is not None]
-        return Status(_gate(banner.gate, clock), rows, output.ago(max(ends), now) if ends else "")
+        return Status(_gate(banner.gate, clock), rows, ago(max(ends), now) if ends else "")
 
     if webserver is None:
         why_not = "To run pulls from this page, start `gainsight-pipelines dev` and give its URL with --dagster."
@@ -83,14 +84,14 @@ def _gate(gate: Gate | None, clock: Clock) -> Any:
 
     if gate is None:
         return None
-    checked = output.ago(gate.checked_at, clock.now())
+    checked = ago(gate.checked_at, clock.now())
     return GateState(gate.is_open, gate.message, checked, Pace.of().is_stale(gate, clock))
 
 
 def _row(row: Row, settings: Settings, webserver: Webserver | None, now: datetime) -> Any:
     from gainsight_pipelines.page.status import StatusRow
 
-    due = "" if row.next_due is None else output.until(row.next_due, now)
+    due = "" if row.next_due is None else until(row.next_due, now)
     title = _title(settings, row.name)
     since = row.since
     if row.run is None or since is None:
@@ -100,7 +101,7 @@ def _row(row: Row, settings: Settings, webserver: Webserver | None, now: datetim
     run_page = webserver.run_page(row.run.run_id) if webserver else None
     unmatched = sum(row.run.rows_unmatched.values())
     counts = f"{row.run.records_read:,} read, {unmatched:,} without an account"
-    return StatusRow(row.name, row.status, output.ago(since, now), row.error or "", run_page, title, counts, due)
+    return StatusRow(row.name, row.status, ago(since, now), row.error or "", run_page, title, counts, due)
 
 
 def _title(settings: Settings, name: str) -> str:

@@ -16,6 +16,7 @@ from gainsight_pipelines.clock import SystemClock
 from gainsight_pipelines.errors import UsageError
 from gainsight_pipelines.scheduling.banner import NEVER, Banner, Delivered, Row, read_banner
 from gainsight_pipelines.scheduling.gate import SENSOR, Pace
+from gainsight_pipelines.scheduling.wording import ago, until
 from gainsight_pipelines.settings import Settings
 
 if TYPE_CHECKING:
@@ -60,9 +61,7 @@ def banner_table(found: Banner, settings: Settings, now: datetime) -> Renderable
 
 
 def _warehouse_table(found: Banner, now: datetime) -> RenderableType:
-    rows = [
-        (row.name, output.status_word(row.status), output.ago(row.since, now), _rows(row)) for row in found.delivered
-    ]
+    rows = [(row.name, output.status_word(row.status), ago(row.since, now), _rows(row)) for row in found.delivered]
     title = f"Deliveries to {found.warehouse}"
     return output.table_of(title, ("table", "status", "when", "rows sent"), rows, right=("rows sent",))
 
@@ -83,9 +82,9 @@ def gate_line(found: Banner, now: datetime) -> str | Text:
     if gate is None:
         return NO_LOOK
     state = output.styled("open", "green") if gate.is_open else output.styled("closed", "red")
-    line = output.joined("Gate: ", state, f" since {output.ago(gate.since, now)}. {gate.message}")
+    line = output.joined("Gate: ", state, f" since {ago(gate.since, now)}. {gate.message}")
     if Pace.of().is_stale(gate, SystemClock()):
-        looked = output.ago(gate.checked_at, now)
+        looked = ago(gate.checked_at, now)
         stale = f" Last checked {looked}: no Dagster daemon is running, or {SENSOR} is stopped."
         line = output.joined(line, output.styled(stale, "yellow"))
     return line
@@ -111,10 +110,18 @@ def _end_dead_runs(workspace: Workspace) -> None:
 
 
 def _shown(row: Row, now: datetime) -> Sequence[str | Text]:
-    due = "stopped" if row.next_due is None else output.until(row.next_due, now)
+    due = "stopped" if row.next_due is None else until(row.next_due, now)
     read = f"{row.run.records_read:,}" if row.run else ""
     unmatched = output.reasons(row.run.rows_unmatched) if row.run else ""
-    return row.name, output.status_word(row.status), output.when(row, now), due, read, unmatched
+    return row.name, output.status_word(row.status), _when(row, now), due, read, unmatched
+
+
+def _when(row: Row, now: datetime) -> str:
+    """State of an object's last run and its age: `Completed 5 min ago`; empty if it never ran."""
+    if row.since is None:
+        return ""
+    word = {"running": "Started", "completed": "Completed"}.get(row.status, "Failed")
+    return f"{word} {ago(row.since, now)}"
 
 
 def _document(found: Banner, settings: Settings) -> dict[str, Any]:

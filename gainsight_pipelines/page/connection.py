@@ -23,7 +23,7 @@ from gainsight_pipelines.page.draft import in_a_form
 from gainsight_pipelines.page.lookups import EVERYTHING
 from gainsight_pipelines.page.status import GateState, Status
 from gainsight_pipelines.page.widgets import Form, Picker
-from gainsight_pipelines.page.words import ago
+from gainsight_pipelines.scheduling.wording import ago
 from gainsight_pipelines.settings import Secrets
 from gainsight_pipelines.settings.dotenv_file import source_of
 from gainsight_pipelines.settings.logins import LOGINS, Login, Variable, in_the_way, login_in_use, usual_login

@@ -10,7 +10,7 @@ from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.errors import PipelineError
 from gainsight_pipelines.page import widgets
 from gainsight_pipelines.page.widgets import Form
-from gainsight_pipelines.page.words import ago
+from gainsight_pipelines.scheduling.wording import ago
 from gainsight_pipelines.settings.history import Version
 
 SHOWN = 50

@@ -18,7 +18,7 @@ from gainsight_pipelines.page.categories import CategoryEditor
 from gainsight_pipelines.page.draft import Unfit, in_a_form
 from gainsight_pipelines.page.raw import show_json
 from gainsight_pipelines.page.widgets import Form, Picker
-from gainsight_pipelines.page.words import cadence
+from gainsight_pipelines.scheduling.wording import cadence
 from gainsight_pipelines.settings.mistakes import model_in
 from gainsight_pipelines.settings.models import ALERTS_VARIABLE, ALL_CHECKS
 

@@ -148,7 +148,7 @@ def run_them(page: Page) -> None:
     others = page.locator("[data-object]").filter(has_text="Not synced yet")
     expect(others).to_have_count(4)
     page.get_by_role("button", name="Run all").click()
-    completed = page.locator("[data-object]").filter(has_text="less than a minute ago").filter(has_text="Completed")
+    completed = page.locator("[data-object]").filter(has_text="just now").filter(has_text="Completed")
     expect(completed).to_have_count(5, timeout=3 * WAIT)
     expect(page.get_by_role("link", name=re.compile("completed")).first).to_have_attribute(
         "href", re.compile(r"/runs/[0-9a-f-]{36}$")

@@ -1,4 +1,4 @@
-"""Schedules and times in words."""
+"""Times and cron expressions as text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gainsight_pipelines.page.words import ago, cadence
+from gainsight_pipelines.scheduling.wording import ago, cadence, until
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,11 @@ def test_a_cadence_in_words_or_unchanged(cron: str, words: str) -> None:
 def test_how_long_ago(minutes: float, words: str) -> None:
     now = datetime(2026, 11, 29, tzinfo=UTC)
     assert ago(now - timedelta(minutes=minutes), now) == words
+
+
+@pytest.mark.parametrize(
+    ("minutes", "words"), [(-5, "in less than a minute"), (48, "in 48 min"), (600, "in 10 h"), (4320, "in 3 days")]
+)
+def test_how_long_until(minutes: float, words: str) -> None:
+    now = datetime(2026, 11, 29, tzinfo=UTC)
+    assert until(now + timedelta(minutes=minutes), now) == words

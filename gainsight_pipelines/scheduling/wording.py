@@ -1,8 +1,8 @@
-"""Times and cron expressions as text: "3 min ago", "daily at 05:05"."""
+"""Times and cron expressions as people say them: "3 min ago", "in 2 h", "daily at 05:05"."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 EVERY_DAY = ["*", "*", "*"]
 _NAMES = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -16,13 +16,27 @@ WEEKDAYS = {
 
 
 def ago(moment: datetime, now: datetime) -> str:
-    """Time since a moment, as text."""
-    minutes = max(0, int((now - moment).total_seconds() // 60))
-    if minutes < 1:
-        return "just now"
+    """Time since a moment: `5 min ago`."""
+    minutes = _minutes(now - moment)
+    return "just now" if minutes < 1 else f"{_span(minutes)} ago"
+
+
+def until(moment: datetime, now: datetime) -> str:
+    """Time until a moment: `in 5 min`."""
+    minutes = _minutes(moment - now)
+    return "in less than a minute" if minutes < 1 else f"in {_span(minutes)}"
+
+
+def _minutes(span: timedelta) -> int:
+    return max(0, int(span.total_seconds() // 60))
+
+
+def _span(minutes: int) -> str:
     if minutes < 60:
-        return f"{minutes} min ago"
-    return f"{minutes // 60} h ago" if minutes < 48 * 60 else f"{minutes // (24 * 60)} days ago"
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h"
+    return f"{minutes // (24 * 60)} days"
 
 
 def cadence(cron: str) -> str:
