@@ -135,10 +135,10 @@ def _extrapolated(results: Sequence[Result]) -> str:
     per_row, own = _median(ours, _seconds) / count, _median(ours, _loop_cpu) / count
     calls = TEN_MILLION // 5000
     return (
-        f"Measured with {count:,} rows: {per_row * 1e6:.0f} µs a row, {own * 1e6:.0f} µs of our CPU among them."
-        f" {TEN_MILLION:,} rows at that rate take {TEN_MILLION * per_row / 60:.0f} minutes. They are {calls:,} calls;"
-        f" {QUOTA} a minute, pulls' share of the quota, make {calls / QUOTA:.0f} minutes. The longer of the two is"
-        " what a first load takes."
+        f"Measured with {count:,} rows: {per_row * 1e6:.0f} µs a row, {own * 1e6:.0f} µs of them our CPU. At that rate,"
+        f" {TEN_MILLION:,} rows take {TEN_MILLION * per_row / 60:.0f} minutes. Their {calls:,} calls take"
+        f" {calls / QUOTA:.0f} minutes at {QUOTA} calls a minute, our share of the quota. A first load takes the longer of"
+        " the two."
     )
 
 

@@ -14,22 +14,22 @@ ROWS = {
     cells[0]: cells for line in PAGE.splitlines() if (cells := re.split(r"\s*\|\s*", line.strip("| ")))[0][:1] == "F"
 }
 
-# What each item of the list of faults has to have a row for: a word of the row.
+# Words that must occur among the faults of each section.
 FAULTS = {
-    "F6": ["while reading", "12,000", "without a date", "clocks", "time zones", "history"],
-    "F7": ["deleted in Gainsight", "comes back", "sweep", "CRM account", "merged"],
-    "F8": ["too large", "orderBy", "where", "repeats, goes backwards, leaves its window", "parentheses"],
+    "F6": ["during the read", "12,000", "without a modification date", "our clock", "time zones", "history"],
+    "F7": ["deleted in Gainsight", "is restored", "too many GSIDs are missing", "CRM account", "merged"],
+    "F8": ["too large", "orderBy", "where", "repeats, goes backwards or leaves its window", "parentheses"],
     "F9": ["a pull", "PostgreSQL", "disk full", "connection", "deadlock", "random"],
     "F10": [
-        "reset in the body", "truncated JSON", "gateway", "wrong content length", "slow drip", "DNS", "certificate",
-        "redirect to another host", "without end", "500, 502, 503, 504", "429", "in seconds, as a date, without",
+        "reset in the body", "truncated JSON", "gateway", "wrong content length", "byte by byte", "DNS", "certificate",
+        "redirect to another host", "endless response", "500, 502, 503, 504", "429", "in seconds, as a date, without",
         "result: false", "rate-limit code in the body",
     ],
-    "F11": ["many processes", "minute's share", "two runs", "lock is lost"],
-    "F12": ["rotated or revoked", "token expires", "goes down in the middle"],
+    "F11": ["many processes", "minute's share", "two runs", "renew its lease"],
+    "F12": ["rotated or revoked", "token expires", "becomes unavailable during a refresh"],
     "F13": [
-        "NUL, lone surrogates", "megabyte", "numbers as strings", "impossible dates", "Gsid twice", "or none",
-        "differ by case", "deep nesting", "10,000 custom fields", "picklist",
+        "NUL, lone surrogates", "megabyte", "numbers as strings", "impossible dates", "a GSID twice", "no GSID",
+        "in another case", "deep nesting", "10,000 custom fields", "picklist",
     ],
 }  # fmt: skip
 
