@@ -79,7 +79,7 @@ _SETTINGS = {
 }
 
 
-class _Failed(Exception):
+class _StartFailed(Exception):
     """The server could not be started; the report for the process that asked for it."""
 
     def __init__(self, step: str, detail: str = "") -> None:
@@ -101,14 +101,14 @@ def main(spec: dict[str, object]) -> None:
     keeper = _Keeper(spec)
     try:
         keeper.start()
-    except _Failed as error:
-        _tell(error.report)
+    except _StartFailed as error:
+        _send_report(error.report)
     except OSError as error:
-        _tell(_Failed("files", f"{error.strerror}: {error.filename}").report)
+        _send_report(_StartFailed("files", f"{error.strerror}: {error.filename}").report)
     except Exception as error:  # noqa: BLE001  # nobody else would tell
-        _tell(_Failed("start", repr(error)).report)
+        _send_report(_StartFailed("start", repr(error)).report)
     else:
-        _tell({"ready": keeper.postmaster})
+        _send_report({"ready": keeper.postmaster})
         keeper.wait()
     finally:
         keeper.clean_up()
@@ -129,14 +129,14 @@ class _Keeper:
         self.postmaster = 0
         self.exit_status: int | None = None
         self.stopping = False
-        self.unused = False
+        self.has_no_users = False
 
     def start(self) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, lambda *_: self.stop())
         server_lock = self._take_server_lock()
-        self._give_files_to_server()
+        self._give_files_to_server_user()
         self._start_log()
         if not os.path.exists(self.data):
             self._init()
@@ -167,7 +167,7 @@ class _Keeper:
         if self.socket_folder != self.folder and self.exit_status is not None:
             with contextlib.suppress(OSError):
                 os.rmdir(self.socket_folder)
-        if self.temporary and self.unused:
+        if self.temporary and self.has_no_users:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _take_server_lock(self) -> int:
@@ -180,7 +180,7 @@ class _Keeper:
                 return lock
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise _Failed("old server") from None
+                    raise _StartFailed("old server") from None
                 if sys.platform != "linux" and not asked_to_stop:  # on Linux the kernel has told it
                     asked_to_stop = True
                     self._run("pg_ctl", "stop", "--mode=fast", "--no-wait", f"--pgdata={self.data}")
@@ -200,7 +200,7 @@ class _Keeper:
         shutil.rmtree(new, ignore_errors=True)
         if self._run("initdb", *_INITDB, f"--pgdata={new}"):
             shutil.rmtree(new, ignore_errors=True)
-            raise _Failed("initdb")
+            raise _StartFailed("initdb")
         os.rename(new, self.data)
 
     def _remove_stale_files(self) -> None:
@@ -218,12 +218,12 @@ class _Keeper:
         arguments = ["-D", self.data, "-k", self.socket_folder]
         for name, value in self.settings.items():
             arguments += ["-c", f"{name}={value}"]
-        return self._spawn("postgres", *arguments, keep=server_lock)
+        return self._spawn("postgres", *arguments, inherit=server_lock)
 
     def _run(self, program: str, *arguments: str) -> int:
         return os.waitpid(self._spawn(program, *arguments), 0)[1]
 
-    def _spawn(self, program: str, *arguments: str, keep: int | None = None) -> int:
+    def _spawn(self, program: str, *arguments: str, inherit: int | None = None) -> int:
         keeper = os.getpid()
         child = os.fork()  # before any thread is started
         if child:
@@ -233,9 +233,9 @@ class _Keeper:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
             os.dup2(2, 1)
-            if keep is not None:
-                os.set_inheritable(keep, True)
-            self._leave_root()
+            if inherit is not None:
+                os.set_inheritable(inherit, True)
+            self._drop_root()
             _die_with_parent(keeper)
             path = os.path.join(self.bin, program)
             os.execve(path, [path, *arguments], environment())  # noqa: S606  # in full: they look beside it
@@ -244,7 +244,7 @@ class _Keeper:
         finally:
             os._exit(127)
 
-    def _leave_root(self) -> None:
+    def _drop_root(self) -> None:
         """PostgreSQL refuses to run as root, rightly: see ``server.py``."""
         if self.isolation == "namespace":
             enter_user_namespace()
@@ -253,9 +253,9 @@ class _Keeper:
             os.setgroups([])
             os.setgid(entry.pw_gid)
             os.setuid(entry.pw_uid)
-            _check_reach(self.folder, os.path.join(self.bin, "postgres"))
+            _check_access(self.folder, os.path.join(self.bin, "postgres"))
 
-    def _give_files_to_server(self) -> None:
+    def _give_files_to_server_user(self) -> None:
         """Under root: gives the files to the user that the server runs as, even if that was another one before."""
         if self.isolation == "none":
             return
@@ -278,7 +278,7 @@ class _Keeper:
             if read_socket_folder(self.folder) is not None:
                 return
             time.sleep(_POLL_SECONDS)
-        raise _Failed("start")
+        raise _StartFailed("start")
 
     def _has_ended(self, *, block: bool) -> bool:
         if self.exit_status is None:
@@ -290,7 +290,7 @@ class _Keeper:
     def _stop_after_last_user(self) -> None:
         lock = os.open(os.path.join(self.folder, USERS_LOCK), os.O_RDWR | os.O_CLOEXEC)
         fcntl.flock(lock, fcntl.LOCK_EX)  # never released: newcomers wait until the keeper has ended
-        self.unused = True
+        self.has_no_users = True
         self.stop()
 
 
@@ -332,7 +332,7 @@ def _die_with_parent(parent: int) -> None:
             os._exit(1)
 
 
-def _check_reach(*paths: str) -> None:
+def _check_access(*paths: str) -> None:
     for path in paths:
         if not os.access(path, os.X_OK):
             raise PermissionError(f"the user {pwd.getpwuid(os.getuid()).pw_name} can't reach {path}")
@@ -349,13 +349,13 @@ def _kill(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def _tell(report: dict[str, object]) -> None:
+def _send_report(report: dict[str, object]) -> None:
     """Reports to the process that started the keeper; it may have ended or stopped listening."""
     with contextlib.suppress(OSError):
         os.write(1, json.dumps(report).encode() + b"\n")
-    nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 1)
-    os.close(nothing)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 1)
+    os.close(null)
 
 
 def probe_user_namespace() -> bool:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     import psutil
 
-__all__ = ["Ended", "ProcessGroup"]
+__all__ = ["Terminated", "ProcessGroup"]
 
 GRACE_SECONDS = 10.0
 
@@ -41,7 +41,7 @@ _POLL_SECONDS = 0.02
 _DONE = b"."
 
 
-class Ended(SystemExit):
+class Terminated(SystemExit):
     """TERM or HUP: raised in the main thread, so that everything is cleaned up on the way out."""
 
     def __init__(self, number: int) -> None:
@@ -51,7 +51,7 @@ class Ended(SystemExit):
 class ProcessGroup:
     """Starts processes, and ends them with all their descendants. A context manager: leaving it calls `stop`.
 
-    In the main thread, TERM and HUP raise `Ended` within the context, as Ctrl-C raises KeyboardInterrupt. A further
+    In the main thread, TERM and HUP raise `Terminated` within the context, as Ctrl-C raises KeyboardInterrupt. A further
     signal during the stop ends the grace period.
 
     Args:
@@ -65,10 +65,10 @@ class ProcessGroup:
         self._ended: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
         self._watcher: subprocess.Popen[bytes] | None = None
         self._handlers: dict[int, Any] = {}
-        self._in_a_hurry = False
+        self._is_grace_over = False
 
     def __enter__(self) -> Self:
-        self._set_handlers(_raise_ended)
+        self._set_handlers(_raise_terminated)
         return self
 
     def __exit__(
@@ -126,13 +126,13 @@ class ProcessGroup:
         """Ends all processes of the group, and returns when none is left. May be called again."""
         if self._watcher is None:
             return
-        self._set_handlers(self._hurry)
+        self._set_handlers(self._end_grace)
         for child in self._children:
             with contextlib.suppress(ProcessLookupError):
                 child.terminate()
         grace = self._grace_seconds if grace_seconds is None else grace_seconds
         self._wait(grace, lambda: all(child.poll() is not None for child in self._children))
-        _end_all(self._token, 0.0 if self._in_a_hurry else _ORPHANS_SECONDS)
+        _end_all(self._token, 0.0 if self._is_grace_over else _ORPHANS_SECONDS)
         _dismiss(self._watcher)
         self._watcher = None
 
@@ -142,17 +142,17 @@ class ProcessGroup:
 
     def _wait(self, seconds: float, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + seconds
-        while not condition() and not self._in_a_hurry and time.monotonic() < deadline:
+        while not condition() and not self._is_grace_over and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
 
-    def _hurry(self, number: int, frame: FrameType | None) -> None:
-        self._in_a_hurry = True
+    def _end_grace(self, number: int, frame: FrameType | None) -> None:
+        self._is_grace_over = True
 
     def _set_handlers(self, handler: Callable[[int, FrameType | None], None]) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
         numbers = [signal.SIGTERM, signal.SIGHUP]
-        if handler == self._hurry:
+        if handler == self._end_grace:
             numbers.append(signal.SIGINT)
         for number in numbers:
             if signal.getsignal(number) in (signal.SIG_IGN, None):
@@ -166,8 +166,8 @@ class ProcessGroup:
         self._handlers.clear()
 
 
-def _raise_ended(number: int, _frame: FrameType | None) -> None:
-    raise Ended(number)
+def _raise_terminated(number: int, _frame: FrameType | None) -> None:
+    raise Terminated(number)
 
 
 def _marked(env: Mapping[str, str], token: str) -> dict[str, str]:

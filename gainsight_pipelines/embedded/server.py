@@ -46,7 +46,7 @@ OWN_SERVER = "Or use your own PostgreSQL: set GAINSIGHT_PIPELINES_DATABASE_URL a
 
 _SYSTEM_USER = "pgserver"
 _START_SECONDS = 300.0  # after a crash, a start replays everything since the last checkpoint
-_SAY_SO_SECONDS = 5.0
+_PROGRESS_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _LOG_LINES = 6
 _SOCKET_PATH_BYTES = 103  # sun_path has 104 bytes on macOS, 108 on Linux, including the final NUL
@@ -101,7 +101,7 @@ class EmbeddedServer:
         """Returns when the server accepts connections and has its databases. Raises what ``embedded_server`` does."""
         if self._share is not None:
             return
-        with ExitStack() as undo, _told_to_people(self.folder):
+        with ExitStack() as undo, _explained_os_errors(self.folder):
             share = self._take_share()
             undo.callback(os.close, share)
             self._socket_folder = self._find_or_start()
@@ -160,7 +160,7 @@ class EmbeddedServer:
             finally:
                 os.close(lock)
             socket_folder = keeper.read_socket_folder(str(self.folder))
-            if socket_folder is not None and _answers(self.folder, socket_folder):
+            if socket_folder is not None and _responds(self.folder, socket_folder):
                 return socket_folder
             if self._clock.monotonic() > deadline:
                 raise TransientError(
@@ -251,7 +251,7 @@ def _start(folder: Path, settings: Mapping[str, str], lock: int, clock: Clock, *
 
 def _read_report(pipe: IO[bytes], folder: Path, clock: Clock) -> dict[str, Any]:
     start = clock.monotonic()
-    while not select.select([pipe], [], [], _SAY_SO_SECONDS)[0]:
+    while not select.select([pipe], [], [], _PROGRESS_SECONDS)[0]:
         waited = clock.monotonic() - start
         if waited > _START_SECONDS:
             raise TransientError(
@@ -308,7 +308,7 @@ def _isolation(*, first_use: bool) -> str:
             if first_use:
                 _logger.info("Running as root: PostgreSQL runs in a user namespace, without root's powers.")
             return "namespace"
-        if _has_system_user():
+        if _ensure_system_user():
             if first_use:
                 _logger.info("Running as root: PostgreSQL and its files belong to the system user %s.", _SYSTEM_USER)
             return "system user"
@@ -318,7 +318,7 @@ def _isolation(*, first_use: bool) -> str:
     )
 
 
-def _has_system_user() -> bool:
+def _ensure_system_user() -> bool:
     import pwd
 
     try:
@@ -404,7 +404,7 @@ def _is_suitable(folder: Path) -> bool:
     return _PLAIN_PATH.fullmatch(path) is not None and len(path) <= _SOCKET_PATH_BYTES
 
 
-def _answers(folder: Path, socket_folder: str) -> bool:
+def _responds(folder: Path, socket_folder: str) -> bool:
     """Whether a connection works and leads to the server of this folder."""
     import psycopg2
 
@@ -447,7 +447,7 @@ def _size(path: Path) -> int:
 
 
 @contextmanager
-def _told_to_people(folder: Path) -> Iterator[None]:
+def _explained_os_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
