@@ -1,19 +1,18 @@
-"""The keeper: the small process that supervises an embedded PostgreSQL server while anybody uses it.
+"""The keeper: a small process that starts an embedded PostgreSQL server and stops it after its last user.
 
-``server.py`` starts this file by its path, with the standard library only. The keeper is the server's parent. It
-creates a missing data folder, starts the server, reports on its standard output, and stops the server when the last
-process that uses it has ended, however that process ended. This relies on three lock files (flock: the kernel releases
-them even after a kill):
+``server.py`` runs this file as a script that needs only the standard library. The keeper is the server's parent: it
+creates the data folder if it is missing, starts the server, reports the result on its standard output, and stops the
+server once no process uses it, even if those processes were killed. Three lock files (flock) make this safe, because
+the kernel releases a lock when its process ends:
 
-* ``users.lock``, shared: one per user of the server. The keeper requests it exclusively, gets it when no user is left,
-  and holds it until the server is down. A newcomer therefore waits until then, and no server is stopped while a user
-  holds a share.
-* ``keeper.lock``, exclusive: a keeper exists. The process that gets it starts a keeper and hands the lock over.
-* ``server.lock``, exclusive: inherited by the server and all its processes. Getting it proves that none of them is
-left,
-  so ``postmaster.pid`` is stale, whatever process has that number now.
+* ``users.lock``, shared: held by each process that uses the server. The keeper waits for the exclusive lock, gets it
+  when no user is left, and holds it until the server has stopped. A new user waits until then, so the server never
+  stops under a user.
+* ``keeper.lock``, exclusive: held by the keeper. A process that gets it starts a keeper and hands the lock over.
+* ``server.lock``, exclusive: inherited by the server and all its processes. A keeper that gets it knows that none of
+  them is left, so ``postmaster.pid`` is stale even if another process has that number now.
 
-Connections, databases and messages for people are in ``server.py``.
+Connections, databases and error messages are in ``server.py``.
 """
 
 from __future__ import annotations
@@ -40,10 +39,10 @@ DATA_FOLDER = "data"
 SOCKET_NAME = ".s.PGSQL.5432"
 SUPERUSER = "postgres"
 
-_OLD_SERVER_SECONDS = 30.0  # for the processes of a server whose keeper was killed to end
-_FAST_STOP_SECONDS = (
-    60.0  # a fast stop writes a checkpoint; after this we stop without one (safe, but the next start is slower)
-)
+# How long the processes of a server may take to end after its keeper was killed.
+_OLD_SERVER_SECONDS = 30.0
+# A fast stop writes a checkpoint. After this time we stop without one: safe, but the next start takes longer.
+_FAST_STOP_SECONDS = 60.0
 _POLL_SECONDS = 0.01
 _LOG_BYTES = 5_000_000
 _CLONE_NEWUSER = 0x10000000
@@ -51,17 +50,17 @@ _PR_SET_PDEATHSIG = 1
 
 _INITDB = (
     f"--username={SUPERUSER}",
-    "--auth-local=trust",  # the socket is in a folder that only we can enter
+    "--auth-local=trust",  # only our user can enter the socket's folder
     "--auth-host=reject",
     "--encoding=UTF8",
     "--locale=C",
-    "--locale-provider=builtin",  # independent of the machine's locales
+    "--locale-provider=builtin",  # the same sort order on all machines
     "--builtin-locale=C.UTF-8",
     "--data-checksums",
     "--no-instructions",
 )
 
-# On the command line, so that no configuration file overrides them.
+# Set on the command line, so that no configuration file overrides them.
 _SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -70,8 +69,8 @@ _SETTINGS = {
     "max_connections": "100",
     "timezone": "UTC",
     "log_timezone": "UTC",
-    "client_connection_check_interval": "1000",  # a killed client's query, and its locks, end within a second
-    "autovacuum_naptime": "10s",  # a server that lives for one command would end before the default minute is over
+    "client_connection_check_interval": "1000",  # the query and locks of a killed client end within a second
+    "autovacuum_naptime": "10s",  # the server may run for one command only, less than the default minute
     "logging_collector": "off",
     "log_error_verbosity": "terse",  # details and statements of errors can contain record values
     "log_min_error_statement": "panic",
@@ -80,7 +79,7 @@ _SETTINGS = {
 
 
 class _StartFailed(Exception):
-    """The server could not be started; the report for the process that asked for it."""
+    """The server could not be started. `report` goes to the process that started the keeper."""
 
     def __init__(self, step: str, detail: str = "") -> None:
         super().__init__(step, detail)
@@ -88,15 +87,15 @@ class _StartFailed(Exception):
 
 
 def main(spec: dict[str, object]) -> None:
-    """Runs a keeper from start to end.
+    """Runs the keeper.
 
     Args:
-        spec: folder, socket_folder, bin (paths), isolation ("none", "namespace", "system user"), system_user,
-            settings (of the server), temporary (remove the folder at the end) and keeper_lock, the inherited file
-            descriptor of that lock.
+        spec: `folder`, `socket_folder` and `bin` (paths); `isolation` ("none", "namespace" or "system user") and
+            `system_user`; `settings` of the server; `temporary` (remove the folder at the end); `keeper_lock`, the
+            inherited file descriptor of that lock.
     """
     if os.fork():
-        # The keeper is re-parented, so that ending one command's process tree doesn't end the server of other users.
+        # The keeper leaves the process tree of the command, because other commands use the server too.
         os._exit(0)
     keeper = _Keeper(spec)
     try:
@@ -105,14 +104,14 @@ def main(spec: dict[str, object]) -> None:
         _send_report(error.report)
     except OSError as error:
         _send_report(_StartFailed("files", f"{error.strerror}: {error.filename}").report)
-    except Exception as error:  # noqa: BLE001  # nobody else would tell
+    except Exception as error:  # noqa: BLE001  # the report is the only way to tell
         _send_report(_StartFailed("start", repr(error)).report)
     else:
         _send_report({"ready": keeper.postmaster})
         keeper.wait()
     finally:
         keeper.clean_up()
-        os._exit(0)  # releases the locks; doesn't wait for the thread
+        os._exit(0)  # releases the locks, without waiting for the thread
 
 
 class _Keeper:
@@ -142,7 +141,7 @@ class _Keeper:
             self._init()
         self._remove_stale_files()
         self.postmaster = self._spawn_server(server_lock)
-        os.close(server_lock)  # from here on the lock means that the server lives, not the keeper
+        os.close(server_lock)  # from now on only the server's processes hold it
         threading.Thread(target=self._stop_after_last_user, daemon=True).start()
         self._wait_until_ready()
 
@@ -152,7 +151,7 @@ class _Keeper:
             pass
 
     def stop(self) -> None:
-        """Requests a fast stop, and insists later. Idempotent; called from the thread and from a signal handler."""
+        """Stops the server: fast, then immediately if that takes too long. Called by the thread and on SIGTERM."""
         if self.stopping or not self.postmaster:
             self.stopping = True
             return
@@ -181,7 +180,7 @@ class _Keeper:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise _StartFailed("old server") from None
-                if sys.platform != "linux" and not asked_to_stop:  # on Linux the kernel has told it
+                if sys.platform != "linux" and not asked_to_stop:  # on Linux, see _die_with_parent
                     asked_to_stop = True
                     self._run("pg_ctl", "stop", "--mode=fast", "--no-wait", f"--pgdata={self.data}")
                 time.sleep(_POLL_SECONDS)
@@ -195,7 +194,7 @@ class _Keeper:
         os.close(log)
 
     def _init(self) -> None:
-        """Creates the data folder under another name and renames it: a killed initdb leaves nothing half made."""
+        """Creates the data folder under another name and renames it, so that a killed initdb leaves no partial one."""
         new = self.data + ".new"
         shutil.rmtree(new, ignore_errors=True)
         if self._run("initdb", *_INITDB, f"--pgdata={new}"):
@@ -204,8 +203,8 @@ class _Keeper:
         os.rename(new, self.data)
 
     def _remove_stale_files(self) -> None:
-        # We hold server.lock, so no process of our server is left. If somebody started one by hand on this folder, it
-        # holds the shared memory block, which PostgreSQL itself checks.
+        # We hold server.lock, so no process of our server is left. PostgreSQL itself detects a server that was started
+        # by hand on this folder, by its shared memory block.
         for path in (
             os.path.join(self.data, "postmaster.pid"),
             os.path.join(self.socket_folder, SOCKET_NAME),
@@ -225,7 +224,7 @@ class _Keeper:
 
     def _spawn(self, program: str, *arguments: str, inherit: int | None = None) -> int:
         keeper = os.getpid()
-        child = os.fork()  # before any thread is started
+        child = os.fork()  # safe: no thread has been started yet
         if child:
             return child
         try:
@@ -238,14 +237,14 @@ class _Keeper:
             self._drop_root()
             _die_with_parent(keeper)
             path = os.path.join(self.bin, program)
-            os.execve(path, [path, *arguments], environment())  # noqa: S606  # in full: they look beside it
-        except BaseException as error:  # noqa: BLE001  # whatever it is, this process must not go on as a second keeper
+            os.execve(path, [path, *arguments], environment())  # noqa: S606  # full: it finds its files by it
+        except BaseException as error:  # noqa: BLE001  # this process must never continue as a second keeper
             os.write(2, f"{program}: {error}\n".encode())
         finally:
             os._exit(127)
 
     def _drop_root(self) -> None:
-        """PostgreSQL refuses to run as root, rightly: see ``server.py``."""
+        """Gives up root's powers, since PostgreSQL refuses to run as root: see ``server.py``."""
         if self.isolation == "namespace":
             enter_user_namespace()
         elif self.isolation == "system user":
@@ -256,7 +255,7 @@ class _Keeper:
             _check_access(self.folder, os.path.join(self.bin, "postgres"))
 
     def _give_files_to_server_user(self) -> None:
-        """Under root: gives the files to the user that the server runs as, even if that was another one before."""
+        """If we are root: gives the files to the user that the server runs as, which may have changed."""
         if self.isolation == "none":
             return
         user, group = 0, 0
@@ -271,10 +270,10 @@ class _Keeper:
                     os.chown(os.path.join(parent, name), user, group, follow_symlinks=False)
 
     def _wait_until_ready(self) -> None:
-        """Waits until ``postmaster.pid`` says ready, which the server writes last."""
+        """Waits until the server writes "ready" into ``postmaster.pid``, its last step."""
         while not self._has_ended(block=False):
             if self.stopping:
-                _kill(self.postmaster, signal.SIGINT)  # the stop may have been requested before there was a server
+                _kill(self.postmaster, signal.SIGINT)  # the stop was requested before the server ran
             if read_socket_folder(self.folder) is not None:
                 return
             time.sleep(_POLL_SECONDS)
@@ -289,13 +288,13 @@ class _Keeper:
 
     def _stop_after_last_user(self) -> None:
         lock = os.open(os.path.join(self.folder, USERS_LOCK), os.O_RDWR | os.O_CLOEXEC)
-        fcntl.flock(lock, fcntl.LOCK_EX)  # never released: newcomers wait until the keeper has ended
+        fcntl.flock(lock, fcntl.LOCK_EX)  # kept until the keeper ends; new users wait for that
         self.has_no_users = True
         self.stop()
 
 
 def read_socket_folder(folder: str) -> str | None:
-    """The socket folder recorded by the last server in ``folder``, if it got that far. The server may have ended."""
+    """The socket folder that the last server in ``folder`` recorded; None if it never got ready. It may have ended."""
     try:
         with open(os.path.join(folder, DATA_FOLDER, "postmaster.pid"), encoding="utf-8") as file:
             lines = file.read().splitlines()
@@ -305,13 +304,13 @@ def read_socket_folder(folder: str) -> str | None:
 
 
 def enter_user_namespace() -> None:
-    """Moves this process to a user namespace in which it is an ordinary user: it keeps root's files, not root's powers.
+    """Moves this process to a user namespace where it is an ordinary user with access to root's files.
 
     Raises:
         OSError: the machine doesn't allow it (many containers).
     """
     user, group = os.geteuid(), os.getegid()
-    ordinary = next(entry for entry in pwd.getpwall() if entry.pw_uid)  # initdb needs a user id with a name, any name
+    ordinary = next(entry for entry in pwd.getpwall() if entry.pw_uid)  # initdb needs a user id that has a name
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWUSER):
         raise OSError(ctypes.get_errno(), "unshare")
@@ -325,7 +324,7 @@ def enter_user_namespace() -> None:
 
 
 def _die_with_parent(parent: int) -> None:
-    """Makes a killed keeper take its server along (a fast stop). Linux only; elsewhere the next keeper stops it."""
+    """Stops the server (fast) if its keeper is killed. Linux only; elsewhere the next keeper stops it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT), 0, 0, 0)
         if os.getppid() != parent:
@@ -350,7 +349,7 @@ def _kill(pid: int, number: signal.Signals) -> None:
 
 
 def _send_report(report: dict[str, object]) -> None:
-    """Reports to the process that started the keeper; it may have ended or stopped listening."""
+    """Sends the report to the process that started the keeper, which may have ended."""
     with contextlib.suppress(OSError):
         os.write(1, json.dumps(report).encode() + b"\n")
     null = os.open(os.devnull, os.O_RDWR)
@@ -359,7 +358,7 @@ def _send_report(report: dict[str, object]) -> None:
 
 
 def probe_user_namespace() -> bool:
-    """Whether ``enter_user_namespace`` works here; tried in a child process."""
+    """Whether ``enter_user_namespace`` works on this machine. A child process tries it."""
     command = [sys.executable, "-I", "-S", __file__, "probe"]
     return not subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
 

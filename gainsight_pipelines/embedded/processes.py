@@ -1,13 +1,13 @@
-"""Child processes that never outlive their group, whatever ends first: a child, this process, or the terminal.
+"""Starts child processes and ends all of them with their descendants, even if this process is killed.
 
-A `ProcessGroup` recognises its processes by a mark in their environment. Every descendant inherits it, even one that
-starts its own session and loses its parent (code servers of ``dagster dev``). When a group stops, its children get a
-TERM and time to end their own children; what is left is killed. If this process is killed, a watcher does the same: a
-tiny process at the other end of a pipe. Services that are meant to outlive a command (the embedded server's keeper)
-start with their own environment and without a parent, so no group finds them.
+A `ProcessGroup` recognises its processes by a mark in their environment. All descendants inherit the mark, even those
+that start their own session and lose their parent (code servers of ``dagster dev``). When a group stops, it sends TERM
+to its children and gives them time to end their own children; then it kills the rest. If this process is killed, its
+watcher does that: a small process that waits at the other end of a pipe. The keeper of the embedded server has to
+outlive commands, so it starts with a new environment and without a parent, and belongs to no group.
 
-What the processes do, and what their end means, is up to the caller. This file also runs by its path, as the watcher:
-with the standard library and psutil only.
+The caller decides what the processes do and what their end means. The watcher runs this file as a script, which needs
+only the standard library and psutil.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
 
     import psutil
 
-__all__ = ["Terminated", "ProcessGroup"]
+__all__ = ["ProcessGroup", "Terminated"]
 
 GRACE_SECONDS = 10.0
 
 _MARK = "GAINSIGHT_PIPELINES_PROCESS_GROUPS"
-_ORPHANS_SECONDS = 2.0  # for processes whose parent didn't end them, and for all of them if this process is dead
+_ORPHANS_SECONDS = 2.0  # grace for processes that their parent didn't end, and for all if this process was killed
 _KILL_SECONDS = 10.0  # a process that hangs in the kernel can't be ended
 _POLL_SECONDS = 0.02
 _DONE = b"."
 
 
 class Terminated(SystemExit):
-    """TERM or HUP: raised in the main thread, so that everything is cleaned up on the way out."""
+    """TERM or HUP was received. Raised in the main thread, so that context managers clean up."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
@@ -51,11 +51,11 @@ class Terminated(SystemExit):
 class ProcessGroup:
     """Starts processes, and ends them with all their descendants. A context manager: leaving it calls `stop`.
 
-    In the main thread, TERM and HUP raise `Terminated` within the context, as Ctrl-C raises KeyboardInterrupt. A further
+    Inside the context, TERM and HUP raise `Terminated` in the main thread, as Ctrl-C raises KeyboardInterrupt. Another
     signal during the stop ends the grace period.
 
     Args:
-        grace_seconds: from the TERM to the KILL of a child that doesn't end.
+        grace_seconds: how long a child may take to end after TERM before it is killed.
     """
 
     def __init__(self, grace_seconds: float = GRACE_SECONDS) -> None:
@@ -116,14 +116,14 @@ class ProcessGroup:
         return child
 
     def wait_any(self, timeout: float | None = None) -> subprocess.Popen[bytes] | None:
-        """The next child that ended, each once, in the order of their ends; None if none did within the timeout."""
+        """The next child that has ended, in the order in which they end; None after the timeout."""
         try:
             return self._ended.get(timeout=timeout)
         except queue.Empty:
             return None
 
     def stop(self, grace_seconds: float | None = None) -> None:
-        """Ends all processes of the group, and returns when none is left. May be called again."""
+        """Ends all processes of the group, and returns when none is left. A second call does nothing."""
         if self._watcher is None:
             return
         self._set_handlers(self._end_grace)
@@ -156,7 +156,7 @@ class ProcessGroup:
             numbers.append(signal.SIGINT)
         for number in numbers:
             if signal.getsignal(number) in (signal.SIG_IGN, None):
-                continue  # ignored by nohup or a script's background job: keep it so
+                continue  # nohup or a background job ignores the signal, so we do too
             before = signal.signal(number, handler)
             self._handlers.setdefault(number, before)
 
@@ -199,7 +199,7 @@ def _dismiss(watcher: subprocess.Popen[bytes]) -> None:
 
 
 def _watch(token: str) -> None:
-    """The watcher: reads until the group reports that all is done, or has died."""
+    """The watcher: waits until the group has stopped, or until its process is dead; then it ends what is left."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     if not os.read(0, 1):
@@ -207,7 +207,7 @@ def _watch(token: str) -> None:
 
 
 def _end_all(token: str, grace_seconds: float) -> None:
-    """TERM to all marked processes, KILL to the rest, repeated until none is left, since they may start others."""
+    """Sends TERM to all marked processes, then KILL until none is left, since they may start new ones."""
     members = list(_members(token))
     if grace_seconds:
         _signal(members, signal.SIGTERM)
@@ -223,7 +223,7 @@ def _end_all(token: str, grace_seconds: float) -> None:
 
 
 def _members(token: str) -> Iterator[psutil.Process]:
-    """Living processes with the mark, and their descendants, in case one has emptied its environment."""
+    """Living processes with the mark, and their descendants, which may have cleared their environment."""
     import psutil
 
     seen = {os.getpid()}

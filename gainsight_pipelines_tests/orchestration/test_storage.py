@@ -69,7 +69,7 @@ def test_without_a_database_the_error_is_one_sentence(tmp_path: Path) -> None:
     done = run_dg(without_addresses(tmp_path), "check", "defs")
     said = done.stdout + done.stderr
     assert done.returncode == 1
-    assert "it isn't one of our data folders" in " ".join(said.split()) and "Traceback" not in said
+    assert "it is not a data folder of this program" in " ".join(said.split()) and "Traceback" not in said
 
 
 @contextmanager
