@@ -43,7 +43,7 @@ MEMORY_ROWS = (20_000, 400_000)
 
 @dataclass(slots=True)
 class Bench:
-    """The servers of one run, and what was measured so far."""
+    """The servers of one benchmark, and the results so far."""
 
     url: str
     postgres: EmbeddedServer
@@ -54,14 +54,14 @@ class Bench:
     databases: int = 0
 
     def build(self, pull: str, rows: int) -> None:
-        """Has the server make a data set."""
+        """Makes the server build a data set."""
         self.select = product.selection(pull)
         asked = {"object": product.OBJECTS[pull], "rows": rows, "select": self.select}
         answer = requests.post(f"{self.url}/bench/build", json=asked, timeout=600)
         answer.raise_for_status()
 
     def database(self, *, is_seeded: bool = False) -> str:
-        """The name of a fresh database, with the product's tables and accounts where asked; nothing left to flush."""
+        """Creates a database, with our tables and accounts if `is_seeded`. Writes a checkpoint. Returns its name."""
         self.databases += 1
         name = f"bench_{self.databases}"
         self._administer(f"CREATE DATABASE {name}")
@@ -81,7 +81,7 @@ class Bench:
         return name
 
     def drop(self, name: str) -> None:
-        """Removes a database, so that disks stay free."""
+        """Drops a database, to free disk space."""
         self._administer(f"DROP DATABASE {name} WITH (FORCE)")
 
     def _administer(self, statement: str) -> None:
@@ -98,7 +98,7 @@ class Bench:
         return cost
 
     def command(self, sandbox: RunningSandbox, rows: int) -> list[Cost]:
-        """`gainsight-pipelines run activity`, as people call it: Dagster and a CRM included."""
+        """`gainsight-pipelines run activity`, with Dagster and a CRM."""
         product_database, dagster = self.database(), self.database()
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         (folder / "gainsight.yaml").write_text(product.SETTINGS.format(url=self.url))
@@ -118,7 +118,7 @@ class Bench:
         return costs
 
     def pull(self, pull: str, rows: int, *, runs: tuple[str, ...] = ("first", "nothing new")) -> list[Cost]:
-        """This project's pull of an object, run after run into one database."""
+        """This project's pull of an object: all runs into the same database."""
         name = self.database()
         given = json.dumps({"url": self.url, "database": self.postgres.url(name), "pull": pull})
         costs = []
@@ -132,7 +132,7 @@ class Bench:
         return costs
 
     def peer(self, peer: peers.Peer, rows: int) -> None:
-        """A peer's first load and its second run."""
+        """A peer's first load, and a second run."""
         name = self.database()
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         for which in ("first", "nothing new"):
@@ -157,13 +157,13 @@ class Bench:
 
 
 def say(text: str) -> None:
-    """Progress, at once."""
+    """Prints progress immediately."""
     print(text, flush=True)  # noqa: T201 - a program for a terminal
 
 
 @contextmanager
 def bench() -> Iterator[Bench]:
-    """A server with pages, a PostgreSQL with all its safety on, both gone at the end."""
+    """Runs the Gainsight server and a PostgreSQL with default (safe) settings; removes both at the end."""
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
         running_server() as url,
@@ -173,7 +173,7 @@ def bench() -> Iterator[Bench]:
 
 
 def measure_activities(running: Bench, rows: int, rounds: int, sandbox: RunningSandbox) -> None:
-    """The script and this project by turns, so that a noisy minute meets both."""
+    """Script and pull alternate, so that other load affects both."""
     running.build("activity", rows)
     for number in range(rounds):
         running.script(rows, ahead=False)
@@ -228,8 +228,10 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="20,000 activities only, one round")
     parser.add_argument("--rows", type=int, nargs="*", help="numbers of activities (20000 200000); try 1000000")
-    parser.add_argument("--peers", type=int, default=20_000, help="measure dlt and Singer up to so many (0: not)")
-    parser.add_argument("--rounds", type=int, default=2, help="of script and product by turns")
+    parser.add_argument(
+        "--peers", type=int, default=20_000, help="measure dlt and Singer up to so many rows (0: never)"
+    )
+    parser.add_argument("--rounds", type=int, default=2, help="rounds in which script and product alternate")
     parser.add_argument("--no-memory", dest="memory", action="store_false", help="without the table of memory")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md, not bench/results.md")
     parser.add_argument("--keep", type=Path, help="add to the results of an earlier run (bench/results.json)")

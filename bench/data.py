@@ -33,7 +33,7 @@ SENTENCE = (
 
 
 def gsid(object_name: str, number: int) -> str:
-    """The Gsid of a record, ascending with its number."""
+    """The GSID of a record. GSIDs ascend with the numbers."""
     digits = ""
     while number:
         number, rest = divmod(number, 36)
@@ -42,7 +42,7 @@ def gsid(object_name: str, number: int) -> str:
 
 
 def number_of(value: str) -> int:
-    """The number of the record with this Gsid."""
+    """The number of the record with this GSID."""
     return int(value[19:], 36)
 
 
@@ -55,7 +55,7 @@ def account_id(number: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """A company with the ids by which records name it."""
+    """A company with the ids that records use for it."""
 
     gsid: str
     name: str
@@ -94,7 +94,7 @@ class Maker:
         return f"{self._start + timedelta(seconds=number):%Y-%m-%dT%H:%M:%SZ}"
 
     def record(self, number: int, time: str | None = None) -> dict[str, Any]:
-        """A record with every field that its object has, and what can be reached through its lookups."""
+        """A record with all fields of its object and of its lookups."""
         shown = time or self.time(number)
         company = self._companies[number * 7919 % COMPANIES]
         common = {
@@ -178,7 +178,7 @@ def _cta(number: int, time: str, company: Company) -> dict[str, Any]:
 
 
 def start_of(rows: int, now: datetime) -> datetime:
-    """When record 0 was modified: the last one is a day old, beyond every overlap."""
+    """When record 0 was modified. The last record is a day old, so no overlap reads it again."""
     return (now - timedelta(days=1, seconds=rows)).replace(microsecond=0)
 
 
@@ -247,11 +247,11 @@ FIELDS: Mapping[str, Mapping[str, tuple[str, str | None]]] = {
         "Dimension__gc": ("STRING", None),
     },
 }
-"""Type, and target where it is a lookup, of each field."""
+"""Type of each field, and the target of lookups."""
 
 
 def describe(object_name: str) -> dict[str, Any]:
-    """The object as Gainsight's describe shows it, with what a reader looks at."""
+    """Gainsight's describe of the object, with the parts that readers use."""
     fields = []
     for name, (data_type, target) in FIELDS[object_name].items():
         meta: dict[str, Any] = {"hasLookup": target is not None, "filterable": True, "sortable": True}
@@ -262,5 +262,5 @@ def describe(object_name: str) -> dict[str, Any]:
 
 
 def now_utc() -> datetime:
-    """The time by which data sets are dated."""
+    """The time from which data sets are dated."""
     return datetime.now(UTC)

@@ -1,7 +1,8 @@
-"""`python -m bench.database`: measures PostgreSQL after the load, in some minutes, and prints Markdown.
+"""`python -m bench.database`: measures PostgreSQL after a load. Takes some minutes and prints Markdown.
 
-It makes a million activities with SQL (`python -m bench` measures the pull), then measures the views with their plans,
-rematching of 100,000 records without an account, the sizes of tables and indexes, and the dead rows after ten loads.
+It creates a million activities with SQL (`python -m bench` measures the pull), then measures the views with their
+plans, rematching of 100,000 records without an account, the sizes of tables and indexes, and the dead rows after ten
+loads.
 """
 
 from __future__ import annotations
@@ -76,14 +77,14 @@ def timed(what: str) -> Iterator[None]:
 
 
 def plan_of(connection: psycopg.Connection, query: str) -> list[str]:
-    """The nodes of the plan that touch tables, and how long it took."""
+    """The nodes of the plan that read tables, and the duration."""
     lines = [row[0] for row in connection.execute(f"EXPLAIN (ANALYZE, TIMING OFF, BUFFERS OFF) {query}".encode())]
     nodes = [re.sub(r"\s*\(cost.*", "", line).strip(" ->") for line in lines if "Scan" in line]
     return [*nodes, next(line.strip() for line in lines if "Execution" in line)]
 
 
 def heal(store: Store, connection: psycopg.Connection) -> int:
-    """The CRM gains the accounts that 100,000 records wait for."""
+    """Adds the accounts of 100,000 unmatched records."""
     connection.execute(
         f"""INSERT INTO account (account_id, crm, name, gsids, changed_at, run_id)
             SELECT 'account ' || n, 'salesforce', 'Account ' || n, jsonb_build_object('{FIELD}', 'COMPANY ' || n),
@@ -102,7 +103,7 @@ def heal(store: Store, connection: psycopg.Connection) -> int:
 
 
 def load_again(connection: psycopg.Connection, rows: int, number: int) -> None:
-    """A tenth of all rows come again, half of them changed: what ten loads of a busy tenant do."""
+    """Reads a tenth of all rows again, half of them changed, ten times: like loads of a busy tenant."""
     if number == 0:
         bulk.prepare(connection, ACTIVITY)
     columns = [*ACTIVITY.columns, "account_id", "match_method", "unmatched_reason", "match_candidates"]
@@ -137,7 +138,7 @@ def sizes(connection: psycopg.Connection) -> None:
 
 @contextmanager
 def new_store() -> Iterator[tuple[Store, Path]]:
-    """An empty store in an embedded server of its own, and the server's folder."""
+    """An empty store in a separate embedded server, and the server's folder."""
     # The server's keeper removes its own folder, once all is written.
     with (
         tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder,
@@ -191,7 +192,7 @@ def main() -> None:
 
 
 def wait_for_autovacuum(connection: psycopg.Connection) -> None:
-    """At most five minutes."""
+    """Waits for at most five minutes."""
     asked = "SELECT autovacuum_count FROM pg_stat_user_tables WHERE relname = 'activity'"
     for _ in range(300):
         if connection.execute(asked).fetchone() != (0,):

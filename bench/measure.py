@@ -17,11 +17,11 @@ import psutil
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one run cost.
+    """The cost of one run.
 
-    `wall`: from the start of its processes to the end of the last, seconds. `cpu`: theirs, seconds. `peak_mb`: the
-    highest resident size of each (ru_maxrss), added up where there are several. `database_cpu`: seconds. `said`: the
-    last line that the program printed, as JSON.
+    `wall`: seconds from the start of the first process to the end of the last. `cpu`: CPU seconds of all processes.
+    `peak_mb`: sum of their highest resident sizes (ru_maxrss). `database_cpu`: CPU seconds of PostgreSQL. `said`: the
+    last line that the program printed, parsed as JSON.
     """
 
     wall: float
@@ -32,7 +32,7 @@ class Cost:
 
 
 class Failed(Exception):
-    """A program ended with an error; the text holds the end of what it said."""
+    """A program failed. The text is the end of its stderr."""
 
 
 def run(
@@ -41,7 +41,7 @@ def run(
     env: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> Cost:
-    """Runs programs joined by pipes, and waits for their ends."""
+    """Runs programs connected by pipes, and waits until they have ended."""
     before = database_cpu()
     started = time.perf_counter()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
@@ -85,7 +85,7 @@ def _said(line: str) -> dict[str, Any]:
 
 
 class ServerCPU:
-    """The CPU seconds that a PostgreSQL server has used so far, ended backends included."""
+    """CPU seconds that a PostgreSQL server has used so far, including ended backends."""
 
     def __init__(self, data_folder: Path) -> None:
         pids = [int(path.read_text().split()[0]) for path in data_folder.rglob("postmaster.pid")]

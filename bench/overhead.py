@@ -1,8 +1,8 @@
 """`python -m bench.overhead`: measures what this project adds to Dagster, compared with an empty project.
 
-Three tables: what commands cost that find nothing new, beside `import dagster`; how long the definitions take to load
-in a fresh interpreter; how long a pull with nothing new takes from the click (the call that the UI's button makes) to
-Completed. All take turns, so that a busy machine troubles them alike.
+Three tables: the cost of commands that find nothing new, compared with `import dagster`; the time to load the
+definitions in a new interpreter; the time of a pull with nothing new from the click (the call of the UI's button) to
+Completed. The measurements alternate, so that other load affects all of them.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main() -> None:
             )
             url = f"http://127.0.0.1:{port}/graphql"
             _wait_for(url)
-            _click(url, LOCATION, "gainsight_pull_activity")  # the first one brings everything
+            _click(url, LOCATION, "gainsight_pull_activity")  # the first run pulls everything
             ours, empty = [], []
             for _ in range(CLICKS):
                 ours.append(_click(url, LOCATION, "gainsight_pull_activity"))
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def _commands(env: dict[str, str]) -> None:
-    """Seconds and CPU seconds of what people type, processes that a command starts included."""
+    """Seconds and CPU seconds of commands, including the processes that they start."""
     program = [sys.executable, "-W", "ignore", "-c", "from gainsight_pipelines.cli.app import main; main()"]
     commands = {
         "import dagster": [sys.executable, "-c", "import dagster"],
@@ -91,7 +91,7 @@ def _commands(env: dict[str, str]) -> None:
             process.returncode = os.waitstatus_to_exitcode(status)
             if process.returncode:
                 raise RuntimeError(f"{what}: exit status {process.returncode}")
-            if number:  # the first one brings everything
+            if number:  # the first run pulls everything
                 costs.setdefault(what, []).append((time.perf_counter() - started, used.ru_utime + used.ru_stime))
     _say(f"| nothing new, medians of {STARTS} | seconds | CPU seconds |\n|---|---:|---:|")
     for what, found in costs.items():
@@ -111,7 +111,7 @@ def _loads(env: dict[str, str]) -> tuple[list[float], list[float]]:
 
 
 def _click(url: str, location: str, job: str) -> float:
-    """Seconds from the button's call to the end of the run."""
+    """Seconds from the click to the end of the run."""
     started = time.perf_counter()
     answer = _ask(url, LAUNCH, location=location, job=job)["launchRun"]
     if answer["__typename"] != "LaunchRunSuccess":

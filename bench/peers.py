@@ -23,12 +23,12 @@ PACKAGES = {
     "singer-tap": "singer-sdk",
     "singer-target": "meltanolabs-target-postgres",
 }
-"""What each environment holds."""
+"""The packages of each environment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One of them: how it is started, first and again."""
+    """A peer: how its first and later runs are started."""
 
     label: str
     version: str
@@ -70,7 +70,7 @@ class Peer:
         ]
 
     def keep(self, folder: Path, said: Mapping[str, Any]) -> None:
-        """Keeps what the next run goes on from: a Singer target prints the state, dlt keeps its own."""
+        """Keeps the state for the next run. A Singer target prints it; dlt keeps its own."""
         (folder / "state.json").write_text(json.dumps(said))
 
 
@@ -96,16 +96,16 @@ def _version(environment: str, package: str) -> str | None:
 
 
 def install() -> None:
-    """Makes the environments that are missing."""
+    """Creates the missing environments."""
     for name, package in PACKAGES.items():
         if _version(name, package.partition("[")[0]):
             continue
-        print(f"Installing {package} into bench/.peers/{name}, this once …", flush=True)  # noqa: T201
+        print(f"Installing {package} into bench/.peers/{name} (once only) …", flush=True)  # noqa: T201
         python = HOME / name / "bin" / "python"
         subprocess.run([sys.executable, "-m", "venv", str(HOME / name)], check=True)
         pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet", package]
         if subprocess.run(pip, check=False).returncode != 0:
-            print(f"{package} can't be installed here: measured without it.", flush=True)  # noqa: T201
+            print(f"{package} can't be installed here, so it is not measured.", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

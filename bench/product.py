@@ -43,7 +43,7 @@ objects: [{{object: call_to_action}}]
 
 
 def settings(url: str) -> Settings:
-    """Every object, with nothing left out by age or number."""
+    """All objects, without limits of age or number."""
     found = parse_settings(SETTINGS.format(url=url))
     assert not found.file_error, found.file_error
     assert not found.errors, found.errors
@@ -51,7 +51,7 @@ def settings(url: str) -> Settings:
 
 
 def selection(pull_name: str) -> list[str]:
-    """The fields that a pull asks for, those included that the reader adds for its checks."""
+    """The fields that a pull requests, including those that the reader needs for its checks."""
     pull = find_pull(settings("http://127.0.0.1"), pull_name)
     schema = object_schema([data.describe(pull.gainsight_object)], pull.gainsight_object)
     assert schema is not None
@@ -62,7 +62,7 @@ def selection(pull_name: str) -> list[str]:
 
 
 class StubCRM:
-    """A primary CRM with accounts out of the air, once: the CRM is not what is measured here."""
+    """A primary CRM with generated accounts, since the CRM is not measured here."""
 
     kind: CRMKind = "salesforce"
     sweep_every = timedelta(days=7)
@@ -94,11 +94,11 @@ class StubCRM:
         return {}
 
     def close(self) -> None:
-        """Holds nothing."""
+        """Holds nothing open."""
 
 
 def accounts() -> tuple[Account, ...]:
-    """The accounts of the first companies; those whose CRM id Gainsight doesn't know carry the company's Gsid."""
+    """The accounts of the first companies. If Gainsight lacks a CRM id, the account has the company's GSID."""
     return tuple(
         Account(
             data.account_id(number),
@@ -110,4 +110,4 @@ def accounts() -> tuple[Account, ...]:
 
 
 client = partial(GainsightClient, credential=AccessKey("bench"), clock=SystemClock())
-"""A client without the quota of 100 calls a minute, which would be what is measured from 400,000 records on."""
+"""A client without the quota of 100 calls a minute, which would limit pulls of more than 400,000 records."""

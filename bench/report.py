@@ -45,7 +45,7 @@ def _seconds(result: Result) -> float:
 
 
 def _groups(results: Sequence[Result], which: str) -> dict[tuple[int, str], list[Result]]:
-    """Results of one kind of run by number of rows and label, in the order in which they were measured."""
+    """Results of one kind of run by number of rows and label, in the order of measurement."""
     found: dict[tuple[int, str], list[Result]] = {}
     for result in results:
         if result["run"] == which and not result["label"].startswith(f"{PRODUCT}: "):
@@ -107,7 +107,7 @@ def _first_loads(results: Sequence[Result]) -> str:
 
 
 def _ratios(results: Sequence[Result]) -> str:
-    """This project over the plain script that reads a page ahead: medians of what ran by turns."""
+    """This project divided by the plain script that reads a page ahead: medians."""
     first = _groups(results, "first")
     lines = []
     for count in sorted({count for count, _ in first}):
@@ -128,7 +128,7 @@ def _loop_cpu(result: Result) -> float:
 
 
 def _extrapolated(results: Sequence[Result]) -> str:
-    """What 10,000,000 rows would take, from the most that were measured."""
+    """How long 10,000,000 rows would take, from the largest measurement."""
     first = _groups(results, "first")
     count = max(count for count, label in first if label == PRODUCT)
     ours = first[count, PRODUCT]
@@ -137,8 +137,8 @@ def _extrapolated(results: Sequence[Result]) -> str:
     return (
         f"Measured with {count:,} rows: {per_row * 1e6:.0f} µs a row, {own * 1e6:.0f} µs of them our CPU. At that rate,"
         f" {TEN_MILLION:,} rows take {TEN_MILLION * per_row / 60:.0f} minutes. Their {calls:,} calls take"
-        f" {calls / QUOTA:.0f} minutes at {QUOTA} calls a minute, our share of the quota. A first load takes the longer of"
-        " the two."
+        f" {calls / QUOTA:.0f} minutes at {QUOTA} calls a minute, our share of the quota. A first load takes the longer"
+        " of the two."
     )
 
 
@@ -180,7 +180,7 @@ def _memory(results: Sequence[Result]) -> str:
 
 
 def _plot(results: Sequence[Result]) -> str:
-    """Bars of the first load of the most rows that any peer was measured with, in seconds."""
+    """A bar chart of first loads in seconds, with the largest number of rows for which a peer was measured."""
     groups = _groups(results, "first")
     with_peers = [count for count, label in groups if not label.startswith((PRODUCT, "plain", "`"))]
     count = max(with_peers or [count for count, _ in groups])

@@ -1,9 +1,9 @@
-"""What a large tenant costs PostgreSQL: `python -m bench.scale`, some minutes; it prints Markdown.
+"""`python -m bench.scale`: what a large tenant costs PostgreSQL. Takes some minutes and prints Markdown.
 
-A million activities over three years, made by SQL, in the table as it is and in one that is partitioned by month: size,
-and CPU seconds of the server for a first load, a day's pull, vacuum, the questions people ask, and the end of a month's
-rows. Then a usage record of 500 columns as rows of `usage_metric`. CPU, not time: other jobs on the machine hardly
-change it.
+It creates a million activities over three years with SQL, once in our table and once in a table partitioned by month,
+and measures size and the server's CPU seconds for a first load, a day's pull, vacuum, usual queries, and removing a
+month. Then it writes usage records of 500 columns as rows of `usage_metric`. CPU seconds, unlike elapsed time, hardly
+depend on other load.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bench.measure import ServerCPU
 
 MONTHS = 36
 DAY = 10_000
-"""Records of a day's pull, half of them changed ones of the last month."""
+"""Records of a day's pull. Half of them are changed records of the last month."""
 USAGE_RECORDS, USAGE_COLUMNS = 2_000, 500
 
 FIRST_MONTH = "date '2023-02-01'"
@@ -57,7 +57,7 @@ SIZE = """SELECT pg_size_pretty(sum(pg_table_size(c.oid))), pg_size_pretty(sum(p
 
 
 class Costs:
-    """CPU seconds of the server by what was done and in which table."""
+    """CPU seconds of the server by task and table."""
 
     def __init__(self, cpu: ServerCPU) -> None:
         self._cpu = cpu

@@ -33,12 +33,12 @@ TIMES = frozenset({"LastModifiedDate", "ModifiedDate", "CreatedDate", "Responded
 
 
 class Refused(Exception):
-    """A question that this server doesn't know."""
+    """The request is not supported."""
 
 
 @dataclass(slots=True)
 class DataSet:
-    """The encoded records of one object, in the order of their modification."""
+    """The encoded records of one object, in order of modification."""
 
     start: datetime
     rows: int
@@ -49,7 +49,7 @@ class DataSet:
     ends: array[int] = field(default_factory=lambda: array("q"))
 
     def add(self, record: dict[str, Any]) -> None:
-        """Puts a record behind the others."""
+        """Appends a record."""
         unknown = [name for name in self.order if name not in record]
         if unknown:
             raise Refused(f"no such fields: {unknown}")
@@ -59,21 +59,21 @@ class DataSet:
         self.ends.append(len(self.blob))
 
     def cut(self, first: int, last: int) -> memoryview:
-        """The encoded records from `first` to before `last`."""
+        """The encoded records from `first` up to, but without, `last`."""
         if first >= last:
             return memoryview(b"")
         return memoryview(self.blob)[self.ends[first - 1] + 1 if first else 0 : self.ends[last - 1]]
 
 
 class Service:
-    """Data sets by object, and counts of what was asked for."""
+    """Data sets by object, and counts of the requests."""
 
     def __init__(self) -> None:
         self._sets: dict[str, DataSet] = {}
         self._counts: Counter[str] = Counter()
 
     def build(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Makes an object's data set in place of its former one."""
+        """Builds an object's data set, replacing an earlier one."""
         name, rows = request["object"], request["rows"]
         start = data.start_of(rows, data.now_utc())
         maker = data.Maker(name, start)
@@ -86,7 +86,7 @@ class Service:
         return {"bytes": len(made.blob), "start": start.isoformat()}
 
     def touch(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Changes one record, which moves it behind all others."""
+        """Changes one record, which moves it to the end."""
         found = self._sets[request["object"]]
         record = found.maker.record(request["number"], found.maker.time(found.rows))
         found.add(record)
@@ -94,17 +94,17 @@ class Service:
         return {"Gsid": record["Gsid"]}
 
     def counts(self) -> dict[str, int]:
-        """Calls since the last time, by kind; queries that brought records count as pages as well."""
+        """Calls since the last time, by kind. Queries that returned records also count as pages."""
         counted, self._counts = dict(self._counts), Counter()
         return counted
 
     def describe(self, name: str) -> bytes:
-        """The answer to a describe."""
+        """The response to a describe."""
         self._counts["describe"] += 1
         return orjson.dumps({"result": True, "data": [data.describe(name)]})
 
     def query(self, name: str, body: dict[str, Any]) -> list[bytes | memoryview]:
-        """The answer to a query, in pieces."""
+        """The response to a query, in pieces."""
         self._counts["query"] += 1
         if name == "company" and name not in self._sets:
             return self._companies(body)
@@ -117,7 +117,7 @@ class Service:
         first += body.get("offset", 0)
         if "desc" in body.get("orderBy", {}).values():
             if body["limit"] > 1 or body.get("offset"):
-                raise Refused("descending for the last record alone")
+                raise Refused("descending only for the last record")
             first = max(first, last - 1)
         last = min(last, first + body["limit"])
         if first < last:
@@ -126,7 +126,7 @@ class Service:
         return [HEAD, found.cut(first, last), TAIL]
 
     def _companies(self, body: dict[str, Any]) -> list[bytes | memoryview]:
-        """The CRM ids of companies, asked for by their Gsids."""
+        """The CRM ids of companies, by their GSIDs."""
         (condition,) = body["where"]["conditions"]
         records = [
             {
@@ -179,11 +179,11 @@ class Handler(BaseHTTPRequestHandler):
     """One connection, kept alive."""
 
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # head and body go out as two packets
+    disable_nagle_algorithm = True  # head and body are sent as two packets
     service: Service
 
     def log_message(self, *_arguments: Any) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
     def do_GET(self) -> None:
         self._answer(None)
@@ -224,7 +224,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def running_server() -> Iterator[str]:
-    """The server in a process of its own, for the length of the block; its base URL."""
+    """Runs the server in its own process and returns its base URL."""
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.server"], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
     )
@@ -240,11 +240,11 @@ def running_server() -> Iterator[str]:
 
 
 def main() -> None:
-    """Serves on a free port of the loopback address, and says which."""
+    """Serves on a free port of the loopback address, and prints the port."""
     Handler.service = Service()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    print(server.server_address[1], flush=True)  # noqa: T201 - how the parent learns of it
+    print(server.server_address[1], flush=True)  # noqa: T201 - the parent reads it
     server.serve_forever()
 
 

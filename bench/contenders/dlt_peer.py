@@ -16,7 +16,7 @@ CURSOR = "LastModifiedDate"
 
 
 class Keyset(BasePaginator):
-    """Ascending on (modified, Gsid): asks on from the last record's second; a page without new ones ends it."""
+    """Ascending on (modified, Gsid): continues at the last record's second, until a page has no new records."""
 
     def __init__(self, page_size: int) -> None:
         super().__init__()

@@ -1,11 +1,12 @@
-"""A plain script, written for speed by someone who has only read the APIs' documentation: it uses nothing of ours.
+"""A plain script that pulls activities, written for speed from the APIs' documentation, without our code.
 
-It reads activities page after page, finds each one's account, makes plain text of the notes by `re` and `html`, formats
-the rows for COPY itself and merges them by one upsert per page, with the cursor in the same transaction. It believes
-what it gets: no checks, retries, limits, counts, lock or record of the run, and HTML is whatever its expressions say.
+It reads activities page by page, finds their accounts, converts the notes to text with `re` and `html`, formats the
+rows for COPY itself, and merges them with one upsert per page, with the cursor in the same transaction. It trusts its
+input: no checks, retries, limits, counts, lease or run history, and a simplistic treatment of HTML.
 
-One JSON argument: `url` of Gainsight, `database`, `select` (fields), `ahead` (read a page while one is written), `rows`
-(stop after so many; null: all). Prints a line of JSON with the seconds and CPU seconds of its loop.
+Its only argument is JSON: `url` of Gainsight, `database`, `select` (fields), `ahead` (read a page while another is
+written), `rows` (stop after this number; null: all). Prints a line of JSON with the seconds and CPU seconds of its
+loop.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ TYPES = {"Email": "EMAIL", "Meeting": "MEETING", "Call": "MEETING"}
 
 TAGS = re.compile("<[^>]*>")
 END, NULL = "\x01", "\x02"
-"""Of a value, and in place of one: what no note holds, so that only backslashes and ends of lines are escaped."""
+"""Delimiter and NULL marker. No note contains them, so only backslashes and newlines must be escaped."""
 
 
 def array(value: str | None) -> str:

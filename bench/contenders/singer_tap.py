@@ -13,7 +13,7 @@ NUMBERS = {"Duration", "Ant__CustomNumber__c"}
 
 
 class Keyset(BaseAPIPaginator):
-    """Ascending on (modified, Gsid): asks on from the last record's second; a page without new ones ends it."""
+    """Ascending on (modified, Gsid): continues at the last record's second, until a page has no new records."""
 
     def has_more(self, response: Any) -> bool:
         records = response.json()["data"]["records"]

@@ -1,4 +1,4 @@
-"""Run all (requirement B4): a job whose success starts one run per object, so that failures stay separate."""
+"""Run all: a job that starts one run per object, so that an object that fails does not stop the others."""
 
 from collections.abc import Iterator, Sequence
 
@@ -35,17 +35,17 @@ def sync_all_job(tenant: Tenant) -> dg.JobDefinition:
             mark_run(context, database, SYNC_ALL)
             found = gate.current(database, resource.connect_crm, SystemClock(), gate.Pace.of())
             if not found.is_open:
-                raise PermanentError(f"Nothing was started, as the gate is closed. {found.message}")
+                raise PermanentError(f"Nothing was started, because the gate is closed. {found.message}")
             status = context.instance.get_daemon_statuses([SENSOR_DAEMON])[SENSOR_DAEMON]
             if not status.healthy:
                 raise PermanentError(
-                    "Nothing was started, as no Dagster daemon is alive to do it.",
+                    "Nothing was started, because no Dagster daemon is running.",
                     "Start one (`dagster-daemon run`), or call `gainsight-pipelines run --all`, which needs none.",
                 )
         except PipelineError as error:
             raise as_failure(error) from None
-        for told in tenant.unread:
-            context.log.warning("%s", told)
+        for message in tenant.unread:
+            context.log.warning("%s", message)
         context.log.info("Starting one run each, the last within half a minute: %s", ", ".join(names))
         context.add_output_metadata({"objects": dg.MetadataValue.json(names)})
 

@@ -51,4 +51,4 @@ def test_sync_all_starts_nothing_while_the_gate_is_closed(located: Located) -> N
     located.pulling.sandbox.switch(crm_down=True)
     result = sync_all(located)
     assert not result.success
-    assert str(failure_of(result).description).startswith("Nothing was started, as the gate is closed. Salesforce")
+    assert str(failure_of(result).description).startswith("Nothing was started, because the gate is closed. Salesforce")
