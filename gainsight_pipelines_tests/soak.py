@@ -72,7 +72,7 @@ FAULTS: tuple[dict[str, Any], ...] = (
 )
 """What the servers do for a second or so."""
 
-HABITS: tuple[dict[str, Any], ...] = ({}, {"delete_log": False}, {"order_by_ignored": True})
+BEHAVIOURS: tuple[dict[str, Any], ...] = ({}, {"delete_log": False}, {"order_by_ignored": True})
 """What the tenant always does."""
 
 COLUMNS = {
@@ -116,7 +116,7 @@ class Soak:
 
     def run(self, seconds: float, is_enough: Callable[[], bool] = lambda: True) -> None:
         """Edits, faults and killed pulls for so long, and on a busy machine until `is_enough`."""
-        self._switch(page_cap=PAGE, **random.Random(self.seed).choice(HABITS))
+        self._switch(page_cap=PAGE, **random.Random(self.seed).choice(BEHAVIOURS))
         works: list[Callable[[random.Random], None]] = [self._edit, self._disturb, self._kill_postgres]
         works += [self._pull] * RUNNERS
         threads = [

@@ -27,7 +27,7 @@ MARKS: Mapping[Outcome, tuple[str, str]] = {
 }
 WITH_DATA = ("notes", "largest_page")
 """Fields of the tenant profile that may hold the tenant's names or record counts."""
-REPORT, REPORT_VERSION = "gainsight-tenant-habits", 1
+REPORT, REPORT_VERSION = "gainsight-tenant-profile", 1
 """Type and version of the report, which the sandbox's tenant_report.py reads."""
 
 
@@ -68,8 +68,8 @@ def _write_report(file: Path, checks: list[Check]) -> None:
         PermanentError: the profile is not known, or the file can't be written.
     """
     facts = {(check.section, check.name): check.facts for check in checks if check.outcome is not Outcome.FAILED}
-    habits = facts.get(("habits", "probed"))
-    if not habits:
+    profile = facts.get(("tenant_profile", "probed"))
+    if not profile:
         raise PermanentError("No report was written: the tenant's API behaviour is not known.", "See above.")
     document: dict[str, Any] = {
         "report": REPORT,
@@ -78,7 +78,7 @@ def _write_report(file: Path, checks: list[Check]) -> None:
         "made_at": SystemClock().now().isoformat(timespec="seconds"),
         "objects": facts["gainsight", "key"]["types"],
         "without_key": facts["gainsight", "address"]["without_key"],
-        "habits": {name: value for name, value in habits.items() if name not in WITH_DATA},
+        "profile": {name: value for name, value in profile.items() if name not in WITH_DATA},
     }
     try:
         file.write_text(json.dumps(document, indent=2) + "\n", "utf-8")

@@ -53,7 +53,7 @@ SAMPLE = 50
 COMPANY_SAMPLE = 100
 """Companies whose accounts are looked up."""
 
-PARTS = ("settings", "database", "gainsight", "primary_crm", "pulls", "matching", "habits")
+PARTS = ("settings", "database", "gainsight", "primary_crm", "pulls", "matching", "tenant_profile")
 """The parts of a validation, in this order."""
 
 OpenStore = Callable[[], AbstractContextManager[Store]]
@@ -148,7 +148,7 @@ class _Validation:
             "primary_crm": self._crm,
             "pulls": self._pulls,
             "matching": self._matching,
-            "habits": self._habits,
+            "tenant_profile": self._tenant_profile,
         }
         for part in PARTS:
             if part in self._parts:
@@ -445,28 +445,28 @@ class _Validation:
             return Check("matching", "sample", Outcome.WARNING, text, todo, facts)
         return Check("matching", "sample", Outcome.PASSED, text, facts=facts)
 
-    def _habits(self) -> Iterator[Check]:
+    def _tenant_profile(self) -> Iterator[Check]:
         if self._objects is None:
-            yield _skipped("habits", "probed", "Gainsight is unavailable")
+            yield _skipped("tenant_profile", "probed", "Gainsight is unavailable")
             return
         owned = [name for each in DEFINITIONS.values() for name in each.owns if name != COMPANY_OBJECT]
         known = [name for name in (*owned, COMPANY_OBJECT) if name in self._objects]
         try:
             schema = self._schema(known[0] if known else COMPANY_OBJECT)
             with closing(self._catalog.connections.gainsight()) as client:
-                habits = probe_tenant(client, self._objects.values(), schema)
+                profile = probe_tenant(client, self._objects.values(), schema)
         except PipelineError as error:
-            yield _failed("habits", "probed", error)
+            yield _failed("tenant_profile", "probed", error)
             return
         text = (
-            f"Records come as {habits.data_shape}, dates as {habits.date_style}, up to {habits.largest_page:,} at once;"
-            f" conditions {habits.where}, order {habits.order_by}."
+            f"Records come as {profile.data_shape}, dates as {profile.date_style}, up to {profile.largest_page:,} a"
+            f" page. Filters: {profile.where}. Order: {profile.order_by}."
         )
-        outcome = Outcome.WARNING if habits.notes else Outcome.PASSED
-        todo = f"Not determined: {' '.join(habits.notes)}" if habits.notes else ""
-        yield Check("habits", "probed", outcome, text, todo, habits.as_json())
-        for sentence in habits.meanings():
-            yield Check("habits", "meaning", Outcome.PASSED, sentence)
+        outcome = Outcome.WARNING if profile.notes else Outcome.PASSED
+        todo = f"Not determined: {' '.join(profile.notes)}" if profile.notes else ""
+        yield Check("tenant_profile", "probed", outcome, text, todo, profile.as_json())
+        for sentence in profile.meanings():
+            yield Check("tenant_profile", "meaning", Outcome.PASSED, sentence)
 
     def _has(self, section: str) -> bool:
         return section not in self._settings.errors
@@ -488,7 +488,7 @@ _SHOWN: Mapping[tuple[str, str], str] = {
     ("gainsight", "address"): "Address and key",
     ("primary_crm", "accounts"): "Login and accounts",
     ("matching", "sample"): "A sample of companies",
-    ("habits", "probed"): "The tenant's API behaviour",
+    ("tenant_profile", "probed"): "The tenant's API behaviour",
 }
 
 

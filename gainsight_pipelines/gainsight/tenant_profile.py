@@ -257,27 +257,27 @@ class _Probe:
         return HONOURED if len(answer.records()) == expected else IGNORED
 
 
-def _meanings(habits: TenantProfile) -> Iterable[str]:
+def _meanings(profile: TenantProfile) -> Iterable[str]:
     read_whole = "so each pull reads every object in full, which takes more calls"
-    if habits.where == IGNORED:
+    if profile.where == IGNORED:
         yield f"Conditions are ignored, {read_whole}."
-    elif habits.order_by == IGNORED:
+    elif profile.order_by == IGNORED:
         yield f"The order of records is ignored, {read_whole}."
-    elif habits.dates == IGNORED:
+    elif profile.dates == IGNORED:
         yield f"Conditions on dates use another time zone than the dates shown, {read_whole}."
-    elif habits.where == habits.order_by == habits.dates == HONOURED:
+    elif profile.where == profile.order_by == profile.dates == HONOURED:
         yield "Conditions, order and dates are honoured: pulls read only what has changed."
-    if habits.offset == IGNORED:
+    if profile.offset == IGNORED:
         yield "Offsets are ignored: a filter can't be read beyond its first page, nor an object without GSIDs."
-    if habits.page_cap is not None:
-        calls = -(-100_000 // habits.page_cap)
-        yield f"Pages hold at most {habits.page_cap:,} records: 100,000 records take {calls:,} calls."
-    if REFUSED in (habits.parentheses, habits.or_conditions):
-        refused = "OR is" if habits.or_conditions == REFUSED else "Parentheses are"
+    if profile.page_cap is not None:
+        calls = -(-100_000 // profile.page_cap)
+        yield f"Pages hold at most {profile.page_cap:,} records: 100,000 records take {calls:,} calls."
+    if REFUSED in (profile.parentheses, profile.or_conditions):
+        refused = "OR is" if profile.or_conditions == REFUSED else "Parentheses are"
         yield f"{refused} refused: write filters with AND alone."
-    if not habits.delete_log:
+    if not profile.delete_log:
         yield f"There is no {DELETE_LOG}: deleted records are found by comparing all ids once a week."
-    if habits.case_drift or habits.missing_keys:
+    if profile.case_drift or profile.missing_keys:
         yield "Keys of records differ in case or are left out; both are handled."
 
 

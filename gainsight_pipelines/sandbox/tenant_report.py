@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-REPORT = "gainsight-tenant-habits"
+REPORT = "gainsight-tenant-profile"
 VERSION = 1
 IGNORED, REFUSED = "ignored", "refused"
 
@@ -27,27 +27,27 @@ def switches_like(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text("utf-8"))
         is_report = (document["report"], document["version"]) == (REPORT, VERSION)
-        habits = document["habits"]
+        profile = document["profile"]
     except (OSError, ValueError, KeyError, TypeError):
         raise NoReport(f"{path} can't be read as a report of `validate --report`") from None
-    if not is_report or not isinstance(habits, dict):
+    if not is_report or not isinstance(profile, dict):
         raise NoReport(f"{path} is no report of version {VERSION}")
-    refusals = {name: [each["status"], each["code"]] for name, each in habits.get("refusals", {}).items()}
+    refusals = {name: [each["status"], each["code"]] for name, each in profile.get("refusals", {}).items()}
     switches = {
-        "empty_dates": bool(habits.get("empty_dates")),
-        "case_drift": bool(habits.get("case_drift") or habits.get("missing_keys")),
-        "where_ignored": habits.get("where") == IGNORED,
-        "order_by_ignored": habits.get("order_by") == IGNORED,
-        "offset_ignored": habits.get("offset") == IGNORED,
-        "or_refused": habits.get("or_conditions") == REFUSED,
-        "parentheses_refused": habits.get("parentheses") == REFUSED,
-        "page_cap": habits.get("page_cap"),
-        "delete_log": bool(habits.get("delete_log")),
+        "empty_dates": bool(profile.get("empty_dates")),
+        "case_drift": bool(profile.get("case_drift") or profile.get("missing_keys")),
+        "where_ignored": profile.get("where") == IGNORED,
+        "order_by_ignored": profile.get("order_by") == IGNORED,
+        "offset_ignored": profile.get("offset") == IGNORED,
+        "or_refused": profile.get("or_conditions") == REFUSED,
+        "parentheses_refused": profile.get("parentheses") == REFUSED,
+        "page_cap": profile.get("page_cap"),
+        "delete_log": bool(profile.get("delete_log")),
         # The zone itself isn't known: any that differs from that of the dates shown plays it.
-        "timezone": "America/New_York" if habits.get("dates") == IGNORED else "UTC",
+        "timezone": "America/New_York" if profile.get("dates") == IGNORED else "UTC",
         "refusals": refusals,
     }
     for name, key in (("data_shape", "data_shape"), ("date_format", "date_style"), ("no_data", "no_data")):
-        if habits.get(key) not in (None, "unknown"):
-            switches[name] = habits[key]
+        if profile.get(key) not in (None, "unknown"):
+            switches[name] = profile[key]
     return switches

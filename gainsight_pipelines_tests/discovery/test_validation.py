@@ -22,7 +22,7 @@ from gainsight_pipelines_tests.databases import fresh_database
 from gainsight_pipelines_tests.discovery.finding import Finding, finding_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 
-NO_DATABASE = ("settings", "gainsight", "primary_crm", "pulls", "matching", "habits")
+NO_DATABASE = ("settings", "gainsight", "primary_crm", "pulls", "matching", "tenant_profile")
 FIRST_TWO = ("gainsight", "primary_crm")
 PULLS = ("gainsight", "pulls")
 
@@ -77,7 +77,7 @@ def test_a_healthy_tenant_passes_every_check(sandbox: RunningSandbox, tmp_path: 
         # Only a pull finds a GSID with surrounding blanks.
         assert links["direct"] == by_method.count("direct")
         assert by_method.count("gsid_field") - 2 <= links["gsid_field"] <= by_method.count("gsid_field")
-        assert "read only what has changed" in find(found, "habits", "meaning").text
+        assert "read only what has changed" in find(found, "tenant_profile", "meaning").text
         # A few small calls, and no record is stored or cached.
         assert sandbox.calls()["totals"]["gainsight"] < 32
 

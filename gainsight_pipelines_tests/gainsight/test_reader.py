@@ -363,13 +363,13 @@ PIECES = {
 
 
 @pytest.mark.parametrize("pieces", PIECES.values(), ids=PIECES)
-@pytest.mark.parametrize("habit", ["ignores_order", "orders_pages_alone"])
+@pytest.mark.parametrize("fault", ["ignores_order", "orders_pages_alone"])
 @pytest.mark.parametrize("start", [None, Position(MORNING)])
-def test_pages_in_order_by_chance_are_not_taken_as_complete(tenant, client, said, pieces, habit, start):
+def test_pages_in_order_by_chance_are_not_taken_as_complete(tenant, client, said, pieces, fault, start):
     """In table order, each page ascends."""
     rows = make_rows(300)
     tenant.rows, tenant.cap = [row for piece in pieces for row in rows[piece]], 100
-    setattr(tenant, habit, True)
+    setattr(tenant, fault, True)
     read = Read(read_changed(client, plan_of(start=start, is_first_read=True), report=said.append))
     assert set(read.gsids) == set(all_gsids(tenant))
     assert read.last.is_whole

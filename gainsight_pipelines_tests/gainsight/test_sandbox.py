@@ -58,7 +58,7 @@ def dated(running) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "habits",
+    "switches",
     [
         {},
         {"data_shape": "list"},
@@ -87,16 +87,16 @@ def dated(running) -> set[str]:
     ],
     ids=str,
 )
-def test_every_dated_record_is_read_for_each_api_behaviour(sandbox, client, dated, habits):
-    sandbox.switch(**habits)
+def test_every_dated_record_is_read_for_each_api_behaviour(sandbox, client, dated, switches):
+    sandbox.switch(**switches)
     records = read(client)
-    if "Gsid" in habits.get("missing_keys", []):
+    if "Gsid" in switches.get("missing_keys", []):
         assert len(records) >= len(dated)
         return
     gsids = [record["Gsid"] for record in records]
     assert dated <= set(gsids)
-    if "edit_while_reading" not in habits:
-        assert len(gsids) == len(set(gsids)) or "where_ignored" in habits or "order_by_ignored" in habits
+    if "edit_while_reading" not in switches:
+        assert len(gsids) == len(set(gsids)) or "where_ignored" in switches or "order_by_ignored" in switches
 
 
 def test_calls_are_pages_plus_one(sandbox, client, dated):

@@ -94,16 +94,16 @@ def test_a_profile_is_reported_and_imitated(
     sandbox: RunningSandbox, tmp_path: Path, switches: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     sandbox.switch(**switches)
-    habits = probe(sandbox)
-    found = habits.as_json()
-    assert found == HEALTHY | expected, habits.notes
-    assert habits.meanings()
+    profile = probe(sandbox)
+    found = profile.as_json()
+    assert found == HEALTHY | expected, profile.notes
+    assert profile.meanings()
     assert sandbox.calls()["calls"]["gainsight"]["query"] <= 16
     report = tmp_path / "report.json"
-    report.write_text(json.dumps({"report": "gainsight-tenant-habits", "version": 1, "habits": found}))
+    report.write_text(json.dumps({"report": "gainsight-tenant-profile", "version": 1, "profile": found}))
     sandbox.reset()
     sandbox.switch(**switches_like(report))
-    assert probe(sandbox) == habits
+    assert probe(sandbox) == profile
 
 
 def test_a_step_that_fails_is_noted(sandbox: RunningSandbox) -> None:
@@ -116,12 +116,12 @@ def test_a_step_that_fails_is_noted(sandbox: RunningSandbox) -> None:
         read_timeout=0.5,
     )
     with closing(client):
-        habits = probe_tenant(client, client.list_objects(), client.describe("activity_timeline"))
-    assert habits.where == "honoured"
-    assert "the largest page: Gainsight didn't respond" in habits.notes[0]
+        profile = probe_tenant(client, client.list_objects(), client.describe("activity_timeline"))
+    assert profile.where == "honoured"
+    assert "the largest page: Gainsight didn't respond" in profile.notes[0]
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"report": "another"}', '{"report": "x", "version": 1, "habits": {}}'])
+@pytest.mark.parametrize("content", ["", "{", '{"report": "another"}', '{"report": "x", "version": 1, "profile": {}}'])
 def test_a_file_that_is_not_a_report_is_refused(tmp_path: Path, content: str) -> None:
     file = tmp_path / "report.json"
     file.write_text(content)
@@ -130,9 +130,9 @@ def test_a_file_that_is_not_a_report_is_refused(tmp_path: Path, content: str) ->
 
 
 def test_the_sandbox_starts_from_a_report(tmp_path: Path) -> None:
-    habits = HEALTHY | {"page_cap": 77, "date_style": "epoch_ms", "order_by": "ignored"}
+    profile = HEALTHY | {"page_cap": 77, "date_style": "epoch_ms", "order_by": "ignored"}
     report = tmp_path / "report.json"
-    report.write_text(json.dumps({"report": "gainsight-tenant-habits", "version": 1, "habits": habits}))
+    report.write_text(json.dumps({"report": "gainsight-tenant-profile", "version": 1, "profile": profile}))
     with start_sandbox(tmp_path / "sandbox", activities=100, accounts=40, like=report) as sandbox:
         switches = sandbox.switches()
         assert (switches["page_cap"], switches["date_format"], switches["order_by_ignored"]) == (77, "epoch_ms", True)

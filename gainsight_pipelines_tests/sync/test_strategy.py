@@ -39,20 +39,20 @@ def whole(notes: list[str]) -> list[str]:
     return [note for note in notes if "Each run reads all of it" in note]
 
 
-@pytest.mark.parametrize("habit", ["ignores_where", "ignores_order"])
-def test_a_tenant_that_ignores_the_query_is_read_in_full_for_a_week(odd: Pulling, tenant: Tenant, habit: str) -> None:
+@pytest.mark.parametrize("fault", ["ignores_where", "ignores_order"])
+def test_a_tenant_that_ignores_the_query_is_read_in_full_for_a_week(odd: Pulling, tenant: Tenant, fault: str) -> None:
     """Each run says so; then the usual way is tried again, and one call is enough as before."""
     noon = at_noon(odd, tenant)
     tenant.rows = [entry(number) for number in range(450)]
     odd.pull("activity")
-    setattr(tenant, habit, True)
+    setattr(tenant, fault, True)
     tenant.rows.reverse()
     for number in range(150):
         edit(tenant, odd, number)
     tenant.cap = 100
     report = odd.pull("activity")
     assert any("reading the object in full" in note for note in report.notes)
-    setattr(tenant, habit, False)
+    setattr(tenant, fault, False)
     found = odd.clock.now()
     for days in (1, 5):
         odd.clock.ahead = noon + timedelta(days=days)
@@ -75,15 +75,15 @@ def test_a_tenant_that_ignores_the_query_is_read_in_full_for_a_week(odd: Pulling
     assert subjects(odd) == shown(tenant)
 
 
-@pytest.mark.parametrize("habit", ["ignores_where", "ignores_order", "orders_pages_alone"])
+@pytest.mark.parametrize("fault", ["ignores_where", "ignores_order", "orders_pages_alone"])
 def test_a_tenant_that_still_ignores_the_query_is_detected_with_few_calls(
-    odd: Pulling, tenant: Tenant, habit: str
+    odd: Pulling, tenant: Tenant, fault: str
 ) -> None:
     """Also where there is nothing new, so that no page would show it."""
     noon = at_noon(odd, tenant)
     tenant.rows, tenant.cap = [entry(number) for number in range(450)][::-1], 100
     tenant.rows = [*tenant.rows[200:], *tenant.rows[:200]]
-    setattr(tenant, habit, True)
+    setattr(tenant, fault, True)
     odd.pull("activity")
     assert subjects(odd) == shown(tenant)
     odd.clock.ahead = noon + timedelta(days=8)
@@ -185,6 +185,6 @@ def test_every_field_is_asked_for_as_the_tenant_spells_it(odd: Pulling, tenant: 
     assert report.calls["sweep"]
     secrets = clients.read_secrets(odd.settings)
     with closing(clients.connect_gainsight(odd.settings, secrets, odd.clock, odd.store)) as it:
-        habits = probe_tenant(it, [], it.describe("activity_timeline"))
-    assert (habits.where, habits.offset, habits.largest_page) == ("honoured", "honoured", GOOD)
+        profile = probe_tenant(it, [], it.describe("activity_timeline"))
+    assert (profile.where, profile.offset, profile.largest_page) == ("honoured", "honoured", GOOD)
     assert [name for name in tenant.refused if name != NO_FIELD] == []
