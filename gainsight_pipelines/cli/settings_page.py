@@ -59,12 +59,17 @@ def _runs(workspace: Workspace | PipelineError, webserver: Webserver | None, fil
     def status() -> Status:
         if isinstance(workspace, PipelineError):
             raise workspace
+        if not file.exists():
+            return Status(None, ())  # the page is about to create it
         settings, now = load_settings(file), clock.now()
         with workspace.store.connect("settings page") as connection:
             banner = read_banner(connection, settings, now)
         rows = [_row(row, settings, webserver, now) for row in banner.rows]
         ends = [row.since for row in banner.rows if row.status == "completed" and row.since is not None]
-        return Status(_gate(banner.gate, clock), rows, ago(max(ends), now) if ends else "")
+        due = [row.next_due for row in banner.rows if row.next_due is not None]
+        return Status(
+            _gate(banner.gate, clock), rows, ago(max(ends), now) if ends else "", until(min(due), now) if due else ""
+        )
 
     if webserver is None:
         why_not = "To run pulls from this page, start `gainsight-pipelines dev` and give its URL with --dagster."

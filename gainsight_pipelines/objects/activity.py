@@ -76,7 +76,7 @@ class ActivitySettings(Section):
     initial_lookback_days: Annotated[
         StrictInt | None,
         Setting(ge=1, le=36_500, description="How far back the first read goes; null: everything."),
-        Takes("a whole number from 1 to 36500, or null for everything"),
+        Takes("a whole number from 1 to 36,500, or null for everything"),
     ] = 30
     reporting_categories: Annotated[
         Mapping[Text, ActivityTypeName],

@@ -131,7 +131,7 @@ class ObjectSettings(Section):
     initial_lookback_days: Annotated[
         StrictInt | None,
         Setting(ge=1, le=36_500, description="How far back the first read goes, by modification; null: everything."),
-        Takes("a whole number from 1 to 36500, or null for everything"),
+        Takes("a whole number from 1 to 36,500, or null for everything"),
     ] = None
 
     @field_validator("fields", mode="before")

@@ -104,7 +104,7 @@ class SurveysSettings(Section):
     response_limit: Annotated[
         StrictInt,
         Setting(ge=1, le=10_000_000, description="Records fetched per object and run."),
-        Takes("a whole number from 1 to 10000000"),
+        Takes("a whole number from 1 to 10,000,000"),
     ] = 500
     lookback_days: Annotated[
         StrictInt,

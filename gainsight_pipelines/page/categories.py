@@ -24,14 +24,19 @@ class CategoryEditor:
         self._rows: list[tuple[str, str]] = list(unfit.shown if unfit else (form.draft.get(PLACE) or {}).items())
         self._can_change = form.why_read_only is None
         self._sample: CategorySample | None = None
-        with ui.row().classes("items-center gap-1"):
-            widgets.heading("Activity type of each reporting category", 3)
-            ui.button(icon="help_outline", on_click=_explain_types).props(
-                'flat round dense aria-label="What each activity type means"'
+        with ui.column().classes("w-full gap-0"):
+            with ui.row().classes("items-center gap-1"):
+                widgets.heading("Activity type of each reporting category", 3)
+                question = ui.button(icon="help_outline", color=None, on_click=_explain_types)
+                question.classes("quiet-button").props(
+                    'flat round dense size=sm aria-label="What each activity type means"'
+                )
+            ui.label("Case and blanks make no difference. Unmapped categories become TYPE_MANUAL.").classes(
+                "small muted"
             )
-        ui.label(widgets.shown_help(PLACE)).classes("small muted")
         self._table = ui.column().classes("w-full gap-2")
         self._error = ui.label().classes("bad-text").props('role="alert"')
+        self._error.set_visibility(False)
         self._adds = ui.button("Add a category", icon="add", on_click=lambda: self._add("", "TYPE_MANUAL"))
         self._adds.props("outline dense padding='4px 12px'").set_enabled(self._can_change)
         self._chips = ui.row().classes("items-center gap-1")
@@ -85,8 +90,8 @@ class CategoryEditor:
             chosen = ui.select(TYPES, value=kind if kind in TYPES else None).props("dense outlined")
             chosen.props(f'aria-label="Activity type of category {number + 1}"').classes("w-40")
             chosen.on_value_change(lambda event: self._change(number, (self._rows[number][0], event.value)))
-            remove = ui.button(icon="delete", color=None, on_click=lambda: self._remove(number))
-            remove.classes("icon-button").props(f'flat round dense aria-label="Remove category {number + 1}"')
+            remove = ui.button(icon="delete_outline", color=None, on_click=lambda: self._remove(number))
+            remove.classes("quiet-button").props(f'flat round dense aria-label="Remove category {number + 1}"')
             for element in (name, chosen, remove):
                 element.set_enabled(self._can_change)
         return name
@@ -105,8 +110,10 @@ class CategoryEditor:
     def _chip(self, one: Category) -> None:
         kind = one.suggested or one.mapped or "TYPE_MANUAL"
         text = f"{one.name} ({one.count:,}) → {kind}"
-        with ui.button(text, icon="add", on_click=lambda: self._add(one.name, kind)).props(
-            "rounded outline dense no-caps size=sm padding='2px 10px'"
+        with (
+            ui.button(text, icon="add", on_click=lambda: self._add(one.name, kind))
+            .classes("small")
+            .props("rounded outline dense no-caps no-wrap padding='1px 10px'")
         ):
             if one.why:
                 ui.tooltip(f"Suggested by {one.why}")
@@ -130,6 +137,7 @@ class CategoryEditor:
 
     def _show_error(self, error: str | None) -> None:
         self._error.set_text(error or "")
+        self._error.set_visibility(bool(error))
 
     def _store(self) -> None:
         rows = [(category.strip(), kind) for category, kind in self._rows if category.strip()]

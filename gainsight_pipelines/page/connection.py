@@ -109,7 +109,8 @@ class Connection:
 
     def _gainsight_fields(self) -> None:
         self._form.show_mistakes_of(GAINSIGHT)
-        address = widgets.text_field(self._form, (GAINSIGHT, "base_url"), "Gainsight base URL")
+        hint = "The address of your tenant, as your browser shows it in Gainsight."
+        address = widgets.text_field(self._form, (GAINSIGHT, "base_url"), "Gainsight base URL", hint=hint)
         address.props["placeholder"] = "https://your-tenant.gainsightcloud.com"
 
     def _show_crm(self) -> None:
@@ -299,14 +300,20 @@ class Service:
         element.props(f'autocomplete="{"new-password" if variable.is_secret else "off"}" data-variable="{name}"')
         if variable.is_secret and source is not None:
             element.props["placeholder"] = "••••••••••••"
-        texts = {
+        by_source = {
             "environment": "Set in the environment, which takes precedence. Change it there.",
             "file": f"Set in the file that {name}_FILE names. Change it there.",
             "dotenv": "Set in .env. Enter a new value to replace it." if variable.is_secret else "Set in .env.",
             None: "Optional." if variable.is_optional else "Not set yet.",
         }
-        widgets.described(element, " ".join(filter(None, (texts[source], variable.hint if source is None else ""))))
-        element.classes("w-full")
+        unchanged = " ".join(filter(None, (by_source[source], variable.hint if source is None else "")))
+
+        def hint() -> str:
+            if draft.secrets.get(name):
+                return "Not saved yet."
+            return "Will be removed from .env." if name in draft.secrets and source == "dotenv" else unchanged
+
+        widgets.described(element, hint()).classes("w-full")
         if source in {"environment", "file"} or self._read_only:
             element.disable()
 
@@ -318,6 +325,7 @@ class Service:
                     draft.set_secret(name, "")
             else:
                 draft.set_secret(name, text or None)
+            widgets.set_hint(element, hint())
             self._form.changed(self._part)
 
         element.on_value_change(lambda event: changed(event.value))
@@ -458,4 +466,4 @@ def finding(check: Check) -> None:
         ui.icon(icon).classes(f"{color} text-lg").props(
             f'role="img" aria-hidden="false" aria-label="{check.outcome.value}"'
         )
-        ui.label(f"{check.text} {check.todo}".strip()).classes("min-w-0 break-words")
+        widgets.text_with_code(f"{check.text} {check.todo}".strip()).classes("min-w-0 break-words")

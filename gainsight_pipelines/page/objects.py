@@ -215,8 +215,8 @@ class SurveyRows:
             Picker(form, (*place, "company_field"), "Company field", load, hint=hint)
             if can_go:
                 text = f"Remove survey object {number + 1}"
-                remove = ui.button("Remove", icon="delete", on_click=lambda: self._remove(number))
-                remove.props(f'flat dense color=negative aria-label="{text}"')
+                remove = ui.button("Remove", icon="delete_outline", color=None, on_click=lambda: self._remove(number))
+                remove.classes("quiet-button").props(f'flat dense padding="4px 10px" aria-label="{text}"')
                 remove.set_enabled(self._form.why_read_only is None)
         return name
 
@@ -270,8 +270,10 @@ class ObjectRows:
                 form.lookups.crm_fields,
                 hint=hints["gsid_field"],
             )
-            remove = ui.button("Remove", icon="delete", on_click=lambda: self._remove(number))
-            remove.props(f'flat dense color=negative aria-label="Remove object {number + 1}"')
+            remove = ui.button("Remove", icon="delete_outline", color=None, on_click=lambda: self._remove(number))
+            remove.classes("quiet-button").props(
+                f'flat dense padding="4px 10px" aria-label="Remove object {number + 1}"'
+            )
             remove.set_enabled(form.why_read_only is None)
         return name
 

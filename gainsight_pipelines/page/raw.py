@@ -24,8 +24,9 @@ def show_json(form: Form, section: str, title: str, rebuild: Callable[[], None])
         rebuild: called after the section was edited.
     """
     with ui.row().classes("w-full justify-end"):
-        button = ui.button("Show JSON", icon="data_object", on_click=lambda: _open(form, section, title, rebuild))
-        button.props(f'flat dense no-caps padding="4px 10px" aria-label="Show JSON of {title}"')
+        button = ui.button("Show JSON", icon="data_object", color=None)
+        button.on_click(lambda: _open(form, section, title, rebuild))
+        button.classes("quiet-button").props(f'flat dense no-caps padding="4px 10px" aria-label="Show JSON of {title}"')
 
 
 def _open(form: Form, section: str, title: str, rebuild: Callable[[], None]) -> None:

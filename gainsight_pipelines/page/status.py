@@ -60,11 +60,13 @@ class Status:
     """The contents of the banner.
 
     `gate`: None before the first check. `completed`: age of the last completed run of any row ("3 min ago").
+    `next_due`: when the next schedule ticks ("in 48 min"); empty if all are stopped.
     """
 
     gate: GateState | None
     rows: Sequence[StatusRow]
     completed: str = ""
+    next_due: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,18 +197,21 @@ class Banner:
         self._read: Sequence[StatusRow] = ()
         self._rows: dict[str, _Row] = {}
         with ui.card().classes("w-full panel").props('role="region" aria-label="Sync status"'):
-            with ui.row().classes("w-full items-center justify-between gap-2"):
-                widgets.heading("Sync status")
-                with ui.row().classes("items-center gap-3"):
+            with ui.row().classes("w-full items-start justify-between no-wrap gap-3"):
+                with ui.column().classes("gap-0 grow min-w-0"):
+                    with ui.row().classes("items-center gap-x-2 gap-y-1"):
+                        widgets.heading("Sync status")
+                        self._gate = widgets.pill()
+                    self._summary = ui.label().classes("small muted break-words")
+                with ui.row().classes("items-center justify-end gap-x-3 gap-y-1 shrink-0"):
                     if runs.page:
                         ui.link("Dagster", runs.page, new_tab=True).classes("small")
                     self._all = ui.button("Run all", icon="playlist_play", on_click=self._run_all)
-                    self._all.props("dense padding='4px 14px' unelevated")
+                    self._all.props("outline dense no-wrap padding='4px 12px'")
                     self._all.disable()
-            with ui.row().classes("banner w-full items-start no-wrap gap-2") as self._gate:
-                self._gate_icon = ui.icon("lock_open").classes("text-lg").props("aria-hidden=true")
-                self._gate_text = ui.label().classes("min-w-0 break-words")
-            self._gate.set_visibility(False)
+            self._closed = ui.label().classes("banner bad w-full break-words")
+            for element in (self._gate, self._summary, self._closed):
+                element.set_visibility(False)
             if runs.start is None:
                 ui.label(runs.why_not).classes("small muted")
             self._none = ui.label("No object is enabled yet. Enable one below, then save.").classes("muted")
@@ -232,20 +237,24 @@ class Banner:
             return  # the page is shutting down
         self._error.set_visibility(False)
         self._read = status.rows
-        self._show_gate(status.gate)
+        self._show_gate(status.gate, status.next_due)
         self._on_status(status)
         self._show()
 
-    def _show_gate(self, gate: GateState | None) -> None:
+    def _show_gate(self, gate: GateState | None, next_due: str) -> None:
         self._gate.set_visibility(gate is not None)
-        if gate is None:
-            return
-        old = f" Last checked {gate.checked}: is the Dagster daemon running?" if gate.is_stale else ""
-        text = gate.text if gate.is_open else f"Nothing is pulled while the primary CRM is unavailable. {gate.text}"
-        self._gate_text.set_text(f"{text}{old}")
-        self._gate_icon.set_name("check_circle" if gate.is_open else "lock")
-        self._gate_icon.classes(replace=f"text-lg {'good' if gate.is_open else 'bad-text'}")
-        self._gate.classes(add="" if gate.is_open else "bad", remove="bad" if gate.is_open else "")
+        parts = [f"Next run {next_due}."] if next_due else []
+        closed = ""
+        if gate is not None:
+            widgets.set_pill(self._gate, *(("Gate open", "good") if gate.is_open else ("Gate closed", "bad")))
+            old = [f"Last checked {gate.checked}: is the Dagster daemon running?"] if gate.is_stale else []
+            if gate.is_open:
+                parts = [gate.text, *old, *parts]
+            else:
+                closed = " ".join(["Nothing is pulled while the primary CRM is unavailable.", gate.text, *old])
+        for label, text in ((self._summary, " ".join(parts)), (self._closed, closed)):
+            label.set_text(text)
+            label.set_visibility(bool(text))
 
     def _show(self) -> None:
         names = [row.name for row in self._read]

@@ -20,7 +20,7 @@ body { background: var(--page) !important; color: var(--text); font-size: 14px; 
 .nicegui-content { padding: 24px 16px 96px; }
 .q-header { background: var(--surface) !important; color: var(--text); border-bottom: 1px solid var(--line); }
 h1, h2, h3 { letter-spacing: -.005em; line-height: 1.35; margin: 0; }
-h1 { font-size: 16px; font-weight: 600; }
+h1 { font-size: 18px; font-weight: 600; line-height: 1.25; }
 h2 { font-size: 16px; font-weight: 600; }
 h3 { font-size: 14px; font-weight: 600; }
 .muted { color: var(--muted); }
@@ -33,10 +33,12 @@ h3 { font-size: 14px; font-weight: 600; }
 .inset > [role=status]:empty, .panel > [role=status]:empty { margin-top: -14px; }
 .facts > :not(.hidden) ~ :not(.hidden)::before { content: "·"; margin: 0 6px; color: var(--muted); }
 .rows > * + * { border-top: 1px solid var(--line); }
+.rows > :last-child { padding-bottom: 0; }
 .notice { background: var(--warn-soft); color: var(--text); border-color: var(--warn); }
-.q-btn.icon-button { color: var(--muted) !important; }
+.q-btn.quiet-button { color: var(--muted); }
 .banner { border-radius: 8px; padding: 10px 12px; background: var(--sunken); }
 .banner.bad { background: var(--bad-soft); }
+code { background: var(--sunken); border-radius: 4px; padding: 1px 4px; font-size: .92em; }
 .good { color: var(--good); } .bad-text { color: var(--bad); } .warn { color: var(--warn); }
 .pill {
   display: inline-flex; align-items: center; gap: 6px; white-space: nowrap; border-radius: 999px; padding: 1px 9px;
@@ -51,9 +53,9 @@ h3 { font-size: 14px; font-weight: 600; }
 .q-btn { text-transform: none; font-weight: 500; letter-spacing: 0; border-radius: 7px; }
 .q-btn .on-left { margin-right: 6px; font-size: 18px; }
 .q-btn--outline:before { border-color: var(--line-strong); }
-.body--dark .q-btn--outline, .body--dark .q-btn--flat { color: var(--text) !important; }
-.q-btn--outline { color: var(--text) !important; }
-.body--dark .bg-primary { background: #8fb0ff !important; color: #0f1115 !important; }
+body .q-btn.q-btn--outline { --q-primary: var(--text); }
+.q-btn--outline .q-icon { color: var(--muted); }
+.body--dark .bg-primary { --q-primary: #3d6ae0; }
 .q-dialog .q-card { background: var(--surface); color: var(--text); border-radius: 12px; padding: 20px; }
 
 .q-field { font-size: 14px; }
@@ -85,6 +87,7 @@ h3 { font-size: 14px; font-weight: 600; }
 .section { background: var(--surface); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
 .section > .q-expansion-item__container > .q-item { padding: 14px 20px; min-height: 56px; }
 .section > .q-expansion-item__container > .q-expansion-item__content { padding: 4px 20px 20px; }
+.section .q-item__section--side, .advanced .q-item__section--side { padding: 0 0 0 8px; }
 .advanced { border: 1px solid var(--line); border-radius: 8px; }
 .advanced .q-item { min-height: 40px; padding: 6px 14px; font-weight: 500; }
 .advanced .q-expansion-item__content { padding: 4px 14px 16px; }

@@ -73,11 +73,11 @@ class View:
                     ui.html("Gainsight settings", sanitize=False)
                 ui.label(str(outside.path)).classes("small muted leading-tight break-all")
             self._undo = ui.button(icon="undo", color=None, on_click=self._ask_to_discard)
-            self._undo.classes("icon-button").props('flat round dense aria-label="Discard changes"').tooltip(
+            self._undo.classes("quiet-button").props('flat round dense aria-label="Discard changes"').tooltip(
                 "Discard changes"
             )
             history = ui.button(icon="history", color=None, on_click=self._show_history)
-            history.classes("icon-button").props('flat round dense aria-label="History"').tooltip("History")
+            history.classes("quiet-button").props('flat round dense aria-label="History"').tooltip("History")
             self._save = ui.button("Save", icon="save", on_click=self._ask_to_save)
             self._save.props("no-wrap unelevated padding='6px 16px'").classes("shrink-0")
         with ui.element("div").classes("w-full max-w-4xl mx-auto flex flex-col gap-5"):

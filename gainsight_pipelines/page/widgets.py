@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -136,8 +137,14 @@ def described(element: F, hint: str) -> F:
     """Adds a hint below a field, which screen readers read with it."""
     element.without_auto_validation()  # it would clear our errors
     element.props("outlined dense stack-label")
-    element.props["hint"] = element.props["aria-description"] = hint
+    set_hint(element, hint)
     return element
+
+
+def set_hint(element: ui.element, hint: str) -> None:
+    """Changes the hint below a field."""
+    element.props["hint"] = element.props["aria-description"] = hint
+    element.update()
 
 
 def show_error(element: ValidationElement[Any], error: str | None) -> None:
@@ -294,6 +301,11 @@ def heading(text: str, level: int = 2) -> ui.element:
     with ui.element(f"h{level}") as element:
         ui.html(escape(text), sanitize=False)
     return element
+
+
+def text_with_code(text: str) -> ui.html:
+    """A text in which `backticks` mark code."""
+    return ui.html(re.sub("`([^`]+)`", r"<code>\1</code>", escape(text)), sanitize=False)
 
 
 PILL_KINDS = {"good", "bad", "warn", "busy"}

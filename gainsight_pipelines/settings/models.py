@@ -120,7 +120,7 @@ class AlertSettings(Section):
     gate_minutes: Annotated[
         StrictInt,
         Field(ge=0, le=10_080, description="Minutes for which the primary CRM has been unavailable."),
-        Takes("a whole number from 0 to 10080; 0: off"),
+        Takes("a whole number from 0 to 10,080; 0: off"),
     ] = 15
     rejected_key: Annotated[
         StrictBool, Field(description="A key, token or password was rejected: at once."), Takes("true or false")
@@ -315,12 +315,12 @@ class RetentionSettings(Section):
         StrictInt,
         AGE,
         Field(description="Runs and their rows in `sync_run` stay for so many days; the last successful ones stay."),
-        Takes("a whole number of days from 8 to 36500"),
+        Takes("a whole number of days from 8 to 36,500"),
     ] = 90
     rejected_days: Annotated[
         Annotated[StrictInt, AGE] | None,
         Field(description="Records in `rejected_record` stay for so many days after they were last seen."),
-        Takes("a whole number of days from 8 to 36500, or null"),
+        Takes("a whole number of days from 8 to 36,500, or null"),
     ] = None
     cron: Annotated[
         str,

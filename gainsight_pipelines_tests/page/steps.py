@@ -53,6 +53,7 @@ def connect(page: Page, project: Path, sandbox: RunningSandbox) -> None:
     gainsight, env = page.get_by_role("group", name="Gainsight"), project / ".env"
     page.get_by_label("Gainsight base URL").fill(sandbox.urls["gainsight"])
     page.get_by_label("API key").fill(WRONG_KEY)
+    expect(page.get_by_label("API key")).to_have_accessible_description("Not saved yet.")
     page.get_by_role("button", name="Test the connection to Gainsight").click()
     expect(gainsight.get_by_text("the API key was rejected (expired or rotated)").first).to_be_visible()
     expect(gainsight.get_by_text("Not connected")).to_be_visible()
@@ -145,6 +146,8 @@ def run_them(page: Page) -> None:
     expect(row).to_contain_text("Completed", timeout=WAIT)
     expect(row).to_contain_text(re.compile(r"\d+ read, \d+ without an account"))
     expect(row).to_contain_text(re.compile(r"next run in \d+ (h|min)"))
+    summary = re.compile(r"Gate open\s*Salesforce responds and shows accounts\. Next run in \d+ (h|min)\.")
+    expect(page.get_by_role("region", name="Sync status")).to_contain_text(summary)
     others = page.locator("[data-object]").filter(has_text="Not synced yet")
     expect(others).to_have_count(4)
     page.get_by_role("button", name="Run all").click()

@@ -109,6 +109,8 @@ def tab_to(page: Page, target: Locator, key: str = "Tab") -> None:
 def connect_by_keys(page: Page, sandbox: RunningSandbox) -> None:
     keys = page.keyboard
     expect(page.get_by_role("button", name="Check all settings")).to_be_visible()
+    expect(page.get_by_text("No object is enabled yet.")).to_be_visible()  # a new project is no error
+    expect(page.get_by_role("alert").filter(visible=True)).to_have_count(0)
     tab_to(page, page.get_by_label("Gainsight base URL"))
     keys.insert_text(sandbox.urls["gainsight"])
     tab_to(page, page.get_by_label("API key"))
@@ -221,6 +223,7 @@ def test_everything_is_named_readable_and_within_the_screen(
         page.goto(address)
         expect(page.locator("[data-object]")).to_have_count(len(OBJECTS))
         status = page.get_by_role("region", name="Sync status")
+        expect(status).to_contain_text("Gate closed")
         expect(status).to_contain_text(f"Nothing is pulled while the primary CRM is unavailable. {refused}")
         salesforce = page.get_by_role("group", name="Salesforce")
         expect(salesforce).to_contain_text(re.compile(r"Not connected.*Checked (just now|\d+ min ago)\."))

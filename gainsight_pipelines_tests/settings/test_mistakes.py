@@ -72,7 +72,7 @@ CASES = [
     ("company: {attributes: [A, A]}", "company", ["company.attributes has the field A twice"]),
     ("company: {attributes: some}", "company", ["company.attributes is 'some'", "all, or a list"]),
     ("company: {gsid_field: a/b}", "company", ["company.gsid_field is 'a/b'", "or null"]),
-    ("activity: {initial_lookback_days: 0}", "activity", ["activity.initial_lookback_days is 0", "1 to 36500"]),
+    ("activity: {initial_lookback_days: 0}", "activity", ["activity.initial_lookback_days is 0", "1 to 36,500"]),
     (
         "activity: {reporting_categories: {E mail: EMAIL, ' EMAIL': EMAIL}}",
         "activity",
