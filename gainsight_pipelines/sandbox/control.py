@@ -1,4 +1,4 @@
-"""The control endpoint, on its own port: tests read the sandbox's state there, set switches and edit data. No secrets.
+"""The control endpoint, on its own port: tests read the sandbox's state, set switches and edit data. No secrets.
 
 GET /calls, /truth (?part=accounts or an object's name), /switches, /requests (?last=n), /health
 POST /switch {name: value, …}, /reset, /edit (an edit, a list of them, or {"edits": […]}; see edits.py)

@@ -27,9 +27,9 @@ def guarded(
     counters: Counters,
     unavailable: Callable[[], Response],
 ) -> Handler:
-    """A handler that counts the call, waits `crm_delay`, and answers `unavailable` while it is down.
+    """A handler that counts the call, waits `crm_delay`, and returns `unavailable` while the CRM is down.
 
-    A call counts when it arrives, answered or not: that is what a client's own counter is compared with.
+    A call is counted when it arrives, so that tests can compare the number with the client's own counter.
     """
 
     async def answer(request: Request) -> Response:
@@ -45,7 +45,7 @@ def guarded(
 
 
 def _dirty(response: Response) -> Response:
-    r"""The answer with \u0000 or a lone surrogate at the end of every seventh account's name and its owner's."""
+    r"""The response with \u0000 or a lone surrogate appended to the names of every seventh account and its owner."""
     body = json.loads(bytes(response.body))
     rows: list[dict[str, Any]] = (body.get("records") or body.get("results") or []) if isinstance(body, dict) else []
     for number, row in enumerate(rows):

@@ -1,7 +1,7 @@
-"""Edits of the sandbox's data while it is served: records, matches, accounts. Updates the truth with them.
+"""Edits the sandbox's data while it is served (records, matches, accounts), and updates the expected results.
 
-A record's truth is its company's truth; a company's truth changes only by what the caller of an edit states, or by the
-plain consequence of an account edit (see `_account_links`). Nothing is matched here.
+`truth` holds what a correct pull would store. A record takes the truth of its company. A company's truth changes only
+if the edit says so, or as the simple consequence of an account edit (see `_account_links`). Nothing is matched here.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ NOT_LINKED = {"salesforce": None, "hubspot": None}
 
 
 class EditError(ValueError):
-    """An edit that is incomplete, or names something that does not exist."""
+    """The edit is incomplete, or names something that does not exist."""
 
 
 class Editor:
-    """Applies edits, each a dict as the control endpoint takes it."""
+    """Applies edits, which are dicts as the control endpoint receives them."""
 
     def __init__(self, world: World, engine: Engine, switches: Switches, seed: int) -> None:
         self._world = world
@@ -41,17 +41,17 @@ class Editor:
         """Applies one edit.
 
         `{"object": name, "action": "update"|"insert"|"delete"|"touch", "gsid": …, "values": {…}, "truth": {…}}`:
-        a record; insert makes a Gsid unless one is given; touch gives `count` random records the modification date
+        a record; insert creates a GSID unless one is given; touch gives `count` random records the modification date
         `at`.
         `{"object": name, "action": "describe", "field": {"fieldName": …, "dataType": …, "gone": true, "values": […]}}`:
-        the tenant's schema; without a trace in the records' dates. `values` are dealt out to the records in turn.
+        the schema; modification dates of records stay. The records take the `values` in turn.
         `{"object": name, "action": "copy", "names": […]}`: more objects with the same fields and no records.
         `{"account": key|null, "action": "update"|"insert"|"delete"|"merge", "values": {…}, "into": key}`: an account.
         Either may have `"links": [{"company": gsid, "account": key|"self"|null, "method": …, "reason": …}]`, the truth
         about companies after the edit; method is one for both CRMs or a dict by CRM.
 
         Returns:
-            What was touched: {"gsid": …}, {"gsids": […]} or {"account": key}.
+            What was changed: {"gsid": …}, {"gsids": […]} or {"account": key}.
         """
         if "object" in edit:
             done = self._edit_record(edit)
@@ -65,7 +65,7 @@ class Editor:
         return done
 
     def touch_random(self, table: GainsightTable, count: int, at: datetime | None = None) -> list[str]:
-        """Gives random records another modification date: the server's now, or `at`."""
+        """Sets the modification date of random records to `at`, or to the server's current time."""
         modified = self._modified_field(table)
         if modified is None or not table.records:
             return []
@@ -76,7 +76,7 @@ class Editor:
         return [record["Gsid"] for record in records]
 
     def link(self, company: str, account: int | None, method: Any, reason: str | None) -> None:
-        """States where a company, and so each record that names it, belongs."""
+        """Sets the account that a company and its records should be matched to."""
         methods = method if isinstance(method, dict) else {"salesforce": method, "hubspot": method}
         truth = {"account": account, "method": methods, "reason": reason}
         for records in self._truth.values():
@@ -112,7 +112,7 @@ class Editor:
         return {"gsid": record["Gsid"]}
 
     def _describe(self, table: GainsightTable, changes: dict[str, Any]) -> dict[str, Any]:
-        """Changes what describe says of a field, adds one, or (`"gone": true`) takes it away."""
+        """Changes a field in describe, adds one, or removes it (`"gone": true`)."""
         name = changes.pop("fieldName")
         fields = table.describe["fields"]
         known = next((each for each in fields if each["fieldName"].lower() == name.lower()), None)
@@ -173,7 +173,7 @@ class Editor:
     def _update_truth(
         self, table: GainsightTable, record: Record, changed: Record, stated: dict[str, Any] | None
     ) -> None:
-        """Follows a record's change: another company, category, score, value; then what the caller states."""
+        """Updates a record's truth after a change of company, category, score or value; then applies the caller's."""
         where = self._truth.setdefault(table.name, {}).setdefault(record["Gsid"], {})
         names = ("GsCompanyId", "CompanyId", "Company_ID", "Account__gc")
         link = next((name for name in names if name in changed), None)
@@ -210,7 +210,7 @@ class Editor:
         return next((name for name in ("LastModifiedDate", "ModifiedDate") if name in names), None)
 
     def _stamp(self, record: Record, at: datetime | None = None) -> datetime:
-        """A time as records hold it: whole seconds, with the record's fraction while fractions are kept."""
+        """A time as stored in records: whole seconds, or with the record's fraction if fractions are on."""
         moment = (at or self._switches.now()).astimezone(UTC)
         keeps = self._switches.date_fraction_hidden
         return moment.replace(microsecond=1000 * millisecond_of(record.get("Gsid", "")) if keeps else 0)
@@ -255,7 +255,7 @@ class Editor:
         return {"account": key}
 
     def _account_links(self, account: CrmAccount, values: dict[str, Any]) -> None:
-        """The plain consequences of an account edit; what is less plain is stated by the edit's `links`."""
+        """The simple consequences of an account edit. The edit's `links` state all others."""
         companies = self._truth["company"]
         if account.deleted_at is not None:
             for gsid, where in list(companies.items()):

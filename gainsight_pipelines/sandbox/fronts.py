@@ -21,7 +21,7 @@ _PAGES = {
 
 
 def front_page(kind: str) -> Response:
-    """The answer of a front other than "gainsight"."""
+    """The response of a front other than "gainsight"."""
     if kind == "login_redirect":
         return RedirectResponse("/v1/ui/login?next=%2F", 302)
     if kind == "other_host":

@@ -1,7 +1,7 @@
 """The sandbox's Gainsight server: metadata, query and token calls, with the real service's envelopes and errors.
 
-Every request is counted, delayed, refused if a switch or the rate limiter says so, authorised and answered. The query
-engine is in query.py; this module decides how values are serialised (dates, shapes, key case).
+Each request is counted and delayed; then it is refused by a switch or the rate limiter, or authorised and processed.
+The query engine is in query.py; this module decides how values are serialised (dates, shapes, case of keys).
 """
 
 from __future__ import annotations
@@ -54,20 +54,20 @@ def gainsight_app(
     engine: Engine | None = None,
     editor: Editor | None = None,
 ) -> Starlette:
-    """The Gainsight application. Engine and editor are given when the control endpoint shares them."""
+    """The Gainsight application. Engine and editor are passed if the control endpoint uses them too."""
     engine = engine or Engine(world, switches)
     editor = editor or Editor(world, engine, switches, seed=0)
     service = _Service(world, switches, counters, secrets, engine, editor)
     methods = ["GET", "POST", "PUT", "DELETE", "PATCH"]
     return Starlette(
         routes=[Route("/{path:path}", service.answer, methods=methods)],
-        # Level 1: the sandbox is to be no slower than a real tenant on the same machine as its client.
+        # Level 1, because the sandbox shares the machine with its client and must not be slower than a real tenant.
         middleware=[Middleware(GZipMiddleware, minimum_size=500, compresslevel=1)],
     )
 
 
 class _RefusedError(Exception):
-    """An answer that ends a request early."""
+    """A response that ends a request early."""
 
     def __init__(self, response: Response) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class _RefusedError(Exception):
 
 
 class _CutResponse(Response):
-    """Promises its whole body and sends half of it."""
+    """Announces its full length and sends half of the body."""
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(self.body)).encode())]
@@ -86,7 +86,7 @@ class _CutResponse(Response):
 
 
 class _Limiter:
-    """Counts calls in fixed windows of the wall clock: minutes, and days of UTC."""
+    """Counts calls per minute and per UTC day of the wall clock."""
 
     def __init__(self, switches: Switches) -> None:
         self._switches = switches
@@ -302,7 +302,7 @@ class _Service:
         return _reply(200, content)
 
     def _rows(self, result: Result) -> list[dict[str, Any]]:
-        """The records as they go out: keys as the query sent them, dates in the tenant's form."""
+        """The records as sent: keys as in the query, dates in the tenant's format."""
         plain = [(path.sent, path.name) for path in result.paths if path.is_plain]
         if len(plain) == len(result.paths):
             rows = [{sent: record.get(name) for sent, name in plain} for record in result.records]
@@ -323,7 +323,7 @@ class _Service:
         return rows
 
     def _shown(self, data_type: str) -> Callable[[Any], Any] | None:
-        """How values of a type are shown, or None when as they are. Whole-second ISO is the JSON encoder's own form."""
+        """The function that formats values of a type; None if the JSON encoder's format is right."""
         if data_type == "MULTISELECTDROPDOWNLIST":
             return lambda value: ";".join(value) if isinstance(value, list) else value
         if data_type not in {"DATE", "DATETIME"}:
@@ -348,7 +348,7 @@ class _Service:
 
 
 def _kind(path: str) -> tuple[str, str | None]:
-    """What a path asks for: kind of call, and object or category where there is one."""
+    """The kind of call of a path, and its object or category, if any."""
     if path in EXACT_PATHS:
         return EXACT_PATHS[path], None
     if path.startswith(QUERY_PREFIX):
@@ -390,7 +390,7 @@ def _envelope(result: bool, code: str | None, description: str | None, request_i
 
 def _error(status: int, code: str, description: str, request_id: str, message: str | None = None) -> Response:
     if code.startswith(("GS_APIG", "GU_")):
-        # The gateway's own refusals are shorter than the object service's.
+        # The gateway's errors are shorter than the object service's.
         content: dict[str, Any] = {
             "result": False,
             "errorCode": code,
@@ -426,7 +426,7 @@ def _reply(status: int, content: Any) -> Response:
 
 
 def _dirty(content: dict[str, Any]) -> Response:
-    r"""The reply with \u0000 or a lone surrogate at the end of some strings, as no strict JSON encoder writes them."""
+    r"""The response with \u0000 or a lone surrogate appended to some strings, which strict JSON encoders refuse."""
     data = content["data"]
     for number, row in enumerate(data if isinstance(data, list) else data["records"]):
         for name in ("Subject", "Comment", "Name"):
@@ -441,6 +441,6 @@ def _iso(value: date | datetime) -> str:
 
 
 def _drifted(key: str) -> str:
-    """A key in another case, as the documents' sample reply shows them: contextname, internalAttendees, gsid."""
+    """A key in another case, as in Gainsight's sample response: contextname, internalAttendees, gsid."""
     form = crc32(key.encode()) % 3
     return (key, key[:1].lower() + key[1:], key.lower())[form]

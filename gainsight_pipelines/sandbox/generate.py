@@ -1,7 +1,7 @@
-"""Generates the sandbox's data from a seed: accounts, Gainsight records, and the truth about their matches.
+"""Generates the sandbox's data from a seed: accounts, Gainsight records, and the expected matches (`truth`).
 
-The truth is written together with each record, from the intention ("this company matches by its CRM id"). It is never
-computed from the data: matching code here could repeat a mistake of the code that it checks.
+Each record is generated for a purpose ("this company matches by its CRM id"), and its truth is written with it. The
+truth is never computed from the data, because matching code here could repeat a mistake of the code that it checks.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Size:
 
     @classmethod
     def of(cls, accounts: int, activities: int) -> Size:
-        """A size whose surveys and usage follow the number of activities, up to the default's."""
+        """A size in which surveys and usage are proportional to the activities, up to their defaults."""
         share = min(1.0, activities / 20_000)
         return cls(
             accounts=accounts,
@@ -65,7 +65,7 @@ class Size:
 
 @dataclass(slots=True)
 class _Company:
-    """A Gainsight company, and where its records belong."""
+    """A Gainsight company, and the account that its records should be matched to."""
 
     gsid: str
     name: str
@@ -94,7 +94,7 @@ NO_COMPANY: dict[str, Any] = {
 
 
 def generate(seed: int, now: datetime, size: Size) -> World:
-    """Makes a world. The same seed, `now` and size give the same world."""
+    """Generates a world. The same seed, `now` and size give the same world."""
     return _Generator(seed, now.replace(microsecond=0), size).world()
 
 
@@ -165,7 +165,7 @@ class _Generator:
     def _system(
         self, object_name: str, created: datetime, modified: datetime | None, modified_name: str = "ModifiedDate"
     ) -> Record:
-        """The fields that every record has. By and who are users where there are any yet."""
+        """The fields that every record has. Authors are users, if there are any yet."""
         user = self._rng.choice(self._users)["Gsid"] if self._users else None
         record: Record = {"Gsid": self._gsids.new(object_name), "CreatedDate": created, modified_name: modified}
         return record | {"CreatedBy": user, "ModifiedBy": user}
@@ -200,7 +200,7 @@ class _Generator:
             )
 
     def _retire(self, keys: Iterable[int], merged_into: int | None = None) -> None:
-        """Deletes accounts or merges them into another: a merged one is deleted too, as Salesforce does it."""
+        """Deletes accounts, or merges them into others. As in Salesforce, a merged account is deleted too."""
         for key in keys:
             account = self._world.accounts[key]
             account.deleted_at = self._now - timedelta(days=self._rng.randint(2, 9), seconds=self._rng.randrange(9000))
@@ -213,13 +213,13 @@ class _Generator:
     # -- companies ------------------------------------------------------------------------------------------------
 
     def _make_companies(self) -> None:
-        """One company for most accounts, in groups by how their records find the account."""
+        """Creates a company for most accounts, in groups by how their records are matched."""
         keys = list(self._world.accounts)
         self._rng.shuffle(keys)
         few = max(2, len(keys) // 75)
         deleted_unreachable, deleted_moved, deleted_shadow = _take(keys, few), _take(keys, few), _take(keys, few)
         merged, ambiguous = _take(keys, few), _take(keys, 2)
-        _take(keys, max(2, len(keys) // 25))  # accounts that Gainsight doesn't know
+        _take(keys, max(2, len(keys) // 25))  # accounts without a company
         moved_to, shadowed = _take(keys, len(deleted_moved)), _take(keys, len(deleted_shadow))
         masters = keys[: len(merged)]
         self._retire([*deleted_unreachable, *deleted_moved, *deleted_shadow])
@@ -247,7 +247,7 @@ class _Generator:
         self._fill_companies()
 
     def _add_linked_company(self, position: int, key: int) -> None:
-        """A company of a live account; its position decides which ids it has, and in which form."""
+        """Creates a company of a live account. Its position decides which ids it has, in which form."""
         account = self._world.accounts[key]
         form = position % 10
         if form in {0, 1}:
@@ -270,7 +270,7 @@ class _Generator:
             self._add_company(key, "direct", "direct", None, crm_key=key)
 
     def _cross_link(self, keys: list[int]) -> None:
-        """One account's GSID field names a company that names another account: the company's own id holds."""
+        """Lets an account's GSID field name a company that names another account: the company's id wins."""
         direct = [each for each in self._companies if each.hubspot == "direct" and each.account in keys]
         holders = [key for key in keys if self._world.accounts[key].gsid is None]
         named = {account.gsid for account in self._world.accounts.values()}
@@ -353,7 +353,7 @@ class _Generator:
     # -- activities -----------------------------------------------------------------------------------------------
 
     def _weighted_companies(self, count: int) -> list[tuple[str | None, dict[str, Any]]]:
-        """`count` companies to hang records on, busy ones more often; some none, some that no longer exist."""
+        """`count` companies for records: busy ones more often, some None, some that no longer exist."""
         rng = self._rng
         gone: list[tuple[str | None, dict[str, Any]]] = []
         for _ in range(3):
@@ -367,7 +367,7 @@ class _Generator:
         total = mean * len(choices)
         weights += [total * 0.02, *(total * 0.001 for _ in gone)]
         picked = rng.choices(choices_all, weights, k=count)
-        # Each kind of company occurs at least once, whatever the size.
+        # Each kind of company occurs at least once in any size.
         rare = [choice for choice in choices_all if choice[1]["account"] is None]
         for position, choice in enumerate(rare[: count // 3]):
             picked[position] = choice
@@ -445,8 +445,8 @@ class _Generator:
         channels = list(self._picklists.items["Survey Channel"].values())
         for number, (company, where) in enumerate(self._weighted_companies(self._size.surveys)):
             recent = number % 2 == 0 or number % 10 == 1
-            # Nothing near the edge of the lookback window, and a later change stays on the same side of it: whether
-            # a reader takes the response's date or its modification for the window, the same responses are in it.
+            # No date is near the edge of the lookback window, and modifications stay on the same side, so response date
+            # and modification date select the same responses.
             low, high = (0.02, 29.4) if recent else (30.6, 89.0)
             responded = self._now - timedelta(seconds=int(rng.uniform(low, high) * 86400))
             latest = self._now - timedelta(seconds=int(low * 86400) - 60)
@@ -505,7 +505,7 @@ class _Generator:
         }
 
     def _usage_companies(self) -> list[_Company]:
-        """Half of the companies that have an account, and all of the others' kinds."""
+        """Half of the companies with an account, and companies of every other kind."""
         return [each for position, each in enumerate(self._companies) if each.account is None or position % 2]
 
     def _monday(self, weeks_ago: int) -> datetime:
@@ -556,7 +556,7 @@ class _Generator:
     # -- the rest -------------------------------------------------------------------------------------------------
 
     def _make_delete_log(self) -> None:
-        """Tombstones of records that are gone; one is older than the log is kept."""
+        """The log of deleted records. One entry is older than the log's retention."""
         table = self._world.tables["record_delete_log"]
         for number in range(14):
             name, shown = (("company", "Company"), ("activity_timeline", "activity_timeline"))[number % 2]
@@ -575,7 +575,7 @@ class _Generator:
 
 
 def account_truth(world: World) -> dict[str, dict[str, dict[str, Any]]]:
-    """What a reader of either CRM should know of each account: CRM kind → account id → columns."""
+    """The expected account table: CRM kind → account id → columns."""
     makers: dict[str, tuple[Callable[[int], str], Callable[[int], str]]] = {
         "salesforce": (salesforce_id, lambda key: salesforce_id(key, "005")),
         "hubspot": (hubspot_id, hubspot_id),
@@ -602,7 +602,7 @@ def account_truth(world: World) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def _by_crm_id(company: _Company) -> dict[str, Any]:
-    """Where a row belongs when its own CRM id is the key, Salesforce's: no GSID field comes into it."""
+    """The truth of a row whose key is a Salesforce id, so that no GSID field is used."""
     if company.salesforce == "direct":
         return {"account": company.account, "reason": None}
     return {"account": None, "reason": "no_account" if company.sfdc_id else "no_company"}
@@ -649,7 +649,7 @@ def _website(rng: random.Random, name: str, key: int) -> str | None:
 
 
 def _domain(website: str | None) -> str | None:
-    """The host of a website as this module wrote it: without scheme, www, port and path, lower case."""
+    """The host of a generated website: without scheme, www, port and path, in lower case."""
     if not website or not website.strip():
         return None
     host = website.strip().lower().removeprefix("https://").removeprefix("http://")

@@ -44,7 +44,7 @@ CHILD_TYPES = ("parent_to_child_company", "company_to_company")
 
 
 class Refusal(Exception):
-    """A call that is answered with an error."""
+    """The call gets an error response."""
 
     def __init__(self, status: int, message: str, category: str | None, **more: Any) -> None:
         super().__init__(message)
@@ -147,7 +147,7 @@ class _HubSpot:
         return record
 
     def associations(self, company: CrmAccount) -> list[dict[str, str]]:
-        """Parent and children, one entry for each type of the association."""
+        """Parent and children, with one entry per association type."""
         parent = self.companies.parent(company)
         found = [] if parent is None else [(parent, kind) for kind in PARENT_TYPES]
         found += [(child, kind) for child in self.companies.children(company) for kind in CHILD_TYPES]
@@ -292,7 +292,7 @@ class _HubSpot:
             response = await handler(request)
         except Refusal as refusal:
             response = refusal.response()
-        if not is_search:  # search answers carry no such headers, the documentation says
+        if not is_search:  # according to the documentation, search responses have no such headers
             response.headers.update(self.rate_headers())
         return response
 
@@ -337,17 +337,17 @@ def hubspot_app(
     calls_per_ten_seconds: int | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Starlette:
-    """The HubSpot of a world, to be served over HTTP on a loopback address.
+    """The HubSpot application of a world, served over HTTP on a loopback address.
 
     Args:
-        world: Whose accounts and owners it shows, live; `crm_writes` is counted there.
+        world: has the accounts and owners; counts writes in `crm_writes`.
         switches: `crm_down`, `crm_reject`, `crm_delay`, `crm_empty`, `token_lifetime_calls` (a private app's token
-            can't be renewed: it stays refused until the switch is taken back).
-        counters: Calls are counted under "hubspot" by kind (list, search, batch_read, properties, owners, details, …).
-        secrets: The access token that is accepted.
-        searches_per_second: More searches are refused with 429; None never refuses. The real one: 5.
-        calls_per_ten_seconds: The same for all other calls. The real one: 190, or 100 on small plans.
-        clock: Seconds that go up, for the two limits.
+            can't be renewed, so it stays refused until the switch is reset).
+        counters: counts calls under "hubspot" by kind (list, search, batch_read, properties, owners, details, …).
+        secrets: has the access token that is accepted.
+        searches_per_second: further searches are refused with 429; None: no limit. HubSpot's limit: 5.
+        calls_per_ten_seconds: the same for all other calls. HubSpot's limit: 190, or 100 on small plans.
+        clock: a monotonic clock in seconds, for the two limits.
     """
     server = _HubSpot(
         world,
@@ -363,7 +363,7 @@ def hubspot_app(
 
 
 def _room(times: deque[float], now: float, seconds: float, most: int | None) -> bool:
-    """Whether one more call fits into the last `seconds`; if so it is noted."""
+    """Whether the limit allows another call within `seconds`; if so, counts it."""
     while times and times[0] <= now - seconds:
         times.popleft()
     if most is not None and len(times) >= most:
@@ -389,7 +389,7 @@ async def _json(request: Request) -> dict[str, Any]:
 
 
 def _listed(request: Request, name: str) -> list[str]:
-    """A query parameter that may be repeated, or hold several values with commas, or both."""
+    """The values of a query parameter that may be repeated, comma-separated, or both."""
     return [part.strip() for value in request.query_params.getlist(name) for part in value.split(",") if part.strip()]
 
 

@@ -22,7 +22,7 @@ ALWAYS = ("createdate", "hs_lastmodifieddate", "hs_object_id")
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """One company property: how HubSpot describes it, and its value in a record (a string, or None)."""
+    """A company property: its description, and its value in a record (a string, or None)."""
 
     name: str
     label: str
@@ -74,7 +74,7 @@ PROPERTIES: dict[str, Property] = {
 
 
 def iso(moment: datetime) -> str:
-    """A time as HubSpot shows it: milliseconds and Z."""
+    """A time in HubSpot's format: with milliseconds and Z."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
@@ -91,7 +91,7 @@ def bare_domain(website: str | None) -> str | None:
 
 
 def is_archived(account: CrmAccount) -> bool:
-    """Deleted companies are in the recycle bin; merged ones no longer exist."""
+    """Whether a company was deleted. Merged ones no longer exist at all."""
     return account.deleted_at is not None and account.merged_into is None
 
 
@@ -100,7 +100,7 @@ def is_live(account: CrmAccount) -> bool:
 
 
 class Companies:
-    """The companies of one world, read live."""
+    """The companies of a world, read when they are requested."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -129,7 +129,7 @@ class Companies:
         assert self._values.keys() == PROPERTIES.keys()
 
     def live(self) -> list[CrmAccount]:
-        """Companies that lists and searches show, by id."""
+        """Companies in lists and searches, by id."""
         return self._sorted(is_live)
 
     def archived(self) -> list[CrmAccount]:
@@ -140,7 +140,7 @@ class Companies:
         return sorted((a for a in self._world.accounts.values() if wanted(a)), key=lambda a: int(hubspot_id(a.key)))
 
     def by_id(self, record_id: str) -> CrmAccount | None:
-        """The company with an id; the id of a merged company leads to the one that took it over."""
+        """The company with an id; for the id of a merged company, the one that it was merged into."""
         key = next((key for key in self._world.accounts if hubspot_id(key) == record_id), None)
         return None if key is None else self._survivor(key)
 
@@ -154,27 +154,27 @@ class Companies:
         return [each for each in self._world.accounts.values() if each.parent == account.key and is_live(each)]
 
     def parent(self, account: CrmAccount) -> CrmAccount | None:
-        """The parent; an archived one has lost its associations."""
+        """The parent. Archived companies have no associations."""
         found = None if account.parent is None else self._survivor(account.parent)
         return found if found is not None and is_live(found) else None
 
     @staticmethod
     def _parent(account: CrmAccount) -> str | None:
-        # As the world has it: who deletes or merges a parent there says what becomes of its children.
+        # As in the world: the edit that deletes or merges a parent also sets the parents of its children.
         return None if account.parent is None else hubspot_id(account.parent)
 
     def _merged(self, account: CrmAccount) -> str | None:
-        """All ids that this company took over, those that its losers had taken over too."""
+        """All ids that were merged into this company, directly or indirectly."""
         losers = [each for each in self._world.accounts.values() if each.merged_into is not None]
         return ";".join(hubspot_id(each.key) for each in losers if self._survivor(each.key) is account) or None
 
     def value(self, account: CrmAccount, name: str) -> str | None:
-        """A property's value; None for what doesn't exist as well, as HubSpot ignores unknown names."""
+        """A property's value. None for unknown names too, which HubSpot ignores."""
         read = self._values.get(name)
         return None if read is None else read(account)
 
     def record(self, account: CrmAccount, names: list[str]) -> dict[str, Any]:
-        """A company as JSON with the properties asked for, the default ones if none are; unknown names are ignored."""
+        """A company as JSON, with the requested or the default properties. Unknown names are ignored."""
         chosen = [name for name in names if name in PROPERTIES] if names else list(DEFAULT_PROPERTIES)
         properties = {name: self.value(account, name) for name in sorted({*chosen, *ALWAYS})}
         record: dict[str, Any] = {
@@ -194,7 +194,7 @@ def _day(value: date | None) -> str | None:
 
 
 def described_properties(*, has_currencies: bool) -> list[dict[str, Any]]:
-    """All properties; those for currencies only in a portal that has several."""
+    """All properties; those for currencies only if the portal has several."""
     hidden = set() if has_currencies else {each.currency_from for each in PROPERTIES.values()}
     found = [describe_property(each) for each in PROPERTIES.values() if each.name not in hidden]
     for each in found:
@@ -204,7 +204,7 @@ def described_properties(*, has_currencies: bool) -> list[dict[str, Any]]:
 
 
 def describe_property(each: Property) -> dict[str, Any]:
-    """A property as GET /crm/v3/properties/companies shows it."""
+    """A property as in GET /crm/v3/properties/companies."""
     described: dict[str, Any] = {
         "name": each.name,
         "label": each.label,
@@ -239,7 +239,7 @@ def describe_property(each: Property) -> dict[str, Any]:
 
 
 def owner_record(owner: Owner) -> dict[str, Any]:
-    """An owner as GET /crm/v3/owners shows it."""
+    """An owner as in GET /crm/v3/owners."""
     return {
         "id": hubspot_id(owner.key),
         "email": owner.email,

@@ -1,7 +1,7 @@
 """HubSpot's search for companies: parses and checks a request, and applies filters, order and paging. No HTTP.
 
-From https://developers.hubspot.com/docs/api-reference/search/guide: groups of filters joined by AND within and OR
-between, one sort, 200 results a page, 10,000 results in all.
+From https://developers.hubspot.com/docs/api-reference/search/guide: groups of filters (AND within a
+group, OR between groups), one sort, 200 results a page, 10,000 results in all.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FILTER = "com.hubspot.inbounddb.publicobject.core.v3.search.Filter"
 
 
 class BadSearch(Exception):
-    """A request that HubSpot answers with 400."""
+    """A request to which HubSpot responds with 400."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def search(companies: Companies, pool: list[CrmAccount], request: dict[str, Any]
     """Searches the companies of `pool`.
 
     Raises:
-        BadSearch: with HubSpot's message where it is known.
+        BadSearch: with HubSpot's message, if it is known.
     """
     limit = _integer(request.get("limit") or 10, "limit")
     after = _integer(request.get("after") or 0, "after")
@@ -153,11 +153,11 @@ def _filter(companies: Companies, node: dict[str, Any]) -> Predicate:
 
 
 def _wanted(filtered: Property, operator: str, node: dict[str, Any]) -> Any:
-    """What the filter compares with: one value, a list of them, or the two ends of a range."""
+    """The operand of a filter: a value, a list of values, or the ends of a range."""
     if operator in ("HAS_PROPERTY", "NOT_HAS_PROPERTY"):
         return None
     if operator in ("IN", "NOT_IN"):
-        # As documented, the values for text have to be lower case: they are compared as they come.
+        # According to the documentation, text values must be lower case: they are compared unchanged.
         return [
             value if filtered.type == "string" else _operand(filtered, value)
             for value in map(str, _required(node, operator, "values"))
@@ -185,7 +185,7 @@ def _operand(filtered: Property, text: str) -> Any:
 
 
 def _comparable(of: Property, text: str | None) -> Any:
-    """A value in the form in which it compares: numbers, milliseconds since 1970, lower-case text."""
+    """A value for comparisons: numbers, milliseconds since 1970, lower-case text."""
     if text is None:
         return None
     if of.type == "number":

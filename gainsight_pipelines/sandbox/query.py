@@ -1,8 +1,8 @@
 """The query engine behind `POST /v1/data/objects/query/{Object}`: select, where, orderBy, limit and offset.
 
-Rows are Python values; the server serialises them. Semantics are SQL's (null matches no comparison), with PostgreSQL's
-null order. Where Gainsight's documentation is unclear, the engine is strict, so that a client with wrong assumptions
-fails here and not at its first tenant.
+Rows are Python values; the server serialises them. The semantics are SQL's (null matches no comparison), with
+PostgreSQL's order of nulls. Where Gainsight's documentation is unclear, the engine is strict, so that a client with
+wrong assumptions fails here and not at a customer.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Getter = Callable[[Record], Any]
 
 
 class QueryError(Exception):
-    """A query that the service refuses: becomes HTTP 400 with this code and text."""
+    """The service refuses the query, with HTTP 400, this code and this text."""
 
     def __init__(self, code: str | None, description: str) -> None:
         super().__init__(description)
@@ -58,7 +58,7 @@ class QueryError(Exception):
 
 
 class UnknownObject(QueryError):
-    """No such object, or none that may be read."""
+    """The object does not exist, or is not readable."""
 
     def __init__(self) -> None:
         super().__init__(None, "Requested object not found.")
@@ -66,7 +66,7 @@ class UnknownObject(QueryError):
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A field as a query names it, resolved: how to get it from a record, and its description."""
+    """A field of a query, resolved: its description, and how to read it from a record."""
 
     sent: str
     name: str
@@ -83,7 +83,7 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One page: the paths of select and the records, before projection."""
+    """A page: the selected paths, and the complete records."""
 
     table: GainsightTable
     paths: list[Path]
@@ -99,7 +99,7 @@ class _Condition:
 
 
 class Engine:
-    """Answers queries over a world. Tell it of every change of records with `touched`: sorted orders are kept."""
+    """Runs queries on a world. It caches sorted records, so call `touched` after each change."""
 
     def __init__(self, world: World, switches: Switches) -> None:
         self.world = world
@@ -111,7 +111,7 @@ class Engine:
         self._fractions = False
 
     def touched(self, table_name: str, *, membership: bool = True) -> None:
-        """Forgets what was derived from a table's records; `membership` when records came or went."""
+        """Clears caches after a table's records changed. `membership`: records were added or removed."""
         self._orders = {
             key: value
             for key, value in self._orders.items()
@@ -121,7 +121,7 @@ class Engine:
             self._by_gsid.pop(table_name, None)
 
     def table(self, name: str) -> GainsightTable:
-        """The readable table of that name in any case."""
+        """The readable table with that name, in any case."""
         table = self.world.tables.get(name.lower())
         hidden = table is None or not table.describe.get("readable", True)
         if table is None or hidden or (table.name == DELETE_LOG and not self.switches.delete_log):
@@ -129,7 +129,7 @@ class Engine:
         return table
 
     def record(self, table_name: str, gsid: str) -> Record | None:
-        """The record with that Gsid."""
+        """The record with that GSID."""
         index = self._by_gsid.get(table_name)
         if index is None:
             table = self.world.tables[table_name]
@@ -138,7 +138,7 @@ class Engine:
         return index.get(gsid)
 
     def described(self, table_name: str) -> None:
-        """Forgets what was derived from a table's fields."""
+        """Clears caches after a table's fields changed."""
         self._fields.pop(table_name, None)
         self._lookups.pop(table_name, None)
         self._orders.clear()
@@ -152,7 +152,7 @@ class Engine:
         return known.get(name.lower())
 
     def query(self, object_name: str, body: Any) -> Result:
-        """Answers one query.
+        """Runs a query.
 
         Raises:
             QueryError: the service would refuse it.
@@ -213,7 +213,7 @@ class Engine:
         return Path(sent, name, found, self._getter(hops, name), is_plain=not hops)
 
     def _lookup(self, table: GainsightTable, name: str) -> tuple[str, str] | None:
-        """The field and the target table of a lookup's path name."""
+        """The field and the target table of a lookup in a path."""
         known = self._lookups.get(table.name)
         if known is None:
             known = {}
@@ -268,7 +268,7 @@ class Engine:
     def _candidates(
         self, table: GainsightTable, order: list[tuple[Path, bool]], conditions: list[_Condition]
     ) -> Iterable[Record]:
-        """The records in order, narrowed by what the conditions say of the first order field when that is ascending."""
+        """The records in order; if the first order field ascends, only those in the range of its conditions."""
         if not order:
             return table.records
         records, keys = self._sorted(table, order)
@@ -290,7 +290,7 @@ class Engine:
         return _between(records, low, high)
 
     def _sorted(self, table: GainsightTable, order: list[tuple[Path, bool]]) -> tuple[list[Record], list[Any]]:
-        """All records of a table in an order, and the non-null keys of its first field (nulls last when ascending)."""
+        """All records of a table in order, and the non-null values of the first order field."""
         cache_key = (table.name, tuple((path.sent.lower(), descending) for path, descending in order))
         cached = self._orders.get(cache_key)
         if cached is not None:
@@ -306,7 +306,7 @@ class Engine:
     # -- where ----------------------------------------------------------------------------------------------------
 
     def _where(self, table: GainsightTable, where: Any) -> tuple[list[_Condition], Predicate | None]:
-        """The conditions that must all hold (empty when OR joins some) and the whole predicate."""
+        """The conditions that must all be true (empty if there is an OR), and the complete predicate."""
         if where is None or where == {}:
             return [], None
         if not isinstance(where, dict) or not isinstance(where.get("conditions"), list):
@@ -406,7 +406,7 @@ class Engine:
             self.touched(table.name)
 
     def _apply_fractions(self) -> None:
-        """Gives all times milliseconds, made from the Gsid, or takes them away again, when the switch was turned."""
+        """Adds milliseconds, derived from the GSID, to all times, or removes them, after the switch was changed."""
         if self._fractions == self.switches.date_fraction_hidden:
             return
         self._fractions = self.switches.date_fraction_hidden
@@ -421,15 +421,15 @@ class Engine:
 
 
 def millisecond_of(gsid: str) -> int:
-    """The fraction of a second that a record's times have while fractions are kept."""
+    """The milliseconds of a record's times while the switch for fractions is on."""
     return int(gsid[-6:] or "0", 36) % 1000
 
 
 def parse_moment(value: Any, zone: ZoneInfo) -> datetime:
-    """A date or time literal in any form that documents or production clients show; without an offset it is in `zone`.
+    """Parses a date or time literal in any documented or observed format; without an offset, it is in `zone`.
 
     Raises:
-        ValueError: none of them.
+        ValueError: no such format.
     """
     if isinstance(value, int) and not isinstance(value, bool) and value >= 10**11:
         return datetime.fromtimestamp(value / 1000, UTC)
@@ -466,7 +466,7 @@ def _between(records: list[Record], low: int, high: int) -> Iterator[Record]:
 
 
 def _sort_by(records: list[Record], get: Getter, descending: bool) -> None:
-    """Sorts in place, stable: nulls last when ascending, first when descending."""
+    """Sorts in place (stable): nulls last if ascending, first if descending."""
     nulls = [record for record in records if get(record) is None]
     if nulls:
         filled = [record for record in records if get(record) is not None]
@@ -477,7 +477,7 @@ def _sort_by(records: list[Record], get: Getter, descending: bool) -> None:
 
 
 def _narrow(condition: _Condition, keys: list[Any], low: int, high: int) -> tuple[int, int]:
-    """The part of ascending keys in which a range condition can hold."""
+    """The range of ascending keys that can fulfil a condition."""
     first, last = condition.values[0], condition.values[-1]
     if condition.operator in {"EQ", "GTE", "BTW"}:
         low = max(low, bisect_left(keys, first))

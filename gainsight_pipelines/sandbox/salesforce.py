@@ -52,7 +52,7 @@ JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
 class Refusal(Exception):
-    """A call that the REST API answers with an error."""
+    """The REST API returns an error."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -61,7 +61,7 @@ class Refusal(Exception):
         self.message = message
 
     def response(self) -> Response:
-        """The body as Salesforce sends it: a list of errors."""
+        """Salesforce's body: a list of errors."""
         headers = {"WWW-Authenticate": "Token"} if self.status == 401 else None
         return JSONResponse(
             [{"message": self.message, "errorCode": self.code}], status_code=self.status, headers=headers
@@ -78,7 +78,7 @@ def _not_found() -> Refusal:
 
 @dataclass(slots=True)
 class _Session:
-    """An access token's life."""
+    """An access token and its remaining lifetime."""
 
     token: str
     calls: int = 0
@@ -86,7 +86,7 @@ class _Session:
 
 @dataclass(slots=True)
 class _Cursor:
-    """The rest of a query's result: rows are fixed when it is asked, their values read when a page is fetched."""
+    """The rest of a query's result. The query selects the rows; their values are read page by page."""
 
     plan: soql.Plan
     rows: list[Any]
@@ -161,7 +161,7 @@ class _Salesforce:
         return None
 
     def _check_assertion(self, request: Request, assertion: str) -> tuple[str, str] | None:
-        """The claims that Salesforce looks at: iss is the app, sub the user, aud the login host, exp not over."""
+        """Checks the claims: iss is the app, sub the user, aud the login host, and exp is in the future."""
         try:
             claims = jwt.decode(
                 assertion,
@@ -218,7 +218,7 @@ class _Salesforce:
         )
 
     def authenticate(self, request: Request) -> None:
-        """Refuses unless the call carries a live token. Each call uses the token up by one."""
+        """Refuses calls without a valid token. Each call reduces the token's remaining lifetime."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         session = self.sessions.get(token) if scheme.lower() in ("bearer", "oauth") else None
         if session is None or self.switches.crm_reject:
@@ -356,7 +356,7 @@ class _Salesforce:
         return self.objects.rows(plan.entity.name, include_deleted)
 
     def batch(self, request: Request) -> int:
-        """Rows per page: the server's own size, or a smaller one that the client wishes."""
+        """Rows per page: the server's size, or a smaller one that the client requests."""
         wish = re.search(r"batchSize\s*=\s*(\d+)", request.headers.get("sforce-query-options", ""), re.IGNORECASE)
         wished = min(max(int(wish.group(1)), MIN_BATCH), MAX_BATCH) if wish else MAX_BATCH
         return min(wished, self.batch_size, self.switches.crm_page_cap or wished)
@@ -374,7 +374,7 @@ class _Salesforce:
     def route(
         self, path: str, kind: str, handler: Handler, methods: list[str] | None = None, *, login: bool = True
     ) -> Route:
-        """A route whose calls are counted as `kind`, play the switches, and need a token when `login`."""
+        """A route. Its calls are counted as `kind`, obey the switches, and need a token if `login`."""
 
         async def answer(request: Request) -> Response:
             return await self.rest(request, handler, login)
@@ -425,7 +425,7 @@ class _Salesforce:
             self.route("/services/data", "versions", self.versions, login=False),
             self.route("/services/data/", "versions", self.versions, login=False),
         ]
-        for path, kind, handler in reads:  # with and without the closing slash: clients send both
+        for path, kind, handler in reads:  # with and without a trailing slash: clients use both
             routes += [self.route(data + path, kind, handler), self.route(data + path + "/", kind, handler)]
         routes.append(self.route("/services/{rest:path}", "write", self.write, WRITE_METHODS, login=False))
         routes.append(self.route("/{rest:path}", "unknown", _nothing_there, ["GET", *WRITE_METHODS], login=False))
@@ -442,16 +442,16 @@ def salesforce_app(
     locator_seconds: float = LOCATOR_SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> Starlette:
-    """The Salesforce of a world, to be served over HTTPS.
+    """The Salesforce application of a world, served over HTTPS.
 
     Args:
-        world: Whose accounts and owners it shows, live; `crm_writes` is counted there.
+        world: has the accounts and owners; counts writes in `crm_writes`.
         switches: `crm_down`, `crm_reject`, `crm_delay`, `crm_empty`, `token_lifetime_calls`.
-        counters: Calls are counted under "salesforce" by kind (token, login, query, queryAll, query_more, describe, …).
-        secrets: The credentials that are accepted.
-        batch_size: Rows per page at most. Smaller than the real 200 is for tests.
-        locator_seconds: How long a query locator lives without being asked for.
-        clock: Seconds that go up, for the life of locators.
+        counters: counts calls under "salesforce" by kind (token, login, query, queryAll, query_more, describe, …).
+        secrets: has the credentials that are accepted.
+        batch_size: most rows per page. Salesforce's minimum is 200; tests use less.
+        locator_seconds: how long an unused query locator stays valid.
+        clock: a monotonic clock in seconds, for the lifetime of locators.
     """
     server = _Salesforce(
         world, switches, counters, secrets, batch_size, locator_seconds, clock, SalesforceObjects(world, switches)

@@ -28,7 +28,7 @@ INTEGRATION_USER = salesforce_id(900_001, "005")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field: what describe tells of it, and its value."""
+    """A field: its description, and its value."""
 
     name: str
     label: str
@@ -52,7 +52,7 @@ def is_gone(account: CrmAccount) -> bool:
 
 
 def modified_at(account: CrmAccount) -> datetime:
-    """SystemModstamp: a deletion is a modification too."""
+    """SystemModstamp. A deletion is a modification too."""
     return max(account.modified_at, account.deleted_at or account.modified_at)
 
 
@@ -61,7 +61,7 @@ def _account_id(key: int | None) -> str | None:
 
 
 def annual_revenue(account: CrmAccount) -> Decimal:
-    """What the customer itself turns over: never what it pays us, and never near it."""
+    """The customer's own revenue, which always differs greatly from what it pays us."""
     return Decimal(5_000_000 + 1_250_000 * (account.key % 97))
 
 
@@ -100,7 +100,7 @@ ACCOUNT_FIELDS: tuple[Field, ...] = (
         "OwnerId",
         "Owner ID",
         "reference",
-        # A real account always has an owner. One that the world leaves without stays without, so that truth is simple.
+        # A real account always has an owner. Here, it may have none, which keeps the expected results simple.
         lambda a: None if a.owner is None else salesforce_id(a.owner, "005"),
         18,
         ("User",),
@@ -188,7 +188,7 @@ KEY_PREFIXES = {"Account": "001", "User": "005", "Organization": "00D"}
 
 
 class SalesforceObjects:
-    """The objects over one world, as the query language sees them. Rows are read live: nothing is copied."""
+    """The objects of a world for the query language. Rows are read when requested; nothing is copied."""
 
     def __init__(self, world: World, switches: Switches | None = None) -> None:
         self._world = world
@@ -223,7 +223,7 @@ class SalesforceObjects:
         return {e.name.lower(): e for e in (account, user, organization)}
 
     def rows(self, entity: str, include_deleted: bool) -> list[Any]:
-        """All rows of an object, those in the recycle bin only when asked for."""
+        """All rows of an object, with those in the recycle bin if requested."""
         if entity == "Organization":
             return [None]
         if entity == "User":
@@ -254,7 +254,7 @@ _SOAP_TYPES = {
 
 
 def object_summary(name: str, base: str) -> dict[str, Any]:
-    """The node that global describe has for an object."""
+    """An object in the global describe."""
     own = f"{base}/sobjects/{name}"
     return {
         "activateable": False,
@@ -283,7 +283,7 @@ def object_summary(name: str, base: str) -> dict[str, Any]:
 
 
 def describe(name: str, fields: Sequence[Field], base: str) -> dict[str, Any]:
-    """The answer of sobjects/{name}/describe."""
+    """The response of sobjects/{name}/describe."""
     return {
         "actionOverrides": [],
         "childRelationships": [],

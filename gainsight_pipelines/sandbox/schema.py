@@ -1,6 +1,6 @@
 """The schemas of the sandbox's Gainsight objects, as describe returns them: fields, lookups, picklists. No records.
 
-Shapes and names follow public samples. Usage and survey fields, which no public source shows, have typical names.
+Shapes and names follow public samples. No public source shows usage and survey fields: they have typical names.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ DECIMALS = {"CURRENCY": 2, "PERCENTAGE": 2, "NUMBER": 0}
 
 
 class GsidMaker:
-    """Makes Gsids: the object's 18-character prefix of this tenant, then 18 random characters."""
+    """Generates GSIDs: 18 characters for tenant and object, then 18 random ones."""
 
     def __init__(self, rng: random.Random, prefixes: dict[str, str] | None = None) -> None:
         self._rng = rng
         self._prefixes: dict[str, str] = prefixes or {}
 
     def beside(self, rng: random.Random) -> GsidMaker:
-        """Another maker of the same tenant: the prefixes made so far hold there too."""
+        """Another generator for the same tenant, with the same prefixes."""
         return GsidMaker(rng, dict(self._prefixes))
 
     def prefix(self, object_name: str) -> str:
-        """The key prefix of an object; stays the same for the tenant."""
+        """The key prefix of an object in this tenant."""
         if object_name not in self._prefixes:
             code = OBJECT_CODES.get(object_name, PICKLIST_CODE if object_name == "picklist" else CUSTOM_OBJECT_CODE)
             self._prefixes[object_name] = code + "".join(self._rng.choices(BASE36, k=14))
         return self._prefixes[object_name]
 
     def new(self, object_name: str) -> str:
-        """A new Gsid of the object."""
+        """A new GSID of the object."""
         return self.prefix(object_name) + "".join(self._rng.choices(BASE36, k=18))
 
 
 @dataclass(slots=True)
 class PicklistMaker:
-    """Makes dropdown categories and remembers them as the dropdowns call returns them."""
+    """Creates picklist categories, and keeps them as the dropdowns call returns them."""
 
     gsids: GsidMaker
     created_at: datetime
@@ -63,7 +63,7 @@ class PicklistMaker:
     """category system name → label → item GSID."""
 
     def make(self, name: str, labels: list[str], inactive: tuple[str, ...] = ()) -> str:
-        """Makes a category of these labels, in their order; returns its GSID."""
+        """Creates a category with these labels, in this order, and returns its GSID."""
         category = self.gsids.new("picklist")
         created = int(self.created_at.timestamp() * 1000)
         children = []
@@ -95,7 +95,7 @@ class PicklistMaker:
         return category
 
     def options(self, category: str) -> list[dict[str, Any]]:
-        """The options of a picklist field, as describe lists them: inactive ones too."""
+        """The options of a picklist field in describe, including inactive ones."""
         return [
             {
                 "active": child["active"],
@@ -155,7 +155,7 @@ def describe_field(name: str, data_type: str, label: str | None = None, group: s
 
 
 def _make_lookup(node: dict[str, Any], target: str) -> None:
-    """Adds what describe says about a lookup. CompanyId is reached as CompanyId__gr, as the samples show."""
+    """Adds a lookup to a field's node. As in the samples, its path is CompanyId__gr for CompanyId."""
     name = node["fieldName"]
     properties = node["meta"]["properties"]
     properties["SEARCH_CONTROLLER"] = "AUTO_SUGGEST"
@@ -182,7 +182,7 @@ def _make_lookup(node: dict[str, Any], target: str) -> None:
 
 
 def system_fields(modified: str = "ModifiedDate") -> list[dict[str, Any]]:
-    """Gsid, dates and users that every object with a record life has."""
+    """GSID, dates and users, which all objects with modification dates have."""
     return [
         describe_field("Gsid", "GSID", "GSID", "SYSTEM"),
         describe_field("CreatedDate", "DATETIME", "GS Created Date", "SYSTEM"),
@@ -224,7 +224,7 @@ def picklist_field(name: str, category: str, label: str | None = None, multiple:
 
 
 def gainsight_objects(rng: random.Random, now: datetime) -> tuple[dict[str, dict[str, Any]], PicklistMaker]:
-    """Describes every object of the tenant, by name, and makes its dropdown categories."""
+    """Describes all objects of the tenant, by name, and creates their picklist categories."""
     picklists = PicklistMaker(GsidMaker(rng), datetime(now.year - 3, 1, 15, 9, tzinfo=UTC))
     nodes = [
         _company(picklists),
@@ -404,7 +404,7 @@ def _delete_log(picklists: PicklistMaker) -> dict[str, Any]:
 
 
 def _health_fact(picklists: PicklistMaker) -> dict[str, Any]:
-    """A generated fact object: no Gsid, no modification date, and an Id that is a number."""
+    """A fact object that Gainsight computes: no GSID, no modification date, and a numeric Id."""
     fields = [
         describe_field("Id", "STRING"),
         describe_field("GsCompanyId", "LOOKUP", "Company", lookup="company"),

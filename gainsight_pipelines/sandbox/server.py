@@ -56,7 +56,7 @@ GSID_FIELDS = {"salesforce": "Gainsight_GSID__c", "hubspot": "gainsight_gsid"}
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a start is asked for."""
+    """The options of a start."""
 
     folder: Path
     seed: int
@@ -73,7 +73,7 @@ class Options:
         return LOOPBACK if service == "control" else self.host
 
     def is_tls(self, service: str) -> bool:
-        """Whether a service speaks TLS: as the real ones do wherever a request leaves the machine."""
+        """Whether a service uses TLS."""
         return service == "salesforce" or self.host_of(service) != LOOPBACK
 
 
@@ -125,7 +125,7 @@ class _Sandbox:
         sys.stdout.flush()
         await self._until_stopped(stop)
         for server in servers.values():
-            # Clients keep connections open: without force, leaving would wait for each of them.
+            # Clients keep connections open; without force, the server would wait for them.
             server.should_exit = server.force_exit = True
         _done, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
         for task in late:
@@ -146,7 +146,7 @@ class _Sandbox:
         }
 
     def _server(self, name: str, app: Starlette) -> _Server:
-        # Gainsight sets Date itself: its clock can be turned.
+        # Gainsight's application sets Date, because a switch changes its clock.
         config = uvicorn.Config(
             app,
             log_level="critical",
@@ -202,7 +202,7 @@ class _Sandbox:
         return state
 
     def _environments(self, folder: Path, urls: dict[str, str]) -> dict[str, dict[str, str]]:
-        """Variables by file: client credentials, Salesforce's two other ways to log in, and Gainsight's other one."""
+        """Variables by file: one with the usual logins, and one for each other login of Salesforce and Gainsight."""
         secrets = self._secrets
         shared = {
             "GAINSIGHT_API_KEY": secrets.gainsight_api_key,
@@ -231,7 +231,7 @@ class _Sandbox:
 
 
 def _former_state(options: Options) -> dict[str, Any] | None:
-    """What sandbox.json says of a recent start with the same seed and size in this folder."""
+    """The sandbox.json of a recent start in this folder with the same seed and size."""
     try:
         state: dict[str, Any] = json.loads((options.folder / "sandbox.json").read_bytes())
         is_recent = abs(datetime.now(UTC) - datetime.fromisoformat(state["now"])) < STATE_LASTS
@@ -242,7 +242,7 @@ def _former_state(options: Options) -> dict[str, Any] | None:
 
 
 def _open_sockets(options: Options, former: dict[str, int]) -> dict[str, socket.socket]:
-    """Listening sockets: at the base and after, or at the former ports where those are free, or anywhere."""
+    """Listening sockets: at the base port and above, or at the former ports if they are free, or at any."""
     base, sockets = options.port_base, {}
     for position, name in enumerate(SERVICES):
         wanted = base + position if base else former.get(name, 0)
@@ -259,7 +259,7 @@ def _open_sockets(options: Options, former: dict[str, int]) -> dict[str, socket.
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    # asyncio sets TCP_NODELAY only where the protocol is named; without it each answer waits 40 ms for an ACK.
+    # asyncio sets TCP_NODELAY only if the protocol is given; without it, each response waits 40 ms for an ACK.
     opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -273,7 +273,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _machine_authorities() -> bytes:
-    """The authorities that requests trusts on this machine: those of its own bundle, if one is set."""
+    """The certificate authorities that requests trusts on this machine, or those of its configured bundle."""
     for path in (os.environ.get("REQUESTS_CA_BUNDLE"), certifi.where()):
         if path and Path(path).is_file():
             return Path(path).read_bytes()
@@ -281,7 +281,7 @@ def _machine_authorities() -> bytes:
 
 
 def _settings(kind: str, urls: dict[str, str]) -> dict[str, Any]:
-    """Settings that ask for everything there is."""
+    """Settings that enable everything."""
     company: dict[str, Any] = {"enabled": True}
     if kind == "hubspot":
         company["crm_id_field"] = "HubSpot_Company_ID__gc"
@@ -314,7 +314,7 @@ def _settings(kind: str, urls: dict[str, str]) -> dict[str, Any]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Writes a file for this user only, all at once."""
+    """Writes a file atomically, readable by this user only."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:

@@ -1,9 +1,9 @@
 """The part of SOQL that an account sync uses: parser, schema checks and evaluator. No HTTP, no data.
 
-Errors have Salesforce's codes and wording (MALFORMED_QUERY, INVALID_FIELD, INVALID_TYPE, ...), because clients
-distinguish them by these. As in Salesforce, logic is two-valued: null fails every comparison except ``!=``, ``NOT IN``
-and ``= null``; text compares without regard to case, ids by their 15 case-sensitive characters; AND and OR can't be
-mixed without parentheses; times have no fractions of a second.
+Errors have Salesforce's codes and texts (MALFORMED_QUERY, INVALID_FIELD, INVALID_TYPE, ...), which clients depend on.
+As in Salesforce, null fails every comparison except ``!=``, ``NOT IN`` and ``= null``; text comparisons ignore case;
+ids compare by their 15 case-sensitive characters; mixing AND and OR requires parentheses; times have no fractions of a
+second.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_FIELDS_ROWS = 200
 
 
 class SoqlError(Exception):
-    """A query that Salesforce would refuse, with its error code and message."""
+    """Salesforce would refuse the query with this code and message."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -54,7 +54,7 @@ _ID = {"id", "reference"}
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One field of an object and how its value is read from a row."""
+    """A field of an object, and how to read its value from a row."""
 
     name: str
     type: ColumnType
@@ -64,7 +64,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Relationship:
-    """A path from a row to its parent row, such as Owner or Parent."""
+    """A relationship to a parent row, such as Owner or Parent."""
 
     name: str
     entity: Callable[[], Entity]
@@ -73,7 +73,7 @@ class Relationship:
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """One object that can be queried. Columns and relationships are found without regard to case."""
+    """An object that can be queried. Names of columns and relationships ignore case."""
 
     name: str
     columns: Mapping[str, Column]
@@ -102,7 +102,7 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A piece of the query and where it starts (0-based)."""
+    """A token of the query, and its position (0-based)."""
 
     kind: str
     text: str
@@ -110,12 +110,12 @@ class Token:
 
     @property
     def word(self) -> str:
-        """The token in lower case when it is a name, else nothing: what keywords are compared with."""
+        """The token in lower case if it is a name, else ""; for comparisons with keywords."""
         return self.text.lower() if self.kind == "name" else ""
 
 
 def located(query: str, start: int, complaint: str) -> str:
-    """A complaint with the piece of the query around it, a caret, and the place, as Salesforce lays it out."""
+    """An error message in Salesforce's layout: the surrounding text of the query, a caret, and the position."""
     row = query.count("\n", 0, start) + 1
     line_start = query.rfind("\n", 0, start) + 1
     line_end = query.find("\n", start)
@@ -143,12 +143,12 @@ def _tokens(query: str) -> list[Token]:
     return tokens
 
 
-# --- what a query says ----------------------------------------------------------------------------------------------
+# --- syntax tree ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A field path as written, and where."""
+    """A field path as written, and its position."""
 
     text: str
     start: int
@@ -156,7 +156,7 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A value as written: its kind (string, number, date, datetime, boolean, null) and its source text."""
+    """A literal: its kind (string, number, date, datetime, boolean, null) and its source text."""
 
     kind: str
     text: str
@@ -230,7 +230,7 @@ class _Parser:
         return token
 
     def accept(self, *words: str) -> bool:
-        """Takes the words if they come next, in this order."""
+        """Consumes the words if they come next, in this order."""
         ahead = self.tokens[self.position : self.position + len(words)]
         if [t.word or t.text for t in ahead] != list(words):
             return False
@@ -287,7 +287,7 @@ class _Parser:
         word = ""
         while self.token.word in ("and", "or"):
             if word and self.token.word != word:
-                raise self.unexpected()  # Salesforce wants parentheses where AND and OR meet
+                raise self.unexpected()  # Salesforce requires parentheses to mix AND and OR
             word = self.next().word
             parts.append(self.term())
         return Logic(word, tuple(parts)) if word else parts[0]
@@ -342,7 +342,7 @@ class _Parser:
             descending = self.accept("desc")
             if not descending:
                 self.accept("asc")
-            nulls_first = not self.accept("nulls", "last")  # the default is first, descending as well
+            nulls_first = not self.accept("nulls", "last")  # the default is first, also if descending
             if nulls_first:
                 self.accept("nulls", "first")
             orders.append(Order(name, descending, nulls_first))
@@ -359,12 +359,12 @@ def parse(text: str) -> Query:
     """Parses a query.
 
     Raises:
-        SoqlError: MALFORMED_QUERY, with the place.
+        SoqlError: MALFORMED_QUERY, with the position.
     """
     return _Parser(text).query()
 
 
-# --- meaning --------------------------------------------------------------------------------------------------------
+# --- semantics ------------------------------------------------------------------------------------------------------
 
 Row = Any
 Predicate = Callable[[Row], bool]
@@ -372,7 +372,7 @@ Predicate = Callable[[Row], bool]
 
 @dataclass(frozen=True, slots=True)
 class _Path:
-    """A field path resolved against the schema."""
+    """A field path, resolved with the schema."""
 
     relationships: tuple[Relationship, ...]
     column: Column
@@ -387,7 +387,7 @@ class _Path:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A query that was checked against the schema and can be run on rows."""
+    """A query that was checked with the schema and can run on rows."""
 
     entity: Entity
     query: Query
@@ -397,9 +397,9 @@ class Plan:
     counted: _Path | None
 
     def rows(self, rows: Sequence[Row]) -> list[Row]:
-        """The rows that the query asks for, in its order."""
+        """The rows that the query selects, in its order."""
         found = [row for row in rows if self.where(row)]
-        for path, order in reversed(self.order):  # a stable sort per field, the last one first
+        for path, order in reversed(self.order):  # a stable sort per field, starting with the last
             found.sort(key=_sort_key(path, order), reverse=order.descending)
         stop = None if self.query.limit is None else self.query.offset + self.query.limit
         return found[self.query.offset : stop]
@@ -415,7 +415,7 @@ class Plan:
     def _put(record: dict[str, Any], row: Row, path: _Path, base: str) -> None:
         for relationship in path.relationships:
             row = relationship.row(row)
-            if row is None:  # a parent that isn't there is one null, not an object of nulls
+            if row is None:  # a missing parent is null, not an object of nulls
                 record[relationship.name] = None
                 return
             if relationship.name not in record:
@@ -425,7 +425,7 @@ class Plan:
 
 
 def plan(query: Query, entities: Mapping[str, Entity]) -> Plan:
-    """Checks a query against the schema. `entities` by lower-case name.
+    """Checks a query with the schema. `entities`: by lower-case name.
 
     Raises:
         SoqlError: with Salesforce's code.
@@ -597,7 +597,7 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", '"': '"', "'"
 
 
 def unescape(text: str) -> str:
-    """The inside of a string literal with its escapes resolved.
+    """The content of a string literal, with resolved escapes.
 
     Raises:
         SoqlError: an escape that SOQL doesn't know.
@@ -632,7 +632,7 @@ def _wrong_type(query: Query, column: Column, name: Name) -> SoqlError:
 
 
 def _operand(query: Query, column: Column, name: Name, literal: Constant) -> Any:
-    """A literal as something to compare the column's values with."""
+    """A literal, converted for comparisons with the column's values."""
     if literal.kind == "null":
         return None
     wanted = next(kind for types, kind, _ in _WANTED_KIND if column.type in types)
@@ -643,7 +643,7 @@ def _operand(query: Query, column: Column, name: Name, literal: Constant) -> Any
         if column.type in _ID and text and not re.fullmatch(r"[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?", text):
             complaint = f"invalid ID field: {text}"
             raise SoqlError("INVALID_QUERY_FILTER_OPERATOR", located(query.text, name.start, complaint))
-        return comparable(column.type, text or None)  # '' is null to Salesforce
+        return comparable(column.type, text or None)  # Salesforce treats '' as null
     return comparable(column.type, _value(query, name, literal))
 
 
@@ -662,7 +662,7 @@ def _value(query: Query, name: Name, literal: Constant) -> Any:
 
 
 def comparable(column_type: ColumnType, value: Any) -> Any:
-    """A value in the form in which Salesforce compares it."""
+    """A value, converted as Salesforce compares it."""
     if value is None:
         return None
     if column_type in _ID:
@@ -681,7 +681,7 @@ def _sort_key(path: _Path, order: Order) -> Callable[[Row], tuple[bool, Any]]:
 
     def key(row: Row) -> tuple[bool, Any]:
         value = comparable(path.column.type, path.value(row))
-        # Only the flag is compared between a null and a value, and two nulls are equal before their 0 matters.
+        # The flag orders nulls and values; two nulls have equal flags and equal zeros.
         return (not none_is_low, 0) if value is None else (none_is_low, value)
 
     return key
@@ -693,7 +693,7 @@ def _empty_record(entity: Entity, row: Row, base: str) -> dict[str, Any]:
 
 
 def to_json(value: Any) -> Any:
-    """A value as Salesforce's JSON has it: 2026-01-31T10:00:00.000+0000 for times, floats for amounts."""
+    """A value in Salesforce's JSON: 2026-01-31T10:00:00.000+0000 for times, floats for amounts."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
     if isinstance(value, date):

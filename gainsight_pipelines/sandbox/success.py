@@ -1,7 +1,7 @@
 """Generates CTAs with tasks, success plans, people, scores and email logs, and their truth.
 
-They have lookups, picklists, multi-selects and rich text, and some reach their company only through a relationship or
-CTA. A separate random generator keeps the other data unchanged whatever is added here.
+They have lookups, picklists, multi-selects and rich text. Some reach their company only through a relationship or CTA.
+A separate random generator keeps the other data unchanged when something is added here.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ROLES = ["Champion", "Decision Maker", "Admin", "End User"]
 
 
 class SuccessMaker:
-    """Describes the objects and makes their records."""
+    """Describes the objects and creates their records."""
 
     def __init__(self, seed: int, picklists: PicklistMaker) -> None:
         self._rng = random.Random(f"{seed}/success objects")
@@ -60,7 +60,7 @@ class SuccessMaker:
     def fill(
         self, world: World, truth: dict[str, dict[str, Any]], places: Sequence[Place], relationships: dict[str, str]
     ) -> None:
-        """Makes the records, a few for each company. `relationships`: company → its relationship, where it has one."""
+        """Creates a few records for each company. `relationships`: company → its relationship, if any."""
         self._world, self._truth = world, truth
         self._users = [user["Gsid"] for user in world.tables["gsuser"].records]
         plans = self._plans(places)
@@ -178,7 +178,7 @@ class SuccessMaker:
     # -- records --------------------------------------------------------------------------------------------------
 
     def _add(self, name: str, where: dict[str, Any], fields: Record, shown: Record | None = None) -> Record:
-        """Adds a record. `shown`: what a reader is to make of some of its fields."""
+        """Adds a record. `shown`: the expected stored values of some fields."""
         created = self._world.now - timedelta(seconds=self._rng.randint(9_000, 60_000_000))
         lasting = int((self._world.now - created).total_seconds()) - 3600
         user = self._rng.choice(self._users)
@@ -216,7 +216,7 @@ class SuccessMaker:
                 status = [*STATUSES, "Parked"][(number + round_) % 5]
                 reasons = rng.sample(REASONS, k=1 + number % 3)
                 relationship = relationships.get(company or "")
-                # Only the relationship tells the company of some.
+                # Some name their company only through the relationship.
                 is_told = relationship is None or round_ == 0
                 due = (self._world.now + timedelta(days=rng.randint(-40, 60))).date()
                 closed = self._world.now - timedelta(hours=number + 2) if status.startswith("Closed") else None
@@ -242,7 +242,7 @@ class SuccessMaker:
     def _tasks(self, ctas: Sequence[tuple[Record, dict[str, Any]]], _plans: Sequence[Record]) -> None:
         for number, (cta, where) in enumerate(ctas):
             for order in range(1 + number % 2):
-                # A task's company is its CTA's: what only a relationship tells of that lies a step too far.
+                # A task has the company of its CTA, except if the CTA names it only through a relationship.
                 known = where if cta["CompanyId"] else None
                 fields = {"Name": f"Task {order + 1}", "CtaId": cta["Gsid"], "OwnerId": self._rng.choice(self._users)}
                 fields |= {"DueDate": cta["DueDate"], "IsEmailSent": number % 2 == 0, "Order": order + 1}

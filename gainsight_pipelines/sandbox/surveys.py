@@ -1,6 +1,6 @@
 """Generates the survey objects besides survey_response, with different field names, and their truth.
 
-A separate random generator keeps the other data unchanged whatever is added here.
+A separate random generator keeps the other data unchanged when something is added here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ REACH_DAYS = 60
 
 
 class SurveyMaker:
-    """Describes the objects and makes their responses."""
+    """Describes the objects and creates their responses."""
 
     def __init__(self, seed: int, picklists: PicklistMaker) -> None:
         self._rng = random.Random(f"{seed}/survey objects")
@@ -41,7 +41,7 @@ class SurveyMaker:
         }
 
     def fill(self, world: World, truth: dict[str, dict[str, Any]], companies: Sequence[Place], count: int) -> None:
-        """Makes `count` responses of each object. `companies`: all there are, and the truth of no company."""
+        """Creates `count` responses of each object. `companies`: all companies, and the truth without a company."""
         users = [user["Gsid"] for user in world.tables["gsuser"].records]
         makers: dict[str, Callable[[int, datetime, str | None], tuple[Record, Record]]] = {
             NPS_SURVEY: _nps_answer,
@@ -51,7 +51,7 @@ class SurveyMaker:
         for name, answer in makers.items():
             for number, (company, where) in enumerate(self._places(companies, count)):
                 is_recent = number % 2 == 0
-                # A day off the edge of the lookback window, so that dates without times are on the right side too.
+                # A day from the edge of the lookback window, so that dates without times are on the right side too.
                 low, high = (0.02, 28.9) if is_recent else (31.1, REACH_DAYS - 0.5)
                 responded = world.now - timedelta(seconds=int(self._rng.uniform(low, high) * 86400))
                 later = (world.now - timedelta(seconds=int(low * 86400) - 60) - responded).total_seconds()
@@ -72,7 +72,7 @@ class SurveyMaker:
                 ) | {"is_in_lookback": is_recent}
 
     def _places(self, companies: Sequence[Place], count: int) -> list[Place]:
-        """Companies to hang responses on; each kind of them occurs, as do companies that no longer exist."""
+        """Companies for responses: each kind occurs, and so do companies that no longer exist."""
         no_company = next(place for place in companies if place[0] is None)
         gone = self._gsids.new("company")
         kinds: dict[tuple[Any, ...], Place] = {}
@@ -125,7 +125,7 @@ class SurveyMaker:
         score = 1 + number % 7
         record = {
             "CES_Score__gc": score,
-            # The score's name still tells where the type is empty.
+            # If the type is empty, the name of the score field shows it.
             "Survey_Type__gc": (items["Customer Effort"], items["Customer Effort"], items[OLD_EFFORT], None)[
                 number % 4
             ],

@@ -38,7 +38,7 @@ CHOICES: dict[str, tuple[object, ...]] = {
 
 @dataclass(slots=True)
 class Switches:
-    """Faults and variants that the servers play. The defaults are a healthy tenant that never makes a caller wait."""
+    """Faults and variants that the servers simulate. The defaults are a healthy tenant without delays."""
 
     gainsight_down: bool = False
     """Every Gainsight call is answered with the load balancer's 503 page."""
@@ -135,11 +135,11 @@ class Switches:
     """A CRM access token is refused as expired after this many calls; None: never."""
 
     def now(self) -> datetime:
-        """The servers' time, aware UTC."""
+        """The servers' time (aware, UTC)."""
         return datetime.now(UTC) + timedelta(seconds=self.now_offset_seconds)
 
     def is_crm_down(self) -> bool:
-        """Whether the CRM is down at this call, which counts."""
+        """Whether the CRM is down for this call. Counts the call."""
         if self.crm_down or self.crm_down_after is None:
             return self.crm_down
         if self.crm_down_after > 0:
@@ -156,14 +156,14 @@ class Switches:
         """Sets switches by name.
 
         Raises:
-            ValueError: a name or value that does not exist; then nothing is set.
+            ValueError: a name or value does not exist; nothing is set.
         """
         checked = {name: self._checked(name, value) for name, value in values.items()}
         for name, value in checked.items():
             setattr(self, name, value)
 
     def reset(self) -> None:
-        """Puts every switch to its default."""
+        """Resets all switches."""
         fresh = Switches()
         for each in fields(self):
             setattr(self, each.name, getattr(fresh, each.name))
@@ -183,7 +183,7 @@ class Switches:
 
 @dataclass(slots=True)
 class Counters:
-    """Calls that the servers were asked, whether they answered them well or not."""
+    """Numbers of calls to the servers, successful or not."""
 
     calls: dict[str, dict[str, int]] = field(default_factory=dict)
     """service ("gainsight", "salesforce", "hubspot") → kind (such as "query", "query:company", "token") → calls."""
@@ -192,14 +192,14 @@ class Counters:
     """The last Gainsight requests: method, path, body, status, never headers."""
 
     def count(self, service: str, kind: str, detail: str | None = None) -> None:
-        """Counts one call of `service`, under `kind` and, with a detail, under `kind:detail` as well."""
+        """Counts a call of `service` under `kind`, and also under `kind:detail` if there is a detail."""
         self.totals[service] = self.totals.get(service, 0) + 1
         kinds = self.calls.setdefault(service, {})
         for name in (kind, f"{kind}:{detail}") if detail else (kind,):
             kinds[name] = kinds.get(name, 0) + 1
 
     def reset(self) -> None:
-        """Forgets all calls."""
+        """Resets all counters."""
         self.calls.clear()
         self.totals.clear()
         self.requests.clear()
@@ -224,7 +224,7 @@ class SandboxSecrets:
 
     @classmethod
     def random(cls) -> SandboxSecrets:
-        """New credentials, shaped like real ones."""
+        """New credentials in the format of real ones."""
         private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         private_pem = private_key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

@@ -1,6 +1,6 @@
 """Reads a report from `validate --report` and sets the switches that make the sandbox behave like that tenant.
 
-What the report does not say keeps its default.
+Switches that the report does not mention keep their defaults.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ IGNORED, REFUSED = "ignored", "refused"
 
 
 class NoReport(ValueError):
-    """The file is not such a report."""
+    """The file is not a tenant report."""
 
 
 def switches_like(path: Path) -> dict[str, Any]:
     """The switches for a report.
 
     Raises:
-        NoReport: the file can't be read, or is no report of this version.
+        NoReport: the file can't be read, or is not a report of this version.
     """
     try:
         document = json.loads(path.read_text("utf-8"))
@@ -43,7 +43,7 @@ def switches_like(path: Path) -> dict[str, Any]:
         "parentheses_refused": profile.get("parentheses") == REFUSED,
         "page_cap": profile.get("page_cap"),
         "delete_log": bool(profile.get("delete_log")),
-        # The zone itself isn't known: any that differs from that of the dates shown plays it.
+        # The report lacks the zone: any zone other than UTC reproduces the problem.
         "timezone": "America/New_York" if profile.get("dates") == IGNORED else "UTC",
         "refusals": refusals,
     }

@@ -1,8 +1,8 @@
-"""The sandbox's data model: accounts, Gainsight objects, and the truth about them. No server and no generator.
+"""The sandbox's data model: accounts, Gainsight objects, and the expected results. No server and no generator.
 
 Both CRMs have the same accounts, each with its own ids (`salesforce_id`, `hubspot_id`). A Gainsight object is a table
-of records, keyed by field name, with a description of its fields. `truth` holds the expected matches and values that
-tests compare with. The generator writes it; nothing computes it by matching.
+of records, keyed by field name, with a description of its fields. `truth` holds the matches and values that tests
+expect after a pull. The generator writes it; nothing computes it by matching.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def hubspot_id(key: int) -> str:
 
 
 def currency(key: int) -> str:
-    """In which currency account number `key` pays, where there are several."""
+    """The currency of account number `key`, if there are several."""
     return ("USD", "EUR", "JPY")[key % 3]
 
 
@@ -58,7 +58,7 @@ class Owner:
 
 @dataclass(slots=True)
 class CrmAccount:
-    """An account as both CRMs know it. Times are aware UTC datetimes; `arr` in units of the currency."""
+    """An account of both CRMs. Times are aware UTC datetimes; `arr` is in units of the currency."""
 
     key: int
     name: str
@@ -76,10 +76,10 @@ class CrmAccount:
 
 @dataclass(slots=True)
 class GainsightTable:
-    """One Gainsight object. `describe` is its node as the describe call returns it (fields and all).
+    """A Gainsight object. `describe` is its complete node in the describe call.
 
     Each record is keyed by field name with Python values (str, int, float, bool, None, aware datetime, date, or a list
-    of ids for a multi-select). Lookups hold the Gsid of what they point at.
+    of ids for a multi-select). Lookups hold the GSID of their target.
     """
 
     name: str
@@ -89,7 +89,7 @@ class GainsightTable:
 
 @dataclass(slots=True)
 class World:
-    """Everything that exists in the sandbox at one time."""
+    """All data in the sandbox."""
 
     now: datetime
     owners: dict[int, Owner] = field(default_factory=dict)
