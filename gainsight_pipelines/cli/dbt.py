@@ -77,7 +77,7 @@ def _write(folder: Path, files: dict[str, str]) -> None:
     for name in files:
         there = folder / name
         if there.exists() and "gainsight-pipelines dbt-sources" not in there.read_text("utf-8", "replace"):
-            raise UsageError(f"{there} was written by somebody else.", "Move it, or name another folder with --into.")
+            raise UsageError(f"This command did not write {there}.", "Move it, or name another folder with --into.")
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (folder / name).write_text(text, "utf-8")

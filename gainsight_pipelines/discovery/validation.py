@@ -219,7 +219,7 @@ class _Validation:
             yield _failed("gainsight", "address", error)
             return
         facts: dict[str, Any] = {"host": host, "without_key": {"status": status, "code": code}}
-        yield Check("gainsight", "address", Outcome.PASSED, f"{host} is a Gainsight.", facts=facts)
+        yield Check("gainsight", "address", Outcome.PASSED, f"{host} is a Gainsight tenant.", facts=facts)
         try:
             found = self._catalog.objects(is_fresh=True).objects
         except PipelineError as error:

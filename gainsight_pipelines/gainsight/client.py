@@ -450,7 +450,7 @@ class GainsightClient:
 
     def _raise_if_closed(self) -> None:
         if self._is_closed:
-            raise PermanentError("The run that this call to Gainsight was for has ended.")
+            raise PermanentError("The run has ended, so Gainsight was not called.")
 
     def _too_slow(self, what: str) -> SlowAnswer:
         return SlowAnswer(
@@ -605,11 +605,11 @@ def network_error(error: Exception, what: str, base_url: str) -> PipelineError:
             "Check gainsight.base_url, or point REQUESTS_CA_BUNDLE to your company's certificate authority.",
         )
     if isinstance(error, requests.exceptions.ConnectTimeout | urllib3.exceptions.ConnectTimeoutError):
-        return TransientError(f"{host} accepts no connection", "Check the network, and try again later.")
+        return TransientError(f"{host} does not accept connections", "Check the network, and try again later.")
     if _is_read_timeout(error):
         return SlowAnswer(f"Gainsight didn't respond to the {what} in time", "Try again later.")
     if isinstance(error, requests.exceptions.ProxyError):
-        return TransientError(f"the proxy on the way to {host} fails", "Check HTTPS_PROXY.")
+        return TransientError(f"the proxy for {host} failed", "Check HTTPS_PROXY.")
     if _is_unknown_host(error):
         return TransientError(f"the host {host} is unknown", "Check gainsight.base_url and the network.")
     if isinstance(error, requests.exceptions.ConnectionError) and "refused" in str(error).casefold():

@@ -432,8 +432,8 @@ def _detected_kind(key: Field) -> Literal["crm_id", "gsid", "domain"]:
     if key.data_type == "URL" or normal_name(key.name) in DOMAIN_NAMES:
         return "domain"
     raise SettingsError(
-        f"Whether `{SECTION}.aggregate.key` ({key.name}, type {key.data_type}) holds the CRM's account ids,"
-        " Gainsight's GSIDs or domains can't be told from its schema.",
+        f"The schema does not show whether `{SECTION}.aggregate.key` ({key.name}, type {key.data_type}) holds account"
+        " ids of the CRM, GSIDs or domains.",
         f"Set `{SECTION}.aggregate.key_kind` to crm_id, gsid or domain.",
     )
 
@@ -452,8 +452,8 @@ def _observed_at(schema: ObjectSchema, configured: str | None) -> str | None:
     ]
     if len(own) > 1:
         raise SettingsError(
-            f"Gainsight object `{schema.name}` has several dates ({', '.join(sorted(own))}), and no name says"
-            " when a value was observed.",
+            f"Gainsight object `{schema.name}` has several dates ({', '.join(sorted(own))}), and their names do not"
+            " show which one is the time of observation.",
             f"Set `{SECTION}.observed_at_field` to the right one.",
         )
     if own:

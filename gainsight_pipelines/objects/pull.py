@@ -343,8 +343,7 @@ def company_fields(
         names = ", ".join(sorted(found.name for found in _company_lookups(schema)))
         names = names or "none of its fields is a lookup to company"
         raise SettingsError(
-            f"Gainsight object `{schema.name}` has no field GsCompanyId, so which company a record belongs to"
-            " can't be told.",
+            f"Gainsight object `{schema.name}` has no field GsCompanyId, so the companies of its records are unknown.",
             f"Set `{place}` to the field with the company's GSID (candidates: {names})."
             if place
             else f"Check that the API key may read it (lookups to company: {names}).",

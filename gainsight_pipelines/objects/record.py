@@ -325,8 +325,8 @@ def company_of(schema: ObjectSchema, configured: str | None, place: str, crm_id_
     if field is None and len(lookups) > 1:
         names = ", ".join(sorted(one.name for one in lookups))
         raise SettingsError(
-            f"Gainsight object `{schema.name}` has several lookups to company, so which one a record belongs to can't"
-            " be told.",
+            f"Gainsight object `{schema.name}` has several lookups to company, so the companies of its records are"
+            " unclear.",
             f"Set `{place}` to one of: {names}.",
         )
     field = field or next(iter(lookups), None)

@@ -252,6 +252,6 @@ def _names(fields: list[Field]) -> str:
 def _unclear(schema: ObjectSchema, name: SurveyField, candidates: list[Field], place: str) -> SettingsError:
     none = " (null: there is none)" if name == "score" else ""
     return SettingsError(
-        f"Which field of Gainsight object `{schema.name}` holds `{name}` can't be told from its schema.",
+        f"The schema of Gainsight object `{schema.name}` does not show which field holds `{name}`.",
         f"Set `{place}.field_mappings.{name}` to one of: {_names(candidates) or '(none fits)'}{none}.",
     )

@@ -99,8 +99,8 @@ def _wanted(context: dg.InputContext, connection: "psycopg.Connection") -> "Want
     time_column = said.get("time_column") or _plain(upstream.get(TIME_COLUMN))
     if time_column is None and {"since", "until"} & said.keys():
         raise SettingsError(
-            f"{view or table} doesn't say when a row happened, which `since` and `until` are about.",
-            "Name the column that they are about in `time_column`.",
+            f"{view or table} has no usual time column for `since` and `until`.",
+            "Name its time column in `time_column`.",
         )
     mine = [(_plain(upstream[OBJECT_COLUMN]), _plain(upstream[OBJECT]))] if OBJECT_COLUMN in upstream else []
     return Wanted(

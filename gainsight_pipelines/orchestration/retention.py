@@ -43,7 +43,7 @@ def retention_job(tenant: Tenant) -> dg.JobDefinition | None:
             resource = tenant.of(context)
             wanted = resource.settings().retention
             if wanted is None:
-                context.log.info("The settings have no `retention` any more: nothing goes.")
+                context.log.info("The settings no longer have a section `retention`: nothing is deleted.")
                 return
             database = resource.open_store()
             mark_run(context, database, RETENTION)

@@ -78,7 +78,7 @@ def fork_all(folder: Path, runs: Mapping[str, str], flags: Sequence[str] = ()) -
     """
     _import_all()
     if threading.active_count() > 1:
-        raise RuntimeError("A fork inherits what threads have locked, but no threads: none may run here yet.")
+        raise RuntimeError("Pulls can't be forked from a process with threads: their locks would never be released.")
     children: dict[int, str] = {}
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
@@ -148,7 +148,7 @@ def _end_dead_runs(instance: dg.DagsterInstance) -> None:
             end_dead_runs(instance, connection, SystemClock())
     except PipelineError as error:
         # The run itself reports it in a moment, where people will see it.
-        logging.getLogger("gainsight_pipelines").warning("Dead runs can't be looked for: %s", error)
+        logging.getLogger("gainsight_pipelines").warning("The search for dead runs failed: %s", error)
 
 
 if __name__ == "__main__":

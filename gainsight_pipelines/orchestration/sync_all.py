@@ -46,7 +46,7 @@ def sync_all_job(tenant: Tenant) -> dg.JobDefinition:
             raise as_failure(error) from None
         for message in tenant.unread:
             context.log.warning("%s", message)
-        context.log.info("Starting one run each, the last within half a minute: %s", ", ".join(names))
+        context.log.info("Starting a run of each object, the last within half a minute: %s", ", ".join(names))
         context.add_output_metadata({"objects": dg.MetadataValue.json(names)})
 
     @dg.job(

@@ -152,9 +152,9 @@ class Webserver:
                 "Add `gainsight_pipelines.definitions`, or a GainsightComponent, to one of them.",
             )
         raise PermanentError(
-            f"Several code locations of {self.url} could be meant: {', '.join(home.location for home in own)};"
-            f" none has loaded {settings.path}.",
-            "Reload the one that is meant in Dagster's UI.",
+            f"Several code locations of {self.url} match ({', '.join(home.location for home in own)}), and none has"
+            f" loaded {settings.path}.",
+            "Reload the right one in the Dagster UI.",
         )
 
     def run_page(self, run_id: str) -> str:

@@ -55,7 +55,7 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig") if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it isn't UTF-8 text"
-        raise SettingsError(f"{path} can't be read: {reason}.", "Look at it.") from None
+        raise SettingsError(f"{path} can't be read: {reason}.", "Check the file.") from None
 
 
 def _with(text: str, name: str, value: str | None) -> str:

@@ -348,12 +348,12 @@ def parse_place(text: str) -> Place:
     while rest:
         match = token.match(rest)
         if match is None:
-            raise SettingsError(f"{text} is not a place.", "A place looks like surveys.objects[0].survey_type.")
+            raise SettingsError(f"{text} is not a path.", "Write it like surveys.objects[0].survey_type.")
         number = match["number"]
         parts.append(int(number) if number is not None else match["quoted"] or match["single"] or match["word"])
         rest = rest[match.end() :]
     if not parts:
-        raise SettingsError("No place was given.", "A place looks like surveys.lookback_days.")
+        raise SettingsError("No setting was named.", "Write its path, like surveys.lookback_days.")
     _known(str(parts[0]))
     return tuple(parts)
 
@@ -365,7 +365,7 @@ def _with(data: dict[str, Any], path: Place, value: Any) -> dict[str, Any]:
         path = (path[0], listed, *path[1:])
     if len(path) == 1:
         if not isinstance(value, dict):
-            raise SettingsError(f"{path[0]} takes a mapping of its settings.", "Name one of them, or give them all.")
+            raise SettingsError(f"{path[0]} takes a mapping of settings.", "Name one setting, or write a mapping.")
         return value
     data = copy.deepcopy(data)
     holder: Any = data
@@ -426,8 +426,8 @@ def _step(holder: Any, part: str | int, empty: Any, path: Place) -> Any:
 
 def _no_place(path: Place, known: Iterable[str] = ()) -> SettingsError:
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
-    todo = f"{did_you_mean(str(path[-1]), known)} `gainsight-pipelines settings show {path[0]}` shows what is.".strip()
-    return SettingsError(f"There is no place {text}.", todo)
+    todo = f"{did_you_mean(str(path[-1]), known)} `gainsight-pipelines settings show {path[0]}` lists them.".strip()
+    return SettingsError(f"There is no setting {text}.", todo)
 
 
 def _known(section: str) -> None:

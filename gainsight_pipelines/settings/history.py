@@ -124,7 +124,7 @@ class History:
             return Version(**{**data, "at": datetime.fromisoformat(data["at"])})
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise SettingsError(
-                f"The former version {path} can't be read: {type(error).__name__}.", "Look at it, or delete it."
+                f"The earlier version {path} can't be read: {type(error).__name__}.", "Check or delete the file."
             ) from None
 
 

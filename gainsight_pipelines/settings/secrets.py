@@ -222,7 +222,7 @@ def _text(path: Path, *, missing_ok: bool, what: str) -> str | None:
     except FileNotFoundError:
         if missing_ok:
             return None
-        raise SettingsError(f"{what} is not there.", "Create it, or unset the variable.") from None
+        raise SettingsError(f"{what} does not exist.", "Create it, or unset the variable.") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "no such path"
         raise SettingsError(f"{what} can't be read: {reason}.", "Let this user read it.") from None

@@ -29,9 +29,9 @@ def base_url(value: object) -> str:
     if url.username is not None or url.password is not None:
         raise ValueError(f"holds a user name or password, which never belong in the settings file; {_ADDRESS}")
     if url.query or url.fragment or value.strip()[-1] in "?#":
-        raise ValueError(f"goes on after ? or #; {_ADDRESS}")
+        raise ValueError(f"has a query (?) or fragment (#); {_ADDRESS}")
     if url.scheme == "http" and not is_loopback(host):
-        raise ValueError(f"begins with http://, which only a loopback address may; {_ADDRESS}")
+        raise ValueError(f"begins with http://, which is allowed for loopback addresses only; {_ADDRESS}")
     return url._replace(path=url.path.rstrip("/")).geturl()
 
 
@@ -43,7 +43,7 @@ def ui_url(value: object) -> str:
     except ValueError:
         raise ValueError(f"isn't an address; {takes}") from None
     if url.username is not None or url.password is not None or url.query or url.fragment:
-        raise ValueError(f"holds a user name, a password or something after ? or #; {takes}")
+        raise ValueError(f"holds a user name, password, query or fragment; {takes}")
     return url._replace(path=url.path.rstrip("/")).geturl()
 
 

@@ -263,8 +263,8 @@ def ask(connection: Connection, statement: sql.Composable, *, variable: str = DA
     while server.flush() or server.is_busy():
         if not waiting.poll(max(deadline - time.monotonic(), 0) * 1000):
             raise TransientError(
-                f"The database gave no connection within {CONNECT_TIMEOUT_SECONDS} s: all that its pooler has are in"
-                " use.",
+                f"No connection to the database within {CONNECT_TIMEOUT_SECONDS} s: all connections of its pooler are"
+                " in use.",
                 f"Give the pool behind {variable} more connections (two per pull), or run fewer pulls at once.",
             )
         server.consume_input()
@@ -318,7 +318,7 @@ def translated_errors(variable: str = DATABASE_VARIABLE, holders: Callable[[], s
     except psycopg.errors.LockNotAvailable as error:
         raise TransientError(
             f"A statement waited too long for a lock in the database and was rolled back. {holders()}".rstrip(),
-            "Have that end, then run again; nothing is lost.",
+            "End that session, or wait for its end; then run again. Nothing is lost.",
         ) from error
     except CANCELLED as error:
         raise TransientError(

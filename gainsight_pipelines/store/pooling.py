@@ -30,7 +30,7 @@ def check_pooling(store: Store, first: psycopg.Connection) -> None:
     with store.connect("pooling") as second:
         if not all(_keeps(kept, first, second, store.variable) for _ in range(LOOKS)):
             raise PermanentError(
-                "The pooler in front of the database pools transactions, and a pull needs a session.",
+                "The pooler in front of the database uses transaction pooling, and pulls need sessions.",
                 f"Set pool_mode to session for it, or point {store.variable} at PostgreSQL directly.",
             )
 

@@ -132,6 +132,6 @@ def _read_day(
 def _limit_reached(context: PullContext, limit: int | None, day: date, days_left: int) -> PermanentError:
     context.report.is_truncated = True
     return PermanentError(
-        f"The limit of {limit} records was reached on {day}, {days_left} days left.",
+        f"The limit of {limit} records was reached on {day} with {days_left} days left.",
         "Raise `response_limit` for this run, or run the rest.",
     )

@@ -35,9 +35,9 @@ def read_snapshot(context: PullContext, mapper: Mapper, write: PageWriter) -> No
     rows, stored = snapshot.compare(connection, table, name, refused)
     if rows < stored * LEAST_SHARE and not context.prepared.is_vanishing_accepted:
         raise PermanentError(
-            f"`{context.pull.gainsight_object}` came with {rows:,} rows in place of {stored:,}, so they were not"
-            " swapped in, and the stored ones are kept.",
-            "If the others are really gone, run once with --accept-deletions; or check what the API key may read.",
+            f"Gainsight returned {rows:,} rows of `{context.pull.gainsight_object}` instead of {stored:,}, so the"
+            " stored rows were kept.",
+            "If the other records are really gone, run once with --accept-deletions; or check what the key may read.",
         )
     pull = Pull(completed_at=context.started_at)
     written, gone = snapshot.swap(

@@ -154,7 +154,7 @@ def test_numbers_that_no_decimal_holds_are_whole_texts(connection: psycopg.Conne
         (Export("object_column"), "There is no table or view 'object_column'"),
         (Export("activity", ("subjct",)), "Did you mean subject"),
         (Export("activity", where=(("sorce", "survey"),)), "Did you mean source"),
-        (Export("activity", where=(("score", "nine"),)), "score is of type numeric, which 'nine' isn't"),
+        (Export("activity", where=(("score", "nine"),)), "'nine' is not a numeric, the type of score"),
         (Export("activity", since_column="occurred_at"), "--since"),
         (Export("activity", since=datetime.now(UTC), since_column="subject"), "has no time subject"),
     ],

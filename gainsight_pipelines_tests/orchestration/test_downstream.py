@@ -117,7 +117,7 @@ def test_an_object_without_its_own_table_is_loaded_from_its_typed_view(located: 
         "datetime64[us, UTC]"
     }
     assert {str(frame.dtypes[name]) for name, kind in columns.items() if kind == "boolean"} == {"boolean"}
-    with pytest.raises(dg.Failure, match="call_to_action doesn't say when a row happened"):
+    with pytest.raises(dg.Failure, match="call_to_action has no usual time column"):
         load(located, key, since="2026-01-01")
     latest = frame["modified_at"].max()
     recent = load(located, key, columns=["gsid"], since=latest.isoformat(), time_column="modified_at")

@@ -298,8 +298,8 @@ def test_removing_a_setting_restores_its_default(text: str, place: str, left: st
     ("place", "words"),
     [
         ("surveys", "whole section"),
-        ("surveys.lookback_dais", "no place surveys.lookback_dais. Did you mean lookback_days?"),
-        ("surveys.objects[4]", r"no place surveys.objects\[4\]"),
+        ("surveys.lookback_dais", "no setting surveys.lookback_dais. Did you mean lookback_days?"),
+        ("surveys.objects[4]", r"no setting surveys.objects\[4\]"),
         ("gainsight.base_url", "base_url is missing"),
     ],
 )
@@ -380,12 +380,12 @@ def test_changing_a_setting_of_an_unconfigured_pull_does_not_enable_it() -> None
         ("surveys.lookback_days", "90", ["surveys.lookback_days is 90", "1 to 30"]),
         ("surveys.lookback_day", "3", ["surveys.lookback_day is not a setting", "lookback_days"]),
         ("gainsight.api_key", "abcdef-secret", ["GAINSIGHT_API_KEY"]),
-        ("surveys.objects[3].object", "x", ["no place surveys.objects[3].object", "settings show surveys"]),
+        ("surveys.objects[3].object", "x", ["no setting surveys.objects[3].object", "settings show surveys"]),
         ("survey.lookback_days", "3", ["Did you mean surveys"]),
-        ("surveys.mode.deep", "3", ["no place surveys.mode.deep"]),
+        ("surveys.mode.deep", "3", ["no setting surveys.mode.deep"]),
         ("surveys", "3", ["a mapping"]),
-        ("surveys..x", "3", ["is not a place"]),
-        ("", "3", ["No place"]),
+        ("surveys..x", "3", ["is not a path"]),
+        ("", "3", ["No setting was named"]),
         ("primary_crm.kind", "gainsight", ["salesforce or hubspot"]),
     ],
 )

@@ -33,7 +33,7 @@ CASES = [
     ("gainsight: {base_url: 'https://a b.com'}", "gainsight", ["gainsight.base_url has no usable host name"]),
     ("gainsight: {base_url: 'https://a.com:99999'}", "gainsight", ["gainsight.base_url isn't an address"]),
     ("gainsight: {base_url: ''}", "gainsight", ["gainsight.base_url doesn't begin with https://"]),
-    ("gainsight: {base_url: 'https://a.com?x=1'}", "gainsight", ["gainsight.base_url goes on after ? or #"]),
+    ("gainsight: {base_url: 'https://a.com?x=1'}", "gainsight", ["gainsight.base_url has a query (?) or fragment (#)"]),
     (
         "gainsight: {base_url: 'https://a.com', quota_share: 80}",
         "gainsight",

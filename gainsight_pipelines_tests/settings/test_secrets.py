@@ -111,7 +111,7 @@ def test_a_missing_variable_is_named_with_what_to_do(settings_path: Path, tmp_pa
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "is not there"),
+        (None, "does not exist"),
         (b" \n", "is empty"),
         (b"\xff\xff", "isn't UTF-8"),
         (b"k" * 100_001, "too large"),
@@ -191,5 +191,5 @@ def test_a_prefix_reads_only_that_tenants_variables(tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match=f"ACME_{name} is not set"):
             secrets.require(name)
     missing = Secrets.read(tmp_path / "gainsight.yaml", {"ACME_GAINSIGHT_API_KEY_FILE": "/none"}, "ACME_")
-    with pytest.raises(SettingsError, match="ACME_GAINSIGHT_API_KEY_FILE names is not there"):
+    with pytest.raises(SettingsError, match="ACME_GAINSIGHT_API_KEY_FILE names does not exist"):
         missing.get("GAINSIGHT_API_KEY")

@@ -105,7 +105,7 @@ def test_more_pulls_than_the_pool_holds_end_soon_and_say_why(pulling: Pulling, m
     with pooled(direct.url, "session", size=4) as url, ThreadPoolExecutor(4) as pool:
         pulling.store = Store(url)
         ended = list(pool.map(pull, names, timeout=60))
-        assert all(each == "completed" or "all that its pooler has are in use" in each for each in ended), ended
+        assert all(each == "completed" or "all connections of its pooler are in use" in each for each in ended), ended
         waited = [name for name, end in zip(names, ended, strict=True) if end != "completed"]
         assert [pull(name) for name in waited] == ["completed"] * len(waited)
     pulling.store = direct
@@ -116,7 +116,7 @@ def test_more_pulls_than_the_pool_holds_end_soon_and_say_why(pulling: Pulling, m
 
 @pytest.mark.parametrize("mode", ["transaction", "statement"])
 def test_a_transaction_pooler_is_refused(store: Store, mode: str) -> None:
-    with pooled(store.url, mode) as url, pytest.raises(PermanentError, match="pools transactions") as refused:
+    with pooled(store.url, mode) as url, pytest.raises(PermanentError, match="uses transaction pooling") as refused:
         check(Store(url))
     assert "pool_mode" in refused.value.todo
 
@@ -130,7 +130,7 @@ def test_an_exhausted_pool_is_waited_for_and_named(store: Store, monkeypatch: py
     with pooled(store.url, "session", size=2) as url, ExitStack() as stack:
         for _ in range(2):
             stack.enter_context(Store(url).connect("holder"))
-        with pytest.raises(TransientError, match="within 2 s: all that its pooler has are in use"):
+        with pytest.raises(TransientError, match="within 2 s: all connections of its pooler are in use"):
             stack.enter_context(Store(url).connect("one more"))
 
 
