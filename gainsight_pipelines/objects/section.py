@@ -65,7 +65,7 @@ Enabled = Annotated[
 ]
 GsidOverride = Annotated[
     FieldName | None,
-    Field(description="CRM account field with the GSID for this object alone, in place of common.gsid_field."),
+    Field(description="CRM account field with the GSID for this object; overrides common.gsid_field."),
     Takes(f"{FIELD_WORDS} of the CRM's account object, or null"),
 ]
 
