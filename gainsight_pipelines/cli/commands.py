@@ -186,7 +186,7 @@ def migrate_command(*, drops_gone_columns: bool = False, wait: float = 0.0, path
 
 
 def _await_database(path: Path | None, seconds: float, clock: Clock) -> None:
-    """Returns once the user's own database answers, or when the time is over: then opening it says why it doesn't."""
+    """Waits until the user's own database responds, or the time is over; opening it then reports why."""
     url = Secrets.read(settings_path(path)).get(DATABASE_VARIABLE)
     give_up_at, is_told = clock.monotonic() + seconds, False
     while url is not None and clock.monotonic() < give_up_at:

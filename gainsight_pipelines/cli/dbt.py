@@ -20,19 +20,19 @@ SOURCES = "gainsight_sources.yml"
 def dbt_sources_command(
     *, name: str, prefix: str | None, key_prefix: str, into: Path | None, path: Path | None, is_delivered: bool = False
 ) -> int:
-    """Prints the sources, which needs no database; or writes them into a folder, beside the typed views' models.
+    """Prints the sources, which needs no database; or writes them, with models of the typed views, to a folder.
 
     Args:
-        name: of the source.
-        prefix: of the tenant's definitions, where it has one of its own.
-        key_prefix: what the assets' keys begin with in the user's project, with slashes between the parts.
+        name: the name of the source.
+        prefix: the prefix of the tenant's definitions, if it is not the default.
+        key_prefix: the prefix of the assets' keys in the user's project, with slashes between its parts.
         is_delivered: the sources are the tables in the warehouse, downstream of their deliveries.
         into: the folder; None: print.
-        path: of the settings file.
+        path: the settings file.
 
     Raises:
         SettingsError: the settings can't be read, or name no warehouse to deliver to.
-        UsageError: the prefix is no name; or a file in the folder isn't this command's own.
+        UsageError: the prefix is not a valid name, or this command did not write a file in the folder.
     """
     from gainsight_pipelines.orchestration.build import load_gainsight_asset_specs
     from gainsight_pipelines.orchestration.dbt_models import view_files
@@ -73,7 +73,7 @@ def _views(path: Path | None) -> list[ViewOfObject]:
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:
-    """All of them or none; only files of this command's own are replaced."""
+    """Writes all files or none. Replaces only files that this command wrote."""
     for name in files:
         there = folder / name
         if there.exists() and "gainsight-pipelines dbt-sources" not in there.read_text("utf-8", "replace"):

@@ -26,7 +26,7 @@ def export_command(wanted: Export, *, file: Path, path: Path | None, as_json: bo
     if needed := NEEDED.get(ending_of(file)):
         require("export", *needed)
     with (
-        ProcessGroup(),  # TERM raises as well, as Ctrl-C does: no half a file stays
+        ProcessGroup(),  # TERM raises an exception too, like Ctrl-C, so that no partial file stays
         open_workspace(path, is_looking=True) as workspace,
         workspace.store.connect(f"export {wanted.table}") as connection,
         _progress(wanted.table) as progress,

@@ -157,7 +157,7 @@ class _Setup:
         # Offer the sandbox only for new settings, or if the user names it.
         if self._sandbox is not None and (known is None or self._given.sandbox is not None):
             known = self._sandbox.urls["gainsight"]
-            output.say(f"A sandbox with made-up data is running at {known}: its answers are suggested.")
+            output.say(f"A sandbox with made-up data is running at {known}: its values are suggested.")
 
         def check(answer: str) -> str:
             check_address(answer, connect_timeout=CONNECT_SECONDS, read_timeout=ANSWER_SECONDS)

@@ -1,4 +1,4 @@
-"""`metrics`: the store's numbers for Prometheus, once on stdout or served for as long as the command runs."""
+"""`metrics`: prints the store's numbers for Prometheus, or serves them while the command runs."""
 
 from __future__ import annotations
 

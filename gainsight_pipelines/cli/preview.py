@@ -119,7 +119,7 @@ def _table(found: Preview, record: PreviewRecord, rows_stored: Sequence[Mapping[
 
 
 def _is_blank(value: Any) -> bool:
-    """Whether a stored value says nothing: missing, as pandas has it, or empty."""
+    """Whether a stored value is missing (as in pandas) or empty."""
     import pandas as pd
 
     return value in ("", {}, []) if isinstance(value, str | dict | list) else bool(pd.isna(value))

@@ -88,15 +88,14 @@ def open_workspace(
 ) -> Iterator[Workspace]:
     """Opens the databases, starts the embedded server if none is set, and migrates our tables.
 
-    Where both databases are the user's own and there is no data folder yet, none is made: the command works in a
-    temporary one.
+    If both databases are the user's own and there is no data folder yet, the command uses a temporary one.
 
     Args:
         path: settings file; None: from the environment.
         folder: data folder; None: beside the settings file.
         environ: environment for this command and its child processes.
-        is_looking: never migrate a database of the user's.
-        is_lasting: keep the output of runs, in a data folder that is made if possible.
+        is_looking: the command only reads or deletes, so it never migrates a database of the user's.
+        is_lasting: keep the output of runs, in a data folder that is created if possible.
 
     Raises:
         SettingsError: DAGSTER_HOME is not a folder.

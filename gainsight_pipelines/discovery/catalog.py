@@ -1,7 +1,7 @@
 """The data behind pickers: the tenant's objects, an object's fields, the CRM's account fields, and fill rates.
 
-At most one call for each, however many objects and fields there are. Cached for minutes; concurrent callers share one
-call.
+Each takes at most one call, however many objects and fields there are, and is cached for minutes; concurrent callers
+share one call.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`ObjectDefinition`: everything the rest of the package needs to know of a Gainsight object.
+"""`ObjectDefinition`: everything that the rest of the package needs to know about a Gainsight object.
 
 Settings, cadences, assets, schedules, checks, commands, the page and the data contract iterate over the `registry` and
 name no object. What only some objects can do is a capability of the pull (`pull`) or of the table (`store.tables`),

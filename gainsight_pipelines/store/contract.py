@@ -1,8 +1,7 @@
 """The meaning of each table and column in the data contract.
 
-The one source of PostgreSQL's comments, of the column schema on the Dagster assets and of docs/data-contract.md
-(`objects/contract_page.py`). Types are PostgreSQL's, taken from the migrations by a test that holds both against each
-other; nothing here makes a table.
+PostgreSQL's comments, the column schemas of the Dagster assets and docs/data-contract.md (`objects/contract_page.py`)
+all come from here. A test compares the types with the tables that the migrations create.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Tables as pandas DataFrames with the columns' types: for downstream assets, previews and exports.
 
-Rows come through a server-side cursor in chunks, so memory holds only what was asked for.
+A server-side cursor returns the rows in chunks, so only the requested columns and rows are in memory.
 """
 
 from __future__ import annotations

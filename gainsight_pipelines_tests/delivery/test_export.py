@@ -156,7 +156,7 @@ def test_numbers_that_no_decimal_holds_are_whole_texts(connection: psycopg.Conne
         (Export("activity", where=(("sorce", "survey"),)), "Did you mean source"),
         (Export("activity", where=(("score", "nine"),)), "'nine' is not a numeric, the type of score"),
         (Export("activity", since_column="occurred_at"), "--since"),
-        (Export("activity", since=datetime.now(UTC), since_column="subject"), "has no time subject"),
+        (Export("activity", since=datetime.now(UTC), since_column="subject"), "has no time column subject"),
     ],
 )
 def test_what_is_not_there_is_told_and_nothing_written(
