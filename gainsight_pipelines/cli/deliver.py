@@ -34,7 +34,7 @@ def deliver_command(names: Sequence[str], *, is_full: bool, is_dry: bool, path: 
         delivery = Delivery(workspace.store, target, Secrets.read(settings_path(path)), uuid.uuid4().hex)
         results: list[dict[str, Any]] = []
         try:
-            results.extend(_one(delivery, table, is_full=is_full, is_dry=is_dry) for table in tables)
+            results.extend(_deliver_table(delivery, table, is_full=is_full, is_dry=is_dry) for table in tables)
         except KeyboardInterrupt:
             output.say("Stopped. Nothing is lost: the next delivery continues from the last one of each table.")
             raise
@@ -47,7 +47,7 @@ def deliver_command(names: Sequence[str], *, is_full: bool, is_dry: bool, path: 
     return 1 if any(each["error"] for each in results) else 0
 
 
-def _one(delivery: Delivery, table: Deliverable, *, is_full: bool, is_dry: bool) -> dict[str, Any]:
+def _deliver_table(delivery: Delivery, table: Deliverable, *, is_full: bool, is_dry: bool) -> dict[str, Any]:
     result: dict[str, Any] = {"table": table.name, "how": None, "rows": None, "bytes": None, "error": None}
     try:
         if is_dry:

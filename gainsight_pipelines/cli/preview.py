@@ -102,11 +102,11 @@ def _account(record: PreviewRecord) -> str:
 
 def _table(found: Preview, record: PreviewRecord, rows_stored: Sequence[Mapping[Any, Any]], title: str) -> Any:
     """Raw fields on the left and stored columns on the right, or below. Empty values are left out."""
-    raw = [(name, _shown(value)) for name, value in record.raw.items() if value not in (None, "")]
+    raw = [(name, _cell(value)) for name, value in record.raw.items() if value not in (None, "")]
     stored: list[tuple[str, str]] = []
     for row in rows_stored:
         stored += [("", "")] if stored else []
-        stored += [(name, _shown(value)) for name, value in row.items() if not _is_blank(value)]
+        stored += [(name, _cell(value)) for name, value in row.items() if not _is_blank(value)]
     if record.rejected is not None:
         stored = [("rejected", record.rejected)]
     left, right = ("Gainsight", "raw"), ("column", "stored")
@@ -125,7 +125,7 @@ def _is_blank(value: Any) -> bool:
     return value in ("", {}, []) if isinstance(value, str | dict | list) else bool(pd.isna(value))
 
 
-def _shown(value: Any) -> str:
+def _cell(value: Any) -> str:
     if isinstance(value, datetime):
         return value.isoformat(" ", timespec="seconds")
     is_plain = isinstance(value, str | Decimal)

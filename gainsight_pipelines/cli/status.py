@@ -49,7 +49,7 @@ def status_command(*, path: Path | None, as_json: bool, is_watched: bool) -> int
 
 def banner_table(found: Banner, settings: Settings, now: datetime) -> RenderableType:
     """The banner: the gate, a row per object, and errors and notes below them."""
-    rows = [_shown(row, now) for row in found.rows]
+    rows = [_cells(row, now) for row in found.rows]
     table = output.table_of("Object sync status", COLUMNS, rows, right=("read",), whole=("object", "status"))
     notes = [f"{row.name}: {note}" for row in found.rows if (note := _note(row))]
     notes += [f"{section}: {error}" for section, error in settings.errors.items()]
@@ -109,7 +109,7 @@ def _end_dead_runs(workspace: Workspace) -> None:
     subprocess.run(command, env=dict(workspace.environ), check=False)
 
 
-def _shown(row: Row, now: datetime) -> Sequence[str | Text]:
+def _cells(row: Row, now: datetime) -> Sequence[str | Text]:
     due = "stopped" if row.next_due is None else until(row.next_due, now)
     read = f"{row.run.records_read:,}" if row.run else ""
     unmatched = output.reasons(row.run.rows_unmatched) if row.run else ""

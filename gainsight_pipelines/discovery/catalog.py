@@ -104,7 +104,7 @@ class Catalog:
             with closing(connections.gainsight()) as client:
                 return [asdict(one) for one in client.list_objects()]
 
-        kept = self._kept(_gainsight_key(connections, "objects"), ask, is_fresh)
+        kept = self._cached(_gainsight_key(connections, "objects"), ask, is_fresh)
         objects = sorted((ObjectInfo(**one) for one in kept.document), key=lambda one: one.name.casefold())
         return ObjectList(tuple(objects), kept.read_at)
 
@@ -130,7 +130,7 @@ class Catalog:
                     todo = f"{near} `gainsight-pipelines objects` lists them.".strip()
                     raise UnknownObject(error.message, todo) from None
 
-        kept = self._kept(_gainsight_key(connections, "fields", name_key(object_name)), ask, is_fresh)
+        kept = self._cached(_gainsight_key(connections, "fields", name_key(object_name)), ask, is_fresh)
         return Described(ObjectSchema.from_json(kept.document), kept.read_at)
 
     def crm_fields(self, *, is_fresh: bool = False) -> AccountFields:
@@ -149,7 +149,7 @@ class Catalog:
             with closing(connections.crm()) as crm:
                 return [asdict(one) for one in crm.account_fields()]
 
-        kept = self._kept(_crm_key(connections, "fields"), ask, is_fresh)
+        kept = self._cached(_crm_key(connections, "fields"), ask, is_fresh)
         fields = sorted((AccountField(**one) for one in kept.document), key=lambda one: one.name.casefold())
         return AccountFields(_crm_kind(connections), tuple(fields), kept.read_at)
 
@@ -175,7 +175,7 @@ class Catalog:
                         if not refused.fields or not names:
                             raise
 
-        return _fill(self._kept(_gainsight_key(connections, "fill", name_key(object_name)), ask, is_fresh))
+        return _fill(self._cached(_gainsight_key(connections, "fill", name_key(object_name)), ask, is_fresh))
 
     def crm_fill(self, *, is_fresh: bool = False) -> Fill:
         """The fill rates of the account fields in a sample of the CRM's accounts: one call.
@@ -190,13 +190,13 @@ class Catalog:
                 accounts = crm.sample_accounts(FILL_SAMPLE)
             return _counted(list(dict.fromkeys(name for account in accounts for name in account)), accounts)
 
-        return _fill(self._kept(_crm_key(connections, "fill"), ask, is_fresh))
+        return _fill(self._cached(_crm_key(connections, "fill"), ask, is_fresh))
 
     def forget(self) -> None:
         """Empties the cache, after a new key or for another tenant."""
         self.cache.forget()
 
-    def _kept(self, key: str, ask: Callable[[], Any], is_fresh: bool) -> CacheEntry:
+    def _cached(self, key: str, ask: Callable[[], Any], is_fresh: bool) -> CacheEntry:
         with self._lock:
             lock = self._locks.setdefault(key, Lock())
         asked_at = self.connections.clock.now()

@@ -67,7 +67,7 @@ def check_object_name(name: str) -> str:
     """
     if not _OBJECT_NAME.fullmatch(name):
         raise SettingsError(
-            f"{_shown(name)} is not the name of a Gainsight object", "Use letters, digits and underscores only."
+            f"{_shortened(name)} is not the name of a Gainsight object", "Use letters, digits and underscores only."
         )
     return name
 
@@ -80,7 +80,7 @@ def check_field_name(name: str) -> str:
     """
     if not is_field_name(name):
         raise SettingsError(
-            f"{_shown(name)} is not the name of a Gainsight field",
+            f"{_shortened(name)} is not the name of a Gainsight field",
             "Use letters, digits and underscores, with a dot after a lookup (GsCompanyId__gr.Name).",
         )
     return name
@@ -277,7 +277,7 @@ def _parse_condition(item: object, place: str) -> dict[str, Any]:
     if not isinstance(alias, str) or not _ALIAS.fullmatch(alias):
         raise SettingsError(f"{place}.alias must be one capital letter")
     if operator not in list(Operator):
-        raise SettingsError(f"{place}.operator {_shown(operator)} is unknown", f"Use one of {', '.join(Operator)}.")
+        raise SettingsError(f"{place}.operator {_shortened(operator)} is unknown", f"Use one of {', '.join(Operator)}.")
     value = item.get("value", [])
     values = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     for index, one in enumerate(values):
@@ -292,7 +292,7 @@ def _parse_condition(item: object, place: str) -> dict[str, Any]:
 def _check_expression(expression: object, aliases: Sequence[str], place: str) -> None:
     if not isinstance(expression, str):
         raise SettingsError(f"{place} is a {_kind(expression)}, not a text like {' AND '.join(aliases)}")
-    wrong = SettingsError(f"{place} {_shown(expression)} can't be read", f"Write it like {' AND '.join(aliases)}.")
+    wrong = SettingsError(f"{place} {_shortened(expression)} can't be read", f"Write it like {' AND '.join(aliases)}.")
     used = _aliases_in(expression)
     if used is None:
         raise wrong
@@ -325,7 +325,7 @@ def _aliases_in(expression: str) -> set[str] | None:
 def _refuse_unknown_keys(document: Mapping[Any, Any], known: set[str], place: str) -> None:
     for key in document:
         if key not in known:
-            raise SettingsError(f"{place}.{_shown(key)} is unknown", f"Known are {', '.join(sorted(known))}.")
+            raise SettingsError(f"{place}.{_shortened(key)} is unknown", f"Known are {', '.join(sorted(known))}.")
 
 
 def _expected_count(operator: Operator) -> int | None:
@@ -346,7 +346,7 @@ def _kind(value: object) -> str:
     return "null" if value is None else type(value).__name__
 
 
-def _shown(value: object) -> str:
+def _shortened(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:59] + "…"
 

@@ -50,7 +50,7 @@ any other, custom ones included, works the same way:
 
 def page() -> str:
     """The whole page."""
-    return "".join([INTRODUCTION, OBJECTS, *_sections(), KNOWN_OBJECTS, *_known(), *_relations()])
+    return "".join([INTRODUCTION, OBJECTS, *_sections(), KNOWN_OBJECTS, *_known_objects(), *_relations()])
 
 
 def _sections() -> Iterator[str]:
@@ -59,7 +59,7 @@ def _sections() -> Iterator[str]:
         yield f"| `{each.section}` | {summary} | [`{each.table.name}`](#{each.table.name}) |\n"
 
 
-def _known() -> Iterator[str]:
+def _known_objects() -> Iterator[str]:
     for name, known in KNOWN.items():
         yield f"| `{name}` | {known.title} | {known.description} |\n"
 

@@ -243,7 +243,7 @@ class Values:
         try:
             return to_json(found) if found else None
         except NestedTooDeeply:
-            return to_json({name: _shown(value) for name, value in found.items()})
+            return to_json({name: _encodable(value) for name, value in found.items()})
 
     def counts(self) -> tuple[tuple[str, str], ...]:
         """The unreadable fields, for the run to count."""
@@ -252,13 +252,13 @@ class Values:
     def _shallow(self, values: dict[str, Any]) -> dict[str, Any]:
         kept: dict[str, Any] = {}
         for name, value in values.items():
-            kept[name] = value if _shown(value) is value else None
+            kept[name] = value if _encodable(value) is value else None
             if kept[name] is None and value is not None:
                 self.unreadable[name] = TOO_DEEP
         return kept
 
 
-def _shown(value: Any) -> Any:
+def _encodable(value: Any) -> Any:
     """The value, or a text instead if it can't be part of a JSON document."""
     try:
         to_json([[value]])

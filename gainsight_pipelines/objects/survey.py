@@ -303,7 +303,7 @@ class SurveyMapper:
             since = min(since, kept_since)
         # A comparison excludes empty dates: those responses count by their creation date.
         undated = (self._is_undated, Condition(self._created_date, Operator.GTE, (since,)))
-        return Window(since=since, filters=(self._given(Operator.GTE, since),), undated_filters=undated)
+        return Window(since=since, filters=(self._dated(Operator.GTE, since),), undated_filters=undated)
 
     def day(self, day: date) -> tuple[tuple[Condition, ...], tuple[Condition, ...]]:
         """The conditions for one day's responses, in UTC: the dated ones, and those that count by CreatedDate."""
@@ -313,13 +313,16 @@ class SurveyMapper:
             Condition(self._created_date, Operator.GTE, (begin,)),
             Condition(self._created_date, Operator.LT, (end,)),
         )
-        return (self._given(Operator.GTE, begin), self._given(Operator.LT, end)), (self._is_undated, *created)
+        return (self._dated(Operator.GTE, begin), self._dated(Operator.LT, end)), (
+            self._is_undated,
+            *created,
+        )
 
     @property
     def _is_undated(self) -> Condition:
         return Condition(self._responded_at.name, Operator.IS_NULL)
 
-    def _given(self, operator: Operator, moment: datetime) -> Condition:
+    def _dated(self, operator: Operator, moment: datetime) -> Condition:
         value = moment.date() if self._responded_at.data_type == "DATE" else moment
         return Condition(self._responded_at.name, operator, (value,))
 

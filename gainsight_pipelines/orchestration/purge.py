@@ -47,7 +47,7 @@ class Purged:
     sync_runs: int
     rejected_records: int
 
-    def told(self, *, is_dry: bool) -> str:
+    def summary(self, *, is_dry: bool) -> str:
         """As a sentence."""
         return (
             f"{self.dagster_runs:,} Dagster runs, {self.sync_runs:,} rows of sync_run and {self.rejected_records:,} of"

@@ -52,7 +52,7 @@ def retention_job(tenant: Tenant) -> dg.JobDefinition | None:
             done = purge(context.instance, database, limits_of(wanted), is_dry=is_dry, origin=origin)
         except PipelineError as error:
             raise as_failure(error) from None
-        context.log.info("%s", done.told(is_dry=is_dry))
+        context.log.info("%s", done.summary(is_dry=is_dry))
         context.add_output_metadata({**asdict(done), "dry_run": is_dry})
 
     @dg.job(

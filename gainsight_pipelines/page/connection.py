@@ -428,7 +428,7 @@ class Service:
         failed = [check for check in about if check.outcome in {Outcome.FAILED, Outcome.SKIPPED}]
         if about:
             last = failed[0] if failed else about[-1]
-            self._states[str(self._kind)] = State(not failed, self._said(last), self._clock.now(), entered)
+            self._states[str(self._kind)] = State(not failed, self._as_state(last), self._clock.now(), entered)
         with self._found:
             for check in found:
                 if check.outcome is not Outcome.PASSED:
@@ -436,7 +436,7 @@ class Service:
         self._form.changed(self._part)
         return failed
 
-    def _said(self, check: Check) -> str:
+    def _as_state(self, check: Check) -> str:
         """A check's result, as the state of a connection."""
         facts = check.facts
         if check.outcome is not Outcome.PASSED:

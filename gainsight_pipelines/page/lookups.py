@@ -71,17 +71,17 @@ class Lookups:
     def objects(self) -> Options:
         """The tenant's readable objects."""
         found = self._ask.objects().objects
-        return {one.name: _shown(one.name, one.label, one.object_type) for one in found if one.is_readable}
+        return {one.name: _option_label(one.name, one.label, one.object_type) for one in found if one.is_readable}
 
     def fields(self, object_name: str) -> Options:
         """An object's fields."""
         schema = self._ask.fields(object_name).schema
         every = sorted(schema.fields.values(), key=lambda one: one.name.casefold())
-        return {one.name: _shown(one.name, one.label, one.data_type) for one in every if not one.is_hidden}
+        return {one.name: _option_label(one.name, one.label, one.data_type) for one in every if not one.is_hidden}
 
     def crm_fields(self) -> Options:
         """The fields of the CRM's account object."""
-        return {one.name: _shown(one.name, one.label, one.data_type) for one in self._ask.crm_fields().fields}
+        return {one.name: _option_label(one.name, one.label, one.data_type) for one in self._ask.crm_fields().fields}
 
     def categories(self, *, resample: bool, say: Callable[[str], None]) -> CategorySample:
         """The timeline's categories; `resample` reads fewer activities than last time."""
@@ -101,5 +101,5 @@ class Lookups:
         return self._catalog
 
 
-def _shown(name: str, label: str, kind: str) -> str:
+def _option_label(name: str, label: str, kind: str) -> str:
     return f"{name} — {label} ({kind})" if label and label != name else f"{name} ({kind})"

@@ -93,33 +93,33 @@ class Starts:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._asked: dict[str, tuple[str | None, str, float]] = {}
-        self._refused: dict[str, tuple[str | None, str]] = {}
+        self._requests: dict[str, tuple[str | None, str, float]] = {}
+        self._failures: dict[str, tuple[str | None, str]] = {}
 
-    def asked(self, row: StatusRow, run_page: str) -> None:
+    def requested(self, row: StatusRow, run_page: str) -> None:
         """A run was requested; `run_page` is its URL."""
-        self._refused.pop(row.name, None)
-        self._asked[row.name] = (row.run_page, run_page, self._clock.monotonic() + START_SECONDS)
+        self._failures.pop(row.name, None)
+        self._requests[row.name] = (row.run_page, run_page, self._clock.monotonic() + START_SECONDS)
 
-    def refused(self, row: StatusRow, why: str) -> None:
+    def failed_to_start(self, row: StatusRow, why: str) -> None:
         """A run could not be started."""
-        self._refused[row.name] = (row.run_page, why)
+        self._failures[row.name] = (row.run_page, why)
 
     def is_awaited(self, name: str) -> bool:
         """Whether a requested run has not begun yet, so that it is not requested twice."""
-        return name in self._asked and self._clock.monotonic() <= self._asked[name][2]
+        return name in self._requests and self._clock.monotonic() <= self._requests[name][2]
 
-    def seen(self, row: StatusRow) -> StatusRow:
+    def row_to_show(self, row: StatusRow) -> StatusRow:
         """The row to show, given the runs that were requested since its last run."""
-        before, why = self._refused.get(row.name, (None, ""))
+        before, why = self._failures.get(row.name, (None, ""))
         if why and row.run_page == before:
             return replace(row, note=why)
-        self._refused.pop(row.name, None)
-        if row.name not in self._asked:
+        self._failures.pop(row.name, None)
+        if row.name not in self._requests:
             return row
-        before, run_page, until = self._asked[row.name]
+        before, run_page, until = self._requests[row.name]
         if row.status == "running" or row.run_page != before:
-            del self._asked[row.name]
+            del self._requests[row.name]
             return row
         note = ""
         if self._clock.monotonic() > until:
@@ -263,7 +263,7 @@ class Banner:
             self._list.clear()
             with self._list:
                 self._rows = {row.name: self._row(row) for row in self._read}
-        shown = [self._starts.seen(row) for row in self._read]
+        shown = [self._starts.row_to_show(row) for row in self._read]
         news = [f"{row.title or row.name}: {row.status}." for row in shown if self._rows[row.name].show(row)]
         if news and not is_first:
             self._news.set_text(" ".join(news))
@@ -290,10 +290,10 @@ class Banner:
         failed, started = [], 0
         for row in [row for row in self._read if row.name in names and not self._starts.is_awaited(row.name)]:
             try:
-                self._starts.asked(row, await run.io_bound(start, row.name) or "")
+                self._starts.requested(row, await run.io_bound(start, row.name) or "")
                 started += 1
             except PipelineError as error:
-                self._starts.refused(row, str(error))
+                self._starts.failed_to_start(row, str(error))
                 failed.append(row.title or row.name)
         if started:
             ui.notify(f"{started} run{'s' if started > 1 else ''} started.", type="positive")

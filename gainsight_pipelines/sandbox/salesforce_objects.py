@@ -214,8 +214,8 @@ class SalesforceObjects:
             _columns(self.fields["Account"]),
             (
                 Relationship("Owner", lambda: user, self._owner),
-                Relationship("Parent", lambda: account, lambda a: self._other(a.parent)),
-                Relationship("MasterRecord", lambda: account, lambda a: self._other(a.merged_into)),
+                Relationship("Parent", lambda: account, lambda a: self._account(a.parent)),
+                Relationship("MasterRecord", lambda: account, lambda a: self._account(a.merged_into)),
                 Relationship("CreatedBy", lambda: user, lambda a: _INTEGRATION_OWNER),
                 Relationship("LastModifiedBy", lambda: user, lambda a: _INTEGRATION_OWNER),
             ),
@@ -233,7 +233,7 @@ class SalesforceObjects:
     def _owner(self, account: CrmAccount) -> Owner | None:
         return None if account.owner is None else self._world.owners.get(account.owner)
 
-    def _other(self, key: int | None) -> CrmAccount | None:
+    def _account(self, key: int | None) -> CrmAccount | None:
         return None if key is None else self._world.accounts.get(key)
 
 

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 
-def _each(text: str) -> tuple[str, ...]:
+def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-FIRST_NAMES = _each(
+FIRST_NAMES = _words(
     "Amara Bruno Chiara Dmitri Eszter Farid Greta Hiro Ingrid Jonas Katya Lamar Mireille Nadia Oskar Priya "
     "Quentin Renata Søren Tomás Ulrike Valeria Wendell Ximena Yusuf Zofia Anselm Beatriz Corin Delphine"
 )
-LAST_NAMES = _each(
+LAST_NAMES = _words(
     "Abernethy Bakshi Castellan Dragomir Eklund Farnsby Grünewald Hollenbeck Ishiguro-Wells Jankovic Kowalczuk "
     "Lindqvist Mbeki-Stone Nakagawa Okonjo Pellegrino Quillfeather Rasmussen Sorensen Tarkovsky Underhill "
     "Vasquez Whitlock Yamane Zambrano Ashdown Birkhoff Calloway"
 )
-COMPANY_FIRST = _each(
+COMPANY_FIRST = _words(
     "Alder Basalt Cobalt Delta Ember Fjord Granite Harbor Indigo Juniper Kestrel Lumen Meridian Nimbus "
     "Orchard Pinnacle Quarry Ridge Summit Tundra Umber Vantage Willow Xylo Yarrow Zephyr Birch Cinder Drift Elm "
     "Foxglove Glacier"
 )
-COMPANY_SECOND = _each(
+COMPANY_SECOND = _words(
     "Analytics Biotech Cargo Dynamics Energy Foods Grid Health Insurance Joinery Kinetics Labs Mobility Networks "
     "Optics Payments Robotics Systems Telecom Utilities Ventures Works"
 )

@@ -103,7 +103,7 @@ class SettingsFile:
         Raises:
             SettingsError: no such section, or the file isn't YAML.
         """
-        _known(section)
+        _check_section(section)
         raw = _document(self.text, self.path).data
         written = raw.get(section) if isinstance(raw, dict) else None
         try:
@@ -131,7 +131,7 @@ class SettingsFile:
             SectionMistakes: the data are invalid; each mistake has its place.
             SettingsError: no such section, or the file's YAML can't be edited here.
         """
-        _known(section)
+        _check_section(section)
         before = self.data(section)
         model = checked_section(section, dict(data), lines)
         after = {} if model is None else model.model_dump(mode="json")
@@ -238,7 +238,7 @@ class SettingsFile:
 
     def written(self, section: str) -> str:
         """A section as written, with its comments; a minimal valid one if the file doesn't have it yet."""
-        _known(section)
+        _check_section(section)
         return section_text(self.text, section) or f"{section}:\n"
 
     def write(self, text: str, clock: Clock, how: str) -> SettingsFile:
@@ -354,7 +354,7 @@ def parse_place(text: str) -> Place:
         rest = rest[match.end() :]
     if not parts:
         raise SettingsError("No setting was named.", "Write its path, like surveys.lookback_days.")
-    _known(str(parts[0]))
+    _check_section(str(parts[0]))
     return tuple(parts)
 
 
@@ -430,7 +430,7 @@ def _no_place(path: Place, known: Iterable[str] = ()) -> SettingsError:
     return SettingsError(f"There is no setting {text}.", todo)
 
 
-def _known(section: str) -> None:
+def _check_section(section: str) -> None:
     if section not in SECTIONS:
         todo = f"{did_you_mean(section, SECTIONS)} The sections are {', '.join(SECTIONS)}.".strip()
         raise SettingsError(f"There is no section {section}.", todo)

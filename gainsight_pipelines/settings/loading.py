@@ -305,7 +305,7 @@ def _validated(document: Document, path: Path | None) -> Settings:
     wrong: dict[str, list[mistakes.Mistake]] = {}
     for name in dict.fromkeys((*data, *_problem_keys(document))):
         if name not in SECTIONS:
-            home = _meant(name, data)
+            home = _likely_section(name, data)
             wrong.setdefault(home, []).append(mistakes.unknown_section(name, document))
             continue
         found = list(mistakes.problems(name, document))
@@ -358,7 +358,7 @@ def _problem_keys(document: Document) -> list[str]:
     return [str(problem.path[0]) for problem in document.problems if problem.path]
 
 
-def _meant(name: str, data: Mapping[str, Any]) -> str:
+def _likely_section(name: str, data: Mapping[str, Any]) -> str:
     """The section under which an unknown top-level key is reported."""
     near = [] if mistakes.looks_secret(name) else near_matches(name, SECTIONS)
     return near[0] if near and near[0] not in data else name

@@ -245,7 +245,7 @@ class Schedules(Section):
 
     @field_validator("timezone")
     @classmethod
-    def _known(cls, value: str) -> str:
+    def _known_timezone(cls, value: str) -> str:
         return validators.timezone(value)
 
     @field_validator(*DEFINITIONS, check_fields=False)

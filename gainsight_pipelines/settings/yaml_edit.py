@@ -159,7 +159,7 @@ def _cut(text: str, section: str) -> tuple[str, str, str]:
 
 def _without_gone(body: str, section: str, before: Data, after: Data) -> tuple[str, Data]:
     """The section's text without removed rows and entries and their comments, and the remaining data."""
-    gone = list(_gone((section,), before, after))
+    gone = list(_removed_places((section,), before, after))
     if not body or not gone:
         return body, before
     try:
@@ -175,13 +175,13 @@ def _without_gone(body: str, section: str, before: Data, after: Data) -> tuple[s
     return body, before
 
 
-def _gone(place: Path, before: Any, after: Any) -> Iterator[Path]:
+def _removed_places(place: Path, before: Any, after: Any) -> Iterator[Path]:
     """The places that `after` no longer has, except where removing them would leave nothing."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         kept = [key for key in before if key in after]
         for key in before if kept else ():
             if key in after:
-                yield from _gone((*place, key), before[key], after[key])
+                yield from _removed_places((*place, key), before[key], after[key])
             else:
                 yield (*place, key)
     elif isinstance(before, list) and isinstance(after, list):
@@ -190,7 +190,7 @@ def _gone(place: Path, before: Any, after: Any) -> Iterator[Path]:
             return
         for number, identity in enumerate(old):
             if identity in new:
-                yield from _gone((*place, number), before[number], after[new.index(identity)])
+                yield from _removed_places((*place, number), before[number], after[new.index(identity)])
             else:
                 yield (*place, number)
 

@@ -30,10 +30,10 @@ def without(text: str, places: Iterable[Path]) -> str:
     gone: set[int] = set()
     for place in places:
         gone |= set(_lines_of(lines, _holder(root, place), place[-1]))
-    return "".join(_kept(lines, gone))
+    return "".join(_without(lines, gone))
 
 
-def _kept(lines: list[str], gone: set[int]) -> Iterator[str]:
+def _without(lines: list[str], gone: set[int]) -> Iterator[str]:
     """The remaining lines. Where a gap would leave two consecutive blank lines, one is removed."""
     is_gap, last = False, ""
     for number, line in enumerate(lines):

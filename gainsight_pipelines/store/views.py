@@ -89,7 +89,7 @@ class Changed:
 
 
 @dataclass(slots=True)
-class _Kept:
+class _StoredColumn:
     """A view's column as stored in `object_column`."""
 
     name: str
@@ -122,7 +122,7 @@ def bring_up_to_date(
     Raises:
         psycopg.errors.LockNotAvailable: the view is being read all the time, and was not changed.
     """
-    kept = _kept(connection, source.view)
+    kept = _stored_columns(connection, source.view)
     before = [(each.name, each.is_gone, each.label) for each in kept]
     added = _merge(connection, kept, columns[:MOST_COLUMNS])
     is_same = before == [(each.name, each.is_gone, each.label) for each in kept]
@@ -135,7 +135,7 @@ def bring_up_to_date(
         connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT))
         connection.execute(_definition(source, name, kept))
         _comment(connection, name, kept, source)
-        _keep(connection, source.view, kept)
+        _store_columns(connection, source.view, kept)
     return changed
 
 
@@ -208,7 +208,7 @@ def drop_gone_columns(connection: psycopg.Connection, tables: Iterable[Table]) -
         by_name = {table.name: table for table in tables}
         dropped = {}
         for view, name, definition in rows:
-            kept = _kept(connection, view)
+            kept = _stored_columns(connection, view)
             dropped[name] = [each.name for each in kept if each.is_gone]
             left = [each for each in kept if not each.is_gone]
             grants = _grants(connection, name)
@@ -231,7 +231,7 @@ def snake_case(name: str) -> str:
     return re.sub(r"_+", "_", parted).strip("_").lower() or "field"
 
 
-def _merge(connection: psycopg.Connection, kept: list[_Kept], columns: Sequence[Column]) -> list[str]:
+def _merge(connection: psycopg.Connection, kept: list[_StoredColumn], columns: Sequence[Column]) -> list[str]:
     """Updates the stored columns to the current fields; returns the names of new ones."""
     reserved = _reserved_words(connection)
     taken = {*FIXED, *(each.name for each in kept)}
@@ -247,7 +247,7 @@ def _merge(connection: psycopg.Connection, kept: list[_Kept], columns: Sequence[
             continue
         name = _free_name(snake_case(column.key), taken, reserved)
         taken.add(name)
-        kept.append(_Kept(name, column.key, column.kind, column.label, is_gone=False))
+        kept.append(_StoredColumn(name, column.key, column.kind, column.label, is_gone=False))
         added.append(name)
     return added
 
@@ -288,14 +288,14 @@ def _view_name(connection: psycopg.Connection, source: Source) -> tuple[str, boo
     return name, True
 
 
-def _kept(connection: psycopg.Connection, view: str) -> list[_Kept]:
+def _stored_columns(connection: psycopg.Connection, view: str) -> list[_StoredColumn]:
     rows = connection.execute(
         "SELECT name, key, kind, label, is_gone FROM object_column WHERE view = %s ORDER BY position", (view,)
     ).fetchall()
-    return [_Kept(*row) for row in rows]
+    return [_StoredColumn(*row) for row in rows]
 
 
-def _keep(connection: psycopg.Connection, view: str, kept: Sequence[_Kept]) -> None:
+def _store_columns(connection: psycopg.Connection, view: str, kept: Sequence[_StoredColumn]) -> None:
     with connection.cursor() as cursor:
         cursor.executemany(
             """INSERT INTO object_column (view, position, name, key, kind, label, is_gone)
@@ -315,7 +315,7 @@ def _fixed(table: Table) -> list[tuple[str, str]]:
     return [(name, column) for name, column in named if column in known]
 
 
-def _definition(source: Source, name: str, kept: Sequence[_Kept]) -> sql.Composed:
+def _definition(source: Source, name: str, kept: Sequence[_StoredColumn]) -> sql.Composed:
     table = source.table
     shown = [
         sql.SQL("t.{} AS {}").format(sql.Identifier(column), sql.Identifier(name)) for name, column in _fixed(table)
@@ -346,7 +346,7 @@ def _definition(source: Source, name: str, kept: Sequence[_Kept]) -> sql.Compose
     )
 
 
-def _by_itself(source: Source, each: _Kept, kind: sql.SQL, column: sql.Identifier) -> sql.Composed:
+def _by_itself(source: Source, each: _StoredColumn, kind: sql.SQL, column: sql.Identifier) -> sql.Composed:
     value = sql.SQL("t.{} {} {}").format(
         sql.Identifier(source.json_column),
         sql.SQL("->" if each.kind in (JSONB, TEXTS) else "->>"),
@@ -359,7 +359,7 @@ def _by_itself(source: Source, each: _Kept, kind: sql.SQL, column: sql.Identifie
     return sql.SQL("({})::{} AS {}").format(value, kind, column)
 
 
-def _record_type(kept: Sequence[_Kept]) -> sql.Composed:
+def _record_type(kept: Sequence[_StoredColumn]) -> sql.Composed:
     return sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(each.key), sql.SQL(each.kind)) for each in kept)
 
 
@@ -367,7 +367,7 @@ def _repair(
     connection: psycopg.Connection,
     lease: Lease,
     source: Source,
-    kept: Sequence[_Kept],
+    kept: Sequence[_StoredColumn],
     fits: Callable[[str, Any], bool],
     run_id: str,
 ) -> int:
@@ -405,7 +405,7 @@ def _repair(
     return repaired
 
 
-def _are_castable(connection: psycopg.Connection, source: Source, live: Sequence[_Kept], run_id: str) -> bool:
+def _are_castable(connection: psycopg.Connection, source: Source, live: Sequence[_StoredColumn], run_id: str) -> bool:
     typed = [each for each in live if len(each.key) <= LONGEST_NAME]
     if not typed:
         return True
@@ -428,7 +428,7 @@ def _are_castable(connection: psycopg.Connection, source: Source, live: Sequence
     return True
 
 
-def _comment(connection: psycopg.Connection, name: str, kept: Sequence[_Kept], source: Source) -> None:
+def _comment(connection: psycopg.Connection, name: str, kept: Sequence[_StoredColumn], source: Source) -> None:
     connection.execute(
         sql.SQL("COMMENT ON VIEW {} IS {}").format(
             sql.Identifier(name), sql.Literal(f"Gainsight object {source.gainsight_object}: a column for each field.")

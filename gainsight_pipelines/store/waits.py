@@ -52,14 +52,14 @@ def holders(connection: psycopg.Connection, *, advisory: int | None = None) -> s
     """
     found = connection.execute(HOLDERS, {"advisory": advisory}).fetchall()
     strongest = [row for row in found if row[5] == found[0][5]]
-    told = [_told(*row[:5]) for row in strongest[:SHOWN]]
+    told = [_described(*row[:5]) for row in strongest[:SHOWN]]
     if not told:
         return ""
     more = f", and {len(strongest) - SHOWN} more" if len(strongest) > SHOWN else ""
     return f"It is held by {'; '.join(told)}{more}."
 
 
-def _told(pid: int, program: str, role: str | None, since: datetime | None, tables: list[str]) -> str:
+def _described(pid: int, program: str, role: str | None, since: datetime | None, tables: list[str]) -> str:
     began = f" since {since:%Y-%m-%d %H:%M:%S} UTC" if since else ""
     of = f" (role {role}, on {', '.join(f'`{name}`' for name in tables)})" if tables else f" (role {role})"
     return f"process {pid}, {program or 'a program without a name'}{of}{began}"

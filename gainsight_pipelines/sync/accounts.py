@@ -99,7 +99,7 @@ class Refresh:
         started_at = self.clock.now()
         is_complete = changes.modified_at is None
         is_sweep_due = is_complete or self._is_sweep_due(sweep, started_at)
-        shown = None if is_sweep_due else self._shown()
+        shown = None if is_sweep_due else self._count_in_crm()
         changed = 0
         changes = changes.moved_to(read_started_at=started_at, completed_at=None)
         for page in self.crm.changed_accounts(changes.modified_at):
@@ -113,7 +113,7 @@ class Refresh:
         surplus = _surplus(sweep)
         if shown is not None and shown != self._live(connection) + surplus:
             # Accounts added or removed since the count are among the changes; others are not.
-            shown = self._shown()
+            shown = self._count_in_crm()
             is_sweep_due = shown is not None and shown != self._live(connection) + surplus
         notes: tuple[str, ...] = ()
         if is_sweep_due:
@@ -137,7 +137,7 @@ class Refresh:
             return True
         return (now.astimezone(UTC).date() - sweep.completed_at.astimezone(UTC).date()) >= self.crm.sweep_every
 
-    def _shown(self) -> int | None:
+    def _count_in_crm(self) -> int | None:
         """The number of live accounts by the CRM; None if it can't count them.
 
         Incremental reads don't show accounts that the user gained or lost sight of without a change; a count does.

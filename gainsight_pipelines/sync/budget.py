@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Budget:
-    """What remains of a limit; `left` is None without one."""
+    """What remains of a limit; `remaining` is None without one."""
 
     limit: int | None
     spent: int = 0
 
     @property
-    def left(self) -> int | None:
+    def remaining(self) -> int | None:
         """The number of records that may still be read; None: unlimited."""
         return None if self.limit is None else max(0, self.limit - self.spent)
 
@@ -23,4 +23,4 @@ class Budget:
 
     def share(self, most: int) -> int:
         """The number of records that may still be read, up to `most`."""
-        return most if self.left is None else min(self.left, most)
+        return most if self.remaining is None else min(self.remaining, most)

@@ -45,7 +45,7 @@ def read_filtered(context: PullContext, mapper: Mapper, where: Mapping[str, Any]
     order = (mapper.cursor_field, id_field)
     while True:
         # One record more than the limit leaves shows whether there are more.
-        at_most = None if budget.left is None else budget.left + 1
+        at_most = None if budget.remaining is None else budget.remaining + 1
         page = pages.ask((), order, direction="desc", offset=offset, at_most=at_most, raw_where=where)
         fresh = [record for record in page.records if str(record.get(id_field)) not in seen]
         if page.records and not fresh:
@@ -54,8 +54,8 @@ def read_filtered(context: PullContext, mapper: Mapper, where: Mapping[str, Any]
                 " ignores offsets, so a filter can't be read beyond its first page.",
                 f"Narrow `{context.pull.section}.filter` so that its result fits one page, or remove it.",
             )
-        if budget.left is not None and len(fresh) > budget.left:
-            fresh = fresh[: budget.left]
+        if budget.remaining is not None and len(fresh) > budget.remaining:
+            fresh = fresh[: budget.remaining]
             context.report.is_truncated = True
         budget.spend(len(fresh))
         undated += sum(record.get(mapper.cursor_field) in (None, "") for record in fresh)

@@ -183,7 +183,7 @@ class PageWriter:
         unknown = self._look_up(self._companies_that_count(rows) - learnt.keys())
         self._crm_ids.update(learnt)
         for is_last in (*(False,) * (MAX_TRIES - 1), True):
-            counted = report.kept()
+            counted = report.snapshot()
             try:
                 with context.lease.writing(connection):
                     checked_at = context.services.clock.now()
@@ -200,12 +200,12 @@ class PageWriter:
                 return
             except GIVEN_UP:
                 # PostgreSQL rolled this page back so that another pull's could commit, which is done by now.
-                report.back_to(counted)
+                report.restore(counted)
                 if is_last:
                     raise
             except BaseException:
-                report.undecided = report.kept()
-                report.back_to(counted)
+                report.undecided = report.snapshot()
+                report.restore(counted)
                 raise
 
     def _upsert(self, records: Sequence[Record], rows: Sequence[Row]) -> None:
@@ -237,14 +237,14 @@ class PageWriter:
         return first[0] + second[0], first[1] + second[1]
 
     def _is_taken(self, records: Sequence[Record]) -> bool:
-        connection, counted = self._context.connection, self._context.report.kept()
+        connection, counted = self._context.connection, self._context.report.snapshot()
         try:
             with connection.transaction(force_rollback=True):
                 self._upsert(records, self._map(records).rows)
         except REFUSED:
             return False
         finally:
-            self._context.report.back_to(counted)
+            self._context.report.restore(counted)
         return True
 
     def _map(self, records: Sequence[Record]) -> MappedPage:

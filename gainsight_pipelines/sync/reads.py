@@ -49,7 +49,7 @@ def read_changes(context: PullContext, mapper: Mapper, write: PageWriter) -> Non
         read_filtered(context, mapper, window.where, write)
         return
     context.report.since = window.since
-    if context.budget.left == 0:
+    if context.budget.remaining == 0:
         context.report.is_truncated = True  # used up by an earlier attempt that the tenant refused midway
         return
     strategy = strategy_of(context, context.scopes)
@@ -59,7 +59,7 @@ def read_changes(context: PullContext, mapper: Mapper, write: PageWriter) -> Non
         window,
         strategy,
         start=_start(context, pull, window),
-        limit=context.budget.left,
+        limit=context.budget.remaining,
         is_first_read=pull.modified_at is None or strategy.is_retry,
     )
     # During the read completed_at is empty, so that after a kill the next run goes on at the last page.
@@ -117,7 +117,7 @@ def _read_window_again(
     begins_at = Position(changes.start.replace(microsecond=0)) if changes.start else None
     start = Position(reread.modified_at, reread.gsid) if reread.modified_at else begins_at
     strategy = strategy_of(context, context.scopes)
-    plan = _plan(context, mapper, window, strategy, start=start, limit=budget.left)
+    plan = _plan(context, mapper, window, strategy, start=start, limit=budget.remaining)
     for page, mapped in write.mapped_ahead(read_changed(context.services.gainsight, plan, report=context.note)):
         reread = _at(reread, page)
         if page.is_last and not page.is_truncated:
@@ -197,15 +197,15 @@ def _read_undated(
     if not is_under_way:
         state = kind(target=target or state.target)
     state = state.moved_to(window_from=window.since)
-    left = context.budget.left
-    if left == 0:
+    remaining = context.budget.remaining
+    if remaining == 0:
         write([], state)  # marked as started, so that the next run resumes it
         return
     id_field = mapper.id_field
     assert id_field is not None  # an object with a cursor has one
     if state.gsid is not None:
         filters = (*filters, Condition(id_field, Operator.GT, (state.gsid,)))
-    plan = _plan(context, mapper, Window(filters=filters), None, limit=left, kind="daily")
+    plan = _plan(context, mapper, Window(filters=filters), None, limit=remaining, kind="daily")
     if kind is WithoutModification:
         pages = read_without_modified(context.services.gainsight, plan, report=context.note)
     else:

@@ -55,16 +55,16 @@ class SyncReport:
         """The number of unreadable values."""
         return sum(count for (topic, _), count in self.counts.items() if topic == UNREADABLE)
 
-    def kept(self) -> SyncReport:
-        """A copy of the current counts, for `back_to`."""
+    def snapshot(self) -> SyncReport:
+        """A copy of the current counts, for `restore`."""
         return replace(self, unmatched=Counter(self.unmatched), counts=Counter(self.counts))
 
-    def back_to(self, kept: SyncReport) -> None:
+    def restore(self, snapshot: SyncReport) -> None:
         """Restores the counts after a counted page was rolled back."""
         for name in ("read", "written", "unchanged", "matched", "contradicted", "rejected"):
-            setattr(self, name, getattr(kept, name))
-        self.unmatched = Counter(kept.unmatched)
-        self.counts = Counter(kept.counts)
+            setattr(self, name, getattr(snapshot, name))
+        self.unmatched = Counter(snapshot.unmatched)
+        self.counts = Counter(snapshot.counts)
 
     def counted(self) -> dict[str, dict[str, int]]:
         """The counts by topic and name, most frequent first."""

@@ -113,7 +113,7 @@ def locked(
                     context = PullContext(
                         prepared, connection, lease, report, started_at, budget=Budget(prepared.pull.limit)
                     )
-                    _note_unreadable(_done(context, work, connect))
+                    _note_unreadable(_with_reconnects(context, work, connect))
             report.status = "completed"
             return report
         except BaseException as error:
@@ -121,7 +121,7 @@ def locked(
             report.details[FAILED_AS] = _failed_as(error)
             if isinstance(error, (TransientError, LoginRefused)):  # the login worked a moment ago
                 report.details[WORTH_RETRYING] = True
-            error_text = _told(error)
+            error_text = _text_for_sync_run(error)
             raise
         finally:
             report.seconds = clock.monotonic() - started
@@ -132,7 +132,7 @@ def locked(
             _leave_record(store, connection, report, clock.now(), error_text)
 
 
-def _done(
+def _with_reconnects(
     context: PullContext, work: Callable[[PullContext], None], connect: Callable[[], psycopg.Connection]
 ) -> PullContext:
     """Does the work; if its connection is lost, goes on from the last page with a new one.
@@ -165,7 +165,7 @@ def _on_another_connection(context: PullContext, connection: psycopg.Connection)
     report = context.report
     recorded = runs.find_run(connection, report.run_id, report.object)
     if report.undecided is not None and recorded is not None and recorded.records_read == report.undecided.read:
-        report.back_to(report.undecided)
+        report.restore(report.undecided)
     budget = Budget(context.pull.limit, spent=report.read)
     return replace(context, connection=connection, budget=budget, linked=LinkedRows())
 
@@ -197,7 +197,7 @@ def _note_unreadable(context: PullContext) -> None:
         )
 
 
-def _told(error: BaseException) -> str:
+def _text_for_sync_run(error: BaseException) -> str:
     """The text of an error for `sync_run`. An unexpected error's message may quote a record, so it is left out."""
     if isinstance(error, PipelineError):
         return str(error)

@@ -20,20 +20,20 @@ BEFORE = StatusRow("company", "failed", "3 min ago", "It was away.", "/runs/1")
 
 def test_a_run_that_was_asked_for_is_shown_with_its_page_until_it_begins() -> None:
     starts = Starts(RecordingClock())
-    starts.asked(BEFORE, "/runs/2")
-    assert starts.seen(BEFORE) == StatusRow("company", "starting", "queued", "", "/runs/2")
+    starts.requested(BEFORE, "/runs/2")
+    assert starts.row_to_show(BEFORE) == StatusRow("company", "starting", "queued", "", "/runs/2")
     assert starts.is_awaited("company"), "a second click starts no second run"
     running = replace(BEFORE, status="running", when="now", note="", run_page="/runs/2")
-    assert starts.seen(running) == running
+    assert starts.row_to_show(running) == running
     assert not starts.is_awaited("company")
 
 
 def test_a_run_that_never_begins_is_told_and_can_be_asked_for_again() -> None:
     clock = PassingClock()
     starts = Starts(clock)
-    starts.asked(BEFORE, "/runs/2")
+    starts.requested(BEFORE, "/runs/2")
     clock.sleep(START_SECONDS + 1)
-    shown = starts.seen(BEFORE)
+    shown = starts.row_to_show(BEFORE)
     assert (shown.status, shown.run_page) == ("starting", "/runs/2")
     assert "Is the Dagster daemon running?" in shown.note
     assert not starts.is_awaited("company")
@@ -41,8 +41,8 @@ def test_a_run_that_never_begins_is_told_and_can_be_asked_for_again() -> None:
 
 def test_why_a_run_did_not_start_stands_in_its_row_until_another_one_ran() -> None:
     starts = Starts(RecordingClock())
-    starts.refused(BEFORE, "Dagster doesn't answer.")
-    assert starts.seen(BEFORE) == replace(BEFORE, note="Dagster doesn't answer.")
+    starts.failed_to_start(BEFORE, "Dagster doesn't answer.")
+    assert starts.row_to_show(BEFORE) == replace(BEFORE, note="Dagster doesn't answer.")
     by_its_schedule = replace(BEFORE, status="completed", note="", run_page="/runs/3")
-    assert starts.seen(by_its_schedule) == by_its_schedule
-    assert starts.seen(by_its_schedule) == by_its_schedule
+    assert starts.row_to_show(by_its_schedule) == by_its_schedule
+    assert starts.row_to_show(by_its_schedule) == by_its_schedule
