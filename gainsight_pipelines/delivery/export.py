@@ -88,9 +88,7 @@ def ending_of(file: Path) -> str:
     """
     ending = file.suffix.casefold()
     if ending not in ENDINGS:
-        raise UsageError(
-            f"{file} doesn't say its format.", f"Let it end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}."
-        )
+        raise UsageError(f"{file} has no known ending.", f"Use {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}.")
     return ending
 
 
@@ -181,13 +179,13 @@ def _checked(connection: psycopg.Connection, wanted: Export) -> tuple[Wanted, di
 def _since_column(wanted: Export, every: Mapping[str, str]) -> str | None:
     if wanted.since is None:
         if wanted.since_column is not None:
-            raise UsageError("--since-column says which time --since is about.", "Give --since as well.")
+            raise UsageError("--since-column applies to --since, which is missing.", "Add --since.")
         return None
     times = [name for name, kind in every.items() if kind in ("timestamptz", "timestamp", "date")]
     column = wanted.since_column or CHANGED
     if column not in times:
-        told = f"Say which one it is about with --since-column: {', '.join(times)}." if times else "Leave --since out."
-        raise UsageError(f"{wanted.table} has no time {column}.", told)
+        told = f"Name one with --since-column: {', '.join(times)}." if times else "Leave out --since."
+        raise UsageError(f"{wanted.table} has no time column {column}.", told)
     return column
 
 
@@ -198,9 +196,7 @@ def _check_values(connection: psycopg.Connection, wanted: Export) -> None:
             with connection.transaction():
                 connection.execute(sql.SQL("SELECT %s::{}").format(sql.SQL(types[column])), (value,))
         except psycopg.DataError:
-            raise UsageError(
-                f"{column} is of type {types[column]}, which {value!r} isn't.", "Correct --where."
-            ) from None
+            raise UsageError(f"{value!r} is not a {types[column]}, the type of {column}.", "Correct --where.") from None
 
 
 def _digits(connection: psycopg.Connection, asked: Wanted, types: Mapping[str, str]) -> dict[str, tuple[int, int]]:
