@@ -16,6 +16,9 @@ EXACT_VALUES = "_exact_values"
 PRECISION, SCALE = 38, 9
 """Of DECIMAL: what all of dlt's warehouses hold, and the type that typed views give to numbers."""
 
+MOST_PAIRS = 50
+"""Keys and values of one jsonb_build_object: PostgreSQL allows 100 arguments. A typed view has up to 1,500 columns."""
+
 _NUMBER = f"CASE WHEN abs(round({{0}}, {SCALE})) < 1e{PRECISION - SCALE} THEN round({{0}}, {SCALE}) END"
 _TIME = "CASE WHEN {0} BETWEEN '0001-01-01 00:00:00+00' AND '9999-12-31 23:59:59.999999+00' THEN {0} END"
 _SENT = {"numeric": _NUMBER, "timestamptz": _TIME, "timestamp": _TIME, "date": _TIME}
@@ -52,10 +55,13 @@ def exact_values(kinds: Mapping[str, str]) -> str:
     if not tests:
         return "NULL::text"
     texts = [
-        f"jsonb_build_object({sql.quote(column)}, CASE WHEN {test} THEN {_quoted(column)}::text END)"
-        for column, test in tests.items()
+        f"{sql.quote(column)}, CASE WHEN {test} THEN {_quoted(column)}::text END" for column, test in tests.items()
     ]
-    return f"CASE WHEN {' OR '.join(tests.values())} THEN jsonb_strip_nulls({' || '.join(texts)})::text END"
+    objects = [
+        f"jsonb_strip_nulls(jsonb_build_object({', '.join(texts[start : start + MOST_PAIRS])}))"
+        for start in range(0, len(texts), MOST_PAIRS)
+    ]
+    return f"CASE WHEN {' OR '.join(tests.values())} THEN ({' || '.join(objects)})::text END"
 
 
 def _quoted(column: str) -> str:
