@@ -33,7 +33,7 @@ from gainsight_pipelines.orchestration.instance import (
 )
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
 from gainsight_pipelines.store.migrate import migrate
-from gainsight_pipelines.sync.accounts import Refresh
+from gainsight_pipelines.sync.clients import account_refresh
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 
 ROOT = Path(__file__).parent.parent
@@ -69,14 +69,7 @@ class Bench:
             store = Store(self.postgres.url(name))
             migrate(store)
             clock = SystemClock()
-            Refresh(
-                store=store,
-                crm=product.StubCRM(),
-                clock=clock,
-                gainsight_host="127.0.0.1",
-                fingerprint="bench",
-                run_id="bench",
-            ).run(clock.now())
+            account_refresh(product.settings(self.url), store, product.StubCRM(), clock, "bench").run(clock.now())
         self._administer("CHECKPOINT")
         return name
 
@@ -118,8 +111,8 @@ class Bench:
         return costs
 
     def pull(self, pull: str, rows: int, *, runs: tuple[str, ...] = ("first", "nothing new")) -> list[Cost]:
-        """This project's pull of an object: all runs into the same database."""
-        name = self.database()
+        """This project's pull of an object: all runs into the same database, which has the accounts already."""
+        name = self.database(is_seeded=True)
         given = json.dumps({"url": self.url, "database": self.postgres.url(name), "pull": pull})
         costs = []
         for which in runs:
