@@ -242,12 +242,13 @@ def test_reads_more_than_ten_thousand_changes(
     bookmarks = [page.bookmark for page in pages if page.bookmark]
     assert len(bookmarks) == len(pages)
     assert bookmarks == sorted(bookmarks)
-    for page in pages[:-1]:
-        unread = set(names(pages[pages.index(page) + 1 :])) - set(names(pages[: pages.index(page) + 1]))
-        assert page.bookmark is not None
-        oldest = min((each["properties"]["hs_lastmodifieddate"] for each in portal.companies
-                      if each["properties"]["name"] in unread), default=None)  # fmt: skip
-        assert oldest is None or datetime.fromisoformat(oldest) >= page.bookmark
+    first_read = {name: at for at, page in reversed(list(enumerate(pages))) for name in names([page])}
+    oldest_unread = max(each["properties"]["hs_lastmodifieddate"] for each in portal.companies)
+    modified = {each["properties"]["name"]: each["properties"]["hs_lastmodifieddate"] for each in portal.companies}
+    for at in reversed(range(len(pages) - 1)):
+        read_next = [modified[name] for name in names([pages[at + 1]]) if first_read[name] == at + 1]
+        oldest_unread = min([oldest_unread, *read_next])
+        assert datetime.fromisoformat(oldest_unread) >= bookmarks[at]
     assert all("after" not in search for search in searches(server))
 
 

@@ -392,7 +392,7 @@ def test_picklist_labels_cannot_be_filtered_locally(tenant, client):
         list(read_changed(client, plan_of(filters=(keep,), start=Position(MORNING + timedelta(hours=1)))))
 
 
-@pytest.mark.parametrize("limit", [10, 250])
+@pytest.mark.parametrize("limit", [25, 250])
 def test_a_limited_full_read_keeps_the_oldest(tenant, client, limit):
     tenant.rows, tenant.ignores_where = make_rows(600), True
     for row in tenant.rows[100:400]:
