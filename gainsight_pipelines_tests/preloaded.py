@@ -33,15 +33,18 @@ from typing import Any, NoReturn
 
 COMMANDS = "gainsight_pipelines.cli"
 
+_COMMANDS = (
+    "gainsight_pipelines.cli.app",
+    "gainsight_pipelines.cli.commands",
+    "gainsight_pipelines.cli.status",
+    "gainsight_pipelines.cli.validate",
+    "gainsight_pipelines.cli.settings_file",
+    "rich.table",
+)
+
 IMPORTED = {
-    "commands": (
-        "gainsight_pipelines.cli.app",
-        "gainsight_pipelines.cli.commands",
-        "gainsight_pipelines.cli.status",
-        "gainsight_pipelines.cli.validate",
-        "gainsight_pipelines.cli.settings_file",
-        "rich.table",
-    ),
+    "commands": _COMMANDS,
+    "page": (*_COMMANDS, "gainsight_pipelines.page.server", "gainsight_pipelines.page.status"),
     "sandbox": (
         "gainsight_pipelines.sandbox.server",
         "gainsight_pipelines.sandbox.tenant_report",

@@ -51,13 +51,16 @@ def main(folder, *arguments):
     if not status:
         sys.exit("The process that runs this is gone.")
     if int(status) < 0:
-        _signal.signal(-int(status), _signal.SIG_DFL)
+        if -int(status) != _signal.SIGKILL:
+            _signal.signal(-int(status), _signal.SIG_DFL)
         os.kill(os.getpid(), -int(status))
     os._exit(int(status))
 
 
 def _kind_of(arguments):
     """The kind of process that is prepared for this; None: none is."""
+    if arguments[1:3] == ("gainsight_pipelines.cli", "settings-page"):
+        return "page"
     if arguments[:1] == ("-m",):
         return KINDS.get(arguments[1])
     is_dagsters = arguments[:1] == ("-c",) and arguments[1].startswith(SPAWNED)

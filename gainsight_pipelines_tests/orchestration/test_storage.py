@@ -28,6 +28,7 @@ from gainsight_pipelines.orchestration.instance import (
 from gainsight_pipelines_tests.databases import dagster_database
 from gainsight_pipelines_tests.hosting import LONGEST_START, Hosted
 from gainsight_pipelines_tests.page.browsing import free_port
+from gainsight_pipelines_tests.preloaded import python
 from gainsight_pipelines_tests.product import REAL_PREFIXES
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 from gainsight_pipelines_tests.waiting import wait_until
@@ -35,6 +36,7 @@ from gainsight_pipelines_tests.waiting import wait_until
 pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parents[2]
+DG = Path(sys.executable).with_name("dg")
 LOAD = """
 import sys
 import dagster as dg
@@ -58,7 +60,7 @@ def without_addresses(folder: Path, **env: str) -> dict[str, str]:
 
 
 def run_dg(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).with_name("dg")), *arguments]
+    command = [python(), str(DG), *arguments]
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
 
@@ -76,7 +78,7 @@ def test_without_a_database_the_error_is_one_sentence(tmp_path: Path) -> None:
 def dg_dev(folder: Path, env: dict[str, str]) -> Iterator[Hosted]:
     """`dg dev` at work in the repository."""
     port = free_port()
-    command = [str(Path(sys.executable).with_name("dg")), "dev", "--port", str(port)]
+    command = [python(), str(DG), "dev", "--port", str(port)]
     with (folder / "dev.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:

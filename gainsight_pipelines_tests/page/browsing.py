@@ -17,10 +17,14 @@ from queue import Queue
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from gainsight_pipelines_tests.preloaded import python
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 
 CHROMIUM = "/usr/bin/chromium"
 """`make browser` installs it."""
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu"]
+"""Root has no sandbox; to simulate a graphics card takes a tenth of the time."""
 
 REAL_PREFIXES = ("GAINSIGHT_", "SALESFORCE_", "HUBSPOT_", "DAGSTER_")
 START_SECONDS = 90
@@ -61,8 +65,9 @@ def page_on(folder: Path, env: Mapping[str, str], *arguments: str) -> Iterator[S
 
 @contextmanager
 def served_by(folder: Path, env: Mapping[str, str], *command: str) -> Iterator[Served]:
-    """Runs a command of the product until the end of the context."""
-    with run_by(folder, env, [sys.executable, "-m", "gainsight_pipelines.cli", *command]) as served:
+    """Runs a command of the product until the end of the context; tests look at the processes below `dev`."""
+    program = sys.executable if command[0] == "dev" else python()
+    with run_by(folder, env, [program, "-m", "gainsight_pipelines.cli", *command]) as served:
         yield served
 
 
@@ -104,7 +109,7 @@ def _listen(served: Served) -> None:
 def running_browser() -> Iterator[Browser]:
     """The system's own Chromium, headless."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])  # root has no sandbox
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         browser.close()
 

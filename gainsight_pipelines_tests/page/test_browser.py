@@ -68,7 +68,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Dev:
-    """A running `dev --settings-page`: the address of its Dagster UI, which starts while the test goes on."""
+    """A running `dev --settings-page`, and the address of its Dagster UI, which takes a while to answer."""
 
     served: Served
     url: str
@@ -86,6 +86,7 @@ def dev(project: Path, env: dict[str, str], tmp_path_factory: pytest.TempPathFac
 
 
 def test_from_nothing_to_completed_runs(sandbox: RunningSandbox, project: Path, env: dict[str, str], dev: Dev) -> None:
+    wait_until(lambda: answers(dev.url), 90)  # it has made the tables: the page only looks
     with page_on(project, env, "--dagster", dev.url, "--answer-seconds", "8") as served, browser_page() as page:
         page.goto(served.next_address())
         connect(page, project, sandbox)
@@ -105,7 +106,6 @@ def test_from_nothing_to_completed_runs(sandbox: RunningSandbox, project: Path, 
         expect(page.get_by_role("button", name="Resample with 250")).to_be_visible()
         sandbox.reset()
 
-        wait_until(lambda: answers(dev.url), 90)
         save(page, project, sandbox)
         expect(page.get_by_text("Dagster has loaded the new settings.")).to_be_visible(timeout=WAIT)
         run_them(page)
