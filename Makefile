@@ -94,6 +94,7 @@ pooler: ## PgBouncer for the tests of poolers, where there is none yet (apt-get)
 .PHONY: pictures
 pictures: $(TOOLS) browser ## retake the screenshots of README and docs
 	@$(BIN)/python -m gainsight_pipelines_tests.page.pictures
+	@$(BIN)/python -m gainsight_pipelines_tests.cli.pictures
 	@$(BIN)/python -m gainsight_pipelines_tests.ui.pictures
 	@$(BIN)/python -m gainsight_pipelines_tests.ui.example_picture
 

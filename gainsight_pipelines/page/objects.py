@@ -454,7 +454,7 @@ def _schedules(form: Form) -> None:
 
 
 def _alerts(form: Form) -> None:
-    hint = f"One message when something starts to be wrong, one when it is right again, to {ALERTS_VARIABLE}."
+    hint = f"One message when a problem starts and one when it is over, sent to {ALERTS_VARIABLE}."
     widgets.switch(form, ("alerts", "enabled"), "Send alerts", hint=hint)
     widgets.number_field(form, ("alerts", "failed_runs"), "Failed runs in a row")
     widgets.number_field(form, ("alerts", "gate_minutes"), "Minutes without the CRM")

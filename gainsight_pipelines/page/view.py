@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 
 from nicegui import run, ui
@@ -71,7 +72,8 @@ class View:
             with ui.column().classes("gap-0 grow min-w-0"):
                 with ui.element("h1"):
                     ui.html("Gainsight settings", sanitize=False)
-                ui.label(str(outside.path)).classes("small muted leading-tight break-all")
+                path = escape(str(outside.path)).replace("/", "/<wbr>")  # a long path wraps at its folders
+                ui.html(path, sanitize=False).classes("small muted leading-tight min-w-0 [overflow-wrap:anywhere]")
             self._undo = ui.button(icon="undo", color=None, on_click=self._ask_to_discard)
             self._undo.classes("quiet-button").props('flat round dense aria-label="Discard changes"').tooltip(
                 "Discard changes"
