@@ -6,6 +6,7 @@ import os
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from gainsight_pipelines.cli import output
@@ -23,6 +24,9 @@ from gainsight_pipelines.settings.pulls import find_pull
 from gainsight_pipelines.store.gate import Gate
 from gainsight_pipelines.values import is_loopback
 
+TRIED_AGAIN_AFTER = 5.0
+"""Seconds between two attempts to open a database that could not be opened."""
+
 
 def settings_page_command(
     *, host: str, port: int, public_url: str | None, dagster: str | None, answer_seconds: float, path: Path | None
@@ -38,27 +42,62 @@ def settings_page_command(
         output.say(f"Anyone who can reach {host} and knows the URL below can change the settings, without encryption.")
     export_library_variables(Secrets.read(file), os.environ)
     with ProcessGroup(), ExitStack() as stack:  # SIGTERM cleans up like Ctrl-C
-        workspace: Workspace | PipelineError
+        opening = _Opening(path, stack, clock)
         try:
-            workspace = stack.enter_context(open_workspace(path, is_looking=True))
+            opening.workspace()
         except PipelineError as error:
-            workspace = error
             output.say(str(error))
 
         def lookups() -> Lookups:
             return Lookups(data_folder(path), clock, answer_seconds=answer_seconds)
 
-        runs = _runs(workspace, Webserver(dagster) if dagster else None, file, clock)
+        runs = _runs(opening, Webserver(dagster) if dagster else None, file, clock)
         serve(Outside(file, clock, lookups, runs), host, port, output.say, public_url=public_url)
     return 0
 
 
-def _runs(workspace: Workspace | PipelineError, webserver: Webserver | None, file: Path, clock: Clock) -> Any:
+class _Opening:
+    """Opens the workspace once it can be opened: the database may be started or migrated while the page is open.
+
+    Args:
+        path: of the settings file; None: from the environment.
+        stack: closes the workspace at the end.
+        clock: for the pause between two attempts.
+    """
+
+    def __init__(self, path: Path | None, stack: ExitStack, clock: Clock) -> None:
+        self._path = path
+        self._stack = stack
+        self._clock = clock
+        self._lock = Lock()
+        self._opened: Workspace | None = None
+        self._error: PipelineError | None = None
+        self._tried_at = 0.0
+
+    def workspace(self) -> Workspace:
+        """The workspace. Tabs call it from threads.
+
+        Raises:
+            PipelineError: it can't be opened, or couldn't be a moment ago.
+        """
+        with self._lock:
+            if self._opened is not None:
+                return self._opened
+            if self._error is not None and self._clock.monotonic() - self._tried_at < TRIED_AGAIN_AFTER:
+                raise self._error
+            try:
+                self._opened = self._stack.enter_context(open_workspace(self._path, is_looking=True))
+            except PipelineError as error:
+                self._error, self._tried_at = error, self._clock.monotonic()
+                raise
+            return self._opened
+
+
+def _runs(opening: _Opening, webserver: Webserver | None, file: Path, clock: Clock) -> Any:
     from gainsight_pipelines.page.status import Runs, Status
 
     def status() -> Status:
-        if isinstance(workspace, PipelineError):
-            raise workspace
+        workspace = opening.workspace()
         if not file.exists():
             return Status(None, ())  # the page is about to create it
         settings, now = load_settings(file), clock.now()

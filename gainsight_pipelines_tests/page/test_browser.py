@@ -29,7 +29,6 @@ from gainsight_pipelines_tests.page.looking import POOR_CONTRAST
 from gainsight_pipelines_tests.page.steps import (
     TOGGLES,
     WAIT,
-    answers,
     check_a_filter,
     choose_surveys,
     connect,
@@ -41,7 +40,7 @@ from gainsight_pipelines_tests.page.steps import (
     save,
 )
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
-from gainsight_pipelines_tests.waiting import is_alive, process_below, wait_until
+from gainsight_pipelines_tests.waiting import is_alive, process_below
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.long]
 
@@ -86,7 +85,6 @@ def dev(project: Path, env: dict[str, str], tmp_path_factory: pytest.TempPathFac
 
 
 def test_from_nothing_to_completed_runs(sandbox: RunningSandbox, project: Path, env: dict[str, str], dev: Dev) -> None:
-    wait_until(lambda: answers(dev.url), 90)  # it has made the tables: the page only looks
     with page_on(project, env, "--dagster", dev.url, "--answer-seconds", "8") as served, browser_page() as page:
         page.goto(served.next_address())
         connect(page, project, sandbox)

@@ -12,8 +12,10 @@ import yaml
 from playwright.sync_api import Dialog, Page, expect
 
 from gainsight_pipelines.embedded.server import EmbeddedServer
+from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines.store.migrate import migrate
 from gainsight_pipelines_tests.databases import dagster_database, fresh_database
-from gainsight_pipelines_tests.page.browsing import Served, browser_page, clean_environment, page_on, run_by
+from gainsight_pipelines_tests.page.browsing import Served, browser_page, clean_environment, page_on, run_by, tab
 from gainsight_pipelines_tests.page.steps import WRONG_KEY, choose, open_advanced, open_section
 from gainsight_pipelines_tests.read_only import on_read_only
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
@@ -252,3 +254,20 @@ def test_alerts_are_turned_on_and_set(page: Page, folder: Path) -> None:
     expect(page.get_by_text("Saved to")).to_be_visible()
     written = yaml.safe_load((folder / "gainsight.yaml").read_text())["alerts"]
     assert written == {"enabled": True, "failed_runs": 3, "rejected_key": False}
+
+
+def test_a_database_that_gets_its_tables_while_the_page_is_open(
+    sandbox: RunningSandbox, env: dict[str, str], postgres_server: EmbeddedServer, tmp_path: Path, browser: Page
+) -> None:
+    assert browser.context.browser is not None
+    write(tmp_path / "gainsight.yaml", sandbox.settings_file("salesforce").read_text())
+    with fresh_database(postgres_server) as data:
+        store = Store(postgres_server.url(data))
+        its_own = env | {"GAINSIGHT_PIPELINES_DATABASE_URL": store.url}
+        with page_on(tmp_path, its_own) as served, tab(browser.context.browser) as page:
+            page.goto(served.next_address())
+            missing = page.get_by_text(re.compile("has no tables of this program yet"))
+            expect(missing).to_be_visible()
+            migrate(store)
+            expect(page.get_by_text("Not synced yet").first).to_be_visible()
+            expect(missing).to_be_hidden()
