@@ -39,7 +39,7 @@ PATIENCE = 600
 
 ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 LAUNCH = """mutation ($p: ExecutionParams!) { launchPipelineExecution(executionParams: $p) {
-    __typename ... on LaunchRunSuccess { run { runId } } } }"""
+    __typename ... on LaunchRunSuccess { run { runId } } ... on Error { message } } }"""
 TERMINATE = "mutation ($r: String!) { terminateRun(runId: $r) { __typename } }"
 RUNS = "{ runsOrError(limit: 100) { ... on Runs { results { runId jobName status tags { key value } } } } }"
 EVENTS = """query ($r: ID!) { logsForRun(runId: $r, limit: 1000) { ... on EventConnection { events {
@@ -115,8 +115,11 @@ class Deployed:
             "repositoryName": "__repository__",
             "pipelineName": job,
         }
-        answer = self.ask_once(LAUNCH, p={"selector": selector, "runConfigData": {}, "mode": "default"})
-        return str(answer["launchPipelineExecution"]["run"]["runId"])
+        params = {"selector": selector, "runConfigData": {}, "mode": "default"}
+        answer = self.ask_once(LAUNCH, p=params)["launchPipelineExecution"]
+        if "run" not in answer:
+            raise NotAnsweredError(answer)
+        return str(answer["run"]["runId"])
 
     def runs(self) -> dict[str, dict[str, Any]]:
         """The last runs by their id."""
