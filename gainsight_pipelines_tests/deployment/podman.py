@@ -282,9 +282,9 @@ def stack_of(folder: Path, ui_port: int, metrics_port: int) -> Iterator[Stack]:
 
 
 def _remove_runs(stack: Stack) -> None:
-    for container in stack.podman("ps", "--all", "--quiet", "--filter", f"network={stack.network}").split():
-        if stack.podman("inspect", "--format", '{{index .Config.Labels "dagster/run_id"}}', container):
-            stack.podman("rm", "--force", container, check=False)
+    filters = ("--filter", f"network={stack.network}", "--filter", "label=dagster/run_id")
+    for container in stack.podman("ps", "--all", "--quiet", *filters).split():
+        stack.podman("rm", "--force", container, check=False)  # it may end and go by itself meanwhile
 
 
 def build(stack: Stack) -> None:
