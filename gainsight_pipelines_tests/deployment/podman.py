@@ -284,7 +284,7 @@ def stack_of(folder: Path, ui_port: int, metrics_port: int) -> Iterator[Stack]:
 def _remove_runs(stack: Stack) -> None:
     filters = ("--filter", f"network={stack.network}", "--filter", "label=dagster/run_id")
     for container in stack.podman("ps", "--all", "--quiet", *filters).split():
-        stack.podman("rm", "--force", container, check=False)  # it may end and go by itself meanwhile
+        stack.podman("rm", "--force", container, check=False)  # it may have ended and been removed meanwhile
 
 
 def build(stack: Stack) -> None:
