@@ -109,14 +109,25 @@ class Deployed:
         return is_loaded and all(each["healthy"] for each in found["instance"]["daemonHealth"]["allDaemonStatuses"])
 
     def launch(self, job: str) -> str:
-        """Starts a job as its button in the UI does."""
+        """Starts a job as its button in the UI does, once the webserver has loaded the code location.
+
+        Raises:
+            OSError, NotAnsweredError: as `ask_once`, or the job was not launched.
+        """
         selector = {
             "repositoryLocationName": "gainsight_pipelines",
             "repositoryName": "__repository__",
             "pipelineName": job,
         }
         params = {"selector": selector, "runConfigData": {}, "mode": "default"}
-        answer = self.ask_once(LAUNCH, p=params)["launchPipelineExecution"]
+        answer: dict[str, Any] = {}
+
+        def is_loaded() -> bool:
+            """For a moment after a code server was killed, the webserver knows no job."""
+            answer.update(self.ask_once(LAUNCH, p=params)["launchPipelineExecution"])
+            return answer["__typename"] != "PipelineNotFoundError"
+
+        wait_until(is_loaded, PATIENCE)
         if "run" not in answer:
             raise NotAnsweredError(answer)
         return str(answer["run"]["runId"])
