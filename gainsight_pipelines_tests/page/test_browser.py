@@ -29,6 +29,7 @@ from gainsight_pipelines_tests.page.looking import POOR_CONTRAST
 from gainsight_pipelines_tests.page.steps import (
     TOGGLES,
     WAIT,
+    answers,
     check_a_filter,
     choose_surveys,
     connect,
@@ -40,7 +41,7 @@ from gainsight_pipelines_tests.page.steps import (
     save,
 )
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
-from gainsight_pipelines_tests.waiting import is_alive, process_below
+from gainsight_pipelines_tests.waiting import is_alive, process_below, wait_until
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.long]
 
@@ -104,6 +105,7 @@ def test_from_nothing_to_completed_runs(sandbox: RunningSandbox, project: Path, 
         expect(page.get_by_role("button", name="Resample with 250")).to_be_visible()
         sandbox.reset()
 
+        wait_until(lambda: answers(dev.url), 90)
         save(page, project, sandbox)
         expect(page.get_by_text("Dagster has loaded the new settings.")).to_be_visible(timeout=WAIT)
         run_them(page)
