@@ -6,7 +6,7 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FloatRect, Page, ViewportSize, expect
 
 from gainsight_pipelines.embedded.server import embedded_server
 from gainsight_pipelines_tests.page.browsing import browser_page
@@ -27,16 +27,38 @@ from gainsight_pipelines_tests.waiting import wait_until
 
 FOLDER = Path(__file__).parents[2] / "docs" / "images"
 OBJECTS = ("company", "activity", "survey_survey_response", "product_usage")
+WINDOW: ViewportSize = {"width": 1200, "height": 800}
 SETTLED_MS = 2500
 """The UI draws plots and the last of its texts some time after the page is there."""
 
+STACK_TRACE = """() => {
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+    let last = window.innerHeight
+    while (texts.nextNode()) {
+        const start = texts.currentNode.data.indexOf("Stack Trace:")
+        if (start < 0) continue
+        const range = document.createRange()
+        range.setStart(texts.currentNode, start)
+        range.setEnd(texts.currentNode, start + 1)
+        last = Math.floor(range.getBoundingClientRect().top)
+    }
+    return last
+}"""
+"""The y of the last stack trace, which shows paths of this machine; the list of events is scrolled to its end."""
 
-def take(page: Page, name: str) -> None:
-    """What the window shows."""
+
+def take(page: Page, name: str, *, above: str | None = None) -> None:
+    """What the window shows; `above`: only what is above the y that this script returns."""
     page.keyboard.press("Escape")
     page.mouse.move(700, 5)
     page.wait_for_timeout(SETTLED_MS)
-    page.screenshot(path=FOLDER / f"{name}.png", animations="disabled")
+    picture = FOLDER / f"{name}.png"
+    if above is None:
+        page.screenshot(path=picture, animations="disabled")
+    else:
+        height = page.evaluate(above)
+        clip: FloatRect = {"x": 0, "y": 0, "width": WINDOW["width"], "height": height}
+        page.screenshot(path=picture, animations="disabled", clip=clip)
 
 
 def pull(page: Page, dev: Dev, *names: str) -> None:
@@ -60,7 +82,7 @@ def main() -> None:
         first_day = datetime.now(UTC).date() - timedelta(days=44)
         settings["surveys"] |= {"first_day": first_day.isoformat(), "response_limit": 5000}
         product.write_settings(settings)
-        with dev_on(product) as dev, browser_page(viewport={"width": 1200, "height": 800}) as page:
+        with dev_on(product) as dev, browser_page(viewport=WINDOW) as page:
             pull(page, dev, *OBJECTS)
             for touched in (40, 15, 60, 25):
                 sandbox.edit({"object": "activity_timeline", "action": "touch", "count": touched})
@@ -71,7 +93,7 @@ def main() -> None:
             expect(row(page, "activity")).to_contain_text("Failed", timeout=WAIT_MS)
             take(page, "banner")
             page.goto(dev.page_of(f"runs/{dev.runs()[0].run_id}"))
-            take(page, "gated-run")
+            take(page, "gated-run", above=STACK_TRACE)
             wait_until(lambda: product.query("SELECT is_open FROM crm_gate") == [(False,)], 60)
             sandbox.switch(crm_down=False)
             wait_until(lambda: product.query("SELECT is_open FROM crm_gate") == [(True,)], 60)
