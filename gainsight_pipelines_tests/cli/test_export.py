@@ -64,7 +64,7 @@ def test_a_file_and_a_document(product: Product) -> None:
         (["activity", "--to", "a.csv", "--since", "yesterday"], "2026-01-31"),
     ],
 )
-def test_a_wrong_call_is_told_in_a_line(product: Product, arguments: list[str], words: str) -> None:
+def test_wrong_arguments_are_reported_in_one_line(product: Product, arguments: list[str], words: str) -> None:
     done = product.command("export", *arguments)
     assert done.status == 2
     assert words in done.err and len(done.err.splitlines()) == 1 and not done.out

@@ -197,7 +197,7 @@ def test_a_broken_section_is_not_replaced_unseen(folder: Folder) -> None:
     assert folder.settings_path.read_text() == text
 
 
-def test_wrong_answers_are_told_and_asked_for_again(folder: Folder) -> None:
+def test_wrong_answers_are_reported_and_asked_for_again(folder: Folder) -> None:
     answers = [
         folder.sandbox.urls["control"],  # something else answers there
         folder.sandbox.urls["gainsight"],
@@ -269,7 +269,7 @@ def test_a_key_that_is_rejected_writes_nothing(folder: Folder) -> None:
     assert not folder.settings_path.exists()
 
 
-def test_an_own_tenant_with_its_key_asked_for(folder: Folder) -> None:
+def test_a_tenant_of_ones_own_whose_key_is_asked_for(folder: Folder) -> None:
     """As without a sandbox: each variable is asked for, and a wrong key is told before the right one."""
     values = folder.sandbox.env
     answers = [
@@ -430,7 +430,7 @@ def test_in_a_terminal_keys_stay_unseen_and_tab_completes_names(folder: Folder) 
         (["--sandbox", "nowhere"], "No sandbox runs in nowhere."),
     ],
 )
-def test_what_can_not_be_known(folder: Folder, arguments: list[str], words: str) -> None:
+def test_unusable_options_write_nothing(folder: Folder, arguments: list[str], words: str) -> None:
     done = folder.command("init", "--non-interactive", *arguments)
     assert done.status == 1
     assert words in done.err

@@ -13,7 +13,7 @@ from gainsight_pipelines.cli.invocation import dev_on_sandbox, program
 ROOT = Path(__file__).parents[2]
 
 
-def test_make_is_suggested_where_it_makes_that(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_make_is_suggested_only_beside_the_products_makefile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(ROOT)
     assert dev_on_sandbox("salesforce") == "make dev"
     assert dev_on_sandbox("hubspot") == 'make dev ARGS="--crm hubspot"'

@@ -49,7 +49,7 @@ def test_served_until_term_without_dagster_s_database(product: Product) -> None:
         process.communicate()
 
 
-def test_a_port_that_is_taken_and_one_that_is_none(product: Product) -> None:
+def test_a_taken_port_and_an_invalid_one_are_reported(product: Product) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = product.command("metrics", "--serve", str(taken.getsockname()[1]))
     assert done.status == 1

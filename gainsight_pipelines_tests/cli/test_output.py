@@ -108,7 +108,7 @@ def test_what_does_not_fit_beside_each_other_stands_below(width: int) -> None:
     assert ("GsCompanyId" in next(line for line in shown.splitlines() if "company_gsid" in line)) == (width == 140)
 
 
-def test_a_pipe_gets_no_blanks_at_the_ends_of_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_piped_output_has_no_trailing_blanks(capsys: pytest.CaptureFixture[str]) -> None:
     output.print_table(output.table_of("Title", ("a", "b"), [("1", "x" * 300), ("2", "")]))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Title"
@@ -170,7 +170,7 @@ def test_a_reader_that_has_seen_enough_ends_the_command_quietly(folder: Path) ->
     assert (done.returncode, done.stderr) == (141, b"")
 
 
-def test_what_nobody_has_foreseen_names_a_file_and_shows_no_stack(folder: Path) -> None:
+def test_an_unexpected_error_names_a_log_file_and_shows_no_stack(folder: Path) -> None:
     """A full disk behind stdout: nothing that a command looks out for."""
     (folder / ".gainsight_pipelines").mkdir()
     with Path("/dev/full").open("w") as full:

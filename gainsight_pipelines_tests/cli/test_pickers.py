@@ -63,7 +63,7 @@ def test_nothing_found_says_what_to_try(product: Product) -> None:
         (["unmatched", "surveys_response"], "Did you mean survey_survey_response"),
     ],
 )
-def test_a_mistyped_name_is_answered_with_what_was_meant(product: Product, arguments: list[str], words: str) -> None:
+def test_a_mistyped_name_gets_a_suggestion(product: Product, arguments: list[str], words: str) -> None:
     done = product.command(*arguments)
     assert done.status == 1
     assert words in done.err

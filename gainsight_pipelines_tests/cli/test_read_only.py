@@ -76,7 +76,7 @@ def test_what_looks_works_and_a_server_of_its_own_does_not(folder: Path) -> None
     assert "is on a read-only file system. Name databases of your own by GAINSIGHT_PIPELINES_DATABASE_URL" in status[1]
 
 
-def test_secrets_are_not_written_where_they_cannot_be(tmp_path: Path) -> None:
+def test_secrets_that_cannot_be_written_are_reported(tmp_path: Path) -> None:
     script = """
 import sys
 from pathlib import Path

@@ -63,7 +63,7 @@ def test_set_shows_what_changes_and_history_leads_back(folder: Folder) -> None:
     assert "is the same as version 1" in folder.run("diff", "1").stderr
 
 
-def test_what_will_not_do_is_said_and_not_written(folder: Folder) -> None:
+def test_invalid_values_are_reported_and_not_written(folder: Folder) -> None:
     before = folder.file.read_text()
     for arguments, word in [
         (("set", "surveys.lookback_days", "-5"), "1 to 30"),

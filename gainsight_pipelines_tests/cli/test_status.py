@@ -94,7 +94,7 @@ def test_broken_settings_and_a_limit_that_was_reached_are_named(product: Product
     assert "limit" in lines["survey_survey_response:"]
 
 
-def test_a_narrow_terminal_has_the_notes_in_whole_lines() -> None:
+def test_a_narrow_terminal_shows_notes_on_lines_of_their_own() -> None:
     todo = "Never synced: run `gainsight-pipelines run company`, or wait for its schedule."
     found = Banner(None, (Row("company", NEVER, None, todo, None),))
     console = Console(width=80, file=StringIO())
@@ -103,7 +103,7 @@ def test_a_narrow_terminal_has_the_notes_in_whole_lines() -> None:
     assert "company: Never synced: run `gainsight-pipelines run company`" in console.file.getvalue()
 
 
-def test_it_looks_and_makes_nothing(product: Product) -> None:
+def test_it_reads_without_creating_tables(product: Product) -> None:
     done = product.command("status")
     assert done.status == 1
     assert "has no tables of this program yet" in done.err and "gainsight-pipelines migrate" in done.err
@@ -143,7 +143,7 @@ def test_a_dagster_home_with_a_storage_of_its_own_starts_no_server(product: Prod
     assert not (product.folder / ".gainsight_pipelines" / "postgres").exists()
 
 
-def test_a_look_that_is_old_says_that_no_daemon_runs(product: Product) -> None:
+def test_an_old_check_says_that_no_daemon_runs(product: Product) -> None:
     product.command("migrate")
     assert "the primary CRM has not been checked yet" in product.command("status").out
     product.query_and_commit(

@@ -72,7 +72,7 @@ def test_unmatched_as_csv(product: Product, sandbox: RunningSandbox, tmp_path: P
     assert all(row["company_name"] for row in rows)
 
 
-def test_a_wrong_reason_is_a_wrong_command(product: Product) -> None:
+def test_an_unknown_reason_is_a_usage_error(product: Product) -> None:
     assert product.command("unmatched", "--reason", "bad").status == 2
 
 

@@ -74,7 +74,7 @@ def test_unknown_key_breaks_its_own_section_alone(product: Product) -> None:
     assert done.object("company")["status"] == "completed"
 
 
-def test_a_section_that_nothing_reads_is_told_by_run_all(product: Product) -> None:
+def test_run_all_reports_a_section_that_nothing_reads(product: Product) -> None:
     """What it was meant for isn't pulled, so the command doesn't end as if all had been."""
     settings = product.settings()
     product.write_settings({name: settings[name] for name in ("gainsight", "primary_crm", "company")} | {"usge": {}})
@@ -88,7 +88,7 @@ def test_a_section_that_nothing_reads_is_told_by_run_all(product: Product) -> No
 
 
 @pytest.mark.parametrize("name", ["compny", "something"])
-def test_a_section_that_is_none_is_told_first_and_by_the_exit_status(product: Product, name: str) -> None:
+def test_an_unknown_section_is_reported_first_and_by_the_exit_status(product: Product, name: str) -> None:
     """Its neighbours are pulled all the same."""
     settings = {section: data for section, data in product.settings().items() if section not in ("activity", "surveys")}
     settings["product_usage"]["enabled"] = False
@@ -108,7 +108,7 @@ def test_a_section_that_is_none_is_told_first_and_by_the_exit_status(product: Pr
         assert f"{name} is not a setting" in done.err
 
 
-def test_broken_sections_are_told_before_anything_runs(product: Product) -> None:
+def test_broken_sections_are_reported_before_anything_runs(product: Product) -> None:
     settings = product.settings()
     settings["schedules"] = {"timezone": "Mars/Olympus"}
     product.write_settings(settings)
@@ -222,7 +222,7 @@ def test_a_data_folder_that_cannot_be_made(product: Product, tmp_path: Path) -> 
     failed(done, ".gainsight_pipelines can't be used: File exists.")
 
 
-def test_unmatched_of_an_object_that_is_none(product: Product) -> None:
+def test_unmatched_reports_an_unknown_object(product: Product) -> None:
     failed(product.command("unmatched", "acount"), "'acount'", *NAMES)
 
 
@@ -248,7 +248,7 @@ def test_another_tenants_data(product: Product) -> None:
      ["preview", "company", "--records", "0"], ["settings", "restore", "0"], ["run"],
      ["run", "company", "--all"], ["status", "--watch", "--json"]],
 )  # fmt: skip
-def test_a_command_that_is_none(product: Product, arguments: list[str]) -> None:
+def test_invalid_arguments_are_reported_in_one_line(product: Product, arguments: list[str]) -> None:
     done = product.command(*arguments)
     assert done.status == 2
     assert "Traceback" not in done.err

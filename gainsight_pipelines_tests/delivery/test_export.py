@@ -159,7 +159,7 @@ def test_numbers_that_no_decimal_holds_are_whole_texts(connection: psycopg.Conne
         (Export("activity", since=datetime.now(UTC), since_column="subject"), "has no time column subject"),
     ],
 )
-def test_what_is_not_there_is_told_and_nothing_written(
+def test_an_unknown_name_is_reported_and_nothing_is_written(
     connection: psycopg.Connection, tmp_path: Path, wanted: Export, words: str
 ) -> None:
     with pytest.raises(UsageError) as caught:

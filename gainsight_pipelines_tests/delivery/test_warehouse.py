@@ -198,7 +198,7 @@ def test_a_warehouse_that_is_away_hides_nothing_once_it_is_back(
     assert plain(duck.ask(COLUMNS, "activity")) == plain(rows_of(connection, COLUMNS, "activity"))
 
 
-def test_what_is_missing_is_said_with_what_to_do(
+def test_missing_credentials_are_named(
     store: Store, connection: psycopg.Connection, duck: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DESTINATION__DUCKDB__CREDENTIALS")

@@ -222,7 +222,7 @@ def write_settings(stack: Stack, sandbox: RunningSandbox) -> None:
         file.chmod(0o600)  # as with a strict umask
 
 
-def test_the_image_is_slim_and_nobody_s(deployed: Deployed) -> None:
+def test_the_image_is_slim_and_runs_as_an_unprivileged_user(deployed: Deployed) -> None:
     stack = deployed.stack
     code = stack.container("code")
     assert stack.podman("exec", code, "id", "-u") == "10001"
@@ -283,7 +283,7 @@ def test_run_all_gives_each_pull_a_container_of_its_own(deployed: Deployed) -> N
     assert 'gainsight_pipelines_last_run_status{object="activity",status="completed"' in metrics
 
 
-def test_a_schedule_s_run_fails_and_an_alert_is_told_from_here(deployed: Deployed) -> None:
+def test_a_scheduled_run_fails_and_an_alert_arrives(deployed: Deployed) -> None:
     def by_schedule() -> list[str]:
         tagged = {"key": "dagster/schedule_name", "value": NAMES.schedule(MISSING)}
         return [run["status"] for run in deployed.runs().values() if tagged in run["tags"]]

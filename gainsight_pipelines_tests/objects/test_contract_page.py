@@ -18,7 +18,7 @@ def test_the_page_is_current() -> None:
     )
 
 
-def test_it_says_where_each_object_lies_and_has_each_table_once() -> None:
+def test_each_object_has_its_table_and_each_table_is_listed_once() -> None:
     text = PAGE.read_text("utf-8")
     for each in DEFINITIONS.values():
         assert f"| `{each.section}` |" in text

@@ -192,7 +192,7 @@ def test_the_page_works_behind_a_proxy_that_ends_tls(env: dict[str, str], tmp_pa
 @pytest.mark.parametrize(
     "url", ["settings.example.com", "ftp://a.example", "https://u:p@a.example", "https://a/?b", "x"]
 )
-def test_what_is_no_public_address_is_refused(url: str) -> None:
+def test_an_invalid_public_url_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="public URL"):
         Origin.of(url)
 

@@ -278,7 +278,7 @@ def test_a_picker_keeps_its_choice_when_tab_passes_it_after_its_options_came(bro
         page.get_by_role("button", name="Discard changes").click()
 
 
-def test_a_filter_that_cannot_be_read_is_told_by_save(browser: Browser, address: str) -> None:
+def test_save_reports_a_filter_that_cannot_be_read(browser: Browser, address: str) -> None:
     with tab(browser) as page:
         page.goto(address)
         open_section(page, "Surveys")

@@ -161,7 +161,7 @@ def test_somebody_elses_change_and_a_tenant_that_is_away(
     assert "Traceback" not in "".join(served.said)
 
 
-def test_a_reload_that_fails_inside_is_told_by_the_page_of_dev_which_ends_with_it(
+def test_the_page_of_dev_reports_a_failed_reload_and_ends_with_dev(
     sandbox: RunningSandbox, project: Path, dev: Dev, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Dagster's answer says that the location was loaded; that it could not be stands within."""

@@ -18,7 +18,7 @@ class PassingClock(RecordingClock):
 BEFORE = StatusRow("company", "failed", "3 min ago", "It was away.", "/runs/1")
 
 
-def test_a_run_that_was_asked_for_is_shown_with_its_page_until_it_begins() -> None:
+def test_a_requested_run_is_shown_with_its_page_until_it_begins() -> None:
     starts = Starts(RecordingClock())
     starts.requested(BEFORE, "/runs/2")
     assert starts.row_to_show(BEFORE) == StatusRow("company", "starting", "queued", "", "/runs/2")
@@ -28,7 +28,7 @@ def test_a_run_that_was_asked_for_is_shown_with_its_page_until_it_begins() -> No
     assert not starts.is_awaited("company")
 
 
-def test_a_run_that_never_begins_is_told_and_can_be_asked_for_again() -> None:
+def test_a_run_that_never_begins_is_reported_and_can_be_requested_again() -> None:
     clock = PassingClock()
     starts = Starts(clock)
     starts.requested(BEFORE, "/runs/2")
@@ -39,7 +39,7 @@ def test_a_run_that_never_begins_is_told_and_can_be_asked_for_again() -> None:
     assert not starts.is_awaited("company")
 
 
-def test_why_a_run_did_not_start_stands_in_its_row_until_another_one_ran() -> None:
+def test_a_row_says_why_its_run_did_not_start_until_another_has_run() -> None:
     starts = Starts(RecordingClock())
     starts.failed_to_start(BEFORE, "Dagster doesn't answer.")
     assert starts.row_to_show(BEFORE) == replace(BEFORE, note="Dagster doesn't answer.")

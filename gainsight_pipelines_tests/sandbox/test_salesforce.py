@@ -209,7 +209,7 @@ def test_wrong_login_is_refused(sandbox: Served, changed: dict[str, str]) -> Non
     assert failure.value.auth_message == "Invalid username, password, security token; or user locked out."
 
 
-def test_missing_security_token_is_said(sandbox: Served) -> None:
+def test_a_missing_security_token_is_reported(sandbox: Served) -> None:
     with pytest.raises(SalesforceAuthenticationFailed) as failure:
         sandbox.by_password(token="")
     assert failure.value.code == "LOGIN_MUST_USE_SECURITY_TOKEN"

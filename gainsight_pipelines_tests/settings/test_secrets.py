@@ -74,7 +74,7 @@ def test_they_are_those_that_are_known() -> None:
     }  # fmt: skip
 
 
-def test_a_sandbox_sees_no_database_of_ours_in_a_file_either() -> None:
+def test_the_sandbox_ignores_a_database_named_in_a_file() -> None:
     ours = {f"{name}_FILE": "/run/secrets/x" for name in (DATABASE_VARIABLE, STORAGE_VARIABLE)}
     assert without_tenants(ours | {"HOME": "/h"}) == {"HOME": "/h"}
 

@@ -88,7 +88,7 @@ def test_reading_an_empty_database_creates_nothing(database_url: str) -> None:
         assert connection.execute("SELECT count(*) FROM pg_namespace WHERE nspname = 'gainsight'").fetchone() == (0,)
 
 
-def test_a_role_that_may_not_use_the_schema_is_told_so(store: Store) -> None:
+def test_a_role_without_usage_on_the_schema_is_reported(store: Store) -> None:
     """To it the schema looks empty: neither `migrate` nor a look may take it for that."""
     with role_in(store) as outside:
         for opening in (migrate, check_version):

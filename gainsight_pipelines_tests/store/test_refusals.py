@@ -146,7 +146,7 @@ def test_tls_with_a_certificate_that_nobody_vouches_for(server: EmbeddedServer, 
             pass
 
 
-def test_a_server_that_is_lost_without_a_word_is_noticed(server: EmbeddedServer, address: str) -> None:
+def test_a_silently_lost_server_is_noticed(server: EmbeddedServer, address: str) -> None:
     """The kernel's own timers: within a minute, for what was sent and for silence."""
     with at(address, "let_in").connect("x") as connection, socket.socket(fileno=os.dup(connection.fileno())) as wire:
         level = socket.IPPROTO_TCP

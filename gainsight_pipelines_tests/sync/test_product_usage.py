@@ -265,7 +265,7 @@ def test_identical_rows_are_all_kept(pulling: Pulling) -> None:
     assert (again.written, again.unchanged) == (0, 40)
 
 
-def test_a_read_with_few_rows_is_not_swapped_in_without_consent(pulling: Pulling) -> None:
+def test_a_much_smaller_snapshot_needs_consent(pulling: Pulling) -> None:
     pulling.content["product_usage"] = {"enabled": True, "object": "product_usage_wide__gc"}
     pulling.sandbox.edit(
         {"object": "product_usage_wide__gc", "action": "describe", "field": {"fieldName": "ModifiedDate", "gone": True}}
