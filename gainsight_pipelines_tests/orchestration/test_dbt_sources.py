@@ -164,6 +164,6 @@ def test_typed_views_become_staging_models_beside_the_sources(
     }
     assert "Its name" in described["stg_gainsight__thing__gc"]["name"]
     (folder / "stg_gainsight__thing__gc.sql").write_text("select 1")
-    with pytest.raises(UsageError, match="somebody else"):
+    with pytest.raises(UsageError, match="This command did not write"):
         dbt_sources_command(name="gainsight", prefix=None, key_prefix="", into=folder, path=path)
     assert (folder / "stg_gainsight__thing__gc.sql").read_text() == "select 1"
