@@ -1,4 +1,4 @@
-"""Activity types (requirement T2): the defaults, comparison of categories, and the meanings."""
+"""Activity types (requirement T2): default mapping, comparison of categories, descriptions."""
 
 from __future__ import annotations
 

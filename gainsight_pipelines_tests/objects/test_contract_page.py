@@ -1,4 +1,4 @@
-"""docs/data-contract.md is made of the registry: an object that is added stands in it."""
+"""docs/data-contract.md is generated from the registry, so it lists every object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values are read by the type in the schema: nothing is lost, nothing raises."""
+"""Values are read according to their field's type in the schema; no value is lost and none raises an error."""
 
 from __future__ import annotations
 

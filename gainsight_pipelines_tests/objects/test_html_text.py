@@ -1,4 +1,4 @@
-"""Text from HTML: a line per block, nothing for inline markup, in linear time."""
+"""HTML to plain text: one line per block element, inline markup removed, in linear time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Usage objects: kinds of keys, dates, ids of rows without a GSID."""
+"""Usage objects: kinds of account keys, date fields, and ids of rows without a GSID."""
 
 from __future__ import annotations
 

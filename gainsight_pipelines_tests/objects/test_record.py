@@ -1,4 +1,4 @@
-"""Records of any object as typed rows; unreadable values are kept aside, omitted keys change nothing."""
+"""Records of any object become typed rows; unreadable values are kept separately, omitted keys change nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Only the objects package knows which objects exist."""
+"""Only the `objects` package names the objects that exist."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gainsight_pipelines.objects.registry import DEFINITIONS, TABLES
 PACKAGE = Path(__file__).parents[2] / "gainsight_pipelines"
 
 GENERAL = {"objects", "record"}
-"""Names of a section and a table that are also ordinary words."""
+"""A section and a table whose names are also ordinary words."""
 
 NAMES = {
     *DEFINITIONS,
@@ -47,7 +47,7 @@ def test_no_module_outside_objects_names_an_object() -> None:
 
 
 def hasattr_definition(module: str) -> bool:
-    """Whether a module defines an object."""
+    """Whether the module assigns `DEFINITION`, which means that it defines an object."""
     tree = ast.parse((PACKAGE.parent / f"{module.replace('.', '/')}.py").read_text("utf-8"))
     return any(
         isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "DEFINITION" for node in tree.body

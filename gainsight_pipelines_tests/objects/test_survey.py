@@ -1,4 +1,4 @@
-"""The pulls of survey objects: their titles."""
+"""Titles of the pulls of survey objects."""
 
 from __future__ import annotations
 

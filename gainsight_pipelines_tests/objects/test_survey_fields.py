@@ -1,4 +1,4 @@
-"""Detection of the fields of a response object, with reasons (requirement S7)."""
+"""Detecting the fields of a survey response object, with the reason for each choice (requirement S7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An unreadable optional value rejects no record: the column is NULL, the value is kept and counted."""
+"""An unreadable optional value doesn't reject its record: the column is NULL, the value is kept and counted."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def usage(*fields: Field, **settings: Any) -> Mapper:
 
 
 def unreadable(mapped: Mapped) -> list[dict[str, Any]]:
-    """The unreadable values that the rows keep; the counts must name the same fields."""
+    """The unreadable values kept in each row; asserts that the counts name the same fields."""
     kept = [json.loads(row.unreadable) if row.unreadable else {} for row in mapped.rows]  # type: ignore[attr-defined]
     counted = [name for topic, name in mapped.counts if topic == "unreadable"]
     assert sorted(counted) == sorted({name for each in kept for name in each})

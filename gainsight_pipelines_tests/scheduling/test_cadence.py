@@ -1,4 +1,4 @@
-"""Cadences: the documented ones, cron expressions from the settings, time zones."""
+"""Cadences: the documented defaults, cron expressions from the settings, time zones."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def test_no_two_objects_start_in_the_same_minute() -> None:
     text = f"company: {{}}\nactivity: {{}}\nsurveys: {{mode: multiple, objects: [{rows}]}}\nproduct_usage: {{}}"
     settings = parse_settings(text)
     minutes = [cadence_of(settings, name).cron.split()[0] for name in settings.object_names()]
-    assert len(set(minutes)) >= len(minutes) - 1  # survey objects are spread by name: two may meet, but not all
+    assert len(set(minutes)) >= len(minutes) - 1  # chosen by name: two survey objects may share a minute, but not all
     assert len({each.cron.split()[0] for each in DEFINITIONS.values()}) == len(DEFINITIONS)
 
 
 def test_no_two_sections_tick_at_the_same_time() -> None:
-    """However its objects are spread, so that sections don't compete for the quota."""
+    """Whatever minutes a section's objects are spread over, so that sections don't compete for the API quota."""
     ticks: dict[tuple[str, str], str] = {}
     for name, definition in DEFINITIONS.items():
         minute, hours, rest = definition.cron.split(" ", 2)
@@ -50,7 +50,7 @@ def test_no_two_sections_tick_at_the_same_time() -> None:
 
 
 def field(least: int, most: int) -> st.SearchStrategy[str]:
-    """A field of a cron expression made of digits and signs, often slightly out of range."""
+    """A field of a cron expression without names such as `mon`, often slightly out of range."""
     number = st.integers(max(0, least - 1), most + 1).map(str)
     base = st.one_of(st.just("*"), number, st.tuples(number, number).map("-".join))
     step = st.sampled_from(["", "", "/0", "/1", "/5", "/13", "/59", "/60", "/90"])
@@ -61,7 +61,7 @@ def field(least: int, most: int) -> st.SearchStrategy[str]:
 @example("0 0 31 2 *")
 @example("5 5 * * 7")
 def test_dagster_and_cronsim_accept_the_same_plain_expressions(cron: str) -> None:
-    """So that an expression can be checked without importing Dagster."""
+    """The settings are validated with cronsim, so that checking an expression doesn't import Dagster."""
     assert PLAIN_CRON.fullmatch(cron)
     try:
         CronSim(cron, NOW)
@@ -104,7 +104,7 @@ def test_ticks_equal_those_of_dagster(cron: str, timezone: str) -> None:
     ],
 )
 def test_ticks_equal_those_of_dagster_at_clock_changes(cron: str, timezone: str, change: datetime) -> None:
-    """A tick that only one of the two knows would count as missed, and run twice."""
+    """If Dagster's scheduler and ours disagreed about a tick, it would count as missed and the pull would run twice."""
     assert_ticks_of_dagster(Cadence(cron, timezone), cron, timezone, change)
 
 

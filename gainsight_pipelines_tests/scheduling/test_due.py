@@ -1,4 +1,4 @@
-"""A missed pull is caught up once; a permanent failure waits for a person (requirement G3)."""
+"""A missed pull is caught up once; a permanent failure isn't retried before the next tick (requirement G3)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_missed_tick_is_caught_up_after_its_grace_period(watched: psycopg.Conn
 
 
 def test_a_new_object_has_missed_nothing(connection: psycopg.Connection) -> None:
-    """Requirement B5: an object that never ran waits for its schedule, or for a person."""
+    """Requirement B5: an object that has never run waits for its schedule, or for a user to start it."""
     assert owed(connection) == []
     assert owed(connection, NOW + timedelta(hours=20)) == []
     assert owed(connection, NOW + timedelta(days=1)) == [MissedPull("company", TICK + timedelta(days=1), 0)]
@@ -96,7 +96,7 @@ def test_failures_behind_a_closed_gate_do_not_delay_the_catch_up(watched: psycop
 
 
 def test_a_gate_that_opens_only_for_the_probe_starts_no_storm(watched: psycopg.Connection) -> None:
-    """The probe succeeds, the runs don't: each attempt waits longer than the previous one."""
+    """The sensor's check succeeds but the runs fail: each attempt waits longer than the previous one."""
     ran(watched, NOW, "gated")
     assert owed(watched, NOW + timedelta(minutes=4)) == []
     ran(watched, NOW + timedelta(minutes=6), "gated")

@@ -1,4 +1,4 @@
-"""The gate: the result of a CRM check, over sockets, and what is stored of it (requirements G2 and G3)."""
+"""The gate: checks of the sandbox's CRM over HTTP, and the state they store (requirements G2 and G3)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def look(pulling: Pulling) -> Gate:
 
 
 def test_an_open_gate_shows_the_number_of_accounts(pulling: Pulling) -> None:
-    """From the last refresh: a check counts nothing, since counting millions takes minutes."""
+    """The number is from the last refresh: a check doesn't count accounts, since counting millions takes minutes."""
     found = look(pulling)
     assert (found.is_open, found.reason, found.accounts) == (True, "open", None)
     assert "shows accounts" in found.message
@@ -89,7 +89,7 @@ def test_a_fresh_check_is_reused_and_a_stale_one_is_repeated(pulling: Pulling) -
 
 
 def test_a_clock_set_back_does_not_prevent_checks(pulling: Pulling) -> None:
-    """Otherwise nothing would be checked or caught up until the clock has passed the stored time."""
+    """Otherwise the gate would not be checked, nor a pull caught up, until the clock passed the stored time."""
     pulling.clock.ahead = timedelta(hours=3)
     wrong = look(pulling)
     pulling.clock.ahead = timedelta(0)

@@ -1,4 +1,4 @@
-"""Times and cron expressions as text."""
+"""Times and cron expressions in words."""
 
 from __future__ import annotations
 

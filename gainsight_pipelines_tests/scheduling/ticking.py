@@ -1,4 +1,4 @@
-"""What the ticks of a cadence are compared with: those of Dagster's scheduler."""
+"""Compares the ticks of a cadence with those of Dagster's scheduler."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gainsight_pipelines.scheduling.cadence import Cadence
 
 
 def assert_ticks_of_dagster(cadence: Cadence, cron: str, timezone: str, change: datetime) -> None:
-    """The twelve ticks from five hours before `change` are Dagster's, forwards and backwards."""
+    """Asserts that the 12 ticks from five hours before `change` equal Dagster's, with both `next` and `latest`."""
     start = change - timedelta(hours=5)
     scheduler = schedule_execution_time_iterator(start.timestamp(), cron, timezone)
     expected = [next(scheduler).astimezone(UTC) for _ in range(12)]

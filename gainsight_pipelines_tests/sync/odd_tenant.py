@@ -1,4 +1,4 @@
-"""A tenant whose every record the test writes itself, with the sandbox's CRM beside it; fixtures for tests of pulls."""
+"""Fixtures for pulls from a Gainsight tenant whose records the test defines itself; the CRM is the sandbox's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gainsight_pipelines_tests.pulling import Pulling
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 GOOD = 120
-"""Records of the tenant that nothing is wrong with."""
+"""How many valid records the tenant has to begin with."""
 
 TIMELINE = {
     "Gsid": "GSID",
@@ -32,12 +32,12 @@ TIMELINE = {
 
 
 def field(name: str, data_type: str, **more: Any) -> dict[str, Any]:
-    """A field as describe shows it."""
+    """A field as Gainsight's describe call returns it."""
     return {"fieldName": name, "label": name, "dataType": data_type, **more}
 
 
 def entry(number: int, **values: Any) -> dict[str, Any]:
-    """A timeline entry of two hours ago and `number` seconds."""
+    """A timeline entry, modified `number` seconds after a moment two hours ago."""
     usual = {
         "Gsid": f"1T01{number:032d}",
         "Subject": f"entry {number}",
@@ -57,7 +57,7 @@ def entry(number: int, **values: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def tenant() -> Iterator[Tenant]:
-    """A tenant with good records."""
+    """A tenant with `GOOD` valid timeline entries."""
     fields = [field(*each) for each in TIMELINE.items()]
     found = Tenant(cursor="LastModifiedDate", describes={"activity_timeline": fields})
     found.rows = [entry(number) for number in range(GOOD)]
@@ -67,7 +67,7 @@ def tenant() -> Iterator[Tenant]:
 
 @pytest.fixture
 def odd(pulling: Pulling, tenant: Tenant) -> Pulling:
-    """Pulls from that tenant."""
+    """A `Pulling` that reads the whole timeline of `tenant`."""
     pulling.content["gainsight"]["base_url"] = tenant.url
     pulling.content["activity"] = {"enabled": True, "initial_lookback_days": None}
     return pulling

@@ -1,4 +1,4 @@
-"""The refresh of the accounts: what it stores of what the CRM shows, and what it remembers of it for the next run."""
+"""Refreshing the accounts from the CRM: the stored rows, and the state kept for the next run."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 def either(
     request: pytest.FixtureRequest, small_sandbox: RunningSandbox, postgres_server: EmbeddedServer
 ) -> Iterator[Pulling]:
-    """Pulls with either CRM."""
+    """A `Pulling` with each CRM in turn."""
     small_sandbox.reset()
     with pulling_on(postgres_server, small_sandbox, request.param) as found:
         yield found
 
 
 def truth(pulling: Pulling) -> dict[str, dict[str, Any]]:
-    """What the sandbox knows of the live accounts, by their id in the CRM."""
+    """The sandbox's live accounts, by their CRM id."""
     accounts = pulling.sandbox.truth()["accounts"][pulling.content["primary_crm"]["kind"]]
     return {key: each for key, each in accounts.items() if not each["deleted"] and not each["merged_into"]}
 
 
 def stored(pulling: Pulling, column: str = "name") -> dict[str, Any]:
-    """A column of the live accounts."""
+    """The values of a column, for all live accounts."""
     return dict(pulling.query(f"SELECT account_id, {column} FROM account WHERE deleted_at IS NULL"))
 
 
 def calls(pulling: Pulling) -> int:
-    """How many the CRM was asked since the last time."""
+    """The number of calls to the CRM since the last time this was called."""
     kind = pulling.content["primary_crm"]["kind"]
     found: int = pulling.sandbox.calls()["totals"].get(kind, 0)
     pulling.sandbox.reset()
@@ -46,7 +46,7 @@ def calls(pulling: Pulling) -> int:
 
 
 def change_unseen(pulling: Pulling) -> tuple[str, Decimal]:
-    """The ARR of an account becomes another without a trace in its modification date, as a formula's does."""
+    """Changes an account's ARR but not its modification date, as happens with a formula field."""
     ((account_id, modified_at, before),) = pulling.query(
         "SELECT account_id, crm_modified_at, arr FROM account WHERE deleted_at IS NULL ORDER BY 2 LIMIT 1"
     )
@@ -58,7 +58,7 @@ def change_unseen(pulling: Pulling) -> tuple[str, Decimal]:
 
 
 def test_characters_that_postgresql_cannot_store_are_replaced(either: Pulling) -> None:
-    """Names with U+0000 are stored without it, those with half an emoji with U+FFFD in its place; the rest as it is."""
+    """U+0000 is removed and half an emoji becomes U+FFFD; other names are stored unchanged."""
     either.sandbox.switch(dirty_text=True)
     assert either.pull("company").status == "completed"
     names, names_of_owners = stored(either), stored(either, "owner_name")
@@ -72,7 +72,7 @@ def test_characters_that_postgresql_cannot_store_are_replaced(either: Pulling) -
 
 
 def test_accounts_that_become_visible_later_are_all_read(either: Pulling) -> None:
-    """The user was allowed to read accounts a minute later: the next run has them all."""
+    """The CRM user gets permission to read accounts after the first run: the next run reads them all."""
     either.sandbox.switch(crm_empty=True)
     with pytest.raises(NoAccounts):
         either.pull("company")
@@ -83,7 +83,7 @@ def test_accounts_that_become_visible_later_are_all_read(either: Pulling) -> Non
 
 
 def test_a_crm_that_stops_showing_accounts_deletes_nothing(either: Pulling) -> None:
-    """Not even where a sweep is due: the gate is closed, and what is stored stays until the user may read again."""
+    """Not even when a sweep is due: the gate is closed, and rows stay until the CRM user may read accounts again."""
     either.pull("company")
     before = stored(either)
     for ahead in (timedelta(0), timedelta(days=8)):
@@ -97,7 +97,7 @@ def test_a_crm_that_stops_showing_accounts_deletes_nothing(either: Pulling) -> N
 
 
 def test_an_account_that_becomes_visible_is_read(either: Pulling) -> None:
-    """A sharing rule changes no SystemModstamp; the count differs, so all accounts are read, once."""
+    """A sharing rule doesn't change SystemModstamp, but the count differs, so all accounts are read, once."""
     either.pull("company")
     values = {"name": "Shared now", "modified_at": "2020-02-02T00:00:00+00:00"}
     (made,) = either.sandbox.edit({"account": None, "action": "insert", "values": values})
@@ -113,7 +113,7 @@ def test_an_account_that_becomes_visible_is_read(either: Pulling) -> None:
 
 
 def test_a_count_that_always_differs_causes_one_sweep(either: Pulling) -> None:
-    """Where reading all of them leaves the difference, it is remembered instead of read again and again."""
+    """If the counts still differ after a sweep, the difference is remembered, so that no further sweep follows."""
     either.pull("company")
     either.pull("company")
     calls(either)
@@ -138,20 +138,20 @@ def test_a_full_pull_reads_all_accounts(either: Pulling) -> None:
 
 
 def test_formulas_are_read_from_all_accounts_every_day(pulling: Pulling) -> None:
-    """By calendar day: a pull that starts a second earlier than yesterday's is no reason to wait for the next."""
+    """Once per calendar day, so a pull that starts a second earlier in the day than yesterday's reads them too."""
     pulling.clock.ahead = noon = until_noon()
     pulling.pull("company")
     account_id, arr = change_unseen(pulling)
     pulling.clock.ahead = noon + timedelta(days=1, seconds=-1)
     pulling.pull("company")
-    assert stored(pulling, "arr")[account_id] != arr  # no formula as far as describe knows: a week is soon enough
+    assert stored(pulling, "arr")[account_id] != arr  # describe shows no formula field, so the weekly sweep suffices
     pulling.sandbox.switch(crm_formulas=["ARR__c"])
     pulling.pull("company")
     assert stored(pulling, "arr")[account_id] == arr
 
 
 def test_amounts_have_their_currency(either: Pulling) -> None:
-    """Only where the CRM has several: Salesforce by CurrencyIsoCode, HubSpot by the property that ARR's names."""
+    """If the CRM has several: Salesforce's CurrencyIsoCode, or the HubSpot property that ARR's definition names."""
     either.pull("company")
     assert set(stored(either, "currency").values()) == {None}
     either.sandbox.switch(crm_currencies=True)

@@ -1,4 +1,4 @@
-"""The timeline (requirements T1 and T2), held against the sandbox's truth."""
+"""Pulls of the timeline (requirements T1 and T2), compared with the sandbox's data."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ LEFT_OUT += ["InternalAttendees", "ExternalAttendees", "AuthorId__gr.Name", "Aut
 
 @pytest.mark.parametrize("missing", [LEFT_OUT, ["CreatedDate", "Subject"]])
 def test_omitted_fields_keep_their_stored_values(pulling: Pulling, missing: list[str]) -> None:
-    """A selected key that doesn't come says nothing; one that comes does."""
+    """A selected key that the response omits leaves the column unchanged; one that it contains is stored."""
     pulling.content["activity"]["initial_lookback_days"] = None
     pulling.pull("activity")
     rows = "SELECT to_jsonb(a) - '{modified_at,changed_at,run_id}'::text[] FROM activity a ORDER BY activity_id"
@@ -153,7 +153,7 @@ def test_omitted_fields_keep_their_stored_values(pulling: Pulling, missing: list
     gsid = before[0]["activity_id"]
     pulling.sandbox.edit({"object": "activity_timeline", "gsid": gsid, "values": {"Subject": "x", "Duration": 77}})
     pulling.sandbox.switch(case_drift=True, missing_keys=missing)
-    assert pulling.pull("activity").read >= 250  # not written: one touched twice in a second is as it was
+    assert pulling.pull("activity").read >= 250  # not `written`: an entry touched twice in one second is unchanged
     after = [row for (row,) in pulling.query(rows)]
     if "Duration" not in missing:
         assert after[0].pop("duration_minutes") == 77

@@ -1,4 +1,4 @@
-"""Records that no tenant should have and some do: stored right, or kept aside with a reason; no page ends by them."""
+"""Malformed records, as some tenants have: each is stored or rejected with a reason, and never fails its page."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_notes_and_texts_of_another_type_are_converted(odd: Pulling, tenant: Ten
 def test_numbers_as_strings_and_out_of_range(odd: Pulling, tenant: Tenant) -> None:
     tenant.rows += [
         entry(500, Duration="45", Ant__Score__c="1,234.50"),
-        entry(501, Duration="1e200000"),  # more digits than a numeric has
+        entry(501, Duration="1e200000"),  # more digits than PostgreSQL's numeric can hold
         entry(502, Ant__Score__c="1e200000", Ant__Anything__c=10**60),
         entry(503, Duration="half an hour"),
         entry(504, Duration=float("inf")),
@@ -200,7 +200,7 @@ def test_an_unreadable_value_that_is_corrected_is_read_with_the_next_change(odd:
 
 @pytest.mark.parametrize("name", ["activity", "product_usage"])
 def test_a_value_that_only_postgresql_refuses_rejects_its_record(odd: Pulling, tenant: Tenant, name: str) -> None:
-    """Whatever nobody has foreseen: a constraint of one's own stands for it here."""
+    """Any error that our own checks don't anticipate; a trigger that refuses a value simulates it."""
     if name == "product_usage":
         nodes = [("Gsid", "GSID"), ("ModifiedDate", "DATETIME"), ("GsCompanyId", "LOOKUP"), ("Logins__gc", "NUMBER")]
         tenant.describes = {"usage__gc": [field(*each) for each in nodes]}
@@ -224,6 +224,6 @@ def test_a_value_that_only_postgresql_refuses_rejects_its_record(odd: Pulling, t
     report = odd.pull(name)
     assert (report.read, report.rejected, report.written) == (GOOD, expected, GOOD - expected)
     assert sum(report.unmatched.values()) + report.matched == GOOD - expected
-    if name == "activity":  # a page that is taken apart is counted once
+    if name == "activity":  # a page that is split and retried is counted once
         assert sum(report.details["categories"].values()) == GOOD - expected
     assert reasons(odd) == ["PostgreSQL can't hold one of its values"] * expected

@@ -1,4 +1,4 @@
-"""Companies (requirements A1 and A2), held against what the sandbox's tenant has."""
+"""Pulls of companies (requirements A1 and A2), compared with the sandbox's data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gainsight_pipelines_tests.pulling import Pulling
 
 
 def ask(pulling: Pulling, object_name: str, *fields: str) -> dict[str, dict[str, Any]]:
-    """What the tenant answers to a plain query, by Gsid: no code of the product is in between."""
+    """The tenant's response to a plain query, by Gsid, requested without the product's code."""
     answer = pulling.sandbox.session.post(
         f"{pulling.sandbox.urls['gainsight']}/v1/data/objects/query/{object_name}",
         json={"select": ["Gsid", *fields], "limit": 5000, "offset": 0},

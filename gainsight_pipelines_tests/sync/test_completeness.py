@@ -1,4 +1,4 @@
-"""Whatever is edited, and whenever: each record ends in its newest version, and in its place."""
+"""Whatever is edited, at whatever time, each record is stored in its newest version at the right account."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def shown(tenant: Tenant) -> dict[str, str]:
 
 
 def test_twelve_thousand_records_with_one_timestamp_are_read(odd: Pulling, tenant: Tenant) -> None:
-    """A bulk job stamps them all alike: more than two pages of one second."""
+    """A bulk job gives them all the same modification date: more than two pages within one second."""
     moment = NOW - timedelta(hours=1)
     tenant.rows = [entry(number, LastModifiedDate=moment, Notes=None) for number in range(12_000)]
     report = odd.pull("activity")
@@ -46,7 +46,7 @@ def test_twelve_thousand_records_with_one_timestamp_are_read(odd: Pulling, tenan
 
 
 def test_records_edited_during_the_read_end_in_their_newest_version(odd: Pulling, tenant: Tenant) -> None:
-    """Each answer is followed by edits of what it holds, of what lies before it and of what comes behind."""
+    """Before each response, records already read, on the current page and still to be read are edited."""
     tenant.rows, tenant.cap = [entry(number) for number in range(450)], 150
     edits = count()
 
@@ -64,12 +64,12 @@ def test_records_edited_during_the_read_end_in_their_newest_version(odd: Pulling
 
 
 def test_an_interrupted_full_read_restarts(odd: Pulling, tenant: Tenant) -> None:
-    """Not at the place that the abandoned read by the date had come to: what lies before it was never read."""
+    """It doesn't resume where the abandoned incremental read stopped, since records before that place are unread."""
     tenant.rows, tenant.cap = [entry(number) for number in range(350)], 100
     kept = list(tenant.rows)
 
     def mix(tenant: Tenant, body: dict[str, Any]) -> None:
-        """After two pages the order is no longer honoured; a page later the tenant is away."""
+        """Stops honouring the order after two pages, and answers no more requests a page later."""
         if len(tenant.asked) > 5:
             tenant.ignores_order, tenant.rows = True, kept[::-1]
         if len(tenant.asked) > 8:
@@ -87,7 +87,7 @@ def test_an_interrupted_full_read_restarts(odd: Pulling, tenant: Tenant) -> None
 
 @pytest.mark.parametrize("hours", [-26, -3, 5])
 def test_differing_clocks_lose_nothing(pulling: Pulling, hours: int) -> None:
-    """The tenant's clock counts for the tenant's dates, ours for our cadence."""
+    """The tenant's dates are compared with the tenant's clock, our cadence with ours."""
     pulling.sandbox.switch(now_offset_seconds=hours * 3600)
     pulling.pull("activity")
     for number in range(3):
@@ -102,7 +102,7 @@ def test_differing_clocks_lose_nothing(pulling: Pulling, hours: int) -> None:
 @pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/Los_Angeles"])
 @pytest.mark.parametrize("form", ["iso_ms", "epoch_ms"])
 def test_time_zones_change_nothing(pulling: Pulling, zone: str, form: str) -> None:
-    """Dates go out with their zone and come in as instants, whatever zone the tenant is set to."""
+    """Filters contain dates in UTC, and dates are stored as instants, whatever the tenant's time zone."""
     assert datetime.now(ZoneInfo(zone)).utcoffset()
     pulling.sandbox.switch(timezone=zone, date_format=form, date_fraction_hidden=True)
     pulling.pull("activity")
@@ -119,7 +119,7 @@ def test_time_zones_change_nothing(pulling: Pulling, zone: str, form: str) -> No
 
 
 def test_records_follow_an_account_that_is_deleted_and_comes_back(pulling: Pulling) -> None:
-    """They stay stored; the views leave them out while it is gone."""
+    """The rows stay in the store; the views leave them out while the account is deleted."""
     pulling.pull("company")
     pulling.pull("activity")
     ((account_id, before),) = pulling.query(
@@ -164,7 +164,7 @@ STEP = st.one_of(
 
 
 def edit_of(sandbox: RunningSandbox, kind: str, one: int, other: int) -> dict[str, Any] | None:
-    """The edit that a step stands for in the world as it is; None where there is nothing left for it."""
+    """The sandbox edit for a step, given the sandbox's current data; None if the step isn't possible."""
     truth = sandbox.truth()
     companies, entries = (sorted(truth["records"][name]) for name in ("company", "activity_timeline"))
     live = {each["key"]: key for key, each in truth["accounts"]["salesforce"].items() if not each["deleted"]}
@@ -190,7 +190,7 @@ def edit_of(sandbox: RunningSandbox, kind: str, one: int, other: int) -> dict[st
     return edits.get(kind)
 
 
-# A history is told as it was found: making it shorter would take minutes.
+# Without shrinking: it would take minutes.
 @settings(
     max_examples=5,
     deadline=None,
@@ -201,7 +201,7 @@ def edit_of(sandbox: RunningSandbox, kind: str, one: int, other: int) -> dict[st
 def test_any_history_of_edits_ends_like_a_single_first_pull(
     small_sandbox: RunningSandbox, postgres_server: EmbeddedServer, steps: list[tuple[str, int, int]]
 ) -> None:
-    """The tables are equal to those of a first pull of what the tenant has by then, and to what the tenant answers."""
+    """The tables equal those of a first pull of the tenant's final data, and the tenant's own responses."""
     small_sandbox.reset()
     small_sandbox.switch(page_cap=100)
     with pulling_on(postgres_server, small_sandbox) as pulling:
@@ -213,7 +213,7 @@ def test_any_history_of_edits_ends_like_a_single_first_pull(
                 pulling.pull(OBJECTS[one % 2])
             elif (edit := edit_of(small_sandbox, kind, one, other)) is not None:
                 small_sandbox.edit(edit)
-        # Nothing is edited any more; the daily look for deletions is due.
+        # No more edits; the daily check for deletions is due.
         pulling.clock.ahead += timedelta(days=1, minutes=1)
         small_sandbox.switch(edit_while_reading=0, now_offset_seconds=pulling.clock.ahead.total_seconds())
         for name in OBJECTS:
@@ -230,7 +230,7 @@ def test_any_history_of_edits_ends_like_a_single_first_pull(
 
 
 def live(pulling: Pulling) -> dict[str, dict[str, tuple[Any, ...]]]:
-    """The live rows by table and key."""
+    """The live rows, by table and key."""
     return {
         table: {row[0]: row[1:] for row in pulling.query(f"SELECT {columns} FROM {table} WHERE deleted_at IS NULL")}
         for table, columns in COLUMNS.items()
@@ -242,7 +242,7 @@ def live(pulling: Pulling) -> dict[str, dict[str, tuple[Any, ...]]]:
 def test_a_first_load_during_which_a_company_gets_another_crm_id(
     odd: Pulling, tenant: Tenant, is_changed: bool
 ) -> None:
-    """A first load need not look at its rows again, unless what they were linked with changed on the way."""
+    """A first pull rematches its rows only if a company's CRM id changed while it ran."""
     accounts = odd.sandbox.truth()["accounts"]["salesforce"]
     first, second = sorted(key for key, each in accounts.items() if not each["deleted"] and not each["gsid"])[:2]
     nodes = [each for each in tenant.describes["activity_timeline"] if each["fieldName"] != "GsCompanyId"]

@@ -1,4 +1,4 @@
-"""The version of an object's data moves with every change of its rows, whatever makes it, and with nothing else."""
+"""An object's data version changes if and only if its rows change, whatever the cause."""
 
 from __future__ import annotations
 

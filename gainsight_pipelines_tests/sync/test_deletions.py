@@ -1,4 +1,4 @@
-"""Records that Gainsight no longer has (requirement A1: an account shows no company that is gone)."""
+"""Records deleted in Gainsight (requirement A1: an account doesn't show a deleted company)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def gone(pulling: Pulling, table: str, column: str) -> set[str]:
 
 
 def later(pulling: Pulling, time: timedelta) -> None:
-    """Lets time pass, for the tenant as well."""
+    """Moves our clock and the tenant's forward."""
     pulling.clock.ahead += time
     pulling.sandbox.switch(now_offset_seconds=pulling.clock.ahead.total_seconds())
 
@@ -53,7 +53,7 @@ def test_deleted_companies_are_marked_by_the_tenants_log(pulling: Pulling) -> No
     assert report.calls["deletions"] == 1
     companies = pulling.query("SELECT jsonb_array_elements(companies) ->> 'gsid' FROM account_360")
     assert not {gsid for (gsid,) in companies} & deleted
-    # What was matched by the company's CRM id has no account any more.
+    # Rows matched by the company's CRM id no longer have an account.
     pulling.pull("activity")
     reasons = pulling.query("SELECT DISTINCT match_method FROM activity WHERE company_gsid = ANY(%s)", (list(deleted),))
     assert ("direct",) not in reasons
@@ -76,7 +76,7 @@ def test_deletions_of_any_object_are_found(pulling: Pulling) -> None:
 
 
 def logged(pulling: Pulling, gsids: set[str]) -> list[str]:
-    """The entries of the log that these records have."""
+    """The ids of the deletion log's entries for these records."""
     entries = ask(pulling, "record_delete_log", "RecordId")
     return [entry for entry, each in entries.items() if each["RecordId"] in gsids]
 
@@ -113,7 +113,7 @@ def test_an_object_missing_in_the_log_gets_a_monthly_sweep(pulling: Pulling) -> 
 
 
 def test_daily_work_is_done_by_a_run_that_starts_a_second_earlier(pulling: Pulling) -> None:
-    """Undated records, deletions and corrected CRM ids are looked for on each day, not once in 24 hours."""
+    """Undated records, deletions and corrected CRM ids are checked once per calendar day, not every 24 hours."""
     later(pulling, until_noon())
     pulling.pull("activity")
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Settings and schemas that change between two pulls: what is read or mapped again, and what the run says."""
+"""Settings or schemas that change between two pulls: what is re-read or mapped again, and what the run reports."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_longer_lookback_reads_older_records_and_nothing_twice(pulling: Pullin
     second = pulling.pull("activity")
     assert "go further back" in notes(second)
     assert {row[0] for row in pulling.query("SELECT activity_id FROM activity")} == set(truth)
-    # The records at the very edge, and those of the overlap, may come twice.
+    # Records at the boundary of the two reads, or in the overlap, may be read twice.
     assert second.read <= len(truth) - first.read + 20
     assert second.unchanged <= 20
 
@@ -112,7 +112,7 @@ def test_settings_changed_back_midway_leave_consistent_rows(pulling: Pulling) ->
     pulling.content["activity"] = {**mapping, "reporting_categories": {"call": "EMAIL"}}
     pulling.sandbox.edit({"object": "activity_timeline", "action": "touch", "count": 40})
     pulling.sandbox.switch(broken_objects=["record_delete_log"])
-    pulling.clock.ahead += timedelta(days=2)  # the look for deletions is due, and fails at the end of the run
+    pulling.clock.ahead += timedelta(days=2)  # the check for deletions is due, and fails at the end of the run
     with pytest.raises(PipelineError):
         pulling.pull("activity")
     pulling.sandbox.reset()
@@ -138,7 +138,7 @@ def test_another_usage_object_replaces_the_former(pulling: Pulling) -> None:
 
 
 def test_a_usage_object_is_the_same_in_any_spelling(pulling: Pulling) -> None:
-    """Also where a former version took the other spelling for another object: the live row of each record stays."""
+    """Even if an earlier version stored the other spelling as another object: each record's live row stays."""
     pulling.pull("product_usage")
     rows = "SELECT record_id, metric FROM usage_metric WHERE deleted_at IS NULL"
     before = set(pulling.query(rows))
@@ -154,7 +154,7 @@ def test_a_usage_object_is_the_same_in_any_spelling(pulling: Pulling) -> None:
 
 
 def test_another_spelling_of_a_field_is_no_change(pulling: Pulling) -> None:
-    """By the tenant or by the settings."""
+    """Whether the tenant or the settings change the spelling."""
     pulling.content["company"]["attributes"] = ["Name", "Region__gc"]
     pulling.pull("company")
     pulling.content["company"]["attributes"] = ["name", "REGION__GC"]
@@ -241,7 +241,7 @@ def test_unreadable_fields_are_left_out_and_named(pulling: Pulling) -> None:
 
 @pytest.mark.parametrize("name", ["Duration", "AuthorId__gr.Name", "GsCompanyId__gr.SfdcAccountId"])
 def test_a_refusal_without_field_name_costs_only_that_field(pulling: Pulling, name: str) -> None:
-    """Small calls find out which it is; everything else is read on."""
+    """A few small calls find the refused field; all other fields are still read."""
     columns = """SELECT activity_id, author, author_email, duration_minutes, match_method, custom_fields, activity_type
                  FROM activity ORDER BY activity_id"""
     pulling.pull("activity")
@@ -253,12 +253,12 @@ def test_a_refusal_without_field_name_costs_only_that_field(pulling: Pulling, na
     assert report.details["unreadable_fields"] == [name]
     assert f"Gainsight refuses `{name}` of" in notes(report)
     assert report.calls["probe"] <= 12
-    # What was stored of the field stays.
+    # The field's stored values stay.
     assert pulling.query(columns) == before
 
 
 def test_a_refusal_of_something_else_drops_no_field(pulling: Pulling) -> None:
-    """Here of a filter; which part of it the tenant dislikes isn't known, and no field of the selection is to blame."""
+    """The tenant refuses the filter, without saying which part; no selected field is the cause."""
     pulling.content["surveys"]["filter"] = {
         "conditions": [
             {"name": "NPSScore", "alias": "A", "value": [9], "operator": "GTE"},
@@ -273,7 +273,7 @@ def test_a_refusal_of_something_else_drops_no_field(pulling: Pulling) -> None:
 
 
 def test_a_field_that_was_just_added_can_be_named_at_once(pulling: Pulling) -> None:
-    """The day's description is asked for once more before the settings are said to be wrong."""
+    """The schema read earlier that day is read once more before a settings error is raised."""
     pulling.pull("company")
     field = {"fieldName": "Asteroids__gc", "dataType": "NUMBER", "values": [3]}
     pulling.sandbox.edit({"object": "company", "action": "describe", "field": field})

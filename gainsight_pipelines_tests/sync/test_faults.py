@@ -1,4 +1,4 @@
-"""What breaks under a pull: PostgreSQL, its connections, the CRM. The page is rolled back, and the next run goes on."""
+"""PostgreSQL, its connections or the CRM fail during a pull: the page is rolled back, the next run continues."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from gainsight_pipelines_tests.sync.test_product_usage import FACTS
 from gainsight_pipelines_tests.waiting import wait_until
 
 PAGE = 100
-QUICK = {"fsync": "off"}  # no machine goes down here, only processes
+QUICK = {"fsync": "off"}  # these tests kill only processes, never the machine
 
 
 @pytest.fixture(scope="module")
 def wide_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox]:
-    """So many accounts that HubSpot gives them in several pages."""
+    """A sandbox with enough accounts for several HubSpot pages."""
     with start_sandbox(tmp_path_factory.mktemp("sandbox"), activities=600, accounts=330) as sandbox:
         yield sandbox
 
@@ -57,7 +57,7 @@ def stored(pulling: Pulling) -> set[str]:
 
 
 def last_run(pulling: Pulling) -> tuple[str, str | None, int, int]:
-    """Status, error, records that it read, rows that it wrote."""
+    """Status, error, records read and rows written of the last run of `activity`."""
     (row,) = pulling.query(
         """SELECT status, error, records_read, rows_written FROM sync_run
            WHERE object = 'activity' ORDER BY started_at DESC LIMIT 1"""
@@ -66,7 +66,7 @@ def last_run(pulling: Pulling) -> tuple[str, str | None, int, int]:
 
 
 def goes_on(pulling: Pulling, before: int) -> SyncReport:
-    """The next run begins at the last page that is stored, and comes to the end."""
+    """Asserts that the next run continues after the last stored page and completes."""
     pulling.sandbox.reset()
     report = pulling.pull("activity")
     truth = set(pulling.truth("activity_timeline"))
@@ -77,7 +77,7 @@ def goes_on(pulling: Pulling, before: int) -> SyncReport:
 
 
 class Slow:
-    """A pull of many slow pages in a thread of its own."""
+    """A pull of many slow pages, running in its own thread."""
 
     def __init__(self, pulling: Pulling, pool: ThreadPoolExecutor, run_id: str = "first") -> None:
         self._pulling = pulling
@@ -89,7 +89,7 @@ class Slow:
         assert not self.result.done()
 
     def end_connection(self, purpose: str) -> None:
-        """As a network or a DBA does it."""
+        """Terminates the pull's connection, as a network failure or a DBA would."""
         ended = self._pulling.query(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND application_name LIKE %s",
@@ -108,7 +108,7 @@ def test_a_lost_lease_ends_the_run_before_its_next_page(pulling: Pulling, pool: 
     pulling.pull("company")
     slow = Slow(pulling, pool)
     slow.wait_for_a_page()
-    pulling.query_and_commit("DELETE FROM lease")  # as after half a minute without a sign of life
+    pulling.query_and_commit("DELETE FROM lease")  # as if the run had not renewed its lease for half a minute
     with pytest.raises(LeaseLost, match="This run lost `activity`"):
         slow.result.result(30)
     before = len(stored(pulling))
@@ -130,7 +130,7 @@ def test_a_run_that_lost_its_lease_overwrites_nothing(pulling: Pulling, pool: Th
 
 
 def test_a_connection_lost_during_a_pull(pulling: Pulling, pool: ThreadPoolExecutor) -> None:
-    """As in a failover of the database: the run goes on from its last page with a new connection."""
+    """As in a database failover: the run opens a new connection and continues after its last page."""
     slow = Slow(pulling, pool)
     slow.wait_for_a_page()
     slow.end_connection("sync")
@@ -187,7 +187,7 @@ def test_an_old_version_stops_where_a_newer_one_has_changed_what_it_needs(
 
 
 class ForgetfulNetwork(socketserver.ThreadingTCPServer):
-    """Leads to PostgreSQL, and breaks once: when a page has been committed, before that is heard."""
+    """A proxy to PostgreSQL that drops one connection: after a page's commit, before the client gets the response."""
 
     daemon_threads = True
 
@@ -233,7 +233,7 @@ def pull_over_a_forgetful_network(pulling: Pulling, name: str) -> SyncReport:
 
 
 def test_a_commit_whose_answer_is_lost_counts_once(pulling: Pulling) -> None:
-    """A page took effect and nobody heard of it: the run asks the database before it goes on."""
+    """The page was committed, but the response was lost: the run checks the database before it continues."""
     pulling.pull("company")
     pulling.sandbox.switch(page_cap=PAGE)
     report = pull_over_a_forgetful_network(pulling, "activity")
@@ -244,7 +244,7 @@ def test_a_commit_whose_answer_is_lost_counts_once(pulling: Pulling) -> None:
 
 
 def test_a_full_read_restarts_after_a_lost_connection(pulling: Pulling) -> None:
-    """Its staged rows are lost with the connection, and are counted once."""
+    """The staged rows are lost with the connection; after the restart each is counted once."""
     pulling.content["product_usage"] = FACTS
     report = pull_over_a_forgetful_network(pulling, "product_usage")
     assert report.read == report.written == 40
@@ -253,7 +253,7 @@ def test_a_full_read_restarts_after_a_lost_connection(pulling: Pulling) -> None:
 
 
 def test_postgresql_killed_during_a_pull(small_sandbox: RunningSandbox, pool: ThreadPoolExecutor) -> None:
-    """What was committed is there again when the server is."""
+    """Committed pages are still stored after the server restarts."""
     small_sandbox.reset()
     folder = Path(tempfile.mkdtemp(prefix="gp-")) / "pg"
     with embedded_server(folder, QUICK, temporary=True) as server, pulling_on(server, small_sandbox) as pulling:
@@ -275,11 +275,11 @@ def test_postgresql_killed_during_a_pull(small_sandbox: RunningSandbox, pool: Th
 
 
 def test_a_full_disk_rolls_the_page_back(pulling: Pulling) -> None:
-    # A page's transaction writes there too; it has no rows yet, and gets its room block by block.
+    # A page's transaction writes to this table too; it is empty, so it grows block by block.
     with pulling.store.connect("test") as connection, full_disk(connection, "company_link"):
         with pytest.raises(PermanentError, match="is full"):
             pulling.pull("activity")
-        # What had room is as it was: nothing is read, no cursor has moved.
+        # The whole page is rolled back: no records counted as read, and the cursor hasn't moved.
         status, error, read, written = last_run(pulling)
         assert (status, read, written) == ("failed", 0, 0)
         assert error == "The database is full: the page was rolled back. Free disk space, then run again."
@@ -291,14 +291,14 @@ def test_a_full_disk_rolls_the_page_back(pulling: Pulling) -> None:
 
 
 def test_a_deadlock_repeats_the_page(pulling: Pulling, pool: ThreadPoolExecutor) -> None:
-    """Another transaction and the page's wait for each other's rows; PostgreSQL gives the page up: it comes again."""
+    """Another transaction and the page's wait for each other; PostgreSQL aborts the page's, and it is retried."""
     pulling.pull("company")
     (first,), (last,) = pulling.query(
         "SELECT min(company_gsid) FROM company_link UNION ALL SELECT max(company_gsid) FROM company_link"
     )
     with pulling.store.connect("other") as other:
         other.autocommit = False
-        other.execute("SET deadlock_timeout = '1min'")  # so that it is the page that gives way
+        other.execute("SET deadlock_timeout = '1min'")  # so that PostgreSQL aborts the page's transaction
         other.execute("SELECT 1 FROM company_link WHERE company_gsid = %s FOR UPDATE", (last,))
         run = pool.submit(pulling.pull, "company")
         pulling.sandbox.edit(
@@ -313,13 +313,13 @@ def test_a_deadlock_repeats_the_page(pulling: Pulling, pool: ThreadPoolExecutor)
 
 
 def lose_the_crm(pulling: Pulling, calls: int | None = None) -> None:
-    """After the first page of accounts; login, organisation, fields and HubSpot's owners come before it."""
+    """Takes the CRM down after the first page of accounts; login, organisation, fields, HubSpot's owners precede it."""
     before = {"salesforce": 4, "hubspot": 5}[pulling.content["primary_crm"]["kind"]]
     pulling.sandbox.switch(crm_page_cap=PAGE, crm_down_after=before, crm_down_calls=calls)
 
 
 def test_a_crm_that_goes_down_during_a_refresh_and_comes_back(wide: Pulling) -> None:
-    """More tries within half a minute: a short absence costs nothing but time."""
+    """The calls are retried for about half a minute, so a short outage only delays the run."""
     lose_the_crm(wide, calls=6)
     start = wide.clock.now()
     report = wide.pull("activity")
@@ -328,14 +328,14 @@ def test_a_crm_that_goes_down_during_a_refresh_and_comes_back(wide: Pulling) -> 
 
 
 def test_a_blip_at_the_first_call_is_retried(wide: Pulling) -> None:
-    """Two quick tries: the run that starts in that second completes, and doesn't wait for the next."""
+    """Two quick retries: a run that starts at that moment completes, and doesn't wait for the next tick."""
     wide.sandbox.switch(crm_down_after=0, crm_down_calls=2)
     assert wide.pull("company").status == "completed"
     assert timedelta(seconds=2) < wide.clock.ahead < timedelta(seconds=5)
 
 
 def test_a_crm_that_goes_down_during_a_refresh_and_stays_down(wide: Pulling) -> None:
-    """The gate's error, no call to Gainsight, no row; and when it is back, all is as if nothing had been."""
+    """The run raises `GateClosed` without calling Gainsight or storing records; a later run reads everything."""
     lose_the_crm(wide)
     with pytest.raises(GateClosed, match="not available"):
         wide.pull("activity")
@@ -353,7 +353,7 @@ def test_a_crm_that_goes_down_during_a_refresh_and_stays_down(wide: Pulling) -> 
 
 
 def test_a_crm_token_that_expires_during_a_refresh(wide: Pulling) -> None:
-    """Salesforce's is renewed without a word; HubSpot's can't be, which needs a person."""
+    """A Salesforce token is renewed automatically; a HubSpot token can't be: the user has to replace it."""
     if wide.content["primary_crm"]["kind"] == "salesforce":
         wide.sandbox.switch(token_lifetime_calls=2)
         assert wide.pull("activity").status == "completed"

@@ -1,4 +1,4 @@
-"""Matching over the life of a tenant (requirements M1 to M4): what is rematched, what moves, what the run reports."""
+"""Matching while accounts, companies and settings change (requirements M1 to M4), and what the run reports."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def expected(pulling: Pulling, object_name: str = "activity_timeline") -> dict[s
 
 @pytest.fixture
 def pulled(pulling: Pulling) -> Pulling:
-    """Everything of the timeline is stored."""
+    """A `Pulling` with the whole timeline stored and matched."""
     pulling.content["activity"]["initial_lookback_days"] = None
     pulling.pull("activity")
     assert links(pulling) == expected(pulling)
@@ -52,7 +52,7 @@ def company(pulling: Pulling, **having: Any) -> str:
 
 
 def direct(pulling: Pulling) -> str:
-    """A company that its CRM id alone leads to an account: no GSID field names it."""
+    """A company that is matched by its CRM id alone: no account's GSID field names it."""
     held = {each["gsid"] for each in pulling.sandbox.truth()["accounts"]["salesforce"].values()}
     named = {each["company"] for each in pulling.truth("activity_timeline").values()} - held
     method = {"salesforce": "direct", "hubspot": "direct"}
@@ -148,7 +148,7 @@ def test_m2_an_objects_own_field_replaces_the_common_one(pulling: Pulling) -> No
 
 
 def test_m4_rows_of_a_deleted_company_are_unmatched(pulled: Pulling) -> None:
-    """Requirement M4: what was known of it goes with it."""
+    """Requirement M4: the company's stored CRM id is cleared too."""
     gsid = direct(pulled)
     pulled.pull("company")
     pulled.sandbox.edit({"object": "company", "action": "delete", "gsid": gsid})
@@ -187,7 +187,7 @@ def test_m3_a_field_that_the_crm_does_not_have_is_an_error(pulling: Pulling) -> 
 
 
 def test_m3_a_missing_field_stops_only_the_object_that_names_it(pulling: Pulling) -> None:
-    """Requirements M3 and W5; once the field is right, all accounts are read with it."""
+    """Requirements M3 and W5; once the setting is corrected, all accounts are re-read with the field."""
     common = pulling.content["common"]["gsid_field"]
     pulling.content["common"]["gsid_field"] = None
     pulling.content["activity"] |= {"gsid_field": "No_Such_Field__c", "initial_lookback_days": None}
@@ -215,7 +215,7 @@ def test_m4_reasons_are_shown_with_examples(pulled: Pulling) -> None:
 
 
 def corrected(pulling: Pulling) -> str:
-    """Gives a company that leads directly to an account the CRM id of another one."""
+    """Gives a company that is matched by its CRM id the id of another account; returns its GSID."""
     gsid = direct(pulling)
     key, account_id = free_account(pulling)
     pulling.sandbox.edit(
@@ -230,7 +230,7 @@ def corrected(pulling: Pulling) -> str:
 
 
 def test_a_corrected_crm_id_reaches_other_objects_within_a_day_without_a_company_pull(pulling: Pulling) -> None:
-    """Requirement M1, where no section of the settings pulls companies."""
+    """Requirement M1, with no `company` section in the settings."""
     del pulling.content["company"]
     pulling.content["activity"]["initial_lookback_days"] = None
     pulling.pull("activity")
@@ -253,7 +253,7 @@ def test_a_daily_pull_of_companies_needs_no_extra_read_of_crm_ids(pulled: Pullin
 
 
 def test_a_full_run_reads_all_crm_ids_again(pulled: Pulling) -> None:
-    """A change that moves no modification date (a formula field) is found by that alone."""
+    """Only a full run finds a change that leaves the modification date alone (a formula field)."""
     gsid = direct(pulled)
     key, account_id = free_account(pulled)
     modified = pulled.query("SELECT modified_at FROM activity LIMIT 1")[0][0]
@@ -275,12 +275,12 @@ def test_a_full_run_reads_all_crm_ids_again(pulled: Pulling) -> None:
 
 
 OTHER_FIELD = "HubSpot_Company_ID__gc"
-"""No account of Salesforce has such an id."""
+"""A field that holds no Salesforce account's id."""
 
 
 @pytest.mark.parametrize("field", [OTHER_FIELD, 5])
 def test_an_invalid_company_section_changes_no_match_of_other_objects(pulling: Pulling, field: Any) -> None:
-    """What `crm_id_field` says where it can be told, else what held before (requirement W5)."""
+    """`crm_id_field` is still used if it is valid, otherwise its last valid value (requirement W5)."""
     pulling.content["company"] = {"crm_id_field": OTHER_FIELD}
     pulling.pull("activity")
     before = links(pulling)
@@ -304,7 +304,7 @@ def test_an_always_invalid_company_section_matches_nothing_wrongly(pulling: Pull
 
 
 def test_an_omitted_key_says_nothing_about_a_company(pulling: Pulling) -> None:
-    """Gainsight's own samples leave selected keys out. What is known of companies stays known, rows stay matched."""
+    """Gainsight's own sample responses omit selected keys: stored CRM ids stay, and rows stay matched."""
     pulling.pull("activity")
     matches = "SELECT activity_id, account_id, match_method FROM activity ORDER BY activity_id"
     links = "SELECT company_gsid, crm_id FROM company_link WHERE is_known ORDER BY company_gsid"
@@ -328,7 +328,7 @@ def test_missing_crm_ids_of_companies_are_looked_up(pulling: Pulling) -> None:
 
 
 def test_a_temporarily_refused_crm_id_is_kept(pulling: Pulling) -> None:
-    """Companies keep theirs, and new rows are matched by what is known."""
+    """Companies keep their stored CRM ids, and new rows are matched with them."""
     pulling.pull("company")
     pulling.pull("activity")
     links = "SELECT company_gsid, crm_id, is_known FROM company_link ORDER BY company_gsid"
@@ -348,7 +348,7 @@ def test_a_temporarily_refused_crm_id_is_kept(pulling: Pulling) -> None:
 
 
 def test_ids_that_an_earlier_version_took_for_empty_are_read_again_once(pulling: Pulling) -> None:
-    """It remembered ids from records that left them out; the next migration marks these as doubtful."""
+    """The earlier version stored an empty id if a record omitted the key; migration 0010 marks the ids as doubtful."""
     pulling.pull("company")
     pulling.pull("activity")
     matched = "SELECT count(*) FROM activity WHERE match_method = 'direct'"

@@ -1,4 +1,4 @@
-"""Product usage (requirements P1, P2, P4): flat and wide rows, keys of any kind, objects without Gsid."""
+"""Pulls of product usage (requirements P1 to P4): flat and wide rows, all kinds of keys, objects without Gsid."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_page_with_too_many_rows_to_hold_goes_in_parts(pulling: Pulling, monke
 
 
 def own_or_companys(truth: dict[str, Any], accounts: dict[str, str]) -> tuple[str | None, str | None]:
-    """Account and reason of a row with a CRM id of its own, which falls back to that of its company."""
+    """Expected account and reason of a row with its own CRM id; without an account there, its company's."""
     own = truth["by_crm_id"]
     if own["account"] is not None or truth["reason"] == "no_company":
         return accounts.get(own["account"]), own["reason"]
@@ -99,7 +99,7 @@ def test_p2_flat_rows_by_domain(pulling: Pulling) -> None:
     for record_id, key, method, *link in stored:
         if key in found:
             assert (method, link[1]) == ("domain", None)
-        else:  # by its company
+        else:  # matched by its company
             where = truth[record_id]
             reason = "no_account" if where["reason"] == "no_company" and key is not None else where["reason"]
             assert link == [accounts.get(where["account"]), reason]
@@ -121,7 +121,7 @@ def test_p2_flat_rows_by_the_companys_gsid(pulling: Pulling, kind: str) -> None:
 
 
 def test_p3_every_field_is_one_of_the_objects_schema(pulling: Pulling) -> None:
-    """Requirement P3: one that isn't there is named with its setting and what would do, before anything is read."""
+    """Requirement P3: the error names the missing field, its setting and a similar field, before anything is read."""
     whole = flat(key="AccountId", dimension_field="Dimension__gc")
     for place, near in [
         ("company_field", "GsCompanyId"),
@@ -189,7 +189,7 @@ def test_p1_views_roll_up_per_account(pulling: Pulling) -> None:
     weekly = pulling.query("SELECT account_id, dimension, metric, week::text, sum, rows FROM product_usage_weekly")
     weeks: dict[tuple[Any, ...], list[float]] = {}
     for key, rows in expected.items():
-        for observed_at, value in rows:  # the sandbox observes on Mondays
+        for observed_at, value in rows:  # all dates in the sandbox are Mondays
             weeks.setdefault((*key, observed_at[:10]), []).append(value)
     assert {row[:4]: (float(row[4]), row[5]) for row in weekly} == {
         key: (pytest.approx(sum(values)), len(values)) for key, values in weeks.items()
@@ -240,7 +240,7 @@ def test_readers_never_see_a_part_of_a_swap(pulling: Pulling) -> None:
 
 
 def test_identical_rows_are_all_kept(pulling: Pulling) -> None:
-    """Without Gsid nothing tells them apart but how many there are."""
+    """Without a Gsid, identical rows can only be counted."""
     pulling.content["product_usage"] = FACTS
     for name in ("Id", "SnapshotDate"):
         pulling.sandbox.edit(
@@ -296,7 +296,7 @@ def test_a_much_smaller_snapshot_needs_consent(pulling: Pulling) -> None:
 
 @pytest.mark.parametrize("is_followed", [True, False])
 def test_a_temporarily_refused_metric_is_kept(pulling: Pulling, is_followed: bool) -> None:
-    """Neither where changes are followed, nor in a full read."""
+    """In an incremental read and in a full read alike."""
     change = {"fieldName": "ModifiedDate"} | ({"dataType": "DATETIME"} if is_followed else {"gone": True})
     pulling.sandbox.edit({"object": "product_usage_wide__gc", "action": "describe", "field": change})
     pulling.content["product_usage"] = {"enabled": True, "object": "product_usage_wide__gc"}

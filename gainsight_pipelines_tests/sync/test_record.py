@@ -1,5 +1,4 @@
-"""Any further object with nothing but its name in the settings: pulled, matched, rematched, deleted, held against the
-sandbox's truth on both CRMs."""
+"""Objects configured by name alone: pulls, matching and deletions, compared with the sandbox's data for both CRMs."""
 
 from __future__ import annotations
 
@@ -48,7 +47,7 @@ def hubspot(small_sandbox: RunningSandbox, postgres_server: EmbeddedServer) -> I
 
 
 def stored(pulling: Pulling, name: str) -> dict[str, tuple[str | None, str | None, dict[str, Any]]]:
-    """Account, reason and attributes of the live records, by Gsid."""
+    """Account, unmatched reason and attributes of the live records, by Gsid."""
     rows = pulling.query(
         """SELECT gsid, account_id, unmatched_reason, attributes FROM record
            WHERE object = %s AND deleted_at IS NULL""",
@@ -58,7 +57,7 @@ def stored(pulling: Pulling, name: str) -> dict[str, tuple[str | None, str | Non
 
 
 def expected(pulling: Pulling, name: str, kind: str) -> dict[str, tuple[str | None, str | None]]:
-    """Account and reason of the records as the sandbox means them."""
+    """The account and unmatched reason that the sandbox expects for each record."""
     accounts = pulling.account_ids(kind)
     found: dict[str, tuple[str | None, str | None]] = {}
     for gsid, where in pulling.truth(name).items():
@@ -72,7 +71,7 @@ def expected(pulling: Pulling, name: str, kind: str) -> dict[str, tuple[str | No
 
 
 def agree(pulling: Pulling, name: str, kind: str) -> None:
-    """Every record is at its account, or has the reason why not; picklists are labels, lists are lists."""
+    """Asserts that each record has the expected account or reason, with picklists as labels and lists as lists."""
     rows = stored(pulling, name)
     assert {gsid: (account, reason) for gsid, (account, reason, _) in rows.items()} == expected(pulling, name, kind)
     for gsid, where in pulling.truth(name).items():
@@ -188,7 +187,7 @@ def test_each_field_is_a_column_of_a_view(records: Pulling) -> None:
 
 
 def records_of(records: Pulling, name: str) -> list[dict[str, Any]]:
-    """An object's attributes as they were pulled."""
+    """Pulls an object and returns the attributes of its records."""
     records.pull(name)
     return [attributes for _, _, attributes in stored(records, name).values()]
 

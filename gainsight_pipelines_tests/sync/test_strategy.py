@@ -1,4 +1,4 @@
-"""What a pull learns of how a tenant has to be read holds for later ones, is said by each, and is tried again."""
+"""A pull stores how the tenant's API behaves; later pulls use and report it, and test it again after a week."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WEEK = timedelta(days=7)
 
 
 def edit(tenant: Tenant, pulling: Pulling, number: int) -> None:
-    """A change of an hour ago, by the pull's clock, which the tenant's is set to."""
+    """Sets the tenant's clock to the pull's and edits a record, with a modification date of an hour ago."""
     tenant.now = NOW + pulling.clock.ahead
     tenant.rows[number] |= {
         "Subject": f"edit {pulling.clock.ahead}",
@@ -29,7 +29,7 @@ def edit(tenant: Tenant, pulling: Pulling, number: int) -> None:
 
 
 def at_noon(pulling: Pulling, tenant: Tenant) -> timedelta:
-    """Sets the pull's clock and the tenant's to noon; how far they are ahead."""
+    """Sets the clocks of the pull and the tenant to noon; returns how far they are ahead."""
     pulling.clock.ahead = until_noon()
     tenant.now = NOW + pulling.clock.ahead
     return pulling.clock.ahead
@@ -41,7 +41,7 @@ def whole(notes: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("fault", ["ignores_where", "ignores_order"])
 def test_a_tenant_that_ignores_the_query_is_read_in_full_for_a_week(odd: Pulling, tenant: Tenant, fault: str) -> None:
-    """Each run says so; then the usual way is tried again, and one call is enough as before."""
+    """Each run reports it; after a week an incremental read is tried again, and one call is enough as before."""
     noon = at_noon(odd, tenant)
     tenant.rows = [entry(number) for number in range(450)]
     odd.pull("activity")
@@ -79,7 +79,7 @@ def test_a_tenant_that_ignores_the_query_is_read_in_full_for_a_week(odd: Pulling
 def test_a_tenant_that_still_ignores_the_query_is_detected_with_few_calls(
     odd: Pulling, tenant: Tenant, fault: str
 ) -> None:
-    """Also where there is nothing new, so that no page would show it."""
+    """Even if there are no new records, so that no page would reveal it."""
     noon = at_noon(odd, tenant)
     tenant.rows, tenant.cap = [entry(number) for number in range(450)][::-1], 100
     tenant.rows = [*tenant.rows[200:], *tenant.rows[:200]]
@@ -119,7 +119,7 @@ SURVEY |= dict.fromkeys(("RespondedDate", "ModifiedDate", "CreatedDate"), "DATET
 
 @pytest.mark.parametrize("spell", [str, str.lower, str.upper])
 def test_a_filter_is_read_in_pages_that_work_too(odd: Pulling, tenant: Tenant, spell: Callable[[str], str]) -> None:
-    """However the tenant spells its fields."""
+    """However the tenant spells its field names."""
     tenant.describes = {"survey_response": [field(spell(name), kind) for name, kind in SURVEY.items()]}
     tenant.rows = [response(number) for number in range(700)]
     odd.content["surveys"] = {
@@ -141,7 +141,7 @@ def test_a_filter_is_read_in_pages_that_work_too(odd: Pulling, tenant: Tenant, s
 def test_undated_responses_are_read_in_any_spelling_of_the_fields(
     odd: Pulling, tenant: Tenant, spell: Callable[[str], str]
 ) -> None:
-    """Within the limit, run after run: by the tenant's own name of the Gsid."""
+    """Each run reads up to the limit, ordered by Gsid in the tenant's spelling."""
     tenant.describes = {"survey_response": [field(spell(name), kind) for name, kind in SURVEY.items()]}
     tenant.rows = [response(number) | {"RespondedDate": None, "ModifiedDate": None} for number in range(25)]
     odd.content["surveys"] = {"objects": [{"object": "survey_response"}], "response_limit": 10}
@@ -163,7 +163,7 @@ def response(number: int) -> dict[str, Any]:
 
 
 def test_every_field_is_asked_for_as_the_tenant_spells_it(odd: Pulling, tenant: Tenant) -> None:
-    """One that takes no other spelling refuses no call: neither the read's own, nor those of links and deletions."""
+    """A tenant that accepts only its own spelling refuses no call, be it for records, CRM ids or deletions."""
     odd.content["company"] = {"crm_id_field": "sfdcaccountid"}
     names = {name: name.swapcase() for name in TIMELINE}
     tenant.rows = [{names[name]: value for name, value in row.items()} for row in tenant.rows]
@@ -179,7 +179,7 @@ def test_every_field_is_asked_for_as_the_tenant_spells_it(odd: Pulling, tenant: 
     tenant.is_strict = True
     at_noon(odd, tenant)
     assert odd.pull("activity").written == GOOD
-    odd.clock.ahead += timedelta(days=40)  # everything that is looked at daily, weekly or monthly is due
+    odd.clock.ahead += timedelta(days=40)  # all daily, weekly and monthly work is due
     report = odd.pull("activity", is_vanishing_accepted=True)
     assert report.calls["links"]
     assert report.calls["sweep"]

@@ -1,4 +1,4 @@
-"""Survey pulls over sockets and in PostgreSQL, held against the sandbox's truth (requirements S1 to S8)."""
+"""Pulls of survey responses (requirements S1 to S8), compared with the sandbox's data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def in_lookback(pulling: Pulling) -> set[str]:
 
 
 def days_of(pulling: Pulling) -> dict[str, date]:
-    """The day in UTC to which each response belongs."""
+    """The UTC day that each response belongs to."""
     return {
         gsid: datetime.fromisoformat(each["dated_at"]).astimezone(UTC).date()
         for gsid, each in pulling.truth(OBJECT).items()
@@ -67,7 +67,7 @@ def test_s1_responses_become_activities_with_type_score_and_nps_group(pulling: P
 
 
 def test_s2_a_survey_object_names_its_company_field(pulling: Pulling) -> None:
-    """Requirement S2: where an object has several lookups to company; stored responses follow a changed choice."""
+    """Requirement S2: for an object with several lookups to company; a changed setting applies to stored rows too."""
     name, other = "csat_survey__gc", next(iter(pulling.truth("company")))
     pulling.sandbox.edit(
         {
@@ -77,7 +77,7 @@ def test_s2_a_survey_object_names_its_company_field(pulling: Pulling) -> None:
         }
     )
     row: dict[str, Any] = {"object": name, "survey_type": "CSAT"}
-    # With all fields read, the choice among them alone changes.
+    # All fields are read from the start, so only the choice of the company field changes.
     pulling.content["surveys"] = {"mode": "multiple", "objects": [row], "register_custom_fields": True}
     with pytest.raises(SettingsError, match=r"surveys.objects\[0\].company_field.*Account__gc, Partner__gc"):
         pulling.pull(f"survey_{name}")
@@ -117,14 +117,14 @@ def test_s3_nothing_ages_out_while_the_limit_delays_a_read(pulling: Pulling) -> 
     expected = in_lookback(pulling)
     pulling.content["surveys"]["response_limit"] = 20
     assert pulling.pull(NAME).is_truncated
-    pulling.clock.ahead = timedelta(days=20)  # most responses would lie before a new window
+    pulling.clock.ahead = timedelta(days=20)  # most responses would be older than a new lookback window
     pulling.content["surveys"]["response_limit"] = 4000
     pulling.pull(NAME)
     assert expected <= stored(pulling)
 
 
 def test_s4_only_responses_within_the_lookback_are_read(pulling: Pulling) -> None:
-    """Requirement S4: what was given within the lookback window, undated responses by the time they were created."""
+    """Requirement S4: by response date; responses without one by their creation date."""
     report = pulling.pull(NAME)
     assert stored(pulling) == in_lookback(pulling)
     assert report.is_truncated is False
@@ -205,7 +205,7 @@ def test_s6_a_filter_reads_the_newest_up_to_the_limit(pulling: Pulling) -> None:
 
 
 def test_s6_undated_records_that_fill_the_limit_of_a_filter_are_noted(pulling: Pulling) -> None:
-    """Requirement S6: a tenant may put them first, as PostgreSQL does when it sorts descending."""
+    """Requirement S6: a tenant may sort them first, as PostgreSQL does with NULLs in descending order."""
     scored = sorted(gsid for gsid, each in pulling.truth(OBJECT).items() if each["survey_type"] == "NPS")[:4]
     pulling.sandbox.edit(*({"object": OBJECT, "gsid": gsid, "values": {"ModifiedDate": None}} for gsid in scored))
     pulling.content["surveys"] |= {
@@ -286,7 +286,7 @@ def test_s8_a_backfill_stopped_by_the_limit_says_where_and_can_be_continued(pull
         read_days(pulling, days)
     assert "response_limit" in raised.value.todo
     assert len(stored(pulling)) == 4
-    report, read = read_days(pulling, days, limit=len(by_day))  # just enough is enough
+    report, read = read_days(pulling, days, limit=len(by_day))  # a limit equal to the number of records is enough
     assert report is not None
     assert [each.day for each in read] == days
     assert stored(pulling) == set(by_day)
@@ -330,7 +330,7 @@ def test_s8_a_day_includes_responses_without_a_modification_date(pulling: Pullin
 
 @pytest.mark.parametrize("missing", [["RespondedDate"], ["ModifiedDate"], ["RespondedDate", "ModifiedDate"]])
 def test_s3_responses_without_a_date_count_towards_the_limit(pulling: Pulling, missing: list[str]) -> None:
-    """Requirement S3: they are read once a day in a read of their own; cut off, the next run goes on with them."""
+    """Requirement S3: a separate daily read gets them; if the limit stops it, the next run continues."""
     edited = sorted(in_lookback(pulling))[:24]
     pulling.sandbox.edit(*({"object": OBJECT, "gsid": gsid, "values": dict.fromkeys(missing, None)} for gsid in edited))
     asked = ask(pulling, OBJECT, "RespondedDate", "CreatedDate")
@@ -351,7 +351,7 @@ def test_s3_responses_without_a_date_count_towards_the_limit(pulling: Pulling, m
 
 
 def test_another_pinned_type_applies_to_responses_outside_the_window(pulling: Pulling) -> None:
-    """A score that is of another field by now, also of responses that a backfill brought."""
+    """The score then comes from another field, also for responses that a backfill stored."""
     survey = pulling.content["surveys"]["objects"][0]
     survey["survey_type"] = "NPS"
     pulling.pull(NAME)
@@ -366,7 +366,7 @@ def test_another_pinned_type_applies_to_responses_outside_the_window(pulling: Pu
     while "reread" in pulling.pull(NAME).details:
         runs += 1
         assert runs < 10
-    assert runs > 1  # within the limit, taken up by the next run
+    assert runs > 1  # each run re-reads up to the limit, and the next continues
     scores = {gsid: each["CSATScore"] for gsid, each in ask(pulling, OBJECT, "CSATScore").items()}
     rows = pulling.query("SELECT activity_id, survey_type, score::float, nps_group FROM activity")
     assert {row[0]: row[1:] for row in rows} == {gsid: ("CSAT", scores[gsid], None) for gsid in before}
@@ -422,7 +422,7 @@ def test_settings_changed_back_after_a_reread_leave_consistent_rows(pulling: Pul
     pulling.pull(NAME)
     survey["survey_type"] = "CSAT"
     pulling.content["surveys"]["response_limit"] = 5
-    assert pulling.pull(NAME).is_truncated  # some are CSAT's by now
+    assert pulling.pull(NAME).is_truncated  # some rows are CSAT by now
     survey["survey_type"] = "NPS"
     pulling.content["surveys"]["response_limit"] = 5000
     pulling.pull(NAME)
@@ -430,14 +430,14 @@ def test_settings_changed_back_after_a_reread_leave_consistent_rows(pulling: Pul
 
 
 def days_later(pulling: Pulling, days: float) -> None:
-    """Lets time pass, for the tenant as well."""
+    """Moves our clock and the tenant's forward."""
     pulling.clock.ahead += timedelta(days=days)
     pulling.sandbox.switch(now_offset_seconds=pulling.clock.ahead.total_seconds())
 
 
 @pytest.mark.parametrize("dates", [["RespondedDate"], [], ["RespondedDate", "ModifiedDate"]])
 def test_an_outage_longer_than_the_lookback_loses_nothing(pulling: Pulling, dates: list[str]) -> None:
-    """What was given meanwhile is read, also where it shows no date."""
+    """Responses given during the outage are read, even those without a date."""
     company = next(iter(pulling.truth("company")))
     pulling.content["surveys"]["lookback_days"] = 7
     pulling.pull(NAME)
@@ -467,7 +467,7 @@ def test_an_outage_longer_than_the_lookback_loses_nothing(pulling: Pulling, date
 
 
 def test_changed_settings_apply_to_rows_of_a_filter_too(pulling: Pulling) -> None:
-    """Neither a changed mapping, nor a full run."""
+    """A changed survey type re-reads them, and so does a full run."""
     survey = pulling.content["surveys"]["objects"][0]
     survey["survey_type"] = "NPS"
     condition = {"name": "NPSScore", "alias": "A", "value": [9], "operator": "GTE"}
@@ -499,12 +499,12 @@ def test_changed_settings_apply_to_backfilled_rows_too(pulling: Pulling) -> None
     rows = pulling.query("SELECT activity_id, survey_type, score::float FROM activity")
     assert len(everything) > 10
     assert {gsid: ("CSAT", scores[gsid]) for gsid in everything}.items() <= {row[0]: row[1:] for row in rows}.items()
-    assert report.read <= len(everything) + 20  # each once: in the window, or by its Gsid
+    assert report.read <= len(everything) + 20  # each response once, either within the window or by its Gsid
     assert pulling.pull(NAME).details.get("reread") is None
 
 
 def test_a_survey_object_is_the_same_in_any_spelling(pulling: Pulling) -> None:
-    """The rows follow the settings' spelling, live as they were; nothing is read again."""
+    """The rows take the settings' spelling and stay live; nothing is re-read."""
     pulling.content["surveys"]["register_custom_fields"] = True
     pulling.pull(NAME)
     before = stored(pulling)
