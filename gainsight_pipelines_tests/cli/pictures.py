@@ -1,4 +1,4 @@
-"""Takes the pictures of the terminal for docs/getting-started.md, on the sandbox: `make pictures`."""
+"""Takes the terminal pictures for docs/getting-started.md, using the sandbox: `make pictures`."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ STYLE = (
     f" width: max-content; max-width: {COLUMNS}ch; white-space: pre-wrap"
 )
 OTHER_SEQUENCES = re.compile(r"\x1b\[[?>=][0-9;]*[a-zA-Z]|\r")
-"""What a terminal does besides colours, such as readline's bracketed paste."""
+"""Control sequences other than colours, such as readline's bracketed paste."""
 
 
 def on_a_terminal(arguments: list[str], folder: Path, env: Mapping[str, str]) -> str:
-    """What a command shows on a terminal when Enter is pressed at each of its questions."""
+    """The terminal output of a command, with Enter as the answer to each of its questions."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 60, COLUMNS, 0, 0))
     command = [sys.executable, "-m", "gainsight_pipelines.cli", *arguments]
@@ -47,10 +47,10 @@ def on_a_terminal(arguments: list[str], folder: Path, env: Mapping[str, str]) ->
         while piece := os.read(ours, 65536):
             shown += piece
             text = OTHER_SEQUENCES.sub("", shown.decode(errors="replace"))
-            if len(text) > answered and re.search(r": +\Z", text):  # more blanks where readline wraps its line
+            if len(text) > answered and re.search(r": +\Z", text):  # readline adds blanks where it wraps
                 answered = len(text)
                 os.write(ours, b"\n")
-    except OSError:  # Linux's way to say that the other end is closed
+    except OSError:  # on Linux, reading fails once the other end is closed
         pass
     os.close(ours)
     assert process.wait(60) == 0, shown.decode()
@@ -58,7 +58,7 @@ def on_a_terminal(arguments: list[str], folder: Path, env: Mapping[str, str]) ->
 
 
 def picture(name: str, command: str, shown: str) -> None:
-    """Draws the text with its colours."""
+    """Saves a picture of the text with its colours."""
     console = Console(record=True, width=COLUMNS, file=StringIO(), color_system="standard", force_terminal=True)
     console.print(Text.assemble(("$ ", "green"), command))
     console.print(Text.from_ansi(shown.rstrip()), soft_wrap=True)
@@ -71,7 +71,7 @@ def picture(name: str, command: str, shown: str) -> None:
 
 
 def main() -> None:
-    """Goes through the first commands of a new project."""
+    """Runs the first commands of a new project and saves pictures of their output."""
     with (
         tempfile.TemporaryDirectory(prefix="terminal-") as parent,
         embedded_server(Path(parent) / "postgres", temporary=True) as server,
@@ -80,7 +80,7 @@ def main() -> None:
         folder = Path(parent) / "project"
         folder.mkdir()
         env = clean_environment() | {
-            "XDG_RUNTIME_DIR": parent,  # where no other sandbox is announced
+            "XDG_RUNTIME_DIR": parent,  # no other sandbox is announced here
             "GAINSIGHT_PIPELINES_DATABASE_URL": server.url("gainsight"),
             "DAGSTER_POSTGRES_URL": server.url("dagster"),
         }

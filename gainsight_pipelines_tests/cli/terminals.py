@@ -1,4 +1,4 @@
-"""A terminal of a given width, as a command sees it: a pseudo-terminal that the test reads."""
+"""A pseudo-terminal of a given width, in which a test runs a command and reads its output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def in_terminal(*arguments: str, folder: Path, env: Mapping[str, str], columns: int = 80) -> tuple[int, str]:
-    """Runs a command there until it ends; its exit status, and what it showed without colours."""
+    """Runs a command in a pseudo-terminal until it ends; returns its exit status and its output without colours."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "gainsight_pipelines.cli", *arguments],

@@ -1,4 +1,4 @@
-"""`alerts` as an operator calls it: a test message, and what is firing."""
+"""`alerts` as an operator calls it: the test message, and the alerts that are firing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The smaller commands: what they print, what they do, and that they refuse to do it by accident."""
+"""The smaller commands: what they print and do, and that `reset` and `run` need explicit arguments."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_settings_show_fills_in_defaults(product: Product) -> None:
 
 
 def test_never_synced_says_what_to_do(product: Product) -> None:
-    """Requirement B5. `status` only looks at a database of one's own, so its tables are there first."""
+    """Requirement B5. `status` creates no tables in a database of the user's own, so `migrate` runs first."""
     assert product.command("migrate").status == 0
     done = product.command("status")
     assert done.status == 0
@@ -122,9 +122,9 @@ def test_the_sandbox_command_prints_its_addresses(product: Product) -> None:
 
 
 def test_migrate_waits_for_a_database_that_starts(product: Product, tmp_path: Path) -> None:
-    """As an init container does beside a PostgreSQL that is pulled up with it."""
+    """An init container runs `migrate --wait` while PostgreSQL is still starting."""
     there = Path(str(conninfo_to_dict(product.database_url)["host"]))
-    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # the path of a socket may have some 100 bytes
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # a socket's path has at most some 100 bytes
         url = make_conninfo(product.database_url, host=short)
         env = product.env | {"GAINSIGHT_PIPELINES_DATABASE_URL": url}
         command = [sys.executable, "-m", "gainsight_pipelines.cli", "migrate", "--wait", "60"]

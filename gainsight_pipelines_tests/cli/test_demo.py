@@ -1,4 +1,4 @@
-"""`demo`, as a newcomer types it: a database and services of its own, nothing left behind."""
+"""`demo` as a new user runs it: it has its own database and services, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def demo(folder: Path) -> dict[str, dict[str, object]]:
 
 
 def processes_of(folder: Path) -> list[str]:
-    """Command lines of processes that work in the folder or name it."""
+    """Command lines of processes that have the folder as working directory or as part of an argument."""
     found = []
     for process in psutil.process_iter():
         try:

@@ -1,4 +1,4 @@
-"""The docs and the command line say the same: commands and options that a page names exist, each command is named."""
+"""The docs match the command line: commands and options on a page exist, and each command is documented."""
 
 from __future__ import annotations
 

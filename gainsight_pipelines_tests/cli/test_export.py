@@ -1,4 +1,4 @@
-"""`export` as people call it: what it prints, what it refuses, and that Ctrl-C leaves nothing."""
+"""`export` and `deliver` as a user calls them: output, refused arguments, and no partial file after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COUNT = 5_000
 
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory, postgres_server: EmbeddedServer) -> Iterator[Product]:
-    """Rows in a database, and no settings file: exports need none."""
+    """A database with rows. There is no settings file, as exports need none."""
     with product_database(postgres_server) as database:
         url = postgres_server.url(database)
         with Store(url).connect("test") as connection:
@@ -72,9 +72,9 @@ def test_wrong_arguments_are_reported_in_one_line(product: Product, arguments: l
 
 
 def stopped(product: Product, number: signal.Signals, *arguments: str) -> tuple[int, str]:
-    """The exit status of a command that is stopped while it waits for rows, and what it said."""
+    """Exit status and stderr of a command that gets this signal while it waits for rows."""
     with psycopg.connect(product.database_url) as blocker:
-        blocker.execute("LOCK TABLE gainsight.activity")  # it waits with the file begun, or about to be
+        blocker.execute("LOCK TABLE gainsight.activity")  # so the command waits before it reads a row
         process = subprocess.Popen(
             [sys.executable, "-m", "gainsight_pipelines.cli", *arguments],
             cwd=product.folder,

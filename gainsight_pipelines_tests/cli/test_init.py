@@ -1,4 +1,4 @@
-"""`init`: Enter alone makes working settings; wrong answers are told; nothing is written before the last one."""
+"""`init`: Enter alone makes working settings, wrong answers are reported, only the last answer writes files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ENTER = "\n" * 40
 
 @dataclass(slots=True)
 class Folder:
-    """A folder in which somebody begins, with databases and nothing else in the environment."""
+    """The folder of a new project. The environment names databases and nothing else."""
 
     path: Path
     sandbox: RunningSandbox
@@ -55,7 +55,7 @@ class Folder:
         return Finished(done.returncode, done.stdout, done.stderr)
 
     def init(self, *arguments: str, answers: str | None = None) -> Finished:
-        """With the sandbox's ready answers: interactive where there are answers."""
+        """Runs `init` with the sandbox's ready answers: interactively if the test gives answers itself."""
         how = () if answers is not None else ("--non-interactive",)
         return self.command("init", *how, "--sandbox", str(self.sandbox.folder), *arguments, answers=answers)
 
@@ -68,7 +68,7 @@ def env(tmp_path_factory: pytest.TempPathFactory, postgres_server: EmbeddedServe
             **kept,
             "GAINSIGHT_PIPELINES_DATABASE_URL": postgres_server.url(data),
             "DAGSTER_POSTGRES_URL": postgres_server.url(dagster),
-            # Where no other test's sandbox is announced.
+            # No other test's sandbox is announced here.
             "XDG_RUNTIME_DIR": str(tmp_path_factory.mktemp("runtime")),
         }
 
@@ -77,7 +77,7 @@ def env(tmp_path_factory: pytest.TempPathFactory, postgres_server: EmbeddedServe
 def folder(small_sandbox: RunningSandbox, env: dict[str, str], tmp_path: Path) -> Iterator[Folder]:
     small_sandbox.reset()
     with Store(env["GAINSIGHT_PIPELINES_DATABASE_URL"]).connect("test") as connection:
-        # A minute's calls of the tests before: nobody shall wait for them.
+        # Forget the calls of earlier tests: with this minute's quota used up, commands would wait.
         if connection.execute("SELECT to_regclass('api_quota')").fetchone() != (None,):
             connection.execute("DELETE FROM api_quota")
     yield Folder(tmp_path, small_sandbox, env)
@@ -85,7 +85,7 @@ def folder(small_sandbox: RunningSandbox, env: dict[str, str], tmp_path: Path) -
 
 
 def documented_commands() -> list[list[str]]:
-    """Those of docs/getting-started.md that only look."""
+    """The commands in docs/getting-started.md that only read."""
     text = (ROOT / "docs" / "getting-started.md").read_text("utf-8")
     blocks = "".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)).replace("\\\n", " ")
     lines = [shlex.split(line)[1:] for line in blocks.splitlines() if line.startswith("gainsight-pipelines ")]
@@ -98,7 +98,7 @@ def documented_commands() -> list[list[str]]:
 def made(
     small_sandbox: RunningSandbox, env: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Folder, Finished]:
-    """A folder in which somebody has pressed Enter alone."""
+    """A folder in which `init` got Enter as the answer to each question."""
     folder = Folder(tmp_path_factory.mktemp("made"), small_sandbox, env)
     small_sandbox.reset()
     return folder, folder.init(answers=ENTER)
@@ -203,9 +203,9 @@ def test_wrong_answers_are_reported_and_asked_for_again(folder: Folder) -> None:
         folder.sandbox.urls["gainsight"],
         "pipedrive",
         "salesforce",
-        "gsid",  # a piece of the name: the only one that fits is offered
+        "gsid",  # part of a name: the only field that fits is offered
         "",
-        "contrct",  # like none
+        "contrct",  # similar to no field
         "-",  # no ARR
         "renewal", "",
         "y", "maybe", "y", "n", "y",
@@ -270,7 +270,7 @@ def test_a_key_that_is_rejected_writes_nothing(folder: Folder) -> None:
 
 
 def test_a_tenant_of_ones_own_whose_key_is_asked_for(folder: Folder) -> None:
-    """As without a sandbox: each variable is asked for, and a wrong key is told before the right one."""
+    """Without a sandbox, `init` asks for each variable; it rejects a wrong key and asks for it again."""
     values = folder.sandbox.env
     answers = [
         folder.sandbox.urls["gainsight"],
@@ -310,7 +310,7 @@ def test_an_oauth_client_in_place_of_the_key(folder: Folder) -> None:
 
 
 def test_a_key_is_not_asked_for_where_it_cannot_be_kept(folder: Folder) -> None:
-    """A `.env` that is mounted read-only, beside settings that can be written."""
+    """`.env` is mounted read-only; the settings file beside it can be written."""
     (folder.path / ".env").write_text("# from a Secret\n")
     address = folder.sandbox.urls["gainsight"].replace("127.0.0.1", "localhost")
     command = [sys.executable, "-m", "gainsight_pipelines.cli", "init", "--non-interactive", "--base-url", address]
@@ -351,10 +351,10 @@ def test_a_log_in_by_password_at_another_host(folder: Folder) -> None:
         values["SALESFORCE_LOGIN_URL"],
         values["SALESFORCE_USERNAME"],
         values["SALESFORCE_PASSWORD"],
-        "-",  # no token: refused, as this machine isn't in a trusted network
+        "-",  # no security token: Salesforce refuses it, as this machine isn't in a trusted network
         values["SALESFORCE_SECURITY_TOKEN"],
         "-", "-", "-",
-        "n",  # no companies
+        "n",  # don't pull companies
         "",
         "n",  # don't write
     ]  # fmt: skip
@@ -369,11 +369,11 @@ def test_a_log_in_by_password_at_another_host(folder: Folder) -> None:
 
 
 def until_a_question(controller: int) -> str:
-    """What a terminal shows until it waits for an answer."""
+    """Reads a terminal until it waits for an answer; returns what it showed."""
     shown = ""
     while True:
         is_question = shown.endswith(": ")
-        # More may come behind what looks like a question.
+        # What looks like a question may be the first part of a longer text.
         ready, _, _ = select.select([controller], [], [], 0.2 if is_question else 60)
         if not ready:
             assert is_question, shown

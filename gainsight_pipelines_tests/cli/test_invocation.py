@@ -1,4 +1,4 @@
-"""The next step that a command suggests works where it is suggested."""
+"""The commands that messages suggest can be run as they are printed."""
 
 from __future__ import annotations
 

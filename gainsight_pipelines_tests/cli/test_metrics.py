@@ -1,4 +1,4 @@
-"""`metrics` as an operator calls it: once, served, with a port that can't be had."""
+"""`metrics` as an operator calls it: printed once, served, and on a port that is taken or invalid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is printed: any text as it is, in any width, in any encoding; and an end without a stack whatever happens."""
+"""Output: texts aren't parsed as markup, fit any width and encoding; no error shows a stack trace."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOSTILE = ["Call [internal]", "Acme [/old]", "[bold]x[/bold]", "[link=https://x]
 
 
 def imports_of_rich(tree: ast.Module) -> list[ast.AST]:
-    """Those that happen at run time."""
+    """The imports of rich at run time: those for type checking don't count."""
     checked = {id(inner) for node in ast.walk(tree) if is_type_checking(node) for inner in ast.walk(node)}
     return [node for node in ast.walk(tree) if id(node) not in checked and names_rich(node)]
 
@@ -41,7 +41,7 @@ def names_rich(node: ast.AST) -> bool:
 
 
 def test_one_module_prints_and_it_parses_no_markup() -> None:
-    """Texts of tenants, CRMs and files reach the terminal by `output` alone, whose consoles know no markup."""
+    """Only `output` prints texts of tenants, CRMs and files, and its consoles don't parse markup."""
     package = ROOT / "gainsight_pipelines"
     importing = {
         str(path.relative_to(package))
@@ -171,7 +171,7 @@ def test_a_reader_that_has_seen_enough_ends_the_command_quietly(folder: Path) ->
 
 
 def test_an_unexpected_error_names_a_log_file_and_shows_no_stack(folder: Path) -> None:
-    """A full disk behind stdout: nothing that a command looks out for."""
+    """Writing to stdout fails as if the disk were full: an error that no command handles."""
     (folder / ".gainsight_pipelines").mkdir()
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(

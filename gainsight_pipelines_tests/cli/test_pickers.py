@@ -1,4 +1,4 @@
-"""The pickers as people type them: tables for them, one JSON document for programs, one sentence for a mistake."""
+"""The picker commands print a table for people, a JSON document for programs, and one sentence for a mistake."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_mistyped_name_gets_a_suggestion(product: Product, arguments: list[str
 
 
 def test_certificates_of_dotenv_are_used(product: Product) -> None:
-    """Neither the machine's bundle nor none at all stands in the way of the one in .env."""
+    """SALESFORCE_CA_FILE is read from .env; the environment sets neither it nor REQUESTS_CA_BUNDLE."""
     dotenv = product.folder / ".env"
     dotenv.write_text("".join(f"{name}={product.env[name]}\n" for name in ("SALESFORCE_CA_FILE",)))
     try:
@@ -202,7 +202,7 @@ def test_wrong_categories(product: Product, arguments: list[str], words: str) ->
 
 
 def offered(product: Product, *words: str, **env: str | None) -> list[str]:
-    """What the shell offers for the last of the words, as its script asks for it."""
+    """The completions of the last word, requested as the shell's completion script does."""
     done = product.command("__complete", *words, **env)
     assert done.status == 0
     assert not done.err

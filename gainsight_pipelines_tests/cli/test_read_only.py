@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run_each(folder: Path, *commands: str) -> list[tuple[int, str]]:
-    """Status and stderr of commands in a folder that is read-only, without databases of one's own."""
+    """Exit status and stderr of each command in a read-only folder, without databases of the user's own."""
     split = json.dumps([command.split() for command in commands])
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("GAINSIGHT", "DAGSTER"))}
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The environment of commands that work on the sandbox: nothing in it leads to a real tenant."""
+"""The environment of commands that use the sandbox names no real tenant and no database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`settings set`, `edit`, `diff`, `history`, `restore`, as people type them. No database, no tenant is needed."""
+"""`settings set`, `edit`, `diff`, `history`, `restore` as a user types them, without a database or tenant."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_invalid_values_are_reported_and_not_written(folder: Folder) -> None:
 
 
 def test_a_section_from_standard_input(folder: Folder) -> None:
-    """Requirement W3: the whole section as JSON, edited and put back."""
+    """Requirement W3: a section is shown as JSON, edited and written back."""
     shown = json.loads(folder.run("show", "activity").stdout)
     shown["reporting_categories"]["QBR"] = "MEETING"
     done = folder.run("edit", "activity", "--json", given=json.dumps(shown, indent=1))
@@ -98,7 +98,7 @@ def test_a_section_from_standard_input(folder: Folder) -> None:
 
 
 def test_an_editor_opens_again_on_a_mistake(folder: Folder) -> None:
-    """In a terminal: the first try has a mistake, Enter opens the editor again, the second will do."""
+    """In a terminal: the first edit has a mistake, Enter opens the editor again, the second edit is valid."""
     editor = folder.path / "editor.sh"
     editor.write_text(
         '#!/bin/sh\nif [ -e tried ]; then sed -i s/900/9/ "$1"; else sed -i "s/: 30/: 900/" "$1"; touch tried; fi\n'
@@ -126,7 +126,7 @@ def test_an_editor_opens_again_on_a_mistake(folder: Folder) -> None:
 
 
 def edit_and_leave(folder: Folder, lookback_days: int) -> str:
-    """An edit with a mistake in it that somebody leaves with Ctrl-D; what it said."""
+    """Stderr of `settings edit` after an edit with a mistake, when the user then presses Ctrl-D."""
     editor = folder.path / "editor.sh"
     editor.write_text(f'#!/bin/sh\nsed -i "s/lookback_days: 30/lookback_days: {lookback_days}/" "$1"\n')
     editor.chmod(0o755)

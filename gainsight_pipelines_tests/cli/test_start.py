@@ -1,4 +1,4 @@
-"""What the commands that people wait for import before they answer: nothing heavy that they don't need."""
+"""Commands that people wait for import no heavy packages that they don't need."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gainsight_pipelines.orchestration.instance import STORAGE_VARIABLE
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
 
 HEAVY = ("alembic", "dagster", "grpc", "hubspot", "numpy", "pandas", "selectolax", "simple_salesforce", "sqlalchemy")
-"""What only pulls, the UI and migrations need; `import dagster` alone takes a second."""
+"""Packages that only pulls, the UI and migrations need; `import dagster` alone takes a second."""
 
 LISTED = """
 import atexit, sys
@@ -34,7 +34,7 @@ schedules: {timezone: Europe/Berlin, company: "0 7 * * 1-5"}
 
 
 def imported(folder: Path, *arguments: str, **env: str) -> set[str]:
-    """The packages that a command has imported by its end."""
+    """The packages that a command has imported when it ends."""
     command = [sys.executable, "-c", LISTED, *arguments]
     done = subprocess.run(
         command, cwd=folder, env=os.environ | env, capture_output=True, text=True, timeout=60, check=False

@@ -1,4 +1,4 @@
-"""The banner in the terminal: the gate, each object's last run and next tick, dead runs (requirements B2 and B5)."""
+"""The status banner in the terminal: the gate, each object's last run and next tick, dead runs (B2, B5)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def product(tmp_path: Path, postgres_server: EmbeddedServer, sandbox: RunningSan
 
 
 def test_what_ran_what_failed_and_what_is_next(product: Product, sandbox: RunningSandbox) -> None:
-    """Requirement B2: the last execution of each object, and how long ago."""
+    """Requirement B2: the last run of each object, and how long ago it was."""
     assert product.run("company").status == 0
     sandbox.switch(crm_down=True)
     assert product.run("activity").status == 1
@@ -65,7 +65,7 @@ def test_what_ran_what_failed_and_what_is_next(product: Product, sandbox: Runnin
     assert "Bring it back" in lines["activity:"]
     assert "stopped" in lines["product_usage"]
     assert "Never synced" in lines["survey_survey_response:"]
-    # Both databases are their own, so nothing is kept beside the settings, which may be read-only.
+    # Both databases are the user's own, so nothing is written beside the settings, which may be read-only.
     looked = product.command("status", "--json", is_read_only=True)
     assert looked.status == 0, looked.err
     assert [path.name for path in product.folder.iterdir()] == ["gainsight.yaml"]
@@ -79,7 +79,7 @@ def test_what_ran_what_failed_and_what_is_next(product: Product, sandbox: Runnin
 
 
 def test_broken_settings_and_a_limit_that_was_reached_are_named(product: Product) -> None:
-    """A broken `schedules` leaves the documented cadences, so that nothing else would tell of it (S3, W1)."""
+    """With invalid `schedules` the default cadences apply, so nothing else would show the mistake (S3, W1)."""
     product.write_settings(
         product.settings() | {"schedules": {"timezone": "Mars/Olympus", "company": "0 7 * * *"}, "activity": 7}
     )
@@ -121,7 +121,7 @@ def test_it_reads_without_creating_tables(product: Product) -> None:
         ):
             with pytest.raises(NotMigrated, match="no tables of this program yet"):
                 look()
-    done = product.command("validate", "--json", GAINSIGHT_API_KEY=None)  # which isn't what this is about
+    done = product.command("validate", "--json", GAINSIGHT_API_KEY=None)  # a missing key doesn't matter here
     (database,) = [check for check in done.document["checks"] if check["section"] == "database"]
     assert database["outcome"] == "warning"
     assert "gainsight-pipelines migrate" in database["todo"]

@@ -1,4 +1,4 @@
-"""`unmatched` (requirement M4) and `run --full`, as people call them."""
+"""`unmatched` (requirement M4) and `run --full` as a user calls them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_unmatched_of_all_objects_by_reason(product: Product, sandbox: RunningSa
     expected = reasons(sandbox, "company")["ambiguous"] + reasons(sandbox, "product_usage__gc")["ambiguous"]
     assert found["reasons"] == {"ambiguous": expected}
     assert all(len(each["candidates"]) == 2 for each in found["records"])
-    assert product.command("unmatched", "surveys", "--json").document["total"] == 0  # none was pulled
+    assert product.command("unmatched", "surveys", "--json").document["total"] == 0  # no survey was pulled
 
 
 def test_unmatched_as_a_table_says_what_is_left_out(product: Product) -> None:

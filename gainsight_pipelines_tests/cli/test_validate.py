@@ -1,4 +1,4 @@
-"""`validate` as people and programs call it: lines, JSON, exit status, and the report that the sandbox plays."""
+"""`validate`: its lines, JSON and exit status, and the report that makes the sandbox behave like the tenant."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def installed(
 @pytest.fixture
 def product(installed: Product, small_sandbox: RunningSandbox) -> Iterator[Product]:
     small_sandbox.reset()
-    # A minute's calls of the tests before: nobody shall wait for them.
+    # Forget the calls of earlier tests: with this minute's quota used up, commands would wait.
     installed.query_and_commit("DELETE FROM api_quota")
     yield installed
     small_sandbox.reset()

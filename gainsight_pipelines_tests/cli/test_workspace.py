@@ -1,4 +1,4 @@
-"""Where commands work: what child processes are given of the environment, and a Dagster home of the user's own."""
+"""A command's workspace: the environment of child processes, and a DAGSTER_HOME of the user's own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 @contextmanager
 def opened(folder: Path, database_url: str, *, is_lasting: bool = False, **environ: str) -> Iterator[Workspace]:
     urls = {"GAINSIGHT_PIPELINES_DATABASE_URL": database_url, "DAGSTER_POSTGRES_URL": database_url}
-    (folder / "gainsight.yaml").write_text("company: {}\n")  # it says which schema of the database
+    (folder / "gainsight.yaml").write_text("company: {}\n")  # its settings select the database schema
     with open_workspace(folder / "gainsight.yaml", environ={**urls, **environ}, is_lasting=is_lasting) as workspace:
         yield workspace
 
@@ -102,7 +102,7 @@ def test_what_runs_print_is_kept_where_there_is_a_data_folder_or_one_is_wanted(
 
 
 def test_a_home_that_running_processes_read_is_left_as_it_is_and_replaced_as_a_whole(tmp_path: Path) -> None:
-    """A run that starts while a command rewrites the file would find an empty one, and Dagster's defaults."""
+    """A run that starts while a command rewrites the file would read an empty one and use Dagster's defaults."""
     made = prepare_home(tmp_path / "home") / "dagster.yaml"
     before = made.stat()
     prepare_home(tmp_path / "home")

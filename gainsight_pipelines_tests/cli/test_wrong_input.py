@@ -1,4 +1,4 @@
-"""What a user can get wrong, each with the sentence that it has to give: no traceback, nothing half written."""
+"""Mistakes of users: each is reported in one sentence, without a traceback, and nothing is half written."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def installed(
 
 @pytest.fixture
 def product(installed: Product, sandbox: RunningSandbox) -> Iterator[Product]:
-    """The installation with its settings as they were, and a sandbox without faults."""
+    """The installation with its original settings, and a sandbox without faults."""
     settings = installed.settings_path.read_text()
     sandbox.reset()
     yield installed
@@ -40,7 +40,7 @@ def product(installed: Product, sandbox: RunningSandbox) -> Iterator[Product]:
 
 
 def failed(done: Finished, *parts: str) -> None:
-    """One sentence on stderr with these parts, no traceback, exit status 1, nothing on stdout."""
+    """Asserts that the command failed: exit status 1, these parts on stderr, no traceback."""
     assert done.status == 1, done
     assert "Traceback" not in done.err
     for part in parts:
@@ -75,7 +75,7 @@ def test_unknown_key_breaks_its_own_section_alone(product: Product) -> None:
 
 
 def test_run_all_reports_a_section_that_nothing_reads(product: Product) -> None:
-    """What it was meant for isn't pulled, so the command doesn't end as if all had been."""
+    """A misspelled section isn't pulled, so the exit status must not be 0."""
     settings = product.settings()
     product.write_settings({name: settings[name] for name in ("gainsight", "primary_crm", "company")} | {"usge": {}})
     done = product.run()
@@ -89,7 +89,7 @@ def test_run_all_reports_a_section_that_nothing_reads(product: Product) -> None:
 
 @pytest.mark.parametrize("name", ["compny", "something"])
 def test_an_unknown_section_is_reported_first_and_by_the_exit_status(product: Product, name: str) -> None:
-    """Its neighbours are pulled all the same."""
+    """The other sections are pulled anyway."""
     settings = {section: data for section, data in product.settings().items() if section not in ("activity", "surveys")}
     settings["product_usage"]["enabled"] = False
     product.write_settings({**settings, name: {"enabled": True}})

@@ -1,4 +1,4 @@
-"""Discovery on a sandbox, in this process: settings as a mapping, the sandbox's credentials, a movable clock."""
+"""Discovery in this process on a sandbox, with settings as a mapping and a clock that tests can move."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class Finding:
         return Catalog(self.connections, DiskCache(self.folder / "discovery", self.clock))
 
     def gainsight_calls(self) -> dict[str, int]:
-        """Calls by kind, such as list, describe, query, query:company."""
+        """The number of Gainsight calls by kind, such as list, describe, query, query:company."""
         calls: dict[str, int] = self.sandbox.calls()["calls"].get("gainsight", {})
         return calls
 
 
 @contextmanager
 def finding_on(sandbox: RunningSandbox, folder: Path, kind: str = "salesforce") -> Iterator[Finding]:
-    """The sandbox's settings for that CRM; its certificate authority in the process's environment."""
+    """Has the sandbox's settings for that CRM; this process trusts the sandbox's certificate authority."""
     sandbox.reset()
     kept = {key: value for key, value in os.environ.items() if not key.startswith(REAL_PREFIXES)}
     content: dict[str, Any] = yaml.safe_load(sandbox.settings_file(kind).read_text())

@@ -62,7 +62,7 @@ def test_crm_fields_and_their_fill_rates(small_sandbox: RunningSandbox, tmp_path
         asked = small_sandbox.calls()["totals"][kind]
         finding.catalog.crm_fields()
         finding.catalog.crm_fill()
-        assert small_sandbox.calls()["totals"][kind] == asked <= 4  # logins among them
+        assert small_sandbox.calls()["totals"][kind] == asked <= 4  # including logins
         assert small_sandbox.calls()["totals"].get("gainsight", 0) == 0
 
 
@@ -87,7 +87,7 @@ def test_a_large_tenant_costs_no_more_calls(finding: Finding) -> None:
     assert len(finding.catalog.objects().objects) >= 1_500
     assert set(wide) <= set(finding.catalog.fields(names[0]).schema.fields)
     finding.catalog.fill(names[0])
-    finding.sandbox.switch(gainsight_delay=1.0)  # so that all of them ask while the first one waits
+    finding.sandbox.switch(gainsight_delay=1.0)  # so that all threads ask during the first call
     with ThreadPoolExecutor(8) as pool:
         catalog = finding.catalog
         assert len({len(found.objects) for found in pool.map(lambda _: catalog.objects(is_fresh=True), range(8))}) == 1
@@ -185,7 +185,7 @@ def test_a_slow_crm_ends_at_the_timeout(small_sandbox: RunningSandbox, tmp_path:
 
 
 def test_a_running_call_keeps_its_tenant(finding: Finding) -> None:
-    """If the settings change during a call, its result must not be stored for the new ones."""
+    """If the settings change during a call, its result isn't cached for the new settings."""
     catalog = finding.catalog
     finding.sandbox.switch(gainsight_delay=1)
     with ThreadPoolExecutor(1) as pool:

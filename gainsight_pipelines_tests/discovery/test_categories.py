@@ -1,4 +1,4 @@
-"""The sample of reporting categories on quick and slow tenants, and the types suggested (requirements T3 and T4)."""
+"""Samples of reporting categories on fast and slow tenants, and suggested activity types (T3 and T4)."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def accounts_by_number(sandbox: RunningSandbox, kind: str) -> dict[int, str]:
 
 @pytest.mark.parametrize("kind", ["salesforce", "hubspot"])
 def test_every_company_matches_as_in_a_pull(small_sandbox: RunningSandbox, tmp_path: Path, kind: str) -> None:
-    """Deleted and merged accounts, ids of 15 characters, ambiguous GSIDs: all found with few CRM calls."""
+    """Deleted and merged accounts, ids of 15 characters and ambiguous GSIDs, all with few CRM calls."""
     with finding_on(small_sandbox, tmp_path, kind) as finding:
         field = crm_id_field(finding.catalog, finding.settings)
         assert field is not None
@@ -65,7 +65,7 @@ def test_every_company_matches_as_in_a_pull(small_sandbox: RunningSandbox, tmp_p
 
 
 def test_previews_surveys_with_their_field_mappings(finding: Finding) -> None:
-    """Requirement W4: how many a filter matches, and samples."""
+    """Requirement W4: the number of records that a filter matches, and samples."""
     found = preview(finding.catalog, "survey_survey_response", document=HIGH_SCORES, size=50)
     assert (found.object_name, found.pull, found.filter) == ("survey_response", "survey_survey_response", HIGH_SCORES)
     assert found.count.is_exact and found.count.count == len(found.records) > 0

@@ -1,4 +1,4 @@
-"""Suggested answers: the name that a setting most likely means, and names that are never suggested."""
+"""Suggestions: the name that is most likely right for a setting, and names that are never suggested."""
 
 from __future__ import annotations
 

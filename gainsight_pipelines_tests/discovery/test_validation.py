@@ -44,7 +44,7 @@ def checks(finding: Finding, parts: tuple[str, ...] = NO_DATABASE) -> list[Check
 
 
 def only_failure(finding: Finding, *parts: str) -> Check:
-    """The one check that failed; the others show that sections are independent."""
+    """The only check that failed: a mistake in one section doesn't fail the checks of others."""
     found = checks(finding, parts or NO_DATABASE)
     failed = [check for check in found if check.outcome is Outcome.FAILED]
     assert len(failed) == 1, found
@@ -56,8 +56,7 @@ def find(found: list[Check], section: str, name: str) -> Check:
     return next(check for check in found if (check.section, check.name) == (section, name))
 
 
-# -- a healthy tenant
-# ------------------------------------------------------------------------------------------------------
+# -- a healthy tenant -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["salesforce", "hubspot"])
@@ -113,7 +112,7 @@ def test_other_servers_at_the_base_url_are_recognised(finding: Finding, front: s
     assert [(check.section, check.name) for check in failed] == [("gainsight", "address")]
     assert words in failed[0].text
     assert failed[0].todo
-    # The CRM is still checked, what needs Gainsight is not; and the key was sent nowhere.
+    # The CRM is still checked, checks that need Gainsight are skipped, and the key is never sent.
     assert find(found, "primary_crm", "accounts").outcome is Outcome.PASSED
     assert find(found, "company", "company").outcome is Outcome.SKIPPED
     assert finding.sandbox.calls()["totals"]["gainsight"] == 1
@@ -215,7 +214,7 @@ def test_a_wrong_client_secret_beside_a_working_key_is_reported(finding: Finding
 
 
 def test_a_token_without_the_scope_for_owners_is_reported(sandbox: RunningSandbox, tmp_path: Path) -> None:
-    """A pull fails on it as soon as there is an account."""
+    """Without this scope, a pull fails as soon as there is an account."""
     with finding_on(sandbox, tmp_path, "hubspot") as finding:
         assert find(checks(finding, ("primary_crm",)), "primary_crm", "owners").outcome is Outcome.PASSED
         sandbox.switch(hubspot_owners_scope=False)
@@ -261,7 +260,7 @@ def test_an_empty_gsid_field_is_reported(finding: Finding) -> None:
 
 
 def test_a_long_text_area_works_as_gsid_field(finding: Finding) -> None:
-    """Salesforce cannot filter by long text areas, but a pull reads them; so a sample is read here too."""
+    """Salesforce can't filter by long text areas, but a pull reads them. So validation reads a sample."""
     truth = finding.sandbox.truth()["records"]["company"].values()
     by_field = sum(one["account"] is not None and one["method"]["salesforce"] == "gsid_field" for one in truth)
     finding.sandbox.switch(crm_long_texts=["Gainsight_GSID__c"])

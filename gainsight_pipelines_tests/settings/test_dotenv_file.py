@@ -1,4 +1,4 @@
-"""Keys written into `.env`: as they are, for nobody else's eyes, and nothing else in the file moves."""
+"""Keys written into `.env` are read back unchanged; only the owner can read the file; other lines stay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing the settings file: comments and order stay, nothing wrong gets in, nothing is lost."""
+"""Edits of the settings file keep comments and order, never write a mistake, and lose nothing."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def everything(file: SettingsFile) -> dict[str, Any]:
 
 
 def elsewhere(file: SettingsFile, section: str) -> str:
-    """The text without the section, if it has it."""
+    """The file's text without the section."""
     written = file.written(section)
     return (file.text.replace(written, "", 1) if written in file.text else file.text).rstrip()
 
@@ -190,7 +190,7 @@ def test_an_edit_says_what_was_meant_and_changes_nothing_else(style: str, data: 
         wanted = data.draw(SECTION_DATA[section])
         try:
             effective = SECTIONS[section].model_validate(copy.deepcopy(wanted)).model_dump(mode="json")
-        except ValueError:  # the same name twice, once compared without case
+        except ValueError:  # two names that are equal if case is ignored
             with pytest.raises(SectionMistakes):
                 file.with_section(section, wanted)
             return
@@ -345,7 +345,7 @@ def test_flow_style_is_kept(place: str) -> None:
 
 @pytest.mark.parametrize("number", ["6.264664164894897e+16", "1.50", "1e300", "-0.0"])
 def test_a_number_is_written_as_it_was_read(number: str) -> None:
-    """ruamel.yaml alone makes 6.264664164894896e+16 of the first."""
+    """ruamel.yaml alone would write the first one as 6.264664164894896e+16."""
     file = in_memory(f"{{company: {{enabled: true}}, surveys: {{filter: {{a: [{number}]}}}}}}\n")
     assert f"[{number}]" in file.with_value("company.enabled", "false")
 
@@ -518,7 +518,7 @@ def test_a_secret_never_gets_into_file_history_or_diff(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="GAINSIGHT_API_KEY"):
         file.write(file.text.replace("oh-no-a-key", "another-key"), At(), "")
     new = file.write(file.with_value("company.enabled", "false"), At(), "")
-    assert [version.number for version in new.history.versions()] == [1]  # what was found isn't kept …
+    assert [version.number for version in new.history.versions()] == [1]  # the file with the secret isn't kept
     shown = difference(file.text, "", "gainsight.yaml")
     assert "oh-no-a-key" not in shown
     assert "api_key: …" in shown

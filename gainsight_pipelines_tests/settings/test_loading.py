@@ -1,4 +1,4 @@
-"""A settings file from a path to ``Settings``: found or not, readable or not, section by section."""
+"""Loading a settings file: its path, missing and unreadable files, and each section separately."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gainsight_pipelines.settings import SECTIONS, Settings, load_settings, pars
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
-"""The user id of nobody, on Linux and elsewhere."""
+"""The id of the user `nobody`, on Linux and elsewhere."""
 
 WHOLE = """
 gainsight: {base_url: https://acme.gainsightcloud.com/}
@@ -190,7 +190,7 @@ def test_a_file_without_read_permission_is_reported() -> None:
         Path(folder).chmod(0o755)
         me = os.geteuid()
         if me == 0:
-            os.seteuid(NOBODY)  # root reads everything
+            os.seteuid(NOBODY)  # root can read any file
         try:
             error = load_settings(path, {}).file_error
         finally:
@@ -276,7 +276,7 @@ def test_the_schema_knows_every_section_and_refuses_others() -> None:
 
 
 def _use(settings: Settings) -> None:
-    """Everything a program asks of settings; only SettingsError may be raised."""
+    """Reads all that the program reads of settings; only SettingsError may be raised."""
     settings.object_names()
     for name in SECTIONS:
         try:

@@ -1,4 +1,4 @@
-"""Which login the variables select, and what stands in the way of another one."""
+"""Which login the variables select, and which variables must be unset to use another one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each kind of mistake in the file: its message names the place, the value and what would do."""
+"""Each kind of mistake in the settings file: the message names the place, the value and what is valid."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gainsight_pipelines.settings import parse_settings
 SECRET = "hunter2-is-secret"
 
 CASES = [
-    # document, section, words that the message has to hold
+    # settings file, section with the error, parts of the message
     (
         "activity:\n  reporting_categoris: {}",
         "activity",

@@ -1,4 +1,4 @@
-"""The section `objects`: a list of rows, which belongs to nobody else."""
+"""The section `objects`: a list of rows, one for each object that no other section pulls."""
 
 from __future__ import annotations
 

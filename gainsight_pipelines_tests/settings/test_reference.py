@@ -1,4 +1,4 @@
-"""docs/settings.md says what the models say."""
+"""docs/settings.md matches the settings models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secrets: where they come from, which source wins, that they are read again and never shown."""
+"""Secrets: their sources, which source wins, that each read sees new values, that no value is shown."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_named_file_wins_over_the_variable_beside_it(settings_path: Path, tmp_
 
 
 def every_secret() -> list[str]:
-    """The variables that hold one, as the code knows them."""
+    """The variables that hold a secret, according to the code."""
     of_logins = [
         each.name for logins in LOGINS.values() for login in logins for each in login.variables if each.is_secret
     ]
