@@ -36,7 +36,7 @@ def parts() -> list[str]:
 
 
 def imports() -> dict[str, set[str]]:
-    """The parts that each part imports, without imports of the code location, which is loaded as Dagster does."""
+    """The parts that each part imports. Imports of the code location don't count: they load it as Dagster does."""
     graph = grimp.build_graph(PACKAGE, cache_dir=None)
     found: dict[str, set[str]] = {part: set() for part in parts()}
     for importer in graph.modules:
@@ -48,7 +48,7 @@ def imports() -> dict[str, set[str]]:
 
 
 def reduced(edges: dict[str, set[str]]) -> dict[str, set[str]]:
-    """The imports without those that follow from others."""
+    """The imports, without those that others imply."""
 
     def reachable(start: str) -> set[str]:
         seen: set[str] = set()
@@ -68,7 +68,7 @@ def reduced(edges: dict[str, set[str]]) -> dict[str, set[str]]:
 
 
 def first_line(part: str) -> str:
-    """What belongs in a part: the first paragraph of its docstring."""
+    """What a part contains: the first paragraph of its docstring."""
     path = ROOT / f"{part}.py"
     text = (path if path.exists() else ROOT / part / "__init__.py").read_text("utf-8")
     sentence = (ast.get_docstring(ast.parse(text)) or "").split("\n\n")[0]
@@ -76,7 +76,7 @@ def first_line(part: str) -> str:
 
 
 def page() -> str:
-    """docs/architecture.md."""
+    """The text of docs/architecture.md."""
     lines = ["```mermaid", "flowchart TD"]
     for part, others in sorted(reduced(imports()).items()):
         lines += [f"    {part} --> {other}" for other in sorted(others)]

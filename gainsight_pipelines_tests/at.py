@@ -1,6 +1,6 @@
-"""Tests under another wall clock: `python -m gainsight_pipelines_tests.at "2028-02-29 05:05" [pytest's arguments]`.
+"""Runs tests at another time: `python -m gainsight_pipelines_tests.at "2028-02-29 05:05" [pytest's arguments]`.
 
-For this process and all that it starts, PostgreSQL included, it is that time (UTC) now, and goes on from there. Needs
+In pytest and every process that it starts, PostgreSQL included, the clock starts at that time (UTC) and runs on. Needs
 Linux and a C compiler.
 """
 
@@ -17,7 +17,7 @@ SOURCE = Path(__file__).with_name("shifted_clock.c")
 
 
 def main() -> int:
-    """Exit status: that of pytest."""
+    """Returns pytest's exit status."""
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     moment = datetime.fromisoformat(sys.argv[1]).replace(tzinfo=UTC)

@@ -1,7 +1,7 @@
-"""A budget of CPU time for each test module, so that the suite stays quick: who exceeds it twofold fails.
+"""A budget of CPU time for each test module keeps the suite quick: a module that uses over twice its budget fails.
 
-What counts is the time of this process and of those that it started and waited for, fixtures included; waiting costs
-nothing, and so a busy machine changes little. The PostgreSQL server, which all share, is nobody's.
+The time of this process and of the processes that it started and waited for counts, fixtures included. Waiting costs
+nothing, so a busy machine changes little. The PostgreSQL server, which all workers share, counts for no module.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 from gainsight_pipelines_tests import preloaded
 
 SECONDS, LONG_SECONDS = 45.0, 180.0
-"""Of a module, and of one that is marked `long`; a `budget(seconds)` mark gives a module one of its own."""
+"""The budget of a module, and of one marked `long`. A `budget(seconds)` mark sets a module's own."""
 
 MARGIN = 2
 
@@ -25,13 +25,13 @@ _began: dict[str, float] = {}
 
 
 def cpu_seconds() -> float:
-    """CPU time of this process and of its children that are over, in seconds."""
+    """CPU time of this process and of its children that have ended, in seconds."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + children.ru_utime + children.ru_stime + preloaded.cpu_seconds()
 
 
 def budget_of(item: pytest.Item) -> float:
-    """What the item's module may use, in seconds."""
+    """The budget of the item's module, in seconds."""
     own = item.get_closest_marker("budget")
     if own is not None:
         return float(own.args[0])

@@ -1,4 +1,4 @@
-"""A clock for tests in which the time of day matters: it says what the test says."""
+"""A clock for tests that depend on the time of day: it shows the time that the test sets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from threading import Lock
 
 
 class StandingClock:
-    """A clock that stands still until somebody sleeps; `slept` holds the seconds of each wait."""
+    """A clock that only `sleep` moves; `slept` holds the seconds of each call."""
 
     def __init__(self, now: datetime) -> None:
         self.time = now

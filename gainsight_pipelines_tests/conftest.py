@@ -19,17 +19,17 @@ pytest_plugins = [
     "gainsight_pipelines_tests.sync.odd_tenant",
 ]
 
-# A shell that starts tests in the background makes them ignore Ctrl-C, and with them every process that they start;
-# those that test Ctrl-C need it as it is in a terminal.
+# A shell that starts pytest in the background makes it ignore SIGINT, and every process that it starts inherits that.
+# The tests of Ctrl-C need the signal handled as in a terminal.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MEMORY = "/dev/shm"
 ROOM = 2 * 2**30
-"""In bytes: several times what all tests together use at once."""
+"""In bytes: several times what all tests need at once."""
 
-# What tests write is thrown away, some of it whole PostgreSQL servers: in memory, where there is plenty, they take
-# half the time. A TMPDIR that somebody set is theirs.
+# The tests' files, whole PostgreSQL servers among them, are temporary. In memory, where there is enough of it, they
+# take half the time. A TMPDIR that the user set is left alone.
 if (
     "TMPDIR" not in os.environ
     and os.access(MEMORY, os.W_OK)
@@ -37,16 +37,16 @@ if (
 ):
     os.environ["TMPDIR"] = tempfile.tempdir = MEMORY
 
-# The tests start hundreds of processes: without .pyc files each would compile the product again.
+# The tests start hundreds of processes: without .pyc files each process would compile the product again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than there are processors: many tests wait for other processes."""
+    """One worker more than there are processors, because many tests wait for other processes."""
     return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long modules begin: at the end there are only short ones left to share, and no worker waits for another."""
+    """Runs the long modules first: only short ones are left at the end, so that no worker waits for another."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)

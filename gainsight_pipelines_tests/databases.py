@@ -1,8 +1,8 @@
 """Fixtures that give a test a real PostgreSQL: one server for all workers of a run, a fresh database for each test.
 
-The server is the product's own embedded one, which counts its users itself: the first worker that needs it starts it,
-the last one's end stops it and removes its folder, whatever became of the others. It writes without fsync, which
-nothing here tests. What is in a database is the tests' business.
+The server is the product's own embedded one, which counts its users: the first worker that needs it starts it; when the
+last one ends, it stops and its folder is removed, even if other workers crashed. It runs without fsync, which nothing
+here tests. Each test fills its own database.
 """
 
 from __future__ import annotations
@@ -66,21 +66,21 @@ def store(postgres_server: EmbeddedServer) -> Iterator[Store]:
 
 @pytest.fixture
 def connection(store: Store) -> Iterator[psycopg.Connection]:
-    """A connection to it."""
+    """A connection to `store`."""
     with store.connect("test") as connection:
         yield connection
 
 
 @pytest.fixture
 def lease(store: Store) -> Iterator[Lease]:
-    """What entitles a test to write there."""
+    """The lease that a test needs to write to `store`."""
     with object_lease(store, "test", "r1") as lease:
         yield lease
 
 
 @contextmanager
 def role_in(store: Store, *rights: str) -> Iterator[Store]:
-    """The same store for a new role that has these rights alone; `{role}` and `{database}` stand for the names."""
+    """The store as a new role with only these rights; `{role}` and `{database}` in them stand for the names."""
     with store.connect("admin") as admin:
         names = {"role": f"r_{uuid.uuid4().hex[:10]}", "database": admin.info.dbname}
         admin.execute("CREATE ROLE {role} LOGIN".format(**names).encode())
@@ -94,10 +94,10 @@ def role_in(store: Store, *rights: str) -> Iterator[Store]:
 
 @contextmanager
 def fresh_database(server: EmbeddedServer, template: str = "template0") -> Iterator[str]:
-    """The name of a new database, a copy of ``template`` (nobody may be connected to that), dropped at the end."""
+    """The name of a new database, a copy of ``template`` (which must have no connections), dropped at the end."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
-        # file_copy would force a checkpoint, which waits for all that the other tests wrote
+        # file_copy would force a checkpoint, which waits for everything that the other tests wrote
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY wal_log')
     try:
         yield name
@@ -111,7 +111,7 @@ def product_database(server: EmbeddedServer) -> Iterator[str]:
     """The name of a new database with the product's tables and nothing in them, dropped at the end."""
     with fresh_database(server, _template(server, "product_template", _create_tables)) as name:
         with Store(server.url(name)).connect("test") as connection:
-            connection.execute("UPDATE store SET store_id = gen_random_uuid()")  # a store of its own, and no copy
+            connection.execute("UPDATE store SET store_id = gen_random_uuid()")  # a store of its own, not a copy
         yield name
 
 
@@ -133,7 +133,7 @@ def _create_dagster_tables(url: str) -> None:
 
 
 def _template(server: EmbeddedServer, name: str, create_tables: Callable[[str], None]) -> str:
-    """Makes a template unless it is there: migrations take their time, once for a test run; the rest are copies."""
+    """Creates a template unless it exists, so that the slow migrations run once per test run; the rest are copies."""
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))  # until the connection closes
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():

@@ -66,7 +66,7 @@ class Files:
 
 
 def quoted(path: Path) -> str:
-    """A file with its heading. JSON is for machines and not quoted."""
+    """A file with its heading. JSON is for machines, so it isn't quoted."""
     heading = f"## {path.relative_to(ROOT).as_posix()}\n"
     if path.suffix == ".json":
         return f"{heading}\nA file to import.\n"
@@ -74,13 +74,13 @@ def quoted(path: Path) -> str:
 
 
 def tracked(folder: Path) -> list[Path]:
-    """The files of a folder that git knows."""
+    """The files of a folder that git tracks."""
     listed = subprocess.run(["git", "ls-files", "-z", "."], cwd=folder, check=True, capture_output=True, text=True)
     return sorted(folder / name for name in listed.stdout.split("\0") if name)
 
 
 def with_links(path: Path, text: str, files: Files) -> str:
-    """A page's text with its links as the site needs them."""
+    """A page's text, with its links changed to those of the site."""
     names = {source: name for name, source in pages().items()}
 
     def link(match: re.Match[str]) -> str:
@@ -137,7 +137,7 @@ def index(texts: dict[str, str]) -> str:
 
 
 def write(folder: Path) -> None:
-    """Writes the source of the site into a folder, which is emptied first."""
+    """Empties a folder and writes the source of the site into it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     shutil.copytree(ROOT / "docs" / "images", folder / "images")

@@ -39,7 +39,7 @@ nux: {enabled: false}
 """The team's own dagster.yaml: no pools, no limits, nothing of this project's."""
 
 LONGEST_START = 240.0
-"""In seconds: processes with Dagster's imports, ten on a quiet machine, take minutes on a busy one."""
+"""In seconds. A process that imports Dagster takes ten to start on a quiet machine, and minutes on a busy one."""
 
 LONG = """
 import time
@@ -55,7 +55,7 @@ def read_all_orders():
 def pull_orders():
     read_all_orders()
 """
-"""A long run of somebody else's, whose job is called as if it were ours."""
+"""A job of the team's own, which runs until the test ends it and is named like one of ours."""
 
 SECOND = """
 import dagster as dg
@@ -68,7 +68,7 @@ defs = dg.Definitions.merge(
     dg.Definitions(executor=dg.in_process_executor),
 )
 """
-"""Another code location: a third tenant in the same database, and a fourth whose names are those of the first."""
+"""Another code location: a third tenant in the same database, and a fourth with the same names as the first."""
 
 LAUNCH = """mutation ($parameters: ExecutionParams!) { launchRun(executionParams: $parameters) {
     __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
@@ -85,25 +85,25 @@ LATEST = """query ($key: AssetKeyInput!) { assetOrError(assetKey: $key) { ... on
 
 @dataclass(frozen=True, slots=True)
 class Hosted:
-    """The project at work."""
+    """The running project."""
 
     url: str
     folder: Path
     database_url: str
-    """Of the example project's two tenants, and one of the second location's."""
+    """The database of the example project's two tenants and of the second location's tenant `beta`."""
     env: dict[str, str] = field(repr=False)
     location: str = LOCATION
     locations: int = 1
 
     def ask(self, query: str, **variables: Any) -> Any:
-        """Dagster's GraphQL."""
+        """Sends a query to Dagster's GraphQL API; returns the data of the response."""
         body = {"query": query, "variables": variables}
         answer = requests.post(f"{self.url}/graphql", json=body, timeout=60).json()
         assert "errors" not in answer, answer
         return answer["data"]
 
     def has_loaded(self) -> bool:
-        """Whether the webserver answers and has the definitions."""
+        """Whether the webserver responds and has loaded every code location."""
         try:
             answer = self.ask("{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }")
         except (requests.RequestException, ValueError):
@@ -114,7 +114,7 @@ class Hosted:
         return False
 
     def launch(self, job: str, assets: Sequence[Sequence[str]] = (), *, location: str | None = None) -> str:
-        """Starts a run of a job, of some of its assets where they are named; returns its id."""
+        """Launches a run of a job, for these assets only if any are given; returns the run's id."""
         selector = {
             "repositoryLocationName": location or self.location,
             "repositoryName": "__repository__",
@@ -141,7 +141,7 @@ class Hosted:
         return [self.status(run_id) for run_id in run_ids]
 
     def latest(self, *key: str) -> dict[str, Any]:
-        """What the last materialization of an asset says: numbers and texts."""
+        """The metadata of an asset's latest materialization: numbers and texts."""
         (event,) = self.ask(LATEST, key={"path": list(key)})["assetOrError"]["assetMaterializations"]
         return {
             entry["label"]: entry.get("intValue", entry.get("text", entry.get("jsonString")))
@@ -149,7 +149,7 @@ class Hosted:
         }
 
     def upstream(self, *key: str) -> set[str]:
-        """The keys of what an asset is made of, with slashes."""
+        """The keys of an asset's upstream assets, with slashes."""
         found = self.ask(UPSTREAM, key={"path": list(key)})["assetNodeOrError"]["dependencyKeys"]
         return {"/".join(each["path"]) for each in found}
 
@@ -159,15 +159,15 @@ class Hosted:
         return [node["assetKey"]["path"] for node in nodes if node["groupName"] == group]
 
     def materialized(self, *key: str) -> bool:
-        """Whether an asset was ever made."""
+        """Whether an asset was ever materialized."""
         return bool(self.ask(LATEST, key={"path": list(key)})["assetOrError"]["assetMaterializations"])
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
-        """Asks the database that three tenants share."""
+        """Queries the database that three tenants share."""
         return self._query(self.database_url, statement)
 
     def query_other(self, statement: str) -> list[tuple[Any, ...]]:
-        """Asks the fourth tenant's database."""
+        """Queries the fourth tenant's database."""
         return self._query(self.env["GAMMA_GAINSIGHT_PIPELINES_DATABASE_URL"], statement)
 
     def _query(self, url: str, statement: str) -> list[tuple[Any, ...]]:
@@ -189,7 +189,7 @@ def hosted(
 ) -> Iterator[Hosted]:
     """A copy of the example project on the sandbox: its own tenant with Salesforce, Acme's with HubSpot.
 
-    Beside another code location with two tenants more, unless `is_alone`.
+    Another code location with two more tenants runs beside it, unless `is_alone`.
     """
     shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns(*NOT_THEIRS))
     defs = folder / "src" / LOCATION / "defs"
@@ -230,7 +230,7 @@ def hosted(
             try:
                 yield found
             finally:
-                (folder / "release").touch()  # a code server ends once its runs have
+                (folder / "release").touch()  # ends the long run: a code server waits for its runs
 
 
 def _prepare_models(project: Path, env: Mapping[str, str]) -> None:
@@ -244,7 +244,7 @@ def _prepare_models(project: Path, env: Mapping[str, str]) -> None:
 
 
 def _environment(sandbox: RunningSandbox, url: str, other_url: str) -> dict[str, str]:
-    """Each tenant's secrets under its own names, and none that the other could take for its own."""
+    """Each tenant's secrets under its own variables, and none that another tenant could read as its own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(REAL_PREFIXES)}
     own = {name: value for name, value in sandbox.env.items() if not name.startswith("HUBSPOT_")}
     acme = {f"ACME_{name}": value for name, value in sandbox.env.items() if name.startswith(("HUBSPOT_", "GAINSIGHT_"))}

@@ -1,11 +1,11 @@
-"""A Python that has made its imports: `python()` is a program that is called like `python -m MODULE …`.
+"""A Python with its imports already made: `python()` returns a program to call like `python -m MODULE …`.
 
-Half of what a short command costs is its imports, and the tests run hundreds of commands. The program
-(preloaded_python.py) has the module run in a fork of a process that imported what such a module needs: with the
-caller's folder, environment, arguments and open files, and until the caller ends. The process is in a session of its
-own, below another parent. Modules that nobody prepares for start Python, and so does `-c`, except where a process of
-Dagster's starts the next. What looks at start-up itself, at the processes below a command or at Python's own variables
-starts Python instead.
+Imports take half the time of a short command, and the tests run hundreds of commands. The program (preloaded_python.py)
+runs the module in a fork of a process that has already imported what such a module needs. The fork gets the caller's
+working directory, environment, arguments and open files, and ends no later than the caller. It has a session of its own
+and another parent. Modules that no process is prepared for start Python as usual, and so does `-c`, except where one
+Dagster process starts another. Tests that look at the start itself, at the processes below a command or at Python's own
+variables call `sys.executable` instead.
 """
 
 from __future__ import annotations
@@ -67,11 +67,11 @@ IMPORTED = {
         "sqlalchemy.dialects.postgresql.psycopg2",
     ),
 }
-"""What each kind of process imports. Nothing here reads the environment, opens a file or starts a thread."""
+"""What each kind of process imports. None of these modules reads the environment, opens a file or starts a thread."""
 
 LAUNCHER = Path(__file__).with_name("preloaded_python.py")
 HIGH = 512
-"""A number that no file of a command has."""
+"""Higher than any file descriptor of a command."""
 
 
 def run_command(
@@ -80,7 +80,7 @@ def run_command(
     """Runs `gainsight-pipelines` with these arguments and waits for its end.
 
     Raises:
-        subprocess.TimeoutExpired: it took longer than `seconds`; it has been killed.
+        subprocess.TimeoutExpired: the command took longer than `seconds` and was killed.
     """
     return subprocess.run(
         [python(), "-m", COMMANDS, *arguments], cwd=folder, env=dict(env), input=stdin, capture_output=True, text=True,
@@ -89,7 +89,7 @@ def run_command(
 
 
 def python() -> str:
-    """The path of the program."""
+    """The path of the program, which the first call prepares."""
     global _started  # noqa: PLW0603 - one for this process
     with _lock:
         _started = _started or _Started()
@@ -97,12 +97,12 @@ def python() -> str:
 
 
 def cpu_seconds() -> float:
-    """What its processes have used that are over; they are no children of this process."""
+    """CPU time of the forks that have ended, in seconds. They aren't children of this process."""
     return _started.used() if _started else 0.0
 
 
 class _Started:
-    """The process that the others are forked from, begun with the first use and over with this one."""
+    """The process that the others are forked from: started at first use, it ends with this process."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory()
@@ -122,7 +122,7 @@ class _Started:
             start_new_session=True,
         )
         assert self._process.stdout is not None
-        self._process.stdout.readline()  # it listens
+        self._process.stdout.readline()  # waits until it listens
         atexit.register(self._end)
 
     def used(self) -> float:
@@ -138,7 +138,7 @@ _lock = threading.Lock()
 
 
 def oversee(folder: Path) -> None:
-    """Listens for each kind of process, and makes the one with its imports when the first is asked for."""
+    """Listens for each kind of process; the first request for a kind forks the process that makes its imports."""
     listening = {kind: socket.socket(socket.AF_UNIX) for kind in IMPORTED}
     for kind, listener in listening.items():
         listener.bind(str(folder / kind))
@@ -161,7 +161,7 @@ def serve(kind: str, listener: socket.socket, folder: Path) -> None:
         importlib.import_module(name)
     if threading.active_count() > 1:
         raise RuntimeError(f"A fork has no threads, and the imports of {kind} started some.")
-    gc.freeze()  # a collection would write to the memory that all of them share
+    gc.freeze()  # a collection would write to the memory that all forks share
     while _next_of([0, listener]) != 0:
         _reap()
         connection, _ = listener.accept()
@@ -172,7 +172,7 @@ def serve(kind: str, listener: socket.socket, folder: Path) -> None:
 
 
 def _next_of(sources: Sequence[int | socket.socket]) -> int | socket.socket:
-    """The first one that has something to read; standard input (0), which is given first, once it is closed."""
+    """The first source with something to read. Standard input (0) comes first and is readable once it is closed."""
     found: int | socket.socket = select.select(sources, [], [])[0][0]
     return found
 
@@ -184,7 +184,7 @@ def _reap() -> None:
 
 
 def answer(connection: socket.socket, folder: Path) -> NoReturn:
-    """Runs what is asked for, passes on the caller's signals, and answers with the exit status."""
+    """Runs the requested command, passes on the caller's signals, and sends back the exit status."""
     request, files = _received(connection)
     child = os.fork()
     if child == 0:
@@ -207,7 +207,7 @@ def answer(connection: socket.socket, folder: Path) -> NoReturn:
 
 
 def _received(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """A request, and the files that came with it."""
+    """A request, and the file descriptors sent with it."""
     start, files, *_ = socket.recv_fds(connection, 4, 250)
     size = int.from_bytes(start, "little")
     with connection.makefile("rb") as stream:
@@ -215,7 +215,7 @@ def _received(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
 
 
 def become(request: Mapping[str, Any], files: Sequence[int]) -> NoReturn:
-    """Is that process from here on."""
+    """Turns this process into the requested one."""
     os.setsid()
     program, words = os.fsdecode(request["program"]), [os.fsdecode(each) for each in request["arguments"]]
     os.environb.clear()
@@ -238,7 +238,7 @@ def become(request: Mapping[str, Any], files: Sequence[int]) -> NoReturn:
 
 
 def _open(files: Mapping[int, int]) -> None:
-    """Gives files the numbers that they have at the caller, and opens the streams."""
+    """Gives the files their descriptors in the caller, and opens the standard streams."""
     apart = {number: _moved(file) for number, file in files.items()}
     for number, file in apart.items():
         os.dup2(file, number)

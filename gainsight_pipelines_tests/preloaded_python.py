@@ -1,6 +1,6 @@
-"""The program that `preloaded.python()` names: its first argument is that one's folder, the others are Python's.
+"""The program that `preloaded.python()` returns. Arguments: the folder of `preloaded`'s sockets, then Python's own.
 
-Has to be quick itself, so it makes as few imports as it can do with and starts without Python's site-packages.
+It has to start quickly, so it imports as little as possible and does without site-packages.
 """
 
 import _signal
@@ -21,11 +21,11 @@ KINDS = {
     "dagster_webserver": "dagster",
 }
 SPAWNED = "from multiprocessing.spawn import spawn_main;"
-"""How a process of Dagster's begins that another one starts."""
+"""How the code (`-c`) begins when one Dagster process starts another."""
 
 
 def main(folder, *arguments):
-    """Has a prepared process run this, or runs Python."""
+    """Passes the command to a prepared process if there is one, else runs Python."""
     kind = _kind_of(arguments)
     if kind is None:
         os.execv(sys.executable, [sys.executable, *arguments])
@@ -58,7 +58,7 @@ def main(folder, *arguments):
 
 
 def _kind_of(arguments):
-    """The kind of process that is prepared for this; None: none is."""
+    """The kind of process that is prepared for this command, or None."""
     if arguments[1:3] == ("gainsight_pipelines.cli", "settings-page"):
         return "page"
     if arguments[:1] == ("-m",):
@@ -70,7 +70,7 @@ def _kind_of(arguments):
 def _is_inherited(file):
     try:
         return os.get_inheritable(file)
-    except OSError:  # that of the list
+    except OSError:  # the descriptor of the listing itself
         return False
 
 

@@ -35,7 +35,7 @@ class Finished:
 
     @property
     def document(self) -> Any:
-        """What it printed as JSON."""
+        """The JSON that it printed."""
         return json.loads(self.out)
 
     def object(self, name: str) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class Product:
         return self.command("run", *(names or ("--all",)), "--json", **env)
 
     def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Asks the product's database."""
+        """Queries the product's database."""
         with Store(self.database_url).connect("test") as connection:
             return connection.execute(statement, parameters).fetchall()  # type: ignore[arg-type]
 
@@ -100,7 +100,7 @@ class Product:
 def product_on(
     folder: Path, server: EmbeddedServer, sandbox: RunningSandbox, kind: str = "salesforce"
 ) -> Iterator[Product]:
-    """The product with the settings that the sandbox makes for that CRM, and databases of its own."""
+    """The product with the sandbox's settings for that CRM, and databases of its own."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "gainsight.yaml").write_text(sandbox.settings_file(kind).read_text())
     with fresh_database(server) as data, dagster_database(server) as dagster:

@@ -1,7 +1,7 @@
 """One pull in a process of its own, for tests that kill it: the product without Dagster, which takes seconds to import.
 
-`python -m gainsight_pipelines_tests.pull_process NAME AHEAD`, with AHEAD the seconds that its clock is ahead of the
-machine's. Prints how it ended, as one line; the exit status is 0 for completed or skipped, 1 for what failed.
+`python -m gainsight_pipelines_tests.pull_process NAME AHEAD` pulls with a clock that is AHEAD seconds ahead of the
+machine's. It prints the outcome on one line; the exit status is 0 if the pull completed or was skipped, 1 if it failed.
 """
 
 from __future__ import annotations

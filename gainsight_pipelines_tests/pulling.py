@@ -1,7 +1,7 @@
-"""Pulls in the test's own process: quicker than the command line, and the test holds settings, clock and database.
+"""Pulls in the test's own process: quicker than the command line, and the test controls settings, clock and database.
 
-Everything still goes over sockets to a sandbox and into a real PostgreSQL. What a command or Dagster adds is tested
-through `product` instead.
+Everything still goes over sockets to a sandbox and into a real PostgreSQL. What the commands and Dagster add is tested
+through `product`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sand
 
 @dataclass(slots=True)
 class ShiftedClock:
-    """The machine's clock, ahead of it by what the test says; never waits."""
+    """The machine's clock, moved ahead by as much as the test says; it never waits."""
 
     ahead: timedelta = timedelta(0)
 
@@ -61,7 +61,7 @@ class Pulling:
         return parse_settings(yaml.safe_dump(self.content))
 
     def prepared(self, name: str, run_id: str, **options: bool) -> Callable[[], Prepared]:
-        """What makes the pull, as each way of starting one does it; `options` are those of `clients.prepare`."""
+        """Returns the function that prepares a pull, as the product builds it; `options` go to `clients.prepare`."""
         settings = self.settings
         secrets = clients.read_secrets(settings)
         return lambda: clients.prepare(
@@ -81,7 +81,7 @@ class Pulling:
         return sync(self.store, self.clock, name, run, self.prepared(name, run, **options))
 
     def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Asks the product's database."""
+        """Queries the product's database."""
         with self.store.connect("test") as connection:
             return connection.execute(statement, parameters).fetchall()  # type: ignore[arg-type]
 
@@ -91,25 +91,25 @@ class Pulling:
             connection.execute(statement, parameters)  # type: ignore[arg-type]
 
     def truth(self, object_name: str) -> dict[str, dict[str, Any]]:
-        """What the sandbox knows of the records of an object, by Gsid."""
+        """The sandbox's truth about the records of an object, by Gsid."""
         records: dict[str, dict[str, Any]] = self.sandbox.truth()["records"][object_name]
         return records
 
     def account_ids(self, kind: str = "salesforce") -> dict[int, str]:
-        """The CRM's account id by the number that the truth has for an account."""
+        """The CRM's account ids, by the numbers of the accounts in the sandbox's truth."""
         return {each["key"]: account_id for account_id, each in self.sandbox.truth()["accounts"][kind].items()}
 
 
 def until_noon() -> timedelta:
-    """How far a clock has to be ahead so that it is noon (UTC), some hours from now: no day ends under the test."""
+    """The time until noon (UTC) tomorrow: on a clock moved ahead by that much, no day ends during the test."""
     now = datetime.now(UTC)
     return datetime.combine(now.date() + timedelta(days=1), time_of_day(12), UTC) - now
 
 
 def own_cadences(names: Sequence[str]) -> dict[str, str]:
-    """`schedules` for tests of what is due: each of these last ticked twelve hours ago and ticks next in twelve.
+    """`schedules` for tests of what is due: each of these last ticked twelve hours ago and next ticks in twelve.
 
-    The documented cadences would have the outcome depend on the hour: just after a tick nothing is due yet.
+    With the documented cadences the outcome would depend on the hour: just after a tick nothing is due yet.
     """
     tick = datetime.now(UTC) - timedelta(hours=12)
     return dict.fromkeys(names, f"{tick.minute} {tick.hour} * * *")
@@ -117,8 +117,7 @@ def own_cadences(names: Sequence[str]) -> dict[str, str]:
 
 @contextmanager
 def pulling_on(server: EmbeddedServer, sandbox: RunningSandbox, kind: str = "salesforce") -> Iterator[Pulling]:
-    """Pulls on the sandbox's settings for that CRM, with an empty database and the sandbox's credentials in the
-    environment."""
+    """Pulls with the sandbox's settings for that CRM into an empty database; sets the credentials in `os.environ`."""
     with product_database(server) as database, pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(REAL_PREFIXES)]:
             patch.delenv(name)
@@ -132,14 +131,14 @@ def pulling_on(server: EmbeddedServer, sandbox: RunningSandbox, kind: str = "sal
 
 @pytest.fixture(scope="module")
 def small_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox]:
-    """A small world, one for the tests of a module; what they edit stays."""
+    """A small sandbox, which the tests of a module share; their edits stay."""
     with start_sandbox(tmp_path_factory.mktemp("sandbox"), activities=300, accounts=60) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 def pulling(small_sandbox: RunningSandbox, postgres_server: EmbeddedServer) -> Iterator[Pulling]:
-    """Pulls on the small world with Salesforce, an empty database and a healthy tenant."""
+    """Pulls from the small sandbox, free of faults, with Salesforce and an empty database."""
     small_sandbox.reset()
     with pulling_on(postgres_server, small_sandbox) as found:
         yield found

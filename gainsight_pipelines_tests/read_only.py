@@ -1,4 +1,4 @@
-"""A folder on a read-only file system, as a mounted ConfigMap is one: not even root can write there."""
+"""A folder on a read-only file system, like a mounted ConfigMap: not even root can write there."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ MOUNT = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && { cd "$0" 2>
 
 
 def on_read_only(place: Path, command: Sequence[str]) -> list[str]:
-    """A command that runs another one in a folder that it alone finds read-only, or that finds one file so.
+    """A command that runs another one with this folder or file mounted read-only.
 
-    The mount ends with it.
+    Only that command sees the mount, which ends with it.
     """
     as_root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     return ["unshare", *as_root, "--mount", "--propagation", "private", "sh", "-c", MOUNT, str(place), *command]

@@ -19,7 +19,7 @@ SECRET_NAMES = ("GAINSIGHT_API_KEY", "GAINSIGHT_CLIENT_SECRET", "SALESFORCE_CLIE
 
 @dataclass(slots=True)
 class RunningSandbox:
-    """A started sandbox: where it is, and its control endpoint. Use it as a context manager, or call stop()."""
+    """A running sandbox: its addresses and its control endpoint. Use it as a context manager, or call stop()."""
 
     folder: Path
     process: subprocess.Popen[bytes]
@@ -39,7 +39,7 @@ class RunningSandbox:
 
     @property
     def secrets(self) -> list[str]:
-        """Values that may appear nowhere."""
+        """Values that must not appear anywhere."""
         every = {**self.env_of("password"), **self.env_of("m2m"), **self.env}
         names = {*SECRET_NAMES, "SALESFORCE_PASSWORD", "SALESFORCE_SECURITY_TOKEN"}
         return [value for name, value in every.items() if name in names]
@@ -70,11 +70,11 @@ class RunningSandbox:
         return answer
 
     def reset(self) -> None:
-        """Puts switches and counters to their start; the data stay as edits made them."""
+        """Resets the switches and counters; edits of the data stay."""
         self._post("/reset", {})
 
     def edit(self, *edits: dict[str, Any]) -> list[dict[str, Any]]:
-        """Applies edits (see gainsight_pipelines/sandbox/edits.py); returns what each touched."""
+        """Applies edits (see gainsight_pipelines/sandbox/edits.py); returns what each one changed."""
         done: list[dict[str, Any]] = self._post("/edit", {"edits": list(edits)})["done"]
         return done
 
@@ -114,7 +114,7 @@ def start_sandbox(folder: Path, **options: Any) -> RunningSandbox:
     """Starts a sandbox and waits until it is ready.
 
     Args:
-        folder: where it writes its files; made when missing.
+        folder: where it writes its files; created if missing.
         options: command-line options without dashes, for example activities=300, accounts=60, seed=2, now="2026-…".
     """
     arguments = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))]

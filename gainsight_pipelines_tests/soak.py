@@ -1,10 +1,10 @@
-"""An hour of a company's edits in minutes, under faults and kills all along: the tables end equal to the truth.
+"""An hour of a company's edits in minutes, with faults and kills throughout: the tables end up equal to the truth.
 
-`make soak` (ARGS="--minutes 10 --seed 3"); the tests run a short one. Everything is real: the sandbox and each pull are
-processes, PostgreSQL is the embedded server with all its safety on, kills are SIGKILL.
+`make soak` (ARGS="--minutes 10 --seed 3") runs it; the tests run a short one. Everything is real: the sandbox and
+each pull are processes, PostgreSQL is the embedded server with all its safety on, kills are SIGKILL.
 
-What is compared in the end: the records with what the tenant itself answers, and every live row with those of a pull
-that nothing ever disturbed, into a database of its own.
+At the end the rows are compared with what the tenant itself returns, and every live row with those that an undisturbed
+pull stores in a second database.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sand
 
 NAMES = ("company", "activity", "survey_survey_response", "product_usage")
 SPEED = 15.0
-"""Seconds of the tenant's time in one of ours."""
+"""How many seconds the tenant's clock moves in one of ours."""
 
 PAGE = 100
-"""Records in a page at most, so that a small tenant has many."""
+"""The most records in a page: few, so that a small tenant has many pages."""
 
 EDITS_A_SECOND = 12.0
 RUNNERS = 2
 WEEK_AND_A_DAY = 8 * 86_400.0
-"""After it every look for deletions is due."""
+"""After this time, in seconds, every check for deletions is due."""
 
 PULL_SECONDS = 60.0
 UNDER_WAY = "soak"
@@ -70,13 +70,13 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"crm_down_after": 2, "crm_down_calls": 2},
     {"token_lifetime_calls": 3},
 )
-"""What the servers do for a second or so."""
+"""Switches of the sandbox that each last a second or so."""
 
 BEHAVIOURS: tuple[dict[str, Any], ...] = ({}, {"delete_log": False}, {"order_by_ignored": True})
-"""What the tenant always does."""
+"""Switches that hold for a whole soak: one of these is chosen."""
 
 COLUMNS = {
-    # Without what lookups show: a name that changes elsewhere doesn't change the record that shows it.
+    # Without lookup names: when a name changes in another object, the record that shows it doesn't change.
     "company": """gsid, crm_id, name, account_id, match_method, unmatched_reason, match_candidates,
         (SELECT jsonb_object_agg(key, value) FROM jsonb_each(attributes) WHERE right(key, 6) <> '__name')""",
     "activity": """activity_id, source, source_object, company_gsid, activity_type, reporting_category, survey_type,
@@ -87,16 +87,16 @@ COLUMNS = {
         account_id, match_method, unmatched_reason, match_candidates""",
     "account": """account_id, name, domain, parent_account_id, arr, renewal_date, owner_id, owner_name, gsids""",
 }
-"""By table: the columns in which two databases have to agree, the key first."""
+"""By table: the columns that must be equal in both databases, the key first."""
 
 
 class Different(AssertionError):
-    """The tables are not what they should be."""
+    """The soak failed: the tables differ, or a part of it hangs or fails."""
 
 
 @dataclass(slots=True)
 class Soak:
-    """A tenant that is edited, pulls that are killed, and what became of them."""
+    """A tenant that is edited, pulls that are killed, and their outcomes."""
 
     sandbox: RunningSandbox
     postgres: EmbeddedServer
@@ -111,11 +111,11 @@ class Soak:
 
     @property
     def ahead(self) -> float:
-        """What the tenant's clock is ahead of ours, in seconds."""
+        """How far the tenant's clock is ahead of ours, in seconds."""
         return (time.monotonic() - self.started) * (SPEED - 1) + self.extra
 
     def run(self, seconds: float, is_enough: Callable[[], bool] = lambda: True) -> None:
-        """Edits, faults and killed pulls for so long, and on a busy machine until `is_enough`."""
+        """Edits, injects faults, pulls and kills for this long; on a busy machine longer, until `is_enough`."""
         self._switch(page_cap=PAGE, **random.Random(self.seed).choice(BEHAVIOURS))
         works: list[Callable[[random.Random], None]] = [self._edit, self._disturb, self._kill_postgres]
         works += [self._pull] * RUNNERS
@@ -136,7 +136,7 @@ class Soak:
             raise Different("a part of the soak hangs")
 
     def settle(self) -> None:
-        """All is quiet: what is left is pulled, deletions included."""
+        """Ends the faults, then pulls all objects into both databases, deletions included."""
         self._ask(self.sandbox.reset)
         self.extra += WEEK_AND_A_DAY
         # Companies come first: their new CRM ids reach the other objects' rows with those objects' next run.
@@ -145,7 +145,7 @@ class Soak:
                 self._must_complete(name, database)
 
     def differences(self) -> list[str]:
-        """Where the tables differ from what they should hold; empty: nowhere."""
+        """The differences between the tables and what they should hold."""
         found = []
         for table, columns in COLUMNS.items():
             ours, theirs = (self._rows(database, table, columns) for database in (UNDER_WAY, UNDISTURBED))
@@ -169,14 +169,14 @@ class Soak:
             ]
         return found
 
-    # -- what goes on at the same time -----------------------------------------------------------------------------
+    # -- the threads -----------------------------------------------------------------------------------------------
 
     def _repeat(self, work: Callable[[random.Random], None], chance: random.Random) -> None:
         while not self._over.is_set():
             work(chance)
 
     def _edit(self, chance: random.Random) -> None:
-        with suppress(ValueError):  # what it names may be gone by now
+        with suppress(ValueError):  # the record or account may be deleted by now
             self._ask(lambda: self.sandbox.edit(*self._edits(chance)))
         self._over.wait(chance.expovariate(EDITS_A_SECOND))
 
@@ -219,7 +219,7 @@ class Soak:
         self._switch(**fault)
         self.outcomes["faults"] += 1
         self._over.wait(chance.uniform(0.3, 1.5))
-        healthy = Switches()  # not the sandbox's reset, which would put its clock back for a moment
+        healthy = Switches()  # a reset of the sandbox would set its clock back for a moment
         self._switch(**{name: getattr(healthy, name) for name in fault})
         self._over.wait(chance.uniform(0.2, 1.0))
 
@@ -264,10 +264,10 @@ class Soak:
         self.postgres.close()
         self.postgres = again
 
-    # -- small things ----------------------------------------------------------------------------------------------
+    # -- helpers ---------------------------------------------------------------------------------------------------
 
     def _ask(self, call: Callable[[], Any]) -> Any:
-        """One call to the control endpoint at a time: its session isn't for several threads."""
+        """Calls the control endpoint, one thread at a time: the session isn't thread-safe."""
         with self._calls:
             return call()
 
@@ -299,7 +299,7 @@ class Soak:
         return {row[0]: row[1:] for row in rows}
 
     def _is_out_of_sight(self, table: str, key: str) -> bool:
-        """Responses that were within the lookback then and are not any more stay stored, as they should."""
+        """Whether this is a survey response that has left the lookback: its row stays stored, as it should."""
         if table != "activity":
             return False
         rows = self._query(
@@ -310,7 +310,7 @@ class Soak:
         return bool(rows) and key in self.sandbox.truth("survey_response")
 
     def _tenant(self, object_name: str, fields: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """What the tenant answers to a plain query: no code of the product is in between."""
+        """The records that the tenant returns for a plain query, without any code of the product."""
         answer = self.sandbox.session.post(
             f"{self.sandbox.urls['gainsight']}/v1/data/objects/query/{object_name}",
             json={"select": ["Gsid", *fields], "limit": 5000, "offset": 0},
@@ -325,7 +325,7 @@ class Soak:
 @contextmanager
 def soaking(folder: Path, seed: int, *, activities: int, accounts: int) -> Iterator[Soak]:
     """A sandbox and an embedded PostgreSQL with two databases, for the length of the block."""
-    # A short path: PostgreSQL's socket is in it.
+    # The path has to be short: PostgreSQL's socket is in it.
     with (
         start_sandbox(folder / "sandbox", activities=activities, accounts=accounts, seed=seed) as sandbox,
         tempfile.TemporaryDirectory(prefix="soak-") as short,

@@ -1,4 +1,4 @@
-"""docs/architecture.md shows the imports as they are."""
+"""docs/architecture.md shows the imports that the code makes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The budget of CPU time: who exceeds it twofold fails, who waits does not."""
+"""The budget of CPU time: a module that uses more than twice its budget fails, one that waits doesn't."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The docs site: every link leads somewhere, every page is in the navigation, and llms.txt names them all."""
+"""The docs site: no link is broken, every page is in the navigation, and llms.txt names every page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The main job, as its users run it, held against the truth that the sandbox wrote while it made the data."""
+"""Pulls as the product's users run them, compared with the truth that the sandbox wrote when it made the data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ METHODS = ("account", "method", "reason", "company")
 
 
 class Pulled:
-    """A first pull of everything, and what it left."""
+    """A first pull of every object, and its results."""
 
     def __init__(self, kind: str, sandbox: RunningSandbox, product: Product, first: Finished) -> None:
         self.kind = kind

@@ -34,7 +34,7 @@ def host(
 
 @pytest.fixture(scope="module")
 def long_run(host: Hosted) -> str:
-    """A run of the team's that goes on all the while."""
+    """A run of the team's own job that is in progress throughout."""
     return host.launch("pull_orders")
 
 
@@ -66,7 +66,7 @@ def test_both_tenants_pull_side_by_side_with_what_the_team_has(
 def test_tenants_of_two_locations_share_an_instance_and_a_database_and_nothing_else(
     host: Hosted, sandbox: RunningSandbox
 ) -> None:
-    """Each has its own key, gate and lease; two of them have jobs of the same name."""
+    """Each tenant has its own key, gate and lease; two tenants have jobs of the same name."""
     with object_lease(Store(host.database_url), "company", "somebody's run"):
         beta, gamma = (
             host.launch(job, location=SECOND_LOCATION) for job in ("beta_pull_company", "gainsight_pull_company")
@@ -123,7 +123,7 @@ def test_the_teams_long_run_is_untouched_and_completes(host: Hosted, long_run: s
 
 
 def test_dg_scaffolds_a_third_tenant_with_settings_to_fill_in(host: Hosted) -> None:
-    """The last one here: the project has another component afterwards."""
+    """Has to be the last test here, because it adds a component to the project."""
     done = host.dg("scaffold", "defs", "gainsight_pipelines.GainsightComponent", "third", "--prefix", "third")
     assert done.returncode == 0, done.stderr + done.stdout
     made = host.folder / "src" / LOCATION / "defs" / "third"

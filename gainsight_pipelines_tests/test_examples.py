@@ -1,4 +1,4 @@
-"""Each example settings file, with only the tenant's address changed, brings the truth from the sandbox."""
+"""Each example settings file, with only the tenant's address changed, pulls exactly what the sandbox's truth says."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Example = Callable[[str], Any]
 
 @pytest.fixture
 def example(small_sandbox: RunningSandbox, postgres_server: EmbeddedServer) -> Example:
-    """Pulls with the settings of an example."""
+    """Pulls with the settings file of an example."""
 
     @contextmanager
     def on(name: str) -> Iterator[Pulling]:
@@ -63,7 +63,7 @@ def test_flat_usage_rows_by_account_with_a_dimension(example: Example) -> None:
 
 
 def responses(pulling: Pulling, name: str) -> dict[str, tuple[Any, ...]]:
-    """What is stored of a survey object, by Gsid."""
+    """The stored responses of a survey object, by Gsid."""
     rows = pulling.query(
         """SELECT activity_id, account_id, unmatched_reason, survey_type, score::float, nps_group, occurred_at
            FROM activity WHERE source_object = %s""",
@@ -73,7 +73,7 @@ def responses(pulling: Pulling, name: str) -> dict[str, tuple[Any, ...]]:
 
 
 def expected_responses(pulling: Pulling, name: str) -> dict[str, tuple[Any, ...]]:
-    """The same by the sandbox's truth, within the lookback."""
+    """What `responses` should return: the sandbox's truth, within the lookback."""
     accounts = pulling.account_ids()
     expected = {}
     for gsid, each in pulling.truth(name).items():

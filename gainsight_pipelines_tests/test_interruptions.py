@@ -1,4 +1,4 @@
-"""Pulls that are killed or stopped in the middle: the next run goes on from the last page and nothing is lost."""
+"""Pulls that are killed or stopped in the middle: the next run continues from the last page, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def product(tmp_path: Path, postgres_server: EmbeddedServer, sandbox: RunningSan
 
 
 def started(product: Product, sandbox: RunningSandbox, *others: str) -> subprocess.Popen[str]:
-    """A pull of activities, and of others beside it, that has stored some pages and is far from its end."""
-    migrate(Store(product.database_url))  # there is a table to look into before the pull has made it
+    """A command that pulls activities and `others`, has stored some pages of activities and is far from its end."""
+    migrate(Store(product.database_url))  # so that the table can be queried before the pull creates it
     sandbox.switch(page_cap=PAGE, gainsight_delay=0.2)
     process = subprocess.Popen(
         [sys.executable, "-m", "gainsight_pipelines.cli", "run", "activity", *others, "--json"],
@@ -55,7 +55,7 @@ def started(product: Product, sandbox: RunningSandbox, *others: str) -> subproce
     )
     wait_until(lambda: stored(product) >= 2 * PAGE or process.poll() is not None, 40)
     assert process.poll() is None, process.communicate()
-    sandbox.switch(gainsight_delay=1.5)  # its end stays far away, however busy the machine is
+    sandbox.switch(gainsight_delay=1.5)  # keeps the end far away, however busy the machine is
     return process
 
 
@@ -68,14 +68,14 @@ def goes_on_to_the_end(product: Product, sandbox: RunningSandbox, before: int) -
     sandbox.reset()
     result = product.run("activity")
     assert result.status == 0, result.err
-    # It began at the last page, not at the first.
+    # The run began at the last page, not at the first.
     assert result.object("activity")["read"] <= ACTIVITIES - before + PAGE
     truth = sandbox.truth("activity_timeline")
     assert {row[0] for row in product.query("SELECT activity_id FROM activity")} == set(truth)
 
 
 def process_with_log(parent: int, name: str) -> psutil.Process:
-    """The child of a process that has this file open."""
+    """The child process that has this log file open."""
     children = psutil.Process(parent).children()
     (found,) = [child for child in children if any(file.path.endswith(name) for file in child.open_files())]
     return found
@@ -143,7 +143,7 @@ def test_two_runs_of_one_object_never_overlap(product: Product, sandbox: Running
 
 
 def test_a_rotated_key_goes_on_where_it_was(product: Product, sandbox: RunningSandbox) -> None:
-    """Requirement C3: nothing lost, no retries, and the next run goes on."""
+    """Requirement C3: nothing is lost, nothing is retried, and the next run continues."""
     process = started(product, sandbox)
     sandbox.switch(reject_key=True)
     out, _ = process.communicate(timeout=40)

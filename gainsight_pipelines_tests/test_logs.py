@@ -1,4 +1,4 @@
-"""Log lines: for people, or as JSON that says what each is about; nothing in them that an error quotes."""
+"""Log lines: text, or JSON with the tenant, object and run; neither repeats the data that an error quotes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ logger = logging.getLogger("gainsight_pipelines")
 
 @pytest.fixture
 def as_json(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The package's loggers as a process has them that has just begun, with JSON asked for."""
+    """The package's logger as in a process that has just started, with JSON requested."""
     monkeypatch.setenv(VARIABLE, " JSON ")
     before, level = list(logger.handlers), logger.level
     logger.handlers.clear()
@@ -36,7 +36,7 @@ def test_a_line_is_an_object_that_says_what_it_is_about(capsys: pytest.CaptureFi
     logger.info("before, on\ntwo lines")
     with about(tenant="acme.example.com", object=None), about(object="activity", run_id="r1"):
         logger.warning("%s read", "1,000")
-        list(read_ahead(logger.info("ahead") or number for number in range(1)))  # in a thread of its own
+        list(read_ahead(logger.info("ahead") or number for number in range(1)))  # logs in another thread
     try:
         int("the record of Jane")
     except ValueError:

@@ -1,4 +1,4 @@
-"""The Python that has made its imports behaves like the one that starts."""
+"""The preloaded Python behaves like a freshly started one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_folder_environment_streams_and_status_are_the_callers(tmp_path: Path) -
 
 
 def test_files_are_passed_on_under_their_numbers(tmp_path: Path) -> None:
-    """As one process of Dagster's starts another."""
+    """As when one Dagster process starts another."""
     code = "from multiprocessing.spawn import spawn_main; import os; os.write({0}, b'said')"
     for program in (sys.executable, python()):
         with (tmp_path / "file").open("w+b") as file:

@@ -1,4 +1,4 @@
-"""The project's own files: they agree with each other and with the code, and hold nothing of one machine."""
+"""The project's own files: they agree with each other and with the code, and name nothing machine-specific."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ NEEDED = [Requirement(line) for line in PROJECT["dependencies"]]
 EXTRAS = {name: [Requirement(line) for line in lines] for name, lines in PROJECT["optional-dependencies"].items()}
 FOR_DEVELOPERS = [needed for extra in EXTRAS.values() for needed in extra]
 PRODUCT, EVERYTHING = "requirements.lock", "requirements-dev.lock"
-"""What `make demo` and `make dev` install, and what `make test` and `make check` do."""
+"""What `make demo` and `make dev` install, and what `make test` and `make check` install."""
 
 OF_THE_PRODUCT = ("page", "sandbox", "embedded", "install")
 
 
 def pinned(name: str) -> dict[str, Version]:
-    """The versions that a lock names."""
+    """The versions that a lock file pins."""
     pins = re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", (ROOT / name).read_text("utf-8"), re.MULTILINE)
     return {canonicalize_name(name): Version(version) for name, version in pins}
 
@@ -74,13 +74,13 @@ def test_whatever_the_package_imports_is_declared() -> None:
 
 SANDBOX_OR_PAGE = ("sandbox", "page")
 FORMATS = ("parquet_file.py", "xlsx_file.py", "warehouse.py")
-"""Of `export` and `deliver`: imported when such a file is written, or a warehouse."""
+"""Modules of `export` and `deliver` that are imported only to write such a file, or to a warehouse."""
 ONCE_ASKED_FOR = {"apprise (monitoring/targets.py)"}
-"""What is imported by the function that needs it, and said where it is missing: see monitoring/test_alerts.py."""
+"""Imported by the function that needs it, which says so if it is missing: see monitoring/test_alerts.py."""
 
 
 def test_the_core_imports_nothing_that_only_an_extra_brings() -> None:
-    """What a run pod installs: no web server of ours, no sandbox, no PostgreSQL."""
+    """A run pod installs only the core: no web server of ours, no sandbox, no PostgreSQL server."""
     core = {canonicalize_name(needed.name) for needed in NEEDED}
     distributions = packages_distributions()
     found = set()

@@ -1,4 +1,4 @@
-"""Each requirement is named by the docstring of a test that proves it, those of the objects by the docs as well."""
+"""Each requirement is named in the docstring of a test that proves it; those about objects are in the docs as well."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OBJECTS = {
     "M3": "a field that the CRM doesn't have is an error",
     "M4": "without an account: kept with the reason, matched later",
 }
-"""What holds for the objects, and has its sentence in the docs."""
+"""The requirements about objects, each with a sentence in the docs."""
 
 OTHERS = {
     "G1": "no account is created, no field of the CRM changed",
@@ -59,7 +59,7 @@ OTHERS = {
 
 
 def docstrings() -> str:
-    """Those of all tests; what a module says of itself as a whole proves nothing."""
+    """The docstrings of all test functions. Those of modules don't count: they prove nothing."""
     return "\n".join(
         ast.get_docstring(node) or ""
         for path in Path(__file__).parent.rglob("test_*.py")

@@ -1,4 +1,4 @@
-"""No secret in `ps`, in what is printed, in logs, in Dagster's events or in the product's tables."""
+"""No secret appears in `ps`, output, logs, Dagster's events or the product's tables."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def installed(
 
 
 def everything_stored(url: str) -> Iterator[tuple[str, str]]:
-    """The text of each table of a database."""
+    """Each table of a database, with its rows as text."""
     with psycopg.connect(url) as connection:
         tables = connection.execute(
             "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
@@ -54,7 +54,7 @@ def test_nothing_leaks(installed: tuple[Product, RunningSandbox]) -> None:
     secrets = [*sandbox.secrets, PASSWORD, "a-wrong-key-for-gainsight"]
     assert all(len(secret) > 8 for secret in secrets)
 
-    # A run that works, watched in `ps`; then runs that fail in the ways that could quote a key.
+    # First a run that succeeds, watched in `ps`; then runs that fail in ways that could quote a key.
     process = subprocess.Popen(
         [sys.executable, "-m", "gainsight_pipelines.cli", "run", "--all", "--json"],
         cwd=product.folder,
@@ -65,7 +65,7 @@ def test_nothing_leaks(installed: tuple[Product, RunningSandbox]) -> None:
         text=True,
     )
     arguments: set[str] = set()
-    while process.poll() is None:  # without a pause: what lives for a moment counts too
+    while process.poll() is None:  # no pause, to catch short-lived processes too
         arguments.update(" ".join(each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"]))
     printed = [process.communicate()[0]]
     assert process.returncode == 0, printed

@@ -1,4 +1,4 @@
-"""The soak, a short one: see `soak`. `make soak` runs it for minutes."""
+"""A short soak (see `soak`). `make soak` runs one for minutes."""
 
 from __future__ import annotations
 

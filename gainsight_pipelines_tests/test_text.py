@@ -1,4 +1,4 @@
-"""Comparison keys ignore what people cannot see; cleaned text is accepted by PostgreSQL."""
+"""Comparison keys ignore invisible characters; PostgreSQL accepts cleaned text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The retired words: what the search finds, what it leaves alone, and that every exception is needed."""
+"""The retired words: what the search finds, what it ignores, and that every exception is needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for a condition of the real world, with a deadline: what tests with real processes do instead of sleeping."""
+"""Waiting for a condition, with a deadline: tests with real processes do it instead of sleeping."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import psutil
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> float:
-    """Returns how long it took.
+    """Waits until the condition holds; returns the seconds it took.
 
     Raises:
-        AssertionError: it didn't come true in time.
+        AssertionError: the condition didn't hold in time.
     """
     start = time.monotonic()
     while not condition():
         waited = time.monotonic() - start
         assert waited < seconds, f"not within {seconds} s: {condition}"
-        time.sleep(min(0.25, max(0.01, waited / 20)))  # looking is work too: the longer it takes, the more seldom
+        time.sleep(min(0.25, max(0.01, waited / 20)))  # checks cost time too: the longer the wait, the fewer
     return time.monotonic() - start
 
 
 def quick_seconds(call: Callable[[], object]) -> float:
-    """What a call takes when nothing else is in its way: the fifth-quickest of twenty, in seconds."""
+    """How long a call takes when nothing disturbs it: the fifth-quickest of twenty, in seconds."""
     taken = []
     for _ in range(20):
         start = time.monotonic()
@@ -34,7 +34,7 @@ def quick_seconds(call: Callable[[], object]) -> float:
 
 
 def is_alive(pid: int) -> bool:
-    """A zombie isn't."""
+    """Whether the process exists and isn't a zombie."""
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -42,10 +42,10 @@ def is_alive(pid: int) -> bool:
 
 
 def process_below(pid: int, command: str) -> psutil.Process:
-    """The one process, of those that this one and its children started, whose command line holds that text.
+    """The only descendant of a process whose command line contains that text.
 
     Raises:
-        AssertionError: there is none, or more than one.
+        AssertionError: there is no such process, or more than one.
     """
     found = []
     for process in psutil.Process(pid).children(recursive=True):

@@ -1,6 +1,6 @@
 """Finds retired words in prose: docs, docstrings, comments, messages, test names. `make check` runs it.
 
-The list is the last table of docs/glossary.md. Code, identifiers and data are not looked at.
+The list is the last table of docs/glossary.md. The search ignores code, other identifiers and data.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 GLOSSARY = "docs/glossary.md"
 
 PROSE = {".py", ".md", ".yaml", ".yml", ".toml", ".cfg", ".example", ".sh", ""}
-"""Endings of files that people write prose in. Files without one: Makefile, Dockerfile."""
+"""Suffixes of the files that contain prose. Files without a suffix: Makefile, Dockerfile."""
 
 ALLOWED: dict[tuple[str, str], str] = {
     (GLOSSARY, "*"): "lists the words",
@@ -30,10 +30,10 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("gainsight_pipelines/sandbox/gainsight.py", "time-out"): "the text of status 504 in the gateway's page",
     ("gainsight_pipelines/sandbox/words.py", "log-ins"): "made-up notes of customers",
 }
-"""Where a word may stand all the same: (file, word), and why."""
+"""Exceptions: (file, word) and the reason why the word is allowed there."""
 
 BREAK = r"(?:[ \t_*]+|[ \t]*\n[ \t#*>]*)"
-"""What may be between two words of a phrase: not an empty line."""
+"""What may separate two words of a phrase; an empty line may not."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,14 @@ class Found:
 
 
 def retired(glossary: str) -> dict[str, str]:
-    """Each retired word, in lower case, with what to write."""
+    """The retired words in lower case, each with what to write instead."""
     table = glossary.partition("\n## Retired words\n")[2]
     rows = re.findall(r"^\| (?!retired|---)(.+?) \| (.+?) \|$", table, re.MULTILINE)
     return {word: instead for words, instead in rows for word in words.split(", ")}
 
 
 def pattern(words: Iterable[str]) -> re.Pattern[str]:
-    """Whole words. A phrase may be broken by a new line, a comment sign or, in a test's name, underscores."""
+    """Matches whole words. A phrase may be split by a new line, a comment sign or, in a test's name, underscores."""
     phrases = (BREAK.join(map(re.escape, word.split())) for word in sorted(words, key=len, reverse=True))
     return re.compile(rf"(?<![a-z0-9-])(?:{'|'.join(phrases)})(?![a-z0-9]|-[a-z])", re.IGNORECASE)
 
@@ -100,7 +100,7 @@ def search(file: str, text: str, words: dict[str, str]) -> Iterator[Found]:
 
 
 def tracked() -> list[str]:
-    """The files that git knows, and those that are new."""
+    """The files that git tracks, and new ones that it doesn't ignore."""
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     files = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
     return sorted(file for file in files if file and Path(file).suffix in PROSE and (ROOT / file).is_file())
