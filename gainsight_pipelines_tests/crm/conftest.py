@@ -11,7 +11,7 @@ import trustme
 
 
 class TestClock:
-    """A clock that advances only when someone sleeps."""
+    """A clock that advances only when a caller sleeps."""
 
     __test__ = False
 
@@ -41,7 +41,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture
 def tls(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
-    """The TLS side of a local server that clients trust. Replaces a REQUESTS_CA_BUNDLE of this machine."""
+    """The TLS context of a local server. Sets REQUESTS_CA_BUNDLE, so that clients trust its certificate."""
     bundle = tmp_path / "authorities.pem"
     authority.cert_pem.write_to_path(str(bundle))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))

@@ -55,7 +55,7 @@ BLIPS = [
     pytest.param(Answer({}, sent="nothing"), id="reset"),
     pytest.param(Answer({"some": "thing"}, sent="half"), id="truncated"),
 ]
-"""Failures that are over a second later."""
+"""Failures that don't happen again a second later."""
 
 
 @dataclass

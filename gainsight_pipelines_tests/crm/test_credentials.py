@@ -146,7 +146,7 @@ def test_importing_loads_no_vendor_library() -> None:
     ],
 )
 def test_an_unusable_character_in_a_secret_is_reported_with_its_variable(token: str, found: str) -> None:
-    """Otherwise it would end in UnicodeEncodeError, or in a rejected login."""
+    """Otherwise the character would cause a UnicodeEncodeError or a rejected login."""
     text = refusal("hubspot", {"HUBSPOT_ACCESS_TOKEN": token})
     assert text.startswith(f"HUBSPOT_ACCESS_TOKEN holds {found}, which no key or token has.")
     text = refusal("salesforce", CLIENT | {"SALESFORCE_CLIENT_SECRET": token})

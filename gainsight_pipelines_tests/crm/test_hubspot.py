@@ -1,4 +1,4 @@
-"""HubSpot against a scripted server that follows HubSpot's documentation, with its own small search."""
+"""The HubSpot client against a scripted server that follows HubSpot's documentation, with its own small search."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def test_changes_during_a_full_read_are_read_again(crm: HubSpot, portal: Portal)
 def test_reads_more_than_ten_thousand_changes(
     crm: HubSpot, portal: Portal, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Spread out, in ties across page borders, and 10,450 in one millisecond."""
+    """Some are spread out, some share a time across a page border, and 10,450 are in one millisecond."""
     moments = [START + timedelta(milliseconds=n // 3) for n in range(1, 700)]
     moments += [START + timedelta(seconds=5)] * 10_450
     moments += [START + timedelta(seconds=6, milliseconds=n) for n in range(250)]

@@ -1,4 +1,4 @@
-"""Salesforce over TLS against a scripted server that follows Salesforce's documentation."""
+"""The Salesforce client over TLS, against a scripted server that follows Salesforce's documentation."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ def test_recent_changes_are_read_again(crm: Salesforce, organisation: Organisati
     (page,) = crm.changed_accounts(None)
     assert page.bookmark == datetime(2026, 3, 3, 11, 55, tzinfo=UTC)
     (page,) = crm.changed_accounts(since)
-    assert page.bookmark == since  # never before what was already read
+    assert page.bookmark == since  # the bookmark never moves back
 
 
 def test_an_edit_while_paging_does_not_move_the_bookmark_past_unread_accounts(

@@ -1,4 +1,4 @@
-"""HubSpot against the sandbox, which was written independently from HubSpot's documentation."""
+"""The HubSpot client against the sandbox, which was written independently, from HubSpot's documentation."""
 
 from __future__ import annotations
 

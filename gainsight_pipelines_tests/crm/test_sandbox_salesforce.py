@@ -1,4 +1,4 @@
-"""Salesforce against the sandbox, which was written independently from Salesforce's documentation."""
+"""The Salesforce client against the sandbox, which was written independently, from Salesforce's documentation."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Sandbox:
     counters: Counters
     environments: dict[str, dict[str, str]]
     made: bytes
-    """The world as it was made: to read it takes a quarter of the time."""
+    """The pickled world: loading it takes a quarter of the time of generating it."""
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +63,14 @@ def running(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> 
         }
         yield Sandbox(address, world, switches, counters, environments, pickle.dumps(world))
     with warnings.catch_warnings():
-        # uvicorn ends without waiting for the last TLS connections; their warnings would hit another test.
+        # uvicorn ends without waiting for the last TLS connections, and their warnings would appear in another test.
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
 
 
 @pytest.fixture
 def sandbox(running: Sandbox, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    """The module's Salesforce with the accounts as they were made, and without faults."""
+    """The module's Salesforce with its original accounts, and without faults."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority_file(authority, tmp_path)))
     renew(running.world, pickle.loads(running.made))
     running.switches.reset()
@@ -241,7 +241,7 @@ def test_a_password_error_of_salesforce_is_explained(
 
 
 def test_every_kind_of_credentials_that_is_set_is_checked(sandbox: Sandbox) -> None:
-    """One kind is used and reported; a wrong secret of another is not reported as working."""
+    """The client uses and reports one kind; it doesn't report a wrong secret of another kind as working."""
     every = sandbox.environments["client credentials"] | sandbox.environments["password"]
     with connected(sandbox, "jwt", **every) as crm:
         assert crm.login.startswith("the JWT key (SALESFORCE_JWT_KEY_FILE")

@@ -1,4 +1,4 @@
-"""Process groups with real processes: whatever ends first, no process is left."""
+"""Process groups with real processes: whichever process ends first, none is left."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import pytest
 from gainsight_pipelines.embedded.processes import ProcessGroup
 from gainsight_pipelines_tests.waiting import is_alive, wait_until
 
-# A child that starts a grandchild in its own session, on request with TERM ignored or an empty environment.
+# Starts a grandchild in a session of its own. Its `manners` may be to ignore TERM, or to empty the grandchild's
+# environment.
 CHILD = """
 import os, pathlib, signal, subprocess, sys, time
 folder, manners = pathlib.Path(sys.argv[1]), sys.argv[2]
@@ -37,7 +38,7 @@ while True:
     time.sleep(600)
 """
 
-# A process that runs CHILD in a group, as a command would.
+# A process that runs CHILD in a group, as our commands run theirs.
 PARENT = """
 import sys
 from pathlib import Path
@@ -50,7 +51,7 @@ with ProcessGroup(grace_seconds=float(sys.argv[3])) as group:
 
 @pytest.fixture
 def parents() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Processes left by a failed test."""
+    """The processes that a test starts, killed in case the test fails."""
     started: list[subprocess.Popen[bytes]] = []
     yield started
     for parent in started:
@@ -86,7 +87,7 @@ def test_stop_ends_children_and_their_descendants(tmp_path: Path, manners: str) 
         child = group.start([sys.executable, "-c", CHILD, str(tmp_path), manners])
         pids = read_pids(tmp_path)
         assert is_alive(pids[1])
-        if manners == "stripped":  # a process without environment and parent cannot be found
+        if manners == "stripped":  # a process without environment and parent can't be found
             os.kill(child.pid, signal.SIGSTOP)
             group.stop(grace_seconds=0.1)
     assert all_gone(pids)
@@ -166,7 +167,7 @@ def test_a_second_signal_ends_the_grace_period(tmp_path: Path, parents: list[sub
     start = time.monotonic()
     parent.send_signal(signal.SIGINT)
     parent.wait(timeout=60)
-    assert time.monotonic() - start < 60  # and not the 600 s that its children were given
+    assert time.monotonic() - start < 60  # not the grace period of 600 s
     assert all_gone(pids)
 
 
@@ -188,5 +189,5 @@ def test_nested_groups_end_together(tmp_path: Path) -> None:
     with ProcessGroup() as group:
         inner = group.start([sys.executable, "-c", PARENT, CHILD, str(tmp_path), "5", "polite"], cwd=root)
         pids = read_pids(tmp_path)
-        inner.kill()  # its own watcher is at work now, and so are we
+        inner.kill()  # now its watcher and our group end the same processes
     assert all_gone([*pids, inner.pid])

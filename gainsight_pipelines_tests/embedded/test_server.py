@@ -1,4 +1,4 @@
-"""The embedded server's life, with real processes: shared, ended by its last user, sound after any kill -9."""
+"""The embedded server with real processes: they share it, the last one ends it, and its data survive any kill -9."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class User:
         )
 
     def url(self) -> str:
-        """Waits until it has the server."""
+        """The server's URL, once this process has the server."""
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
@@ -66,7 +66,7 @@ class User:
 
 @contextlib.contextmanager
 def place() -> Iterator[Path]:
-    """A folder for a server, not yet created. At the end no process may use it."""
+    """A folder for a server, not yet created. Finally, waits until no process uses it."""
     base = Path(tempfile.mkdtemp(prefix="gp-"))
     yield base / "pg"
     wait_until(lambda: not server_processes(base))
@@ -111,7 +111,7 @@ def user() -> Iterator[Callable[..., User]]:
 
 
 def server_processes(folder: Path) -> list[psutil.Process]:
-    """The keeper and all of the server's processes; those of the latter work in their data folder."""
+    """The keeper and all processes of the server, whose working directory is the data folder."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -126,7 +126,7 @@ def server_processes(folder: Path) -> list[psutil.Process]:
 
 
 def commands(folder: Path) -> list[str]:
-    """Their command lines; backends come and go meanwhile."""
+    """The command lines of the keeper and the server; a backend may end in the meantime."""
     found = []
     for process in server_processes(folder):
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -215,7 +215,7 @@ def test_under_root_without_namespaces_it_runs_as_a_system_user(folder: Path, mo
     wait_until(lambda: not server_processes(folder))
     with monkeypatch.context() as changed:
         changed.setattr(keeper, "probe_user_namespace", lambda: False)
-        changed.setattr(embedded_module, "_SYSTEM_USER", "nobody")  # in place of one that would have to be created
+        changed.setattr(embedded_module, "_SYSTEM_USER", "nobody")  # a user that needn't be created first
         try:
             with embedded_server(folder) as server:
                 assert count(server.url("gainsight")) == 1
@@ -224,7 +224,7 @@ def test_under_root_without_namespaces_it_runs_as_a_system_user(folder: Path, mo
         except PermanentError as error:
             assert "can't reach" in error.message  # noqa: PT017  # this checkout is in a folder that only root can enter
     wait_until(lambda: not server_processes(folder))
-    with embedded_server(folder) as server:  # and back
+    with embedded_server(folder) as server:  # back to root's ownership
         assert count(server.url("gainsight")) == 1
         assert folder.stat().st_uid == 0
 
@@ -261,7 +261,7 @@ def test_one_process_may_use_the_server_twice(folder: Path) -> None:
 
 
 def test_quick_successive_users_get_a_server(folder: Path) -> None:
-    """Each starts while the previous one's server is stopping."""
+    """Each user starts while the previous user's server is stopping."""
     for _ in range(8):
         with embedded_server(folder) as server:
             assert value(server.url("gainsight"), "SELECT 1") == 1
@@ -294,7 +294,7 @@ def test_a_killed_server_restarts_cleanly(folder: Path, user: Callable[..., User
         assert server.is_running()
         victims = {"postmaster": [pid], "keeper": [guard], "both": [guard, pid]}.get(victim)
         for number in victims or [p.pid for p in server_processes(folder)]:
-            with contextlib.suppress(ProcessLookupError):  # ending the first may have ended another
+            with contextlib.suppress(ProcessLookupError):  # killing the first may have ended another
                 os.kill(number, signal.SIGKILL)
         wait_until(lambda: not server.is_running())
         with embedded_server(folder) as again:  # while others still use the old one

@@ -1,4 +1,4 @@
-"""Clocks for tests: the machine's time; waits are only recorded."""
+"""A clock for tests: it tells the machine's time, and records waits instead of sleeping."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def drip(start: bytes, piece: bytes, every: float) -> Callable[[socket.socket], 
             connection.sendall(start)
             while True:
                 connection.sendall(piece)
-                time.sleep(every)  # the drip's pace; no test waits for it
+                time.sleep(every)  # the pace of the drip; no test waits for it
 
     return send
 

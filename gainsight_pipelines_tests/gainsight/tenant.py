@@ -21,10 +21,10 @@ Row = dict[str, Any]  # "ModifiedDate" as a datetime with fractions, or None; th
 
 @dataclass
 class Tenant:
-    """Rows and API behaviour; ``asked`` holds the queries' bodies.
+    """Rows and API behaviour; ``asked`` holds the bodies of the queries.
 
-    With ``describes`` (fields by object) it serves a whole pull: the rows are those of the first object, the others
-    have none.
+    With ``describes`` (fields by object) it serves a whole pull: ``rows`` belong to the first object, and the other
+    objects are empty.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -32,16 +32,16 @@ class Tenant:
     ignores_where: bool = False
     ignores_order: bool = False
     ignores_offset: bool = False
-    shuffles: bool = False  # without orderBy, another order at each call
+    shuffles: bool = False  # without orderBy, each call gets another order
     orders_pages_alone: bool = False  # takes a page in table order, and sorts only that page
     cap: int | None = None
-    shift: timedelta = timedelta(0)  # of the time zone in which date literals are read
+    shift: timedelta = timedelta(0)  # the offset of the time zone in which the tenant reads date literals
     shows: str = "iso"  # iso, iso_ms, epoch
     shape: str = "records"
     drops_key: str | None = None
     lower_keys: bool = False
     fails_above: int | None = None  # 503 for larger limits
-    is_strict: bool = False  # names of fields are taken as describe spells them alone
+    is_strict: bool = False  # accepts names of fields only as describe spells them
     refused: list[str] = field(default_factory=list)
     now: datetime | None = None
     before_answer: Callable[[Tenant, dict[str, Any]], None] = lambda tenant, body: None
@@ -76,7 +76,7 @@ class Tenant:
         return 200, {"result": True, "data": {"records": records} if self.shape == "records" else records}
 
     def misspelt(self, name: str, body: dict[str, Any]) -> str | None:
-        """A field of a query that isn't spelled as describe does, where that counts."""
+        """A field that the query spells differently from describe, if the tenant is strict."""
         known = {each["fieldName"] for each in self.describes.get(name, [])}
         conditions = [condition["name"] for condition in body.get("where", {}).get("conditions", [])]
         names = [*body["select"], *conditions, *body.get("orderBy", {})]

@@ -1,4 +1,4 @@
-"""Queries as sent, validation of filters, evaluation of conditions on records."""
+"""Queries as sent, validation of filters, and evaluation of conditions on records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reader against a tenant over a socket: no record lost and calls counted, for each API behaviour."""
+"""The reader against a tenant over a socket: it loses no record and counts its calls, for each API behaviour."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_well_behaved_tenant_costs_pages_plus_one_calls(tenant, client, said, 
     random.Random(2).shuffle(tenant.rows)
     read = Read(read_changed(client, plan_of(), page_size=300, report=said.append))
     assert Counter(read.gsids) == all_gsids(tenant)
-    assert client.calls == {"query": 5}  # 300, 299 new, 299 new, 102 new of 103, then the last one alone
+    assert client.calls == {"query": 5}  # new records: 300, 299, 299 and 102; the last call repeats one
     newest = max(row["ModifiedDate"] for row in tenant.rows).replace(microsecond=0)
     assert read.last.position == Position(newest)
     assert said == []
@@ -245,7 +245,7 @@ def test_the_page_shrinks_as_far_as_needed(tenant, client, said, fails_above):
     tenant.rows, tenant.fails_above = make_rows(700), fails_above
     read = Read(read_changed(client, plan_of(), report=said.append))
     assert Counter(read.gsids) == all_gsids(tenant)
-    assert sum(body["limit"] > fails_above for body in tenant.asked) <= 7  # halved six times; grown once in vain
+    assert sum(body["limit"] > fails_above for body in tenant.asked) <= 7  # halved six times, enlarged once in vain
 
 
 def edits(tenant: Tenant, chance: random.Random, *, per_call: int = 5) -> Any:
@@ -268,7 +268,7 @@ def test_rows_edited_during_the_read_arrive_in_their_newest_version(tenant, clie
     assert stored == {row["Gsid"]: row["Name"] for row in tenant.rows}
 
 
-# Tenants that don't honour something
+# Tenants that don't honour filters, order or offset
 
 
 def test_order_not_honoured(tenant, client, said):
@@ -352,7 +352,7 @@ def test_the_proof_costs_three_calls_or_one_for_a_single_page_and_tolerates_an_e
     tenant.asked.clear()
     tenant.before_answer = edit_the_first
     Read(read_changed(client, plan_of(is_first_read=True), page_size=500, report=said.append))
-    assert client.calls["probe"] == 5  # the edited record twice, then another one, then two for the order
+    assert client.calls["probe"] == 5  # two for the edited record, one for another, two for the order
     assert said == []
 
 
@@ -366,7 +366,7 @@ PIECES = {
 @pytest.mark.parametrize("fault", ["ignores_order", "orders_pages_alone"])
 @pytest.mark.parametrize("start", [None, Position(MORNING)])
 def test_pages_in_order_by_chance_are_not_taken_as_complete(tenant, client, said, pieces, fault, start):
-    """In table order, each page ascends."""
+    """The tenant returns the rows in the order of its table, in which each page happens to ascend."""
     rows = make_rows(300)
     tenant.rows, tenant.cap = [row for piece in pieces for row in rows[piece]], 100
     setattr(tenant, fault, True)
@@ -415,7 +415,7 @@ def test_a_limit_without_a_cursor_takes_the_first_by_gsid(tenant, client, ignore
     first = sorted(row["Gsid"] for row in tenant.rows)[:120]
     read = Read(read_full(client, plan_of(cursor_field=None, limit=120), page_size=250))
     assert (read.gsids, read.last.is_truncated) == (first, True)
-    assert len(tenant.asked) == (4 if ignores else 3)  # two prove the order, or that conditions are ignored
+    assert len(tenant.asked) == (4 if ignores else 3)  # two calls prove the order, or that conditions are ignored
     enough = Read(read_full(client, plan_of(cursor_field=None, limit=600), page_size=250))
     assert (len(set(enough.gsids)), enough.last.is_truncated) == (600, False)
 

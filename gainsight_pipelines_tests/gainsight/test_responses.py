@@ -72,7 +72,7 @@ def test_two_spellings_in_one_record_are_both_kept():
     rename = Renamer(("Name",)).rename
     assert rename([{"name": 1, "Name": 2}]) == [{"name": 1, "Name": 2}]
     assert rename([{"name": 1, "NAME": 2}]) == [{"Name": 1, "NAME": 2}]
-    # A sample of the Timeline API selects both spellings and gets one.
+    # A documented sample of the Timeline API selects both spellings and gets one.
     assert Renamer(("InternalAttendees", "internalAttendees")).rename([{"internalAttendees": 1}]) == [
         {"internalAttendees": 1}
     ]

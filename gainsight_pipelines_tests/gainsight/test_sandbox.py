@@ -1,4 +1,4 @@
-"""Client and reader against the sandbox: the API behaviour of test_reader.py, independently implemented."""
+"""Client and reader against the sandbox, which implements the API behaviour of test_reader.py independently."""
 
 from __future__ import annotations
 

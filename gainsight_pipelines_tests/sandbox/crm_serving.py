@@ -1,4 +1,4 @@
-"""For the CRM servers' tests: a small world with every kind of account, and apps on real sockets. No assertions."""
+"""Helpers for the tests of the CRM servers: a small world with every kind of account, and apps on real sockets."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def small_world() -> World:
 
 
 def renew(world: World, fresh: World) -> None:
-    """Puts the content of another world into one that a server holds."""
+    """Replaces the content of a server's world with that of a fresh one."""
     for each in fields(World):
         setattr(world, each.name, getattr(fresh, each.name))
 
 
 @contextmanager
 def served(app: Starlette, authority: trustme.CA | None = None) -> Iterator[str]:
-    """Runs an app on a loopback port in a thread; over HTTPS with a certificate of `authority`. Gives its base URL."""
+    """Runs an app on a loopback port in a thread, over HTTPS if there is an `authority`. Yields its base URL."""
     config = uvicorn.Config(
         app,
         log_level="critical",
@@ -65,7 +65,7 @@ def served(app: Starlette, authority: trustme.CA | None = None) -> Iterator[str]
         ws="none",
         loop="asyncio",
         ssl_context_factory=None if authority is None else _certified_by(authority),
-        timeout_graceful_shutdown=1,  # clients that keep connections open don't get the 30 s of a TLS farewell
+        timeout_graceful_shutdown=1,  # don't give clients with open connections 30 s to end TLS
     )
     listener = socket.socket(proto=socket.IPPROTO_TCP)  # so that asyncio sets TCP_NODELAY
     listener.bind(("127.0.0.1", 0))
@@ -100,7 +100,7 @@ def _until_started(server: uvicorn.Server, thread: threading.Thread) -> None:
 
 
 def authority_file(authority: trustme.CA, folder: Path) -> Path:
-    """The certificate of an authority as a file that requests takes."""
+    """Writes the certificate of an authority to a file that `requests` can use."""
     path = folder / "authority.pem"
     authority.cert_pem.write_to_path(str(path))
     return path

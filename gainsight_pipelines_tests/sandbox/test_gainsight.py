@@ -1,4 +1,4 @@
-"""Gainsight's protocol over a real socket, asked by `requests` alone, against the documents' sample bodies."""
+"""Gainsight's protocol over a real socket, called with plain `requests` and compared with the documented samples."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def sandbox(running: RunningSandbox) -> RunningSandbox:
 
 
 class Caller:
-    """An access-key client in a few lines."""
+    """A minimal client with an API key."""
 
     def __init__(self, sandbox: RunningSandbox) -> None:
         self.url = sandbox.urls["gainsight"]
@@ -72,12 +72,12 @@ def caller(sandbox: RunningSandbox) -> Iterator[Caller]:
 
 
 def test_no_answer_waits_for_the_acknowledgement_of_its_headers(caller: Caller) -> None:
-    """Without TCP_NODELAY each does, and Linux puts that off for 40 ms at the least."""
+    """Without TCP_NODELAY each response does, and Linux delays the acknowledgement by at least 40 ms."""
     assert quick_seconds(lambda: caller.query("company", ["Gsid"], limit=1)) < 0.04
 
 
 def _same_shape(body: dict[str, Any], sample: dict[str, Any]) -> None:
-    """Same keys; same values except where the sample leaves them open."""
+    """Asserts the same keys, and the same values except where the sample leaves them open."""
     assert set(body) == set(sample)
     for key, value in sample.items():
         assert body[key] == value or value == "…" or key == "requestId", key
@@ -144,7 +144,7 @@ def test_sample_queries_are_answered(caller: Caller, name: str) -> None:
     assert response.status_code == 200
     assert {"result", "errorCode", "errorDesc", "requestId", "data", "message"} <= set(body)
     assert body["data"]["records"]
-    # The row's keys are the paths as they were sent.
+    # The keys of a record are the paths as the query spelled them.
     assert set(body["data"]["records"][0]) == set(sample["body"]["select"])
 
 
@@ -398,7 +398,7 @@ def test_a_second_start_makes_the_same_world_at_the_same_ports(tmp_path: Path) -
 
 
 def test_it_ends_with_its_parent(tmp_path: Path) -> None:
-    """The parent is killed, so nobody can tell the sandbox to stop."""
+    """The parent is killed, so it can't stop the sandbox."""
     command = [sys.executable, "-m", "gainsight_pipelines.sandbox", "--folder", str(tmp_path)]
     code = (
         f"import subprocess, time; s = subprocess.Popen({command}, stdout=subprocess.PIPE); "

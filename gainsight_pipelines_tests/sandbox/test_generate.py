@@ -1,4 +1,4 @@
-"""The generated world: what it must hold for tests to mean anything, and that its truth agrees with the data."""
+"""The generated world has every case that the tests need, and its truth agrees with its data."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_no_truth_names_an_account_that_is_gone(world: World) -> None:
 
 
 def test_stored_links_agree_with_the_truth(world: World) -> None:
-    """Not by matching: each stated method leaves its plain mark in the data."""
+    """Without matching: the ids in the data show which method the truth must name."""
     holders: dict[str, list[int]] = {}
     for account in world.accounts.values():
         if account.gsid and account.deleted_at is None:

@@ -1,4 +1,4 @@
-"""The sandbox's HubSpot over HTTP, asked by hubspot-api-client as it comes and by plain requests."""
+"""The sandbox's HubSpot over HTTP, called with the unmodified hubspot-api-client and with plain `requests`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LIVE = [hubspot_id(key) for key in range(1, 11)]
 
 @dataclass
 class Served:
-    """A running HubSpot and everything behind it."""
+    """A running HubSpot with its world, switches, counters and secrets."""
 
     url: str
     world: World
@@ -51,7 +51,7 @@ class Served:
         return requests.post(self.url + path, json=body, headers=headers, timeout=10)
 
     def found(self, *filters: dict[str, Any], **request: Any) -> list[str]:
-        """Ids of the companies that a search with these filters gives."""
+        """The ids of the companies that a search with these filters finds."""
         body = {"filterGroups": [{"filters": list(filters)}] if filters else [], "limit": 100, **request}
         answer = self.post("/crm/v3/objects/companies/search", body)
         assert answer.status_code == 200, answer.text

@@ -1,4 +1,4 @@
-"""The query engine alone: operators, literals, nulls, lookups, order, expressions, refusals."""
+"""The query engine alone: operators, literals, nulls, lookups, order, expressions and refused queries."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def engine() -> Engine:
 
 
 def _ask(engine: Engine, *conditions: tuple[str, str, list[Any]], expression: str | None = None, **more: Any) -> str:
-    """The Gsids that fulfil conditions A, B, …, as one text in the order of the reply."""
+    """The GSIDs of the records that meet conditions A, B, …, as one text in the order of the response."""
     where = {
         "conditions": [
             {"name": name, "alias": "ABCDEF"[number], "operator": operator, "value": value}

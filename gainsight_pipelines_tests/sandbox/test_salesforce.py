@@ -1,4 +1,4 @@
-"""The sandbox's Salesforce over HTTPS, asked by simple-salesforce as it comes and by plain requests."""
+"""The sandbox's Salesforce over HTTPS, called with the unmodified simple-salesforce and with plain `requests`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ORDERED = "SELECT Id, SystemModstamp FROM Account ORDER BY SystemModstamp, Id"
 
 
 class ToSandbox(HTTPAdapter):
-    """What a DNS entry would do: the hosts of Salesforce's logins lead to the sandbox."""
+    """Sends requests for Salesforce's login hosts to the sandbox, as a DNS entry would."""
 
     def __init__(self, base_url: str) -> None:
         self.target = urlsplit(base_url)
@@ -50,7 +50,7 @@ class ToSandbox(HTTPAdapter):
 
 @dataclass
 class Served:
-    """A running Salesforce and everything behind it."""
+    """A running Salesforce with its world, switches, counters and secrets."""
 
     url: str
     world: World
@@ -60,7 +60,7 @@ class Served:
 
     def session(self) -> requests.Session:
         session = requests.Session()
-        session.headers["Connection"] = "close"  # an exception that a test looks at would keep its connection open
+        session.headers["Connection"] = "close"  # a caught exception would keep its connection open
         session.mount("https://", ToSandbox(self.url))
         return session
 
@@ -99,7 +99,7 @@ def running(authority: trustme.CA) -> Iterator[Served]:
 
 @pytest.fixture
 def sandbox(running: Served, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Served:
-    # requests prefers this to session.verify, and it may be set on the machine already.
+    # `requests` prefers this variable to session.verify, and the machine may have set it already.
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority_file(authority, tmp_path)))
     renew(running.world, small_world())
     running.switches.reset()
@@ -301,7 +301,7 @@ def test_batch_size_is_a_wish(authority: trustme.CA, sandbox: Served) -> None:
         client = replace(sandbox, url=url).by_client()
         assert client.query("SELECT Id FROM Account")["done"]
         page = client.query("SELECT Id FROM Account", headers={"Sforce-Query-Options": "batchSize=10"})
-        assert len(page["records"]) == 200  # the least that Salesforce gives
+        assert len(page["records"]) == 200  # the smallest batch that Salesforce returns
 
 
 def test_locators_end(sandbox: Served, authority: trustme.CA) -> None:

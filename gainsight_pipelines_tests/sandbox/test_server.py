@@ -1,4 +1,4 @@
-"""Where the sandbox listens: on the loopback, or on another address, and then by TLS alone."""
+"""The sandbox listens on the loopback address, or on another address, and there with TLS only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SOQL as the sandbox's Salesforce understands it: parsing, Salesforce's errors, and what comes out."""
+"""SOQL as the sandbox's Salesforce understands it: parsing, Salesforce's errors, and results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gainsight_pipelines_tests.sandbox.crm_serving import small_world
 
 
 def found(soql: str, world: World | None = None) -> list[int]:
-    """Keys of the accounts that a query gives, deleted ones included, in its order."""
+    """The keys of the accounts that a query finds, including deleted ones, in the order of the query."""
     objects = SalesforceObjects(world or small_world())
     made = plan(parse(soql), objects.entities)
     return [account.key for account in made.rows(objects.rows("Account", include_deleted=True))]
@@ -60,7 +60,7 @@ def error(soql: str) -> SoqlError:
     ],
 )
 def test_conditions(condition: str, keys: list[int]) -> None:
-    # Ids order by their characters, where digits stand before letters and these after small letters: sort by key.
+    # The conditions have no ORDER BY, so only the sorted keys are compared.
     assert sorted(where(condition)) == keys
 
 
@@ -122,7 +122,7 @@ def test_errors_have_salesforces_code_and_words(soql: str, code: str, message: s
 
 
 def test_error_shows_the_place_as_salesforce_does() -> None:
-    # The example of https://github.com/roblesterjr04/EloquentSalesForce/issues/68 has column 44 for such a query.
+    # For such a query Salesforce says column 44 in https://github.com/roblesterjr04/EloquentSalesForce/issues/68.
     soql = "select Id, ProductCode from Product2 where ProductCode = 3999"
     message = located(soql, 43, "value of filter criterion …")
     lines = message.splitlines()
@@ -146,7 +146,7 @@ def test_all_fields() -> None:
 
 
 def quoted(text: str) -> str:
-    """A string literal as Salesforce's documentation says to escape one."""
+    """A string literal, escaped as Salesforce's documentation says."""
     escapes = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
     return "'" + "".join(escapes.get(character, character) for character in text) + "'"
 

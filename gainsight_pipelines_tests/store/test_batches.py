@@ -1,6 +1,6 @@
-"""Readers of changes miss nothing: each kind of writer commits soon after the `changed_at` of its rows.
+"""Every writer of many rows commits soon after their `changed_at`, so that incremental readers miss no change.
 
-A trigger makes each row slow, so that no writer could do all of them in the time that a transaction has here.
+A trigger delays each row, so that no writer could write all rows within the time limit of one transaction.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LATE = "SELECT count(*), max(pg_xact_commit_timestamp(xmin) - changed_at) FROM {
 
 
 def slow(connection: psycopg.Connection, table: str, milliseconds: float = 5) -> None:
-    """Makes writing each row of a table slow."""
+    """Adds a trigger that delays each row written to the table."""
     connection.execute(
         f"""CREATE FUNCTION slow_{table}() RETURNS trigger LANGUAGE plpgsql AS
             $$ BEGIN PERFORM pg_sleep({milliseconds / 1000}); RETURN NULL; END $$;
@@ -42,7 +42,7 @@ def slow(connection: psycopg.Connection, table: str, milliseconds: float = 5) ->
 
 
 def assert_seen_soon(connection: psycopg.Connection, table: str, run_id: str, rows: int = ROWS) -> None:
-    """Each row of the run became visible within the limit, plus a second for the commit on a busy machine."""
+    """Asserts that each row of the run became visible within the limit, plus a second for a busy machine's commit."""
     found = connection.execute(LATE.format(table).encode(), (run_id,)).fetchone()
     assert found is not None
     assert found[0] == rows
@@ -115,7 +115,7 @@ def rename(connection: psycopg.Connection, lease: Lease) -> Any:
 
 
 def swap(connection: psycopg.Connection, lease: Lease) -> Any:
-    """All rows are removed, and as many are new."""
+    """Replaces all rows with as many new ones."""
     bulk.prepare(connection, USAGE_METRIC)
     snapshot.prepare(connection, USAGE_METRIC)
     made = dict.fromkeys(USAGE_METRIC.columns) | {"object": "u", "metric": "m", "product_name": "p", "secondary": "{}"}
@@ -134,7 +134,7 @@ def mark_accounts(connection: psycopg.Connection, lease: Lease) -> Any:
 
 
 def repair(connection: psycopg.Connection, lease: Lease) -> Any:
-    """A field became a number, and none of the values that are stored is one."""
+    """Changes the type of a field to number; none of the stored values is a number."""
     source = views.Source("o", RECORD, "o", "attributes")
     columns = [views.Column("Size", views.NUMBER, "Size")]
     return views.bring_up_to_date(connection, lease, source, columns, fits, "later").repaired

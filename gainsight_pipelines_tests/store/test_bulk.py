@@ -1,4 +1,4 @@
-"""Bulk upserts: changed rows are written, unchanged ones left alone, and deleted ones may come back."""
+"""Bulk upserts: they write changed rows, leave unchanged rows alone, and restore deleted rows that come back."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_a_page_of_new_rows_is_copied_directly_into_its_table(prepared: psycopg.
 
 @pytest.mark.parametrize("stored", [0, 1, 7, 299])
 def test_a_page_of_new_rows_with_one_old_row_is_upserted(prepared: psycopg.Connection, stored: int) -> None:
-    """Whether the lookup or the index finds it: the page is written, and the old row updated if it changed."""
+    """The page is written and the old row updated, whether the lookup or the unique index finds that row."""
     write_activities(prepared, [activity(stored)])
     assert write_activities(prepared, [activity(number, "B") for number in range(300)], "r2") == Written(300, 0)
     assert prepared.execute("SELECT subject, count(*) FROM activity GROUP BY 1").fetchall() == [("B", 300)]

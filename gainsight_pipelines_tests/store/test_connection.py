@@ -1,4 +1,4 @@
-"""Translation of PostgreSQL's errors, each provoked on a real server."""
+"""PostgreSQL's errors become our own; each error comes from a real server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gainsight_pipelines_tests.waiting import wait_until
 
 @contextmanager
 def full_disk(connection: psycopg.Connection, table: str) -> Iterator[None]:
-    """A full disk for an empty table: its file is /dev/full, so the error comes from the kernel."""
+    """Replaces the file of an empty table with /dev/full, so that the kernel reports a full disk."""
     row = connection.execute(
         "SELECT current_setting('data_directory') || '/' || pg_relation_filepath(%s), pg_relation_size(%s)",
         (table, table),
@@ -42,12 +42,12 @@ def full_disk(connection: psycopg.Connection, table: str) -> Iterator[None]:
 
 
 def is_waiting(store: Store, purpose: str) -> bool:
-    """Whether a connection of that purpose waits for a lock."""
+    """Whether a connection with this purpose waits for a lock."""
     return "Lock" in waits(store, purpose)
 
 
 def waits(store: Store, purpose: str) -> list[str | None]:
-    """What each connection of that purpose waits for."""
+    """The `wait_event_type` of each connection with this purpose."""
     with psycopg.connect(store.url) as connection:
         found = connection.execute(
             "SELECT wait_event_type FROM pg_stat_activity"
@@ -58,7 +58,7 @@ def waits(store: Store, purpose: str) -> list[str | None]:
 
 
 def test_a_deadlock_is_reported(store: Store) -> None:
-    """Two transactions wait for each other's row: the aborted one can be retried."""
+    """Two transactions wait for each other's row; the one that PostgreSQL aborts can be retried."""
     row = "SELECT * FROM pair WHERE id = %s FOR UPDATE"
     with store.connect("other") as other, ThreadPoolExecutor(1) as pool:
         other.autocommit = False
@@ -106,7 +106,7 @@ def held_by(connection: psycopg.Connection) -> str:
 
 @contextmanager
 def locked(store: Store, statement: str) -> Iterator[psycopg.Connection]:
-    """Somebody of another program holds a lock in an open transaction."""
+    """Another program holds a lock in an open transaction."""
     url = make_conninfo(store.url, application_name="somebody's psql", options="-c search_path=gainsight")
     with psycopg.connect(url) as other:
         other.execute(statement.encode())
@@ -133,7 +133,7 @@ def test_waiting_for_a_lock_ends_and_names_its_holder(store: Store, connection: 
 
 
 def test_every_session_has_a_lock_timeout(store: Store) -> None:
-    """Five minutes for pulls, unless the URL, the role or the database says how long."""
+    """Five minutes for pulls, unless the URL, the role or the database sets another timeout."""
     shown = "SELECT current_setting('lock_timeout')"
     with store.connect("x") as session:
         assert session.execute(shown).fetchone() == ("5min",)
@@ -188,7 +188,7 @@ def test_a_refused_connection_says_why(store: Store, right: str, error: type[Exc
 
 
 def test_a_rotated_password_is_read_again(store: Store) -> None:
-    """The role stands in for it: the tests' server asks for no password on its socket."""
+    """A changed role stands in for the password, as the tests' server asks for none on its socket."""
     with role_in(store) as new:
         old = Store(make_conninfo(store.url, user="rotated_away"), renewed_url=lambda: new.url)
         with old.connect("pull") as connection:
@@ -240,7 +240,7 @@ def test_an_unreachable_server_is_reported(tmp_path: Path) -> None:
 
 
 def test_session_settings_override_those_of_the_database(store: Store, connection: psycopg.Connection) -> None:
-    """ISO dates, UTC, UTF-8 and our schema; also for the next statement and after a rollback."""
+    """ISO dates, UTC, UTF-8 and our schema apply, also to the next statement and after a rollback."""
     database = connection.info.dbname
     for setting in ("DateStyle = German", "IntervalStyle = sql_standard", "TimeZone = 'Asia/Kolkata'"):
         connection.execute(f"ALTER DATABASE {database} SET {setting}".encode())
@@ -259,12 +259,12 @@ def test_session_settings_override_those_of_the_database(store: Store, connectio
             "\N{GRINNING FACE}", "gainsight", 0,
         )  # fmt: skip
         keepalives = session.execute("SELECT setting FROM pg_settings WHERE name LIKE 'tcp_keepalives%'").fetchall()
-        assert len(keepalives) == 3  # over a unix socket they have no effect
+        assert len(keepalives) == 3  # they have no effect over a Unix socket
         assert session.info.parameter_status("TimeZone") == "UTC"
 
 
 def test_options_of_the_url_are_kept(store: Store, connection: psycopg.Connection) -> None:
-    """For pulls as for migrations, tried with a role that owns the tables."""
+    """By pulls and by migrations. Here the options set the role that owns the tables, and a timeout."""
     connection.execute("CREATE ROLE the_owner")
     try:
         url = make_conninfo(store.url, options="-c role=the_owner -c statement_timeout=77s")

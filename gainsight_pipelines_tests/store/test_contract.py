@@ -1,4 +1,4 @@
-"""The data contract: database, comments, page and bulk writer agree."""
+"""The data contract: the database, its comments, the documentation and the bulk writer agree."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ TYPES = {"text": str, "numeric": Decimal, "timestamp with time zone": datetime, 
 
 
 def test_row_types_match_the_tables(connection: psycopg.Connection) -> None:
-    """A field for each column of a record, of its type, and optional if the column is nullable."""
+    """A row type has a field for each column that a pull fills, of its type, and optional if the column is nullable."""
     for table in TABLES:
         found = connection.execute(
             """SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute

@@ -1,4 +1,4 @@
-"""Leases: who holds an object, who waits, who takes over, and that a run that lost its lease can't write."""
+"""Leases: which run holds an object, waits for it or takes it over, and that a run without its lease can't write."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from gainsight_pipelines.store.leases import (
 from gainsight_pipelines_tests.waiting import wait_until
 
 ELSEWHERE = "UPDATE lease SET machine = 'another machine', host = 'another'"
-"""Held as if by another machine's process, whose life can't be checked."""
+"""Makes the holder a process on another machine; whether that is alive can't be checked."""
 
 HOLD = """
 import sys, time
@@ -51,7 +51,7 @@ def end_in(connection: psycopg.Connection, seconds: float) -> None:
 
 @contextmanager
 def another_process(store: Store) -> Iterator[subprocess.Popen[str]]:
-    """A process of this machine that holds the lease of `company`."""
+    """A process on this machine that holds the lease of `company`."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, store.url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -96,7 +96,7 @@ def test_a_killed_process_of_this_machine_is_not_waited_for(store: Store, connec
 def test_a_lease_that_this_process_failed_to_release_is_taken_at_once(
     store: Store, connection: psycopg.Connection
 ) -> None:
-    """As after a lost database: the next attempt is a moment later, in the same process."""
+    """As after a lost connection to the database: the same process tries again a moment later."""
     with object_lease(store, "company", "r1"):
         connection.execute("CREATE TABLE kept AS SELECT * FROM lease")
     connection.execute("INSERT INTO lease SELECT * FROM kept")
@@ -120,7 +120,7 @@ def test_the_lease_of_a_lost_machine_is_taken_when_it_expires(store: Store, conn
 def test_a_run_elsewhere_is_alive_once_it_renews_its_lease(
     store: Store, connection: psycopg.Connection, left: float
 ) -> None:
-    """Until then it may have been killed a moment ago, and the one that asks may be its retry."""
+    """Until it renews, it may have been killed a moment ago, and the waiting run may be its retry."""
     with object_lease(store, "company", "late"), ThreadPoolExecutor(1) as pool:
         connection.execute(ELSEWHERE)
         connection.execute(
@@ -143,7 +143,7 @@ def test_a_run_elsewhere_is_alive_once_it_renews_its_lease(
 
 
 def renewed_until_done(connection: psycopg.Connection, asking: Future[None]) -> None:
-    """Renews the lease, as its holder does each ten seconds, until the other run has its answer."""
+    """Renews the lease, as its holder does every ten seconds, until the other run stops waiting."""
 
     def is_done() -> bool:
         end_in(connection, 30)
@@ -201,7 +201,7 @@ def test_a_session_that_lost_its_schema_writes_nothing(store: Store, connection:
 
 
 def test_a_lease_cannot_be_taken_between_proof_and_commit(store: Store, connection: psycopg.Connection) -> None:
-    """A taker waits for the commit, and finds the lease renewed."""
+    """A run that wants the lease waits for the commit, and then finds the lease renewed."""
     with (
         object_lease(store, "company", "r1") as lease,
         ThreadPoolExecutor(1) as pool,

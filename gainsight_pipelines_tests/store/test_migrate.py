@@ -21,7 +21,7 @@ NOISE = ("--", "SET ", "SELECT pg_catalog.set_config", "\\")
 
 
 def dump(url: str) -> str:
-    """The definitions in a database, without what differs between pg_dump versions."""
+    """The definitions in a database as SQL, without the lines that differ between pg_dump versions."""
     options = ["--schema-only", "--no-owner", "--no-privileges", "--no-comments", "--dbname", url]
     done = subprocess.run([programs() / "pg_dump", *options], check=True, capture_output=True, text=True)
     return "".join(f"{line}\n" for line in done.stdout.splitlines() if line and not line.startswith(NOISE))
@@ -29,7 +29,7 @@ def dump(url: str) -> str:
 
 @pytest.mark.parametrize("revision", ["0001", "0002"])
 def test_released_migrations_never_change(database_url: str, revision: str) -> None:
-    """The dumps were made when the migrations still named the schema themselves."""
+    """The dumps were made when the name of the schema was still written in the migrations."""
     upgrade(Store(database_url), revision)
     assert dump(database_url) == (DUMPS / f"{revision}.sql").read_text("utf-8")
 
@@ -77,7 +77,7 @@ EXAMPLES = {
     "unmatched_reason": "NULL",  # a row has either an account or a reason
     "status": "'completed'",
 }
-"""A value for each type or column."""
+"""An SQL value for each column name or type."""
 
 
 def test_reading_an_empty_database_creates_nothing(database_url: str) -> None:
@@ -89,7 +89,7 @@ def test_reading_an_empty_database_creates_nothing(database_url: str) -> None:
 
 
 def test_a_role_without_usage_on_the_schema_is_reported(store: Store) -> None:
-    """To it the schema looks empty: neither `migrate` nor a look may take it for that."""
+    """The schema looks empty to such a role; neither `migrate` nor `check_version` may treat it as empty."""
     with role_in(store) as outside:
         for opening in (migrate, check_version):
             with pytest.raises(PermanentError, match=r"The role `r_\w+` may not use the schema `gainsight`") as caught:
@@ -98,7 +98,7 @@ def test_a_role_without_usage_on_the_schema_is_reported(store: Store) -> None:
 
 
 def test_who_migrates_is_waited_for_and_named(database_url: str) -> None:
-    """Another process's migration, and somebody who reads a table that has to change."""
+    """Covers another process's migration, and a session that locks a table which the migration has to change."""
     store = Store(database_url, longest_wait=timedelta(milliseconds=50))
     upgrade(store, "0008")
     with store.connect("their migrate") as other:

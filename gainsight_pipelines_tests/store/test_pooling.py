@@ -50,7 +50,7 @@ def answers(port: int) -> bool:
 
 @contextmanager
 def pooled(url: str, mode: str, size: int = 20, **more: str) -> Iterator[str]:
-    """The URL of the same database behind a PgBouncer, set up as Debian does, except for mode and size."""
+    """The URL of the same database behind a PgBouncer with Debian's settings, except for mode and size."""
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     assert program is not None, "PgBouncer is needed: make pooler"
     parts, port = urlsplit(url), free_port()
@@ -60,7 +60,7 @@ def pooled(url: str, mode: str, size: int = 20, **more: str) -> Iterator[str]:
         lines = [SETTINGS.format(host=host, port=port, mode=mode, size=size, folder=folder)]
         file.write_text("\n".join([*lines, *(f"{name} = {value}" for name, value in more.items())]))
         command = [program, str(file)]
-        if os.geteuid() == 0:  # PgBouncer refuses root, and must reach the server's socket
+        if os.geteuid() == 0:  # PgBouncer refuses to run as root, and needs access to the server's socket
             command = ["unshare", "--user", "--map-user=1000", "--map-group=1000", *command]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
@@ -89,7 +89,7 @@ def test_pulls_work_behind_a_session_pooler(pulling: Pulling) -> None:
 
 
 def test_more_pulls_than_the_pool_holds_end_soon_and_say_why(pulling: Pulling, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four pulls, four connections: those that find none left say so, none hangs, and the next run has its turn."""
+    """Four pulls share four connections: a pull that finds none free says so, none hangs, and its next run succeeds."""
     monkeypatch.setattr(connections, "CONNECT_TIMEOUT_SECONDS", 2)
     direct = pulling.store
     names = [name for name in pulling.settings.object_names() if name != "company"]

@@ -1,4 +1,4 @@
-"""The shared API quota: in real PostgreSQL, over time that the test controls."""
+"""The shared API quota, in a real PostgreSQL and with a clock that the tests control."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_used_up_day_says_until_when(store: Store) -> None:
 
 
 def test_a_scarce_quota_is_shared_fairly(store: Store) -> None:
-    """Each pull makes one call at a time, so a large object can't use up a whole minute."""
+    """Each pull makes one call at a time, so a large object can't use up the quota of a whole minute."""
     clock, made = StandingClock(datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)), Counter[str]()
 
     def pull(name: str) -> None:
@@ -81,7 +81,7 @@ def test_a_scarce_quota_is_shared_fairly(store: Store) -> None:
 
 
 def test_processes_share_the_quota(store: Store) -> None:
-    """With processes instead of threads, as in pulls."""
+    """With processes instead of threads, as each pull is a process."""
     program = f"""if True:
         from gainsight_pipelines.clock import SystemClock
         from gainsight_pipelines.store.connection import Store
@@ -99,7 +99,7 @@ def test_processes_share_the_quota(store: Store) -> None:
 
 
 def test_a_refusal_pauses_all_clients(store: Store) -> None:
-    """No client calls before that time; then one goes first, and the others after its call succeeded."""
+    """No client calls Gainsight during the pause; then one client does, and the others once its call has succeeded."""
     clock = StandingClock(datetime(2026, 11, 23, 12, 0, 10, tzinfo=UTC))
     told, other = Quota(store, clock, 1.0), Quota(store, clock, 1.0)
     told.refused(20)
@@ -141,7 +141,7 @@ def used(store: Store) -> int:
 
 
 def test_four_concurrent_clients_cause_only_two_refusals(small_sandbox: RunningSandbox, store: Store) -> None:
-    """The first one, and that of the single call after the pause: no call in between."""
+    """Gainsight refuses the first call, and the single call after the pause; nobody calls in between."""
     small_sandbox.reset()
     small_sandbox.switch(rate_limit_next=2, rate_limit_retry_after="2")
     starts: list[float] = []
@@ -174,5 +174,5 @@ def test_four_concurrent_clients_cause_only_two_refusals(small_sandbox: RunningS
     assert len(refusals) == 2
     assert len(starts) == 4 * 3 + 2
     for moment in refusals:
-        # Half a second for calls that were let through just before.
+        # Half a second allows for calls that the quota let through just before the refusal.
         assert not [start for start in starts if moment + 0.5 < start < moment + 1.9]

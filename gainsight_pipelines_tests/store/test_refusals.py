@@ -1,4 +1,4 @@
-"""Why a server lets nobody in, each said by a real one that listens on TCP with rules of its own; rotated passwords."""
+"""Refused and lost connections and rotated passwords, with a real server on TCP that has its own `pg_hba.conf`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CREATE DATABASE closed; REVOKE CONNECT ON DATABASE closed FROM PUBLIC
 
 @pytest.fixture(scope="module")
 def address() -> str:
-    """Of this machine, and nobody else's: the port of a server of ours is always the same."""
+    """A random loopback address: our servers all use the same port, so each needs an address of its own."""
     return f"127.{random.randint(1, 254)}.{random.randint(1, 254)}.{random.randint(1, 254)}"
 
 
@@ -50,7 +50,7 @@ def address() -> str:
 def server(address: str) -> Iterator[EmbeddedServer]:
     with tempfile.TemporaryDirectory(prefix="gp-") as name:
         folder = Path(name)
-        folder.chmod(0o755)  # the server may be another user's
+        folder.chmod(0o755)  # the server may run as another user
         rules = folder / "hba.conf"
         rules.write_text(RULES)
         settings = {
@@ -147,7 +147,7 @@ def test_tls_with_a_certificate_that_nobody_vouches_for(server: EmbeddedServer, 
 
 
 def test_a_silently_lost_server_is_noticed(server: EmbeddedServer, address: str) -> None:
-    """The kernel's own timers: within a minute, for what was sent and for silence."""
+    """The kernel's timers notice within a minute, whether sent data stay unacknowledged or nothing was sent."""
     with at(address, "let_in").connect("x") as connection, socket.socket(fileno=os.dup(connection.fileno())) as wire:
         level = socket.IPPROTO_TCP
         assert wire.getsockopt(level, socket.TCP_USER_TIMEOUT) == 60_000
@@ -160,7 +160,7 @@ def test_a_silently_lost_server_is_noticed(server: EmbeddedServer, address: str)
 def test_a_password_that_is_rotated_in_the_middle_of_a_pull(
     server: EmbeddedServer, address: str, small_sandbox: RunningSandbox, tmp_path: Path
 ) -> None:
-    """The URL comes from a file, as secrets are mounted. Its new content is taken up in the middle of a run."""
+    """The URL comes from a file, as with mounted secrets. A run that loses its connection reads the file again."""
     small_sandbox.reset()
     file = tmp_path / "url"
     with (
@@ -187,7 +187,7 @@ def test_a_password_that_is_rotated_in_the_middle_of_a_pull(
         pulling.store = open_store(pulling.settings, clients.read_secrets(pulling.settings))
         slow = Slow(pulling, pool)
         wait_until(lambda: has_read("first"))
-        rotate("second")  # and the file follows too late
+        rotate("second")  # before the file has the new password
         with pytest.raises(LoginRefused):
             slow.result.result(60)
         file.write_text(url("second"))

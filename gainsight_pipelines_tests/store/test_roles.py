@@ -1,4 +1,4 @@
-"""Roles with no more rights than `grants` prints: each does its work on a real server, and nothing besides."""
+"""Roles that have only the rights that `grants` prints can do their work on a real server, and nothing else."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from gainsight_pipelines_tests.databases import fresh_database
 from gainsight_pipelines_tests.pulling import Pulling
 
 SCHEMA = "Acme-1"
-"""Its name needs quotes, and so do those of the roles."""
+"""A schema name that needs quotes, as the names of the roles do."""
 
 
 @pytest.fixture
 def url(postgres_server: EmbeddedServer) -> Iterator[str]:
-    """A database in which nobody may do anything."""
+    """A database in which PUBLIC has no rights."""
     with fresh_database(postgres_server) as name:
         url = postgres_server.url(name)
         with psycopg.connect(url, autocommit=True) as admin:
@@ -95,7 +95,7 @@ def test_each_role_does_its_work_with_what_it_is_granted(pulling: Pulling, url: 
 
 
 def test_a_later_migration_leaves_the_roles_their_rights(url: str, roles: dict[Kind, str]) -> None:
-    """Tables that the next version makes are readable and writable at once. Here each part is run by its owner."""
+    """Roles can use tables of a later migration at once. Here each owner runs its own part of the grants."""
     database = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
     run(url, grants(Kind.MIGRATOR, roles[Kind.MIGRATOR], str(database), SCHEMA))
     owner = make_conninfo(url, user=roles[Kind.MIGRATOR])

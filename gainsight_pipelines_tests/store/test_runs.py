@@ -1,4 +1,4 @@
-"""Cursors, runs and migrations: who owns an object, and what a database of another version means."""
+"""Runs, company ids and migrations: unfinished runs, repeated and interrupted migrations, newer databases."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_newer_database_is_left_alone(store: Store, connection: psycopg.Connec
 
 
 def test_a_database_that_goes_away_during_a_migration_is_left_clean(database_url: str) -> None:
-    """Another session blocks the migration and terminates it: nothing half made is left, and the next one succeeds."""
+    """Another session blocks the migration and terminates it: no partial schema is left, and the next one succeeds."""
     store = Store(database_url)
     with psycopg.connect(database_url) as other, ThreadPoolExecutor(1) as pool:
         other.execute("CREATE SCHEMA gainsight")  # not committed: the migration waits for it

@@ -1,4 +1,4 @@
-"""The scopes of `sync_cursor`: each is loaded as it was saved, and belongs to the run that took it last."""
+"""The scopes of `sync_cursor`: each is loaded as it was saved, and only the run that holds the object can move it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_scope_is_loaded_as_it_was_saved(connection: psycopg.Connection, kind:
 
 
 def test_no_two_scopes_of_an_object_share_a_row() -> None:
-    """The scopes of a pull; companies and accounts, whose names no pull has, have their own."""
+    """Only the scopes of a pull: those of companies and accounts are stored under names that no pull has."""
     own = [each.scope for each in KINDS if not each.__name__.startswith(("Company", "Account", "CrmId"))]
     assert len(own) == len(set(own)) > 10
 

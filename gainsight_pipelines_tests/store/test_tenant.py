@@ -1,4 +1,4 @@
-"""Several stores in one database, each with its id, tenant and tables; nothing of another program is touched."""
+"""Several stores in one database, each with its own id, tenant and tables; other programs' tables are left alone."""
 
 from __future__ import annotations
 

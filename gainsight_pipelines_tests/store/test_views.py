@@ -1,4 +1,4 @@
-"""Typed views: names and contents of their columns, and updates that leave readers alone."""
+"""Typed views: the names and values of their columns, and updates that don't disturb readers."""
 
 from __future__ import annotations
 
