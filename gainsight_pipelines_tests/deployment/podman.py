@@ -1,7 +1,7 @@
-"""The containers of deploy/, built and run for real by podman, which needs no daemon and no image registry.
+"""Builds and runs the containers of deploy/ with podman, which needs no daemon and no image registry.
 
-Where Docker pulls its images, these are made here: a Debian by debootstrap, and a PostgreSQL out of the wheel that the
-embedded server comes in. Everything else is what the files of deploy/ say. Needs root, podman, runc and debootstrap.
+Docker would pull the base images; here debootstrap makes the Debian one, and the PostgreSQL one is made from the wheel
+of the embedded server. The rest is as in the files of deploy/. Needs root, podman, runc and debootstrap.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 BASE = "localhost/gainsight-pipelines-test-base:bookworm"
 POSTGRES = "localhost/gainsight-pipelines-test-postgres:18"
 SUITE = "bookworm"
-# crun refuses limits here that runc takes; the limits are those of an ordinary container.
+# With these limits, those of an ordinary container, runc starts containers here and crun doesn't.
 CONFIGURATION = """[containers]
 default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 [engine]
@@ -35,7 +35,7 @@ LISTS = (
     ("network", "ls", "--format", "{{.Name}}"),
     ("volume", "ls", "--format", "{{.Name}}"),
 )
-"""What podman keeps: containers, images, networks, volumes."""
+"""Commands that list podman's containers, images, networks and volumes."""
 START = """#!/bin/sh
 # What the official image does of this: a cluster on first use, one role, one database.
 set -eu
@@ -63,26 +63,26 @@ CMD ["/start"]
 
 @dataclass(frozen=True, slots=True)
 class Podman:
-    """The command podman, with our configuration."""
+    """The podman command with our configuration."""
 
     environ: dict[str, str] = field(repr=False)
 
     def __call__(self, *arguments: str, check: bool = True, cwd: Path | None = None) -> str:
-        """What a command of podman's prints on stdout.
+        """Runs a podman command and returns its stdout.
 
         Raises:
-            RuntimeError: it failed, with what it said.
+            RuntimeError: the command failed; the message has its output.
         """
         return run(["podman", *arguments], self.environ, check=check, cwd=cwd)
 
     def has_image(self, name: str) -> bool:
-        """Whether the image is there already."""
+        """Whether podman has the image already."""
         command = ["podman", "image", "exists", name]
         return subprocess.run(command, env=self.environ, check=False, capture_output=True).returncode == 0
 
 
 def run(command: Sequence[str], environ: dict[str, str], *, check: bool = True, cwd: Path | None = None) -> str:
-    """Runs a command and returns its stdout; its stderr goes into the error."""
+    """Runs a command and returns its stdout. If it fails, the error has its stdout and stderr."""
     done = subprocess.run(command, env=environ, cwd=cwd, capture_output=True, text=True, check=False)
     if check and done.returncode:
         raise RuntimeError(f"{' '.join(command[:4])} … ended with {done.returncode}: {done.stdout}\n{done.stderr}")
@@ -90,14 +90,14 @@ def run(command: Sequence[str], environ: dict[str, str], *, check: bool = True, 
 
 
 def configured(folder: Path) -> Podman:
-    """Podman with the configuration in this folder."""
+    """Writes the configuration into this folder; podman with it."""
     file = folder / "containers.conf"
     file.write_text(CONFIGURATION)
     return Podman({**os.environ, "CONTAINERS_CONF": str(file)})
 
 
 def make_base(podman: Podman, folder: Path) -> None:
-    """A minimal Debian with Python, as an image, unless there is one from an earlier run."""
+    """Makes an image of a minimal Debian with Python, unless an earlier run has made it."""
     if podman.has_image(BASE):
         return
     root = folder / "rootfs"
@@ -110,7 +110,7 @@ def make_base(podman: Podman, folder: Path) -> None:
 
 
 def make_postgres(podman: Podman, folder: Path) -> None:
-    """PostgreSQL as an image that is started like the official one, unless there is one from an earlier run."""
+    """Makes a PostgreSQL image that starts like the official one, unless an earlier run has made it."""
     if podman.has_image(POSTGRES):
         return
     context = folder / "postgres"
@@ -128,7 +128,7 @@ def make_postgres(podman: Podman, folder: Path) -> None:
 
 
 def make_context(folder: Path) -> Path:
-    """What git tracks of the image's sources, and a folder of wheels, as a build context that needs no network."""
+    """A build context that needs no network: the image's sources that git tracks, and a folder of wheels."""
     context = folder / "context"
     context.mkdir()
     wanted = ["deploy", "gainsight_pipelines", "pyproject.toml", "setup.cfg", "README.md", "LICENSE"]
@@ -147,7 +147,7 @@ def make_context(folder: Path) -> Path:
 
 @dataclass(slots=True)
 class Stack:
-    """The services of deploy/compose.yaml, started one after the other by podman-compose from that very file."""
+    """The services of deploy/compose.yaml, which podman-compose starts from that file, one after the other."""
 
     podman: Podman
     context: Path
@@ -156,11 +156,11 @@ class Stack:
 
     @property
     def network(self) -> str:
-        """The network of the containers."""
+        """The name of the containers' network."""
         return self.variables["NETWORK"]
 
     def compose(self, *arguments: str) -> str:
-        """podman-compose with the files of the context and our variables."""
+        """Runs podman-compose with the files of the context and our variables."""
         file = self.context / "deploy/.env"
         file.write_text("".join(f"{name}={value}\n" for name, value in self.variables.items()))
         command = [sys.executable, "-m", "podman_compose", "--project-name", self.project]
@@ -168,7 +168,7 @@ class Stack:
         return run(command, self.podman.environ, cwd=self.context)
 
     def up(self, *services: str) -> None:
-        """Starts services; what they depend on has to be there."""
+        """Starts services, but not those that they depend on."""
         self.compose("up", "--detach", "--no-deps", "--no-build", *services)
 
     def container(self, service: str) -> str:
@@ -176,9 +176,9 @@ class Stack:
         return f"{self.project}_{service}_1"
 
     def wait_healthy(self, service: str, seconds: float = 600) -> None:
-        """Asks the service's own health check until it is content: without systemd nobody else does.
+        """Runs the service's health check until it passes: without systemd, podman doesn't run it.
 
-        Each look is a process with Dagster's imports, so there are few.
+        Each check is a process that imports Dagster, so they are a second apart.
         """
         name, end = self.container(service), time.monotonic() + seconds
         command = ["podman", "healthcheck", "run", name]
@@ -188,10 +188,10 @@ class Stack:
             time.sleep(1)
 
     def finish(self, service: str) -> None:
-        """Waits for the end of a service that does one thing.
+        """Waits until a service that does one thing has ended.
 
         Raises:
-            RuntimeError: it failed.
+            RuntimeError: the service failed.
         """
         status = self.podman("wait", self.container(service))
         if status != "0":
@@ -219,13 +219,13 @@ class Stack:
         return self.podman("inspect", "--format", template, self.container(service))
 
     def run_containers(self) -> list[str]:
-        """The ids of the containers that runs have at the moment."""
+        """The ids of the runs' containers that are running."""
         return self.podman("ps", "--quiet", "--no-trunc", "--filter", "label=dagster/run_id").split()
 
 
 @contextmanager
 def api_socket(podman: Podman, folder: Path) -> Iterator[Path]:
-    """Podman's service for clients of Docker's API, for the length of the block; the path of its socket."""
+    """Runs podman's service for clients of Docker's API during the block; yields the path of its socket."""
     path = folder / "podman.sock"
     service = subprocess.Popen(
         ["podman", "system", "service", "--time=0", f"unix://{path}"],
@@ -234,11 +234,11 @@ def api_socket(podman: Podman, folder: Path) -> Iterator[Path]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        end = time.monotonic() + 180  # it waits while another podman writes an image
+        end = time.monotonic() + 180  # the service waits while another podman writes an image
         while not path.exists():
             assert service.poll() is None and time.monotonic() < end, "podman's service did not start"
             time.sleep(0.05)
-        path.chmod(0o660)  # for group 0, which DOCKER_GID names
+        path.chmod(0o660)  # group 0 may use it: DOCKER_GID is 0
         yield path
     finally:
         service.terminate()
@@ -247,9 +247,9 @@ def api_socket(podman: Podman, folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def stack_of(folder: Path, ui_port: int, metrics_port: int) -> Iterator[Stack]:
-    """Images but the product's own, network and socket. All of it is gone at the end but base and PostgreSQL.
+    """Makes the base and PostgreSQL images, a network and a socket. At the end, all except these images is removed.
 
-    These two are made once on a machine; `podman image rm` takes them away.
+    The two images are made once per machine; `podman image rm` removes them.
     """
     podman = configured(folder)
     with ThreadPoolExecutor() as at_the_same_time:
@@ -284,11 +284,11 @@ def stack_of(folder: Path, ui_port: int, metrics_port: int) -> Iterator[Stack]:
 def _remove_runs(stack: Stack) -> None:
     filters = ("--filter", f"network={stack.network}", "--filter", "label=dagster/run_id")
     for container in stack.podman("ps", "--all", "--quiet", *filters).split():
-        stack.podman("rm", "--force", container, check=False)  # it may have ended and been removed meanwhile
+        stack.podman("rm", "--force", container, check=False)  # auto_remove may have been faster
 
 
 def build(stack: Stack) -> None:
-    """The product's image, from deploy/Dockerfile, without a network; no image of a stage is left."""
+    """Builds the product's image from deploy/Dockerfile without a network; keeps no image of a stage."""
     stack.podman(
         "build", "--quiet", "--format", "docker", "--layers=false", "--file", "deploy/Dockerfile", "--network", "none",
         "--build-arg", f"PYTHON_IMAGE={BASE}", "--build-arg", "PIP_OPTIONS=--no-index",

@@ -1,7 +1,7 @@
-"""The pods that K8sRunLauncher makes of deploy/helm/values.yaml, run as processes of this machine.
+"""The pods that K8sRunLauncher makes from deploy/helm/values.yaml, run as processes on this machine.
 
-The launcher is Dagster's own, and makes its Job at a server that answers like Kubernetes' API. A pod then runs with
-exactly the command and the environment of that Job; its volumes are folders here.
+Dagster's own launcher creates the Job at a server that responds like the Kubernetes API. The process that stands for
+the pod has exactly the command and environment of that Job; the pod's volumes are folders here.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ with dg.DagsterInstance.get() as instance:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What stands in for a cluster: `jobs` are the Job objects that were made, `folders` the volumes by mount path.
+    """Stands in for a cluster: `jobs` are the Job objects that the launcher created.
 
-    `secrets` by name of the Secret; `environ` is what the image has.
+    `folders` are the volumes by mount path, `secrets` the Secrets by name, `environ` is the environment of the image.
     """
 
     folder: Path
@@ -67,11 +67,11 @@ class Cluster:
         return {HOME: str(self.folder / "home"), "/etc/gainsight-pipelines": str(self.folder / "settings")}
 
     def launch(self, name: str, count: int) -> list[tuple[str, dict[str, Any]]]:
-        """Has the launcher start runs of a pull: each one's id, and the Job that it made."""
+        """Launches runs of a pull with K8sRunLauncher; returns the id and the Job of each run."""
         values = yaml.safe_load(VALUES.read_text("utf-8"))
         (deployment,) = values["dagster-user-deployments"]["deployments"]
         context = {
-            "k8s": {  # as the chart's template tells the code server
+            "k8s": {  # as the chart's template writes it for the code server
                 "image_pull_policy": deployment["image"]["pullPolicy"],
                 "env_secrets": [each["name"] for each in deployment["envSecrets"]],
                 "volumes": deployment["volumes"],
@@ -98,7 +98,7 @@ class Cluster:
         return list(zip(done.stdout.split(), self.jobs[-count:], strict=True))
 
     def start(self, job: Mapping[str, Any]) -> subprocess.Popen[str]:
-        """Runs the container of a Job's pod."""
+        """Starts the process that stands for the container of a Job's pod."""
         (container,) = job["spec"]["template"]["spec"]["containers"]
         mounts = {each["mountPath"] for each in container["volumeMounts"]}
         assert all(any(mount.startswith(place) for place in self.folders) for mount in mounts), mounts
@@ -125,13 +125,13 @@ class Cluster:
 
 @contextmanager
 def cluster(folder: Path, settings: str, secrets: Mapping[str, str]) -> Iterator[Cluster]:
-    """A cluster with the ConfigMaps and Secrets that docs/deployment.md says.
+    """A cluster with the ConfigMaps and Secrets that docs/deployment.md asks for.
 
     Args:
-        folder: of the volumes.
-        settings: the settings file.
-        secrets: what the Secret `gainsight-pipelines` holds, and DAGSTER_POSTGRES_URL, which stands for what the
-            chart writes of Dagster's storage into the instance's ConfigMap.
+        folder: where the volumes are.
+        settings: the text of the settings file.
+        secrets: the content of the Secret `gainsight-pipelines`, and DAGSTER_POSTGRES_URL. The chart has no such
+            variable: it writes the address of Dagster's storage into the instance's ConfigMap.
     """
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     found = Cluster(
@@ -150,7 +150,7 @@ def cluster(folder: Path, settings: str, secrets: Mapping[str, str]) -> Iterator
 
 
 def _instance(kubeconfig: Path) -> dict[str, Any]:
-    """The instance's configuration as the chart makes it of the values, where that is about runs."""
+    """The part of the instance's configuration that is about runs, as the chart makes it from the values."""
     values = yaml.safe_load(VALUES.read_text("utf-8"))
     run = values["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]
     assert values["computeLogManager"] == {"type": "NoOpComputeLogManager"}
@@ -185,7 +185,7 @@ def _kubeconfig(port: int) -> dict[str, Any]:
 
 @contextmanager
 def _api(jobs: list[dict[str, Any]]) -> Iterator[int]:
-    """As much of Kubernetes' API as making a Job needs; its port."""
+    """Serves the part of the Kubernetes API that creates a Job; yields the port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -1,7 +1,7 @@
-"""deploy/Dockerfile and deploy/compose.yaml for real: a container per run, each part killed in turn, nothing lost.
+"""deploy/Dockerfile and deploy/compose.yaml: a container per run; parts are killed in turn and nothing is lost.
 
-The image is built from the Dockerfile, the services are started from the compose file. What they pull from is the
-sandbox, which listens on the containers' network; what they leave is held against its truth.
+The image is built from the Dockerfile, and the services are started from the compose file. They pull from the sandbox,
+which listens on the containers' network; the tests compare the tables with the sandbox's truth.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ pytestmark = [pytest.mark.deploy, pytest.mark.timeout(1800), pytest.mark.budget(
 NAMES = Names()
 PULLS = ("company", "activity", "survey_survey_response", "product_usage")
 MISSING = "not_there__gc"
-"""An object that the settings name and the tenant doesn't have: its schedule's run fails, and an alert tells of it."""
+"""An object in the settings that the tenant doesn't have: its scheduled run fails, and an alert is sent."""
 
 ACTIVITIES = 6000
 PATIENCE = 600
-"""Seconds in which a thing has to happen that takes some seconds where nothing else uses the machine."""
+"""Seconds to wait for what takes a few seconds on an idle machine."""
 
 ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 LAUNCH = """mutation ($p: ExecutionParams!) { launchPipelineExecution(executionParams: $p) {
@@ -54,21 +54,21 @@ READY = """{ workspaceOrError { ... on Workspace { locationEntries { locationOrL
 
 
 class NotAnsweredError(Exception):
-    """GraphQL answered with errors only."""
+    """The GraphQL API responded with errors, or didn't launch the run."""
 
 
 @dataclass(slots=True)
 class Deployed:
-    """The services, up, and the sandbox that they pull from."""
+    """The running services, the sandbox that they pull from, and the inbox of their alerts."""
 
     stack: Stack
     sandbox: RunningSandbox
     inbox: Hook
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        """The answer of the UI's GraphQL to a query, asked again while there is none.
+        """The response of the Dagster UI's GraphQL API to a query, which is repeated until it succeeds.
 
-        Each connection of the webserver's pool to a database that was killed costs it one answer.
+        After the database was killed, one query fails for each lost connection in the webserver's pool.
         """
         answers: list[dict[str, Any]] = []
 
@@ -83,11 +83,11 @@ class Deployed:
         return answers[0]
 
     def ask_once(self, query: str, **variables: Any) -> dict[str, Any]:
-        """The answer of the UI's GraphQL.
+        """The response of the Dagster UI's GraphQL API.
 
         Raises:
-            OSError: it isn't there, or answers with an HTTP error.
-            NotAnsweredError: it answers with errors.
+            OSError: the webserver can't be reached, or responds with an HTTP error.
+            NotAnsweredError: the response has GraphQL errors.
         """
         url = f"http://127.0.0.1:{self.stack.variables['UI_PORT']}/graphql"
         body = json.dumps({"query": query, "variables": variables}).encode()
@@ -99,20 +99,20 @@ class Deployed:
         return document["data"]
 
     def is_ready(self) -> bool:
-        """Whether the UI answers, has the code location and sees a daemon at work."""
+        """Whether the UI responds, has loaded the code location and shows a healthy daemon."""
         try:
             found = self.ask_once(READY)
-        except (OSError, NotAnsweredError):  # not there yet
+        except (OSError, NotAnsweredError):  # not up yet
             return False
         (entry,) = found["workspaceOrError"]["locationEntries"]
         is_loaded = entry["locationOrLoadError"]["__typename"] == "RepositoryLocation"
         return is_loaded and all(each["healthy"] for each in found["instance"]["daemonHealth"]["allDaemonStatuses"])
 
     def launch(self, job: str) -> str:
-        """Starts a job as its button in the UI does, once the webserver has loaded the code location.
+        """Launches a job as its button in the UI does, once the webserver has loaded the code location.
 
         Raises:
-            OSError, NotAnsweredError: as `ask_once`, or the job was not launched.
+            OSError, NotAnsweredError: as `ask_once`; also if Dagster doesn't launch the job.
         """
         selector = {
             "repositoryLocationName": "gainsight_pipelines",
@@ -123,7 +123,7 @@ class Deployed:
         answer: dict[str, Any] = {}
 
         def is_loaded() -> bool:
-            """For a moment after a code server was killed, the webserver knows no job."""
+            """False for a moment after the code server was killed: the webserver then finds no job."""
             answer.update(self.ask_once(LAUNCH, p=params)["launchPipelineExecution"])
             return answer["__typename"] != "PipelineNotFoundError"
 
@@ -133,19 +133,19 @@ class Deployed:
         return str(answer["run"]["runId"])
 
     def runs(self) -> dict[str, dict[str, Any]]:
-        """The last runs by their id."""
+        """The last 100 runs by id."""
         return {run["runId"]: run for run in self.ask(RUNS)["runsOrError"]["results"]}
 
     def runs_of(self, job: str, status: str) -> list[str]:
-        """The ids of the runs of a job with that status."""
+        """The ids of a job's runs with this status."""
         return [each["runId"] for each in self.runs().values() if (each["jobName"], each["status"]) == (job, status)]
 
     def events(self, run_id: str) -> list[str]:
-        """What the UI shows of a run, event by event."""
+        """The messages of a run's events, as the UI shows them."""
         return [each.get("message", "") for each in self.ask(EVENTS, r=run_id)["logsForRun"]["events"]]
 
     def stop_schedule(self, name: str) -> None:
-        """Stops the schedule of a pull, as its switch in the UI does."""
+        """Stops the schedule of a pull, as the switch in the UI does."""
         selector = {
             "repositoryLocationName": "gainsight_pipelines",
             "repositoryName": "__repository__",
@@ -159,19 +159,19 @@ class Deployed:
         return str(self.runs()[run_id]["status"])
 
     def wait_for(self, run_id: str, seconds: float = PATIENCE) -> str:
-        """The status that a run ends with."""
+        """Waits until a run has ended, and returns its status."""
         wait_until(lambda: self.status(run_id) in ENDED, seconds)
         return self.status(run_id)
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
-        """What the database answers."""
+        """The rows that a statement returns from the store."""
         password, host = self.stack.variables["POSTGRES_PASSWORD"], self.stack.address("postgres")
         url = f"postgresql://gainsight:{password}@{host}/gainsight?options=-csearch_path%3Dgainsight"
         with psycopg.connect(url) as connection:
             return connection.execute(statement).fetchall()  # type: ignore[arg-type]
 
     def records(self) -> int:
-        """Activities that are stored."""
+        """The number of stored activities."""
         return int(self.query("SELECT count(*) FROM activity WHERE source = 'timeline'")[0][0])
 
 
@@ -179,7 +179,7 @@ class Deployed:
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     folder = tmp_path_factory.mktemp("deployed")
     with stack_of(folder, free_port(), free_port()) as stack:
-        stack.up("postgres")  # the first container brings the network's own address up, which the sandbox listens on
+        stack.up("postgres")  # brings up the network's own address, which the sandbox listens on
         gateway = stack.podman("network", "inspect", "--format", "{{range .Subnets}}{{.Gateway}}{{end}}", stack.network)
         with (
             start_sandbox(folder / "sandbox", host=gateway, accounts=60, activities=ACTIVITIES) as sandbox,
@@ -206,7 +206,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
 
 
 def write_settings(stack: Stack, sandbox: RunningSandbox) -> None:
-    """The sandbox's settings, with alerts and an object that isn't there, and its certificates: parts of the image."""
+    """Writes what the image includes: the sandbox's settings, with alerts and `MISSING`, and its certificates."""
     etc = stack.context / "deploy/etc"
     etc.mkdir()
     content = yaml.safe_load((sandbox.folder / "gainsight.hubspot.yaml").read_text())
@@ -219,7 +219,7 @@ def write_settings(stack: Stack, sandbox: RunningSandbox) -> None:
     (etc / "gainsight.yaml").write_text(yaml.safe_dump(content))
     shutil.copy(sandbox.folder / "ca-bundle.pem", etc)
     for file in etc.iterdir():
-        file.chmod(0o600)  # as with a strict umask
+        file.chmod(0o600)  # as a strict umask leaves files
 
 
 def test_the_image_is_slim_and_runs_as_an_unprivileged_user(deployed: Deployed) -> None:
@@ -289,21 +289,21 @@ def test_a_scheduled_run_fails_and_an_alert_arrives(deployed: Deployed) -> None:
         return [run["status"] for run in deployed.runs().values() if tagged in run["tags"]]
 
     wait_until(lambda: "FAILURE" in by_schedule(), PATIENCE)
-    deployed.stop_schedule(MISSING)  # one is enough
+    deployed.stop_schedule(MISSING)  # one failed run is enough
     wait_until(lambda: all(run["status"] in ENDED for run in deployed.runs().values()), PATIENCE)
-    wait_until(lambda: deployed.inbox.received, PATIENCE)  # the sensor looks each minute
+    wait_until(lambda: deployed.inbox.received, PATIENCE)  # the alert sensor ticks every minute
     (message,) = (each for each in deployed.inbox.received if f"{MISSING}: " in each["title"])
     assert "https://dagster.example.com/runs/" in message["message"]
 
     def shown() -> dict[str, Any]:
         return deployed.ask(CHECK)["assetCheckExecutions"][0]["evaluation"]
 
-    # The sensor's tick adds it to the UI after it has sent the message.
+    # The alert sensor sends the message first; the evaluation is in the UI once its tick has ended.
     wait_until(lambda: shown() == {"success": False, "description": f"Firing: {MISSING} (failing)."}, PATIENCE)
 
 
 def assert_equal_to_the_truth(deployed: Deployed) -> None:
-    """Companies, activities and their accounts are those of the sandbox."""
+    """The stored companies and activities, with their accounts, are those of the sandbox."""
     truth = deployed.sandbox.truth()
     ids = {account["key"]: account_id for account_id, account in truth["accounts"]["hubspot"].items()}
     for table, key, of in (("company", "gsid", "company"), ("activity", "activity_id", "activity_timeline")):
@@ -317,7 +317,7 @@ def assert_equal_to_the_truth(deployed: Deployed) -> None:
 
 @pytest.fixture
 def slow(deployed: Deployed) -> Iterator[Deployed]:
-    """Pages of a hundred records that take a second each, and a first read of all activities to come."""
+    """The next pull reads all activities again, in pages of a hundred records that take a second each."""
     deployed.sandbox.reset()
     deployed.sandbox.switch(page_cap=100, gainsight_delay=1.0)
     deployed.query(
@@ -330,7 +330,7 @@ def slow(deployed: Deployed) -> Iterator[Deployed]:
 
 
 def launched_and_reading(deployed: Deployed) -> str:
-    """A pull of the activities, in the middle of its read."""
+    """Launches a pull of the activities, and returns its run id once the first page is stored."""
     before = deployed.records()
     run_id = deployed.launch(NAMES.job("activity"))
     wait_until(lambda: deployed.records() > before, PATIENCE)
@@ -338,7 +338,7 @@ def launched_and_reading(deployed: Deployed) -> str:
 
 
 def ends_complete(deployed: Deployed, run_id: str) -> None:
-    """The run ends well once pages are quick again, and the tables are the truth."""
+    """With quick pages again, the run succeeds, and the tables equal the sandbox's truth."""
     deployed.sandbox.switch(gainsight_delay=0.0)
     assert deployed.wait_for(run_id) == "SUCCESS"
     assert_equal_to_the_truth(deployed)
@@ -348,16 +348,16 @@ def test_a_run_that_is_terminated_ends_at_its_page_and_the_next_goes_on_there(sl
     run_id = launched_and_reading(slow)
     slow.ask(TERMINATE, r=run_id)
     assert slow.wait_for(run_id) == "CANCELED"
-    # Within the grace period: a container that is killed leaves no such record.
+    # The run ended within the grace period: it couldn't have stored this if its container had been killed.
     ((error,),) = slow.query(f"SELECT error FROM sync_run WHERE run_id = '{run_id}'")
     assert error == "The run was stopped. The next run goes on from its last page."
-    wait_until(lambda: not slow.stack.run_containers(), PATIENCE)  # auto_remove
+    wait_until(lambda: not slow.stack.run_containers(), PATIENCE)  # because of `auto_remove`
     stored = slow.records()
     assert 0 < stored < ACTIVITIES
     next_id = slow.launch(NAMES.job("activity"))
     ends_complete(slow, next_id)
     (read,) = slow.query(f"SELECT records_read FROM sync_run WHERE run_id = '{next_id}'")[0]
-    assert read < ACTIVITIES - stored + 500  # the pages after its own, and the overlap
+    assert read < ACTIVITIES - stored + 500  # only the pages after those that the first run stored, and the overlap
 
 
 def test_a_run_s_container_that_is_killed_is_started_again_by_dagster(slow: Deployed) -> None:
@@ -379,7 +379,7 @@ def test_a_run_s_container_that_is_killed_is_started_again_by_dagster(slow: Depl
 
 def test_services_that_are_killed_leave_a_run_alone(slow: Deployed) -> None:
     run_id = launched_and_reading(slow)
-    slow.sandbox.switch(gainsight_delay=3.0)  # its end stays far away, however busy the machine is
+    slow.sandbox.switch(gainsight_delay=3.0)  # the run mustn't end during the loop, however busy the machine is
     for service in ("daemon", "code"):
         slow.stack.kill(service)
         before = slow.records()
@@ -392,7 +392,7 @@ def test_services_that_are_killed_leave_a_run_alone(slow: Deployed) -> None:
 
 
 def test_a_database_that_is_killed_loses_nothing(slow: Deployed) -> None:
-    """The run may survive, be started again by Dagster, or be left to the next pull: none of them loses a record."""
+    """The run may survive, or Dagster may retry it, or the next pull reads the rest: no case loses a record."""
     launched_and_reading(slow)
     slow.stack.kill("postgres")
     slow.stack.wait_healthy("postgres")
@@ -402,10 +402,10 @@ def test_a_database_that_is_killed_loses_nothing(slow: Deployed) -> None:
     def completes() -> bool:
         try:
             run_id = slow.launch(NAMES.job("activity"))
-        except (urllib.error.HTTPError, NotAnsweredError):  # one of the pool's lost connections
+        except (urllib.error.HTTPError, NotAnsweredError):  # a lost connection in the webserver's pool
             return False
         ended = slow.wait_for(run_id), slow.query(f"SELECT status FROM sync_run WHERE run_id = '{run_id}'")
-        return ended == ("SUCCESS", [("completed",)])  # not skipped because another run is pulling
+        return ended == ("SUCCESS", [("completed",)])  # a run that skips because another one is pulling isn't enough
 
     wait_until(completes, PATIENCE)
     assert_equal_to_the_truth(slow)

@@ -1,4 +1,4 @@
-"""The files of deploy/ agree with the project and with the tools that read them. What needs containers is elsewhere."""
+"""The files of deploy/ agree with the project and with the tools that read them. No test here needs containers."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ CHART_KEYS = {
         "service": {"port": None},
     },
 }
-"""The keys that we use, checked by hand against the chart's schema (helm/dagster/schema of dagster-io/dagster): a key
-that the chart doesn't know would be passed over in silence. None: what is below it is Kubernetes' own, or a value."""
+"""The keys that we use, checked by hand against the chart's schema (helm/dagster/schema of dagster-io/dagster): the
+chart ignores unknown keys silently. None: a value, or something that Kubernetes defines."""
 
 
 def read(path: Path) -> Any:
@@ -83,7 +83,7 @@ def read(path: Path) -> Any:
 
 
 def unknown(values: Any, known: dict[str, Any], place: str = "") -> list[str]:
-    """The places of keys that the chart's documentation doesn't have."""
+    """The paths of the keys that aren't among the known ones."""
     found = []
     for entry in values if isinstance(values, list) else [values]:
         for key, value in entry.items():
@@ -99,10 +99,10 @@ def test_the_values_use_keys_of_the_chart() -> None:
 
 
 def test_every_instance_is_the_project_s() -> None:
-    """compose.yaml's instance and the chart's keep what this project's promises depend on."""
+    """The instances of compose.yaml and of the chart have the options that this project relies on."""
     ours = read(ROOT / "gainsight_pipelines/orchestration/dagster.yaml")
     compose = read(DEPLOY / "dagster.yaml")
-    del compose["run_monitoring"]["poll_interval_seconds"]  # only a launcher that looks after its runs uses it
+    del compose["run_monitoring"]["poll_interval_seconds"]  # only launchers that support run monitoring use it
     assert {name: compose[name] for name in ours} | {"storage": None} == ours | {"storage": None}
     assert compose["storage"] == read(ROOT / "dagster.yaml")["storage"]
     chart = read(DEPLOY / "helm/values.yaml")
@@ -123,7 +123,7 @@ def test_every_instance_is_the_project_s() -> None:
 
 
 def test_each_variable_that_a_run_gets_reaches_the_services_too() -> None:
-    """DockerRunLauncher fails a run for a variable that the daemon doesn't have."""
+    """DockerRunLauncher fails a run if a variable of `env_vars` isn't set in the daemon."""
     names = set(read(DEPLOY / "dagster.yaml")["run_launcher"]["config"]["env_vars"])
     services = read(DEPLOY / "compose.yaml")["x-environment"]
     assert names <= set(services)
@@ -140,7 +140,7 @@ def test_nothing_holds_a_secret() -> None:
 
 
 def test_the_instance_of_compose_loads(tmp_path: Path) -> None:
-    """Dagster takes the configuration, launcher included; nothing is connected to."""
+    """Dagster accepts the configuration, including the launcher; the test connects to nothing."""
     (tmp_path / "dagster.yaml").write_bytes((DEPLOY / "dagster.yaml").read_bytes())
     script = """
 import json, sys

@@ -1,4 +1,4 @@
-"""A pull in a pod of deploy/helm/values.yaml: what the pod has, that it pulls the truth, and that SIGTERM ends it."""
+"""Pulls in pods of deploy/helm/values.yaml: what a pod has, what it pulls, and how it ends on SIGTERM."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_pod_ends_at_its_page_on_sigterm_and_the_next_one_pulls_the_rest(
     wait_until(lambda: stored(pods) or first.poll() is not None, 60)
     assert first.poll() is None
     began = time.monotonic()
-    first.send_signal(signal.SIGTERM)  # as the kubelet does, with terminationGracePeriodSeconds to follow
+    first.send_signal(signal.SIGTERM)  # as the kubelet does; it would send SIGKILL after terminationGracePeriodSeconds
     _, printed = first.communicate(timeout=30)
     assert time.monotonic() - began < 15
     lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]

@@ -1,4 +1,4 @@
-"""Servers that receive alerts in tests: a web hook and a mail server in this process, over sockets."""
+"""Servers that receive alerts in tests: a webhook and a mail server, on sockets of this process."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 TOKEN = "T0PSECRETT0KEN"
-"""Part of each URL, in place of a token."""
+"""A made-up token that each URL contains."""
 
 
 @dataclass
 class Hook:
-    """A web hook. `statuses`: its next responses instead of 200; the last one repeats."""
+    """A webhook. `statuses` are those of its next responses, instead of 200; the last one repeats."""
 
     port: int = 0
     host: str = "127.0.0.1"

@@ -41,7 +41,7 @@ PASSING = {"failed_as": "try-again", runs.WORTH_RETRYING: True}
 
 @dataclass
 class Watched:
-    """A store with alerts to these targets, and a movable clock."""
+    """A store, the targets of its alerts, and a clock that the test moves."""
 
     store: Store
     hook: Hook
@@ -55,7 +55,7 @@ class Watched:
         return parse_settings(yaml.safe_dump(self.content))
 
     def look(self) -> Evaluated:
-        """One tick, as in a fresh process."""
+        """Evaluates the rules once, as a tick in a new process does."""
         secrets = Secrets.read(Path("/nowhere/gainsight.yaml"), {ALERTS_VARIABLE: self.urls or self.hook.url})
         return evaluate(self.store, self.settings, targets(secrets), self.clock, "https://dagster.example.com")
 
@@ -63,7 +63,7 @@ class Watched:
         self.clock.ahead += timedelta(**span)
 
     def run(self, name: str = "activity", status: str = "completed", **columns: Any) -> str:
-        """A run of one second that ended now, after all earlier ones."""
+        """Stores a run of one second that ended now, after all earlier runs."""
         self.later(minutes=1)
         self.count += 1
         values = {"records_read": 50, "rows_matched": 50} if status == "completed" else {"error": "It failed. Act."}
@@ -132,7 +132,7 @@ def matches_less(watched: Watched) -> None:
 
 
 def noted(**columns: Any) -> Callable[[Watched], None]:
-    """The check shows what a run noted for a week, so it also warns for the run after it."""
+    """The check shows for a week what a run recorded, so it also warns after the next run."""
 
     def make(watched: Watched) -> None:
         watched.run(**columns)

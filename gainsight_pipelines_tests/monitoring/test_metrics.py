@@ -1,4 +1,4 @@
-"""Metrics: they match the database, Prometheus' own parser reads them, no counter falls, a scrape is cheap."""
+"""Metrics: they match the database, Prometheus' own parser reads them, no counter falls, and a scrape is cheap."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def scrape(store: Store, of: Settings | None = None, clock: Clock | None = None)
 
 
 def value(samples: Samples, name: str, **labels: str) -> float | None:
-    """The one sample of that name with these labels among its own."""
+    """The value of the only sample with this name and these labels; it may have more labels."""
     found = [each for (of, has), each in samples.items() if of == name and set(labels.items()) <= has]
     assert len(found) <= 1, found
     return found[0] if found else None
@@ -61,7 +61,7 @@ def value(samples: Samples, name: str, **labels: str) -> float | None:
 
 @pytest.fixture
 def runs_of(connection: psycopg.Connection) -> datetime:
-    """Three ended runs of activity and a running one; returns the start of the last completed one."""
+    """Stores three ended runs of activity and a running one; returns the start of the last completed one."""
     now = datetime.now(UTC).replace(microsecond=0)
     for number, (status, hours) in enumerate([("completed", 300), ("failed", 250), ("completed", 2)]):
         started = now - timedelta(hours=hours)
@@ -219,7 +219,7 @@ def test_dashboard_and_docs_name_existing_metrics(pulling: Pulling) -> None:
 
 
 def test_a_scrape_and_a_read_of_changes_look_at_no_rows_that_they_do_not_need(connection: psycopg.Connection) -> None:
-    """In the indexes alone: with a million activities that is milliseconds."""
+    """Both use indexes: with a million activities they take milliseconds."""
     connection.execute(
         """INSERT INTO activity (activity_id, source, source_object, activity_type, unmatched_reason, account_id,
                                  match_method, body_text, changed_at, run_id)
@@ -229,7 +229,7 @@ def test_a_scrape_and_a_read_of_changes_look_at_no_rows_that_they_do_not_need(co
            FROM generate_series(1, 5000) n"""
     )
     connection.execute("VACUUM ANALYZE activity")
-    connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")  # the table is small here
+    connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")  # small tables are scanned
 
     def plan(statement: str) -> str:
         return "\n".join(line for (line,) in connection.execute(f"EXPLAIN {statement}".encode()).fetchall())

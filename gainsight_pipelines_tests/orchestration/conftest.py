@@ -1,4 +1,4 @@
-"""A code location for tests."""
+"""Fixtures: a code location, and cadences without a tick during the test."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SECTIONS = ("company", "activity", "surveys", "product_usage")
 
 @pytest.fixture
 def located(pulling: Pulling, tmp_path: Path) -> Iterator[Located]:
-    """A code location on the small world, with its own Dagster instance."""
+    """A code location on the small sandbox, with its own Dagster instance."""
     with dg.instance_for_test() as instance:
         yield Located(pulling, tmp_path, instance)
 
 
 @pytest.fixture
 def hours_from_a_tick(pulling: Pulling) -> None:
-    """No tick is due during the test or just before it."""
+    """Sets cadences that don't tick during the test or just before it."""
     pulling.content["schedules"] = own_cadences(SECTIONS)

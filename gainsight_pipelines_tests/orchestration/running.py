@@ -1,4 +1,4 @@
-"""Definitions on a test's settings, evaluated in this process as Dagster's daemon evaluates them."""
+"""Definitions from a test's settings, evaluated in this process as Dagster's daemon evaluates them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAMES = Names()
 
 
 class Located:
-    """A code location on the test's settings, with its own Dagster instance."""
+    """A code location with the test's settings and its own Dagster instance."""
 
     def __init__(self, pulling: Pulling, folder: Path, instance: dg.DagsterInstance) -> None:
         self.pulling, self.folder, self.instance = pulling, folder, instance
@@ -28,7 +28,7 @@ class Located:
         self.shown: list[dg.AssetCheckEvaluation] = []
         """The evaluations that the alert sensor added to the check `alerts`."""
         self.origin: CodeLocationOrigin | None = None
-        """The code location, as the daemon sees it."""
+        """The origin of the code location, as the daemon passes it to the gate sensor."""
 
     @property
     def definitions(self) -> dg.Definitions:
@@ -47,7 +47,7 @@ class Located:
         )
 
     def tick(self, name: str, at: datetime | None = None) -> dg.RunRequest | str:
-        """Evaluates the schedule of a pull: the requested run, or the reason for none."""
+        """Evaluates the schedule of a pull; returns the requested run or why the tick is skipped."""
         definitions = self.definitions
         repository = definitions.get_repository_def()
         with dg.build_schedule_context(
@@ -97,7 +97,7 @@ class Located:
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> dg.Failure:
-    """What the UI shows of a failed run: description and metadata of its failed step."""
+    """The description and metadata that the UI shows for the failed step of a run."""
     (event,) = result.filter_events(lambda event: event.is_step_failure)
     data = event.step_failure_data.user_failure_data
     assert data is not None

@@ -1,4 +1,4 @@
-"""The alert sensor: when it exists, what its ticks do and say."""
+"""The alert sensor: when it exists, what its ticks send, and their messages."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_tick_reports_started_and_ended_problems(located: Located, monkeypatch
         assert located.run("company").success
         assert located.alert() == "Nothing is firing. 1 messages delivered."
         assert [title.startswith("Resolved") for title in inbox.titles()] == [False, True]
-    # The check in the UI has an evaluation for each change, and none for a tick that found the same.
+    # A tick adds an evaluation of the check in the UI only if the alerts have changed.
     assert [each.passed for each in located.shown] == [True, False, True]
     assert located.shown[1].description == "Firing: all objects (rejected_key)."
     (row,) = located.shown[1].metadata["firing"].value.records  # type: ignore[union-attr]

@@ -48,7 +48,7 @@ def test_each_asset_has_table_columns_and_lineage_from_the_data_contract(pulling
 
 
 def test_a_materialization_shows_numbers_lineage_and_unmatched_records(pulling: Pulling, tmp_path: Path) -> None:
-    """Requirements M4 and S3 as the UI shows them."""
+    """Requirements M4 and S3, in the metadata that the UI shows."""
     pulling.content["surveys"]["response_limit"] = 20
     job = definitions_of(pulling, tmp_path).resolve_job_def("gainsight_pull_survey_survey_response")
     with dg.DagsterInstance.ephemeral() as instance:
@@ -70,7 +70,7 @@ def test_a_materialization_shows_numbers_lineage_and_unmatched_records(pulling: 
 
 
 def test_a_materialization_shows_the_columns_of_the_typed_view(located: Located) -> None:
-    """In the schema that the settings name: the view's columns, as people read them in the asset's overview."""
+    """The view is in the schema that the settings name; the UI shows its columns in the asset's overview."""
     located.pulling.content |= {"objects": [{"object": "person"}], "store": {"schema": "cs"}}
     result = located.run("person")
     (event,) = [each for each in result.get_asset_materialization_events() if each.asset_key == PERSON]
@@ -83,7 +83,7 @@ def test_a_materialization_shows_the_columns_of_the_typed_view(located: Located)
 
 
 def test_a_run_stores_its_events_without_printing_each(located: Located, capfd: pytest.CaptureFixture[str]) -> None:
-    """Neither the terminal of `dev` nor the compute log, where the progress is, has a line of Dagster's per event."""
+    """The terminal of `dev` and the compute log show our progress, without a line of Dagster's for each event."""
     ours = yaml.safe_load(CONFIGURATION.read_text())
     job = located.definitions.resolve_job_def("gainsight_pull_company")
     with dg.instance_for_test(overrides={"python_logs": ours.get("python_logs", {})}) as instance:

@@ -31,7 +31,7 @@ def instance() -> Any:
 def backfill(
     pulling: Pulling, folder: Path, instance: dg.DagsterInstance, first: str, last: str, **config: Any
 ) -> dg.ExecuteInProcessResult:
-    """What the UI starts for one chunk of a range of days."""
+    """Runs what a backfill from the UI launches for a range of days."""
     path = folder / "gainsight.yaml"
     path.write_text(yaml.safe_dump(pulling.content))
     definitions = build_gainsight_definitions(path)
@@ -51,7 +51,7 @@ def responses_by_day(pulling: Pulling) -> Counter[str]:
 
 
 def materialized(instance: dg.DagsterInstance) -> dict[str, int]:
-    """Rows read, by the day that was materialized."""
+    """The rows read, by materialized day."""
     records = instance.fetch_materializations(KEY, limit=1000).records
     found = {}
     for record in records:
@@ -100,7 +100,7 @@ def test_a_closed_gate_stops_backfills_too(pulling: Pulling, tmp_path: Path, ins
 def test_a_backfill_waits_until_another_run_has_pulled_the_object(
     pulling: Pulling, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
-    """Several runs of a backfill start at once where the host's instance has no limit for pools."""
+    """Several runs of a backfill start at once if the host's instance sets no limit for pools."""
     expected = responses_by_day(pulling)
     day = max(expected)
     name = "survey_survey_response"

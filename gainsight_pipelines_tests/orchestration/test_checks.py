@@ -1,4 +1,4 @@
-"""The asset checks of a pull: one step after it, evaluated from the store."""
+"""The asset checks of a pull: one step after the pull evaluates them from the store."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from gainsight_pipelines_tests.orchestration.running import Located
 
 
 def checked(result: dg.ExecuteInProcessResult) -> dict[str, tuple[bool, str]]:
-    """By check: whether it passed, and its sentence."""
+    """For each check, whether it passed and its description."""
     return {each.check_name: (each.passed, each.description or "") for each in result.get_asset_check_evaluations()}
 
 
 def run_checks(located: Located, name: str, *only: str) -> dict[str, tuple[bool, str]]:
-    """Executes the checks of an object without a pull: all of them, or some."""
+    """Executes all or some of an object's checks without a pull."""
     key = dg.AssetKey(["gainsight", name])
     some = dg.AssetSelection.checks(*(dg.AssetCheckKey(key, check) for check in only))
     selection = some if only else dg.AssetSelection.checks_for_assets(key)
@@ -35,12 +35,12 @@ def test_each_object_has_the_checks_that_apply_to_it(located: Located) -> None:
 
 
 def test_each_check_can_be_executed_alone(located: Located) -> None:
-    """Otherwise the UI disables Execute, since it takes the checks for a part of the pull."""
+    """If a check could only run with the pull, the UI would disable its Execute button."""
     assert set(run_checks(located, "company", "data_age")) == {"data_age"}
 
 
 def test_unmapped_categories_are_named_until_they_are_mapped(located: Located) -> None:
-    """Requirement T4: counted and warned about."""
+    """Requirement T4: unmapped categories are counted, and the check warns."""
     passed, sentence = checked(located.run("activity"))["unmapped_categories"]
     assert not passed
     assert "Onboarding Call" in sentence
@@ -70,7 +70,7 @@ def test_unreadable_values_are_named_until_they_are_corrected(located: Located) 
 
 
 def test_a_reached_response_limit_says_how_far_the_run_read(located: Located) -> None:
-    """Requirement S3: never silent."""
+    """Requirement S3: no response limit is reached silently."""
     located.pulling.content["surveys"]["response_limit"] = 7
     passed, sentence = checked(located.run("survey_survey_response"))["response_limit"]
     assert not passed

@@ -1,4 +1,4 @@
-"""dbt's sources, each mapped to its asset, even where several share a table; staging models of typed views."""
+"""dbt sources: each is mapped to its asset, even if several share a table. Typed views become staging models."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def printed(path: Path, capsys: pytest.CaptureFixture[str], **options: Any) -> d
 
 
 def keys_of(source: dict[str, Any]) -> dict[str, tuple[str, ...]]:
-    """The assets that dagster-dbt itself takes the source tables for; without the metadata it would make up keys."""
+    """The asset keys that dagster-dbt reads from the source tables' metadata; without it, keys would be made up."""
     find = DagsterDbtTranslator().get_asset_key
     return {
         table["name"]: tuple(find({"resource_type": "source", "source_name": source["name"], **table}).path)
@@ -144,7 +144,7 @@ def test_typed_views_become_staging_models_beside_the_sources(
     for name, table, json in (("thing__gc", RECORD, "attributes"), ("company_attributes", COMPANY, "attributes")):
         bring_up_to_date(connection, lease, Source(name, table, name, json), columns, fits, "r")
     folder = tmp_path / "models"
-    for _ in range(2):  # the second time over its own files
+    for _ in range(2):  # the second time, it overwrites its own files
         assert dbt_sources_command(name="gainsight", prefix=None, key_prefix="", into=folder, path=path) == 0
     assert {each.name for each in folder.iterdir()} == {
         "gainsight_sources.yml",

@@ -1,4 +1,4 @@
-"""The code location: loads anywhere, has what the settings configure, and survives invalid settings."""
+"""The code location: it loads anywhere, has what the settings enable, and loads with invalid settings too."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_loads_without_settings_environment_network_or_database(tmp_path: Path) 
 
 
 def test_each_enabled_object_has_an_asset_a_job_and_a_schedule(tmp_path: Path) -> None:
-    """Requirement B1: what is not enabled does not appear."""
+    """Requirement B1: objects that aren't enabled don't appear."""
     definitions = built(tmp_path, SETTINGS)
     names = {"company", "survey_survey_response", "product_usage"}
     assert keys(definitions) == {
@@ -91,7 +91,7 @@ def test_a_schedule_says_why_it_ignores_the_settings(tmp_path: Path) -> None:
 
 
 def test_definitions_are_the_same_in_every_process_and_on_every_day(tmp_path: Path) -> None:
-    """A code server runs for weeks, while each run reloads the definitions."""
+    """A code server keeps its definitions for weeks, while each run loads them again."""
     (tmp_path / "gainsight.yaml").write_text(yaml.safe_dump(SETTINGS))
     load = (
         LOAD + "\nfor asset in defs.resolve_all_asset_specs():\n    print(asset.partitions_def, asset.freshness_policy)"
@@ -113,7 +113,7 @@ def test_the_configured_first_day_is_the_first_partition(tmp_path: Path) -> None
 
 
 def test_an_object_may_have_the_longest_possible_name(tmp_path: Path) -> None:
-    """Dagster refuses tags of 64 characters; two such names with the same beginning stay different."""
+    """Dagster refuses tags of 64 characters, so tags are shortened; names with the same beginning stay distinct."""
     names = [f"usage_{'x' * 60}_{end}" for end in "ab"]
     surveys = {"mode": "multiple", "objects": [{"object": name} for name in names]}
     definitions = built(tmp_path, SETTINGS | {"surveys": surveys})

@@ -1,4 +1,4 @@
-"""Deliveries in Dagster: assets downstream of their pulls, run when those have brought changes, never in their way."""
+"""Deliveries in Dagster: assets downstream of the pulls, which run after changes and never make a pull fail."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DELIVERING = SETTINGS | {
     "delivery": {"destination": "snowflake"},
 }
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # dlt's and its libraries' own
+pytestmark = pytest.mark.filterwarnings("ignore")  # warnings of dlt and its libraries
 
 
 def specs_of(definitions: dg.Definitions) -> dict[str, dg.AssetSpec]:
@@ -86,7 +86,7 @@ def test_broken_settings_show_on_the_assets_and_stop_nothing_else() -> None:
 
 def test_loading_imports_no_dlt_and_without_it_a_run_says_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "gainsight.yaml").write_text(json.dumps(DELIVERING))
-    without = "import sys; sys.modules['dlt'] = None\n"  # as where it isn't installed
+    without = "import sys; sys.modules['dlt'] = None\n"  # as if dlt weren't installed
     program = f"{without}{LOAD}\nprint([name for name in sys.modules if name.startswith('dlt.')])\n"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, env={}, capture_output=True, text=True, timeout=60, check=False
@@ -99,7 +99,7 @@ def test_loading_imports_no_dlt_and_without_it_a_run_says_what_to_install(tmp_pa
 
 @pytest.fixture
 def delivering(located: Located, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Located:
-    """It delivers to a DuckDB file."""
+    """A code location that delivers to a DuckDB file."""
     monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(tmp_path / "w.duckdb"))
     located.pulling.content["delivery"] = {"destination": "duckdb", "dataset": "cs", "tables": ["account", "activity"]}
     return located
@@ -134,7 +134,7 @@ def test_a_delivery_that_fails_says_why_and_fails_no_pull(delivering: Located, m
     result = deliver(delivering, asset_selection=[dg.AssetKey(["delivery", "activity"])])
     assert "DESTINATION__DUCKDB__CREDENTIALS isn't set" in str(failure_of(result).description)
     assert delivering.run("activity").success
-    # A view that no pull has made yet isn't one.
+    # A view that no pull has created yet isn't a failure.
     delivering.pulling.content["delivery"]["tables"] = ["company_attributes"]
     assert deliver(delivering).success
 

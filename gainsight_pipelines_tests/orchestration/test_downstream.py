@@ -1,4 +1,4 @@
-"""Downstream assets: they load DataFrames, and run only when data have changed."""
+"""Downstream assets load DataFrames, and run only if data have changed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SURVEY = ["gainsight", "survey_survey_response"]
 
 
 def load(located: Located, key: list[str], *, partition: str | None = None, **narrowed: Any) -> pd.DataFrame:
-    """The value that a downstream asset gets, in its own run."""
+    """The DataFrame that a downstream asset gets in a run of its own."""
     given: list[pd.DataFrame] = []
 
     @dg.asset(

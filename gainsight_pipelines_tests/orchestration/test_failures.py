@@ -1,4 +1,4 @@
-"""Failures as shown on a run's page, what is retried, and runs that end as skipped."""
+"""Failures on a run's page in the UI, retries, and runs that end as skipped."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_permanent_failure_says_what_to_do_and_is_not_retried(
     assert sentence in str(failure.description)
     assert "Traceback" not in str(failure.description)
     assert failure.metadata["documentation"].value == f"docs/troubleshooting.md#{section}"
-    if name != "company" or "reject_key" not in switches:  # that sentence says itself what to do, in the words of C3
+    if name != "company" or "reject_key" not in switches:  # a rejected key's message has the words of requirement C3
         assert str(failure.metadata["what to do"].value) in str(failure.description)
 
 

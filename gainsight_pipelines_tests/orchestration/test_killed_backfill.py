@@ -36,7 +36,7 @@ with dg.DagsterInstance.get() as instance:
     )
 sys.exit(not result.success)
 """
-"""The command that Dagster's daemon starts for a range of days."""
+"""What a run that Dagster's daemon launches for a range of days does."""
 
 STORED = """
 SELECT activity_id, account_id, match_method, unmatched_reason, survey_type, score, nps_group, occurred_at, body_text

@@ -1,4 +1,4 @@
-"""A pull's progress as events of its run: frequent at first, then rarer, and none of another run."""
+"""A pull's progress in the events of its own run: frequent at first, then rarer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ logger = logging.getLogger("gainsight_pipelines")
 
 
 class Kept:
-    """A step's log that keeps its lines."""
+    """Stands in for a step's log, and keeps the lines."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

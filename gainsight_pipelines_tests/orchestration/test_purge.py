@@ -1,4 +1,4 @@
-"""Old runs are purged with their events, except those that the UI and the catch-up need."""
+"""Old runs are purged with their events, except runs that the UI or the catch-up needs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_old_runs_are_deleted_except_the_last_successful_one_of_each_object(loca
 
 
 def test_materialized_days_stay_materialized_and_hide_no_regular_run(located: Located) -> None:
-    """Without its event, a day would count as missing and be read again."""
+    """If a day's event were deleted, Dagster would show the day as missing, and a backfill would read it again."""
     name = "survey_survey_response"
     regular = located.run(name).run_id
     key = dg.AssetKey(["gainsight", f"{name}_by_day"])
@@ -62,7 +62,7 @@ HERE = "__repository__@here"
 
 
 def stillborn(located: Located, job: str, location: str = HERE, **more: Any) -> str:
-    """A run that failed before its first step, as a code location that doesn't load leaves it."""
+    """A run without any step, failed by default, as when the code location doesn't load."""
     tags = {LOCATION_TAG: location, **more.pop("tags", {})}
     definition = more.pop("definition", None) or located.definitions.resolve_job_def(job)
     run = located.instance.create_run_for_job(
@@ -72,7 +72,7 @@ def stillborn(located: Located, job: str, location: str = HERE, **more: Any) -> 
 
 
 def began_at(instance: dg.DagsterInstance, runs: set[str], moment: datetime) -> None:
-    """Has these runs have begun earlier: nothing of Dagster's does that."""
+    """Moves the creation of these runs to an earlier moment, with SQL because Dagster has no function for it."""
     storage = instance.run_storage
     assert isinstance(storage, SqlRunStorage)
     with storage.connect() as connection:
@@ -82,7 +82,7 @@ def began_at(instance: dg.DagsterInstance, runs: set[str], moment: datetime) -> 
 
 
 def retain(located: Located, *, is_dry: bool = False) -> dict[str, Any]:
-    """What a run of the retention job says that it deleted."""
+    """Runs the retention job; returns what it deleted, from its metadata."""
     config = {"ops": {"gainsight_delete_old": {"config": {"dry_run": is_dry}}}}
     done = located.definitions.resolve_job_def(NAMES.retention).execute_in_process(
         instance=located.instance, run_config=config, tags={LOCATION_TAG: HERE}

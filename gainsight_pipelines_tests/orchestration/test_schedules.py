@@ -1,4 +1,4 @@
-"""Ticks of the schedules: what they start, and why they start nothing (requirement G2)."""
+"""Ticks of the schedules: the runs that they request, and why they are skipped (requirement G2)."""
 
 from __future__ import annotations
 

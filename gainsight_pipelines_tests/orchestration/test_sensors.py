@@ -1,4 +1,4 @@
-"""The gate sensor: the history of the gate, the catch-up, and the dead runs that it ends (requirement G3)."""
+"""The gate sensor: it records the gate's history, catches up, and ends dead runs (requirement G3)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("hours_from_a_tick")
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A gate check with every tick of a second, and a hold of five."""
+    """The closed gate is checked every second; missed pulls are caught up once it has been open for five seconds."""
     monkeypatch.setenv(gate.SECONDS_VARIABLE, "1")
 
 
@@ -35,7 +35,7 @@ def evaluations(result: dg.SensorResult) -> list[tuple[bool, str]]:
 
 
 def age_gate(located: Located, span: timedelta) -> None:
-    """Makes the gate's last check, and the start of its state, older."""
+    """Moves the gate's last check, and the start of its state, into the past."""
     with located.pulling.store.connect("test") as connection:
         connection.execute(
             "UPDATE crm_gate SET since = since - %(span)s, checked_at = checked_at - %(span)s", {"span": span}
@@ -104,7 +104,7 @@ def test_running_and_stopped_pulls_are_not_requested(located: Located) -> None:
 
 
 def test_a_run_that_was_never_launched_blocks_nothing(located: Located) -> None:
-    """Its creator was killed before launching it: nothing will ever launch such a run."""
+    """If the process that created a run is killed before the launch, nothing will ever launch the run."""
     watch_since(located, timedelta(days=9))
     located.sense()
     age_gate(located, timedelta(minutes=6))
@@ -120,7 +120,7 @@ def test_a_run_that_was_never_launched_blocks_nothing(located: Located) -> None:
 def stop_schedule(
     instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, name: str, *, location: str = "test"
 ) -> None:
-    """The state that the switch in the UI stores."""
+    """Stores the state that the switch in the UI stores."""
     from dagster._core.definitions.run_request import InstigatorType
     from dagster._core.remote_origin import (
         RegisteredCodeLocationOrigin,
@@ -138,13 +138,13 @@ def stop_schedule(
 
 
 def made_run(located: Located, name: str, tags: Mapping[str, str] | None = None) -> dg.DagsterRun:
-    """A run of a pull's job as Dagster creates it: with the tags of the job and the request."""
+    """Creates a run of a pull's job as Dagster does: with the tags of the job and the request."""
     job = located.definitions.resolve_job_def(NAMES.job(name))
     return located.instance.create_run_for_job(job, tags={**job.run_tags, **(tags or {})})
 
 
 def started_run(located: Located, minutes_ago: float, name: str = "company") -> dg.DagsterRun:
-    """A run that Dagster has as started, and whose process is gone."""
+    """A run with the status STARTED in Dagster, without a process."""
     run = made_run(located, name)
     at = datetime.now(UTC) - timedelta(minutes=minutes_ago)
     event = DagsterEvent(event_type_value=DagsterEventType.RUN_START.value, job_name=run.job_name)
@@ -178,7 +178,7 @@ def test_a_running_or_new_run_is_not_declared_dead(located: Located) -> None:
 
 
 def test_the_record_of_a_run_that_dagster_found_dead_is_ended(located: Located) -> None:
-    """Otherwise it would say running until the next tick: no catch-up, and `status` would keep reporting it."""
+    """If the record stayed `running` until the next pull, nothing would catch up, and `status` would show it."""
     run, days = started_run(located, minutes_ago=3), started_run(located, minutes_ago=3, name="survey_survey_response")
     located.pulling.query_and_commit(
         "UPDATE sync_run SET object = %s WHERE run_id = %s", ("survey_survey_response_by_day", days.run_id)
@@ -205,7 +205,7 @@ def test_a_dead_run_is_caught_up(located: Located) -> None:
 
 
 def failed_before_its_record(located: Located, request: dg.RunRequest, minutes_ago: float) -> None:
-    """A requested run whose process never reached the pull."""
+    """A requested run that failed before its process reached the pull."""
     run = made_run(located, str(request.job_name).removeprefix("gainsight_pull_"), request.tags)
     at = datetime.now(UTC) - timedelta(minutes=minutes_ago)
     event = DagsterEvent(event_type_value=DagsterEventType.RUN_FAILURE.value, job_name=run.job_name)
@@ -213,7 +213,7 @@ def failed_before_its_record(located: Located, request: dg.RunRequest, minutes_a
 
 
 def test_a_run_that_failed_without_a_record_is_requested_again(located: Located) -> None:
-    """Dagster accepts a run key once, whatever happens to the run."""
+    """The second request needs another run key: Dagster accepts each key once, even if its run fails."""
     watch_since(located, timedelta(days=9))
     located.sense()
     age_gate(located, timedelta(minutes=60))

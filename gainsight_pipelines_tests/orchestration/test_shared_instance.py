@@ -1,4 +1,4 @@
-"""A shared Dagster instance: runs of another code location or tenant are never touched."""
+"""A shared Dagster instance: runs of other code locations and tenants are never changed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ FOREIGN = dg.Definitions(assets=[staged, one_part, mart], jobs=[pull_orders], ex
 
 
 def begun(instance: dg.DagsterInstance, job: dg.JobDefinition, minutes_ago: float = 9, **options: Any) -> dg.DagsterRun:
-    """A run of that job which Dagster has as started."""
+    """A run of this job with the status STARTED in Dagster."""
     run = instance.create_run_for_job(job, **options)
     at = datetime.now(UTC) - timedelta(minutes=minutes_ago)
     event = DagsterEvent(event_type_value=DagsterEventType.RUN_START.value, job_name=run.job_name)
@@ -72,7 +72,7 @@ def test_no_run_of_another_location_is_reported_as_dead(located: Located) -> Non
 
 
 def joined(located: Located) -> dg.Definitions:
-    """Our assets with one of somebody else's downstream."""
+    """Our definitions with another team's asset downstream of ours."""
 
     @dg.asset(deps=[["gainsight", "company"]])
     def scores() -> None: ...
@@ -93,7 +93,7 @@ def test_a_run_that_goes_on_with_other_assets_is_alive(located: Located) -> None
 
 
 def test_a_step_ended_in_sight_of_its_executor_does_not_fail_the_run(located: Located) -> None:
-    """The multiprocess executor outlives a step's process, and goes on with other people's steps."""
+    """The multiprocess executor outlives the process of our step, and goes on with other teams' steps."""
     run = begun(located.instance, joined(located).resolve_job_def("scored"))
     with located.pulling.store.connect("test") as connection:
         runs.start_run(connection, run.run_id, "company", datetime.now(UTC) - timedelta(minutes=9))
@@ -113,13 +113,13 @@ def test_a_step_ended_in_sight_of_its_executor_does_not_fail_the_run(located: Lo
 
 @pytest.fixture
 def other_tenant(located: Located, postgres_server: EmbeddedServer) -> Iterator[Pulling]:
-    """Another tenant's objects with the same names, in another database."""
+    """Another tenant with objects of the same names, in another database."""
     with pulling_on(postgres_server, located.pulling.sandbox) as other:
         yield other
 
 
 def test_runs_of_another_tenant_are_left_alone(located: Located, other_tenant: Pulling, tmp_path: Any) -> None:
-    """`pulling_on` has set the other database in the environment; this restores ours."""
+    """`pulling_on` has put the other tenant's database into the environment; the test puts ours back."""
     theirs = Located(other_tenant, tmp_path / "other", located.instance)
     theirs.folder.mkdir()
     done = theirs.run("company").dagster_run
@@ -160,7 +160,7 @@ def test_purge_keeps_other_runs_and_shared_ones(located: Located) -> None:
 
 
 def test_a_run_that_fails_before_its_first_step_is_purged_too(located: Located) -> None:
-    """Started by hand, in our location and in another one with jobs of the same name."""
+    """Two runs launched by hand: ours is purged, that of another location with the same job names is kept."""
     located.origin = RegisteredCodeLocationOrigin("ours")
     repository = located.definitions.get_repository_def().name
     made = {}
@@ -179,7 +179,7 @@ def test_a_run_that_fails_before_its_first_step_is_purged_too(located: Located) 
 
 
 def test_an_asset_materialized_without_its_job_is_recognised(located: Located) -> None:
-    """Materialize in the UI runs no job of ours."""
+    """The Materialize button in the UI runs Dagster's implicit job, not one of ours."""
     job = located.definitions.resolve_implicit_global_asset_job_def()
     keys = [dg.AssetKey(["gainsight", name]) for name in ("company", "activity")]
     result = job.execute_in_process(instance=located.instance, asset_selection=keys)

@@ -1,4 +1,4 @@
-"""The root dagster.yaml: plain `dagster` and `dg` commands work in this folder, or say what is missing."""
+"""The root dagster.yaml: `dagster` and `dg` commands work in the repository, or say what is missing."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_root_dagster_yaml_is_the_projects_except_for_the_storage() -> None:
 
 
 def without_addresses(folder: Path, **env: str) -> dict[str, str]:
-    """An environment without any variable of ours, with the settings file in this folder."""
+    """An environment without our variables, except the path of the settings file in this folder."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(REAL_PREFIXES)}
     return {**kept, **env, "GAINSIGHT_PIPELINES_SETTINGS": str(folder / "gainsight.yaml")}
 
@@ -76,7 +76,7 @@ def test_without_a_database_the_error_is_one_sentence(tmp_path: Path) -> None:
 
 @contextmanager
 def dg_dev(folder: Path, env: dict[str, str]) -> Iterator[Hosted]:
-    """`dg dev` at work in the repository."""
+    """Runs `dg dev` in the repository until the block ends."""
     port = free_port()
     command = [python(), str(DG), "dev", "--port", str(port)]
     with (folder / "dev.log").open("wb") as log:
@@ -96,7 +96,7 @@ def dg_dev(folder: Path, env: dict[str, str]) -> Iterator[Hosted]:
 def test_dg_works_with_nothing_set_on_the_embedded_server(
     tmp_path: Path, postgres_server: EmbeddedServer, small_sandbox: RunningSandbox
 ) -> None:
-    """On the tests' own server, whose databases `gainsight` and `dagster` nobody else uses."""
+    """On the tests' PostgreSQL server, where no other test uses the databases `gainsight` and `dagster`."""
     (tmp_path / "gainsight.yaml").write_text(small_sandbox.settings_file().read_text())
     (tmp_path / ".gainsight_pipelines").mkdir()
     (tmp_path / ".gainsight_pipelines" / "postgres").symlink_to(postgres_server.folder)
@@ -113,7 +113,7 @@ def test_dg_works_with_nothing_set_on_the_embedded_server(
 
 def test_with_a_url_the_storage_uses_it_without_showing_it(postgres_server: EmbeddedServer, tmp_path: Path) -> None:
     with dagster_database(postgres_server) as database:
-        (tmp_path / "url").write_text(f"{postgres_server.url(database)}\n")  # as a mounted secret has it
+        (tmp_path / "url").write_text(f"{postgres_server.url(database)}\n")  # a mounted secret may end so
         environ = os.environ | {"DAGSTER_POSTGRES_URL_FILE": str(tmp_path / "url")}
         done = subprocess.run(
             [sys.executable, "-c", LOAD, str(ROOT)], env=environ, capture_output=True, text=True, check=False
@@ -141,7 +141,7 @@ def test_a_run_holds_one_connection_and_replaces_a_lost_one(
 
         home = InstanceRef.from_dir(str(prepare_home(tmp_path / "dagster")))
         with dg.DagsterInstance.from_ref(home) as instance, held_connection(instance):
-            wait_until(lambda: not sessions())  # those of the instance's start
+            wait_until(lambda: not sessions())  # the sessions that loading the instance opened
             before = []
             for _ in range(3):
                 assert instance.get_runs_count() == 0 and not instance.all_asset_keys()

@@ -1,4 +1,4 @@
-"""Run all (requirement B4) up to the requested runs; the browser test covers the runs themselves."""
+"""The job behind "Run all" (requirement B4) requests runs; the browser test covers the runs themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One tenant among several: its own variables, in what it reads and in what it says."""
+"""One tenant among several: it reads its own variables, and its messages name them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DATABASE = "GAINSIGHT_PIPELINES_DATABASE_URL"
 def test_what_is_wrong_names_the_variable_as_this_tenant_has_it(
     located: Located, monkeypatch: pytest.MonkeyPatch, kind: str, variable: str, value: str | None
 ) -> None:
-    """The variables without the prefix are another tenant's, and right."""
+    """The variables without the prefix have correct values: they are another tenant's."""
     pulling = located.pulling
     environ = {**pulling.sandbox.env, DATABASE: pulling.store.url, variable: value}
     for name, each in environ.items():

@@ -1,4 +1,4 @@
-"""Ticks where the clocks change: what is caught up is what Dagster's scheduler would have started."""
+"""Ticks at clock changes: the catch-up uses the same ticks as Dagster's scheduler."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ CHANGES = [
 @pytest.mark.parametrize("cron", ["20 */4 * * *", "*/20 * * * *", "30 2 * * *", "50 5 * * 1"])
 @pytest.mark.parametrize(("timezone", "change"), CHANGES)
 def test_ticks_are_those_of_the_scheduler(cron: str, timezone: str, change: datetime) -> None:
-    """Half an hour, as on Lord Howe, is where another iterator has other ticks."""
+    """At a change of half an hour, as on Lord Howe Island, other iterators return different ticks."""
     assert_ticks_of_dagster(DagsterCadence(cron, timezone), cron, timezone, change)
 
 
 def test_a_tenants_definitions_use_them() -> None:
-    """On Lord Howe, when clocks go back by half an hour, other iterators leave out the morning's tick."""
+    """On Lord Howe Island, clocks go back by half an hour; other iterators then omit the morning's tick."""
     settings = settings_of(SETTINGS | {"schedules": {"timezone": "Australia/Lord_Howe", "company": "20 */4 * * *"}})
     tick = datetime(2026, 4, 4, 17, 50, tzinfo=UTC)
     ours = Tenant(GainsightResource(), settings).cadence("company")

@@ -1,4 +1,4 @@
-"""Reloading changed settings in a foreign Dagster setup: other names, a separate code server."""
+"""Starting pulls and reloading settings in a host's Dagster setup, with other names and a separate code server."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 
 
 def has_loaded(url: str) -> bool:
-    """Whether the webserver has both code locations."""
+    """Whether the webserver has loaded both code locations; if not, it reloads them."""
     query = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
     try:
         answer = requests.post(f"{url}/graphql", json={"query": query}, timeout=10).json()
@@ -100,7 +100,7 @@ def has_loaded(url: str) -> bool:
         return False
     if len(answer["data"]["repositoriesOrError"].get("nodes", ())) == 2:
         return True
-    reload = "mutation { reloadWorkspace { __typename } }"  # the code server may have come up after the webserver
+    reload = "mutation { reloadWorkspace { __typename } }"  # the code server may have started after the webserver
     requests.post(f"{url}/graphql", json={"query": reload}, timeout=60)
     return False
 
