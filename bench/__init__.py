@@ -6,5 +6,5 @@ process), `measure` measures such a process, and `report` writes docs/benchmarks
 
 import os
 
-# An installed package has its bytecode, so what is measured has it as well.
+# An installed package has bytecode files, so the measured programs must be able to write and use theirs.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -43,7 +43,7 @@ MEMORY_ROWS = (20_000, 400_000)
 
 @dataclass(slots=True)
 class Bench:
-    """The servers of one benchmark, and the results so far."""
+    """The servers of a benchmark, and its results so far."""
 
     url: str
     postgres: EmbeddedServer
@@ -135,7 +135,7 @@ class Bench:
         self.drop(name)
 
     def measured(self, label: str, rows: int, which: str, commands: list[list[str]], **how: Any) -> Cost:
-        """Runs it, keeps what it cost, and says so."""
+        """Runs a program, records its cost and prints it."""
         requests.get(f"{self.url}/bench/counts", timeout=60)
         cost = run(commands, self.database_cpu, **how)
         counts = requests.get(f"{self.url}/bench/counts", timeout=60).json()
@@ -174,7 +174,7 @@ def measure_activities(running: Bench, rows: int, rounds: int, sandbox: RunningS
         first = number == 0
         running.pull("activity", rows, runs=("first", "nothing new", "one changed") if first else ("first",))
         if first:
-            running.build("activity", rows)  # without the changed one
+            running.build("activity", rows)  # removes the change of the third run
     running.command(sandbox, rows)
 
 

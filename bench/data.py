@@ -1,4 +1,4 @@
-"""Generates the records of the bench's server from their numbers: record n was modified in second n.
+"""Generates the records of the benchmark's server from their numbers: record n was modified in second n.
 
 Gsids ascend with n, and no two records share a second, so every keyset query is a range of numbers.
 """
@@ -14,7 +14,7 @@ from gainsight_pipelines.crm.ids import salesforce_id_18
 
 COMPANIES = 10_000
 ACCOUNTS = 9_500  # the last 500 companies have no account: one record in twenty stays unmatched
-WITHOUT_CRM_ID = 3_000  # companies whose CRM id Gainsight doesn't know: matched by the GSID field
+WITHOUT_CRM_ID = 3_000  # companies without a CRM id in Gainsight: matched by the GSID field
 
 BASE36 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 PREFIXES = {
@@ -251,7 +251,7 @@ FIELDS: Mapping[str, Mapping[str, tuple[str, str | None]]] = {
 
 
 def describe(object_name: str) -> dict[str, Any]:
-    """Gainsight's describe of the object, with the parts that readers use."""
+    """Gainsight's describe response for the object, with the parts that readers use."""
     fields = []
     for name, (data_type, target) in FIELDS[object_name].items():
         meta: dict[str, Any] = {"hasLookup": target is not None, "filterable": True, "sortable": True}
@@ -262,5 +262,5 @@ def describe(object_name: str) -> dict[str, Any]:
 
 
 def now_utc() -> datetime:
-    """The time from which data sets are dated."""
+    """The current time; data sets end a day before it."""
     return datetime.now(UTC)

@@ -84,7 +84,7 @@ def plan_of(connection: psycopg.Connection, query: str) -> list[str]:
 
 
 def heal(store: Store, connection: psycopg.Connection) -> int:
-    """Adds the accounts of 100,000 unmatched records."""
+    """Adds the accounts of 100,000 unmatched records, and rematches those."""
     connection.execute(
         f"""INSERT INTO account (account_id, crm, name, gsids, changed_at, run_id)
             SELECT 'account ' || n, 'salesforce', 'Account ' || n, jsonb_build_object('{FIELD}', 'COMPANY ' || n),
@@ -139,7 +139,7 @@ def sizes(connection: psycopg.Connection) -> None:
 @contextmanager
 def new_store() -> Iterator[tuple[Store, Path]]:
     """An empty store in a separate embedded server, and the server's folder."""
-    # The server's keeper removes its own folder, once all is written.
+    # The server's keeper process removes the server's folder after the server has stopped.
     with (
         tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder,
         embedded_server(Path(folder) / "pg", temporary=True) as server,
@@ -150,7 +150,7 @@ def new_store() -> Iterator[tuple[Store, Path]]:
 
 
 def fill(connection: psycopg.Connection, rows: int) -> None:
-    """Accounts, and that many activities."""
+    """Adds accounts, and this number of activities."""
     for statement in FILL.split(";\n"):
         if statement.strip():
             connection.execute(statement.encode(), (rows,) if "%s" in statement else None)

@@ -37,7 +37,7 @@ STATUS = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
 
 
 def main() -> None:
-    """Measures and prints both."""
+    """Measures and prints all three."""
     root = Path(__file__).parents[1]
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,

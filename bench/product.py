@@ -25,7 +25,7 @@ OBJECTS = {
     "product_usage": "product_usage__gc",
     "call_to_action": "call_to_action",
 }
-"""Gainsight's object of each pull."""
+"""The Gainsight object of each pull."""
 
 SETTINGS = """
 gainsight: {{base_url: "{url}"}}
@@ -110,4 +110,4 @@ def accounts() -> tuple[Account, ...]:
 
 
 client = partial(GainsightClient, credential=AccessKey("bench"), clock=SystemClock())
-"""A client without the quota of 100 calls a minute, which would limit pulls of more than 400,000 records."""
+"""A client without our limit of calls per minute, which would slow down pulls of more than 400,000 records."""

@@ -13,7 +13,7 @@ WORDS = Path(__file__).parent / "report.md"
 PRODUCT, COMMAND = "gainsight_pipelines", "`gainsight-pipelines run`, with Dagster and a CRM"
 SCRIPT, AHEAD = "plain script", "plain script, one page ahead"
 QUOTA = 80
-"""Calls a minute, of 5,000 records each: Gainsight allows 100, `quota_share` is 0.8."""
+"""Calls per minute, of 5,000 records each: Gainsight allows 100, and `quota_share` is 0.8."""
 TEN_MILLION = 10_000_000
 
 
@@ -107,7 +107,7 @@ def _first_loads(results: Sequence[Result]) -> str:
 
 
 def _ratios(results: Sequence[Result]) -> str:
-    """This project divided by the plain script that reads a page ahead: medians."""
+    """The medians of this project, divided by those of the plain script that reads a page ahead."""
     first = _groups(results, "first")
     lines = []
     for count in sorted({count for count, _ in first}):

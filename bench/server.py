@@ -59,7 +59,7 @@ class DataSet:
         self.ends.append(len(self.blob))
 
     def cut(self, first: int, last: int) -> memoryview:
-        """The encoded records from `first` up to, but without, `last`."""
+        """The encoded records from `first` to before `last`."""
         if first >= last:
             return memoryview(b"")
         return memoryview(self.blob)[self.ends[first - 1] + 1 if first else 0 : self.ends[last - 1]]
@@ -94,7 +94,7 @@ class Service:
         return {"Gsid": record["Gsid"]}
 
     def counts(self) -> dict[str, int]:
-        """Calls since the last time, by kind. Queries that returned records also count as pages."""
+        """Calls by kind since the last `counts`. Queries that returned records also count as pages."""
         counted, self._counts = dict(self._counts), Counter()
         return counted
 

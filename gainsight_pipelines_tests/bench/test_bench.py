@@ -1,4 +1,4 @@
-"""The bench's own server answers as the reader expects, and a pull of it ends with what it holds."""
+"""The benchmark's Gainsight server responds as our reader expects, and a pull stores all of its records."""
 
 from __future__ import annotations
 

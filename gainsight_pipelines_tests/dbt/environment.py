@@ -1,4 +1,4 @@
-"""dbt in its own environment, as `make dbt` installs it, on databases of the tests."""
+"""Runs dbt from its own environment, which `make dbt` installs, on the tests' databases."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STAMP = ROOT / ".venv-dbt" / "installed.stamp"
 
 
 def dbt_program() -> Path:
-    """The program; installed where it isn't yet, by one worker for all."""
+    """The path of dbt. Installs it if it is missing; a file lock lets only one pytest worker do so."""
     with (ROOT / ".venv" / "dbt.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "PYTHON"))}
@@ -26,7 +26,7 @@ def dbt_program() -> Path:
 
 
 def of_postgres(url: str) -> dict[str, str]:
-    """A libpq URL as libpq's variables, which the profiles read."""
+    """Converts a libpq URL to libpq's environment variables, which the dbt profiles read."""
     parts = urlsplit(url.replace("@/", "@socket/"))
     query = parse_qs(parts.query)
     return {
@@ -39,7 +39,7 @@ def of_postgres(url: str) -> dict[str, str]:
 
 @dataclass(slots=True)
 class Dbt:
-    """The package's own project, run on one database. `folder`: where dbt writes."""
+    """The dbt package's own project on one database. dbt writes its artifacts and logs to `folder`."""
 
     folder: Path
     env: dict[str, str]
@@ -47,7 +47,7 @@ class Dbt:
     vars: dict[str, Any] = field(default_factory=dict)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs a command of dbt's to its end."""
+        """Runs a dbt command and waits for its end."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("DBT_", "PG", "PYTHON"))}
         env = {
             **kept,
@@ -68,10 +68,10 @@ class Dbt:
         )
 
     def build(self, *arguments: str) -> dict[str, int]:
-        """Builds and tests everything; how many nodes ended in which status.
+        """Runs `dbt build`, and returns the number of nodes by status.
 
         Raises:
-            AssertionError: dbt's status isn't 0.
+            AssertionError: dbt's exit status isn't 0.
         """
         done = self.run("build", *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -81,6 +81,6 @@ class Dbt:
         return found
 
     def artifact(self, name: str) -> dict[str, Any]:
-        """A JSON file that dbt wrote."""
+        """Reads an artifact of dbt's, such as the manifest."""
         content: dict[str, Any] = json.loads((self.folder / "target" / f"{name}.json").read_text("utf-8"))
         return content

@@ -1,7 +1,7 @@
-"""What each mart should hold, computed in Python from the sandbox's truth: no SQL, and nothing that the package uses.
+"""The rows that each mart should have, computed in Python from the sandbox's truth, without the dbt package's SQL.
 
-The truth has no notes, segments, people or durations: those come from the stored rows, which other tests hold against
-the sandbox, and are counted here all the same.
+The truth has no notes, segments, people or durations. Those come from the stored rows, which other tests compare with
+the sandbox; this module counts them independently too.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Any
 from gainsight_pipelines_tests.pulling import Pulling
 
 SILENT, NPS_DAYS, USAGE_DAYS, PERCENT = 60, 365, 60, 10
-"""The package's defaults."""
+"""Defaults of the dbt package's variables."""
 
 Record = dict[str, Any]
 Rows = dict[tuple[Any, ...], tuple[Any, ...]]
-"""Key → what is compared."""
+"""The compared values by key."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What is live, with CRM ids in place of the truth's numbers."""
+    """The live accounts and records, with CRM ids instead of the truth's account numbers."""
 
     accounts: dict[str, Record]
     companies: dict[str, Record]
@@ -34,7 +34,7 @@ class Truth:
     ctas: dict[str, Record]
     segments: dict[str, str]
     stored: dict[str, tuple[str | None, float]]
-    """Author and minutes of an activity."""
+    """Author and minutes of each activity, by GSID."""
 
 
 def truth_of(pulling: Pulling) -> Truth:
@@ -44,7 +44,7 @@ def truth_of(pulling: Pulling) -> Truth:
     live = {account: each for account, each in accounts.items() if not each["deleted"] and not each["merged_into"]}
 
     def records(name: str) -> dict[str, Record]:
-        """With `account` the CRM's id of a live account, else None."""
+        """The records of an object, with the CRM id of the live account as `account`, or None."""
         found = truth["records"][name].items()
         return {
             gsid: each | {"account": by_key.get(each["account"]) if each["reason"] is None else None}
@@ -85,7 +85,7 @@ def week(text: str) -> date:
 
 
 def nps(scores: Iterable[float]) -> float | None:
-    """Of scores from 0 to 10."""
+    """The net promoter score of scores from 0 to 10."""
     groups = Counter(group(score) for score in scores)
     responses = groups.total()
     if not responses:
@@ -182,7 +182,7 @@ def trend(average: float, before: float | None) -> str:
 
 
 def unmatched(truth: Truth) -> Rows:
-    """(object, record) → reason, company, how many records of the company wait."""
+    """(object, record) → reason, company, number of unmatched records of the company."""
     objects: Mapping[str, Mapping[str, Record]] = {
         "company": truth.companies,
         "activity_timeline": truth.timeline,
@@ -201,7 +201,7 @@ def unmatched(truth: Truth) -> Rows:
 
 
 def account_health(truth: Truth, as_of: date) -> Rows:
-    """(account) → what the columns of `HEALTH` hold."""
+    """(account) → the values of the columns in `HEALTH`."""
     rising: Counter[str] = Counter()
     falling: Counter[str] = Counter()
     for (account, _, _, monday), (*_, trended, is_latest) in usage_trend(truth).items():

@@ -1,6 +1,6 @@
-"""What is generated of the dbt package: sources and staging models, out of the data contract.
+"""Generates the dbt package's sources and staging models from the data contract.
 
-`python -m gainsight_pipelines_tests.dbt.generated` writes them into dbt/models/; a test has them current.
+`python -m gainsight_pipelines_tests.dbt.generated` writes them to dbt/models/. A test checks that they are current.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SETTINGS: dict[str, Any] = {
     "surveys": {"objects": [{"object": "survey_response"}]},
     "product_usage": {"object": "usage__gc"},
 }
-"""A tenant with documented names and cadences: what the package's sources are called by."""
+"""Settings with the documented names and cadences, from which the package's sources are generated."""
 
 MATCH_METHODS = ("direct", "gsid_field", "domain")
 REASONS = ("no_company", "no_account", "ambiguous")
@@ -41,8 +41,10 @@ LINK: dict[str, Any] = {"match_method": MATCH_METHODS, "unmatched_reason": REASO
 
 @dataclass(frozen=True)
 class Staged:
-    """What is known of a table beyond its columns. `values`: all that a column takes; `depends_on`: a variable that
-    names further sources of the table."""
+    """Facts about a table beyond its columns.
+
+    `values`: the accepted values of a column. `depends_on`: the variable that lists further sources of the table.
+    """
 
     key: tuple[str, ...]
     never_empty: tuple[str, ...] = ()
@@ -88,7 +90,7 @@ STAGED: Mapping[str, Staged] = {
 
 
 def files() -> dict[Path, str]:
-    """Path → text; with the sources of the example project, as `dbt-sources --key-prefix cs` prints them there."""
+    """Text by path, including the example project's sources as `dbt-sources --key-prefix cs` prints them there."""
     specs = load_gainsight_asset_specs(SETTINGS)
     found = {
         MODELS / "sources.yml": f"# {MARK}\n" + dbt_sources(specs, SCHEMA, "gainsight"),
@@ -131,7 +133,7 @@ def _add_tests(entry: dict[str, Any], staged: Staged) -> None:
         if name in staged.values:
             tests.append({"accepted_values": {"arguments": {"values": list(staged.values[name])}}})
         if name == "account_id" and staged.key != (name,):
-            # Between the end of an account and the next pull of an object, its records are still its own.
+            # After an account is deleted, its records still refer to it until the next pull of their object.
             tests.append({"relationships": {**ACCOUNT["relationships"], "config": {"severity": "warn"}}})
         if tests:
             column["data_tests"] = tests

@@ -1,4 +1,4 @@
-"""dbt on a warehouse: dagster-dbt places the models of the example project downstream of the deliveries."""
+"""dbt on a warehouse: in dagster-dbt, the example project's models are downstream of the deliveries."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_models_of_delivered_tables_are_downstream_of_the_deliveries_alone(
 
 
 def upstream(definitions: dg.Definitions) -> dict[str, set[str]]:
-    """The assets, each with those that it depends on."""
+    """The upstream assets of each asset."""
     return {
         spec.key.to_user_string(): {dep.asset_key.to_user_string() for dep in spec.deps}
         for spec in definitions.resolve_all_asset_specs()

@@ -1,6 +1,6 @@
-"""The dbt package at work on what was pulled from the sandbox: in the store itself, and in a delivered DuckDB.
+"""The dbt package on records pulled from the sandbox: in the store, and in a DuckDB file after a delivery.
 
-Numbers are held against the sandbox's truth, see expected.py.
+The tests compare the marts with the sandbox's truth; see expected.py.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ MARTS = {
     "gainsight__usage_trend": 6,
     "gainsight__unmatched": 2,
 }
-"""Each mart, and how many columns from the first on tell its rows apart."""
+"""The number of key columns of each mart. They are its first columns."""
 
 Ask = Callable[[str], list[tuple[Any, ...]]]
 
 
 @dataclass(slots=True)
 class Modelled:
-    """An installation with everything pulled, and the package on its database, built once."""
+    """A store with all objects pulled, and the dbt package, built once on its database."""
 
     pulling: Pulling
     dbt: Dbt
@@ -122,7 +122,7 @@ def about(value: Any) -> Any:
 
 
 def everything(ask: Ask) -> dict[str, expected.Rows]:
-    """All rows of all marts, by what tells them apart."""
+    """All rows of each mart, by their key columns."""
     return {
         mart: {row[:width]: tuple(map(comparable, row[width:])) for row in ask(f"SELECT * FROM analytics.{mart}")}
         for mart, width in MARTS.items()
@@ -135,7 +135,7 @@ def test_a_first_build_is_green_and_its_marts_hold_the_truth(modelled: Modelled)
 
 
 def test_each_column_is_documented_typed_and_tested(modelled: Modelled) -> None:
-    """A column's name and type are its contract, which dbt checks; what can be empty or anything needs no more."""
+    """dbt checks names and types by the enforced contract. Nullable columns of any value need no other test."""
     manifest = modelled.dbt.artifact("manifest")
     models = {each["name"]: each for each in manifest["nodes"].values() if each["resource_type"] == "model"}
     assert models.keys() == {*MARTS, "int_gainsight__account_segment", *(f"stg_gainsight__{name}" for name in STAGED)}
@@ -178,7 +178,7 @@ def test_sources_are_as_fresh_as_the_last_completed_pull(modelled: Modelled) -> 
 
 
 def deliver(pulling: Pulling, folder: Path, file: Path) -> None:
-    """What the package needs, into a DuckDB file, as users do it."""
+    """Runs the `deliver` command for the tables that the package needs, with a DuckDB file as the destination."""
     settings = pulling.content | {"delivery": {"destination": "duckdb", "dataset": "gainsight"}}
     (folder / "gainsight.yaml").write_text(yaml.safe_dump(settings))
     url = os.environ[DATABASE_VARIABLE]
@@ -208,7 +208,7 @@ def test_a_delivered_duckdb_gives_the_same_marts_build_after_build(modelled: Mod
 
 
 def comparable(value: Any) -> Any:
-    """Values that both databases' clients give alike."""
+    """Converts a value so that those from psycopg and from DuckDB compare equal."""
     if isinstance(value, str) and value.startswith("["):
         return value.replace(" ", "")
     if isinstance(value, list):
@@ -219,7 +219,7 @@ def comparable(value: Any) -> Any:
 
 
 def test_after_edits_and_further_pulls_the_next_build_is_green_and_right(modelled: Modelled) -> None:
-    """A row that is rematched, and records that are gone."""
+    """The edits rematch rows and delete records."""
     pulling = modelled.pulling
     before = len(modelled.ask("SELECT 1 FROM analytics.gainsight__unmatched"))
     lost = next(gsid for gsid, each in pulling.truth("company").items() if each["reason"] == "no_account")
@@ -228,7 +228,7 @@ def test_after_edits_and_further_pulls_the_next_build_is_green_and_right(modelle
         {"account": None, "action": "insert", "values": {"name": "New", "gsid": lost}},
         *({"object": "activity_timeline", "action": "delete", "gsid": gsid} for gsid in gone),
     )
-    later(pulling, timedelta(days=3))  # what is gone is looked for every other day
+    later(pulling, timedelta(days=3))  # deleted records are looked for every other day
     pull_all(pulling)
     assert modelled.dbt.build().keys() == {"success", "pass"}
     assert_marts_hold_the_truth(modelled.ask, pulling)

@@ -1,4 +1,4 @@
-"""The dbt package's files: what is generated is current, and what is said twice is the same."""
+"""The dbt package's files: generated files are current, and repeated facts agree."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_each_variable_that_models_read_is_one_of_the_packages() -> None:
 
 
 def test_the_lock_has_what_the_tests_deliver_with() -> None:
-    """DuckDB reads the files of its own version; the others are dbt's business."""
+    """dbt and we need the same version of DuckDB to read the same file. The other versions may differ."""
     dbt, ours = pinned("dbt/requirements.lock"), pinned("requirements-dev.lock")
     assert {"dbt-core", "dbt-postgres", "dbt-duckdb"} <= dbt.keys()
     assert dbt["duckdb"] == ours["duckdb"]

@@ -1,4 +1,4 @@
-"""Rows to deliver, made by SQL: what a table can hold, odd values first."""
+"""Creates rows to deliver with SQL: everything that a table can hold, with odd values in the first row."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ FROM generate_series(1, %s) i
 
 
 def add_activities(connection: psycopg.Connection, count: int) -> None:
-    """Activities a0000001 …: a formula and 32 digits in the first, every tenth deleted, every seventh unmatched."""
+    """Adds a0000001 …: the first with a formula and 33 digits, every tenth deleted, every seventh unmatched."""
     connection.execute(ACTIVITIES, (count,))

@@ -1,4 +1,4 @@
-"""What dlt finds in the environment: this tenant's credentials, for the time of a delivery, and no other's."""
+"""The environment during a delivery: dlt finds this tenant's credentials there, and no other tenant's."""
 
 from __future__ import annotations
 

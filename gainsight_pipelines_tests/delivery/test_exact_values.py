@@ -1,4 +1,4 @@
-"""Exact values in PostgreSQL alone; test_warehouse.py has them in each warehouse."""
+"""Exact values on the PostgreSQL side; test_warehouse.py tests them in each warehouse."""
 
 from __future__ import annotations
 

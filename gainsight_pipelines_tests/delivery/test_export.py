@@ -1,4 +1,4 @@
-"""Exports: files hold what the tables hold, exactly; what can't be written leaves nothing."""
+"""Exports: files have exactly the tables' values, and a failed export leaves no file behind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gainsight_pipelines.store.views import NUMBER, TEXT, Column, Source, bring_
 from gainsight_pipelines_tests.delivery.rows import add_activities
 
 COUNT = 4_100
-"""More than two chunks."""
+"""More rows than two chunks of an export."""
 
 
 def stored(connection: psycopg.Connection, columns: str, where: str = "deleted_at IS NULL") -> list[tuple[Any, ...]]:

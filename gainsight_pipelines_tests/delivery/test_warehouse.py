@@ -1,4 +1,4 @@
-"""Deliveries to real warehouses: after each, the table there equals ours, row by row."""
+"""Deliveries to real warehouses: after each delivery, the warehouse's table equals ours, row by row."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from gainsight_pipelines.store.views import NUMBER, TEXT, Column, Source, bring_
 from gainsight_pipelines_tests.delivery.rows import add_activities
 from gainsight_pipelines_tests.delivery.warehouses import KINDS, Rows, Warehouse, plain, rows_of, warehouse_of
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # dlt's and its libraries' own
+pytestmark = pytest.mark.filterwarnings("ignore")  # warnings of dlt and its libraries
 
 COLUMNS = (
     "activity_id, account_id, unmatched_reason, subject, score, occurred_at, changed_at, deleted_at,"
@@ -49,26 +49,26 @@ COLUMNS = (
 def warehouse(
     request: pytest.FixtureRequest, tmp_path: Path, postgres_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Warehouse]:
-    """Each kind of warehouse, empty."""
+    """An empty warehouse of each kind."""
     with warehouse_of(request.param, tmp_path, postgres_server, monkeypatch) as found:
         yield found
 
 
 @pytest.fixture
 def duck(tmp_path: Path, postgres_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
-    """The quickest of them."""
+    """An empty DuckDB, the fastest warehouse."""
     with warehouse_of("duckdb", tmp_path, postgres_server, monkeypatch) as found:
         yield found
 
 
 def add_fitting(connection: psycopg.Connection, count: int) -> None:
-    """Activities whose numbers a warehouse holds with all their digits."""
+    """Adds activities whose numbers a warehouse stores exactly."""
     add_activities(connection, count)
     connection.execute("UPDATE activity SET score = 1.5 WHERE activity_id = 'a0000001'")
 
 
 def change(connection: psycopg.Connection, number: int, assignments: str) -> None:
-    """Changes an activity as a pull does."""
+    """Changes an activity and its `changed_at`, as a pull does."""
     key = f"a{number:07}"
     connection.execute(
         f"UPDATE activity SET {assignments}, changed_at = now() WHERE activity_id = '{key}'"  # type: ignore[arg-type]
@@ -86,12 +86,12 @@ def test_the_warehouse_follows_the_table(store: Store, connection: psycopg.Conne
     assert (first.rows, first.how, dict(first.inexact)) == (1_000, "whole", {})
     assert first.bytes > 0
     assert is_same(f"{COLUMNS}, author")
-    # What was written within five minutes before the last read is sent again; after a read of nothing new, nothing is.
+    # A delivery re-sends rows written in the five minutes before the last read, and nothing if there are none.
     assert warehouse.deliver(store, "activity").rows == (1 if merges else 1_000)
     connection.execute("UPDATE activity SET changed_at = '2026-02-01' WHERE activity_id = 'a0000001'")
     assert warehouse.deliver(store, "activity").rows == 0
     assert warehouse.deliver(store, "activity", is_full=True).rows == 1_000
-    # An edit, a deletion, a rematched row and a new one; then one that was committed after later ones were seen.
+    # An edit, a deletion, a rematched row, a new row, and then a row committed only after later ones were read.
     change(connection, 2, "subject = 'New'")
     change(connection, 3, "deleted_at = now()")
     change(connection, 7, "account_id = 'acc1', match_method = 'direct', unmatched_reason = NULL")
@@ -135,7 +135,7 @@ def test_columns_that_come_change_and_go(store: Store, connection: psycopg.Conne
     connection.execute("ALTER TABLE activity ALTER COLUMN duration_minutes TYPE text")
     change(connection, 4, "duration_minutes = 'half an hour'")
     if warehouse.target.destination == "filesystem":
-        warehouse.deliver(store, "activity")  # its files are all replaced
+        warehouse.deliver(store, "activity")  # here each delivery replaces all files
     else:
         with pytest.raises(PipelineError, match="activity was not delivered"):
             warehouse.deliver(store, "activity")
@@ -156,17 +156,17 @@ Delivery(Store(sys.argv[1]), target, Secrets.read(), "killed").deliver(Deliverab
 
 
 def kill_while_it_loads(connection: psycopg.Connection, store: Store, warehouse: Warehouse, folder: Path) -> None:
-    """Has all rows change, and kills the process that delivers them once dlt has begun to load a file."""
+    """Changes all rows, and kills the process that delivers them as soon as dlt has begun to load a file."""
     command = [sys.executable, "-c", KILLED, store.url, warehouse.target.destination]
     folder.mkdir()
     while True:
         connection.execute("UPDATE activity SET subject = subject || '!', changed_at = now()")
         process = subprocess.Popen(command, env={**os.environ, "TMPDIR": str(folder)})
         while process.poll() is None and not any(folder.glob("*/*/load/normalized/*/started_jobs/activity.*")):
-            time.sleep(0.002)  # the load takes a hundred times as long
+            time.sleep(0.002)  # a load takes a hundred times longer
         process.send_signal(signal.SIGKILL)
         if process.wait() == -signal.SIGKILL:
-            return  # else it was quicker than we looked: once more
+            return  # else the delivery ended before the kill: try again
 
 
 def test_a_delivery_that_is_killed_while_it_loads_loses_and_doubles_nothing(
@@ -229,11 +229,11 @@ ODD = (
     "occurred_at = '10000-01-01 00:00+00'",
     "occurred_at = '9999-12-31 23:59:59.999999+00', deleted_at = '0001-01-01 00:00:00+00'",
 )
-"""Each at a limit of what warehouses hold, or beyond."""
+"""Values at the limits of warehouses' types, or beyond."""
 
 
 def exact(rows: Rows) -> Rows:
-    """Rows of an id and texts, sorted; numbers as fractions, so that 1.0 equals 1."""
+    """Sorts rows of an id and texts, and converts numbers to fractions, so that 1.0 equals 1."""
 
     def value(text: str) -> Any:
         return Fraction(text) if re.fullmatch(r"[-+]?[\d.]+(e[-+]\d+)?", text, re.IGNORECASE) else text
@@ -247,7 +247,7 @@ def test_no_digit_of_a_number_and_no_time_is_lost(
     columns = ("score", "duration_minutes", "occurred_at", "modified_at", "deleted_at")
 
     def is_all_there() -> bool:
-        """In its column or, where its type can't hold it, in `_exact_values`."""
+        """Whether each value is in its column or, if the type can't hold it, in `_exact_values`."""
         shown = [f"coalesce(_exact_values ->> '{name}', {name}::text)" for name in columns]
         there = warehouse.ask(", ".join(["activity_id", *shown]), "activity")
         here = rows_of(connection, ", ".join(["activity_id", *(f"{name}::text" for name in columns)]), "activity")
@@ -287,7 +287,7 @@ def test_no_digit_of_a_number_and_no_time_is_lost(
 
 
 def deliver_without_exact_values(store: Store, target: DeliverySettings, folder: Path) -> None:
-    """Delivers some columns of the activities, with the cursor, as a version did that knew no `_exact_values`."""
+    """Delivers some columns of the activities and sets the cursor, like a version without `_exact_values`."""
 
     def remember(query: Any, _: Any) -> Any:
         with store.connect("test") as own:
@@ -355,7 +355,7 @@ def test_typed_views_empty_tables_and_views_without_changes(
 
 
 def test_the_tables_of_another_store_are_refused(store: Store, connection: psycopg.Connection, duck: Warehouse) -> None:
-    """Its cursor would hide our rows."""
+    """The other store's cursor would make the delivery skip our rows."""
     add_activities(connection, 1)
     duck.deliver(store, "activity")
     connection.execute("UPDATE store SET store_id = gen_random_uuid()")

@@ -1,4 +1,4 @@
-"""The temporary folders of deliveries, each in a process of its own."""
+"""The temporary folders of deliveries that run in separate processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ with work_folder() as folder:
 
 
 def start(tmp_path: Path) -> tuple[subprocess.Popen[str], Path]:
-    """A delivery that works until its stdin ends, and its folder."""
+    """Starts a delivery that runs until it reads a line from stdin; returns it and its folder."""
     process = subprocess.Popen(
         [sys.executable, "-c", DELIVERY],
         env={**os.environ, "TMPDIR": str(tmp_path)},
@@ -31,7 +31,7 @@ def start(tmp_path: Path) -> tuple[subprocess.Popen[str], Path]:
 
 
 def test_the_folder_of_a_killed_delivery_is_removed_by_the_next_one_and_no_other(tmp_path: Path) -> None:
-    (tmp_path / "gainsight-delivery-notes").mkdir()  # the folder of somebody else
+    (tmp_path / "gainsight-delivery-notes").mkdir()  # another program's folder
     (tmp_path / "gainsight-delivery-notes" / "rows").touch()
     running, its_folder = start(tmp_path)
     killed, left = start(tmp_path)

@@ -1,4 +1,4 @@
-"""Real warehouses to deliver to: a DuckDB file, a second PostgreSQL database, a folder of Parquet files."""
+"""Real warehouses for deliveries: a DuckDB file, a second PostgreSQL database, a folder of Parquet files."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ KINDS = ("duckdb", "postgres", "filesystem")
 
 @dataclass(frozen=True, slots=True)
 class Warehouse:
-    """Where to deliver to, and what is there then.
+    """A destination for deliveries, and a way to read it.
 
-    `ask` takes columns and a table, and gives its rows.
+    `ask` takes columns and a table, and returns the rows.
     """
 
     target: DeliverySettings
     ask: Callable[[str, str], Rows]
 
     def deliver(self, store: Store, name: str, *, is_full: bool = False, **changed: Any) -> Delivered:
-        """Delivers a table, with settings that differ."""
+        """Delivers a table; `changed` overrides delivery settings."""
         target = self.target.model_copy(update=changed)
         with store.connect("test") as connection:
             [table] = deliverables(connection, [name])
@@ -49,7 +49,7 @@ class Warehouse:
 
 @contextmanager
 def warehouse_of(kind: str, folder: Path, server: EmbeddedServer, patch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
-    """An empty one, its credentials in the environment."""
+    """An empty warehouse, with its credentials in the environment."""
     patch.chdir(folder)
     target = DeliverySettings(destination=kind, dataset="cs")
     if kind == "duckdb":
@@ -65,7 +65,7 @@ def warehouse_of(kind: str, folder: Path, server: EmbeddedServer, patch: pytest.
         with fresh_database(server) as database:
             url = server.url(database)
             socket = f"host={urlsplit(url).query.partition('host=')[2]}"
-            there = f"postgresql://postgres:unused@localhost:5432/{database}?{socket}"  # dlt asks for both
+            there = f"postgresql://postgres:unused@localhost:5432/{database}?{socket}"  # dlt requires password and host
             patch.setenv("DESTINATION__POSTGRES__CREDENTIALS", there)
 
             def ask(columns: str, table: str) -> Rows:
@@ -88,13 +88,13 @@ def warehouse_of(kind: str, folder: Path, server: EmbeddedServer, patch: pytest.
 
 
 def rows_of(connection: psycopg.Connection, columns: str, table: str) -> Rows:
-    """Rows of a PostgreSQL, JSON as the text that it is."""
+    """Reads rows from PostgreSQL, with JSON as its text."""
     set_json_loads(bytes.decode, connection)
     return connection.execute(f"SELECT {columns} FROM {table}").fetchall()  # type: ignore[arg-type]
 
 
 def plain(rows: Rows) -> Rows:
-    """In an order, and JSON, lists among them, written in one way with all the digits of its numbers."""
+    """Sorts the rows, and writes lists and JSON in one format that keeps all digits of their numbers."""
 
     def value(one: Any) -> Any:
         if isinstance(one, str) and one.startswith(("[", "{")):

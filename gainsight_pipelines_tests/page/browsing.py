@@ -1,4 +1,4 @@
-"""The settings page in a process of its own, and a real browser in front of it. Without Chromium a test fails."""
+"""Serves the settings page from a separate process and drives it with Chromium. Without Chromium, the tests fail."""
 
 from __future__ import annotations
 
@@ -24,48 +24,48 @@ CHROMIUM = "/usr/bin/chromium"
 """`make browser` installs it."""
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu"]
-"""Root has no sandbox; to simulate a graphics card takes a tenth of the time."""
+"""Chromium has no sandbox for root. Emulating a GPU takes a tenth of the time."""
 
 REAL_PREFIXES = ("GAINSIGHT_", "SALESFORCE_", "HUBSPOT_", "DAGSTER_")
 START_SECONDS = 90
 BROWSER_MS = 60_000
-"""What a step in the browser may take on a busy machine."""
+"""How long a step in the browser may take on a busy machine."""
 
 
 @dataclass(slots=True)
 class Served:
-    """A command that serves a settings page; `addresses` gets each address that it prints."""
+    """A running command that serves the settings page; `addresses` receives each address that it prints."""
 
     process: subprocess.Popen[str]
     addresses: Queue[str] = field(default_factory=Queue)
     said: list[str] = field(default_factory=list)
 
     def next_address(self) -> str:
-        """The next address that lets somebody in."""
+        """Waits for the next address with a token, and returns it."""
         return self.addresses.get(timeout=START_SECONDS)
 
     def stop(self) -> int:
-        """Ctrl-C."""
+        """Sends SIGINT, as Ctrl-C does, and returns the exit status."""
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(30)
 
 
 def clean_environment(sandbox: RunningSandbox | None = None) -> dict[str, str]:
-    """This environment without any tenant; with the sandbox's certificates, so that its Salesforce is trusted."""
+    """This environment without a tenant's variables, but with the CA file of the sandbox's Salesforce."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(REAL_PREFIXES)}
     return kept | ({"SALESFORCE_CA_FILE": sandbox.env["SALESFORCE_CA_FILE"]} if sandbox else {})
 
 
 @contextmanager
 def page_on(folder: Path, env: Mapping[str, str], *arguments: str) -> Iterator[Served]:
-    """Serves the page on the settings of a folder."""
+    """Runs `settings-page` on the settings in a folder."""
     with served_by(folder, env, "settings-page", "--port", "0", *arguments) as served:
         yield served
 
 
 @contextmanager
 def served_by(folder: Path, env: Mapping[str, str], *command: str) -> Iterator[Served]:
-    """Runs a command of the product until the end of the context; tests look at the processes below `dev`."""
+    """Runs a command of the product until the context ends; `dev` in plain Python, since tests inspect its children."""
     program = sys.executable if command[0] == "dev" else python()
     with run_by(folder, env, [program, "-m", "gainsight_pipelines.cli", *command]) as served:
         yield served
@@ -73,7 +73,7 @@ def served_by(folder: Path, env: Mapping[str, str], *command: str) -> Iterator[S
 
 @contextmanager
 def run_by(folder: Path, env: Mapping[str, str], command: Sequence[str]) -> Iterator[Served]:
-    """Runs a command that serves a page until the end of the context."""
+    """Runs a command that serves a page until the context ends."""
     process = subprocess.Popen(
         command,
         cwd=folder,
@@ -107,7 +107,7 @@ def _listen(served: Served) -> None:
 
 @contextmanager
 def running_browser() -> Iterator[Browser]:
-    """The system's own Chromium, headless."""
+    """The system's Chromium, headless."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
@@ -116,7 +116,7 @@ def running_browser() -> Iterator[Browser]:
 
 @contextmanager
 def tab(browser: Browser, **options: object) -> Iterator[Page]:
-    """A tab that shares nothing with the other tabs of the browser."""
+    """A tab with its own cookies and storage."""
     page = browser.new_page(**options)  # type: ignore[arg-type]
     page.set_default_timeout(BROWSER_MS)
     yield page
@@ -125,13 +125,13 @@ def tab(browser: Browser, **options: object) -> Iterator[Page]:
 
 @contextmanager
 def browser_page(**options: object) -> Iterator[Page]:
-    """A tab of a browser of its own."""
+    """A tab in a new browser."""
     with running_browser() as browser, tab(browser, **options) as page:
         yield page
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port that no process listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""What a person sees on a page, asked of the browser: each is a script that gives the list of what isn't right."""
+"""Scripts that look for visual and accessibility faults in the browser. Each returns a list of the faults."""
 
 POOR_CONTRAST = """(() => {
   const context = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
@@ -27,7 +27,7 @@ POOR_CONTRAST = """(() => {
   }
   return poor;
 })()"""
-"""Texts with a contrast below 4.5:1. Icons, and what is disabled, are no texts."""
+"""Text with a contrast below 4.5:1, except icons and disabled controls."""
 
 WIDER_THAN_THE_SCREEN = """[
   ...(document.documentElement.scrollWidth > innerWidth ? ["the page scrolls"] : []),
@@ -36,7 +36,7 @@ WIDER_THAN_THE_SCREEN = """[
     .concat([...document.querySelectorAll(".q-field__label")].filter(one => one.scrollWidth > one.clientWidth + 1))
     .map(one => one.textContent || one.outerHTML)
 ]"""
-"""What is beyond the right edge or cut off."""
+"""Elements that extend beyond the right edge, and labels that are cut off."""
 
 UNNAMED = """(() => {
   const controls = [...document.querySelectorAll("button, input, textarea, a, [role=button], [role=switch]")]
@@ -50,4 +50,4 @@ UNNAMED = """(() => {
     ...full.filter((one, n) => full.indexOf(one) !== n),
   ];
 })()"""
-"""Controls without a name, or with that of another one in their group. Clear comes after the field that it clears."""
+"""Controls without a name or with the same name as another in their group. Clear buttons may share theirs."""

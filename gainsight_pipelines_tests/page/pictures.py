@@ -1,4 +1,4 @@
-"""Takes the pictures of docs/settings-page.md, on the sandbox: `make pictures`."""
+"""Takes the pictures for docs/settings-page.md, using the sandbox: `make pictures`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HIDE_TIPS = "document.activeElement?.blur(); document.querySelectorAll('.q-notif
 
 
 def take(page: Page, name: str, region: str) -> None:
-    """The card or section with that name."""
+    """Takes a picture of the card or section with this name."""
     page.evaluate(HIDE_TIPS)
     page.mouse.move(0, 0)
     box = (
@@ -32,12 +32,12 @@ def take(page: Page, name: str, region: str) -> None:
 
 
 def save(picture: bytes, name: str) -> None:
-    """Writes a picture."""
+    """Writes a picture into docs/images."""
     (FOLDER / f"settings-page-{name}.png").write_bytes(picture)
 
 
 def main() -> None:
-    """Goes through the setup once."""
+    """Goes through the whole setup once."""
     with (
         tempfile.TemporaryDirectory() as folder,
         start_sandbox(Path(folder) / "sandbox", activities=300, accounts=60) as sandbox,

@@ -1,7 +1,7 @@
-"""A reverse proxy as people put one in front of the page: it ends TLS, takes a path off, and names the page's own host.
+"""A reverse proxy for the settings page: it terminates TLS, strips a path prefix and sets Host to the page's address.
 
-A process of its own: `python -m gainsight_pipelines_tests.page.proxy CERTIFICATE PORT PAGE_PORT PATH`. It passes one
-request on per connection, or one websocket.
+Run it with `python -m gainsight_pipelines_tests.page.proxy CERTIFICATE PORT PAGE_PORT PATH`. It forwards one request
+or one WebSocket per connection.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 
 
 async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Passes on what comes until the end."""
+    """Copies bytes until the end of the stream."""
     with contextlib.suppress(ConnectionError):
         while data := await reader.read(65_536):
             writer.write(data)
@@ -22,7 +22,7 @@ async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 def passed_on(head: bytes, page: str, path: str) -> bytes:
-    """The head of a request as the page gets it."""
+    """The request line and headers as the page receives them."""
     first, *lines = head.decode("latin-1").split("\r\n")
     is_socket = any(line.lower().startswith("upgrade:") for line in lines)
     kept = [line for line in lines if not line.lower().startswith("host:")]
@@ -32,7 +32,7 @@ def passed_on(head: bytes, page: str, path: str) -> bytes:
 
 
 async def main(certificate: str, port: int, page_port: int, path: str) -> None:
-    """Serves until it is ended."""
+    """Serves until the process ends."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
 

@@ -1,4 +1,4 @@
-"""What a person does on the page, step by step, each seen to have its effect: for the browser test and the pictures."""
+"""The steps of a setup on the settings page, each with its effect checked, for the browser test and the pictures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def answers(url: str) -> bool:
 
 
 def pick(page: Page, field: Locator, typed: str, option: str | re.Pattern[str]) -> None:
-    """Opens a picker, types a piece of a name and takes the option."""
+    """Opens a picker, types part of a name and chooses the option."""
     field.click()
     field.fill(typed)
     page.get_by_role("option", name=option).first.click()
@@ -43,13 +43,13 @@ def open_advanced(page: Page, title: str) -> None:
 
 
 def choose(page: Page, label: str, option: str) -> None:
-    """Chooses one of a few."""
+    """Chooses an option of a combobox."""
     page.get_by_role("combobox", name=label).click()
     page.get_by_role("option", name=option).click()
 
 
 def connect(page: Page, project: Path, sandbox: RunningSandbox) -> None:
-    """Types addresses and secrets, and tests them: nothing is written."""
+    """Types addresses and secrets and tests the connections, which writes nothing to a file."""
     gainsight, env = page.get_by_role("group", name="Gainsight"), project / ".env"
     page.get_by_label("Gainsight base URL").fill(sandbox.urls["gainsight"])
     page.get_by_label("API key").fill(WRONG_KEY)
@@ -135,7 +135,7 @@ def save(page: Page, project: Path, sandbox: RunningSandbox) -> None:
     assert sandbox.env["GAINSIGHT_API_KEY"] in file.read_text()
     expect(page.get_by_label("API key")).to_have_value("")
     group = page.get_by_role("group", name="Gainsight")
-    expect(group.get_by_text("Connected", exact=True)).to_be_visible()  # what was tested is what was saved
+    expect(group.get_by_text("Connected", exact=True)).to_be_visible()  # the saved key is the tested one
     assert sandbox.env["GAINSIGHT_API_KEY"] not in page.content()
 
 

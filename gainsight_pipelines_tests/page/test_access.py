@@ -1,4 +1,4 @@
-"""Who gets to see the page, asked over sockets: a token that counts once, our own host and origin, nobody else."""
+"""Access to the page, tested over sockets: one-time token, session cookie, and checks of Host and Origin."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, env: dict[str, str]) -> Ite
 
 @pytest.fixture(scope="module")
 def opened(served: Served) -> tuple[str, str]:
-    """The page's host, and the cookie that the first address gave."""
+    """The page's host, and the cookie from the first address."""
     address = urlsplit(served.next_address())
     assert ask(address.netloc, f"/?{address.query}", "HEAD")[0] == 200, "the head of the page uses nothing up"
     status, headers = ask(address.netloc, f"/?{address.query}")
@@ -62,7 +62,7 @@ def opened(served: Served) -> tuple[str, str]:
 
 
 def ask(host: str, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str]]:
-    """Status and headers of an answer; underscores of header names stand for dashes."""
+    """Status and headers of the response. Underscores in the names of request headers become dashes."""
     connection = http.client.HTTPConnection(host, timeout=30)
     try:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -93,7 +93,7 @@ def test_without_the_cookie_nothing_is_served(opened: tuple[str, str], path: str
 
 @pytest.mark.parametrize("name", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", ""])
 def test_under_another_name_nothing_is_served(opened: tuple[str, str], name: str) -> None:
-    """DNS rebinding: a name of somebody else's that leads to this machine."""
+    """DNS rebinding: another site's host name resolves to this machine."""
     host, cookie = opened
     port = urlsplit(f"//{host}").port
     assert ask(host, "/", Cookie=cookie, Host=f"{name}:{port}")[0] == 421
@@ -159,7 +159,7 @@ def proxy_to(page_port: int, port: int, certificate: Path) -> Iterator[None]:
 
 
 def test_the_page_works_behind_a_proxy_that_ends_tls(env: dict[str, str], tmp_path: Path) -> None:
-    """It serves the page below a path, under its own name, and names the page's host to the page, as nginx does."""
+    """The proxy serves the page below a path of its own host, and sets Host to the page's address, as nginx does."""
     certificate = tmp_path / "certificate.pem"
     trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(certificate)
     page_port, port = free_port(), free_port()
@@ -177,7 +177,7 @@ def test_the_page_works_behind_a_proxy_that_ends_tls(env: dict[str, str], tmp_pa
         (cookie,) = page.context.cookies()
         assert (cookie["secure"], cookie["path"], cookie["httpOnly"]) == (True, f"{PATH}/", True)
         open_section(page, "Activity")
-        page.get_by_role("switch", name="Pull timeline activities").click()  # by the socket
+        page.get_by_role("switch", name="Pull timeline activities").click()  # over the WebSocket
         expect(page.get_by_role("button", name="Save (1)")).to_be_visible()
 
         session, own = f"{cookie['name']}={cookie['value']}", f"127.0.0.1:{page_port}"

@@ -1,4 +1,4 @@
-"""The page without a mouse, without eyes, on a small screen, in the dark, and with its connection gone."""
+"""The page with a keyboard alone, a screen reader, a small screen, dark colours, and a lost connection."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ LOSE_THE_CONNECTION = """
 socket.io.reconnectionDelay(5000).reconnectionDelayMax(5000).randomizationFactor(0);
 socket.io.engine.close();
 """
-"""Breaks the connection below socket.io, which reopens it, after longer than NiceGUI waits for a tab that
-is gone. (`socket.connect()` would begin a new session, as no lost connection does.)"""
+"""Closes the connection below socket.io, which reconnects only after NiceGUI has stopped waiting for the tab.
+(`socket.connect()` would start a new session; a lost connection doesn't.)"""
 IS_MARKED = """element => {
   const style = getComputedStyle(element), field = element.closest(".q-field--focused");
   return style.outlineStyle !== "none" || style.boxShadow !== "none" || (field && element.tagName === "INPUT");
 }"""
-"""Whether an element with the focus has an outline or a ring; a field has its coloured line."""
+"""Whether the focus is visible: an outline, a ring or, for a field, its coloured line."""
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def address(served: Served) -> str:
 
 
 def tab_to(page: Page, target: Locator, key: str = "Tab") -> None:
-    """Goes on by Tab until the focus is there, and sees it marked."""
+    """Presses Tab until the target has the focus, and checks that the focus is visible."""
     for _ in range(100):
         page.keyboard.press(key)
         if target.evaluate("e => e === document.activeElement"):
@@ -109,7 +109,7 @@ def tab_to(page: Page, target: Locator, key: str = "Tab") -> None:
 def connect_by_keys(page: Page, sandbox: RunningSandbox) -> None:
     keys = page.keyboard
     expect(page.get_by_role("button", name="Check all settings")).to_be_visible()
-    expect(page.get_by_text("No object is enabled yet.")).to_be_visible()  # a new project is no error
+    expect(page.get_by_text("No object is enabled yet.")).to_be_visible()  # a new project isn't an error
     expect(page.get_by_role("alert").filter(visible=True)).to_have_count(0)
     tab_to(page, page.get_by_label("Gainsight base URL"))
     keys.insert_text(sandbox.urls["gainsight"])
@@ -120,7 +120,7 @@ def connect_by_keys(page: Page, sandbox: RunningSandbox) -> None:
     expect(page.get_by_role("option", name="Salesforce")).to_be_visible()
     keys.press("ArrowDown")
     keys.press("Enter")
-    expect(page.get_by_role("combobox", name="Primary CRM")).to_be_focused()  # its panel was rebuilt
+    expect(page.get_by_role("combobox", name="Primary CRM")).to_be_focused()  # although its panel was rebuilt
     for label, name in [
         ("Instance URL", "SALESFORCE_INSTANCE_URL"),
         ("Client ID", "SALESFORCE_CLIENT_ID"),
@@ -269,10 +269,10 @@ def test_a_picker_keeps_its_choice_when_tab_passes_it_after_its_options_came(bro
         picker.click()
         expect(page.get_by_role("option").first).to_be_visible()
         page.keyboard.press("Escape")
-        expect(picker).not_to_have_value(chosen)  # now its label, and no longer its API name alone
+        expect(picker).not_to_have_value(chosen)  # it shows the label now, not only the API name
         picker.press("Tab")
         expect(picker).not_to_be_focused()
-        page.get_by_label("Lookback days").fill("9")  # the page's answer to this comes after that to Tab
+        page.get_by_label("Lookback days").fill("9")  # the page responds to this after it has responded to Tab
         expect(page.get_by_role("button", name=re.compile(r"^Save \(1\)"))).to_be_visible()
         expect(picker).not_to_have_value("")
         page.get_by_role("button", name="Discard changes").click()
@@ -333,7 +333,7 @@ def test_a_page_that_was_restarted_says_where_its_address_is(
 ) -> None:
     with tab(browser) as page:
         page.goto(address)
-        expect(page.get_by_role("listitem").first).to_be_visible()  # it is connected, not only drawn
+        expect(page.get_by_role("listitem").first).to_be_visible()  # connected, not only rendered
         assert served.stop() == 130
         expect(page.get_by_role("alert").filter(has_text="Connection lost")).to_be_visible()
         with served_by(project, env | sandbox.env, *command):

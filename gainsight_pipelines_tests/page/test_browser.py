@@ -1,4 +1,4 @@
-"""The whole setup in a browser, from an empty folder to completed runs: a real tenant's protocols, a real Dagster."""
+"""The whole setup in a browser, from an empty folder to completed runs, with the sandbox and a real Dagster."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Dev:
-    """A running `dev --settings-page`, and the address of its Dagster UI, which takes a while to answer."""
+    """A running `dev --settings-page`. Its Dagster UI at `url` takes a while to respond."""
 
     served: Served
     url: str
     libraries: Path
-    """What its processes import before anything that is installed."""
+    """A folder that precedes the installed packages in its import path."""
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_from_nothing_to_completed_runs(sandbox: RunningSandbox, project: Path, 
         choose_surveys(page)
         check_a_filter(page)
         sandbox.switch(slow_above=600)
-        page.get_by_role("button", name="Resample with 800").click()  # answered while everything else goes on
+        page.get_by_role("button", name="Resample with 800").click()  # the response comes while the next steps go on
         edit_json(page)
         for title, toggle in TOGGLES:
             open_section(page, title)
@@ -127,13 +127,13 @@ def test_somebody_elses_change_and_a_tenant_that_is_away(
     credentials = {**env, **sandbox.env}
     with page_on(tmp_path, credentials) as served, browser_page(color_scheme="dark") as page:
         page.goto(served.next_address())
-        expect(page.get_by_label("API key")).to_be_disabled()  # it comes from the environment
+        expect(page.get_by_label("API key")).to_be_disabled()  # the environment sets it
         open_section(page, "Product usage")
         sandbox.switch(gainsight_down=True)
         field = page.get_by_label("Product usage object")
         field.click()
         expect(page.get_by_role("button", name="Try again")).to_be_visible()
-        page.get_by_label("Product name").fill("seats")  # goes on whatever the tenant does
+        page.get_by_label("Product name").fill("seats")  # other fields still work while Gainsight is down
         sandbox.reset()
         page.get_by_role("button", name="Try again").click()
         pick(page, field, "nps", re.compile("nps_survey__gc"))
@@ -157,18 +157,18 @@ def test_somebody_elses_change_and_a_tenant_that_is_away(
         file.write_text(theirs)
         expect(page.get_by_label("Product name")).to_have_value(
             "product usage"
-        )  # nothing was changed here: theirs it is
+        )  # without a change in this tab, the page takes the file's value
     assert "Traceback" not in "".join(served.said)
 
 
 def test_the_page_of_dev_reports_a_failed_reload_and_ends_with_dev(
     sandbox: RunningSandbox, project: Path, dev: Dev, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Dagster's answer says that the location was loaded; that it could not be stands within."""
+    """Dagster's response calls the location loaded, and has the load error inside."""
     file = project / "gainsight.yaml"
     if not file.exists():
         file.write_text(sandbox.settings_file("salesforce").read_text())
-    broken = dev.libraries / "orjson.py"  # a library that no longer loads, where a new process looks for it
+    broken = dev.libraries / "orjson.py"  # a new process imports this broken library instead of the installed one
     address = dev.served.next_address()
     with browser_page() as page:
         page.goto(address)

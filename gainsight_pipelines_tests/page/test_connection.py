@@ -1,4 +1,4 @@
-"""The Connection card and saving, on a real tenant's protocols: secrets, logins, mistakes, history, read-only files."""
+"""The Connection card and saving, on the sandbox: secrets, logins, mistakes, history, read-only files."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def browser(served: Served) -> Iterator[Page]:
 
 @pytest.fixture
 def page(browser: Page, folder: Path, sandbox: RunningSandbox) -> Page:
-    """The page on the sandbox's settings, with no secret set yet."""
+    """The page with the sandbox's settings and without secrets."""
     write(folder / "gainsight.yaml", sandbox.settings_file("salesforce").read_text())
     (folder / ".env").write_text("# ours\n")
     browser.on("dialog", _leave)
@@ -74,7 +74,7 @@ def _leave(dialog: Dialog) -> None:
 
 
 def write(file: Path, text: str) -> None:
-    """All at once, as editors do."""
+    """Replaces the file atomically, as editors do."""
     file.with_name("new").write_text(text)
     file.with_name("new").replace(file)
 
@@ -93,7 +93,7 @@ def test_a_typed_key_is_a_change_that_is_not_lost(page: Page, folder: Path, sand
         dialog.dismiss()
 
     file, key = folder / "gainsight.yaml", page.get_by_label("API key")
-    write(file, f"gainsight:\n  base_url: {sandbox.urls['gainsight']}\n")  # and no CRM
+    write(file, f"gainsight:\n  base_url: {sandbox.urls['gainsight']}\n")  # no CRM is set
     expect(page.get_by_text("Choose the CRM that owns your accounts.")).to_be_visible()
     key.fill(sandbox.env["GAINSIGHT_API_KEY"])
     expect(page.get_by_role("button", name="Save (1)")).to_be_visible()
@@ -104,7 +104,7 @@ def test_a_typed_key_is_a_change_that_is_not_lost(page: Page, folder: Path, sand
     page.remove_listener("dialog", stay)
 
     changed = page.get_by_text("Someone else changed the file. The page shows the new settings.")
-    expect(changed).to_have_count(0)  # that of the change above
+    expect(changed).to_have_count(0)  # wait until the message about the first change is gone
     write(file, file.read_text() + "company: {}\n")
     expect(changed).to_be_visible()
     expect(key).to_have_value(sandbox.env["GAINSIGHT_API_KEY"])

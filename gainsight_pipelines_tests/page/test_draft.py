@@ -1,4 +1,4 @@
-"""What a tab is editing: changes, mistakes by place, and somebody else's change in between."""
+"""The draft that a tab edits: its changes, its mistakes by place, and changes that someone else makes meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the banner's rows say between the click on Run and the run itself. No browser."""
+"""What the banner's rows show from the click on Run until the run begins. Without a browser."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gainsight_pipelines_tests.gainsight.clocks import RecordingClock
 
 
 class PassingClock(RecordingClock):
-    """A clock on which waits take no time, and the time goes on by them."""
+    """A clock whose waits return at once and advance its time."""
 
     def monotonic(self) -> float:
         return sum(self.sleeps)

@@ -23,7 +23,7 @@ JOBS = (
 
 
 def main() -> None:
-    """Pulls both tenants, and shows them beside the team's own assets."""
+    """Pulls both tenants and takes a picture of the asset graph with the team's own assets."""
     with (
         tempfile.TemporaryDirectory(prefix="ui-") as folder,
         embedded_server(Path(folder) / "postgres", temporary=True) as server,

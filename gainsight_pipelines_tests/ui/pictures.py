@@ -1,4 +1,4 @@
-"""Takes the pictures of the Dagster UI for README and docs, on the sandbox: `make pictures`."""
+"""Takes the pictures of the Dagster UI for README and docs, using the sandbox: `make pictures`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FOLDER = Path(__file__).parents[2] / "docs" / "images"
 OBJECTS = ("company", "activity", "survey_survey_response", "product_usage")
 WINDOW: ViewportSize = {"width": 1200, "height": 800}
 SETTLED_MS = 2500
-"""The UI draws plots and the last of its texts some time after the page is there."""
+"""The UI renders plots and some texts only a while after the page has loaded."""
 
 STACK_TRACE = """() => {
     const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
@@ -44,11 +44,11 @@ STACK_TRACE = """() => {
     }
     return last
 }"""
-"""The y of the last stack trace, which shows paths of this machine; the list of events is scrolled to its end."""
+"""Returns the y of the last stack trace, to leave out its local paths. The UI scrolls the events to their end."""
 
 
 def take(page: Page, name: str, *, above: str | None = None) -> None:
-    """What the window shows; `above`: only what is above the y that this script returns."""
+    """Takes a picture of the window; with the script `above`, only of the part above the y that it returns."""
     page.keyboard.press("Escape")
     page.mouse.move(700, 5)
     page.wait_for_timeout(SETTLED_MS)
@@ -62,7 +62,7 @@ def take(page: Page, name: str, *, above: str | None = None) -> None:
 
 
 def pull(page: Page, dev: Dev, *names: str) -> None:
-    """Runs these objects from the banner and waits for them."""
+    """Materializes these objects from the banner, one after the other, and waits for each run."""
     for name in names:
         open_banner(page, dev)
         before = len(dev.runs())
@@ -71,7 +71,7 @@ def pull(page: Page, dev: Dev, *names: str) -> None:
 
 
 def main() -> None:
-    """Goes through a day in the UI."""
+    """Takes all pictures on one running `dev`."""
     with (
         tempfile.TemporaryDirectory(prefix="ui-") as folder,
         embedded_server(Path(folder) / "postgres", temporary=True) as server,

@@ -1,6 +1,6 @@
 """The Dagster UI in a real browser, with a real daemon: banner, one row, gate and catch-up, run all, backfill.
 
-One `dev` for all of it, since its start is what takes time; each test stands on its own objects and runs.
+All tests share one `dev`, because it starts slowly. Each test checks only its own objects and runs.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def page(dev: Dev) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def launched_backfill(page: Page, dev: Dev) -> None:
-    """A backfill of all days, under way: Dagster takes half a minute for its first run, others may go on meanwhile."""
+    """Launches a backfill of all days. Its first run starts after half a minute; other tests run meanwhile."""
     backfill_all_days(page, dev)
 
 
@@ -102,7 +102,7 @@ def test_the_banner_has_a_row_for_each_enabled_object_and_a_row_runs_only_its_ow
 def test_without_the_crm_a_run_fails_with_the_gates_sentence_and_what_was_due_runs_once_it_is_back(
     page: Page, dev: Dev, sandbox: RunningSandbox
 ) -> None:
-    """Requirements G2 and G3, and the outage in the history of the check."""
+    """Requirements G2 and G3; the check's history shows the outage."""
     before = dev.runs()
     sandbox.switch(crm_down=True)
     open_banner(page, dev)
@@ -151,7 +151,7 @@ def test_run_all_starts_one_run_per_object_and_a_failure_leaves_the_others_alone
 
 @pytest.mark.usefixtures("launched_backfill")
 def test_ticks_start_runs_unless_the_object_is_being_pulled_and_what_was_skipped_runs_afterwards(dev: Dev) -> None:
-    """The daemon's own ticks, each minute: what a cron expression can do at the most."""
+    """The daemon ticks every minute, the shortest interval of a cron expression."""
     before, good = dev.runs(), dev.product.settings()
     dev.product.write_settings(
         good | {"schedules": good["schedules"] | dict.fromkeys(("company", "activity"), "* * * * *")}
@@ -189,7 +189,7 @@ def test_a_backfill_of_45_days_ends_complete_in_two_runs(page: Page, dev: Dev) -
     asked = dev.days_asked_for()
     page.goto(dev.page_of(f"assets/gainsight/{BY_DAY}?view=partitions"))
     expect(page.get_by_text(f"Materialized ({asked})")).to_be_visible(timeout=WAIT_MS)
-    # Each day at midnight there is one more, and nobody asked for that yet.
+    # A day that began after the launch is a partition too, but not part of the backfill.
     first_day = date.fromisoformat(dev.product.settings()["surveys"]["first_day"])
     there_are = (datetime.now(UTC).date() - first_day).days + 1
     assert DAYS <= asked <= there_are
@@ -198,7 +198,7 @@ def test_a_backfill_of_45_days_ends_complete_in_two_runs(page: Page, dev: Dev) -
 
 
 def test_a_daemon_that_is_killed_ends_dev_and_the_next_run_goes_on(dev: Dev, sandbox: RunningSandbox) -> None:
-    """The last one here: nothing of `dev` is left after it."""
+    """The last test of this module, because it ends the shared `dev`."""
     assert dev.product.command("reset", "--all").status == 0
     sandbox.switch(page_cap=50, gainsight_delay=0.5)
     run_id = Webserver(dev.base).start("activity", load_settings(dev.product.settings_path))

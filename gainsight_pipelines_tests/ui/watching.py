@@ -1,4 +1,4 @@
-"""The Dagster UI as people use it: `dev` in a process of its own, and steps in a real browser in front of it."""
+"""Runs `dev` in a separate process, and drives its Dagster UI in a real browser."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from gainsight_pipelines_tests.product import Product
 from gainsight_pipelines_tests.waiting import wait_until
 
 WAIT_MS = 90_000
-"""For what a run, the daemon or a backfill has to do first."""
+"""How long a step may wait for a run, the daemon or a backfill."""
 
 GATE_SECONDS = 2
-"""The sensor looks every five seconds at the most, as the daemon's own loop takes that long; the hold is ten."""
+"""The gate's pace. The daemon's loop still limits the sensor to a check every five seconds; the hold is ten."""
 
 BY_DAY = "survey_survey_response_by_day"
 
@@ -41,7 +41,7 @@ BACKFILLS = """{ partitionBackfillsOrError { ... on PartitionBackfills { results
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as Dagster's API tells of it."""
+    """A run, read from Dagster's GraphQL API."""
 
     run_id: str
     job: str
@@ -52,7 +52,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A tick of a schedule: SUCCESS, SKIPPED or FAILURE."""
+    """A tick of a schedule. Its status is SUCCESS, SKIPPED or FAILURE."""
 
     status: str
     reason: str | None
@@ -61,18 +61,18 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Dev:
-    """A `gainsight-pipelines dev` that answers."""
+    """A running `gainsight-pipelines dev` whose UI responds."""
 
     base: str
     product: Product
     process: subprocess.Popen[bytes]
 
     def page_of(self, path: str) -> str:
-        """An address of the UI."""
+        """The full address of a path in the UI."""
         return f"{self.base}/{path}"
 
     def runs(self) -> list[Run]:
-        """All runs, the latest first."""
+        """All runs, newest first."""
         return [
             Run(
                 each["runId"],
@@ -85,7 +85,7 @@ class Dev:
         ]
 
     def ticks(self, name: str) -> list[Tick]:
-        """The last ticks of an object's schedule that are over, the latest first."""
+        """The latest ended ticks of an object's schedule, newest first."""
         selector = {
             "repositoryLocationName": LOCATION,
             "repositoryName": "__repository__",
@@ -96,12 +96,12 @@ class Dev:
         return [Tick(each["status"], each["skipReason"], tuple(each["runIds"])) for each in over]
 
     def days_asked_for(self) -> int:
-        """How many days the one backfill has."""
+        """The number of partitions in the only backfill."""
         (backfill,) = self._ask(BACKFILLS)["partitionBackfillsOrError"]["results"]
         return int(backfill["numPartitions"])
 
     def owe(self, *names: str) -> None:
-        """Makes these objects due by a tick that they missed."""
+        """Makes these objects due, as if they had missed a tick."""
         self.product.query_and_commit(
             """INSERT INTO watched_object (object, watched_since) SELECT unnest(%s::text[]), now() - %s
                ON CONFLICT (object) DO UPDATE SET watched_since = excluded.watched_since""",
@@ -137,7 +137,7 @@ def dev_on(product: Product) -> Iterator[Dev]:
 
 
 def open_banner(page: Page, dev: Dev) -> None:
-    """The asset group that is the status banner."""
+    """Opens the asset group that is the status banner."""
     page.goto(dev.page_of(f"locations/{LOCATION}/asset-groups/gainsight/list"))
     expect(page.locator('a[href^="/assets/gainsight/"]').first).to_be_visible()
 
@@ -154,8 +154,8 @@ def row(page: Page, name: str) -> Locator:
 
 
 def materialize(page: Page, name: str) -> None:
-    """The button of a row. No question comes in between."""
-    # By keyboard: a menu that opens under the mouse may lie over the button that opened it.
+    """Materializes an object from its row's menu. The UI asks for no confirmation."""
+    # With the keyboard, since a menu that opens under the mouse may cover its own button.
     row(page, name).get_by_role("button").filter(has=page.locator('[aria-label="more_horiz"]')).press("Enter")
     item = page.get_by_role("menuitem", name="materialization Materialize")
     item.last.press("Enter")
@@ -170,7 +170,7 @@ def run_all(page: Page, dev: Dev) -> None:
 
 
 def backfill_all_days(page: Page, dev: Dev) -> None:
-    """Launches a backfill of every day that there is."""
+    """Launches a backfill of all partitions."""
     page.goto(dev.page_of(f"assets/gainsight/{BY_DAY}?view=partitions"))
     page.get_by_role("button", name="Materialize…").click()
     dialog = page.get_by_role("dialog")
@@ -181,7 +181,7 @@ def backfill_all_days(page: Page, dev: Dev) -> None:
 
 
 def open_gate_history(page: Page, dev: Dev) -> Locator:
-    """The table of the gate's evaluations."""
+    """Opens the execution history of the gate's asset check, and returns its table."""
     page.goto(dev.page_of("assets/crm/account?view=checks"))
     page.get_by_text("Execution history").click()
     return page.locator("table").filter(has_text="Evaluation result")
