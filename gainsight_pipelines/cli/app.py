@@ -139,11 +139,16 @@ def run(
     json: Json = False,
 ) -> int:
     """Pull objects now, each in its own process and Dagster run. The exit status is 1 if one failed."""
-    from gainsight_pipelines.cli.commands import run_command
+    from gainsight_pipelines.cli.pull_process import pull_process
 
-    given = {"--accept-deletions": accept_deletions, "--full": full}
-    flags = [flag for flag, is_given in given.items() if is_given]
-    return run_command(objects, everything=everything, flags=flags, path=settings, as_json=json)
+    if bool(objects) == everything:
+        raise UsageError("Name the objects to run, or use --all.", "For example: gainsight-pipelines run company.")
+    given = {"accept_deletions": accept_deletions, "full_refresh": full}
+    config = {name: True for name, is_given in given.items() if is_given}
+    with pull_process() as process:
+        from gainsight_pipelines.cli.commands import run_command
+
+        return run_command(process, objects, everything=everything, config=config, path=settings, as_json=json)
 
 
 @app.command

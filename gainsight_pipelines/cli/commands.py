@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from gainsight_pipelines.cli import output
+from gainsight_pipelines.cli.pull_process import PullProcess
 from gainsight_pipelines.cli.runs import chosen, run_pulls
 from gainsight_pipelines.cli.workspace import Workspace, open_workspace, say_mistakes
 from gainsight_pipelines.clock import Clock, SystemClock
 from gainsight_pipelines.delivery.csv_file import CsvFile, as_text
 from gainsight_pipelines.delivery.files import whole_file
-from gainsight_pipelines.errors import PermanentError, SettingsError, TransientError, UsageError
+from gainsight_pipelines.errors import PermanentError, SettingsError, TransientError
 from gainsight_pipelines.near_matches import did_you_mean
 from gainsight_pipelines.objects.registry import DEFINITIONS, TABLES
 from gainsight_pipelines.settings import Secrets, settings_path
@@ -41,16 +42,20 @@ UNMATCHED_LESS = ("candidates", "first_seen_at", "company_gsid")
 
 
 def run_command(
-    names: Sequence[str], *, everything: bool, flags: Sequence[str], path: Path | None, as_json: bool
+    process: PullProcess,
+    names: Sequence[str],
+    *,
+    everything: bool,
+    config: Mapping[str, bool],
+    path: Path | None,
+    as_json: bool,
 ) -> int:
     """Runs the pulls, waits and prints the results. Returns 1 if a pull failed."""
-    if bool(names) == everything:
-        raise UsageError("Name the objects to run, or use --all.", "For example: gainsight-pipelines run company.")
     with open_workspace(path) as workspace:
         wanted = chosen(workspace, names, everything=everything)
         errors = workspace.settings.errors
         say_mistakes(workspace.settings)
-        results = run_pulls(workspace, wanted, SystemClock(), flags=flags)
+        results = run_pulls(process, workspace, wanted, SystemClock(), config=config)
     status = print_results(results, as_json=as_json, mistakes=errors)
     return 1 if everything and errors else status
 

@@ -8,6 +8,7 @@ from typing import Any
 from gainsight_pipelines.cli import output
 from gainsight_pipelines.cli.commands import print_results
 from gainsight_pipelines.cli.invocation import dev_on_sandbox, program
+from gainsight_pipelines.cli.pull_process import pull_process
 from gainsight_pipelines.cli.runs import run_pulls
 from gainsight_pipelines.cli.sandbox import sandbox_folder, start_sandbox
 from gainsight_pipelines.cli.workspace import Workspace, open_workspace
@@ -29,12 +30,12 @@ SAMPLE_COLUMNS = (
 def demo_command(crm: CRMKind, *, as_json: bool) -> int:
     """Runs the demo. Returns 1 if a pull failed."""
     folder = sandbox_folder(crm)
-    with ProcessGroup() as group:
+    with ProcessGroup() as group, pull_process() as process:
         output.say(f"Starting a local Gainsight and {CRM_NAMES[crm]}, and PostgreSQL …")
         running, _ = start_sandbox(group, folder, crm)
         with open_workspace(running.settings_path, folder=folder, environ=running.environ) as workspace:
             output.say("Pulling …")
-            results = run_pulls(workspace, workspace.settings.object_names(), SystemClock())
+            results = run_pulls(process, workspace, workspace.settings.object_names(), SystemClock())
             title = f"Gainsight → PostgreSQL, accounts from {CRM_NAMES[crm]}"
             status = print_results(results, as_json=as_json, title=title)
             if not as_json:

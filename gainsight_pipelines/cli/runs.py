@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
+from types import MappingProxyType
 from typing import Any
 
 from gainsight_pipelines.cli import output
+from gainsight_pipelines.cli.pull_process import PullProcess
 from gainsight_pipelines.cli.workspace import Workspace
 from gainsight_pipelines.clock import Clock
 from gainsight_pipelines.embedded.processes import ProcessGroup
@@ -20,16 +21,13 @@ from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.near_matches import did_you_mean
 from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.orchestration.instance import create_storage
-from gainsight_pipelines.orchestration.run_files import exit_of, log_of
+from gainsight_pipelines.orchestration.run_request import Request, exit_of, log_of
 from gainsight_pipelines.store import runs
 from gainsight_pipelines.store.runs import Run
 
 POLL_SECONDS = 0.2
 QUIET_SECONDS = 5.0
 """Interval of progress lines per object if standard error is not a terminal."""
-
-STOP_SECONDS = 10.0
-"""How long a pull may take to roll back its page when it is stopped."""
 
 
 @dataclass(slots=True)
@@ -92,38 +90,34 @@ def chosen(workspace: Workspace, names: Sequence[str], *, everything: bool = Fal
 
 
 def run_pulls(
-    workspace: Workspace, names: Sequence[str], clock: Clock, *, flags: Sequence[str] = ()
+    process: PullProcess,
+    workspace: Workspace,
+    names: Sequence[str],
+    clock: Clock,
+    *,
+    config: Mapping[str, bool] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
     """Runs the pulls in parallel and waits for them. A failed pull does not stop the others.
 
-    `flags` are those of `orchestration.run_object`.
+    Args:
+        process: runs them.
+        workspace: the open workspace.
+        names: the pulls.
+        clock: for the time that is shown.
+        config: run config of each pull: `accept_deletions`, `full_refresh`.
 
     Returns:
         A document per object, in the order of `names`.
     """
     create_storage(workspace.environ)
-    # The pulls end with this process, however it ends. On Ctrl-C, each rolls back its page and records its end.
-    with tempfile.TemporaryDirectory(prefix="gainsight-") as folder, ProcessGroup(grace_seconds=STOP_SECONDS) as group:
-        started = _start(workspace, group, Path(folder), names, flags)
-        _watch(workspace, group, started, clock)
-        return [each.result() for each in started]
-
-
-def _start(
-    workspace: Workspace, group: ProcessGroup, folder: Path, names: Sequence[str], flags: Sequence[str]
-) -> list[Started]:
-    """Starts the pulls: one in a process, several in forks of a process that imports Dagster once for all of them."""
     ids = {name: str(uuid.uuid4()) for name in names}
-    words = [*([] if len(ids) == 1 else [str(folder)]), *(word for pair in ids.items() for word in pair), *flags]
-    with log_of(folder).open("wb") as log:
-        process = group.start(
-            [sys.executable, "-m", "gainsight_pipelines.orchestration.run_object", *words],
-            env=workspace.environ,
-            stdout=log,
-            stderr=log,
-            cwd=Path.cwd(),
-        )
-    return [Started(name, run_id, process, folder) for name, run_id in ids.items()]
+    started = [Started(name, run_id, process.process, process.folder) for name, run_id in ids.items()]
+    try:
+        process.send(Request(str(process.folder), process.group.marked(workspace.environ), ids, dict(config)))
+        _watch(workspace, process.group, started, clock)
+        return [each.result() for each in started]
+    finally:
+        process.group.stop()  # on Ctrl-C, each pull rolls back its page and records its end in the open database
 
 
 def _watch(workspace: Workspace, group: ProcessGroup, started: list[Started], clock: Clock) -> None:

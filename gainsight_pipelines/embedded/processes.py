@@ -84,15 +84,17 @@ class ProcessGroup:
         args: Sequence[str],
         env: Mapping[str, str] | None = None,
         *,
+        stdin: int = subprocess.DEVNULL,
         stdout: int | IO[bytes] | None = None,
         stderr: int | IO[bytes] | None = None,
         cwd: Path | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Starts a child in its own session, without standard input.
+        """Starts a child in its own session.
 
         Args:
             args: the program and its arguments.
             env: its environment; None for ours.
+            stdin: as in `subprocess.Popen`; none by default.
             stdout: as in `subprocess.Popen`; None for ours.
             stderr: the same.
             cwd: its working directory; None for ours.
@@ -104,8 +106,8 @@ class ProcessGroup:
             self._watcher = _start_watcher(self._token)
         child = subprocess.Popen(
             args,
-            env=_marked(os.environ if env is None else env, self._token),
-            stdin=subprocess.DEVNULL,
+            env=self.marked(os.environ if env is None else env),
+            stdin=stdin,
             stdout=stdout,
             stderr=stderr,
             cwd=cwd,
@@ -114,6 +116,10 @@ class ProcessGroup:
         self._children.append(child)
         threading.Thread(target=self._await_end, args=(child,), daemon=True).start()
         return child
+
+    def marked(self, env: Mapping[str, str]) -> dict[str, str]:
+        """The environment with the group's mark, beside the marks of enclosing groups."""
+        return {**env, _MARK: f"{env.get(_MARK, os.environ.get(_MARK, ''))} {self._token}".strip()}
 
     def wait_any(self, timeout: float | None = None) -> subprocess.Popen[bytes] | None:
         """The next child that has ended, in the order in which they end; None after the timeout."""
@@ -168,11 +174,6 @@ class ProcessGroup:
 
 def _raise_terminated(number: int, _frame: FrameType | None) -> None:
     raise Terminated(number)
-
-
-def _marked(env: Mapping[str, str], token: str) -> dict[str, str]:
-    """The environment with the group's mark, beside the marks of enclosing groups."""
-    return {**env, _MARK: f"{env.get(_MARK, os.environ.get(_MARK, ''))} {token}".strip()}
 
 
 def _start_watcher(token: str) -> subprocess.Popen[bytes]:

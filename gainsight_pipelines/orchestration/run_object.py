@@ -1,10 +1,10 @@
-"""Pulls as Dagster runs: `python -m gainsight_pipelines.orchestration.run_object NAME RUN_ID`.
+"""Pulls as Dagster runs: `python -m gainsight_pipelines.orchestration.run_object`, with a request on standard input.
 
-`run` and `demo` start it. Needs no daemon; the UI shows the runs like any other. Several pulls get a process each:
-`run_object FOLDER NAME RUN_ID NAME RUN_ID …` imports Dagster once and forks, which saves a second of CPU per pull.
-FOLDER receives their output and exit statuses (run_files.py).
+`run` and `demo` start it before they open their databases, and ask later, so that both import Dagster and start the
+server at the same time. Needs no daemon; the UI shows the runs like any other. Several pulls get a process each: this
+one imports Dagster once and forks, which saves a second of CPU per pull.
 
-The exit status says whether the run succeeded; a run that found its object being pulled by another run counts as
+The exit status says whether the runs succeeded; a run that found its object being pulled by another run counts as
 success.
 """
 
@@ -20,7 +20,7 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -34,51 +34,64 @@ from gainsight_pipelines.orchestration.dead_runs import end_dead_runs
 from gainsight_pipelines.orchestration.instance import REPOSITORY_TAG, held_connection
 from gainsight_pipelines.orchestration.names import Names
 from gainsight_pipelines.orchestration.resources import GainsightResource
-from gainsight_pipelines.orchestration.run_files import exit_of, log_of
+from gainsight_pipelines.orchestration.run_request import Request, exit_of, log_of
 from gainsight_pipelines.settings.files import write_whole
 
-NEEDED = ("dagster_postgres", "sqlalchemy.dialects.postgresql.psycopg2", "gainsight_pipelines.sync.clients")
+NEEDED = (
+    "dagster_postgres",
+    "gainsight_pipelines.orchestration.build",
+    "gainsight_pipelines.sync.clients",
+    "sqlalchemy.dialects.postgresql.psycopg2",
+)
+"""What every pull imports when it gets to it. None of it reads the environment."""
+
 LIBRARIES = {"salesforce": "simple_salesforce", "hubspot": "hubspot"}
-"""What pulls import when they get to it; the CRM's own library."""
-
-FLAGS = {"--accept-deletions": "accept_deletions", "--full": "full_refresh"}
-"""The arguments after the run's id, and the run config that they set."""
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs the pulls; returns the process's exit status: that of the only pull, or 1 if one of several failed."""
-    flags = [each for each in arguments if each in FLAGS]
-    words = arguments[: len(arguments) - len(flags)]
-    if len(words) == 2:
-        return pull(words[0], words[1], flags)
-    return fork_all(Path(words[0]), dict(zip(words[1::2], words[2::2], strict=True)), flags)
+def main() -> int:
+    """Runs the requested pulls; returns the exit status: that of the only pull, or 1 if one of several failed.
+
+    There is no request if the command ends before it has one.
+    """
+    for module in NEEDED:
+        import_module(module)
+    text = sys.stdin.read()
+    if not text:
+        return 0
+    request = Request.from_json(text)
+    os.environ.clear()
+    os.environ.update(request.environ)
+    if len(request.runs) > 1:
+        return fork_all(request)
+    ((name, run_id),) = request.runs.items()
+    return pull(name, run_id, request.config)
 
 
-def pull(name: str, run_id: str, flags: Sequence[str] = ()) -> int:
+def pull(name: str, run_id: str, config: Mapping[str, bool]) -> int:
     """Runs one pull in this process; returns its exit status."""
     from gainsight_pipelines.definitions import defs
 
     job = defs.resolve_job_def(Names().job(name))
-    said = {FLAGS[flag]: True for flag in flags}
-    config = {"ops": {f"gainsight__{name}": {"config": said}}} if said else None
+    run_config = {"ops": {f"gainsight__{name}": {"config": dict(config)}}} if config else None
     with dg.DagsterInstance.get() as instance, held_connection(instance):
         gc.freeze()  # exempts the imported objects from garbage collection, even at exit
         gc.enable()
         _end_dead_runs(instance)
         result = job.execute_in_process(
-            run_config=config, instance=instance, run_id=run_id, raise_on_error=False, tags=REPOSITORY_TAG
+            run_config=run_config, instance=instance, run_id=run_id, raise_on_error=False, tags=REPOSITORY_TAG
         )
     return 0 if result.success else 1
 
 
-def fork_all(folder: Path, runs: Mapping[str, str], flags: Sequence[str] = ()) -> int:
-    """Runs pulls (name: run id) at the same time, in a process each; what ends one leaves the others alone.
+def fork_all(request: Request) -> int:
+    """Runs the pulls at the same time, in a process each; what ends one leaves the others alone.
 
     A TERM goes on to all of them; this process ends after the last. Returns 1 if one of them failed.
     """
     _import_all()
     if threading.active_count() > 1:
         raise RuntimeError("Pulls can't be forked from a process with threads: their locks would never be released.")
+    folder = Path(request.folder)
     children: dict[int, str] = {}
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
@@ -87,9 +100,9 @@ def fork_all(folder: Path, runs: Mapping[str, str], flags: Sequence[str] = ()) -
 
     signal.signal(signal.SIGTERM, pass_on)
     gc.freeze()  # a collection would write to the memory that all of them share
-    for name, run_id in runs.items():
+    for name, run_id in request.runs.items():
         with _term_held():
-            children[_forked(folder, name, run_id, flags)] = name
+            children[_forked(folder, name, run_id, request.config)] = name
     failed = 0
     while children:
         # A process that has ended keeps its number until it is reaped, so that `pass_on` never meets another one's.
@@ -103,14 +116,14 @@ def fork_all(folder: Path, runs: Mapping[str, str], flags: Sequence[str] = ()) -
 
 
 def _import_all() -> None:
-    """Imports what every pull needs, before there is more than one process."""
+    """Imports what the pulls of these settings need as well, before there is more than one process."""
     from gainsight_pipelines.definitions import defs
     from gainsight_pipelines.settings import load_settings
 
     defs.get_repository_def()
     crm = load_settings().primary_crm
-    for module in (*NEEDED, *([LIBRARIES[crm.kind]] if crm is not None else [])):
-        import_module(module)
+    if crm is not None:
+        import_module(LIBRARIES[crm.kind])
 
 
 @contextmanager
@@ -121,7 +134,7 @@ def _term_held() -> Iterator[None]:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
 
 
-def _forked(folder: Path, name: str, run_id: str, flags: Sequence[str]) -> int:
+def _forked(folder: Path, name: str, run_id: str, config: Mapping[str, bool]) -> int:
     """Starts a pull in a fork of this process; returns its process id."""
     pid = os.fork()
     if pid:
@@ -133,7 +146,7 @@ def _forked(folder: Path, name: str, run_id: str, flags: Sequence[str]) -> int:
         log = os.open(log_of(folder, name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         for stream in (1, 2):
             os.dup2(log, stream)
-        status = pull(name, run_id, flags)
+        status = pull(name, run_id, config)
     except BaseException:  # noqa: BLE001 - the process ends here, whatever came
         traceback.print_exc()
     finally:
@@ -152,4 +165,4 @@ def _end_dead_runs(instance: dg.DagsterInstance) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
