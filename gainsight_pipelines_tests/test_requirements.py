@@ -58,7 +58,8 @@ OTHERS = {
 }
 
 
-def docstrings() -> str:
+@pytest.fixture(scope="module")
+def tested() -> str:
     """The docstrings of all test functions. Those of modules don't count: they prove nothing."""
     return "\n".join(
         ast.get_docstring(node) or ""
@@ -68,15 +69,16 @@ def docstrings() -> str:
     )
 
 
-TESTED = docstrings()
-DOCS = "\n".join(path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md"))
+@pytest.fixture(scope="module")
+def docs() -> str:
+    return "\n".join(path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md"))
 
 
 @pytest.mark.parametrize("requirement", [*OBJECTS, *OTHERS])
-def test_a_test_names_it(requirement: str) -> None:
-    assert re.search(rf"\b{requirement}\b", TESTED)
+def test_a_test_names_it(requirement: str, tested: str) -> None:
+    assert re.search(rf"\b{requirement}\b", tested)
 
 
 @pytest.mark.parametrize("requirement", OBJECTS)
-def test_the_docs_name_it(requirement: str) -> None:
-    assert re.search(rf"\b{requirement}\b", DOCS)
+def test_the_docs_name_it(requirement: str, docs: str) -> None:
+    assert re.search(rf"\b{requirement}\b", docs)
