@@ -4,8 +4,9 @@ Imports take half the time of a short command, and the tests run hundreds of com
 runs the module in a fork of a process that has already imported what such a module needs. The fork gets the caller's
 working directory, environment, arguments and open files, and ends no later than the caller. It has a session of its own
 and another parent. Modules that no process is prepared for start Python as usual, and so does `-c`, except where one
-Dagster process starts another. Tests that look at the start itself, at the processes below a command or at Python's own
-variables call `sys.executable` instead.
+Dagster process starts another, and a module whose PYTHONPATH holds another version of what is already imported. Tests
+that look at the start itself or at Python's own variables call `sys.executable` instead. `forks()` shows which process
+runs for which caller.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import select
 import shlex
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -101,14 +103,20 @@ def cpu_seconds() -> float:
     return _started.used() if _started else 0.0
 
 
+def forks() -> dict[int, int]:
+    """The fork that runs for each caller, by process id. Both may have ended."""
+    return _started.forks() if _started else {}
+
+
 class _Started:
     """The process that the others are forked from: started at first use, it ends with this process."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory()
         folder = Path(self._folder.name)
-        self._ledger = folder / "used"
+        self._ledger, self._forks = folder / "used", folder / "forks"
         self._ledger.touch()
+        self._forks.touch()
         self.program = folder / "python"
         start = shlex.join([sys.executable, "-I", "-S", str(LAUNCHER), str(folder)])
         self.program.write_text(f'#!/bin/sh\nexec {start} "$@"\n')
@@ -127,6 +135,10 @@ class _Started:
 
     def used(self) -> float:
         return sum(map(float, self._ledger.read_text().split()))
+
+    def forks(self) -> dict[int, int]:
+        pairs = (line.split() for line in self._forks.read_text().splitlines())
+        return {int(caller): int(fork) for caller, fork in pairs}
 
     def _end(self) -> None:
         self._process.communicate()
@@ -190,6 +202,9 @@ def answer(connection: socket.socket, folder: Path) -> NoReturn:
     if child == 0:
         connection.close()
         become(request, files)
+    caller, _, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    with (folder / "forks").open("a") as ledger:
+        ledger.write(f"{caller} {child}\n")
     for file in files:
         os.close(file)
     ended = os.pidfd_open(child)
@@ -223,8 +238,10 @@ def become(request: Mapping[str, Any], files: Sequence[int]) -> NoReturn:
     os.chdir(request["folder"])
     _open(dict(zip(request["files"], files, strict=True)))
     multiprocessing.set_executable(program)
-    sys.executable = program
+    python, sys.executable = sys.executable, program
     search = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+    if any(_is_another(file) for each in search for file in Path(each).absolute().glob("*")):
+        os.execv(python, [python, *words])
     if words[0] == "-m":
         sys.path[:1], sys.argv = [os.getcwd(), *search], words[1:]  # noqa: PTH109 - as Python does
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
@@ -235,6 +252,12 @@ def become(request: Mapping[str, Any], files: Sequence[int]) -> NoReturn:
         sys.path[:1], sys.argv = [str(Path(words[0]).parent), *search], words
         runpy.run_path(words[0], run_name="__main__")
     sys.exit(0)
+
+
+def _is_another(file: Path) -> bool:
+    """Whether this file or package has the name of an imported module, but isn't that module."""
+    imported = getattr(sys.modules.get(file.stem), "__file__", None)
+    return imported is not None and file.parent not in Path(imported).parents
 
 
 def _open(files: Mapping[int, int]) -> None:

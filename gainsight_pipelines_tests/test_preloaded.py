@@ -43,6 +43,15 @@ def test_files_are_passed_on_under_their_numbers(tmp_path: Path) -> None:
             assert file.read() == b"" and (tmp_path / "file").read_bytes() == b"said"
 
 
+def test_a_library_that_precedes_the_imported_one_takes_its_place(tmp_path: Path) -> None:
+    (tmp_path / "cyclopts.py").write_text("raise SystemExit('another version')")
+    for command in both("-m", "gainsight_pipelines.cli", "--help"):
+        ended = subprocess.run(
+            command, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (ended.returncode, ended.stderr) == (1, "another version\n")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_ends_it(tmp_path: Path, number: signal.Signals) -> None:
     statuses = []

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import psutil
 
+from gainsight_pipelines_tests import preloaded
+
 
 def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> float:
     """Waits until the condition holds; returns the seconds it took.
@@ -41,6 +43,21 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def processes_below(pid: int) -> list[psutil.Process]:
+    """All descendants of a process, with those that run in a fork of the preloaded Python."""
+    forks, found, parents = preloaded.forks(), [], [psutil.Process(pid)]
+    while parents:
+        parent = parents.pop()
+        children = []
+        with contextlib.suppress(psutil.NoSuchProcess):  # ended meanwhile
+            children += parent.children()
+        with contextlib.suppress(psutil.NoSuchProcess, KeyError):
+            children.append(psutil.Process(forks[parent.pid]))
+        found += children
+        parents += children
+    return found
+
+
 def process_below(pid: int, command: str) -> psutil.Process:
     """The only descendant of a process whose command line contains that text.
 
@@ -48,7 +65,7 @@ def process_below(pid: int, command: str) -> psutil.Process:
         AssertionError: there is no such process, or more than one.
     """
     found = []
-    for process in psutil.Process(pid).children(recursive=True):
+    for process in processes_below(pid):
         with contextlib.suppress(psutil.NoSuchProcess):  # ended meanwhile, or a zombie
             if command in " ".join(process.cmdline()):
                 found.append(process)

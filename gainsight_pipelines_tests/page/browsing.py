@@ -7,7 +7,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from queue import Queue
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from gainsight_pipelines_tests.preloaded import python
+from gainsight_pipelines_tests.preloaded import COMMANDS, python
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 
 CHROMIUM = "/usr/bin/chromium"
@@ -65,9 +64,8 @@ def page_on(folder: Path, env: Mapping[str, str], *arguments: str) -> Iterator[S
 
 @contextmanager
 def served_by(folder: Path, env: Mapping[str, str], *command: str) -> Iterator[Served]:
-    """Runs a command of the product until the context ends; `dev` in plain Python, since tests inspect its children."""
-    program = sys.executable if command[0] == "dev" else python()
-    with run_by(folder, env, [program, "-m", "gainsight_pipelines.cli", *command]) as served:
+    """Runs a command of the product until the context ends."""
+    with run_by(folder, env, [python(), "-m", COMMANDS, *command]) as served:
         yield served
 
 

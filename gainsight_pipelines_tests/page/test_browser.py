@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 import requests
 import yaml
@@ -41,7 +40,7 @@ from gainsight_pipelines_tests.page.steps import (
     save,
 )
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
-from gainsight_pipelines_tests.waiting import is_alive, process_below, wait_until
+from gainsight_pipelines_tests.waiting import is_alive, process_below, processes_below, wait_until
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.long]
 
@@ -188,7 +187,7 @@ def test_the_page_of_dev_reports_a_failed_reload_and_ends_with_dev(
     assert "Dagster has loaded the new settings." in capsys.readouterr().err
     assert yaml.safe_load(file.read_text())["surveys"]["lookback_days"] == 9
 
-    started = psutil.Process(dev.served.process.pid).children(recursive=True)
+    started = processes_below(dev.served.process.pid)
     assert process_below(dev.served.process.pid, "settings-page") in started
     assert dev.served.stop() == 130
     assert not any(is_alive(process.pid) for process in started)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
-import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -36,7 +35,7 @@ from gainsight_pipelines_tests.ui.watching import (
     rows,
     run_all,
 )
-from gainsight_pipelines_tests.waiting import is_alive, process_below, wait_until
+from gainsight_pipelines_tests.waiting import is_alive, process_below, processes_below, wait_until
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.long]
 ENABLED = {"company", "activity", "survey_survey_response"}
@@ -204,7 +203,7 @@ def test_a_daemon_that_is_killed_ends_dev_and_the_next_run_goes_on(dev: Dev, san
     run_id = Webserver(dev.base).start("activity", load_settings(dev.product.settings_path))
     read = "SELECT records_read FROM sync_run WHERE run_id = %s AND records_read > 0"
     wait_until(lambda: dev.product.query(read, (run_id,)), 60)
-    everything = psutil.Process(dev.process.pid).children(recursive=True)
+    everything = processes_below(dev.process.pid)
     process_below(dev.process.pid, "dagster._daemon").kill()
     assert dev.process.wait(60) == 1
     assert [each for each in everything if is_alive(each.pid)] == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from gainsight_pipelines.orchestration.names import Names
 from gainsight_pipelines.scheduling.gate import SECONDS_VARIABLE
 from gainsight_pipelines_tests.page.browsing import free_port
 from gainsight_pipelines_tests.page.steps import answers
+from gainsight_pipelines_tests.preloaded import COMMANDS, python
 from gainsight_pipelines_tests.product import Product
 from gainsight_pipelines_tests.waiting import wait_until
 
@@ -119,7 +119,7 @@ def dev_on(product: Product) -> Iterator[Dev]:
     """Runs `dev` on the product's settings."""
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "gainsight_pipelines.cli", "dev", "--port", str(port)],
+        [python(), "-m", COMMANDS, "dev", "--port", str(port)],
         cwd=product.folder,
         env=product.env | {SECONDS_VARIABLE: str(GATE_SECONDS)},
         stdin=subprocess.DEVNULL,
