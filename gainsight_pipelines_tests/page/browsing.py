@@ -27,6 +27,13 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu"]
 
 REAL_PREFIXES = ("GAINSIGHT_", "SALESFORCE_", "HUBSPOT_", "DAGSTER_")
 START_SECONDS = 90
+STILL = """
+const still = new CSSStyleSheet();
+still.replaceSync("*, ::before, ::after { animation: none !important; transition: none !important; }");
+document.adoptedStyleSheets.push(still);
+"""
+"""Stops spinners and transitions: without a GPU, the processor draws each of their frames."""
+
 BROWSER_MS = 60_000
 """How long a step in the browser may take on a busy machine."""
 
@@ -117,6 +124,7 @@ def tab(browser: Browser, **options: object) -> Iterator[Page]:
     """A tab with its own cookies and storage."""
     page = browser.new_page(**options)  # type: ignore[arg-type]
     page.set_default_timeout(BROWSER_MS)
+    page.add_init_script(STILL)
     yield page
     page.close(run_before_unload=False)
 
