@@ -11,18 +11,19 @@ from pathlib import Path
 import pytest
 import requests
 import yaml
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from gainsight_pipelines.cli.settings_file import set_command
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines_tests.databases import dagster_database, fresh_database
 from gainsight_pipelines_tests.page.browsing import (
     Served,
-    browser_page,
     clean_environment,
     free_port,
     page_on,
+    running_browser,
     served_by,
+    tab,
 )
 from gainsight_pipelines_tests.page.looking import POOR_CONTRAST
 from gainsight_pipelines_tests.page.steps import (
@@ -84,8 +85,16 @@ def dev(project: Path, env: dict[str, str], tmp_path_factory: pytest.TempPathFac
         yield Dev(served, f"http://127.0.0.1:{port}", libraries)
 
 
-def test_from_nothing_to_completed_runs(sandbox: RunningSandbox, project: Path, env: dict[str, str], dev: Dev) -> None:
-    with page_on(project, env, "--dagster", dev.url, "--answer-seconds", "8") as served, browser_page() as page:
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_browser() as browser:
+        yield browser
+
+
+def test_from_nothing_to_completed_runs(
+    browser: Browser, sandbox: RunningSandbox, project: Path, env: dict[str, str], dev: Dev
+) -> None:
+    with page_on(project, env, "--dagster", dev.url, "--answer-seconds", "8") as served, tab(browser) as page:
         page.goto(served.next_address())
         connect(page, project, sandbox)
         open_section(page, "Account matching")
@@ -117,14 +126,14 @@ def test_from_nothing_to_completed_runs(sandbox: RunningSandbox, project: Path, 
 
 
 def test_somebody_elses_change_and_a_tenant_that_is_away(
-    sandbox: RunningSandbox, env: dict[str, str], tmp_path: Path
+    browser: Browser, sandbox: RunningSandbox, env: dict[str, str], tmp_path: Path
 ) -> None:
     file = tmp_path / "gainsight.yaml"
     file.write_text(sandbox.settings_file("salesforce").read_text())
     theirs = file.read_text().replace("company:\n  enabled: true", "company:\n  enabled: false  # theirs")
     assert "theirs" in theirs
     credentials = {**env, **sandbox.env}
-    with page_on(tmp_path, credentials) as served, browser_page(color_scheme="dark") as page:
+    with page_on(tmp_path, credentials) as served, tab(browser, color_scheme="dark") as page:
         page.goto(served.next_address())
         expect(page.get_by_label("API key")).to_be_disabled()  # the environment sets it
         open_section(page, "Product usage")
@@ -161,7 +170,7 @@ def test_somebody_elses_change_and_a_tenant_that_is_away(
 
 
 def test_the_page_of_dev_reports_a_failed_reload_and_ends_with_dev(
-    sandbox: RunningSandbox, project: Path, dev: Dev, capsys: pytest.CaptureFixture[str]
+    browser: Browser, sandbox: RunningSandbox, project: Path, dev: Dev, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Dagster's response calls the location loaded, and has the load error inside."""
     file = project / "gainsight.yaml"
@@ -169,7 +178,7 @@ def test_the_page_of_dev_reports_a_failed_reload_and_ends_with_dev(
         file.write_text(sandbox.settings_file("salesforce").read_text())
     broken = dev.libraries / "orjson.py"  # a new process imports this broken library instead of the installed one
     address = dev.served.next_address()
-    with browser_page() as page:
+    with tab(browser) as page:
         page.goto(address)
         expect(page.get_by_role("link", name="Dagster", exact=True)).to_have_attribute("href", dev.url)
         open_section(page, "Surveys")
