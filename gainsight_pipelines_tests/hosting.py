@@ -19,7 +19,7 @@ import yaml
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.orchestration.instance import create_storage, storage_url
 from gainsight_pipelines_tests.databases import dagster_database, fresh_database
-from gainsight_pipelines_tests.dbt.environment import dbt_program, of_postgres
+from gainsight_pipelines_tests.dbt.environment import NO_LOG_FILE, dbt_program, of_postgres
 from gainsight_pipelines_tests.dbt.generated import EXAMPLE as PROJECT
 from gainsight_pipelines_tests.dbt.generated import PACKAGE
 from gainsight_pipelines_tests.page.browsing import free_port
@@ -224,7 +224,7 @@ def hosted(
             ["dagster_webserver", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(web)],
             ["dagster._daemon", "run", "-w", "workspace.yaml"],
         )
-        with _running(commands, folder, env):
+        with running(commands, folder, env):
             found = Hosted(f"http://127.0.0.1:{web}", folder, server.url(data), env, locations=len(modules))
             wait_until(found.has_loaded, LONGEST_START)
             try:
@@ -262,12 +262,14 @@ def _environment(sandbox: RunningSandbox, url: str, other_url: str) -> dict[str,
         "ACME_GAINSIGHT_URL": sandbox.urls["gainsight"],
         "PYTHONPATH": "src",
         "PATH": os.pathsep.join((os.environ["PATH"], str(dbt_program().parent))),
+        **NO_LOG_FILE,
         **of_postgres(url),
     }
 
 
 @contextmanager
-def _running(commands: Sequence[Sequence[str]], folder: Path, env: Mapping[str, str]) -> Iterator[None]:
+def running(commands: Sequence[Sequence[str]], folder: Path, env: Mapping[str, str]) -> Iterator[None]:
+    """Runs these modules, each a command's first word, until the block ends."""
     with (folder / "processes.log").open("wb") as log:
         processes = [
             subprocess.Popen(

@@ -68,8 +68,22 @@ IMPORTED = {
         "simple_salesforce",
         "sqlalchemy.dialects.postgresql.psycopg2",
     ),
+    "delivery": (
+        *_COMMANDS,
+        "dlt.destinations",
+        "dlt.sources.sql_database",
+        "duckdb",
+        "gainsight_pipelines.cli.deliver",
+        "gainsight_pipelines.delivery.run",
+        "gainsight_pipelines.delivery.warehouse",
+        "sqlalchemy.dialects.postgresql.psycopg",
+    ),
+    "dbt": ("agate", "dbt.adapters.duckdb", "dbt.adapters.postgres", "dbt.cli.main", "dbt.task.build"),
 }
-"""What each kind of process imports. None of these modules reads the environment, opens a file or starts a thread."""
+"""What each kind of process imports.
+
+None of these modules opens a file, starts a thread or reads an environment variable that a test sets.
+"""
 
 LAUNCHER = Path(__file__).with_name("preloaded_python.py")
 HIGH = 512
@@ -90,17 +104,17 @@ def run_command(
     )  # fmt: skip
 
 
-def python() -> str:
-    """The path of the program, which the first call prepares."""
-    global _started  # noqa: PLW0603 - one for this process
+def python(interpreter: str = sys.executable) -> str:
+    """The path of the program that stands for this interpreter. The first call for an interpreter prepares it."""
     with _lock:
-        _started = _started or _Started()
-        return str(_started.program)
+        if interpreter not in _started:
+            _started[interpreter] = _Started(interpreter)
+        return str(_started[interpreter].program)
 
 
 def cpu_seconds() -> float:
     """CPU time of the forks that have ended, in seconds. They aren't children of this process."""
-    return _started.used() if _started else 0.0
+    return sum(each.used() for each in _started.values())
 
 
 def forks() -> dict[int, int]:
@@ -111,19 +125,19 @@ def forks() -> dict[int, int]:
 class _Started:
     """The process that the others are forked from: started at first use, it ends with this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, interpreter: str) -> None:
         self._folder = tempfile.TemporaryDirectory()
         folder = Path(self._folder.name)
         self._ledger, self._forks = folder / "used", folder / "forks"
         self._ledger.touch()
         self._forks.touch()
         self.program = folder / "python"
-        start = shlex.join([sys.executable, "-I", "-S", str(LAUNCHER), str(folder)])
+        start = shlex.join([interpreter, "-I", "-S", str(LAUNCHER), str(folder)])
         self.program.write_text(f'#!/bin/sh\nexec {start} "$@"\n')
         self.program.chmod(0o700)
         (folder / "gainsight-pipelines").symlink_to(Path(sys.executable).with_name("gainsight-pipelines"))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(folder)],
+            [interpreter, "-m", __name__, str(folder)],
             cwd=Path(__file__).parents[1],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -145,7 +159,7 @@ class _Started:
         self._folder.cleanup()
 
 
-_started: _Started | None = None
+_started: dict[str, _Started] = {}
 _lock = threading.Lock()
 
 

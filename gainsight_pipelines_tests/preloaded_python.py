@@ -12,14 +12,18 @@ import sys
 
 KINDS = {
     "gainsight_pipelines.cli": "commands",
+    "gainsight_pipelines.cli deliver": "delivery",
+    "gainsight_pipelines.cli settings-page": "page",
     "gainsight_pipelines.sandbox": "sandbox",
     "gainsight_pipelines.orchestration.dead_runs": "dagster",
     "gainsight_pipelines.orchestration.purge": "dagster",
     "gainsight_pipelines.orchestration.run_object": "dagster",
+    "gainsight_pipelines_tests.delivery.deliver_process": "delivery",
     "dagster": "dagster",
     "dagster._daemon": "dagster",
     "dagster_webserver": "dagster",
 }
+SCRIPTS = {"dg": "dagster", "dbt": "dbt"}
 SPAWNED = "from multiprocessing.spawn import spawn_main;"
 """How the code (`-c`) begins when one Dagster process starts another."""
 
@@ -59,12 +63,11 @@ def main(folder, *arguments):
 
 def _kind_of(arguments):
     """The kind of process that is prepared for this command, or None."""
-    if arguments[1:3] == ("gainsight_pipelines.cli", "settings-page"):
-        return "page"
     if arguments[:1] == ("-m",):
-        return KINDS.get(arguments[1])
-    is_dagsters = arguments[:1] == ("-c",) and arguments[1].startswith(SPAWNED)
-    return "dagster" if is_dagsters or (arguments and arguments[0].endswith("/dg")) else None
+        return KINDS.get(" ".join(arguments[1:3])) or KINDS.get(arguments[1])
+    if arguments[:1] == ("-c",):
+        return "dagster" if arguments[1].startswith(SPAWNED) else None
+    return SCRIPTS.get(os.path.basename(arguments[0])) if arguments else None
 
 
 def _is_inherited(file):
