@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +11,19 @@ import pytest
 import requests
 import yaml
 
+from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.errors import PermanentError
+from gainsight_pipelines.orchestration.instance import STORAGE_VARIABLE, create_storage, storage_url
 from gainsight_pipelines.orchestration.webserver import Webserver
 from gainsight_pipelines.settings import Settings, load_settings
+from gainsight_pipelines_tests.databases import dagster_database
+from gainsight_pipelines_tests.hosting import INSTANCE, LONGEST_START, Hosted, running
 from gainsight_pipelines_tests.orchestration.test_definitions import SETTINGS
 from gainsight_pipelines_tests.page.browsing import free_port
 from gainsight_pipelines_tests.product import REAL_PREFIXES
 from gainsight_pipelines_tests.waiting import wait_until
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 OTHERS = """
 import dagster as dg
@@ -54,12 +56,12 @@ class Host:
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+def host(tmp_path_factory: pytest.TempPathFactory, postgres_server: EmbeddedServer) -> Iterator[Host]:
     folder = tmp_path_factory.mktemp("host")
     path = folder / "gainsight.yaml"
     path.write_text(yaml.safe_dump(SETTINGS))
     (folder / "others.py").write_text(OTHERS)
-    (folder / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    (folder / "dagster.yaml").write_text(INSTANCE)
     code, web = free_port(), free_port()
     server = {"host": "127.0.0.1", "port": code, "location_name": "elsewhere"}
     workspace = {"load_from": [{"grpc_server": server}, {"python_file": str(folder / "others.py")}]}
@@ -70,39 +72,13 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         ["dagster", "api", "grpc", "-m", "gainsight_pipelines.definitions", "-h", "127.0.0.1", "-p", str(code)],
         ["dagster_webserver", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(web)],
     )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", *command],
-            cwd=folder,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        for command in commands
-    ]
-    try:
-        wait_until(lambda: has_loaded(f"http://127.0.0.1:{web}"), 90)
-        yield Host(f"http://127.0.0.1:{web}", path)
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait(20)
-
-
-def has_loaded(url: str) -> bool:
-    """Whether the webserver has loaded both code locations; if not, it reloads them."""
-    query = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
-    try:
-        answer = requests.post(f"{url}/graphql", json={"query": query}, timeout=10).json()
-    except requests.RequestException:
-        return False
-    if len(answer["data"]["repositoriesOrError"].get("nodes", ())) == 2:
-        return True
-    reload = "mutation { reloadWorkspace { __typename } }"  # the code server may have started after the webserver
-    requests.post(f"{url}/graphql", json={"query": reload}, timeout=60)
-    return False
+    with dagster_database(postgres_server) as dagster:
+        env[STORAGE_VARIABLE] = storage_url(postgres_server.url(dagster))
+        create_storage(env)
+        with running(commands, folder, env):
+            hosted = Hosted(f"http://127.0.0.1:{web}", folder, "", env, locations=2)
+            wait_until(hosted.has_loaded, LONGEST_START)
+            yield Host(hosted.url, path)
 
 
 def test_a_pull_is_started_in_its_own_location(host: Host) -> None:
