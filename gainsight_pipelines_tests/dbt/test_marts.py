@@ -6,8 +6,6 @@ The tests compare the marts with the sandbox's truth; see expected.py.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -24,6 +22,7 @@ from gainsight_pipelines.store.connection import DATABASE_VARIABLE
 from gainsight_pipelines_tests.dbt import expected
 from gainsight_pipelines_tests.dbt.environment import Dbt, of_postgres
 from gainsight_pipelines_tests.dbt.generated import STAGED
+from gainsight_pipelines_tests.preloaded import run_command
 from gainsight_pipelines_tests.pulling import Pulling, pulling_on
 from gainsight_pipelines_tests.sandbox_process import start_sandbox
 from gainsight_pipelines_tests.sync.test_deletions import later
@@ -184,8 +183,7 @@ def deliver(pulling: Pulling, folder: Path, file: Path) -> None:
     url = os.environ[DATABASE_VARIABLE]
     env = {**os.environ, "DAGSTER_POSTGRES_URL": url, "DESTINATION__DUCKDB__CREDENTIALS": str(file)}
     tables = ["account", "company", "activity", "usage_metric", "record"]
-    command = [sys.executable, "-m", "gainsight_pipelines.cli", "deliver", *tables]
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=200, check=False)
+    done = run_command(["deliver", *tables], folder, env, seconds=200)
     assert done.returncode == 0, done.stderr
 
 

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -36,9 +35,11 @@ from gainsight_pipelines.store.tenant import store_id
 from gainsight_pipelines.store.views import NUMBER, TEXT, Column, Source, bring_up_to_date
 from gainsight_pipelines_tests.delivery.rows import add_activities
 from gainsight_pipelines_tests.delivery.warehouses import KINDS, Rows, Warehouse, plain, rows_of, warehouse_of
+from gainsight_pipelines_tests.preloaded import python
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # warnings of dlt and its libraries
 
+DELIVER = "gainsight_pipelines_tests.delivery.deliver_process"
 COLUMNS = (
     "activity_id, account_id, unmatched_reason, subject, score, occurred_at, changed_at, deleted_at,"
     " internal_attendees, custom_fields"
@@ -141,23 +142,9 @@ def test_columns_that_come_change_and_go(store: Store, connection: psycopg.Conne
             warehouse.deliver(store, "activity")
 
 
-KILLED = """
-import sys
-from pathlib import Path
-from gainsight_pipelines.delivery.run import Delivery
-from gainsight_pipelines.delivery.environment import dlt_environment
-from gainsight_pipelines.delivery.tables import Deliverable
-from gainsight_pipelines.settings import Secrets
-from gainsight_pipelines.settings.models import DeliverySettings
-from gainsight_pipelines.store.connection import Store
-target = DeliverySettings(destination=sys.argv[2], dataset="cs")
-Delivery(Store(sys.argv[1]), target, Secrets.read(), "killed").deliver(Deliverable("activity", ("activity_id",)))
-"""
-
-
 def kill_while_it_loads(connection: psycopg.Connection, store: Store, warehouse: Warehouse, folder: Path) -> None:
     """Changes all rows, and kills the process that delivers them as soon as dlt has begun to load a file."""
-    command = [sys.executable, "-c", KILLED, store.url, warehouse.target.destination]
+    command = [python(), "-m", DELIVER, store.url, warehouse.target.destination]
     folder.mkdir()
     while True:
         connection.execute("UPDATE activity SET subject = subject || '!', changed_at = now()")
