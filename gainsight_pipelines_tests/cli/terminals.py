@@ -6,10 +6,11 @@ import os
 import pty
 import re
 import subprocess
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+
+from gainsight_pipelines_tests.preloaded import COMMANDS, python
 
 COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -18,7 +19,7 @@ def in_terminal(*arguments: str, folder: Path, env: Mapping[str, str], columns: 
     """Runs a command in a pseudo-terminal until it ends; returns its exit status and its output without colours."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "gainsight_pipelines.cli", *arguments],
+        [python(), "-m", COMMANDS, *arguments],
         cwd=folder,
         env={**env, "COLUMNS": str(columns), "TERM": "xterm"},
         stdin=theirs,

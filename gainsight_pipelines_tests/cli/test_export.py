@@ -6,7 +6,6 @@ import csv
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 
 import duckdb
@@ -17,6 +16,7 @@ from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines_tests.databases import product_database
 from gainsight_pipelines_tests.delivery.rows import add_activities
+from gainsight_pipelines_tests.preloaded import COMMANDS, python
 from gainsight_pipelines_tests.product import REAL_PREFIXES, Product
 
 COUNT = 5_000
@@ -76,7 +76,7 @@ def stopped(product: Product, number: signal.Signals, *arguments: str) -> tuple[
     with psycopg.connect(product.database_url) as blocker:
         blocker.execute("LOCK TABLE gainsight.activity")  # so the command waits before it reads a row
         process = subprocess.Popen(
-            [sys.executable, "-m", "gainsight_pipelines.cli", *arguments],
+            [python(), "-m", COMMANDS, *arguments],
             cwd=product.folder,
             env=product.env,
             stdin=subprocess.DEVNULL,

@@ -21,7 +21,7 @@ import yaml
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines_tests.databases import dagster_database, fresh_database
-from gainsight_pipelines_tests.preloaded import run_command
+from gainsight_pipelines_tests.preloaded import COMMANDS, python, run_command
 from gainsight_pipelines_tests.product import REAL_PREFIXES, Finished
 from gainsight_pipelines_tests.read_only import on_read_only
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
@@ -242,7 +242,7 @@ def test_answers_that_end_leave_nothing(folder: Folder) -> None:
 
 def test_ctrl_c_leaves_nothing(folder: Folder) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "gainsight_pipelines.cli", "init", "--sandbox", str(folder.sandbox.folder)],
+        [python(), "-m", COMMANDS, "init", "--sandbox", str(folder.sandbox.folder)],
         cwd=folder.path,
         env=folder.env,
         stdin=subprocess.PIPE,

@@ -6,13 +6,12 @@ import json
 import os
 import pty
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from gainsight_pipelines_tests.preloaded import run_command
+from gainsight_pipelines_tests.preloaded import COMMANDS, python, run_command
 
 ROOT = Path(__file__).parents[2]
 
@@ -106,7 +105,7 @@ def test_an_editor_opens_again_on_a_mistake(folder: Folder) -> None:
     editor.chmod(0o755)
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "gainsight_pipelines.cli", "settings", "edit", "surveys"],
+        [python(), "-m", COMMANDS, "settings", "edit", "surveys"],
         cwd=folder.path,
         env={**os.environ, "EDITOR": str(editor), "VISUAL": "", "TERM": "dumb", "GAINSIGHT_PIPELINES_SETTINGS": ""},
         stdin=theirs,
@@ -132,7 +131,7 @@ def edit_and_leave(folder: Folder, lookback_days: int) -> str:
     editor.chmod(0o755)
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "gainsight_pipelines.cli", "settings", "edit", "surveys"],
+        [python(), "-m", COMMANDS, "settings", "edit", "surveys"],
         cwd=folder.path,
         env={**os.environ, "EDITOR": str(editor), "VISUAL": "", "TERM": "dumb", "GAINSIGHT_PIPELINES_SETTINGS": ""},
         stdin=theirs,

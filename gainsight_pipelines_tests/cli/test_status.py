@@ -6,7 +6,6 @@ import os
 import pty
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from io import StringIO
@@ -25,6 +24,7 @@ from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.scheduling.banner import NEVER, Banner, Row
 from gainsight_pipelines.settings import Settings
 from gainsight_pipelines.store.migrate import NotMigrated
+from gainsight_pipelines_tests.preloaded import COMMANDS, python
 from gainsight_pipelines_tests.product import REAL_PREFIXES, Product, product_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 from gainsight_pipelines_tests.waiting import process_below, wait_until
@@ -157,7 +157,7 @@ def test_an_old_check_says_that_no_daemon_runs(product: Product) -> None:
 
 def test_a_run_that_was_killed_is_failed_and_dagster_is_told(product: Product, sandbox: RunningSandbox) -> None:
     sandbox.switch(gainsight_delay=60)
-    command = [sys.executable, "-m", "gainsight_pipelines.cli", "run", "company"]
+    command = [python(), "-m", COMMANDS, "run", "company"]
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen(command, cwd=product.folder, env=product.env, **quiet)
     wait_until(lambda: sandbox.calls()["totals"].get("gainsight"), 60)
@@ -184,7 +184,7 @@ def test_watch_goes_on_until_ctrl_c(product: Product) -> None:
     product.command("migrate")
     main, child = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "gainsight_pipelines.cli", "status", "--watch"],
+        [python(), "-m", COMMANDS, "status", "--watch"],
         cwd=product.folder,
         env=product.env | {"TERM": "xterm", "COLUMNS": "160"},
         stdin=child,
