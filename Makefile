@@ -28,6 +28,9 @@ demo: $(INSTALLED) ## pull made-up data from a local Gainsight and CRM, and show
 dev: $(INSTALLED) ## open the Dagster UI on gainsight.yaml, or on the sandbox if there is none
 	@$(BIN)/gainsight-pipelines dev $(if $(GAINSIGHT_PIPELINES_SETTINGS)$(wildcard gainsight.yaml),,--sandbox) $(ARGS)
 
+.PHONY: setup
+setup: $(TOOLS) $(DBT) ## what the tests need, in .venv and .venv-dbt (at once: make --jobs 2 setup)
+
 .PHONY: test
 test: $(TOOLS) $(DBT) ## run all tests in parallel (one: make test ARGS="-k name" PYTEST_WORKERS=0)
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --maxprocesses 4 --dist loadscope -m "not deploy" $(ARGS)
