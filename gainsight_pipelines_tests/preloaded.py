@@ -119,7 +119,7 @@ def cpu_seconds() -> float:
 
 def forks() -> dict[int, int]:
     """The fork that runs for each caller, by process id. Both may have ended."""
-    return _started.forks() if _started else {}
+    return {caller: fork for each in _started.values() for caller, fork in each.forks().items()}
 
 
 class _Started:
