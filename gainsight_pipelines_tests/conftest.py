@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 import signal
@@ -41,15 +40,6 @@ if (
 # The tests start hundreds of processes: without .pyc files each process would compile the product again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
-
-
-gc.disable()  # until everything is imported, which makes no garbage
-
-
-def pytest_collection_finish() -> None:
-    """Exempts what was imported from garbage collection: looking through it again and again took longer than tests."""
-    gc.freeze()
-    gc.enable()
 
 
 def pytest_xdist_auto_num_workers() -> int:
