@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +33,15 @@ class PullProcess:
     group: ProcessGroup
     folder: Path
 
-    def send(self, request: Request) -> None:
-        """Asks for pulls. A process that has ended meanwhile has said why in its log."""
+    def ask_for(self, runs: Mapping[str, str], environ: Mapping[str, str], config: Mapping[str, bool]) -> None:
+        """Sends the request. A process that has ended meanwhile has said why in its log.
+
+        Args:
+            runs: the run id of each pull, by the pull's name.
+            environ: the environment of the pulls.
+            config: run config of each pull: `accept_deletions`, `full_refresh`.
+        """
+        request = Request(str(self.folder), self.group.marked(environ), dict(runs), dict(config))
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError), self.process.stdin as stdin:
             stdin.write(request.to_json().encode())

@@ -21,7 +21,7 @@ from gainsight_pipelines.errors import SettingsError
 from gainsight_pipelines.near_matches import did_you_mean
 from gainsight_pipelines.objects.registry import DEFINITIONS
 from gainsight_pipelines.orchestration.instance import create_storage
-from gainsight_pipelines.orchestration.run_request import Request, exit_of, log_of
+from gainsight_pipelines.orchestration.run_request import exit_of, log_of
 from gainsight_pipelines.store import runs
 from gainsight_pipelines.store.runs import Run
 
@@ -113,7 +113,7 @@ def run_pulls(
     ids = {name: str(uuid.uuid4()) for name in names}
     started = [Started(name, run_id, process.process, process.folder) for name, run_id in ids.items()]
     try:
-        process.send(Request(str(process.folder), process.group.marked(workspace.environ), ids, dict(config)))
+        process.ask_for(ids, workspace.environ, config)
         _watch(workspace, process.group, started, clock)
         return [each.result() for each in started]
     finally:

@@ -1,8 +1,8 @@
 """Pulls as Dagster runs: `python -m gainsight_pipelines.orchestration.run_object`, with a request on standard input.
 
-`run` and `demo` start it before they open their databases, and ask later, so that both import Dagster and start the
-server at the same time. Needs no daemon; the UI shows the runs like any other. Several pulls get a process each: this
-one imports Dagster once and forks, which saves a second of CPU per pull.
+`run` and `demo` start it first and ask later, so that it imports Dagster while they open their databases. Needs no
+daemon; the UI shows the runs like any other. Several pulls get a process each: this one imports Dagster once and forks,
+which saves a second of CPU per pull.
 
 The exit status says whether the runs succeeded; a run that found its object being pulled by another run counts as
 success.
