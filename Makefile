@@ -83,8 +83,8 @@ define system_packages
 endef
 
 .PHONY: browser
-browser: ## Chromium for the tests of the UI and for screenshots, where there is none yet (apt-get)
-	$(call system_packages,chromium,chromium)
+browser: ## headless Chromium for the tests of the UI and for screenshots, where there is none yet (apt-get)
+	$(call system_packages,chromium-headless-shell,chromium-headless-shell)
 
 .PHONY: pooler
 pooler: ## PgBouncer for the tests of poolers, where there is none yet (apt-get)

@@ -11,6 +11,8 @@ import tempfile
 import psutil
 import pytest
 
+from gainsight_pipelines_tests.preloaded import DBT_PYTHON, share
+
 pytest_plugins = [
     "pytester",
     "gainsight_pipelines_tests.budget",
@@ -40,6 +42,12 @@ if (
 # The tests start hundreds of processes: without .pyc files each process would compile the product again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepares the interpreters once, for all workers."""
+    if getattr(config.option, "tx", None) and not hasattr(config, "workerinput"):
+        share(sys.executable, str(DBT_PYTHON))
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -16,6 +16,7 @@ import contextlib
 import fcntl
 import gc
 import importlib
+import json
 import marshal
 import multiprocessing
 import os
@@ -85,7 +86,12 @@ IMPORTED = {
 None of these modules opens a file, starts a thread or reads an environment variable that a test sets.
 """
 
+DBT_PYTHON = Path(__file__).parents[1] / ".venv-dbt" / "bin" / "python"
 LAUNCHER = Path(__file__).with_name("preloaded_python.py")
+USED, FORKS = "used", "forks"
+SHARED = "GAINSIGHT_TESTS_PREPARED"
+"""The variable that tells pytest's workers where the processes listen that `share` has started, by interpreter."""
+
 HIGH = 512
 """Higher than any file descriptor of a command."""
 
@@ -105,7 +111,7 @@ def run_command(
 
 
 def python(interpreter: str = sys.executable) -> str:
-    """The path of the program that stands for this interpreter. The first call for an interpreter prepares it."""
+    """The path of the program that stands for this interpreter. The first call for one that isn't shared prepares it."""
     with _lock:
         if interpreter not in _started:
             _started[interpreter] = _Started(interpreter)
@@ -122,30 +128,26 @@ def forks() -> dict[int, int]:
     return {caller: fork for each in _started.values() for caller, fork in each.forks().items()}
 
 
+def share(*interpreters: str) -> None:
+    """Prepares the interpreters once for all processes that this one starts: for pytest's workers."""
+    shared = {each: str(_listening(each)) for each in interpreters if Path(each).exists()}
+    os.environ[SHARED] = json.dumps(shared)
+
+
 class _Started:
-    """The process that the others are forked from: started at first use, it ends with this process."""
+    """The program that stands for an interpreter, and its ledgers."""
 
     def __init__(self, interpreter: str) -> None:
-        self._folder = tempfile.TemporaryDirectory()
-        folder = Path(self._folder.name)
-        self._ledger, self._forks = folder / "used", folder / "forks"
+        sockets = json.loads(os.environ.get(SHARED, "{}")).get(interpreter) or _listening(interpreter)
+        folder = _new_folder()
+        self._ledger, self._forks = folder / USED, folder / FORKS
         self._ledger.touch()
         self._forks.touch()
         self.program = folder / "python"
-        start = shlex.join([interpreter, "-I", "-S", str(LAUNCHER), str(folder)])
+        start = shlex.join([interpreter, "-I", "-S", str(LAUNCHER), str(sockets), str(self.program)])
         self.program.write_text(f'#!/bin/sh\nexec {start} "$@"\n')
         self.program.chmod(0o700)
         (folder / "gainsight-pipelines").symlink_to(Path(sys.executable).with_name("gainsight-pipelines"))
-        self._process = subprocess.Popen(
-            [interpreter, "-m", __name__, str(folder)],
-            cwd=Path(__file__).parents[1],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
-        assert self._process.stdout is not None
-        self._process.stdout.readline()  # waits until it listens
-        atexit.register(self._end)
 
     def used(self) -> float:
         return sum(map(float, self._ledger.read_text().split()))
@@ -154,13 +156,32 @@ class _Started:
         pairs = (line.split() for line in self._forks.read_text().splitlines())
         return {int(caller): int(fork) for caller, fork in pairs}
 
-    def _end(self) -> None:
-        self._process.communicate()
-        self._folder.cleanup()
-
 
 _started: dict[str, _Started] = {}
 _lock = threading.Lock()
+
+
+def _new_folder() -> Path:
+    """A folder that is removed at the end of this process."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
+
+
+def _listening(interpreter: str) -> Path:
+    """Starts the process that all others are forked from, which ends with this one. Returns the folder of its sockets."""
+    folder = _new_folder()
+    process = subprocess.Popen(
+        [interpreter, "-m", __name__, str(folder)],
+        cwd=Path(__file__).parents[1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()  # waits until it listens
+    atexit.register(process.communicate)
+    return folder
 
 
 def oversee(folder: Path) -> None:
@@ -176,12 +197,12 @@ def oversee(folder: Path) -> None:
         if os.fork() == 0:
             for other in listening.values():
                 other.close()
-            serve(kind, listener, folder)
+            serve(kind, listener)
             return
         listener.close()
 
 
-def serve(kind: str, listener: socket.socket, folder: Path) -> None:
+def serve(kind: str, listener: socket.socket) -> None:
     """Makes the imports and forks a process for each request, until the tests are over."""
     for name in IMPORTED[kind]:
         importlib.import_module(name)
@@ -193,7 +214,7 @@ def serve(kind: str, listener: socket.socket, folder: Path) -> None:
         connection, _ = listener.accept()
         if os.fork() == 0:
             listener.close()
-            answer(connection, folder)
+            answer(connection)
         connection.close()
 
 
@@ -209,15 +230,16 @@ def _reap() -> None:
             pass
 
 
-def answer(connection: socket.socket, folder: Path) -> NoReturn:
+def answer(connection: socket.socket) -> NoReturn:
     """Runs the requested command, passes on the caller's signals, and sends back the exit status."""
     request, files = _received(connection)
+    ledgers = Path(os.fsdecode(request["program"])).parent
     child = os.fork()
     if child == 0:
         connection.close()
         become(request, files)
     caller, _, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    with (folder / "forks").open("a") as ledger:
+    with (ledgers / FORKS).open("a") as ledger:
         ledger.write(f"{caller} {child}\n")
     for file in files:
         os.close(file)
@@ -228,7 +250,7 @@ def answer(connection: socket.socket, folder: Path) -> NoReturn:
         if not number:  # the caller is gone, or the tests are over
             break
     _, status, usage = os.wait4(child, 0)
-    with (folder / "used").open("a") as ledger:
+    with (ledgers / USED).open("a") as ledger:
         ledger.write(f"{usage.ru_utime + usage.ru_stime:.3f}\n")
     with contextlib.suppress(BrokenPipeError):  # the caller was killed
         connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())

@@ -1,4 +1,4 @@
-"""The program that `preloaded.python()` returns. Arguments: the folder of `preloaded`'s sockets, then Python's own.
+"""The program that `preloaded.python()` returns. Arguments: the folder of the sockets, its own path, then Python's own.
 
 It has to start quickly, so it imports as little as possible and does without site-packages.
 """
@@ -28,29 +28,33 @@ SPAWNED = "from multiprocessing.spawn import spawn_main;"
 """How the code (`-c`) begins when one Dagster process starts another."""
 
 
-def main(folder, *arguments):
+def main(sockets, program, *arguments):
     """Passes the command to a prepared process if there is one, else runs Python."""
     kind = _kind_of(arguments)
     if kind is None:
         os.execv(sys.executable, [sys.executable, *arguments])
     connection = _socket.socket(_socket.AF_UNIX)
-    connection.connect(f"{folder}/{kind}")
+    connection.connect(f"{sockets}/{kind}")
     files = [file for file in map(int, os.listdir("/proc/self/fd")) if _is_inherited(file)]
     request = marshal.dumps(
         {
-            "program": os.fsencode(f"{folder}/python"),
+            "program": os.fsencode(program),
             "arguments": [os.fsencode(each) for each in arguments],
             "folder": os.getcwdb(),
             "env": dict(os.environb),
             "files": files,
         }
     )
+    # A signal that comes before the handlers are set waits for them.
+    passed_on = {_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP}
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, passed_on)
     numbers = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", files))]
     connection.sendmsg([len(request).to_bytes(4, "little")], numbers)
     connection.sendall(request)
-    for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
+    for number in passed_on:
         if _signal.getsignal(number) != _signal.SIG_IGN:
             _signal.signal(number, lambda number, _frame: connection.send(bytes([number])))
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, passed_on)
     status = connection.recv(16)
     if not status:
         sys.exit("The process that runs this is gone.")

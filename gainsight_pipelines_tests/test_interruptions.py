@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -76,9 +77,12 @@ def goes_on_to_the_end(product: Product, sandbox: RunningSandbox, before: int) -
 
 def process_with_log(parent: int, name: str) -> psutil.Process:
     """The child process that has this log file open."""
-    children = psutil.Process(parent).children()
-    (found,) = [child for child in children if any(file.path.endswith(name) for file in child.open_files())]
-    return found
+    found = []
+    for child in psutil.Process(parent).children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # ended meanwhile
+            found += [child for file in child.open_files() if file.path.endswith(name)]
+    (process,) = set(found)
+    return process
 
 
 def test_kill_9_of_the_pull(product: Product, sandbox: RunningSandbox) -> None:

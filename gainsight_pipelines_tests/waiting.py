@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import time
 from collections.abc import Callable
+from typing import Any
 
 import psutil
 
@@ -41,6 +43,15 @@ def is_alive(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def kill(process: subprocess.Popen[Any]) -> int:
+    """Kills a process, with the fork that runs for it. Returns its exit status once both have ended."""
+    process.kill()
+    status = process.wait()
+    fork = preloaded.forks().get(process.pid)
+    wait_until(lambda: fork is None or not is_alive(fork))
+    return status
 
 
 def processes_below(pid: int) -> list[psutil.Process]:

@@ -14,9 +14,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from gainsight_pipelines_tests.dbt.generated import PACKAGE, ROOT
-from gainsight_pipelines_tests.preloaded import python
+from gainsight_pipelines_tests.preloaded import DBT_PYTHON, python
 
-STAMP = ROOT / ".venv-dbt" / "installed.stamp"
+STAMP = DBT_PYTHON.parents[1] / "installed.stamp"
 NO_LOG_FILE = {"DBT_LOG_LEVEL_FILE": "none"}
 """Nobody reads dbt's log file, which takes a tenth of its CPU time."""
 
@@ -31,11 +31,10 @@ def dbt_program() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "PYTHON"))}
         subprocess.run(["make", "--silent", str(STAMP.relative_to(ROOT))], cwd=ROOT, env=environ, check=True)
-    folder = STAMP.with_name("bin")
-    prepared = Path(python(str(folder / "python")))
+    prepared = Path(python(str(DBT_PYTHON)))
     program = prepared.parent / "bin" / "dbt"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {prepared} {shlex.quote(str(folder / "dbt"))} "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {prepared} {shlex.quote(str(DBT_PYTHON.with_name("dbt")))} "$@"\n')
     program.chmod(0o700)
     return program
 

@@ -36,6 +36,7 @@ from gainsight_pipelines.store.views import NUMBER, TEXT, Column, Source, bring_
 from gainsight_pipelines_tests.delivery.rows import add_activities
 from gainsight_pipelines_tests.delivery.warehouses import KINDS, Rows, Warehouse, plain, rows_of, warehouse_of
 from gainsight_pipelines_tests.preloaded import python
+from gainsight_pipelines_tests.waiting import kill
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # warnings of dlt and its libraries
 
@@ -151,8 +152,7 @@ def kill_while_it_loads(connection: psycopg.Connection, store: Store, warehouse:
         process = subprocess.Popen(command, env={**os.environ, "TMPDIR": str(folder)})
         while process.poll() is None and not any(folder.glob("*/*/load/normalized/*/started_jobs/activity.*")):
             time.sleep(0.002)  # a load takes a hundred times longer
-        process.send_signal(signal.SIGKILL)
-        if process.wait() == -signal.SIGKILL:
+        if kill(process) == -signal.SIGKILL:
             return  # else the delivery ended before the kill: try again
 
 
