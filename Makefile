@@ -159,8 +159,11 @@ clean: ## delete .venv, .venv-dbt, caches and builds; keep data and settings
 	@find gainsight_pipelines gainsight_pipelines_tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are made last, so that an interrupted install is repeated. The second one includes the development tools.
-# The bytecode is compiled here, as pip does for all that isn't editable: where PYTHONDONTWRITEBYTECODE is set,
-# commands would spend a third of their start on it.
+# The bytecode is compiled here, on all processors (pip uses one), and for our own package as well: where
+# PYTHONDONTWRITEBYTECODE is set, commands would spend a third of their start on it. Some packages have files that no
+# Python 3 compiles.
+COMPILED := -m compileall -qq -j 0
+
 $(INSTALLED): requirements.lock pyproject.toml setup.cfg
 	@$(call install,requirements.lock)
 
@@ -171,8 +174,8 @@ $(TOOLS): requirements-dev.lock pyproject.toml setup.cfg
 $(DBT): dbt/requirements.lock
 	@$(PYTHON) -m venv .venv-dbt; \
 	echo "Installing dbt into .venv-dbt: $$(grep -c == $<) packages, half a minute, this once …"; \
-	.venv-dbt/bin/python -m pip --disable-pip-version-check --no-input install --quiet --only-binary :all: \
-		--requirement $< && touch $@
+	.venv-dbt/bin/python -m pip --disable-pip-version-check --no-input install --quiet --no-compile \
+		--only-binary :all: --requirement $< && { .venv-dbt/bin/python $(COMPILED) .venv-dbt/lib; touch $@; }
 
 define install
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -180,8 +183,8 @@ define install
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv \
 		|| { echo "This Python can't make virtual environments: install python3-venv." >&2; exit 1; }; \
 	echo "Installing into .venv: $$(grep -c == $(1)) packages, a minute or two, this once …"; \
-	$(PIP) install --quiet --requirement $(1) \
+	$(PIP) install --quiet --no-compile --requirement $(1) \
 		&& PYTHONWARNINGS=ignore::UserWarning $(PIP) install --quiet --no-deps --no-build-isolation --editable . \
-		&& $(BIN)/python -m compileall -q gainsight_pipelines \
+		&& { $(BIN)/python $(COMPILED) .venv/lib; $(BIN)/python $(COMPILED) gainsight_pipelines; } \
 		&& touch $@
 endef

@@ -3,10 +3,10 @@
 Imports take half the time of a short command, and the tests run hundreds of commands. The program (preloaded_python.py)
 runs the module in a fork of a process that has already imported what such a module needs. The fork gets the caller's
 working directory, environment, arguments and open files, and ends no later than the caller. It has a session of its own
-and another parent. Modules that no process is prepared for start Python as usual, and so does `-c`, except where one
-Dagster process starts another, and a module whose PYTHONPATH holds another version of what is already imported. Tests
-that look at the start itself or at Python's own variables call `sys.executable` instead. `forks()` shows which process
-runs for which caller.
+and another parent. Python starts as usual for modules that no process is prepared for, for a module whose PYTHONPATH
+holds another version of what is already imported, and for `-c`, unless the code is Dagster's or begins by importing it.
+Tests that look at the start itself or at Python's own variables call `sys.executable` instead. `forks()` shows which
+process runs for which caller.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ IMPORTED = {
         "gainsight_pipelines.orchestration.component",
         "gainsight_pipelines.orchestration.run_object",
         "gainsight_pipelines.sync.clients",
+        "gainsight_pipelines_tests.pulling",
         "hubspot",
         "simple_salesforce",
         "sqlalchemy.dialects.postgresql.psycopg2",
@@ -111,7 +112,7 @@ def run_command(
 
 
 def python(interpreter: str = sys.executable) -> str:
-    """The path of the program that stands for this interpreter. The first call for one that isn't shared prepares it."""
+    """The path of the program that stands for this interpreter. The first call prepares it, unless it is shared."""
     with _lock:
         if interpreter not in _started:
             _started[interpreter] = _Started(interpreter)
@@ -169,7 +170,7 @@ def _new_folder() -> Path:
 
 
 def _listening(interpreter: str) -> Path:
-    """Starts the process that all others are forked from, which ends with this one. Returns the folder of its sockets."""
+    """Starts the process that others are forked from, which ends with this one. Returns the folder of its sockets."""
     folder = _new_folder()
     process = subprocess.Popen(
         [interpreter, "-m", __name__, str(folder)],

@@ -18,14 +18,16 @@ KINDS = {
     "gainsight_pipelines.orchestration.dead_runs": "dagster",
     "gainsight_pipelines.orchestration.purge": "dagster",
     "gainsight_pipelines.orchestration.run_object": "dagster",
+    "bench.contenders.pull": "dagster",
     "gainsight_pipelines_tests.delivery.deliver_process": "delivery",
+    "gainsight_pipelines_tests.pull_process": "dagster",
     "dagster": "dagster",
     "dagster._daemon": "dagster",
     "dagster_webserver": "dagster",
 }
 SCRIPTS = {"dg": "dagster", "dbt": "dbt"}
-SPAWNED = "from multiprocessing.spawn import spawn_main;"
-"""How the code (`-c`) begins when one Dagster process starts another."""
+OF_DAGSTER = ("from multiprocessing.spawn import spawn_main;", "import dagster as dg\n")
+"""How code (`-c`) begins that needs Dagster: what one Dagster process starts another with, and what tests write."""
 
 
 def main(sockets, program, *arguments):
@@ -70,7 +72,7 @@ def _kind_of(arguments):
     if arguments[:1] == ("-m",):
         return KINDS.get(" ".join(arguments[1:3])) or KINDS.get(arguments[1])
     if arguments[:1] == ("-c",):
-        return "dagster" if arguments[1].startswith(SPAWNED) else None
+        return "dagster" if arguments[1].startswith(OF_DAGSTER) else None
     return SCRIPTS.get(os.path.basename(arguments[0])) if arguments else None
 
 

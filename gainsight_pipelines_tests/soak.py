@@ -30,6 +30,7 @@ import psycopg
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.sandbox.switches import Switches
 from gainsight_pipelines.store.connection import DATABASE_VARIABLE, Store
+from gainsight_pipelines_tests.preloaded import python
 from gainsight_pipelines_tests.product import REAL_PREFIXES
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 
@@ -277,7 +278,7 @@ class Soak:
     def _start(self, name: str, database: str) -> subprocess.Popen[str]:
         self._switch()
         return subprocess.Popen(
-            [sys.executable, "-m", "gainsight_pipelines_tests.pull_process", name, str(self.ahead)],
+            [python(), "-m", "gainsight_pipelines_tests.pull_process", name, str(self.ahead)],
             env=self.env | {DATABASE_VARIABLE: self.postgres.url(database)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

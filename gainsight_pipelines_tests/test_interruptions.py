@@ -17,6 +17,7 @@ import pytest
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.store.connection import Store
 from gainsight_pipelines.store.migrate import migrate
+from gainsight_pipelines_tests.preloaded import COMMANDS, python
 from gainsight_pipelines_tests.product import Product, product_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 from gainsight_pipelines_tests.waiting import is_alive, process_below, wait_until
@@ -40,12 +41,17 @@ def product(tmp_path: Path, postgres_server: EmbeddedServer, sandbox: RunningSan
         yield product
 
 
-def started(product: Product, sandbox: RunningSandbox, *others: str) -> subprocess.Popen[str]:
-    """A command that pulls activities and `others`, has stored some pages of activities and is far from its end."""
+def started(
+    product: Product, sandbox: RunningSandbox, *others: str, program: str = sys.executable
+) -> subprocess.Popen[str]:
+    """A command that pulls activities and `others`, has stored some pages of activities and is far from its end.
+
+    `program`: a Python. What ends with what is tested with a real one, the rest with the quicker one of `preloaded`.
+    """
     migrate(Store(product.database_url))  # so that the table can be queried before the pull creates it
     sandbox.switch(page_cap=PAGE, gainsight_delay=0.2)
     process = subprocess.Popen(
-        [sys.executable, "-m", "gainsight_pipelines.cli", "run", "activity", *others, "--json"],
+        [program, "-m", COMMANDS, "run", "activity", *others, "--json"],
         cwd=product.folder,
         env=product.env,
         stdin=subprocess.DEVNULL,
@@ -135,7 +141,7 @@ def test_ctrl_c(product: Product, sandbox: RunningSandbox, others: tuple[str, ..
 
 
 def test_two_runs_of_one_object_never_overlap(product: Product, sandbox: RunningSandbox) -> None:
-    process = started(product, sandbox)
+    process = started(product, sandbox, program=python())
     second = product.run("activity")
     assert second.object("activity")["status"] == "skipped", second
     ((holder,),) = product.query("SELECT run_id FROM sync_run WHERE object = 'activity' AND status <> 'skipped'")
@@ -148,7 +154,7 @@ def test_two_runs_of_one_object_never_overlap(product: Product, sandbox: Running
 
 def test_a_rotated_key_goes_on_where_it_was(product: Product, sandbox: RunningSandbox) -> None:
     """Requirement C3: nothing is lost, nothing is retried, and the next run continues."""
-    process = started(product, sandbox)
+    process = started(product, sandbox, program=python())
     sandbox.switch(reject_key=True)
     out, _ = process.communicate(timeout=40)
     assert process.returncode == 1

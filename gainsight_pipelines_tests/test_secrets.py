@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 from psycopg import sql
 
 from gainsight_pipelines.embedded.server import EmbeddedServer
+from gainsight_pipelines_tests.preloaded import COMMANDS, python
 from gainsight_pipelines_tests.product import Product, product_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
 
@@ -56,7 +57,7 @@ def test_nothing_leaks(installed: tuple[Product, RunningSandbox]) -> None:
 
     # First a run that succeeds, watched in `ps`; then runs that fail in ways that could quote a key.
     process = subprocess.Popen(
-        [sys.executable, "-m", "gainsight_pipelines.cli", "run", "--all", "--json"],
+        [python(), "-m", COMMANDS, "run", "--all", "--json"],
         cwd=product.folder,
         env=product.env,
         stdin=subprocess.DEVNULL,
@@ -65,7 +66,8 @@ def test_nothing_leaks(installed: tuple[Product, RunningSandbox]) -> None:
         text=True,
     )
     arguments: set[str] = set()
-    while process.poll() is None:  # no pause, to catch short-lived processes too
+    while process.poll() is None:
+        time.sleep(0.005)  # no process that is given arguments ends sooner
         arguments.update(" ".join(each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"]))
     printed = [process.communicate()[0]]
     assert process.returncode == 0, printed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +12,7 @@ import requests
 from bench import data, product
 from bench.server import running_server
 from gainsight_pipelines.store.connection import Store
+from gainsight_pipelines_tests.preloaded import python
 
 ROWS = 2_000
 
@@ -30,7 +30,7 @@ def build(url: str, pull: str, rows: int = ROWS) -> None:
 
 def pulled(url: str, database_url: str, pull: str) -> dict:
     given = json.dumps({"url": url, "database": database_url, "pull": pull})
-    command = [sys.executable, "-m", "bench.contenders.pull", given]
+    command = [python(), "-m", "bench.contenders.pull", given]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     return json.loads(done.stdout)
 

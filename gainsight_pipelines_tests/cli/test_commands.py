@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from gainsight_pipelines.embedded.server import EmbeddedServer
+from gainsight_pipelines_tests.preloaded import COMMANDS, python
 from gainsight_pipelines_tests.product import Product, product_on
 from gainsight_pipelines_tests.sandbox_process import start_sandbox
 
@@ -101,7 +101,7 @@ def test_run_needs_objects_or_all(product: Product) -> None:
 
 def test_the_sandbox_command_prints_its_addresses(product: Product) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "gainsight_pipelines.cli", "sandbox"],
+        [python(), "-m", COMMANDS, "sandbox"],
         cwd=product.folder,
         env=product.env,
         stdin=subprocess.DEVNULL,
@@ -127,7 +127,7 @@ def test_migrate_waits_for_a_database_that_starts(product: Product, tmp_path: Pa
     with tempfile.TemporaryDirectory(dir="/tmp") as short:  # a socket's path has at most some 100 bytes
         url = make_conninfo(product.database_url, host=short)
         env = product.env | {"GAINSIGHT_PIPELINES_DATABASE_URL": url}
-        command = [sys.executable, "-m", "gainsight_pipelines.cli", "migrate", "--wait", "60"]
+        command = [python(), "-m", COMMANDS, "migrate", "--wait", "60"]
         process = subprocess.Popen(command, cwd=product.folder, env=env, stderr=subprocess.PIPE, text=True)
         assert process.stderr is not None
         told = process.stderr.readline()

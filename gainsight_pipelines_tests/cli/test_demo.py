@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
+from gainsight_pipelines_tests.preloaded import COMMANDS, python
 from gainsight_pipelines_tests.waiting import wait_until
 
 pytestmark = pytest.mark.long
@@ -20,7 +20,7 @@ NAMES = {"company", "activity", "survey_survey_response", "product_usage"}
 
 def demo(folder: Path) -> dict[str, dict[str, object]]:
     done = subprocess.run(
-        [sys.executable, "-m", "gainsight_pipelines.cli", "demo", "--json"],
+        [python(), "-m", COMMANDS, "demo", "--json"],
         cwd=folder,
         env={
             **os.environ,

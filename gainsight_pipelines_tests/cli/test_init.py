@@ -385,7 +385,7 @@ def test_in_a_terminal_keys_stay_unseen_and_tab_completes_names(folder: Folder) 
     values = folder.sandbox.env
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "gainsight_pipelines.cli", "init",
+        [python(), "-m", COMMANDS, "init",
          "--without", "activity", "--without", "surveys", "--without", "product_usage"],
         cwd=folder.path,
         env=folder.env | {"HUBSPOT_BASE_URL": values["HUBSPOT_BASE_URL"], "TERM": "dumb"},
@@ -450,7 +450,7 @@ def test_a_running_sandbox_is_found_from_anywhere(folder: Folder) -> None:
     place = folder.path / "elsewhere"
     place.mkdir()
     process = subprocess.Popen(
-        [sys.executable, "-m", "gainsight_pipelines.cli", "sandbox", "--crm", "hubspot"],
+        [python(), "-m", COMMANDS, "sandbox", "--crm", "hubspot"],
         cwd=place,
         env=folder.env,
         stdin=subprocess.DEVNULL,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gainsight_pipelines.embedded.server import EmbeddedServer
+from gainsight_pipelines_tests.preloaded import COMMANDS, python
 from gainsight_pipelines_tests.product import Product, product_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox
 
@@ -33,7 +33,7 @@ def test_once(product: Product) -> None:
 
 
 def test_served_until_term_without_dagster_s_database(product: Product) -> None:
-    command = [sys.executable, "-m", "gainsight_pipelines.cli", "metrics", "--serve", "0"]
+    command = [python(), "-m", COMMANDS, "metrics", "--serve", "0"]
     environ = {name: value for name, value in product.env.items() if not name.startswith("DAGSTER_")}
     process = subprocess.Popen(command, cwd=product.folder, env=environ, stderr=subprocess.PIPE, text=True)
     try:

@@ -20,13 +20,14 @@ from typing import Any
 
 import yaml
 
+from gainsight_pipelines_tests.preloaded import python
+
 VALUES = Path(__file__).parents[2] / "deploy/helm/values.yaml"
 HOME = "/opt/dagster/dagster_home"
 """Where Dagster's chart mounts the instance's configuration."""
 
-LAUNCH = """
+LAUNCH = """import dagster as dg
 import json, sys
-import dagster as dg
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.launcher import LaunchRunContext
 from dagster._core.origin import DEFAULT_DAGSTER_ENTRY_POINT, JobPythonOrigin, RepositoryPythonOrigin
@@ -91,7 +92,7 @@ class Cluster:
             }
         )
         done = subprocess.run(
-            [sys.executable, "-c", LAUNCH, name, image, json.dumps(context), str(count)],
+            [python(), "-c", LAUNCH, name, image, json.dumps(context), str(count)],
             env=launching, capture_output=True, text=True, timeout=100, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,15 +15,16 @@ import pytest
 
 from gainsight_pipelines.embedded.server import EmbeddedServer
 from gainsight_pipelines.orchestration.instance import create_storage, prepare_home, storage_url
+from gainsight_pipelines_tests.preloaded import python
 from gainsight_pipelines_tests.product import Product, product_on
 from gainsight_pipelines_tests.sandbox_process import RunningSandbox, start_sandbox
-from gainsight_pipelines_tests.waiting import wait_until
+from gainsight_pipelines_tests.waiting import kill, wait_until
 
 pytestmark = pytest.mark.long
 
 DAYS = 8
-RUN = """
-import sys, dagster as dg
+RUN = """import dagster as dg
+import sys
 from gainsight_pipelines.definitions import defs
 
 with dg.DagsterInstance.get() as instance:
@@ -64,7 +64,7 @@ def installed(folder: Path, server: EmbeddedServer, sandbox: RunningSandbox) -> 
 
 def start(product: Product, days: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", RUN, days[0], days[-1]],
+        [python(), "-c", RUN, days[0], days[-1]],
         cwd=product.folder,
         env=product.env,
         stdin=subprocess.DEVNULL,
@@ -99,8 +99,7 @@ def test_a_killed_backfill_keeps_completed_days_and_can_be_run_again(
         sandbox.switch(gainsight_delay=0.6)
         process = start(product, days)
         wait_until(lambda: len(done_days(product)) >= 2 or process.poll() is not None, 60)
-        process.kill()
-        assert process.wait() == -9
+        assert kill(process) == -9
         done = done_days(product)
         assert done == sorted(done)
         assert len(done) >= 2 and done[-1] < days[-1]

@@ -37,9 +37,8 @@ pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parents[2]
 DG = Path(sys.executable).with_name("dg")
-LOAD = """
+LOAD = """import dagster as dg
 import sys
-import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 with dg.DagsterInstance.from_ref(InstanceRef.from_dir(sys.argv[1])) as instance:
     print(instance.get_runs_count(), type(instance.run_storage).__name__)
@@ -116,7 +115,7 @@ def test_with_a_url_the_storage_uses_it_without_showing_it(postgres_server: Embe
         (tmp_path / "url").write_text(f"{postgres_server.url(database)}\n")  # a mounted secret may end so
         environ = os.environ | {"DAGSTER_POSTGRES_URL_FILE": str(tmp_path / "url")}
         done = subprocess.run(
-            [sys.executable, "-c", LOAD, str(ROOT)], env=environ, capture_output=True, text=True, check=False
+            [python(), "-c", LOAD, str(ROOT)], env=environ, capture_output=True, text=True, check=False
         )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("0 ")
