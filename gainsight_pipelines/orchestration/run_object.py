@@ -42,6 +42,7 @@ NEEDED = (
     "gainsight_pipelines.orchestration.build",
     "gainsight_pipelines.sync.clients",
     "sqlalchemy.dialects.postgresql.psycopg2",
+    "upath.implementations.local",
 )
 """What every pull imports when it gets to it. None of it reads the environment."""
 
