@@ -39,6 +39,7 @@ def serve(outside: Outside, host: str, port: int, say: Callable[[str], None], *,
         app,
         root=lambda: _root(outside),
         dark=None,
+        tailwind=False,  # it compiles its rules in the browser, a quarter of the time to load; `style` has those we use
         language="en-US",
         reconnect_timeout=RECONNECT_SECONDS,
         show_welcome_message=False,

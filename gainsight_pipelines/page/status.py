@@ -135,7 +135,7 @@ class _Row:
         self.status = ""
         with (
             ui.element("div")
-            .classes("w-full py-3 flex flex-col gap-1")
+            .classes("w-full py-3 column no-wrap gap-1")
             .props(f'role="listitem" data-object="{row.name}"')
         ):
             with ui.row().classes("w-full items-center no-wrap gap-x-3"):

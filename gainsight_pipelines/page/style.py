@@ -2,6 +2,47 @@
 
 COLORS = {"primary": "#2457d6", "positive": "#18794e", "negative": "#b3261e", "warning": "#8a5a00", "dark": "#171a21"}
 
+# Rules for one property, under the names that they have in Tailwind CSS, in the layers that NiceGUI declares for it:
+# they win over the rules of Quasar and NiceGUI, but not over important ones and those of STYLE.
+UTILITIES = """
+@layer base {
+  blockquote, dd, dl, figure, hr, p, pre { margin: 0; }
+  ol, ul, menu { margin: 0; padding: 0; list-style: none; }
+  code, kbd, pre, samp { font-size: 1em; }
+  code, kbd, pre, samp { font-family: ui-monospace, SFMono-Regular, Menlo, Monaco, Consolas, monospace; }
+  a { color: inherit; text-decoration: inherit; }
+  img, svg { display: block; vertical-align: middle; }
+  button { background: transparent; border: 0 solid; font: inherit; color: inherit; padding: 0; }
+}
+@layer utilities {
+  .grid { display: grid; } .grid-cols-1 { grid-template-columns: minmax(0, 1fr); }
+  .grow { flex-grow: 1; } .shrink-0 { flex-shrink: 0; }
+  .items-start { align-items: flex-start; } .items-center { align-items: center; }
+  .justify-between { justify-content: space-between; } .justify-end { justify-content: flex-end; }
+  .gap-0 { gap: 0; } .gap-1 { gap: .25rem; } .gap-2 { gap: .5rem; } .gap-3 { gap: .75rem; } .gap-4 { gap: 1rem; }
+  .gap-5 { gap: 1.25rem; } .gap-x-2 { column-gap: .5rem; } .gap-x-3 { column-gap: .75rem; }
+  .gap-x-4 { column-gap: 1rem; } .gap-y-1 { row-gap: .25rem; } .gap-y-3 { row-gap: .75rem; }
+  .w-full { width: 100%; } .w-40 { width: 10rem; } .min-w-0 { min-width: 0; } .mx-auto { margin-inline: auto; }
+  .max-w-3xl { max-width: 48rem; } .max-w-4xl { max-width: 56rem; }
+  .px-4 { padding-inline: 1rem; } .pl-11 { padding-left: 2.75rem; }
+  .py-1 { padding-block: .25rem; } .py-2 { padding-block: .5rem; } .py-3 { padding-block: .75rem; }
+  .overflow-x-auto { overflow-x: auto; } .break-words { overflow-wrap: break-word; }
+  .break-anywhere { overflow-wrap: anywhere; }
+  .whitespace-pre { white-space: pre; } .whitespace-pre-line { white-space: pre-line; }
+  .whitespace-pre-wrap { white-space: pre-wrap; }
+  .font-medium { font-weight: 500; } .leading-tight { line-height: 1.25; }
+  .font-mono { font-family: ui-monospace, SFMono-Regular, Menlo, Monaco, Consolas, monospace; }
+  .text-lg { font-size: 1.125rem; line-height: 1.75rem; } .text-xl { font-size: 1.25rem; line-height: 1.75rem; }
+  .sr-only {
+    position: absolute; width: 1px; height: 1px; padding: 0; margin: -1px; overflow: hidden; clip-path: inset(50%);
+    white-space: nowrap; border-width: 0;
+  }
+  @media (min-width: 40rem) {
+    .sm\\:grid-cols-2 { grid-template-columns: repeat(2, minmax(0, 1fr)); } .sm\\:col-span-2 { grid-column: span 2; }
+  }
+}
+"""
+
 # Fields have their label above the box, and as much space below as their hint needs. The colours are variables,
 # since Quasar's own rules can't be overridden: what is readable on white isn't on black.
 STYLE = """

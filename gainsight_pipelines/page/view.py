@@ -19,7 +19,7 @@ from gainsight_pipelines.page.history import show_difference, show_history
 from gainsight_pipelines.page.lookups import Lookups
 from gainsight_pipelines.page.objects import TITLES, Accordion
 from gainsight_pipelines.page.status import Banner, Runs, Status
-from gainsight_pipelines.page.style import COLORS, STYLE
+from gainsight_pipelines.page.style import COLORS, STYLE, UTILITIES
 from gainsight_pipelines.page.widgets import Form
 from gainsight_pipelines.settings import SECTIONS
 from gainsight_pipelines.settings.editing import ChangedMeanwhile, difference
@@ -67,13 +67,13 @@ class View:
         self._is_guarded = False
         ui.page_title("Gainsight settings")
         ui.colors(**COLORS)
-        ui.add_css(STYLE)
+        ui.add_css(UTILITIES + STYLE)
         with ui.header().classes("py-2 px-4"), ui.row().classes("w-full max-w-4xl mx-auto items-center no-wrap gap-2"):
             with ui.column().classes("gap-0 grow min-w-0"):
                 with ui.element("h1"):
                     ui.html("Gainsight settings", sanitize=False)
                 path = escape(str(outside.path)).replace("/", "/<wbr>")  # a long path wraps at its folders
-                ui.html(path, sanitize=False).classes("small muted leading-tight min-w-0 [overflow-wrap:anywhere]")
+                ui.html(path, sanitize=False).classes("small muted leading-tight min-w-0 break-anywhere")
             self._undo = ui.button(icon="undo", color=None, on_click=self._ask_to_discard)
             self._undo.classes("quiet-button").props('flat round dense aria-label="Discard changes"').tooltip(
                 "Discard changes"
@@ -82,7 +82,7 @@ class View:
             history.classes("quiet-button").props('flat round dense aria-label="History"').tooltip("History")
             self._save = ui.button("Save", icon="save", on_click=self._ask_to_save)
             self._save.props("no-wrap unelevated padding='6px 16px'").classes("shrink-0")
-        with ui.element("div").classes("w-full max-w-4xl mx-auto flex flex-col gap-5"):
+        with ui.element("div").classes("w-full max-w-4xl mx-auto column no-wrap gap-5"):
             Banner(outside.runs, outside.clock, self._show_status)
             self._notice = ui.card().classes("w-full panel notice").props('role="alert"')
             self._notice.set_visibility(False)
