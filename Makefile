@@ -160,9 +160,9 @@ clean: ## delete .venv, .venv-dbt, caches and builds; keep data and settings
 
 # The stamps are made last, so that an interrupted install is repeated. The second one includes the development tools.
 # The bytecode is compiled here, on all processors (pip uses one), and for our own package as well: where
-# PYTHONDONTWRITEBYTECODE is set, commands would spend a third of their start on it. Some packages have files that no
-# Python 3 compiles.
-COMPILED := -m compileall -qq -j 0
+# PYTHONDONTWRITEBYTECODE is set, commands would spend a third of their start on it. Libraries' own tests are left out.
+# Some libraries have files that no Python 3 compiles.
+COMPILED := -m compileall -qq -j 0 -x /tests/
 
 $(INSTALLED): requirements.lock pyproject.toml setup.cfg
 	@$(call install,requirements.lock)
@@ -185,6 +185,6 @@ define install
 	echo "Installing into .venv: $$(grep -c == $(1)) packages, a minute or two, this once …"; \
 	$(PIP) install --quiet --no-compile --requirement $(1) \
 		&& PYTHONWARNINGS=ignore::UserWarning $(PIP) install --quiet --no-deps --no-build-isolation --editable . \
-		&& { $(BIN)/python $(COMPILED) .venv/lib; $(BIN)/python $(COMPILED) gainsight_pipelines; } \
+		&& { $(BIN)/python $(COMPILED) .venv/lib; $(BIN)/python -m compileall -q gainsight_pipelines; } \
 		&& touch $@
 endef

@@ -15,9 +15,14 @@ SECTIONS = ("company", "activity", "surveys", "product_usage")
 
 
 @pytest.fixture
-def located(pulling: Pulling, tmp_path: Path) -> Iterator[Located]:
-    """A code location on the small sandbox, with its own Dagster instance."""
-    with dg.instance_for_test() as instance:
+def located(pulling: Pulling, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Located]:
+    """A code location on the small sandbox, with its own Dagster instance.
+
+    The instance is in memory, except for tests marked `ticks`: only one on disk stores ticks and their state, and
+    making its databases takes half a second.
+    """
+    stores_ticks = request.node.get_closest_marker("ticks") is not None
+    with dg.instance_for_test() if stores_ticks else dg.DagsterInstance.ephemeral() as instance:
         yield Located(pulling, tmp_path, instance)
 
 

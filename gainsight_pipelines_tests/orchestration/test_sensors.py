@@ -17,7 +17,7 @@ from gainsight_pipelines.store import runs
 from gainsight_pipelines.store.leases import object_lease
 from gainsight_pipelines_tests.orchestration.running import NAMES, Located
 
-pytestmark = pytest.mark.usefixtures("hours_from_a_tick")
+pytestmark = [pytest.mark.usefixtures("hours_from_a_tick"), pytest.mark.ticks]
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from gainsight_pipelines_tests.orchestration.running import Located
 from gainsight_pipelines_tests.orchestration.test_sensors import age_gate, requested, stop_schedule, watch_since
 from gainsight_pipelines_tests.pulling import Pulling, pulling_on
 
-pytestmark = pytest.mark.usefixtures("hours_from_a_tick")
+pytestmark = [pytest.mark.usefixtures("hours_from_a_tick"), pytest.mark.ticks]
 
 
 @dg.asset(key=["gainsight", "stg_activity"])

@@ -11,6 +11,8 @@ from dagster._daemon.types import DaemonHeartbeat
 from gainsight_pipelines.orchestration.sync_all import SENSOR_DAEMON
 from gainsight_pipelines_tests.orchestration.running import NAMES, Located, failure_of
 
+pytestmark = pytest.mark.ticks
+
 
 def sync_all(located: Located) -> dg.ExecuteInProcessResult:
     job = located.definitions.resolve_job_def(NAMES.sync_all)

@@ -11,6 +11,8 @@ from gainsight_pipelines.orchestration.build import build_gainsight_definitions
 from gainsight_pipelines.settings import parse_settings
 from gainsight_pipelines_tests.orchestration.running import Located, failure_of
 
+pytestmark = pytest.mark.ticks
+
 DATABASE = "GAINSIGHT_PIPELINES_DATABASE_URL"
 
 
