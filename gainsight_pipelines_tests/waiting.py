@@ -23,7 +23,7 @@ def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> float:
     while not condition():
         waited = time.monotonic() - start
         assert waited < seconds, f"not within {seconds} s: {condition}"
-        time.sleep(min(0.25, max(0.01, waited / 10)))  # checks cost time too: the longer the wait, the fewer
+        time.sleep(min(0.5, max(0.01, waited / 10)))  # checks cost time too: the longer the wait, the fewer
     return time.monotonic() - start
 
 

@@ -40,6 +40,7 @@ from gainsight_pipelines_tests.waiting import is_alive, process_below, processes
 pytestmark = [pytest.mark.timeout(300), pytest.mark.long]
 ENABLED = {"company", "activity", "survey_survey_response"}
 DAYS = 45
+NOWHERE = "about:blank"
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +77,10 @@ def launched_backfill(page: Page, dev: Dev) -> None:
 
 
 @pytest.fixture(autouse=True)
-def healthy(sandbox: RunningSandbox) -> None:
+def healthy(sandbox: RunningSandbox, page: Page) -> None:
+    """The sandbox without faults, and a tab that asks Dagster nothing until the test opens a page."""
     sandbox.reset()
+    page.goto(NOWHERE)
 
 
 def new_runs(dev: Dev, before: list[Run]) -> list[Run]:
@@ -111,6 +114,7 @@ def test_without_the_crm_a_run_fails_with_the_gates_sentence_and_what_was_due_ru
     page.goto(dev.page_of(f"runs/{failed.run_id}"))
     sentence = "is not available (HTTP 503). Bring it back, or wait until it is, then run again."
     expect(page.get_by_text(sentence).first).to_be_visible()
+    page.goto(NOWHERE)
     wait_until(lambda: dev.product.query("SELECT is_open FROM crm_gate") == [(False,)], 60)
     assert sandbox.calls()["calls"].get("gainsight", {}).get("query", 0) == 0
 
@@ -135,6 +139,7 @@ def test_run_all_starts_one_run_per_object_and_a_failure_leaves_the_others_alone
     before, good = dev.runs(), dev.product.settings()
     dev.product.write_settings(good | {"company": {"attributes": ["Nope"]}})
     run_all(page, dev)
+    page.goto(NOWHERE)
 
     def started() -> dict[str, str]:
         return {run.job: run.status for run in new_runs(dev, before) if SYNC_ALL_TAG in run.tags}
