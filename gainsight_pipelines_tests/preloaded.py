@@ -112,8 +112,10 @@ None of these modules opens a file, starts a thread or reads an environment vari
 DBT_PYTHON = Path(__file__).parents[1] / ".venv-dbt" / "bin" / "python"
 LAUNCHER = Path(__file__).with_name("preloaded_python.py")
 USED, FORKS = "used", "forks"
-SHARED = "GAINSIGHT_TESTS_PREPARED"
-"""The variable that tells pytest's workers where the processes listen that `share` has started, by interpreter."""
+SHARED = "PREPARED_PYTHONS"
+"""The variable that tells pytest's workers where the processes listen that `share` has started, by interpreter.
+
+Not one with the prefix of ours, which tests remove."""
 
 HIGH = 512
 """Higher than any file descriptor of a command."""
