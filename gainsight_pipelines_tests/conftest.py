@@ -44,10 +44,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Prepares the interpreters once, for all workers."""
-    if getattr(config.option, "tx", None) and not hasattr(config, "workerinput"):
-        share(sys.executable, str(DBT_PYTHON))
+def pytest_xdist_setupnodes() -> None:
+    """Prepares the interpreters once, for all workers, before these start."""
+    share(sys.executable, str(DBT_PYTHON))
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -100,7 +100,6 @@ IMPORTED = {
         "gainsight_pipelines.cli.deliver",
         "gainsight_pipelines.delivery.run",
         "gainsight_pipelines.delivery.warehouse",
-        "sqlalchemy.dialects.postgresql.psycopg",
     ),
     "dbt": ("agate", "dbt.adapters.duckdb", "dbt.adapters.postgres", "dbt.cli.main", "dbt.task.build"),
 }

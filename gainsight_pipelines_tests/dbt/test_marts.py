@@ -201,8 +201,7 @@ def test_a_delivered_duckdb_gives_the_same_marts_build_after_build(modelled: Mod
     assert_marts_hold_the_truth(ask, modelled.pulling)
     once = everything(ask)
     assert once == everything(modelled.ask)
-    again = dbt.run("run")
-    assert again.returncode == 0, again.stdout + again.stderr
+    assert dbt.build().keys() == {"success", "pass"}
     assert everything(ask) == once
 
 
